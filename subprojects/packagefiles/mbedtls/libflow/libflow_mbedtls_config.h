@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: ISC */
+
+/*
+ * What of mbedTLS is compiled into libflow, and why.  Included by mbedTLS's
+ * own build_info.h, which derives everything else and checks the result.
+ */
+
+/* Machine: assembly where there is some, no operating system. */
+#define MBEDTLS_HAVE_ASM
+#define MBEDTLS_HAVE_TIME
+#define MBEDTLS_HAVE_TIME_DATE
+#define MBEDTLS_PLATFORM_C
+#define MBEDTLS_PLATFORM_MEMORY
+
+/*
+ * Threads: locks of our own port, given at run time (threading_alt.h).  Key
+ * slots are as many as there is memory for, not 32 for the whole process.
+ * PSA works on the buffers of its caller in place: all of them are ours and
+ * none is in memory that somebody else can write.
+ */
+#define MBEDTLS_THREADING_C
+#define MBEDTLS_THREADING_ALT
+#define MBEDTLS_PSA_CRYPTO_C
+#define MBEDTLS_PSA_KEY_STORE_DYNAMIC
+#define MBEDTLS_PSA_ASSUME_EXCLUSIVE_BUFFERS
+
+/* Random numbers come from mbedtls_psa_external_get_random(), which is ours:
+ * no entropy pool and no generator inside the engine. */
+#define MBEDTLS_PSA_CRYPTO_EXTERNAL_RNG
+
+/* The protocol: TLS 1.2 and 1.3, both roles.  No DTLS, no renegotiation. */
+#define MBEDTLS_SSL_TLS_C
+#define MBEDTLS_SSL_CLI_C
+#define MBEDTLS_SSL_SRV_C
+#define MBEDTLS_SSL_PROTO_TLS1_2
+#define MBEDTLS_SSL_PROTO_TLS1_3
+#define MBEDTLS_SSL_TLS1_3_COMPATIBILITY_MODE
+#define MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_EPHEMERAL_ENABLED
+#define MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_PSK_EPHEMERAL_ENABLED
+#define MBEDTLS_KEY_EXCHANGE_ECDHE_ECDSA_ENABLED
+#define MBEDTLS_KEY_EXCHANGE_ECDHE_RSA_ENABLED
+#define MBEDTLS_SSL_ALL_ALERT_MESSAGES
+#define MBEDTLS_SSL_ALPN
+#define MBEDTLS_SSL_EXTENDED_MASTER_SECRET
+#define MBEDTLS_SSL_KEEP_PEER_CERTIFICATE
+#define MBEDTLS_SSL_KEYING_MATERIAL_EXPORT
+#define MBEDTLS_SSL_MAX_FRAGMENT_LENGTH
+#define MBEDTLS_SSL_SERVER_NAME_INDICATION
+#define MBEDTLS_SSL_SESSION_TICKETS
+
+/*
+ * The suites, AEAD with ephemeral curves only.  The list also keeps out what
+ * CBC, compiled in for encrypted keys, would bring along.
+ */
+/* clang-format off */
+#define MBEDTLS_SSL_CIPHERSUITES                        \
+    MBEDTLS_TLS1_3_AES_128_GCM_SHA256,                  \
+    MBEDTLS_TLS1_3_AES_256_GCM_SHA384,                  \
+    MBEDTLS_TLS1_3_CHACHA20_POLY1305_SHA256,            \
+    MBEDTLS_TLS1_3_AES_128_CCM_SHA256,                  \
+    MBEDTLS_TLS1_3_AES_128_CCM_8_SHA256,                \
+    MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,    \
+    MBEDTLS_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,      \
+    MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,    \
+    MBEDTLS_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,      \
+    MBEDTLS_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, \
+    MBEDTLS_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, \
+    MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_CCM,           \
+    MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_256_CCM,           \
+    MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8,         \
+    MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_256_CCM_8
+/* clang-format on */
+
+/* Ciphers and hashes.  MD5, SHA-1 and CBC are there for private keys that are
+ * stored encrypted (PKCS#5 and the older PEM form), not for the protocol. */
+#define MBEDTLS_AES_C
+#define MBEDTLS_AESNI_C
+#define MBEDTLS_AESCE_C
+#define MBEDTLS_CCM_C
+#define MBEDTLS_CHACHA20_C
+#define MBEDTLS_CHACHAPOLY_C
+#define MBEDTLS_CIPHER_C
+#define MBEDTLS_CIPHER_MODE_CBC
+#define MBEDTLS_CIPHER_PADDING_PKCS7
+#define MBEDTLS_GCM_C
+#define MBEDTLS_HKDF_C
+#define MBEDTLS_MD_C
+#define MBEDTLS_MD5_C
+#define MBEDTLS_POLY1305_C
+#define MBEDTLS_SHA1_C
+#define MBEDTLS_SHA224_C
+#define MBEDTLS_SHA256_C
+#define MBEDTLS_SHA384_C
+#define MBEDTLS_SHA512_C
+
+/* Public keys. */
+#define MBEDTLS_BIGNUM_C
+#define MBEDTLS_ECDH_C
+#define MBEDTLS_ECDSA_C
+#define MBEDTLS_ECDSA_DETERMINISTIC
+#define MBEDTLS_ECP_C
+#define MBEDTLS_ECP_DP_CURVE25519_ENABLED
+#define MBEDTLS_ECP_DP_SECP256R1_ENABLED
+#define MBEDTLS_ECP_DP_SECP384R1_ENABLED
+#define MBEDTLS_ECP_DP_SECP521R1_ENABLED
+#define MBEDTLS_ECP_NIST_OPTIM
+#define MBEDTLS_HMAC_DRBG_C
+#define MBEDTLS_PKCS1_V15
+#define MBEDTLS_PKCS1_V21
+#define MBEDTLS_RSA_C
+
+/* Certificates and keys, from memory: files are read by our POSIX helper. */
+#define MBEDTLS_ASN1_PARSE_C
+#define MBEDTLS_ASN1_WRITE_C
+#define MBEDTLS_BASE64_C
+#define MBEDTLS_OID_C
+#define MBEDTLS_PEM_PARSE_C
+#define MBEDTLS_PK_C
+#define MBEDTLS_PK_PARSE_C
+#define MBEDTLS_PK_PARSE_EC_COMPRESSED
+#define MBEDTLS_PK_PARSE_EC_EXTENDED
+#define MBEDTLS_PKCS5_C
+#define MBEDTLS_X509_CRT_PARSE_C
+#define MBEDTLS_X509_RSASSA_PSS_SUPPORT
+#define MBEDTLS_X509_USE_C
+
+/* What this build can do, asked at run time; names of its errors. */
+#define MBEDTLS_ERROR_C
+#define MBEDTLS_VERSION_C
+#define MBEDTLS_VERSION_FEATURES
