@@ -1,0 +1,245 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""Put the source of mbedTLS where the build looks for it.
+
+The release that subprojects/mbedtls.wrap names is tried first.  Where its
+address cannot be reached, Debian's source package of any release of 3.6 that
+is recent enough serves: apt reads it in a directory of its own, from the
+mirror this machine already uses, and checks the signatures.
+"""
+
+import configparser
+import hashlib
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import urllib.error
+import urllib.request
+
+TOP = pathlib.Path(__file__).resolve().parent.parent
+SUBPROJECTS = TOP / "subprojects"
+OVERLAY = SUBPROJECTS / "packagefiles" / "mbedtls"
+OLDEST = (3, 6, 6)
+SUITES = ("forky", "trixie")
+CONNECT_SECONDS = 10
+APT_SECONDS = 600
+
+
+def say(text):
+    print("mbedtls: " + text, flush=True)
+
+
+class Failed(Exception):
+    pass
+
+
+def read_wrap():
+    wrap = configparser.ConfigParser(interpolation=None)
+    wrap.read(SUBPROJECTS / "mbedtls.wrap")
+    return wrap["wrap-file"]
+
+
+def sha256(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def unpack(tarball, directory):
+    """Unpack beside the final place first: never leave half a tree."""
+    with tempfile.TemporaryDirectory(dir=SUBPROJECTS) as scratch:
+        with tarfile.open(tarball) as archive:
+            if hasattr(tarfile, "data_filter"):
+                archive.extractall(scratch, filter="data")
+            else:
+                archive.extractall(scratch)
+        (tree,) = pathlib.Path(scratch).iterdir()
+        tree.rename(directory)
+
+
+def apply_overlay(directory):
+    """Our meson.build and configuration, whatever an older checkout left."""
+    for source in OVERLAY.rglob("*"):
+        target = directory / source.relative_to(OVERLAY)
+        if source.is_dir():
+            target.mkdir(exist_ok=True)
+        elif not target.exists() or not target.samefile(source):
+            if not target.exists() or (
+                target.read_bytes() != source.read_bytes()
+            ):
+                shutil.copyfile(source, target)
+
+
+def from_upstream(wrap):
+    cache = SUBPROJECTS / "packagecache"
+    cache.mkdir(exist_ok=True)
+    tarball = cache / wrap["source_filename"]
+    if not tarball.exists():
+        say("downloading " + wrap["source_url"])
+        part = tarball.with_suffix(".part")
+        try:
+            with urllib.request.urlopen(
+                wrap["source_url"], timeout=CONNECT_SECONDS
+            ) as answer, open(part, "wb") as out:
+                shutil.copyfileobj(answer, out)
+        except (urllib.error.URLError, OSError) as error:
+            part.unlink(missing_ok=True)
+            raise Failed("upstream cannot be reached: %s" % error) from error
+        part.rename(tarball)
+    if sha256(tarball) != wrap["source_hash"]:
+        tarball.unlink()
+        raise Failed("the downloaded file is not the one the wrap names")
+    return tarball
+
+
+def apt_entries():
+    """URI and Signed-By of what this machine installs from, in both formats."""
+    etc = pathlib.Path("/etc/apt")
+    for path in sorted((etc / "sources.list.d").glob("*.sources")):
+        for stanza in re.split(r"\n\s*\n", path.read_text()):
+            fields = {}
+            name = None
+            for line in stanza.splitlines():
+                if line.startswith("#"):
+                    continue
+                if line[:1] in " \t" and name:
+                    fields[name] += "\n" + line
+                elif ":" in line:
+                    name, value = line.split(":", 1)
+                    name = name.strip().lower()
+                    fields[name] = value.strip()
+            if fields.get("enabled", "yes").lower() in ("no", "false", "0"):
+                continue
+            if {"uris", "suites"} <= fields.keys():
+                yield (
+                    fields["uris"].split()[0],
+                    fields["suites"].split(),
+                    fields.get("signed-by"),
+                )
+    lists = [etc / "sources.list"]
+    lists += sorted((etc / "sources.list.d").glob("*.list"))
+    for path in lists:
+        if not path.exists():
+            continue
+        for line in path.read_text().splitlines():
+            match = re.match(
+                r"\s*deb\s+(?:\[([^]]*)\]\s*)?(\S+)\s+(\S+)", line
+            )
+            if match:
+                options, uri, suite = match.groups()
+                signed = re.search(r"signed-by=(\S+)", options or "")
+                yield uri, [suite], signed.group(1) if signed else None
+
+
+def codename():
+    text = pathlib.Path("/etc/os-release").read_text()
+    match = re.search(r'^VERSION_CODENAME="?(\w+)', text, re.M)
+    return match.group(1) if match else None
+
+
+def debian_sources():
+    """A sources file for apt: the machine's own mirror, other suites."""
+    wanted = {codename(), "oldstable", "stable", "testing", "unstable", "sid"}
+    for uri, suites, signed_by in apt_entries():
+        if wanted & set(suites):
+            text = "Types: deb-src\nURIs: %s\nComponents: main\n" % uri
+            text += "Suites: %s\n" % " ".join(SUITES)
+            if signed_by:
+                text += "Signed-By: %s\n" % signed_by
+            return text
+    raise Failed("apt's configuration names no Debian mirror")
+
+
+def run_apt(tool, private, *arguments):
+    options = {
+        "Dir::Etc::SourceList": "/dev/null",
+        "Dir::Etc::SourceParts": private / "etc",
+        "Dir::State": private / "state",
+        "Dir::State::status": "/var/lib/dpkg/status",
+        "Dir::Cache": private / "cache",
+        "APT::Sandbox::User": "",
+        "Acquire::Languages": "none",
+    }
+    command = [tool, "-q"]
+    for name, value in options.items():
+        command += ["-o", "%s=%s" % (name, value)]
+    try:
+        done = subprocess.run(
+            command + list(arguments),
+            cwd=private,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=APT_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as late:
+        raise Failed("%s took too long" % tool) from late
+    if done.returncode != 0:
+        raise Failed("%s failed:\n%s" % (tool, done.stdout.strip()))
+    return done.stdout
+
+
+def release(version):
+    """(3, 6, 7) of "3.6.7-3", None for what is not plain numbers."""
+    match = re.fullmatch(r"(\d+)\.(\d+)\.(\d+)(?:-[^-]*)?", version)
+    return tuple(int(part) for part in match.groups()) if match else None
+
+
+def from_debian(wrap, private):
+    if not shutil.which("apt-get"):
+        raise Failed("not a Debian system, and upstream is out of reach")
+    for part in ("etc", "state/lists/partial", "cache/archives/partial"):
+        (private / part).mkdir(parents=True)
+    (private / "etc" / "mbedtls.sources").write_text(debian_sources())
+    say("reading Debian's list of source packages (10 MB)")
+    run_apt("apt-get", private, "update")
+    listing = run_apt("apt-cache", private, "showsrc", "mbedtls")
+    found = {}
+    for version in re.findall(r"^Version: (\S+)", listing, re.M):
+        numbers = release(version)
+        if numbers and OLDEST <= numbers < (3, 7):
+            found[numbers] = version
+    if not found:
+        raise Failed("Debian has no source package of mbedTLS 3.6 >= 3.6.6")
+    version = found[max(found)]
+    say("downloading Debian's source package %s" % version)
+    run_apt(
+        "apt-get", private, "source", "--download-only",
+        "--only-source", "mbedtls=" + version,
+    )
+    (tarball,) = private.glob("mbedtls_*.orig.tar.*[2z]")
+    pinned = wrap["directory"].rpartition("-")[2]
+    if version.startswith(pinned + "-"):
+        if sha256(tarball) != wrap["source_hash"]:
+            raise Failed("%s differs from the wrap's file" % tarball.name)
+        say("identical to the release that the wrap names")
+    else:
+        say("another release of 3.6 than the wrap's %s" % pinned)
+    return tarball
+
+
+def main():
+    wrap = read_wrap()
+    directory = SUBPROJECTS / wrap["directory"]
+    if not (directory / "library").is_dir():
+        try:
+            unpack(from_upstream(wrap), directory)
+        except Failed as why:
+            say(str(why))
+            with tempfile.TemporaryDirectory() as private:
+                unpack(from_debian(wrap, pathlib.Path(private)), directory)
+    apply_overlay(directory)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Failed as why:
+        say(str(why))
+        say("put the file that subprojects/mbedtls.wrap names into")
+        say("subprojects/packagecache/ and start again, or install")
+        say("mbedTLS 3.6 (3.6.6 or later) with its headers")
+        sys.exit(1)

@@ -1,0 +1,115 @@
+#!/bin/sh
+# SPDX-License-Identifier: ISC
+#
+# Installs what the tests need (on Debian; elsewhere says what to install),
+# builds the library and runs its whole suite.
+
+usage() {
+    cat <<'USAGE'
+usage: sh tests/run.sh [--quick] [--xen] [MESON OPTION...]
+
+  --quick   leave out what takes long, the second run with another build of
+            mbedTLS among it
+  --xen     also boot a real Xen under QEMU and run the full Xen tests
+  --help    this text
+
+Everything else is handed to "meson setup", for instance -Db_sanitize=address.
+The build goes into build-run/, or into $FLOW_BUILD.  The last line says how
+many tests passed and failed; the exit code is 0 only if none failed.
+USAGE
+}
+
+cd "$(dirname "$0")/.." || exit 1
+. tests/setup.sh
+
+quick=
+xen=
+options=
+for argument; do
+    case $argument in
+    --quick) quick=yes ;;
+    --xen) xen=yes ;;
+    -h | --help)
+        usage
+        exit 0
+        ;;
+    # The options end up unquoted in a command line.
+    *[!A-Za-z0-9_=,.:/+@-]*)
+        echo "run.sh: cannot hand this on to meson: $argument" >&2
+        exit 2
+        ;;
+    -*) options="$options $argument" ;;
+    *)
+        usage >&2
+        exit 2
+        ;;
+    esac
+done
+
+setup_tools build test || exit 1
+setup_mbedtls || exit 1
+
+build=${FLOW_BUILD:-build-run}
+jobs=${FLOW_JOBS:-$(nproc 2>/dev/null || echo 2)}
+results=
+
+# configure DIRECTORY OPTION...
+configure() {
+    directory=$1
+    shift
+    if [ -f "$directory/build.ninja" ]; then
+        setup_step "configuring $directory again" \
+            meson setup --reconfigure "$directory" "$@"
+    else
+        setup_step "configuring $directory" meson setup "$directory" "$@"
+    fi
+}
+
+# suite NAME DIRECTORY OPTION...: configure, build, test, and remember under
+# NAME what came out.
+suite() {
+    name=$1
+    directory=$2
+    shift 2
+    log=$directory/meson-logs/testlog.json
+    results="$results $name=$log"
+    rm -f "$log"
+    configure "$directory" "$@" || return
+    ninja -j "$jobs" -C "$directory" || return
+    set --
+    [ -z "$quick" ] || set -- "$@" --no-suite slow
+    [ -n "$xen" ] || set -- "$@" --no-suite xen-full
+    meson test -C "$directory" --no-rebuild --print-errorlogs "$@"
+}
+
+# The other way to get at mbedTLS than the first run's.  Where the machine
+# has none of its own, one is built from the same source in its stock
+# configuration.
+suite_other_mbedtls() {
+    if setup_mbedtls_system; then
+        if setup_mbedtls_source; then
+            suite bundled-mbedtls "$build-bundled" -Dmbedtls=bundled "$@"
+        else
+            results="$results bundled-mbedtls=skip"
+        fi
+        return
+    fi
+    stock=$PWD/$build-stock
+    case $build in /*) stock=$build-stock ;; esac
+    if ! setup_step 'building mbedTLS in its stock configuration' \
+        python3 tests/stock_mbedtls.py --jobs "$jobs" \
+        "$(echo subprojects/mbedtls-3*/)" "$stock"; then
+        results="$results system-mbedtls=missing"
+        return
+    fi
+    PKG_CONFIG_PATH=$stock/lib/pkgconfig suite system-mbedtls \
+        "$build-system" -Dmbedtls=system "$@"
+}
+
+# shellcheck disable=SC2086 # words without blanks, see above
+suite main "$build" $options
+# shellcheck disable=SC2086
+[ -n "$quick" ] || suite_other_mbedtls $options
+
+# shellcheck disable=SC2086
+exec python3 tests/summary.py $results

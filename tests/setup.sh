@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: ISC
+# shellcheck shell=sh
+#
+# What building, testing and the demo need.  Sourced by tests/run.sh,
+# examples/demo.sh and .ci/run with the top of the tree as working directory:
+#
+#     . tests/setup.sh
+#     setup_tools build test || exit 1
+#     setup_mbedtls || exit 1
+#
+# On Debian what is missing is installed; elsewhere it is named.  Nothing is
+# touched, and no network asked, when everything is there.
+
+SETUP_MBEDTLS_OLDEST=3.6.6
+
+# One tool per line: the group that needs it, how to see that it is there
+# (cmd: a program, pc: a pkg-config module, file: a path), and the package
+# for apt, dnf, apk, pacman and brew ("-" where it comes with the system).
+setup_table() {
+    cat <<'TABLE'
+build cmd:cc         gcc,libc6-dev   gcc             build-base      gcc         -
+build cmd:meson      meson           meson           meson           meson       meson
+build cmd:ninja      ninja-build     ninja-build     samurai         ninja       ninja
+build cmd:pkg-config pkg-config      pkgconf         pkgconf         pkgconf     pkgconf
+test  pc:cmocka      libcmocka-dev   libcmocka-devel cmocka-dev      cmocka      cmocka
+test  pc:libuv       libuv1-dev      libuv-devel     libuv-dev       libuv       libuv
+test  cmd:c++        g++             gcc-c++         build-base      gcc         -
+test  cmd:make       make            make            build-base      make        -
+test  cmd:git        git             git             git             git         git
+test  cmd:openssl    openssl         openssl         openssl         openssl     openssl
+test  cmd:gnutls-cli gnutls-bin      gnutls-utils    gnutls-utils    gnutls      gnutls
+test  cmd:curl       curl            curl            curl            curl        curl
+test  cmd:doxygen    doxygen         doxygen         doxygen         doxygen     doxygen
+test  file:/etc/ssl/certs/ca-certificates.crt ca-certificates - ca-certificates - -
+demo  cmd:openssl    openssl         openssl         openssl         openssl     openssl
+demo  cmd:curl       curl            curl            curl            curl        curl
+ci    cmd:clang      clang           clang           clang           clang       -
+ci    cmd:clang-format-14 clang-format-14 clang-tools-extra clang-extra-tools clang clang-format
+ci    cmd:valgrind   valgrind        valgrind        valgrind        valgrind    -
+ci    cmd:ccache     ccache          ccache          ccache          ccache      ccache
+TABLE
+}
+
+setup_say() {
+    printf '==> %s\n' "$*"
+}
+
+# setup_step TEXT COMMAND...: run a command that may take long, its output in
+# a file, a mark every five seconds; show the end of the output if it fails.
+setup_step() {
+    setup_text=$1
+    shift
+    setup_log=$(mktemp) || return 1
+    printf '==> %s ' "$setup_text"
+    "$@" >"$setup_log" 2>&1 &
+    setup_pid=$!
+    setup_ticks=0
+    while kill -0 "$setup_pid" 2>/dev/null; do
+        sleep 1
+        setup_ticks=$((setup_ticks + 1))
+        [ $((setup_ticks % 5)) -ne 0 ] || printf '.'
+    done
+    if wait "$setup_pid"; then
+        echo ' done'
+        rm -f "$setup_log"
+        return 0
+    fi
+    echo ' failed'
+    tail -n 30 "$setup_log" >&2
+    rm -f "$setup_log"
+    return 1
+}
+
+setup_has() {
+    case $1 in
+    cmd:*) command -v "${1#cmd:}" >/dev/null 2>&1 ;;
+    pc:*) pkg-config --exists "${1#pc:}" 2>/dev/null ;;
+    file:*) [ -e "${1#file:}" ] ;;
+    esac
+}
+
+# setup_missing COLUMN GROUP...: packages to install, none twice.
+setup_missing() {
+    setup_column=$1
+    shift
+    for setup_group; do
+        setup_table | while read -r group probe apt dnf apk pacman brew; do
+            [ "$group" = "$setup_group" ] || continue
+            setup_has "$probe" && continue
+            case $setup_column in
+            apt) package=$apt ;;
+            dnf) package=$dnf ;;
+            apk) package=$apk ;;
+            pacman) package=$pacman ;;
+            brew) package=$brew ;;
+            none) package=${probe#*:} ;;
+            esac
+            [ "$package" = - ] || echo "$package" | tr ',' '\n'
+        done
+    done | sort -u
+}
+
+setup_as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    else
+        sudo "$@"
+    fi
+}
+
+# setup_apt PACKAGE...
+setup_apt() {
+    setup_say "installing from Debian: $*"
+    if [ "$(id -u)" -ne 0 ]; then
+        if ! command -v sudo >/dev/null 2>&1; then
+            setup_say 'needs root: run this as root once, or install sudo, or'
+            setup_say "run as root: apt-get install $*"
+            return 1
+        fi
+        # Ask for the password where it can be seen.
+        sudo -v || return 1
+    fi
+    setup_step 'apt-get update' setup_as_root apt-get -q update || return 1
+    setup_step 'apt-get install' setup_as_root env \
+        DEBIAN_FRONTEND=noninteractive apt-get -q -y \
+        --no-install-recommends install "$@"
+}
+
+# setup_tools GROUP...: see that the tools of these groups are there.
+setup_tools() {
+    setup_by=none
+    setup_how='install'
+    for setup_try in apt:apt-get dnf:dnf apk:apk pacman:pacman brew:brew; do
+        command -v "${setup_try#*:}" >/dev/null 2>&1 || continue
+        setup_by=${setup_try%%:*}
+        break
+    done
+    case $setup_by in
+    dnf) setup_how='dnf install' ;;
+    apk) setup_how='apk add' ;;
+    pacman) setup_how='pacman -S' ;;
+    brew) setup_how='brew install' ;;
+    esac
+
+    setup_list=$(setup_missing "$setup_by" "$@" | tr '\n' ' ')
+    [ -n "$setup_list" ] || return 0
+    if [ "$setup_by" = apt ]; then
+        # shellcheck disable=SC2086 # a list of words
+        setup_apt $setup_list
+        return
+    fi
+    setup_say "please install what is missing: $setup_how $setup_list" >&2
+    return 1
+}
+
+# The system's mbedTLS where it is recent enough, else its source for the
+# build to compile.
+setup_mbedtls() {
+    setup_mbedtls_system || setup_mbedtls_apt || setup_mbedtls_source
+}
+
+setup_mbedtls_system() {
+    pkg-config --exists "mbedtls >= $SETUP_MBEDTLS_OLDEST" 'mbedtls < 4' \
+        2>/dev/null
+}
+
+setup_mbedtls_source() {
+    python3 tests/fetch_mbedtls.py
+}
+
+# Debian's own mbedTLS, if what apt would install is recent enough.
+setup_mbedtls_apt() {
+    command -v apt-cache >/dev/null 2>&1 || return 1
+    setup_candidate=$(apt-cache policy libmbedtls-dev 2>/dev/null |
+        sed -n 's/^  Candidate: //p')
+    case $setup_candidate in
+    3.*) ;;
+    *) return 1 ;;
+    esac
+    dpkg --compare-versions "$setup_candidate" ge "$SETUP_MBEDTLS_OLDEST" ||
+        return 1
+    setup_apt libmbedtls-dev
+}
