@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef FLOW_BACKEND_H
+#define FLOW_BACKEND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <flow/env.h>
+#include <flow/export.h>
+#include <flow/flow.h>
+#include <flow/status.h>
+#include <flow/wait.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * @file
+ * @brief For who writes a backend, a filter or a layer.
+ *
+ * A flow is a struct whose first member is a struct flow, and a table of
+ * operations.  Five operations are a must, seven have defaults.  The core
+ * (flow_read() and so on) is the only caller: it checks arguments, keeps the
+ * sticky states, the deadlines and the leases, opens the flow on first use and
+ * refuses a second call of the same direction, so an operation may rely on all
+ * of that.  Nothing of ours uses more than this header: docs/new-backend.md
+ * walks through a whole backend.
+ *
+ * @code
+ * static const struct flow_ops null_ops = {
+ *     .version = FLOW_OPS_VERSION, .name = "null",
+ *     .readv = null_readv, .writev = null_writev, .shutdown = null_shutdown,
+ *     .wait = null_wait, .close = null_close,
+ * };
+ *
+ * struct null { struct flow base; };
+ *
+ * n = flow_env_alloc(env, sizeof(*n));
+ * flow_base_init(&n->base, &null_ops, env, FLOW_CAP_ORDERLY_END);
+ * @endcode
+ */
+
+/** The layout of #flow_ops that this header describes. */
+#define FLOW_OPS_VERSION 1u
+
+/**
+ * @brief The operations of a kind of flow.
+ *
+ * Every function gets the flow it was called on.  No function blocks.  A
+ * failing one first calls flow_fail() (the failure arose here) or
+ * flow_fail_lower() (it came from below) and returns what that returns; the
+ * core makes sticky what is sticky.
+ */
+struct flow_ops {
+    /** #FLOW_OPS_VERSION. */
+    uint32_t version;
+    /** Static name of the kind, lower case. */
+    const char *name;
+
+    /**
+     * Deliver at least one byte, or say why not.
+     * Called: open, not ended, no read lease, @p vec not empty in total.
+     * A NULL base discards.
+     * Returns: OK with *ret_len >= 1; AGAIN, EOF or an error with 0.
+     */
+    enum flow_status (*readv)(struct flow *f, const struct flow_vec *vec,
+                              size_t count, size_t *ret_len);
+    /**
+     * Accept a prefix.
+     * Called: open, write direction not ended, no write lease; @p vec is not
+     * empty in total.  @p flags is 0 or #FLOW_MORE: the core turns #FLOW_FIN
+     * into a call of shutdown when everything was accepted.
+     * Returns: OK with *ret_len >= 1; AGAIN or an error with 0.
+     */
+    enum flow_status (*writev)(struct flow *f, const struct flow_cvec *vec,
+                               size_t count, uint32_t flags, size_t *ret_len);
+    /**
+     * End one direction; for #FLOW_WRITE drain, emit the marker exactly once,
+     * pass it on.
+     * Called: open; again after AGAIN; never again after OK.  #FLOW_WRITE only
+     * with #FLOW_CAP_HALF_CLOSE_WRITE.  NULL: #FLOW_READ is the core's alone
+     * and #FLOW_WRITE goes to the lower flow.
+     * Returns: OK, AGAIN or an error.
+     */
+    enum flow_status (*shutdown)(struct flow *f, enum flow_dir dir);
+    /**
+     * Say what is ready, or what to wait for.
+     * Called: at any time, from either direction's thread.  @p interest has
+     * only bits whose state the core cannot answer itself (an ended direction
+     * is ready without asking).  Before the flow is open the core asks with
+     * #FLOW_READY_OPEN alone.  Take flow_event_sequence() before looking.
+     * Returns: ready bits of @p interest; sources only when there are none.
+     */
+    uint32_t (*wait)(struct flow *f, uint32_t interest,
+                     struct flow_wait_sink *sink);
+    /**
+     * Release everything, this object's memory too; call flow_base_fini(),
+     * which closes an owned lower flow.
+     * Called: once, last.
+     */
+    void (*close)(struct flow *f);
+
+    /**
+     * Drive the opening one step.  NULL: opens the lower flow, if any.
+     * Called: until it answers OK or an error, by one thread at a time.
+     * Returns: OK, AGAIN or an error, which becomes final for both directions.
+     */
+    enum flow_status (*open)(struct flow *f);
+    /**
+     * Push staged bytes down.  NULL: flushes the lower flow, if any.
+     * Called: open, write direction not failed.
+     * Returns: OK when nothing is held here or below, AGAIN or an error.
+     */
+    enum flow_status (*flush)(struct flow *f);
+    /**
+     * Lend memory.  NULL: not supported.
+     * Called: as readv or writev; @p want >= 1; only with the capability.
+     * Returns: as flow_lease().
+     */
+    enum flow_status (*lease)(struct flow *f, enum flow_dir dir, size_t want,
+                              struct flow_vec ret_span[2]);
+    /**
+     * Take a lease back.  NULL only with lease NULL.
+     * Called: a lease is out and @p used is no more than was lent.  @p flags
+     * is 0 or #FLOW_MORE.
+     * Returns: OK or an error, never AGAIN.
+     */
+    enum flow_status (*commit)(struct flow *f, enum flow_dir dir, size_t used,
+                               uint32_t flags);
+    /**
+     * Prepare to be taken off.  NULL: not supported.
+     * Called: nothing else runs.  Changes nothing: the core still may not go
+     * through with it.
+     * Returns: OK with the bytes read ahead (valid until close), or BUSY.
+     */
+    enum flow_status (*detach)(struct flow *f, const void **ret_ahead,
+                               size_t *ret_len);
+    /**
+     * Answer a key.  NULL or #FLOW_E_NOTSUP: the core answers from its own
+     * knowledge or asks below.
+     * Called: at any time.  Use flow_answer() to obey the length rules.
+     * Returns: as flow_query().
+     */
+    enum flow_status (*query)(struct flow *f, enum flow_query_key key,
+                              void *buf, size_t *len);
+    /**
+     * Obey a key.  NULL or #FLOW_E_NOTSUP: the core asks below.
+     * Called: both directions idle or in their own threads' hands.
+     * Returns: as flow_control().
+     */
+    enum flow_status (*control)(struct flow *f, enum flow_control_key key,
+                                int64_t value);
+};
+
+/**
+ * @brief What every flow begins with.
+ *
+ * A backend may read #ops, #env, #lower and #caps; the rest is the core's.
+ *
+ * Invariants: state[d] is FLOW_OK or a sticky status of direction d and never
+ * changes again once it is not FLOW_OK; leased[d] implies state[d] was FLOW_OK
+ * when the lease was given.  Members marked (a) are read and written
+ * atomically, since flow_abort() and flow_set_deadline() come from any thread.
+ * Index 0 is #FLOW_READ, 1 is #FLOW_WRITE.
+ */
+struct flow {
+    const struct flow_ops *ops;  /**< The kind. */
+    const struct flow_env *env;  /**< Clock, memory, entropy, waiting. */
+    struct flow *lower;          /**< The flow below, or NULL. */
+    uint32_t caps;               /**< FLOW_CAP_ bits. */
+    uint32_t activity;           /**< Counts calls, for pollers. */
+    uint8_t owns_lower;          /**< close goes down. */
+    uint8_t opened;              /**< (a) open has answered OK. */
+    uint8_t opening;             /**< (a) a thread drives open. */
+    uint8_t canceled;            /**< (a) flow_abort() was called. */
+    uint8_t busy[2];             /**< (a) a call is running. */
+    uint8_t leased[2];           /**< A lease is out. */
+    int8_t state[2];             /**< (a) Sticky status. */
+    uint8_t ending;              /**< shutdown(write) has begun. */
+    uint8_t ended;               /**< shutdown(write) has answered OK. */
+    size_t lent[2];              /**< Bytes of the lease. */
+    uint64_t deadline[2];        /**< (a) Monotonic ns or #FLOW_NEVER. */
+    struct flow_waker *waker[2]; /**< (a) Who sleeps on it, under the
+                                      library's wait lock. */
+    void *watch;                 /**< The poller's entry, or NULL. */
+    struct flow_error error[2];  /**< Why each direction failed. */
+};
+
+/**
+ * @brief Initialise the common part of a flow without one below.
+ *
+ * @param[out] f     First member of the backend's struct, zeroed before.
+ * @param[in]  ops   Static table.
+ * @param[in]  env   Must outlive the flow.
+ * @param[in]  caps  FLOW_CAP_ bits of this flow.
+ * @par Since
+ * 0.1
+ */
+FLOW_API void flow_base_init(struct flow *f, const struct flow_ops *ops,
+                             const struct flow_env *env, uint32_t caps);
+
+/**
+ * @brief Initialise the common part of a flow on another.
+ *
+ * @param[out] f      First member of the layer's struct, zeroed before.
+ * @param[in]  ops    Static table.
+ * @param[in]  lower  The flow below.
+ * @param[in]  owned  Whether closing goes down to it.
+ * @param[in]  caps   FLOW_CAP_ bits, computed from flow_caps() of @p lower.
+ * @par Ownership
+ * Takes @p lower if @p owned; call it after the last thing that can fail.
+ * @par Since
+ * 0.1
+ */
+FLOW_API void flow_base_wrap(struct flow *f, const struct flow_ops *ops,
+                             struct flow *lower, bool owned, uint32_t caps);
+
+/**
+ * @brief End the common part: close an owned lower flow.
+ *
+ * @param[in,out] f  The flow, in its close operation.
+ * @par Since
+ * 0.1
+ */
+FLOW_API void flow_base_fini(struct flow *f);
+
+/**
+ * @brief Record a failure that arose in this layer.
+ *
+ * The first record of a direction is kept.
+ *
+ * @param[in,out] f       The flow.
+ * @param[in]     dirs    Directions concerned, mask.
+ * @param[in]     status  What the operation returns.
+ * @param[in]     domain  Whose number @p code is.
+ * @param[in]     code    Native code or 0.
+ * @param[in]     text    Static phrase.
+ * @return @p status.
+ * @par Since
+ * 0.1
+ */
+FLOW_API enum flow_status flow_fail(struct flow *f, uint32_t dirs,
+                                    enum flow_status status,
+                                    enum flow_domain domain, int32_t code,
+                                    const char *text);
+
+/**
+ * @brief Record a complete error, made with flow_error_set().
+ *
+ * @param[in,out] f     The flow.
+ * @param[in]     dirs  Directions concerned, mask.
+ * @param[in]     err   The record; copied.
+ * @return The record's status.
+ * @par Since
+ * 0.1
+ */
+FLOW_API enum flow_status flow_fail_with(struct flow *f, uint32_t dirs,
+                                         const struct flow_error *err);
+
+/**
+ * @brief Record a failure that came from below: its cause, our name behind.
+ *
+ * @param[in,out] f          The flow.
+ * @param[in]     dirs       Directions of this flow concerned, mask.
+ * @param[in]     lower_dir  Direction of the lower flow that failed.
+ * @param[in]     status     What the lower flow returned; returned unless this
+ *                           layer turns it into something else.
+ * @return @p status.
+ * @par Since
+ * 0.1
+ */
+FLOW_API enum flow_status flow_fail_lower(struct flow *f, uint32_t dirs,
+                                          enum flow_dir lower_dir,
+                                          enum flow_status status);
+
+/**
+ * @brief Answer a query under its length rules.
+ *
+ * @param[out]    buf   As in flow_query(), may be NULL.
+ * @param[in,out] len   As in flow_query().
+ * @param[in]     data  The answer.
+ * @param[in]     size  Its bytes.
+ * @retval FLOW_OK      Copied, or only the length was asked.
+ * @retval FLOW_E_INVAL Too small.
+ * @par Since
+ * 0.1
+ */
+FLOW_API enum flow_status flow_answer(void *buf, size_t *len, const void *data,
+                                      size_t size);
+
+/**
+ * @brief Answer a query with a string, its NUL included.
+ *
+ * @param[out]    buf   As in flow_query(), may be NULL.
+ * @param[in,out] len   As in flow_query().
+ * @param[in]     text  The answer.
+ * @return As flow_answer().
+ * @par Since
+ * 0.1
+ */
+FLOW_API enum flow_status flow_answer_string(void *buf, size_t *len,
+                                             const char *text);
+
+/**
+ * @brief Wake whoever sleeps on a direction, to look again.
+ *
+ * For a layer in which one direction's work changes what the other waits for
+ * (a handshake that completed, a shared wait source that was drained).
+ *
+ * @param[in,out] f     The flow.
+ * @param[in]     dirs  Directions, mask.
+ * @par Threads
+ * Any.
+ * @par Since
+ * 0.1
+ */
+FLOW_API void flow_wake(struct flow *f, uint32_t dirs);
+
+/**
+ * @brief Capabilities that a filter passing everything through may forward.
+ *
+ * @param[in] caps  Capabilities of the lower flow.
+ * @return Those of a filter that hands vectors, ends and readiness down
+ *         unchanged: everything but leases; plus #FLOW_CAP_DETACH.
+ * @par Since
+ * 0.1
+ */
+FLOW_API uint32_t flow_caps_forward(uint32_t caps);
+
+/** @name Vectors */
+/**@{*/
+/**
+ * @brief Bytes in a vector to read into.
+ * @param[in] vec    Segments.
+ * @param[in] count  How many.
+ * @return Their total, SIZE_MAX when it does not fit.
+ * @par Since
+ * 0.1
+ */
+FLOW_API size_t flow_vec_len(const struct flow_vec *vec, size_t count);
+/**
+ * @brief Bytes in a vector to write.
+ * @param[in] vec    Segments.
+ * @param[in] count  How many.
+ * @return Their total, SIZE_MAX when it does not fit.
+ * @par Since
+ * 0.1
+ */
+FLOW_API size_t flow_cvec_len(const struct flow_cvec *vec, size_t count);
+/**
+ * @brief Copy into a vector, from its byte @p off on.
+ * @param[in] vec    Segments; NULL bases skip.
+ * @param[in] count  How many.
+ * @param[in] off    Bytes of the vector to leave alone.
+ * @param[in] data   Source.
+ * @param[in] len    Bytes at @p data.
+ * @return Bytes copied or skipped, less than @p len when the vector ends.
+ * @par Since
+ * 0.1
+ */
+FLOW_API size_t flow_vec_put(const struct flow_vec *vec, size_t count,
+                             size_t off, const void *data, size_t len);
+/**
+ * @brief Copy out of a vector, from its byte @p off on.
+ * @param[in]  vec    Segments.
+ * @param[in]  count  How many.
+ * @param[in]  off    Bytes of the vector to skip.
+ * @param[out] data   Destination.
+ * @param[in]  len    Bytes at @p data.
+ * @return Bytes copied, less than @p len when the vector ends.
+ * @par Since
+ * 0.1
+ */
+FLOW_API size_t flow_cvec_get(const struct flow_cvec *vec, size_t count,
+                              size_t off, void *data, size_t len);
+/**@}*/
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef FLOW_ENDPOINT_H
+#define FLOW_ENDPOINT_H
+
+#include <flow/flow.h>
+#include <flow/listener.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * @file
+ * @brief Flows by name: "tcp://host:port", "unix:///path", "pair:NAME",
+ * "tls+tcp://host:port".
+ *
+ * Which schemes there are depends on how the library was built:
+ * flow_endpoint_schemes().
+ */
+
+struct flow_tls_config;
+
+/** Settings of dialling and listening; zero is the default of each. */
+struct flow_endpoint_options {
+    /** tls+...: what to negotiate.  Dialling: NULL is a default client
+     *  configuration (system trust store).  Listening: required. */
+    struct flow_tls_config *tls;
+    /** tls+...: the name to ask for and to verify; NULL: the host. */
+    const char *server_name;
+    /** Dialling: ns for resolution, connect and handshake together; 0: none. */
+    uint64_t timeout;
+    /** tcp: connections that may wait for accept; 0: 128. */
+    int backlog;
+    /** tcp: let several processes listen on one port. */
+    bool reuse_port;
+    /** tcp: leave small segments to Nagle's algorithm. */
+    bool delay;
+    /** tcp: probe a silent peer. */
+    bool keepalive;
+    /** unix listening: permission bits of the socket file; 0: 0600. */
+    unsigned mode;
+    /** tls+... listening: flows whose handshake may be unfinished at a time;
+     *  0: 1024. */
+    unsigned max_handshakes;
+};
+
+/** How a kind of endpoint is reached, for who writes a backend. */
+struct flow_scheme {
+    /** "tcp" for names "tcp:...". */
+    const char *name;
+    /** How a name looks: "tcp://HOST:PORT". */
+    const char *syntax;
+    /** Make a flow; @p rest is what follows "name:".  Non-blocking: the flow
+     *  connects when it is opened. */
+    enum flow_status (*dial)(const struct flow_env *env, const char *rest,
+                             const struct flow_endpoint_options *opt,
+                             struct flow **ret_flow, struct flow_error *err);
+    /** Make a listener. */
+    enum flow_status (*listen)(const struct flow_env *env, const char *rest,
+                               const struct flow_endpoint_options *opt,
+                               struct flow_listener **ret_listener,
+                               struct flow_error *err);
+};
+
+/**
+ * @brief Make a flow to a named endpoint.
+ *
+ * Returns at once: resolving, connecting and the handshake happen as the flow
+ * is opened (flow_open_wait(), or its first use), under @p opt's timeout.
+ *
+ * @param[in]  env       Environment; NULL: flow_env_default().
+ * @param[in]  name      The endpoint.
+ * @param[in]  opt       Options, or NULL.
+ * @param[out] ret_flow  The flow.
+ * @param[out] ret_err   Why it failed; may be NULL.
+ * @retval FLOW_OK        *@p ret_flow is the caller's.
+ * @retval FLOW_E_INVAL   The name is not understood; the record says what is.
+ * @retval FLOW_E_NOTSUP  Its scheme is not in this build; the record lists
+ *                        those that are.
+ * @return Any other error is in @p ret_err.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_endpoint_dial(const struct flow_env *env, const char *name,
+                   const struct flow_endpoint_options *opt,
+                   struct flow **ret_flow, struct flow_error *ret_err);
+
+/**
+ * @brief Listen on a named endpoint.
+ * @param[in]  env           Environment; NULL: flow_env_default().
+ * @param[in]  name          The endpoint; "tcp://127.0.0.1:0" takes any port.
+ * @param[in]  opt           Options, or NULL.
+ * @param[out] ret_listener  The listener.
+ * @param[out] ret_err       Why it failed; may be NULL.
+ * @return As flow_endpoint_dial().
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_endpoint_listen(const struct flow_env *env, const char *name,
+                     const struct flow_endpoint_options *opt,
+                     struct flow_listener **ret_listener,
+                     struct flow_error *ret_err);
+
+/**
+ * @brief The schemes of this build.
+ * @return A NULL-terminated static list.
+ * @par Since
+ * 0.1
+ */
+FLOW_API const struct flow_scheme *const *flow_endpoint_schemes(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

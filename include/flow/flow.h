@@ -1,0 +1,558 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef FLOW_FLOW_H
+#define FLOW_FLOW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <flow/env.h>
+#include <flow/export.h>
+#include <flow/status.h>
+#include <flow/wait.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * @file
+ * @brief The flow: a stream of bytes in both directions, whatever carries it.
+ *
+ * A flow is made by a constructor (<flow/tcp.h>, <flow/pair.h>, <flow/tls.h>,
+ * or a name through <flow/endpoint.h>), used with the functions below and
+ * ended with flow_close().  Flows stack: TLS takes a flow and is one.
+ *
+ * @section conventions Conventions, the same for every function
+ *
+ * - **Never blocks.**  Every operation here does what can be done now.
+ *   #FLOW_AGAIN means that nothing could; flow_wait() sleeps until it is worth
+ *   calling again.  The calls that loop for you are in <flow/util.h>.  After
+ *   #FLOW_AGAIN nothing is pending: call again with other arguments, call
+ *   the other direction, or give up.
+ * - **Status and count are apart.**  The result is an #flow_status, must be
+ *   looked at, and says what became of the data; counts are `ret_`
+ *   parameters that are always written.  Other `ret_` parameters are written
+ *   on success only.
+ * - **Accepted is owned.**  Bytes that a write counted are the flow's to
+ *   deliver; the caller's memory is free on return.
+ * - **Sticky ends.**  #FLOW_EOF and the errors that flow_status_is_sticky()
+ *   names stay for their direction; flow_get_error() tells more.
+ * - **Lengths** are `size_t` bytes, **times** are `uint64_t` monotonic
+ *   nanoseconds of the flow's environment.
+ * - **Pointers** are not NULL unless the text says so; an empty range may
+ *   have a NULL base.
+ * - **Ownership.**  A constructor that fails leaves what it was given alone.
+ *   A filter or TLS flow owns the flow below it from success on and closes it
+ *   with itself.
+ * - **Threads.**  One thread at a time per direction: where flow_caps() has
+ *   #FLOW_CAP_DUPLEX one reader and one writer may run in parallel, else one
+ *   thread in all.  flow_abort() and flow_set_deadline() may be called from
+ *   any thread until flow_close() begins.
+ */
+
+struct flow;
+
+/** A segment to read into. */
+struct flow_vec {
+    void *base; /**< NULL: discard that many bytes. */
+    size_t len; /**< Bytes. */
+};
+
+/** A segment to write from. */
+struct flow_cvec {
+    const void *base; /**< The bytes. */
+    size_t len;       /**< How many. */
+};
+
+/** The two directions of a flow; also bits of a mask. */
+enum flow_dir {
+    FLOW_READ = 0x1, /**< Towards us. */
+    FLOW_WRITE = 0x2 /**< Towards the peer. */
+};
+
+/** Interest and readiness: the flow can be read (data, end or error). */
+#define FLOW_READY_READ 0x1u
+/** The flow takes bytes, or writing fails. */
+#define FLOW_READY_WRITE 0x2u
+/** flow_flush() or a pending flow_shutdown() makes progress. */
+#define FLOW_READY_FLUSH 0x4u
+/** flow_open() makes progress. */
+#define FLOW_READY_OPEN 0x8u
+
+/** flow_writev(): more comes at once, bytes may be held back to fill a
+ *  record or segment. */
+#define FLOW_MORE 0x1u
+/** flow_writev(): these are the last; ends the direction when all were
+ *  accepted. */
+#define FLOW_FIN 0x2u
+
+/** @name Capabilities, flow_caps() */
+/**@{*/
+/** shutdown(write) tells the peer, and reading goes on. */
+#define FLOW_CAP_HALF_CLOSE_WRITE 0x0001u
+/** After the peer's end, writing goes on. */
+#define FLOW_CAP_HALF_CLOSE_READ 0x0002u
+/** The transport has a real end marker. */
+#define FLOW_CAP_ORDERLY_END 0x0004u
+/** The end marker is authenticated. */
+#define FLOW_CAP_AUTHENTICATED_END 0x0008u
+/** What passes is encrypted for the peer. */
+#define FLOW_CAP_CONFIDENTIAL 0x0010u
+/** A vector is written with one operation below. */
+#define FLOW_CAP_GATHER 0x0020u
+/** A vector is read with one operation below. */
+#define FLOW_CAP_SCATTER 0x0040u
+/** flow_lease() works for reading. */
+#define FLOW_CAP_LEASE_READ 0x0080u
+/** flow_lease() works for writing. */
+#define FLOW_CAP_LEASE_WRITE 0x0100u
+/** The peer can change leased memory. */
+#define FLOW_CAP_LEASE_VOLATILE 0x0200u
+/** The peer can read leased memory. */
+#define FLOW_CAP_LEASE_SHARED 0x0400u
+/** One reader and one writer thread may run in parallel. */
+#define FLOW_CAP_DUPLEX 0x0800u
+/** Everything it waits for is a descriptor. */
+#define FLOW_CAP_FD 0x1000u
+/** It knows when it can be written. */
+#define FLOW_CAP_WRITE_READINESS 0x2000u
+/** flow_open() has work to do (connect, handshake). */
+#define FLOW_CAP_NEEDS_OPEN 0x4000u
+/** flow_detach() can give the lower flow back. */
+#define FLOW_CAP_DETACH 0x8000u
+/**@}*/
+
+/** How a direction ended, #FLOW_QUERY_END_READ and #FLOW_QUERY_END_WRITE. */
+enum flow_end {
+    FLOW_END_NONE = 0,         /**< It has not ended. */
+    FLOW_END_GONE = 1,         /**< The transport went away; no marker. */
+    FLOW_END_ORDERLY = 2,      /**< With the transport's own marker. */
+    FLOW_END_AUTHENTICATED = 3 /**< With a marker only the peer can make. */
+};
+
+/** What flow_query() can be asked.  Strings are NUL terminated. */
+enum flow_query_key {
+    FLOW_QUERY_DESCRIPTION = 1,   /**< string: the stack in one line. */
+    FLOW_QUERY_LOCAL_ADDRESS = 2, /**< string: "127.0.0.1:80". */
+    FLOW_QUERY_PEER_ADDRESS = 3,  /**< string. */
+    FLOW_QUERY_FD = 4,            /**< int: the descriptor; still the flow's. */
+    FLOW_QUERY_LOWER = 5,         /**< struct flow *: the flow below. */
+    FLOW_QUERY_ALPN = 6,          /**< string: agreed protocol, may be "". */
+    FLOW_QUERY_SERVER_NAME = 7,   /**< string: name asked for, may be "". */
+    FLOW_QUERY_MATCHED_NAME = 8,  /**< string: pattern that matched it. */
+    FLOW_QUERY_VERSION = 9,       /**< uint32_t: 0x0303, 0x0304. */
+    FLOW_QUERY_SUITE = 10,        /**< string: IANA name of the suite. */
+    FLOW_QUERY_PEER_CHAIN = 11,   /**< bytes: DER certificates, leaf first. */
+    FLOW_QUERY_VERIFY_FLAGS = 12, /**< uint32_t: FLOW_VERIFY_ bits. */
+    FLOW_QUERY_RESUMED = 13,      /**< uint32_t: 0 or 1. */
+    FLOW_QUERY_END_READ = 14,     /**< uint32_t: enum flow_end. */
+    FLOW_QUERY_END_WRITE = 15,    /**< uint32_t: enum flow_end. */
+    FLOW_QUERY_OVERHEAD = 16,     /**< uint32_t: bytes added per record. */
+    FLOW_QUERY_FOOTPRINT = 17,    /**< size_t: bytes held now, whole stack. */
+    FLOW_QUERY_BUF_HINTS = 18,    /**< struct flow_buf_hints, composed. */
+    FLOW_QUERY_PEER_PORT = 19,    /**< uint32_t: event channel port, vchan. */
+    FLOW_QUERY_PINNED_PAGES = 20, /**< uint32_t: vchan, held by peers. */
+    FLOW_QUERY_GROUP = 21         /**< string: key exchange group, "x25519". */
+};
+
+/** What flow_control() can be told.  The value is an int64_t. */
+enum flow_control_key {
+    FLOW_CONTROL_NODELAY = 1,      /**< 0 or 1: send small segments at once. */
+    FLOW_CONTROL_KEEPALIVE = 2,    /**< 0 or 1. */
+    FLOW_CONTROL_RECORD_LIMIT = 3, /**< plaintext bytes per record. */
+    FLOW_CONTROL_TRUNCATION = 4,   /**< 1: a missing end marker is EOF. */
+    FLOW_CONTROL_RELEASE = 5,      /**< 1: give idle buffers back now. */
+    FLOW_CONTROL_REKEY = 6,        /**< 0: our keys; 1: ask the peer too. */
+    FLOW_CONTROL_PROPAGATE = 7     /**< 0 or 1: shutdown(write) goes down. */
+};
+
+/**
+ * @brief Read into a vector.
+ *
+ * Fills the segments in order and returns as soon as at least one byte was
+ * delivered; never waits for more.  A segment with a NULL base discards.  The
+ * first call opens the flow.  Memory behind the count is unspecified: a layer
+ * may have written there.
+ *
+ * @param[in,out] f        The flow.
+ * @param[in]     vec      Segments.
+ * @param[in]     count    How many, 0..1024.
+ * @param[out]    ret_len  Bytes delivered.
+ *
+ * @retval FLOW_OK     1 or more bytes; or the vector was empty, 0 bytes.
+ * @retval FLOW_AGAIN  Nothing there now.
+ * @retval FLOW_EOF    The peer ended its direction; every byte was delivered.
+ * @retval FLOW_E_TRUNCATED  It ended without the marker this flow requires.
+ * @retval FLOW_E_BUSY Another read runs, or a read lease is out.
+ * @return Any other error is in flow_get_error().
+ *
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status flow_readv(struct flow *f,
+                                                   const struct flow_vec *vec,
+                                                   size_t count,
+                                                   size_t *ret_len);
+
+/**
+ * @brief Read into one buffer; flow_readv() with one segment.
+ *
+ * @param[in,out] f        The flow.
+ * @param[out]    buf      Where to, or NULL to discard.
+ * @param[in]     len      Bytes at @p buf.
+ * @param[out]    ret_len  Bytes delivered.
+ * @return As flow_readv().
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status flow_read(struct flow *f, void *buf,
+                                                  size_t len, size_t *ret_len);
+
+/**
+ * @brief Write a vector: accept a prefix of its bytes.
+ *
+ * A layer may join segments; it does not make one record per segment.  With
+ * #FLOW_MORE it may hold bytes back until the next write without it,
+ * flow_flush() or flow_shutdown().  With #FLOW_FIN, when every byte was
+ * accepted, the direction is ended as by flow_shutdown() in the same call; a
+ * marker that could not leave yet is driven by flow_shutdown().  When only a
+ * prefix was accepted #FLOW_FIN is ignored.
+ *
+ * @param[in,out] f        The flow.
+ * @param[in]     vec      Segments.
+ * @param[in]     count    How many, 0..1024.
+ * @param[in]     flags    #FLOW_MORE or #FLOW_FIN, or 0.
+ * @param[out]    ret_len  Bytes accepted.
+ *
+ * @retval FLOW_OK       1 or more bytes accepted; or nothing was asked.
+ * @retval FLOW_AGAIN    Nothing accepted now.
+ * @retval FLOW_E_CLOSED After our shutdown, or the peer takes no more.
+ * @retval FLOW_E_INVAL  Both flags at once, or unknown ones.
+ * @retval FLOW_E_NOTSUP #FLOW_FIN without #FLOW_CAP_HALF_CLOSE_WRITE; nothing
+ *                       was accepted.
+ * @retval FLOW_E_BUSY   Another write runs, or a write lease is out.
+ * @return Any other error is in flow_get_error().
+ *
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
+            uint32_t flags, size_t *ret_len);
+
+/**
+ * @brief Write one buffer; flow_writev() with one segment and no flag.
+ *
+ * @param[in,out] f        The flow.
+ * @param[in]     buf      The bytes.
+ * @param[in]     len      How many.
+ * @param[out]    ret_len  Bytes accepted.
+ * @return As flow_writev().
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_write(struct flow *f, const void *buf, size_t len, size_t *ret_len);
+
+/**
+ * @brief Drive the opening one step: connect, handshake, attach.
+ *
+ * Reads and writes do it by themselves; call it to learn of the end of the
+ * opening first.  The earlier of both deadlines holds; an opening past it
+ * fails for good.
+ *
+ * @param[in,out] f  The flow.
+ * @retval FLOW_OK    Open; what was agreed can be asked with flow_query().
+ * @retval FLOW_AGAIN Not yet; wait for #FLOW_READY_OPEN.
+ * @return Any error is final for both directions.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status flow_open(struct flow *f);
+
+/**
+ * @brief Push accepted bytes down until the layer below has them.
+ *
+ * @param[in,out] f  The flow.
+ * @retval FLOW_OK    Nothing is held back here or below.
+ * @retval FLOW_AGAIN Some is; wait for #FLOW_READY_FLUSH.
+ * @return Any other error is in flow_get_error().
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status flow_flush(struct flow *f);
+
+/**
+ * @brief End one direction.
+ *
+ * #FLOW_WRITE: no more data from us.  Drains what was accepted, emits this
+ * layer's end marker exactly once, then passes the end to the layer below if
+ * that is this flow's own and can.  Reading goes on.  #FLOW_READ: discard
+ * further input here; never touches the wire by itself; later reads answer
+ * #FLOW_EOF.
+ *
+ * @param[in,out] f    The flow.
+ * @param[in]     dir  One direction.
+ * @retval FLOW_OK       Done; also when it was done before.
+ * @retval FLOW_AGAIN    The marker has not been handed down yet; call again
+ *                       after #FLOW_READY_FLUSH.
+ * @retval FLOW_E_NOTSUP #FLOW_WRITE without #FLOW_CAP_HALF_CLOSE_WRITE;
+ *                       nothing happened.
+ * @return Any other error is in flow_get_error().
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status flow_shutdown(struct flow *f,
+                                                      enum flow_dir dir);
+
+/**
+ * @brief End a flow and release it.
+ *
+ * No I/O but the transport's own: an end that was not announced with
+ * flow_shutdown() is abortive, and the peer may see it as such.  flow_finish()
+ * ends in order under a deadline.  Closes the flow below if it is this one's
+ * own.  Outstanding leases become invalid.
+ *
+ * @param[in] f  The flow, invalid afterwards; NULL does nothing.
+ * @par Threads
+ * No other call may be running, not even flow_abort().
+ * @par Since
+ * 0.1
+ */
+FLOW_API void flow_close(struct flow *f);
+
+/**
+ * @brief Ask what can make progress, and what to wait for if nothing can.
+ *
+ * For pollers and foreign event loops.  Ready means that the call would not
+ * answer #FLOW_AGAIN: buffered bytes count, ends and errors too.  Only when
+ * nothing of @p interest is ready are sources added to @p sink; the flow's
+ * deadlines are among them.
+ *
+ * @param[in,out] f         The flow.
+ * @param[in]     interest  FLOW_READY_ bits.
+ * @param[in,out] sink      Initialised by the caller.
+ * @return The bits of @p interest that are ready now.
+ * @par Threads
+ * As the operations of the directions in @p interest.
+ * @par Since
+ * 0.1
+ */
+FLOW_API uint32_t flow_wait_sources(struct flow *f, uint32_t interest,
+                                    struct flow_wait_sink *sink);
+
+/**
+ * @brief Sleep until something can make progress.
+ *
+ * The one place where a thread blocks.  Also ends when flow_abort() or
+ * flow_set_deadline() is called from another thread; the new deadline counts.
+ *
+ * @param[in,out] f          The flow.
+ * @param[in]     interest   FLOW_READY_ bits, not 0.
+ * @param[out]    ret_ready  Bits that are ready, 0 on error; may be NULL.
+ * @retval FLOW_OK         At least one bit is ready.
+ * @retval FLOW_E_TIMEOUT  The deadline of a direction in @p interest passed;
+ *                         nothing is lost.
+ * @return An error of the environment's wait.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_wait(struct flow *f, uint32_t interest, uint32_t *ret_ready);
+
+/**
+ * @brief Move the deadline of one or both directions.
+ *
+ * Absolute.  Governs flow_wait() and everything built on it; the operations
+ * themselves never wait.  A passed deadline leaves the flow usable, except
+ * while it opens.  A sleeper is woken and obeys the new value.
+ *
+ * @param[in,out] f     The flow.
+ * @param[in]     dirs  Mask of #FLOW_READ and #FLOW_WRITE.
+ * @param[in]     nsec  Monotonic ns, #FLOW_NEVER or #FLOW_NOW.
+ * @par Threads
+ * Any, before flow_close().
+ * @par Since
+ * 0.1
+ */
+FLOW_API void flow_set_deadline(struct flow *f, uint32_t dirs, uint64_t nsec);
+
+/**
+ * @brief Give a flow up: both directions fail with #FLOW_E_CANCELED.
+ *
+ * Wakes sleepers.  Sends nothing, releases nothing; flow_close() does.
+ *
+ * @param[in,out] f  The flow.
+ * @par Threads
+ * Any, before flow_close().
+ * @par Since
+ * 0.1
+ */
+FLOW_API void flow_abort(struct flow *f);
+
+/**
+ * @brief Borrow memory of the flow instead of copying.
+ *
+ * #FLOW_READ: up to two spans of bytes that came in, in order.  #FLOW_WRITE:
+ * up to two spans to put bytes into.  The spans stay valid until
+ * flow_commit() or flow_close(); one lease per direction.  If flow_caps() has
+ * #FLOW_CAP_LEASE_VOLATILE the peer can change the bytes at any time: copy
+ * before looking.
+ *
+ * @param[in,out] f         The flow.
+ * @param[in]     dir       One direction.
+ * @param[in]     want      Contiguous bytes wanted in the first span, >= 1.
+ * @param[out]    ret_span  Two spans; the second may be empty.
+ * @retval FLOW_OK       At least @p want bytes, or fewer when the stream ends
+ *                       behind them.
+ * @retval FLOW_AGAIN    Fewer are there and more may come.
+ * @retval FLOW_EOF      The stream ended, nothing is left.
+ * @retval FLOW_E_INVAL  @p want is 0 or more than the flow can ever lend.
+ * @retval FLOW_E_NOTSUP No leases in this direction (flow_caps());
+ *                       <flow/buffered.h> adds them to any flow.
+ * @retval FLOW_E_BUSY   A call or a lease of this direction is out.
+ * @return Any other error is in flow_get_error().
+ * @par Ownership
+ * The memory stays the flow's.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status flow_lease(struct flow *f,
+                                                   enum flow_dir dir,
+                                                   size_t want,
+                                                   struct flow_vec ret_span[2]);
+
+/**
+ * @brief Give a lease back.
+ *
+ * #FLOW_READ: the first @p used bytes are consumed; 0 only looked.
+ * #FLOW_WRITE: all of the first @p used bytes are accepted, as by
+ * flow_writev() with @p flags.  Never answers #FLOW_AGAIN.
+ *
+ * @param[in,out] f      The flow.
+ * @param[in]     dir    As leased.
+ * @param[in]     used   Bytes from the start, at most what was lent.
+ * @param[in]     flags  Write: #FLOW_MORE or #FLOW_FIN, or 0; read: 0.
+ * @retval FLOW_OK      The lease is over.
+ * @retval FLOW_E_INVAL No lease is out, or @p used is too much; the lease
+ *                      stays as it was.
+ * @return Any other error ends the lease and is in flow_get_error().
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_commit(struct flow *f, enum flow_dir dir, size_t used, uint32_t flags);
+
+/**
+ * @brief Take a layer off and get the flow below it back.
+ *
+ * Only at a clean point: before the layer opened, or when both directions
+ * ended with their markers and nothing is staged.  Bytes that the layer had
+ * read ahead come first out of *@p ret_lower.
+ *
+ * @param[in]  f          The upper flow; closed on success.
+ * @param[out] ret_lower  The flow below, perhaps in a prefix filter.
+ * @retval FLOW_OK       @p f is gone, *@p ret_lower is the caller's.
+ * @retval FLOW_E_BUSY   Not at a clean point; nothing changed.
+ * @retval FLOW_E_NOTSUP It has nothing below (#FLOW_CAP_DETACH).
+ * @retval FLOW_E_NOMEM  Nothing changed.
+ * @par Ownership
+ * On #FLOW_OK the caller owns *@p ret_lower if @p f did; a lower flow that
+ * @p f had borrowed is still its owner's.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status flow_detach(struct flow *f,
+                                                    struct flow **ret_lower);
+
+/**
+ * @brief Ask a flow about itself.
+ *
+ * A layer that does not know a key asks the flow below; keys about security
+ * stop at the first confidential layer, so that an outer tunnel never answers
+ * for an inner one.
+ *
+ * @param[in]     f    The flow.
+ * @param[in]     key  What to ask; the type is at #flow_query_key.
+ * @param[out]    buf  Where to; NULL only asks for the length.
+ * @param[in,out] len  Bytes at @p buf; then the bytes of the answer.
+ * @retval FLOW_OK       Answered.
+ * @retval FLOW_AGAIN    Not known before the flow is open.
+ * @retval FLOW_E_INVAL  @p buf is too small; @p len has the size needed.
+ * @retval FLOW_E_NOTSUP Nobody in the stack knows.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_query(struct flow *f, enum flow_query_key key, void *buf, size_t *len);
+
+/**
+ * @brief Tell a flow something.
+ *
+ * Unknown keys go to the flow below, as in flow_query().
+ *
+ * @param[in,out] f      The flow.
+ * @param[in]     key    What; the meaning of @p value is at
+ *                       #flow_control_key.
+ * @param[in]     value  The value.
+ * @retval FLOW_OK       Done.
+ * @retval FLOW_E_INVAL  @p value is out of range.
+ * @retval FLOW_E_NOTSUP Nobody in the stack knows the key.
+ * @return Any other error is in flow_get_error().
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_control(struct flow *f, enum flow_control_key key, int64_t value);
+
+/**
+ * @brief What a flow can do; computed, never assumed.
+ *
+ * @param[in] f  The flow.
+ * @return FLOW_CAP_ bits.
+ * @par Since
+ * 0.1
+ */
+FLOW_API uint32_t flow_caps(const struct flow *f);
+
+/**
+ * @brief The name of a flow's kind, "tcp", "tls", "pair".
+ *
+ * @param[in] f  The flow.
+ * @return A static string.
+ * @par Since
+ * 0.1
+ */
+FLOW_API const char *flow_name(const struct flow *f);
+
+/**
+ * @brief The environment a flow was made with.
+ *
+ * @param[in] f  The flow.
+ * @return Never NULL.
+ * @par Since
+ * 0.1
+ */
+FLOW_API const struct flow_env *flow_get_env(const struct flow *f);
+
+/**
+ * @brief Why a direction failed.
+ *
+ * @param[in]  f        The flow.
+ * @param[in]  dir      One direction.
+ * @param[out] ret_err  A copy of the record; #FLOW_OK in its status when the
+ *                      direction has not failed.
+ * @par Threads
+ * As an operation of @p dir.
+ * @par Since
+ * 0.1
+ */
+FLOW_API void flow_get_error(const struct flow *f, enum flow_dir dir,
+                             struct flow_error *ret_err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

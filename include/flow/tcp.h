@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef FLOW_TCP_H
+#define FLOW_TCP_H
+
+#include <flow/flow.h>
+#include <flow/listener.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * @file
+ * @brief Flows over TCP.
+ */
+
+/** Settings of a TCP flow or listener; zero is the default of each. */
+struct flow_tcp_options {
+    /** ns for resolution and connect together, over all addresses; 0: none. */
+    uint64_t timeout;
+    /** Connections that may wait for accept; 0: 128. */
+    int backlog;
+    /** Let several processes listen on one port (SO_REUSEPORT). */
+    bool reuse_port;
+    /** Leave small segments to Nagle's algorithm; default: send at once. */
+    bool delay;
+    /** Probe a silent peer (SO_KEEPALIVE). */
+    bool keepalive;
+};
+
+/**
+ * @brief Make a flow to a host and port.
+ *
+ * Returns at once.  Opening it resolves the name (through flow_env::resolver,
+ * so without blocking), then tries all addresses, IPv6 and IPv4 taking turns,
+ * until one answers; one deadline covers all of it.  If none does, the error
+ * is that of the last address tried, which the record's detail names.
+ *
+ * @param[in]  env       Environment; NULL: flow_env_default().
+ * @param[in]  host      A name, an IPv4 or an IPv6 address (without brackets).
+ * @param[in]  port      1..65535.
+ * @param[in]  opt       Options, or NULL.
+ * @param[out] ret_flow  The flow; not connected yet.
+ * @retval FLOW_OK       Made; connects when opened.
+ * @retval FLOW_E_INVAL  @p host is empty or too long, or @p port is 0.
+ * @retval FLOW_E_NOMEM  No memory.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_tcp_dial(const struct flow_env *env, const char *host, uint16_t port,
+              const struct flow_tcp_options *opt, struct flow **ret_flow);
+
+/**
+ * @brief Listen on an address and port.
+ *
+ * Accepting survives running out of descriptors: a reserved one turns the
+ * peer away, then accept answers #FLOW_AGAIN for a while.
+ *
+ * @param[in]  env           Environment; NULL: flow_env_default().
+ * @param[in]  host          An IPv4 or IPv6 address, "" or "*" for any.
+ * @param[in]  port          0: any; ask #FLOW_QUERY_LOCAL_ADDRESS which.
+ * @param[in]  opt           Options, or NULL.
+ * @param[out] ret_listener  The listener.
+ * @param[out] ret_err       Why it failed; may be NULL.
+ * @retval FLOW_OK       Listening.
+ * @retval FLOW_E_INVAL  @p host is no address.
+ * @retval FLOW_E_SYS    The system refused; the record has errno.
+ * @retval FLOW_E_NOMEM  No memory.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_tcp_listen(const struct flow_env *env, const char *host, uint16_t port,
+                const struct flow_tcp_options *opt,
+                struct flow_listener **ret_listener,
+                struct flow_error *ret_err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

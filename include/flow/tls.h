@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef FLOW_TLS_H
+#define FLOW_TLS_H
+
+#include <flow/flow.h>
+#include <flow/tls_config.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * @file
+ * @brief TLS on any flow.
+ *
+ * A TLS flow wraps another flow and is one: it reads and writes plaintext, has
+ * half close even where the flow below has none, and tells an authenticated
+ * end (close_notify, #FLOW_EOF) from a cut (#FLOW_E_TRUNCATED).  The handshake
+ * runs with the first use or flow_open(); afterwards flow_query() tells what
+ * was agreed.
+ *
+ * What a peer sends on after our close_notify can still be read; after the
+ * peer's we can still write (RFC 8446 6.1, and by the same rule in TLS 1.2).
+ */
+
+/** @name Why a peer's identity was refused: flow_error::verify_flags */
+/**@{*/
+/** A certificate has expired. */
+#define FLOW_VERIFY_EXPIRED 0x0001u
+/** A certificate is not valid yet. */
+#define FLOW_VERIFY_FUTURE 0x0002u
+/** The chain does not lead to anything trusted. */
+#define FLOW_VERIFY_NOT_TRUSTED 0x0004u
+/** The certificate is for other names. */
+#define FLOW_VERIFY_NAME 0x0008u
+/** Revoked. */
+#define FLOW_VERIFY_REVOKED 0x0010u
+/** Its usage bits do not allow this. */
+#define FLOW_VERIFY_USAGE 0x0020u
+/** Key, curve or signature is too weak. */
+#define FLOW_VERIFY_WEAK 0x0040u
+/** No certificate was sent. */
+#define FLOW_VERIFY_MISSING 0x0080u
+/** Another reason of the engine. */
+#define FLOW_VERIFY_OTHER 0x0100u
+/**@}*/
+
+/** flow_tls_wrap_client(), flow_tls_wrap_server(): leave the lower flow its
+ *  owner's; closing or ending the TLS flow does not go down to it. */
+#define FLOW_TLS_BORROW 0x1u
+
+/**
+ * @brief Be a TLS client on a flow.
+ *
+ * @param[in,out] c            Client configuration; frozen by this.
+ * @param[in]     lower        The flow below, before its first byte.
+ * @param[in]     server_name  Name to ask for and to verify: a host name
+ *                             (A-labels) or an IP address, which is verified
+ *                             against iPAddress entries and not sent.  NULL
+ *                             only with one of the insecure settings.
+ * @param[in]     flags        0 or #FLOW_TLS_BORROW.
+ * @param[out]    ret_flow     The TLS flow, not handshaken yet.
+ * @retval FLOW_OK       Made.
+ * @retval FLOW_E_INVAL  The name is missing or no name, @p c is a server's, or
+ *                       it cannot be frozen.
+ * @retval FLOW_E_NOMEM  No memory.
+ * @return As flow_tls_config_freeze(), whose record says more: call it first
+ *         to see it.
+ * @par Ownership
+ * On #FLOW_OK the TLS flow owns @p lower (unless borrowed) and has a reference
+ * to @p c.  On any other result nothing changed.  A handshake that fails fails
+ * the flow and closes nothing; flow_close() does.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_tls_wrap_client(struct flow_tls_config *c, struct flow *lower,
+                     const char *server_name, uint32_t flags,
+                     struct flow **ret_flow);
+
+/**
+ * @brief Be a TLS server on a flow.
+ *
+ * @param[in,out] c         Server configuration; frozen by this.
+ * @param[in]     lower     The flow below, before its first byte.
+ * @param[in]     flags     0 or #FLOW_TLS_BORROW.
+ * @param[out]    ret_flow  The TLS flow, not handshaken yet.
+ * @retval FLOW_OK       Made.
+ * @retval FLOW_E_INVAL  @p c is a client's or has no key pair.
+ * @retval FLOW_E_NOMEM  No memory.
+ * @par Ownership
+ * As flow_tls_wrap_client().
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_tls_wrap_server(struct flow_tls_config *c, struct flow *lower,
+                     uint32_t flags, struct flow **ret_flow);
+
+/**
+ * @brief Make a listener whose flows are TLS servers.
+ *
+ * @param[in,out] c               Server configuration; frozen by this.
+ * @param[in]     lower           The listener below.
+ * @param[in]     max_handshakes  Flows whose handshake may be unfinished at a
+ *                                time; accepting answers #FLOW_AGAIN meanwhile.
+ *                                0: 1024.
+ * @param[out]    ret_listener    The listener.
+ * @retval FLOW_OK       Made.
+ * @retval FLOW_E_INVAL  As flow_tls_wrap_server().
+ * @retval FLOW_E_NOMEM  No memory.
+ * @par Ownership
+ * On #FLOW_OK it owns @p lower and has a reference to @p c.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_tls_listen(struct flow_tls_config *c, struct flow_listener *lower,
+                unsigned max_handshakes, struct flow_listener **ret_listener);
+
+/** What the two sides agreed on. */
+struct flow_tls_info {
+    enum flow_tls_version version; /**< Protocol version. */
+    uint16_t suite;                /**< IANA number of the cipher suite. */
+    const char *suite_name;        /**< Its name, static. */
+    uint16_t group;                /**< Key exchange group, 0 if unknown. */
+    bool resumed;                  /**< An earlier session was taken up. */
+    const char *alpn;              /**< Agreed protocol, "" for none. */
+    const char *server_name;       /**< Asked for, normalised; "" for none. */
+    const char *matched_name;      /**< The certificate's name that matched,
+                                        "" when the default was used. */
+    uint32_t verify_flags;         /**< 0 when the peer was verified. */
+    const uint8_t *peer_chain;     /**< DER certificates behind each other,
+                                        leaf first; NULL for none. */
+    size_t peer_chain_len;         /**< Bytes. */
+    uint64_t key_updates_sent;     /**< TLS 1.3 KeyUpdates of ours. */
+    uint64_t key_updates_received; /**< And of the peer. */
+};
+
+/**
+ * @brief Ask a TLS flow what was agreed.
+ *
+ * @param[in]  f         A flow made by this header's functions, or a listener
+ *                       of theirs, or a scheme "tls+...".
+ * @param[out] ret_info  The answer; pointers are valid until flow_close().
+ * @retval FLOW_OK        Answered.
+ * @retval FLOW_AGAIN     The handshake is not over.
+ * @retval FLOW_E_NOTSUP  @p f is not a TLS flow.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_tls_get_info(struct flow *f, struct flow_tls_info *ret_info);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

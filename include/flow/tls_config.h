@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef FLOW_TLS_CONFIG_H
+#define FLOW_TLS_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <flow/env.h>
+#include <flow/export.h>
+#include <flow/status.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * @file
+ * @brief What a TLS flow may negotiate, whom it trusts, who it is.
+ *
+ * A configuration is made, set up, and frozen by its first use; from then on
+ * any number of flows and threads share it, each holding a reference.  Every
+ * default is safe: TLS 1.2 and 1.3, AEAD suites, groups x25519, P-256 and
+ * P-384, chain and name verified against the system's trust store.  What is
+ * not safe has `insecure` in its name.
+ *
+ * A function that fails leaves the configuration as it was and, where it
+ * takes a #flow_error, says which file or certificate it is about.  On a frozen
+ * configuration every setter answers #FLOW_E_BUSY.
+ *
+ * @code
+ * struct flow_tls_config *c;
+ *
+ * flow_tls_config_new_server(NULL, &c, &err);
+ * flow_tls_config_add_keypair_file(c, "chain.pem", "key.pem", NULL, NULL,
+ *                                  &err);
+ * flow_tls_wrap_server(c, tcp, 0, &tls);
+ * flow_tls_config_unref(c);
+ * @endcode
+ */
+
+struct flow_tls_config;
+
+/** Protocol version numbers as on the wire (RFC 8446 4.2.1). */
+enum flow_tls_version {
+    FLOW_TLS_1_2 = 0x0303, /**< RFC 5246, with extended master secret. */
+    FLOW_TLS_1_3 = 0x0304  /**< RFC 8446. */
+};
+
+/** @name Named groups (RFC 8446 4.2.7) */
+/**@{*/
+#define FLOW_TLS_GROUP_P256   0x0017u
+#define FLOW_TLS_GROUP_P384   0x0018u
+#define FLOW_TLS_GROUP_P521   0x0019u
+#define FLOW_TLS_GROUP_X25519 0x001du
+/**@}*/
+
+/**
+ * @brief Asked for the passphrase of an encrypted key.
+ *
+ * @param[in]  user  As given with the callback.
+ * @param[out] buf   Receives the passphrase, no NUL needed; wiped after use.
+ * @param[in]  cap   Bytes at @p buf.
+ * @return Its length, 1..@p cap, or 0 to give up.
+ */
+typedef size_t flow_tls_passphrase_fn(void *user, char *buf, size_t cap);
+
+/**
+ * @brief Make the configuration of a client.
+ * @param[in]  env         Environment; NULL: flow_env_default().
+ * @param[out] ret_config  The configuration, with one reference.
+ * @param[out] ret_err     Why it failed; may be NULL.
+ * @retval FLOW_OK       Made.
+ * @retval FLOW_E_NOMEM  No memory, or no entropy to seed the engine with.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_tls_config_new_client(const struct flow_env *env,
+                           struct flow_tls_config **ret_config,
+                           struct flow_error *ret_err);
+
+/**
+ * @brief Make the configuration of a server; it needs a key pair.
+ * @param[in]  env         Environment; NULL: flow_env_default().
+ * @param[out] ret_config  The configuration, with one reference.
+ * @param[out] ret_err     Why it failed; may be NULL.
+ * @return As flow_tls_config_new_client().
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_tls_config_new_server(const struct flow_env *env,
+                           struct flow_tls_config **ret_config,
+                           struct flow_error *ret_err);
+
+/**
+ * @brief Take another reference.
+ * @param[in,out] c  The configuration.
+ * @return @p c.
+ * @par Threads
+ * Any.
+ * @par Since
+ * 0.1
+ */
+FLOW_API struct flow_tls_config *flow_tls_config_ref(struct flow_tls_config *c);
+
+/**
+ * @brief Drop a reference; the last one wipes the keys and releases.
+ * @param[in] c  The configuration; NULL does nothing.
+ * @par Threads
+ * Any.
+ * @par Since
+ * 0.1
+ */
+FLOW_API void flow_tls_config_unref(struct flow_tls_config *c);
+
+/**
+ * @brief Finish a configuration now, to learn of mistakes before a peer does.
+ *
+ * The first flow does it otherwise.  Checks that a server has a key pair and
+ * loads the system's trust store for a client that was given none.
+ *
+ * @param[in,out] c        The configuration.
+ * @param[out]    ret_err  Why it failed; may be NULL.
+ * @retval FLOW_OK       Frozen, now or before.
+ * @retval FLOW_E_INVAL  Something is missing or does not fit together.
+ * @retval FLOW_E_SYS    The trust store cannot be read.
+ * @retval FLOW_E_NOMEM  No memory.
+ * @par Threads
+ * Any.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_tls_config_freeze(struct flow_tls_config *c, struct flow_error *ret_err);
+
+/**
+ * @brief Restrict the protocol versions.
+ * @param[in,out] c    The configuration.
+ * @param[in]     min  Lowest, #FLOW_TLS_1_2 or #FLOW_TLS_1_3.
+ * @param[in]     max  Highest, not below @p min.
+ * @retval FLOW_OK       Set.
+ * @retval FLOW_E_INVAL  Out of range.
+ * @retval FLOW_E_BUSY   Frozen.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_tls_config_set_versions(struct flow_tls_config *c,
+                             enum flow_tls_version min,
+                             enum flow_tls_version max);
+
+/**
+ * @brief Restrict the cipher suites.
+ *
+ * Order is the preference.  Only AEAD suites with (EC)DHE are possible:
+ * 0x1301..0x1305 of TLS 1.3 and the ECDHE suites of TLS 1.2 with AES-GCM,
+ * ChaCha20-Poly1305 and AES-CCM.
+ *
+ * @param[in,out] c      The configuration.
+ * @param[in]     suite  IANA numbers; copied.
+ * @param[in]     count  1..32.
+ * @retval FLOW_OK        Set.
+ * @retval FLOW_E_INVAL   The list is empty or too long.
+ * @retval FLOW_E_NOTSUP  One of them is not possible.
+ * @retval FLOW_E_BUSY    Frozen.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_tls_config_set_suites(struct flow_tls_config *c, const uint16_t *suite,
+                           size_t count);
+
+/**
+ * @brief Restrict the key exchange groups.
+ *
+ * Order is the preference; the default is x25519, P-256, P-384.  There are no
+ * finite-field groups: they let a stranger burn the server's processor.
+ *
+ * @param[in,out] c      The configuration.
+ * @param[in]     group  FLOW_TLS_GROUP_ numbers; copied.
+ * @param[in]     count  1..8.
+ * @retval FLOW_OK        Set.
+ * @retval FLOW_E_INVAL   The list is empty or too long.
+ * @retval FLOW_E_NOTSUP  One of them is not possible.
+ * @retval FLOW_E_BUSY    Frozen.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_tls_config_set_groups(struct flow_tls_config *c, const uint16_t *group,
+                           size_t count);
+
+/**
+ * @brief Offer or accept application protocols (ALPN, RFC 7301).
+ *
+ * Order is the preference; the server's decides.  A client that offers only
+ * what the server does not have is refused with no_application_protocol.
+ *
+ * @param[in,out] c      The configuration.
+ * @param[in]     name   Names of 1..255 bytes; copied.
+ * @param[in]     count  1..16, 0 for none.
+ * @retval FLOW_OK       Set.
+ * @retval FLOW_E_INVAL  Out of range.
+ * @retval FLOW_E_NOMEM  No memory.
+ * @retval FLOW_E_BUSY   Frozen.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_tls_config_set_alpn(struct flow_tls_config *c, const char *const *name,
+                         size_t count);
+
+/**
+ * @brief Trust certificates from memory instead of the system's store.
+ *
+ * May be called more than once; they add up.
+ *
+ * @param[in,out] c        The configuration.
+ * @param[in]     data     One or more PEM certificates, or one in DER.
+ * @param[in]     len      Bytes.
+ * @param[out]    ret_err  Why it failed; may be NULL.
+ * @retval FLOW_OK       Every certificate was taken.
+ * @retval FLOW_E_INVAL  One was not understood; none was taken.
+ * @retval FLOW_E_NOMEM  No memory.
+ * @retval FLOW_E_BUSY   Frozen.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_tls_config_add_trust(struct flow_tls_config *c, const void *data,
+                          size_t len, struct flow_error *ret_err);
+
+/**
+ * @brief Trust certificates from a file; as flow_tls_config_add_trust().
+ * @param[in,out] c        The configuration.
+ * @param[in]     path     The file.
+ * @param[out]    ret_err  Why it failed, with the file's name; may be NULL.
+ * @return As flow_tls_config_add_trust(); #FLOW_E_SYS when the file cannot be
+ *         read; #FLOW_E_NOTSUP where there are no files.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_tls_config_add_trust_file(struct flow_tls_config *c, const char *path,
+                               struct flow_error *ret_err);
+
+/**
+ * @brief Add a certificate chain and its key, from memory.
+ *
+ * A server may have several: a handshake gets the one whose names (from the
+ * leaf's subjectAltName) match the name asked for, exact before one-label
+ * wildcard, else the first that was added; of equal matches the one whose key
+ * type suits the client.  The pair is checked now: the key must match the
+ * leaf, and the leaf must be valid today (flow_tls_config_allow_expired()).
+ *
+ * @param[in,out] c           The configuration.
+ * @param[in]     chain       PEM, leaf first, or one certificate in DER.
+ * @param[in]     chain_len   Bytes.
+ * @param[in]     key         PEM or DER private key.
+ * @param[in]     key_len     Bytes.
+ * @param[in]     passphrase  Asked if the key is encrypted; may be NULL.
+ * @param[in]     user        Given to @p passphrase.
+ * @param[out]    ret_err     Why it failed; may be NULL.
+ * @retval FLOW_OK        Added.
+ * @retval FLOW_E_INVAL   Not understood, or they do not belong together.
+ * @retval FLOW_E_AUTH    Expired or not yet valid, or the passphrase is wrong.
+ * @retval FLOW_E_NOMEM   No memory.
+ * @retval FLOW_E_BUSY    Frozen.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_tls_config_add_keypair(struct flow_tls_config *c, const void *chain,
+                            size_t chain_len, const void *key, size_t key_len,
+                            flow_tls_passphrase_fn *passphrase, void *user,
+                            struct flow_error *ret_err);
+
+/**
+ * @brief Add a certificate chain and its key, from files.
+ * @param[in,out] c           The configuration.
+ * @param[in]     chain_path  As flow_tls_config_add_keypair().
+ * @param[in]     key_path    The same file if it has both.
+ * @param[in]     passphrase  Asked if the key is encrypted; may be NULL.
+ * @param[in]     user        Given to @p passphrase.
+ * @param[out]    ret_err     Why it failed, with the file's name; may be NULL.
+ * @return As flow_tls_config_add_keypair(); #FLOW_E_SYS when a file cannot be
+ *         read; #FLOW_E_NOTSUP where there are no files.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status flow_tls_config_add_keypair_file(
+    struct flow_tls_config *c, const char *chain_path, const char *key_path,
+    flow_tls_passphrase_fn *passphrase, void *user, struct flow_error *ret_err);
+
+/**
+ * @brief Take own certificates that have expired or are not valid yet.
+ * @param[in,out] c      The configuration.
+ * @param[in]     allow  Whether.
+ * @retval FLOW_OK      Set, for pairs added from now on.
+ * @retval FLOW_E_BUSY  Frozen.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_tls_config_allow_expired(struct flow_tls_config *c, bool allow);
+
+/**
+ * @brief Bound a handshake.
+ *
+ * The time holds besides the flow's own deadlines.  The bytes bound what a
+ * peer may send before the handshake is over.
+ *
+ * @param[in,out] c          The configuration.
+ * @param[in]     nsec       ns from its first step on; 0: no limit; default
+ *                           10 s.
+ * @param[in]     max_bytes  1,024..2^20; 0 for the default, 65,536.
+ * @retval FLOW_OK       Set.
+ * @retval FLOW_E_INVAL  Out of range.
+ * @retval FLOW_E_BUSY   Frozen.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_tls_config_set_handshake_limits(struct flow_tls_config *c, uint64_t nsec,
+                                     size_t max_bytes);
+
+/**
+ * @brief Take the end of the lower flow without close_notify for an end.
+ *
+ * Reading then answers #FLOW_EOF, with #FLOW_END_GONE as its quality, where it
+ * would be #FLOW_E_TRUNCATED.  For protocols that carry their own length.
+ *
+ * @param[in,out] c         The configuration.
+ * @param[in]     tolerate  Whether.
+ * @retval FLOW_OK      Set.
+ * @retval FLOW_E_BUSY  Frozen.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_tls_config_tolerate_truncation(struct flow_tls_config *c, bool tolerate);
+
+/**
+ * @brief Records that may be sealed with one key before it is replaced.
+ *
+ * Lowers the limit of RFC 8446 5.5 (TLS 1.3: our KeyUpdate goes out by
+ * itself; TLS 1.2: the connection ends).
+ *
+ * @param[in,out] c        The configuration.
+ * @param[in]     records  1..2^32; values above the cipher's own limit have no
+ *                         effect; 0 for the cipher's own.
+ * @retval FLOW_OK       Set.
+ * @retval FLOW_E_INVAL  Out of range.
+ * @retval FLOW_E_BUSY   Frozen.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_tls_config_set_key_limit(struct flow_tls_config *c, uint64_t records);
+
+/**
+ * @brief Do not verify the peer at all: anyone can be in between.
+ * @param[in,out] c     The client's configuration.
+ * @param[in]     skip  Whether.
+ * @retval FLOW_OK      Set.
+ * @retval FLOW_E_BUSY  Frozen.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_tls_config_insecure_skip_verify(struct flow_tls_config *c, bool skip);
+
+/**
+ * @brief Verify the chain, not the name: anyone with a certificate can be in
+ * between.
+ * @param[in,out] c     The client's configuration.
+ * @param[in]     skip  Whether.
+ * @retval FLOW_OK      Set.
+ * @retval FLOW_E_BUSY  Frozen.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_tls_config_insecure_skip_name(struct flow_tls_config *c, bool skip);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef FLOW_UNIX_H
+#define FLOW_UNIX_H
+
+#include <flow/flow.h>
+#include <flow/listener.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * @file
+ * @brief Flows over UNIX-domain sockets, and over any descriptor one has.
+ */
+
+/**
+ * @brief Make a flow to a UNIX socket.
+ * @param[in]  env       Environment; NULL: flow_env_default().
+ * @param[in]  path      Its path; a leading '@' means Linux's abstract names.
+ * @param[out] ret_flow  The flow; connects when opened.
+ * @retval FLOW_OK       Made.
+ * @retval FLOW_E_INVAL  The path is empty or too long for the system.
+ * @retval FLOW_E_NOMEM  No memory.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_unix_dial(const struct flow_env *env, const char *path,
+               struct flow **ret_flow);
+
+/**
+ * @brief Listen on a UNIX socket.
+ *
+ * A socket file left by a process that is gone is replaced; one that somebody
+ * listens on is not.  The file is removed when the listener closes.
+ *
+ * @param[in]  env           Environment; NULL: flow_env_default().
+ * @param[in]  path          As flow_unix_dial().
+ * @param[in]  mode          Permission bits of the file; 0: 0600.
+ * @param[in]  backlog       0: 128.
+ * @param[out] ret_listener  The listener.
+ * @param[out] ret_err       Why it failed; may be NULL.
+ * @retval FLOW_OK       Listening.
+ * @retval FLOW_E_INVAL  The path is empty or too long for the system.
+ * @retval FLOW_E_SYS    The system refused; the record has errno.
+ * @retval FLOW_E_NOMEM  No memory.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_unix_listen(const struct flow_env *env, const char *path, unsigned mode,
+                 int backlog, struct flow_listener **ret_listener,
+                 struct flow_error *ret_err);
+
+/**
+ * @brief Make a flow of descriptors that are already connected.
+ *
+ * A stream socket of any family, or the two ends of pipes, a terminal or a
+ * file.  Made non-blocking.  Half close is there for sockets, and where the
+ * two descriptors differ (the write end is closed).
+ *
+ * @param[in]  env       Environment; NULL: flow_env_default().
+ * @param[in]  read_fd   To read from.
+ * @param[in]  write_fd  To write to; may be the same.
+ * @param[out] ret_flow  The flow.
+ * @retval FLOW_OK       Made.
+ * @retval FLOW_E_INVAL  A descriptor is not open, or a listening or datagram
+ *                       socket.
+ * @retval FLOW_E_NOMEM  No memory.
+ * @par Ownership
+ * On #FLOW_OK the descriptors are the flow's and closed with it; else they are
+ * still the caller's, unchanged.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_fd_adopt(const struct flow_env *env, int read_fd, int write_fd,
+              struct flow **ret_flow);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

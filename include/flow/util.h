@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef FLOW_UTIL_H
+#define FLOW_UTIL_H
+
+#include <flow/flow.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * @file
+ * @brief The calls that loop for you: blocking, exact, copying, ending.
+ *
+ * Each is the same loop over the operations of <flow/flow.h>: do what can be
+ * done, flow_wait(), again.  They obey the deadlines of flow_set_deadline();
+ * #FLOW_E_TIMEOUT loses nothing and the count says how much was done.
+ */
+
+/**
+ * @brief Wait for at least one byte and read.
+ * @param[in,out] f        The flow.
+ * @param[out]    buf      Where to.
+ * @param[in]     len      Bytes at @p buf, >= 1.
+ * @param[out]    ret_len  Bytes read.
+ * @retval FLOW_OK         1 or more bytes.
+ * @retval FLOW_E_TIMEOUT  The read deadline passed first.
+ * @return As flow_read(), never #FLOW_AGAIN.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_read_some(struct flow *f, void *buf, size_t len, size_t *ret_len);
+
+/**
+ * @brief Read exactly @p len bytes.
+ * @param[in,out] f        The flow.
+ * @param[out]    buf      Where to.
+ * @param[in]     len      How many.
+ * @param[out]    ret_len  Bytes read, @p len on success.
+ * @retval FLOW_OK           All of them.
+ * @retval FLOW_EOF          The stream ended at the boundary: 0 bytes.
+ * @retval FLOW_E_TRUNCATED  It ended inside: 1..@p len - 1 bytes.  The flow's
+ *                           own state is #FLOW_EOF.
+ * @retval FLOW_E_TIMEOUT    The read deadline passed first.
+ * @return Any other error of flow_read().
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_read_exact(struct flow *f, void *buf, size_t len, size_t *ret_len);
+
+/**
+ * @brief Write all of @p len bytes and push them down.
+ * @param[in,out] f        The flow.
+ * @param[in]     buf      The bytes.
+ * @param[in]     len      How many.
+ * @param[out]    ret_len  Bytes accepted; may be NULL.
+ * @retval FLOW_OK         All accepted and flushed.
+ * @retval FLOW_E_TIMEOUT  The write deadline passed first.
+ * @return Any other error of flow_write().
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_write_all(struct flow *f, const void *buf, size_t len, size_t *ret_len);
+
+/**
+ * @brief Write all of a vector and push it down.
+ * @param[in,out] f        The flow.
+ * @param[in,out] vec      Segments; used as scratch, their contents undefined
+ *                         afterwards.
+ * @param[in]     count    How many.
+ * @param[in]     flags    0, #FLOW_MORE or #FLOW_FIN.
+ * @param[out]    ret_len  Bytes accepted; may be NULL.
+ * @return As flow_write_all(); with #FLOW_FIN #FLOW_OK means that the end
+ *         marker has been handed down.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_writev_all(struct flow *f, struct flow_cvec *vec, size_t count,
+                uint32_t flags, size_t *ret_len);
+
+/**
+ * @brief Wait until the flow is open (connected, handshaken).
+ * @param[in,out] f  The flow.
+ * @return As flow_open(), never #FLOW_AGAIN.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status flow_open_wait(struct flow *f);
+
+/**
+ * @brief Wait until everything accepted is with the layer below.
+ * @param[in,out] f  The flow.
+ * @return As flow_flush(), never #FLOW_AGAIN.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status flow_flush_wait(struct flow *f);
+
+/**
+ * @brief Wait until a direction is ended.
+ * @param[in,out] f    The flow.
+ * @param[in]     dir  One direction.
+ * @return As flow_shutdown(), never #FLOW_AGAIN.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status flow_shutdown_wait(struct flow *f,
+                                                           enum flow_dir dir);
+
+/**
+ * @brief Copy until the source ends.
+ *
+ * Does not end the destination.
+ *
+ * @param[in,out] from     Read from here.
+ * @param[in,out] to       Write to here.
+ * @param[in]     limit    At most that many bytes, UINT64_MAX for all.
+ * @param[out]    ret_len  Bytes that the destination accepted; may be NULL.
+ * @retval FLOW_OK        The limit was reached.
+ * @retval FLOW_EOF       The source ended in order; all of it was copied.
+ * @return The error of either side; flow_get_error() of both tells which.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status flow_copy(struct flow *from,
+                                                  struct flow *to,
+                                                  uint64_t limit,
+                                                  uint64_t *ret_len);
+
+/** What flow_finish() achieved. */
+struct flow_finish_result {
+    enum flow_end ours;      /**< How our direction ended. */
+    enum flow_end peers;     /**< How the peer's ended, before the close. */
+    uint64_t drained;        /**< Bytes that came in meanwhile, discarded. */
+    enum flow_status status; /**< #FLOW_OK, or what cut it short. */
+};
+
+/**
+ * @brief End a flow properly: shutdown(write), drain until the peer ends,
+ * close.
+ *
+ * So that our last bytes are never lost to a reset because input was left
+ * unread.  Without #FLOW_CAP_HALF_CLOSE_WRITE: flush, drain, close.
+ *
+ * @param[in]  f         The flow, gone afterwards, whatever happens.
+ * @param[in]  deadline  Monotonic ns; all of it ends by then.
+ * @param[in]  max_drain Most bytes to discard, then close.
+ * @param[out] ret       What was achieved; may be NULL.
+ * @retval FLOW_OK        Both directions ended in order.
+ * @return The reason why not; the flow is closed all the same.
+ * @par Since
+ * 0.1
+ */
+FLOW_API enum flow_status flow_finish(struct flow *f, uint64_t deadline,
+                                      uint64_t max_drain,
+                                      struct flow_finish_result *ret);
+
+/** One direction of a #flow_relay, and its statistics. */
+struct flow_relay_side {
+    struct flow *from;       /**< Read from here. */
+    struct flow *to;         /**< Write to here. */
+    uint8_t *buf;            /**< Bytes read and not yet written. */
+    size_t off;              /**< First of them. */
+    size_t len;              /**< How many. */
+    uint64_t bytes;          /**< Written so far. */
+    uint64_t operations;     /**< Writes so far. */
+    uint64_t last;           /**< Monotonic ns of the last progress. */
+    enum flow_status status; /**< FLOW_OK runs, FLOW_EOF passed on, or why it
+                                  ended. */
+    bool eof;                /**< from has ended; the end is being passed. */
+};
+
+/**
+ * @brief Two flows joined: what one says the other hears.
+ *
+ * An end is passed on as a half close where the other side can, so either
+ * direction may go on after the other ended; where it cannot, the other
+ * direction runs to its own end or the idle deadline.
+ *
+ * Made by flow_relay_init() in the caller's memory; the flows stay the
+ * caller's to close.
+ */
+struct flow_relay {
+    struct flow_relay_side side[2]; /**< [0] a to b, [1] b to a. */
+    const struct flow_env *env;     /**< That of a. */
+    size_t buf_size;                /**< Bytes per direction. */
+    uint64_t idle;                  /**< ns without progress, or 0. */
+    uint64_t started;               /**< Monotonic ns. */
+};
+
+/**
+ * @brief Join two flows.
+ * @param[out] r         Caller's memory.
+ * @param[in]  a         One flow.
+ * @param[in]  b         The other.
+ * @param[in]  buf_size  Bytes per direction, 0 for 16,384.
+ * @param[in]  idle      Give up after that many ns without progress in either
+ *                       direction; 0: never.
+ * @retval FLOW_OK       Ready to step.
+ * @retval FLOW_E_NOMEM  No memory; nothing to release.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_relay_init(struct flow_relay *r, struct flow *a, struct flow *b,
+                size_t buf_size, uint64_t idle);
+
+/**
+ * @brief Move what can be moved now.
+ * @param[in,out] r  The relay.
+ * @retval FLOW_OK         Both directions ended in order.
+ * @retval FLOW_AGAIN      Still running: wait for flow_relay_interest().
+ * @retval FLOW_E_TIMEOUT  Idle for too long.
+ * @return The first error of a direction, once the other has ended too.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status flow_relay_step(struct flow_relay *r);
+
+/**
+ * @brief What to wait for, on each flow, before the next step.
+ * @param[in]  r       The relay.
+ * @param[out] ret_a   FLOW_READY_ bits for the first flow.
+ * @param[out] ret_b   For the second.
+ * @return When to step at the latest, monotonic ns or #FLOW_NEVER.
+ * @par Since
+ * 0.1
+ */
+FLOW_API uint64_t flow_relay_interest(const struct flow_relay *r,
+                                      uint32_t *ret_a, uint32_t *ret_b);
+
+/**
+ * @brief Step and wait until it is over.
+ * @param[in,out] r  The relay.
+ * @return As flow_relay_step(), never #FLOW_AGAIN; or an error of the wait.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status flow_relay_run(struct flow_relay *r);
+
+/**
+ * @brief Release a relay's buffers; wipes them.  The flows stay.
+ * @param[in,out] r  The relay.
+ * @par Since
+ * 0.1
+ */
+FLOW_API void flow_relay_fini(struct flow_relay *r);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

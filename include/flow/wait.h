@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef FLOW_WAIT_H
+#define FLOW_WAIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <flow/export.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * @file
+ * @brief What a flow waits for, in terms that fit any event loop.
+ *
+ * A flow that answered #FLOW_AGAIN is asked, through its wait operation, what
+ * it needs.  It writes wait sources into a #flow_wait_sink: descriptors with
+ * the events to look for, event objects of this library, and a point in time.
+ * Whoever waits (flow_wait(), a poller, a foreign loop) sleeps until one of
+ * them fires and asks again; a source that fired is a reason to look, never
+ * a promise.
+ */
+
+/** No deadline: as a point in time, "never". */
+#define FLOW_NEVER UINT64_C(0)
+/** A deadline that has passed: "do not wait at all". */
+#define FLOW_NOW UINT64_C(1)
+
+/** Look for readability of a descriptor. */
+#define FLOW_WAIT_IN 0x1u
+/** Look for writability of a descriptor. */
+#define FLOW_WAIT_OUT 0x2u
+
+/**
+ * @brief Something that can be woken from any thread.
+ *
+ * One per waiting thread, made by the environment (flow_env::waker).  A wake
+ * that comes before the sleep is not lost: the next sleep ends at once.
+ */
+struct flow_waker {
+    /** Called from any thread; must not block. */
+    void (*wake)(struct flow_waker *self);
+};
+
+/**
+ * @brief One sleeper's place in the list of a #flow_event.
+ *
+ * Memory of the sleeper; the members belong to the event while armed.
+ */
+struct flow_event_node {
+    struct flow_event_node *next;  /**< Next in the event's list. */
+    struct flow_event_node **link; /**< What points at this node. */
+    struct flow_waker *waker;      /**< Whom to wake. */
+};
+
+/**
+ * @brief An event without a descriptor: a counter and who sleeps on it.
+ *
+ * For flows that live in memory.  Whoever changes what a flow can do signals
+ * its event; whoever waits arms a node with the count it saw *before* it
+ * looked at the flow, so that a change in between is never missed.
+ *
+ * Invariant: a node is in the list iff it is armed; the list is changed only
+ * under the library's wait lock.
+ */
+struct flow_event {
+    uint32_t sequence;            /**< Signals so far, modulo 2^32. */
+    struct flow_event_node *head; /**< Armed sleepers. */
+};
+
+/**
+ * @brief Make an event with no signal and no sleeper.
+ *
+ * @param[out] ev  Caller's memory.
+ * @par Since
+ * 0.1
+ */
+FLOW_API void flow_event_init(struct flow_event *ev);
+
+/**
+ * @brief How many signals there were.  Take it before looking at the state.
+ *
+ * @param[in] ev  The event.
+ * @return The count, modulo 2^32.
+ * @par Threads
+ * Any.
+ * @par Since
+ * 0.1
+ */
+FLOW_API uint32_t flow_event_sequence(const struct flow_event *ev);
+
+/**
+ * @brief Count a signal and wake every armed sleeper.
+ *
+ * @param[in,out] ev  The event.
+ * @par Threads
+ * Any; cheap when nobody sleeps.
+ * @par Since
+ * 0.1
+ */
+FLOW_API void flow_event_signal(struct flow_event *ev);
+
+/**
+ * @brief Enter a sleeper.
+ *
+ * @param[in,out] ev        The event.
+ * @param[out]    node      Caller's memory, unused so far; stays in use until
+ *                          flow_event_disarm().
+ * @param[in]     waker     Whom a signal wakes.
+ * @param[in]     sequence  The count from before the state was looked at.
+ * @return true when no signal came since; false when one did, in which case
+ *         the sleeper must look again.  The node is armed in both cases.
+ * @par Threads
+ * Any.
+ * @par Since
+ * 0.1
+ */
+FLOW_API bool flow_event_arm(struct flow_event *ev,
+                             struct flow_event_node *node,
+                             struct flow_waker *waker, uint32_t sequence);
+
+/**
+ * @brief Take a sleeper out.  No wake reaches its waker afterwards.
+ *
+ * A node whose event was ended by flow_event_fini() is already out.
+ *
+ * @param[in,out] node  An armed node.
+ * @par Threads
+ * Any.
+ * @par Since
+ * 0.1
+ */
+FLOW_API void flow_event_disarm(struct flow_event_node *node);
+
+/**
+ * @brief End an event: wake and take out whoever still sleeps on it.
+ *
+ * @param[in,out] ev  The event; its memory may go afterwards.
+ * @par Threads
+ * Any, once.
+ * @par Since
+ * 0.1
+ */
+FLOW_API void flow_event_fini(struct flow_event *ev);
+
+/** Kinds of wait source. */
+enum flow_wait_kind {
+    FLOW_WAIT_FD = 1,   /**< A descriptor and the events to look for. */
+    FLOW_WAIT_EVENT = 2 /**< A #flow_event and the count that was seen. */
+};
+
+/** One thing to wait for. */
+struct flow_wait_source {
+    enum flow_wait_kind kind; /**< Which of the members below count. */
+    uint32_t events;          /**< FD: #FLOW_WAIT_IN, #FLOW_WAIT_OUT. */
+    int fd;                   /**< FD: the descriptor. */
+    uint32_t sequence;        /**< EVENT: the count seen before looking. */
+    struct flow_event *event; /**< EVENT: the event. */
+};
+
+/** Sources that every sink has room for; a stack never needs more. */
+#define FLOW_WAIT_SOURCES 8
+
+/**
+ * @brief Where a flow writes what it waits for.
+ *
+ * Start with flow_wait_sink_init().  The sink's memory is the caller's; it
+ * holds pointers into the flow, so use it before the next call on the flow.
+ */
+struct flow_wait_sink {
+    struct flow_wait_source source[FLOW_WAIT_SOURCES]; /**< The sources. */
+    size_t count;                                      /**< How many are set. */
+    uint64_t deadline; /**< Earliest time to look again, monotonic ns;
+                            #FLOW_NEVER when time does not matter. */
+};
+
+/**
+ * @brief Make a sink empty.
+ *
+ * @param[out] sink  The sink.
+ * @par Since
+ * 0.1
+ */
+FLOW_API void flow_wait_sink_init(struct flow_wait_sink *sink);
+
+/**
+ * @brief Wait for a descriptor.  Events for one descriptor are merged.
+ *
+ * @param[in,out] sink    The sink.  When it is full its deadline becomes
+ *                        #FLOW_NOW, so that nobody sleeps on half a list.
+ * @param[in]     fd      The descriptor, >= 0.
+ * @param[in]     events  #FLOW_WAIT_IN and #FLOW_WAIT_OUT.
+ * @par Since
+ * 0.1
+ */
+FLOW_API void flow_wait_add_fd(struct flow_wait_sink *sink, int fd,
+                               uint32_t events);
+
+/**
+ * @brief Wait for an event object.
+ *
+ * @param[in,out] sink      The sink; full as in flow_wait_add_fd().
+ * @param[in]     ev        The event; must live while anyone waits.
+ * @param[in]     sequence  Its count from before the state was looked at.
+ * @par Since
+ * 0.1
+ */
+FLOW_API void flow_wait_add_event(struct flow_wait_sink *sink,
+                                  struct flow_event *ev, uint32_t sequence);
+
+/**
+ * @brief Look again no later than at a point in time.
+ *
+ * @param[in,out] sink  The sink; the earliest time wins.
+ * @param[in]     nsec  Monotonic nanoseconds; #FLOW_NEVER adds nothing.
+ * @par Since
+ * 0.1
+ */
+FLOW_API void flow_wait_add_time(struct flow_wait_sink *sink, uint64_t nsec);
+
+/**
+ * @brief The earlier of two deadlines, where #FLOW_NEVER is the latest.
+ *
+ * @param[in] a  Monotonic nanoseconds or #FLOW_NEVER.
+ * @param[in] b  The same.
+ * @return The earlier one.
+ * @par Since
+ * 0.1
+ */
+static inline uint64_t
+flow_deadline_min(uint64_t a, uint64_t b)
+{
+    if (a == FLOW_NEVER)
+        return b;
+    if (b == FLOW_NEVER)
+        return a;
+    return a < b ? a : b;
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef FLOW_LIB_PLAT_H
+#define FLOW_LIB_PLAT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <flow/env.h>
+
+/*
+ * The porting guide: everything libflow wants from an operating system
+ * outside its backends.  A port is a directory lib/plat/NAME that implements
+ * these functions under these names, one facility per file; docs/porting.md
+ * walks through it.  None of them prints, exits or blocks, except
+ * flow__lock_acquire() (briefly: no lock is held across a wait) and the wait
+ * of the environment.
+ */
+
+/*
+ * A mutual exclusion lock, in memory of its owner.  A port without threads
+ * makes it empty.  The size is that of the largest pthread_mutex_t in use.
+ */
+struct flow__lock {
+    uint64_t opaque[8];
+};
+
+void flow__lock_init(struct flow__lock *lock);
+void flow__lock_fini(struct flow__lock *lock);
+void flow__lock_acquire(struct flow__lock *lock);
+/* true when it was taken. */
+bool flow__lock_try(struct flow__lock *lock);
+void flow__lock_release(struct flow__lock *lock);
+
+/*
+ * The wait lock: one for the process.  Guards the lists of sleepers in
+ * struct flow_event and flow::waker; never held while anything is waited for,
+ * innermost of all locks.
+ */
+void flow__wait_lock(void);
+void flow__wait_unlock(void);
+
+/* Run fn exactly once per process; every caller returns after it has run. */
+void flow__once(void (*fn)(void), uint32_t *state);
+
+/* Monotonic nanoseconds, >= 2; seconds since 1970 or -1. */
+uint64_t flow__plat_now(void);
+int64_t flow__plat_wall(void);
+
+/* Key material from the system; false when there is none. */
+bool flow__plat_random(void *buf, size_t len);
+
+/* size > 0, align a power of two. */
+void *flow__plat_alloc(size_t size, size_t align);
+void flow__plat_free(void *ptr, size_t size, size_t align);
+
+/*
+ * A whole file into memory of env; *ret_len bytes, plus a NUL that is not
+ * counted, so that PEM parsers find their end.  Release: flow_env_free() with
+ * *ret_len + 1.  FLOW_E_SYS with *ret_code = errno; FLOW_E_INVAL above max
+ * bytes; FLOW_E_NOTSUP where there are no files.
+ */
+enum flow_status flow__plat_read_file(const struct flow_env *env,
+                                      const char *path, size_t max,
+                                      uint8_t **ret_data, size_t *ret_len,
+                                      int32_t *ret_code);
+
+/* The files in which systems keep their trust store, best first, ended by
+ * NULL; a list without entries where there are none. */
+const char *const *flow__plat_trust_files(void);
+
+/*
+ * What pollers sleep on: a set of descriptors, each with the events looked for
+ * and a pointer given back, plus a waker.  FLOW_E_NOTSUP where there is none.
+ */
+struct flow__pollset;
+
+struct flow__pollset_event {
+    void *user;
+    uint32_t events; /* FLOW_WAIT_IN, FLOW_WAIT_OUT; errors set both. */
+};
+
+enum flow_status flow__pollset_new(const struct flow_env *env,
+                                   struct flow__pollset **ret_set);
+void flow__pollset_free(struct flow__pollset *set);
+/* events 0 takes the descriptor out.  before: what was set last. */
+enum flow_status flow__pollset_set(struct flow__pollset *set, int fd,
+                                   uint32_t before, uint32_t events,
+                                   void *user);
+/* Sleeps until deadline (monotonic ns of flow__plat_now(), FLOW_NEVER,
+ * FLOW_NOW), an event, or a wake. */
+enum flow_status flow__pollset_wait(struct flow__pollset *set,
+                                    struct flow__pollset_event *ev, size_t cap,
+                                    uint64_t deadline, size_t *ret_count);
+struct flow_waker *flow__pollset_waker(struct flow__pollset *set);
+/* -1 when the whole set has no descriptor of its own. */
+int flow__pollset_fd(const struct flow__pollset *set);
+
+#endif
