@@ -3,6 +3,7 @@
 #define FLOW_TLS_H
 
 #include <flow/flow.h>
+#include <flow/listener.h>
 #include <flow/tls_config.h>
 
 #ifdef __cplusplus

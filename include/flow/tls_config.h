@@ -49,10 +49,10 @@ enum flow_tls_version {
 
 /** @name Named groups (RFC 8446 4.2.7) */
 /**@{*/
-#define FLOW_TLS_GROUP_P256   0x0017u
-#define FLOW_TLS_GROUP_P384   0x0018u
-#define FLOW_TLS_GROUP_P521   0x0019u
-#define FLOW_TLS_GROUP_X25519 0x001du
+#define FLOW_TLS_GROUP_P256   0x0017u /**< secp256r1. */
+#define FLOW_TLS_GROUP_P384   0x0018u /**< secp384r1. */
+#define FLOW_TLS_GROUP_P521   0x0019u /**< secp521r1. */
+#define FLOW_TLS_GROUP_X25519 0x001du /**< x25519 (RFC 7748). */
 /**@}*/
 
 /**
