@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""Who may include whom: layering.py [TOP].
+
+The table is that of docs/architecture.md.  A file is ruled by the first row
+whose pattern matches it; a file that no row matches is an error too.
+"""
+
+import fnmatch
+import pathlib
+import re
+import sys
+
+COMPILER = {
+    "stdalign.h", "stdarg.h", "stdatomic.h", "stdbool.h", "stddef.h",
+    "stdint.h", "stdnoreturn.h", "limits.h",
+}
+FREESTANDING = COMPILER | {"string.h"}
+ANY = {"*"}
+GROUND = [
+    "include/flow/%s.h" % name
+    for name in ("align", "buf", "env", "export", "status", "version", "wait")
+]
+PUBLIC = ["include/flow/*.h"]
+
+# (files, system headers, headers of the project); "@" is the file's own
+# directory, "+" the port, backend or test directory it belongs to.
+TABLE = [
+    ("include/flow/*.h", COMPILER, PUBLIC),
+    ("lib/plat/*/*", ANY, GROUND + ["lib/*.h", "+/*"]),
+    ("lib/*", FREESTANDING, GROUND + ["lib/*.h"]),
+    ("flow/*", FREESTANDING, PUBLIC + ["lib/*.h", "flow/*.h"]),
+    ("tls/mbedtls/*",
+     FREESTANDING | {"mbedtls/*", "psa/*"},
+     PUBLIC + ["lib/*.h", "tls/*.h", "tls/mbedtls/*.h"]),
+    ("tls/aead_*.c", ANY, PUBLIC + ["lib/*.h", "tls/*.h"]),
+    ("tls/posix/*", ANY, PUBLIC + ["lib/*.h", "tls/*.h", "@/*"]),
+    ("tls/*", FREESTANDING, PUBLIC + ["lib/*.h", "tls/*.h"]),
+    ("backends/pair/*", FREESTANDING, PUBLIC + ["lib/*.h", "+/*"]),
+    ("backends/vchan/hyp_*.c", ANY, PUBLIC + ["lib/*.h", "+/*"]),
+    ("backends/vchan/*", FREESTANDING, PUBLIC + ["lib/*.h", "+/*"]),
+    ("backends/*/*", ANY, PUBLIC + ["lib/*.h", "+/*"]),
+    ("examples/*", ANY, PUBLIC + ["examples/**"]),
+    ("tests/contract/*", ANY, PUBLIC + ["tests/**"]),
+    ("tests/fault/*", ANY, PUBLIC + ["tests/**"]),
+    ("tests/interop/*", ANY, PUBLIC + ["tests/**"]),
+    ("tests/*", ANY, ["**"]),
+    ("subprojects/packagefiles/*", ANY, []),
+]
+# Nobody but these may see the engine or Xen, whatever "any" says above.
+RESERVED = [
+    (re.compile(r"(mbedtls|psa)/"),
+     ("tls/mbedtls/*", "tests/*", "subprojects/*")),
+    (re.compile(r"xen"),
+     ("backends/vchan/hyp_linux.c", "tests/*")),
+]
+INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.M)
+SKIPPED = re.compile(r"(^|/)(\.|build|subprojects/(mbedtls-|packagecache))")
+
+
+def matches(name, patterns):
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def beside(name, patterns):
+    """As matches(), but "*" stays within one directory and "**" does not."""
+    for pattern in patterns:
+        parts = re.split(r"(\*+)", pattern)
+        expression = "".join(
+            {"*": "[^/]*", "**": ".*"}.get(part, re.escape(part))
+            for part in parts
+        )
+        if re.fullmatch(expression, name):
+            return True
+    return False
+
+
+def resolve(top, path, quote, name):
+    """The file in the tree that is meant, or None for a system header."""
+    places = [top / "include"]
+    if quote == '"':
+        places = [path.parent, top, top / "include"]
+    for place in places:
+        if (place / name).is_file():
+            return (place / name).resolve().relative_to(top).as_posix()
+    return None
+
+
+def row_of(name):
+    for pattern, system, ours in TABLE:
+        if fnmatch.fnmatchcase(name, pattern):
+            own = name.rpartition("/")[0]
+            depth = 3 if name.startswith("lib/plat/") else 2
+            group = "/".join(name.split("/")[:depth])
+            ours = [
+                p.replace("@", own).replace("+", group) for p in ours
+            ]
+            return system, ours
+    return None
+
+
+def check_file(top, path):
+    name = path.relative_to(top).as_posix()
+    row = row_of(name)
+    if row is None:
+        yield "%s: no rule says what it may include" % name
+        return
+    system, ours = row
+    for quote, header in INCLUDE.findall(path.read_text()):
+        target = resolve(top, path, quote, header)
+        if target is None:
+            allowed = matches(header, system)
+            for pattern, holders in RESERVED:
+                if pattern.match(header) and not matches(name, holders):
+                    allowed = False
+        else:
+            allowed = beside(target, ours)
+        if not allowed:
+            yield "%s: may not include %s" % (name, target or "<%s>" % header)
+
+
+def check_cycles(top):
+    graph = {}
+    for path in (top / "include/flow").glob("*.h"):
+        graph[path.name] = [
+            pathlib.PurePath(header).name
+            for _, header in INCLUDE.findall(path.read_text())
+            if header.startswith("flow/")
+        ]
+
+    def visit(name, trail):
+        if name in trail:
+            yield "cycle: " + " > ".join(trail[trail.index(name):] + [name])
+            return
+        for header in graph.get(name, []):
+            yield from visit(header, trail + [name])
+
+    for name in sorted(graph):
+        yield from visit(name, [])
+
+
+def violations(top):
+    for path in sorted(top.rglob("*.[ch]")):
+        if not SKIPPED.search(path.relative_to(top).as_posix()):
+            yield from check_file(top, path)
+    yield from check_cycles(top)
+
+
+def main(arguments):
+    top = pathlib.Path(arguments[0] if arguments else ".").resolve()
+    found = list(violations(top))
+    print("\n".join(found))
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

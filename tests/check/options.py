@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""Options that contradict each other, or the machine, must not configure.
+
+Each case says what the error has to name.  The cases that must configure
+show that it is the contradiction that was refused.
+"""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+
+TOP = pathlib.Path(__file__).resolve().parent.parent.parent
+ENGINE = ("mbedtls", "mbedx509", "mbedcrypto")
+
+
+class Options(unittest.TestCase):
+    def setUp(self):
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        self.scratch = pathlib.Path(scratch.name)
+
+    def configure(self, *options, engine=None):
+        """Configure with nothing but an mbedTLS of that version in reach."""
+        modules = self.scratch / "pkgconfig"
+        modules.mkdir()
+        for name in ENGINE if engine else ():
+            (modules / (name + ".pc")).write_text(
+                "Name: %s\nDescription: -\nVersion: %s\n" % (name, engine)
+            )
+        return subprocess.run(
+            ["meson", "setup", str(self.scratch / "build"), str(TOP),
+             "-Dtests=disabled", "-Dexamples=disabled", "-Ddocs=disabled",
+             *options],
+            env={**os.environ, "PKG_CONFIG_LIBDIR": str(modules),
+                 "PKG_CONFIG_PATH": ""},
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            check=False,
+        )
+
+    def assert_refused(self, done, what):
+        self.assertNotEqual(done.returncode, 0, done.stdout)
+        error = [l for l in done.stdout.splitlines() if "ERROR" in l]
+        self.assertIn(what.lower(), "\n".join(error).lower(), done.stdout)
+
+    def assert_accepted(self, done, what):
+        self.assertEqual(done.returncode, 0, done.stdout)
+        summary = re.search(r"TLS +: (.*)", done.stdout).group(1)
+        self.assertEqual(summary, what, done.stdout)
+
+    def test_no_system_engine(self):
+        self.assert_refused(
+            self.configure("-Dtls=enabled", "-Dmbedtls=system"), "mbedtls"
+        )
+
+    def test_system_engine_too_old(self):
+        self.assert_refused(
+            self.configure("-Dtls=enabled", "-Dmbedtls=system",
+                           engine="3.6.5"),
+            "mbedtls",
+        )
+
+    def test_system_engine_of_another_series(self):
+        self.assert_refused(
+            self.configure("-Dtls=enabled", "-Dmbedtls=system",
+                           engine="4.0.0"),
+            "mbedtls",
+        )
+
+    def test_oldest_system_engine(self):
+        self.assert_accepted(
+            self.configure("-Dtls=enabled", "-Dmbedtls=system",
+                           engine="3.6.6"),
+            "system mbedTLS 3.6.6",
+        )
+
+    def test_system_engine_asked_for_without_tls(self):
+        self.assert_refused(
+            self.configure("-Dtls=disabled", "-Dmbedtls=system"), "mbedtls"
+        )
+
+    def test_unknown_engine(self):
+        self.assert_refused(self.configure("-Dmbedtls=openssl"), "openssl")
+
+    def test_without_tls(self):
+        self.assert_accepted(self.configure("-Dtls=disabled"), "no")
+
+    def test_with_nothing(self):
+        self.assert_accepted(
+            self.configure("-Dauto_features=disabled", "-Dpair=disabled"),
+            "no",
+        )
+
+
+if __name__ == "__main__":
+    unittest.main()

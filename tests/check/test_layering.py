@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""layering.py itself: a tree that breaks a rule must be caught."""
+
+import pathlib
+import tempfile
+import unittest
+
+import layering
+
+TREE = {
+    "include/flow/status.h": "#include <stdint.h>\n",
+    "include/flow/flow.h": "#include <flow/status.h>\n",
+    "lib/ring.h": "#include <stddef.h>\n",
+    "lib/ring.c": '#include "ring.h"\n#include <string.h>\n',
+    "flow/state.h": "",
+    "flow/flow.c": '#include <flow/flow.h>\n#include "lib/ring.h"\n',
+    "tls/engine.h": "",
+    "tls/tls.c": '#include "engine.h"\n',
+    "tls/mbedtls/engine.c": '#include <mbedtls/ssl.h>\n#include "tls/engine.h"\n',
+    "backends/tcp/tcp.c": "#include <sys/socket.h>\n",
+    "backends/tcp/addr.h": "",
+    "examples/echo.c": "#include <flow/flow.h>\n",
+}
+
+
+class Layering(unittest.TestCase):
+    def found(self, **changed):
+        with tempfile.TemporaryDirectory() as scratch:
+            top = pathlib.Path(scratch).resolve()
+            for name, text in {**TREE, **changed}.items():
+                path = top / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text)
+            return list(layering.violations(top))
+
+    def assert_caught(self, name, text, what):
+        found = self.found(**{name: text})
+        self.assertEqual(len(found), 1, found)
+        self.assertIn(what, found[0])
+
+    def test_clean_tree(self):
+        self.assertEqual(self.found(), [])
+
+    def test_system_header_in_core(self):
+        self.assert_caught("flow/base.c", "#include <unistd.h>\n", "unistd.h")
+
+    def test_ground_knows_no_flows(self):
+        self.assert_caught("lib/x.c", "#include <flow/flow.h>\n", "flow.h")
+
+    def test_port_is_behind_its_header(self):
+        found = self.found(**{
+            "lib/plat/posix/lock.h": "",
+            "flow/x.c": '#include "lib/plat/posix/lock.h"\n',
+        })
+        self.assertEqual(len(found), 1, found)
+
+    def test_core_knows_no_tls(self):
+        self.assert_caught("flow/x.c", '#include "tls/engine.h"\n', "engine.h")
+
+    def test_tls_has_no_door_into_core(self):
+        self.assert_caught("tls/x.c", '#include "flow/state.h"\n', "state.h")
+
+    def test_engine_only_where_it_lives(self):
+        self.assert_caught("tls/x.c", "#include <psa/crypto.h>\n", "psa/")
+
+    def test_engine_not_in_a_backend(self):
+        self.assert_caught(
+            "backends/tcp/x.c", "#include <mbedtls/ssl.h>\n", "mbedtls/"
+        )
+
+    def test_backends_are_strangers(self):
+        self.assert_caught(
+            "backends/unix/x.c", '#include "backends/tcp/addr.h"\n', "addr.h"
+        )
+
+    def test_pair_needs_no_system(self):
+        self.assert_caught(
+            "backends/pair/x.c", "#include <poll.h>\n", "poll.h"
+        )
+
+    def test_examples_use_the_installed_form(self):
+        self.assert_caught("examples/x.c", '#include "lib/ring.h"\n', "ring.h")
+
+    def test_public_cycle(self):
+        found = self.found(**{
+            "include/flow/status.h": "#include <flow/flow.h>\n"
+        })
+        self.assertTrue(any("cycle" in line for line in found), found)
+
+    def test_file_without_rule(self):
+        self.assert_caught("misc/x.c", "", "no rule")
+
+
+if __name__ == "__main__":
+    unittest.main()
