@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef FLOW_TLS_AEAD_H
+#define FLOW_TLS_AEAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <flow/flow.h>
+#include <flow/status.h>
+
+#include "tls/suite.h"
+
+/*
+ * The AEAD seam: who encrypts records.  libflow has no cipher code of its own;
+ * a provider is a table of functions over a cryptographic library, chosen per
+ * key.  A context belongs to one key of one direction: one thread at a time.
+ *
+ * Results of init, seal and open, the same for all:
+ *   FLOW_OK        done
+ *   FLOW_E_PROTO   open only: the tag does not fit
+ *   FLOW_E_NOMEM   no memory; input untouched, may be called again
+ *   FLOW_E_NOTSUP  init only: not this algorithm
+ *   FLOW_E_SYS     the library failed in another way; the key is lost
+ * On anything but FLOW_OK the whole output (plaintext room and tag room) has
+ * been wiped.  In place that destroys the input as well, so there a lack of
+ * memory that shows after the first byte was written is FLOW_E_SYS.
+ */
+
+/*
+ * What to seal: in_len bytes from byte in_off of the vector on, then tail_len
+ * bytes at tail (the inner content type and padding of TLS 1.3).  out gets
+ * in_len + tail_len bytes and the tag.  It may be where the input is, byte for
+ * byte (in place), and must not overlap it otherwise.
+ */
+struct flow__aead_seal {
+    const uint8_t *nonce; /* FLOW__AEAD_NONCE bytes */
+    const uint8_t *ad;
+    size_t ad_len;
+    const struct flow_cvec *in; /* holds at least in_off + in_len bytes */
+    size_t in_off;
+    size_t in_len;
+    const uint8_t *tail; /* may be NULL when tail_len is 0 */
+    size_t tail_len;
+    uint8_t *out;
+};
+
+/*
+ * What to open: in_len bytes of ciphertext with its tag behind.  The last
+ * tail_len plaintext bytes go to tail, those before to out; out may be in
+ * (in place) and must not overlap it otherwise.
+ * in_len >= tail_len + tag length.
+ */
+struct flow__aead_open {
+    const uint8_t *nonce; /* FLOW__AEAD_NONCE bytes */
+    const uint8_t *ad;
+    size_t ad_len;
+    const uint8_t *in;
+    size_t in_len;
+    uint8_t *out;  /* in_len - tag length - tail_len bytes */
+    uint8_t *tail; /* may be NULL when tail_len is 0 */
+    size_t tail_len;
+};
+
+struct flow__aead_provider {
+    const char *name;
+    size_t ctx_size; /* bytes of a context, aligned as max_align_t */
+    bool (*supports)(enum flow__aead_alg alg, size_t key_len);
+    /* Make a context of a key, which is copied. */
+    enum flow_status (*init)(void *ctx, enum flow__aead_alg alg,
+                             const uint8_t *key, size_t key_len);
+    enum flow_status (*seal)(void *ctx, const struct flow__aead_seal *op);
+    enum flow_status (*open)(void *ctx, const struct flow__aead_open *op);
+    /* Forget the key; ctx may be all zero. */
+    void (*fini)(void *ctx);
+};
+
+/* Tag length in bytes. */
+size_t flow__aead_tag_len(enum flow__aead_alg alg);
+
+/* The best provider of this build for an algorithm; NULL when none has it. */
+const struct flow__aead_provider *flow__aead_find(enum flow__aead_alg alg,
+                                                  size_t key_len);
+
+/* Every provider of this build, best first; NULL behind the last. */
+const struct flow__aead_provider *flow__aead_at(size_t index);
+
+/* The one that works wherever the engine does (tls/mbedtls/aead_psa.c). */
+extern const struct flow__aead_provider flow__aead_psa;
+
+#endif

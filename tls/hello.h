@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef FLOW_TLS_HELLO_H
+#define FLOW_TLS_HELLO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <flow/status.h>
+
+#include "tls/alert.h"
+#include "tls/name.h"
+
+/*
+ * ClientHello and ServerHello, read from the wire before the engine sees them:
+ * the facts that choose a certificate, and those the engine does not tell.
+ * Bounded and pure: no memory is taken, nothing is kept, every span points
+ * into the message.
+ */
+
+/* Handshake messages (RFC 8446 4). */
+#define FLOW__HANDSHAKE_HEADER       4
+#define FLOW__HANDSHAKE_CLIENT_HELLO 1
+#define FLOW__HANDSHAKE_SERVER_HELLO 2
+/* More extensions than this in one message are refused. */
+#define FLOW__HELLO_EXTENSIONS_MAX 64
+
+/* Bytes inside a message; base is NULL when the thing is absent. */
+struct flow__span {
+    const uint8_t *base;
+    size_t len;
+};
+
+enum flow__sni_state {
+    FLOW__SNI_ABSENT = 0,
+    FLOW__SNI_NAME = 1,       /* flow__client_hello::sni is set */
+    FLOW__SNI_IP_LITERAL = 2, /* looks like an address (RFC 6066 3 forbids) */
+    FLOW__SNI_INVALID = 3     /* not a host name, or more than one */
+};
+
+struct flow__client_hello {
+    uint16_t legacy_version;
+    /* Highest of SSL 3.0..TLS 1.3 that the client offers: of
+     * supported_versions if it was sent, else legacy_version; 0: none. */
+    uint16_t max_version;
+    struct flow__span random;     /* 32 bytes */
+    struct flow__span session_id; /* 0..32 bytes */
+    struct flow__span suites;     /* numbers of 2 bytes, as are: */
+    struct flow__span versions;   /* supported_versions */
+    struct flow__span sigalgs;    /* signature_algorithms */
+    struct flow__span sigalgs_cert;
+    struct flow__span groups;     /* supported_groups */
+    struct flow__span key_shares; /* {group 2, length 2, bytes} in a row */
+    struct flow__span alpn;       /* {length 1, bytes} in a row */
+    struct flow__span cookie;     /* of a second ClientHello */
+    enum flow__sni_state sni_state;
+    struct flow__name sni;       /* kind FLOW__NAME_DNS in state NAME */
+    uint16_t record_size_limit;  /* RFC 8449, 0: absent */
+    uint8_t max_fragment_length; /* code of RFC 6066 4, 0: absent */
+    bool psk;                    /* pre_shared_key (41) */
+    bool early_data;             /* 42 */
+    bool extended_master_secret; /* 23 */
+    bool session_ticket;         /* 35 */
+    bool renegotiation_info;     /* extension 0xff01 or suite 0x00ff */
+    bool fallback_scsv;          /* suite 0x5600 (RFC 7507) */
+    unsigned extension_count;
+};
+
+struct flow__server_hello {
+    uint16_t version; /* agreed: supported_versions (43), else legacy_version */
+    bool retry;       /* HelloRetryRequest, told by its random */
+    struct flow__span random;
+    struct flow__span session_id;
+    uint16_t suite;
+    uint16_t group;              /* of key_share, 0: absent */
+    struct flow__span alpn;      /* TLS 1.2: the one name agreed */
+    struct flow__span cookie;    /* of a HelloRetryRequest */
+    uint8_t max_fragment_length; /* TLS 1.2, 0: absent */
+    bool psk;                    /* pre_shared_key (41): resumed in TLS 1.3 */
+    uint16_t psk_index;
+    bool extended_master_secret; /* TLS 1.2 */
+    bool session_ticket;         /* TLS 1.2: a ticket will come */
+    unsigned extension_count;
+};
+
+/*
+ * Read a whole handshake message, header included.  FLOW_OK, or FLOW_E_PROTO
+ * with the alert the RFC names: decode_error for bad lengths,
+ * unexpected_message for another message, illegal_parameter for an extension
+ * that comes twice, no null compression, pre_shared_key not last.  Lengths
+ * inside extensions are checked for those listed above; unknown ones are passed
+ * over.  *ret_hello is meaningful only on FLOW_OK.
+ */
+enum flow_status flow__hello_parse_client(const uint8_t *msg, size_t len,
+                                          struct flow__client_hello *ret_hello,
+                                          struct flow__fault *ret_fault);
+enum flow_status flow__hello_parse_server(const uint8_t *msg, size_t len,
+                                          struct flow__server_hello *ret_hello,
+                                          struct flow__fault *ret_fault);
+
+/* Whether a list of 2-byte numbers holds one; false for an absent list. */
+bool flow__span_has_u16(struct flow__span list, uint16_t value);
+
+/* Whether the client sent a key share of a group. */
+bool flow__hello_has_key_share(const struct flow__client_hello *hello,
+                               uint16_t group);
+
+/* Take the next name off an ALPN list; false at its end. */
+bool flow__hello_next_alpn(struct flow__span *list,
+                           struct flow__span *ret_name);
+
+/* The random of a HelloRetryRequest (RFC 8446 4.1.3), 32 bytes. */
+extern const uint8_t flow__hello_retry_random[32];
+
+#endif

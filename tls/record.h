@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef FLOW_TLS_RECORD_H
+#define FLOW_TLS_RECORD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <flow/env.h>
+#include <flow/flow.h>
+#include <flow/status.h>
+
+#include "tls/aead.h"
+#include "tls/alert.h"
+#include "tls/keys.h"
+#include "tls/suite.h"
+
+/*
+ * Record protection of one direction (RFC 8446 5.2, RFC 5246 6.2.3.3): bytes
+ * in, bytes out, no I/O.  Layout of a protected record:
+ *
+ *   TLS 1.3          | header 5 |            | content | type | pad | tag |
+ *   1.2 AES-GCM, CCM | header 5 | explicit 8 | content |            | tag |
+ *   1.2 ChaCha20     | header 5 |            | content |            | tag |
+ *                    |<------ prefix ------->|         |<---- suffix ---->|
+ */
+
+enum flow__content_type {
+    FLOW__CONTENT_CHANGE_CIPHER_SPEC = 20,
+    FLOW__CONTENT_ALERT = 21,
+    FLOW__CONTENT_HANDSHAKE = 22,
+    FLOW__CONTENT_APPLICATION_DATA = 23
+};
+
+#define FLOW__RECORD_HEADER 5
+/* Content of a record (RFC 8446 5.1). */
+#define FLOW__RECORD_PLAIN_MAX 16384
+/* Length field of a protected record.  TLS 1.2 would allow 2^14 + 2048, which
+ * no AEAD needs (RFC 8446 5.2). */
+#define FLOW__RECORD_CIPHER_MAX (FLOW__RECORD_PLAIN_MAX + 256)
+/* Bytes of the largest record with its header. */
+#define FLOW__RECORD_MAX (FLOW__RECORD_HEADER + FLOW__RECORD_CIPHER_MAX)
+/* Largest prefix and suffix of any suite, no padding. */
+#define FLOW__RECORD_PREFIX_MAX (FLOW__RECORD_HEADER + 8)
+#define FLOW__RECORD_SUFFIX_MAX (1 + FLOW__AEAD_TAG_MAX)
+
+/* A record's first five bytes, understood. */
+struct flow__record_header {
+    uint8_t type; /* an enum flow__content_type */
+    uint16_t version;
+    size_t len; /* of what follows */
+};
+
+/*
+ * Understand and check a header: known type, else unexpected_message; major
+ * version 3, else protocol_version (RFC 8446 5.1 ignores the minor one); at
+ * most FLOW__RECORD_PLAIN_MAX bytes, or FLOW__RECORD_CIPHER_MAX when protected,
+ * else record_overflow.  FLOW_OK or FLOW_E_PROTO with *ret_fault.
+ */
+enum flow_status flow__record_parse(const uint8_t *bytes, bool protected,
+                                    struct flow__record_header *ret_header,
+                                    struct flow__fault *ret_fault);
+
+/* Write the header of a plaintext record: 0x0303, FLOW__RECORD_HEADER bytes. */
+void flow__record_write_header(uint8_t *out, uint8_t type, size_t len);
+
+/*
+ * The keys of one direction.  All zero: none yet, which fini accepts.
+ * Invariant: every nonce below seq was used with this key, none from seq on.
+ */
+struct flow__record_keys {
+    const struct flow_env *env;
+    const struct flow__suite *suite;
+    const struct flow__aead_provider *provider;
+    void *ctx;        /* the provider's, provider->ctx_size bytes of env */
+    uint64_t seq;     /* number of the next record */
+    size_t plain_max; /* accepted content; lower it where the hellos do */
+    uint8_t iv[FLOW__AEAD_NONCE];
+};
+
+/*
+ * Make the keys of one direction from key material, which stays the caller's
+ * to wipe.  seq is 0, or 1 in TLS 1.2 where Finished was number 0.  FLOW_OK,
+ * FLOW_E_NOMEM, FLOW_E_NOTSUP when no provider has the cipher, FLOW_E_SYS; on
+ * failure *k is all zero.
+ */
+enum flow_status flow__record_init(struct flow__record_keys *k,
+                                   const struct flow_env *env,
+                                   const struct flow__suite *suite,
+                                   const struct flow__key_material *keys,
+                                   uint64_t seq);
+
+/* Forget the keys; *k is all zero afterwards. */
+void flow__record_fini(struct flow__record_keys *k);
+
+/*
+ * TLS 1.3 KeyUpdate of this direction: secret and keys become the next
+ * generation, numbers start at 0.  FLOW_OK, or FLOW_E_NOMEM or FLOW_E_SYS with
+ * everything as it was.
+ */
+enum flow_status flow__record_update(struct flow__record_keys *k,
+                                     struct flow__secret *secret);
+
+/* Bytes in front of the content, header included, and behind it. */
+size_t flow__record_prefix(const struct flow__record_keys *k);
+size_t flow__record_suffix(const struct flow__record_keys *k);
+
+/* Records that may still be sealed before the suite's limit; 0: at it.  The
+ * record layer goes on beyond: whoever seals decides what to do. */
+uint64_t flow__record_left(const struct flow__record_keys *k);
+
+/* Content of one record, gathered from a vector. */
+struct flow__record_content {
+    uint8_t type;                /* an enum flow__content_type */
+    const struct flow_cvec *vec; /* holds at least off + len bytes */
+    size_t off;                  /* first byte in the vector */
+    size_t len;                  /* 0..FLOW__RECORD_PLAIN_MAX */
+};
+
+/*
+ * Seal one record into out, prefix + len + suffix bytes, *ret_len in all.
+ * One sequence number is spent on FLOW_OK and none otherwise:
+ *   FLOW_E_INVAL  too long, nothing done
+ *   FLOW_E_PROTO  the sequence numbers are used up, nothing done
+ *   FLOW_E_NOMEM  transient; out is wiped
+ *   FLOW_E_SYS    the provider failed; out is wiped
+ */
+enum flow_status flow__record_seal(struct flow__record_keys *k,
+                                   const struct flow__record_content *content,
+                                   uint8_t *out, size_t *ret_len);
+
+/*
+ * The same, with the content already at out + prefix.  A failure wipes the
+ * content too; a lack of memory is FLOW_E_NOMEM only while it is still intact.
+ */
+enum flow_status flow__record_seal_in_place(struct flow__record_keys *k,
+                                            uint8_t type, uint8_t *out,
+                                            size_t len, size_t *ret_len);
+
+/* TLS 1.3: the same as flow__record_seal() with pad zeros behind the type;
+ * len + pad <= FLOW__RECORD_PLAIN_MAX.  FLOW_E_NOTSUP in TLS 1.2. */
+enum flow_status
+flow__record_seal_padded(struct flow__record_keys *k,
+                         const struct flow__record_content *content, size_t pad,
+                         uint8_t *out, size_t *ret_len);
+
+/* Bytes that opening a record of rec_len bytes (with header) may write: never
+ * more than plain_max, 0 for one that is too short or too long to be valid. */
+size_t flow__record_room(const struct flow__record_keys *k, size_t rec_len);
+
+/* A record that was opened. */
+struct flow__record_opened {
+    uint8_t type; /* alert, handshake or application_data; in TLS 1.2 also
+                     change_cipher_spec */
+    size_t len;   /* bytes of content at out */
+};
+
+/*
+ * Open one whole record (rec_len bytes with its header) into out, which has
+ * flow__record_room() bytes: the content and nothing behind it is meaningful.
+ * out may be rec + prefix (in place), else must not overlap the record.
+ *
+ *   FLOW_OK       *ret_opened is set, one sequence number is spent
+ *   FLOW_E_PROTO  refused, *ret_fault has the alert: bad_record_mac;
+ *                 record_overflow for content above plain_max;
+ *                 unexpected_message for a wrong outer type, an inner one that
+ *                 is none or unknown, and empty alerts and handshake messages
+ *   FLOW_E_NOMEM  transient, the record is intact
+ *   FLOW_E_SYS    the provider failed, *ret_fault has internal_error
+ * On anything but FLOW_OK out is wiped and no number is spent: a record may be
+ * tried under several keys, though not in place.
+ */
+enum flow_status flow__record_open(struct flow__record_keys *k,
+                                   const uint8_t *rec, size_t rec_len,
+                                   uint8_t *out,
+                                   struct flow__record_opened *ret_opened,
+                                   struct flow__fault *ret_fault);
+
+#endif
