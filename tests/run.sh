@@ -6,12 +6,15 @@
 
 usage() {
     cat <<'USAGE'
-usage: sh tests/run.sh [--quick] [--xen] [MESON OPTION...]
+usage: sh tests/run.sh [--quick] [--xen] [--setup=NAME] [--suite=NAME...]
+                       [MESON OPTION...]
 
-  --quick   leave out what takes long, the second run with another build of
-            mbedTLS among it
-  --xen     also boot a real Xen under QEMU and run the full Xen tests
-  --help    this text
+  --quick       leave out what takes long, the second run with another build
+                of mbedTLS among it
+  --xen         also boot a real Xen under QEMU and run the full Xen tests
+  --setup=NAME  how to run the tests: asan, tsan, valgrind
+  --suite=NAME  only this suite; may be repeated
+  --help        this text
 
 Everything else is handed to "meson setup", for instance -Db_sanitize=address.
 The build goes into build-run/, or into $FLOW_BUILD.  The last line says how
@@ -24,6 +27,8 @@ cd "$(dirname "$0")/.." || exit 1
 
 quick=
 xen=
+how=
+setup=
 options=
 for argument; do
     case $argument in
@@ -38,6 +43,11 @@ for argument; do
         echo "run.sh: cannot hand this on to meson: $argument" >&2
         exit 2
         ;;
+    --setup=*)
+        how="$how $argument"
+        setup=-${argument#--setup=}
+        ;;
+    --suite=*) how="$how $argument" ;;
     -*) options="$options $argument" ;;
     *)
         usage >&2
@@ -71,7 +81,8 @@ suite() {
     name=$1
     directory=$2
     shift 2
-    log=$directory/meson-logs/testlog.json
+    # meson names the log after the setup.
+    log=$directory/meson-logs/testlog$setup.json
     results="$results $name=$log"
     rm -f "$log"
     configure "$directory" "$@" || return
@@ -79,7 +90,8 @@ suite() {
     set --
     [ -z "$quick" ] || set -- "$@" --no-suite slow
     [ -n "$xen" ] || set -- "$@" --no-suite xen-full
-    meson test -C "$directory" --no-rebuild --print-errorlogs "$@"
+    # shellcheck disable=SC2086 # words without blanks, see above
+    meson test -C "$directory" --no-rebuild --print-errorlogs $how "$@"
 }
 
 # The other way to get at mbedTLS than the first run's.  Where the machine
