@@ -37,7 +37,7 @@ TABLE = [
     ("tls/posix/*", ANY, PUBLIC + ["lib/*.h", "tls/*.h", "@/*"]),
     ("tls/*", FREESTANDING, PUBLIC + ["lib/*.h", "tls/*.h"]),
     ("backends/pair/*", FREESTANDING, PUBLIC + ["lib/*.h", "+/*"]),
-    ("backends/vchan/hyp_*.c", ANY, PUBLIC + ["lib/*.h", "+/*"]),
+    ("backends/vchan/hyp_*", ANY, PUBLIC + ["lib/*.h", "+/*"]),
     ("backends/vchan/*", FREESTANDING, PUBLIC + ["lib/*.h", "+/*"]),
     ("backends/*/*", ANY, PUBLIC + ["lib/*.h", "+/*"]),
     ("examples/*", ANY, PUBLIC + ["examples/**"]),

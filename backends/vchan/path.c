@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: ISC */
+#include "backends/vchan/path.h"
+
+#include <string.h>
+
+static bool
+name_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           (c >= '0' && c <= '9') || c == '-' || c == '_';
+}
+
+/* Appends text; false when it does not fit. */
+static bool
+append(char base[VCHAN_BASE_MAX], const char *text)
+{
+    size_t at = strlen(base);
+    size_t len = strlen(text);
+
+    if (len >= VCHAN_BASE_MAX - at)
+        return false;
+    memcpy(base + at, text, len + 1);
+    return true;
+}
+
+static bool
+append_number(char base[VCHAN_BASE_MAX], uint16_t number)
+{
+    char digits[6];
+    size_t at = sizeof(digits) - 1;
+
+    digits[at] = '\0';
+    do
+        digits[--at] = (char)('0' + number % 10);
+    while ((number = (uint16_t)(number / 10)) > 0);
+    return append(base, digits + at);
+}
+
+/* Components of name characters and nothing else ("@" of xenstore's special
+ * nodes is none), no empty one, none at the end. */
+static bool
+absolute_ok(const char *path)
+{
+    const char *p = path;
+
+    while (*p == '/') {
+        p++;
+        if (!name_char(*p))
+            return false;
+        while (name_char(*p))
+            p++;
+    }
+    return *p == '\0';
+}
+
+bool
+flow__vchan_path(uint16_t server, uint16_t client, const char *path,
+                 char ret_base[VCHAN_BASE_MAX])
+{
+    size_t root;
+
+    ret_base[0] = '\0';
+    if (!append(ret_base, "/local/domain/") ||
+        !append_number(ret_base, server) || !append(ret_base, "/"))
+        return false;
+    root = strlen(ret_base);
+    if (path[0] == '/') {
+        if (!absolute_ok(path) || strncmp(path, ret_base, root) != 0)
+            return false;
+        return append(ret_base, path + root);
+    }
+    for (const char *p = path; *p != '\0'; p++)
+        if (!name_char(*p))
+            return false;
+    return path[0] != '\0' && append(ret_base, "data/vchan/") &&
+           append_number(ret_base, client) && append(ret_base, "/") &&
+           append(ret_base, path);
+}
+
+bool
+flow__vchan_number(const char *text, size_t len, uint32_t min, uint32_t max,
+                   uint32_t *ret_number)
+{
+    uint64_t n = 0;
+
+    if (len == 0 || len > 10)
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] < '0' || text[i] > '9')
+            return false;
+        n = n * 10 + (uint64_t)(text[i] - '0');
+    }
+    if (n < min || n > max)
+        return false;
+    *ret_number = (uint32_t)n;
+    return true;
+}

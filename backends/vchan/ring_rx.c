@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: ISC */
+#include "backends/vchan/ring.h"
+#include "backends/vchan/shm.h"
+
+bool
+flow__vchan_rx_attach(struct vchan_rx *rx)
+{
+    rx->cons = flow__shm_load32(rx->shr_cons);
+    rx->prod = flow__shm_load32(rx->shr_prod);
+    if (rx->prod - rx->cons > rx->size)
+        rx->fault = VCHAN_FAULT_INDEX;
+    return rx->fault == VCHAN_FAULT_NONE;
+}
+
+/* Loads the producer once, checks it, accepts it. */
+static void
+load_prod(struct vchan_rx *rx)
+{
+    uint32_t now = flow__shm_load32(rx->shr_prod);
+    uint32_t filled = now - rx->cons;
+
+    if (filled > rx->size)
+        rx->fault = VCHAN_FAULT_PROD_RANGE;
+    else if (filled < rx->prod - rx->cons)
+        rx->fault = VCHAN_FAULT_PROD_BACK;
+    else
+        rx->prod = now;
+}
+
+enum flow_status
+flow__vchan_rx_look(struct vchan_rx *rx, uint32_t *ret_avail)
+{
+    *ret_avail = 0;
+    if (rx->fault == VCHAN_FAULT_NONE && !rx->last)
+        load_prod(rx);
+
+    /*
+     * A peer that wrote and then left may have done both since the load
+     * above, so an empty ring and a gone peer are the end only if the ring
+     * is still empty afterwards.  That second load is also the last one: a
+     * peer that is gone does not write.
+     */
+    if (rx->fault == VCHAN_FAULT_NONE && !rx->last && rx->prod == rx->cons &&
+        flow__vchan_live_look(&rx->live, &rx->fault) == VCHAN_LIVE_GONE &&
+        rx->fault == VCHAN_FAULT_NONE) {
+        load_prod(rx);
+        rx->last = true;
+    }
+
+    if (rx->fault != VCHAN_FAULT_NONE)
+        return FLOW_E_PROTO;
+    *ret_avail = rx->prod - rx->cons;
+    if (*ret_avail > 0)
+        return FLOW_OK;
+    return rx->last ? FLOW_EOF : FLOW_AGAIN;
+}
+
+void
+flow__vchan_rx_spans(const struct vchan_rx *rx, uint32_t len,
+                     struct vchan_span span[2])
+{
+    uint32_t at = rx->cons & (rx->size - 1);
+    uint32_t first = rx->size - at < len ? rx->size - at : len;
+
+    span[0].base = (uint8_t *)rx->data + at;
+    span[0].len = first;
+    span[1].base = (uint8_t *)rx->data;
+    span[1].len = len - first;
+}
+
+void
+flow__vchan_rx_get(const struct vchan_rx *rx, uint32_t off, void *dst,
+                   uint32_t len)
+{
+    uint32_t at = (rx->cons + off) & (rx->size - 1);
+    uint32_t first = rx->size - at < len ? rx->size - at : len;
+
+    flow__shm_get(dst, rx->data + at, first);
+    flow__shm_get((uint8_t *)dst + first, rx->data, len - first);
+}
+
+bool
+flow__vchan_rx_take(struct vchan_rx *rx, uint32_t len)
+{
+    rx->cons += len;
+    flow__shm_store32(rx->shr_cons, rx->cons);
+
+    /*
+     * Report.  The peer's request is bit, fence, load; ours is store, fence,
+     * bit.  With both fences one of the two sees the other's store; without
+     * either, both may miss, and the peer sleeps beside a ring with room.
+     */
+    flow__shm_fence();
+    return (flow__shm_clear8(rx->bells.own, VCHAN_NOTIFY_READ) &
+            VCHAN_NOTIFY_READ) != 0;
+}
+
+enum flow_status
+flow__vchan_rx_arm(struct vchan_rx *rx, uint32_t *ret_avail)
+{
+    flow__shm_set8(rx->bells.peer, VCHAN_NOTIFY_WRITE);
+    flow__shm_fence();
+    return flow__vchan_rx_look(rx, ret_avail);
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: ISC */
+#include "backends/vchan/ring.h"
+#include "backends/vchan/shm.h"
+
+bool
+flow__vchan_tx_attach(struct vchan_tx *tx)
+{
+    tx->prod = flow__shm_load32(tx->shr_prod);
+    tx->cons = flow__shm_load32(tx->shr_cons);
+    if (tx->prod - tx->cons > tx->size)
+        tx->fault = VCHAN_FAULT_INDEX;
+    return tx->fault == VCHAN_FAULT_NONE;
+}
+
+/* Loads the consumer once, checks it, accepts it. */
+static void
+load_cons(struct vchan_tx *tx)
+{
+    uint32_t now = flow__shm_load32(tx->shr_cons);
+    uint32_t used = tx->prod - now;
+
+    if (used > tx->size)
+        tx->fault = VCHAN_FAULT_CONS_RANGE;
+    else if (used > tx->prod - tx->cons)
+        tx->fault = VCHAN_FAULT_CONS_BACK;
+    else
+        tx->cons = now;
+}
+
+enum flow_status
+flow__vchan_tx_look(struct vchan_tx *tx, uint32_t *ret_room)
+{
+    uint8_t live;
+
+    *ret_room = 0;
+    if (tx->fault != VCHAN_FAULT_NONE)
+        return FLOW_E_PROTO;
+
+    /* Nothing reaches a peer that is gone, whatever room there is. */
+    live = flow__vchan_live_look(&tx->live, &tx->fault);
+    if (live != VCHAN_LIVE_GONE)
+        load_cons(tx);
+
+    if (tx->fault != VCHAN_FAULT_NONE)
+        return FLOW_E_PROTO;
+    if (live == VCHAN_LIVE_GONE)
+        return FLOW_E_CLOSED;
+    *ret_room = tx->size - (tx->prod - tx->cons);
+    return *ret_room > 0 ? FLOW_OK : FLOW_AGAIN;
+}
+
+void
+flow__vchan_tx_spans(struct vchan_tx *tx, uint32_t len,
+                     struct vchan_span span[2])
+{
+    uint32_t at = tx->prod & (tx->size - 1);
+    uint32_t first = tx->size - at < len ? tx->size - at : len;
+
+    span[0].base = tx->data + at;
+    span[0].len = first;
+    span[1].base = tx->data;
+    span[1].len = len - first;
+}
+
+void
+flow__vchan_tx_put(struct vchan_tx *tx, uint32_t off, const void *src,
+                   uint32_t len)
+{
+    uint32_t at = (tx->prod + off) & (tx->size - 1);
+    uint32_t first = tx->size - at < len ? tx->size - at : len;
+
+    flow__shm_put(tx->data + at, src, first);
+    flow__shm_put(tx->data, (const uint8_t *)src + first, len - first);
+}
+
+bool
+flow__vchan_tx_publish(struct vchan_tx *tx, uint32_t len)
+{
+    tx->prod += len;
+    flow__shm_store32(tx->shr_prod, tx->prod);
+
+    /* Store, fence, bit: see flow__vchan_rx_take(). */
+    flow__shm_fence();
+    return (flow__shm_clear8(tx->bells.own, VCHAN_NOTIFY_WRITE) &
+            VCHAN_NOTIFY_WRITE) != 0;
+}
+
+enum flow_status
+flow__vchan_tx_arm(struct vchan_tx *tx, uint32_t *ret_room)
+{
+    flow__shm_set8(tx->bells.peer, VCHAN_NOTIFY_READ);
+    flow__shm_fence();
+    return flow__vchan_tx_look(tx, ret_room);
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef FLOW_VCHAN_SHM_H
+#define FLOW_VCHAN_SHM_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/*
+ * The only way this backend touches memory that the peer can change.
+ *
+ * Every access is one atomic load or store, so a value cannot change between
+ * the check and the use: a compiler that re-reads a plain load is how double
+ * fetches come about (XSA-155, CVE-2015-8550).  Words are little-endian on
+ * the page whatever the machine is.
+ *
+ * Ordering, in C11 terms.  An index is published with release after the bytes
+ * it covers (or after the copy that empties them) and loaded with acquire
+ * before them, which gives every data barrier of the protocol.  What
+ * acquire and release cannot give is store-before-load; both places that need
+ * it call flow__shm_fence(), a full barrier also when this domain has a
+ * single CPU, since the peer runs on another one.
+ */
+
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define FLOW__SHM_LE16(v) __builtin_bswap16(v)
+#define FLOW__SHM_LE32(v) __builtin_bswap32(v)
+#else
+#define FLOW__SHM_LE16(v) (v)
+#define FLOW__SHM_LE32(v) (v)
+#endif
+
+static inline uint8_t
+flow__shm_load8(const uint8_t *p)
+{
+    return __atomic_load_n(p, __ATOMIC_ACQUIRE);
+}
+
+static inline uint16_t
+flow__shm_load16(const uint16_t *p)
+{
+    return FLOW__SHM_LE16(__atomic_load_n(p, __ATOMIC_ACQUIRE));
+}
+
+static inline uint32_t
+flow__shm_load32(const uint32_t *p)
+{
+    return FLOW__SHM_LE32(__atomic_load_n(p, __ATOMIC_ACQUIRE));
+}
+
+static inline void
+flow__shm_store8(uint8_t *p, uint8_t v)
+{
+    __atomic_store_n(p, v, __ATOMIC_RELEASE);
+}
+
+static inline void
+flow__shm_store16(uint16_t *p, uint16_t v)
+{
+    __atomic_store_n(p, FLOW__SHM_LE16(v), __ATOMIC_RELEASE);
+}
+
+static inline void
+flow__shm_store32(uint32_t *p, uint32_t v)
+{
+    __atomic_store_n(p, FLOW__SHM_LE32(v), __ATOMIC_RELEASE);
+}
+
+static inline void
+flow__shm_set8(uint8_t *p, uint8_t bits)
+{
+    __atomic_fetch_or(p, bits, __ATOMIC_RELAXED);
+}
+
+/* Clears bits and returns what the byte held before. */
+static inline uint8_t
+flow__shm_clear8(uint8_t *p, uint8_t bits)
+{
+    return __atomic_fetch_and(p, (uint8_t)~bits, __ATOMIC_RELAXED);
+}
+
+/* Changes `from` into `to` in one step; nonzero when this call did it. */
+static inline int
+flow__shm_swap8(uint8_t *p, uint8_t from, uint8_t to)
+{
+    return __atomic_compare_exchange_n(p, &from, to, 0, __ATOMIC_SEQ_CST,
+                                       __ATOMIC_SEQ_CST);
+}
+
+static inline void
+flow__shm_fence(void)
+{
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+/* Ring bytes: into the ring, and out of it into private memory. */
+static inline void
+flow__shm_put(uint8_t *ring, const void *src, size_t len)
+{
+    memcpy(ring, src, len);
+}
+
+static inline void
+flow__shm_get(void *dst, const uint8_t *ring, size_t len)
+{
+    memcpy(dst, ring, len);
+}
+
+#endif
