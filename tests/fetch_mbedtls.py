@@ -139,13 +139,13 @@ def codename():
     return match.group(1) if match else None
 
 
-def debian_sources():
-    """A sources file for apt: the machine's own mirror, other suites."""
+def debian_sources(suite):
+    """A sources file for apt: the machine's own mirror, another suite."""
     wanted = {codename(), "oldstable", "stable", "testing", "unstable", "sid"}
     for uri, suites, signed_by in apt_entries():
         if wanted & set(suites):
             text = "Types: deb-src\nURIs: %s\nComponents: main\n" % uri
-            text += "Suites: %s\n" % " ".join(SUITES)
+            text += "Suites: %s\n" % suite
             if signed_by:
                 text += "Signed-By: %s\n" % signed_by
             return text
@@ -188,13 +188,12 @@ def release(version):
     return tuple(int(part) for part in match.groups()) if match else None
 
 
-def from_debian(wrap, private):
-    if not shutil.which("apt-get"):
-        raise Failed("not a Debian system, and upstream is out of reach")
+def download(suite, private):
+    """The newest release of 3.6 in that suite of Debian."""
     for part in ("etc", "state/lists/partial", "cache/archives/partial"):
         (private / part).mkdir(parents=True)
-    (private / "etc" / "mbedtls.sources").write_text(debian_sources())
-    say("reading Debian's list of source packages (10 MB)")
+    (private / "etc" / "mbedtls.sources").write_text(debian_sources(suite))
+    say("reading the list of source packages of Debian %s (10 MB)" % suite)
     run_apt("apt-get", private, "update")
     listing = run_apt("apt-cache", private, "showsrc", "mbedtls")
     found = {}
@@ -203,14 +202,28 @@ def from_debian(wrap, private):
         if numbers and OLDEST <= numbers < (3, 7):
             found[numbers] = version
     if not found:
-        raise Failed("Debian has no source package of mbedTLS 3.6 >= 3.6.6")
+        raise Failed("no source package of mbedTLS 3.6 >= 3.6.6 in " + suite)
     version = found[max(found)]
-    say("downloading Debian's source package %s" % version)
+    say("downloading Debian's source package " + version)
     run_apt(
         "apt-get", private, "source", "--download-only",
         "--only-source", "mbedtls=" + version,
     )
     (tarball,) = private.glob("mbedtls_*.orig.tar.*[2z]")
+    return tarball, version
+
+
+def from_debian(wrap, private):
+    if not shutil.which("apt-get"):
+        raise Failed("not a Debian system, and upstream is out of reach")
+    for suite in SUITES:
+        try:
+            tarball, version = download(suite, private / suite)
+            break
+        except Failed as why:
+            say(str(why))
+    else:
+        raise Failed("Debian's source package is out of reach, too")
     pinned = wrap["directory"].rpartition("-")[2]
     if version.startswith(pinned + "-"):
         if sha256(tarball) != wrap["source_hash"]:
