@@ -15,7 +15,9 @@ SETUP_MBEDTLS_OLDEST=3.6.6
 
 # One tool per line: the group that needs it, how to see that it is there
 # (cmd: a program, pc: a pkg-config module, file: a path), and the package
-# for apt, dnf, apk, pacman and brew ("-" where it comes with the system).
+# for apt, dnf, apk, pacman and brew ("-" where it comes with the system).  A
+# package that ends in "?" is taken where there is one; its tests say that they
+# are skipped where there is none.
 setup_table() {
     cat <<'TABLE'
 build cmd:cc         gcc,libc6-dev   gcc             build-base      gcc         -
@@ -31,11 +33,11 @@ test  cmd:openssl    openssl         openssl         openssl         openssl    
 test  cmd:gnutls-cli gnutls-bin      gnutls-utils    gnutls-utils    gnutls      gnutls
 test  cmd:curl       curl            curl            curl            curl        curl
 test  cmd:doxygen    doxygen         doxygen         doxygen         doxygen     doxygen
+test  cmd:clang-format-14 clang-format-14? -     -               -           -
 test  file:/etc/ssl/certs/ca-certificates.crt ca-certificates - ca-certificates - -
 demo  cmd:openssl    openssl         openssl         openssl         openssl     openssl
 demo  cmd:curl       curl            curl            curl            curl        curl
 ci    cmd:clang      clang           clang           clang           clang       -
-ci    cmd:clang-format-14 clang-format-14 clang-tools-extra clang-extra-tools clang clang-format
 ci    cmd:valgrind   valgrind        valgrind        valgrind        valgrind    -
 ci    cmd:ccache     ccache          ccache          ccache          ccache      ccache
 TABLE
@@ -103,24 +105,50 @@ setup_missing() {
 setup_as_root() {
     if [ "$(id -u)" -eq 0 ]; then
         "$@"
-    else
+    elif command -v sudo >/dev/null 2>&1; then
         sudo "$@"
+    else
+        echo 'this needs root: run it as root once, or install sudo' >&2
+        return 1
     fi
 }
 
 # setup_apt PACKAGE...
 setup_apt() {
-    setup_say "installing from Debian: $*"
-    if [ "$(id -u)" -ne 0 ]; then
-        if ! command -v sudo >/dev/null 2>&1; then
-            setup_say 'needs root: run this as root once, or install sudo, or'
-            setup_say "run as root: apt-get install $*"
-            return 1
-        fi
-        # Ask for the password where it can be seen.
-        sudo -v || return 1
+    setup_must=
+    setup_may=
+    for setup_package; do
+        case $setup_package in
+        *\?) setup_may="$setup_may ${setup_package%?}" ;;
+        *) setup_must="$setup_must $setup_package" ;;
+        esac
+    done
+    if [ -z "$setup_must" ]; then
+        # shellcheck disable=SC2086 # lists of words
+        setup_known=$(setup_apt_known $setup_may)
+        # shellcheck disable=SC2086
+        [ -z "$setup_known" ] || setup_apt_install $setup_known ||
+            setup_say 'going on without'
+        return 0
     fi
+    setup_say "installing from Debian:$setup_must"
+    setup_as_root true || return 1
     setup_step 'apt-get update' setup_as_root apt-get -q update || return 1
+    # shellcheck disable=SC2086,SC2046
+    setup_apt_install $setup_must $(setup_apt_known $setup_may)
+}
+
+# setup_apt_known PACKAGE...: those that apt could install.
+setup_apt_known() {
+    for setup_package; do
+        apt-cache policy "$setup_package" 2>/dev/null |
+            grep -q '^  Candidate: [0-9]' && echo "$setup_package"
+    done
+}
+
+setup_apt_install() {
+    # Not in the step: a password is asked for where it can be seen.
+    setup_as_root true || return 1
     setup_step 'apt-get install' setup_as_root env \
         DEBIAN_FRONTEND=noninteractive apt-get -q -y \
         --no-install-recommends install "$@"
