@@ -39,6 +39,10 @@ TABLE = [
     ("backends/pair/*", FREESTANDING, PUBLIC + ["lib/*.h", "+/*"]),
     ("backends/vchan/hyp_*", ANY, PUBLIC + ["lib/*.h", "+/*"]),
     ("backends/vchan/*", FREESTANDING, PUBLIC + ["lib/*.h", "+/*"]),
+    # What the two kinds of socket have in common.
+    ("backends/posix/*", ANY, PUBLIC + ["lib/*.h", "+/*"]),
+    ("backends/tcp/*", ANY, PUBLIC + ["lib/*.h", "backends/posix/*", "+/*"]),
+    ("backends/unix/*", ANY, PUBLIC + ["lib/*.h", "backends/posix/*", "+/*"]),
     ("backends/*/*", ANY, PUBLIC + ["lib/*.h", "+/*"]),
     ("examples/*", ANY, PUBLIC + ["examples/**"]),
     ("tests/contract/*", ANY, PUBLIC + ["tests/**"]),
