@@ -94,9 +94,8 @@ def from_upstream(wrap):
     return tarball
 
 
-def apt_entries():
-    """URI and Signed-By of what this machine installs from, in both formats."""
-    etc = pathlib.Path("/etc/apt")
+def apt_entries(etc):
+    """(URI, suites, Signed-By) that apt installs from, in both formats."""
     for path in sorted((etc / "sources.list.d").glob("*.sources")):
         for stanza in re.split(r"\n\s*\n", path.read_text()):
             fields = {}
@@ -139,10 +138,10 @@ def codename():
     return match.group(1) if match else None
 
 
-def debian_sources(suite):
+def debian_sources(suite, etc=pathlib.Path("/etc/apt")):
     """A sources file for apt: the machine's own mirror, another suite."""
     wanted = {codename(), "oldstable", "stable", "testing", "unstable", "sid"}
-    for uri, suites, signed_by in apt_entries():
+    for uri, suites, signed_by in apt_entries(etc):
         if wanted & set(suites):
             text = "Types: deb-src\nURIs: %s\nComponents: main\n" % uri
             text += "Suites: %s\n" % suite
