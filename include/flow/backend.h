@@ -71,7 +71,7 @@ struct flow_ops {
      * Accept a prefix.
      * Called: open, write direction not ended, no write lease; @p vec is not
      * empty in total.  @p flags is 0 or #FLOW_MORE: the core turns #FLOW_FIN
-     * into a call of shutdown when everything was accepted.
+     * into #FLOW_MORE and a call of shutdown when everything was accepted.
      * Returns: OK with *ret_len >= 1; AGAIN or an error with 0.
      */
     enum flow_status (*writev)(struct flow *f, const struct flow_cvec *vec,
@@ -139,7 +139,9 @@ struct flow_ops {
                                size_t *ret_len);
     /**
      * Answer a key.  NULL or #FLOW_E_NOTSUP: the core answers from its own
-     * knowledge or asks below.
+     * knowledge or asks below.  Of #FLOW_QUERY_DESCRIPTION,
+     * #FLOW_QUERY_FOOTPRINT and #FLOW_QUERY_BUF_HINTS a layer answers its own
+     * part ("tcp 127.0.0.1:80"); the core puts those of the stack together.
      * Called: at any time.  Use flow_answer() to obey the length rules.
      * Returns: as flow_query().
      */
@@ -159,33 +161,34 @@ struct flow_ops {
  *
  * A backend may read #ops, #env, #lower and #caps; the rest is the core's.
  *
- * Invariants: state[d] is FLOW_OK or a sticky status of direction d and never
- * changes again once it is not FLOW_OK; leased[d] implies state[d] was FLOW_OK
- * when the lease was given.  Members marked (a) are read and written
- * atomically, since flow_abort() and flow_set_deadline() come from any thread.
- * Index 0 is #FLOW_READ, 1 is #FLOW_WRITE.
+ * Invariants: state[d] is FLOW_OK or how direction d ended, and never changes
+ * again once it is not FLOW_OK; leased[d] implies state[d] was FLOW_OK when
+ * the lease was given; ended implies ending; lower->upper is this flow.
+ * Members marked (a) are read and written atomically, since flow_abort() and
+ * flow_set_deadline() come from any thread; those marked (l) only under the
+ * library's wait lock.  Index 0 is #FLOW_READ, 1 is #FLOW_WRITE.
  */
 struct flow {
-    const struct flow_ops *ops;  /**< The kind. */
-    const struct flow_env *env;  /**< Clock, memory, entropy, waiting. */
-    struct flow *lower;          /**< The flow below, or NULL. */
-    uint32_t caps;               /**< FLOW_CAP_ bits. */
-    uint32_t activity;           /**< Counts calls, for pollers. */
-    uint8_t owns_lower;          /**< close goes down. */
-    uint8_t opened;              /**< (a) open has answered OK. */
-    uint8_t opening;             /**< (a) a thread drives open. */
-    uint8_t canceled;            /**< (a) flow_abort() was called. */
-    uint8_t busy[2];             /**< (a) a call is running. */
-    uint8_t leased[2];           /**< A lease is out. */
-    int8_t state[2];             /**< (a) Sticky status. */
-    uint8_t ending;              /**< shutdown(write) has begun. */
-    uint8_t ended;               /**< shutdown(write) has answered OK. */
-    size_t lent[2];              /**< Bytes of the lease. */
-    uint64_t deadline[2];        /**< (a) Monotonic ns or #FLOW_NEVER. */
-    struct flow_waker *waker[2]; /**< (a) Who sleeps on it, under the
-                                      library's wait lock. */
-    void *watch;                 /**< The poller's entry, or NULL. */
-    struct flow_error error[2];  /**< Why each direction failed. */
+    const struct flow_ops *ops; /**< The kind. */
+    const struct flow_env *env; /**< Clock, memory, entropy, waiting. */
+    struct flow *lower;         /**< The flow below, or NULL. */
+    struct flow *upper;         /**< (l) The flow above, or NULL. */
+    uint32_t caps;              /**< FLOW_CAP_ bits. */
+    uint8_t owns_lower;         /**< close goes down. */
+    uint8_t opened;             /**< (a) open has answered OK. */
+    uint8_t opening;            /**< (a) A thread drives open. */
+    uint8_t canceled;           /**< (a) flow_abort() was called. */
+    uint8_t busy[2];            /**< (a) A call is running. */
+    uint8_t leased[2];          /**< (a) A lease is out. */
+    int8_t state[2];            /**< (a) How the direction ended. */
+    uint8_t shut;               /**< (a) shutdown(read) was called. */
+    uint8_t ending;             /**< (a) shutdown(write) has begun. */
+    uint8_t ended;              /**< (a) shutdown(write) answered OK. */
+    size_t lent[2];             /**< Bytes of the lease. */
+    uint64_t deadline[2];       /**< (a) Monotonic ns or #FLOW_NEVER. */
+    struct flow_event wake[2];  /**< Signalled to make sleepers look. */
+    void *watch;                /**< The poller's entry, or NULL. */
+    struct flow_error error[2]; /**< (l) Why each direction failed. */
 };
 
 /**
@@ -323,7 +326,8 @@ FLOW_API void flow_wake(struct flow *f, uint32_t dirs);
  *
  * @param[in] caps  Capabilities of the lower flow.
  * @return Those of a filter that hands vectors, ends and readiness down
- *         unchanged: everything but leases; plus #FLOW_CAP_DETACH.
+ *         unchanged: everything but leases; plus #FLOW_CAP_DETACH and
+ *         #FLOW_CAP_FILTER.
  * @par Since
  * 0.1
  */

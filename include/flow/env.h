@@ -95,12 +95,11 @@ struct flow_env {
     /** Fill @p buf with bytes fit for keys; false when there is no entropy. */
     bool (*random)(void *ctx, void *buf, size_t len);
 
-    /** The calling thread's waker; NULL when there is none to be had. */
-    struct flow_waker *(*waker)(void *ctx);
     /**
-     * Sleep until a source may have fired, the thread's waker was woken, or
-     * the earlier of @p deadline and the sink's own has passed.  May return
-     * early.  #FLOW_OK, or an error when waiting is not possible.
+     * Sleep until a source may have fired or the earlier of @p deadline and
+     * the sink's own has passed.  May return early.  Arms a waker of its own
+     * at the sink's events, and does not sleep when one was signalled since.
+     * #FLOW_OK, or an error when waiting is not possible.
      */
     enum flow_status (*wait)(void *ctx, struct flow_wait_sink *sink,
                              uint64_t deadline);

@@ -53,7 +53,7 @@ struct flow_listener {
     const struct flow_env *env;          /**< Its environment. */
     uint64_t deadline;                   /**< (a) For flow_listener_wait(). */
     uint8_t canceled;                    /**< (a) Aborted. */
-    struct flow_waker *waker;            /**< Who sleeps on it. */
+    struct flow_event wake;              /**< Makes sleepers look again. */
     void *watch;                         /**< The poller's entry, or NULL. */
     struct flow_error error;             /**< The last failure. */
 };

@@ -37,11 +37,13 @@ extern "C" {
 /**
  * @brief Something that can be woken from any thread.
  *
- * One per waiting thread, made by the environment (flow_env::waker).  A wake
- * that comes before the sleep is not lost: the next sleep ends at once.
+ * Whoever sleeps on events has one: flow_env::wait for its thread, a poller
+ * for each of its entries.  A wake that comes before the sleep is not lost:
+ * the next sleep ends at once.
  */
 struct flow_waker {
-    /** Called from any thread; must not block. */
+    /** Called from any thread, under the library's wait lock: must not block
+     *  and must not call this library. */
     void (*wake)(struct flow_waker *self);
 };
 
