@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef FLOW_LIB_ATOMIC_H
+#define FLOW_LIB_ATOMIC_H
+
+/*
+ * Atomic access to plain members.  Public structs cannot say _Atomic, which
+ * C++ does not know; the compilers' builtins work on any integer or pointer.
+ * Sequentially consistent unless the name says otherwise: every use of ours
+ * decides about sleeping, where a store must not pass a later load.
+ */
+#define flow__load(ptr) __atomic_load_n((ptr), __ATOMIC_SEQ_CST)
+#define flow__store(ptr, value)                                                \
+    __atomic_store_n((ptr), (value), __ATOMIC_SEQ_CST)
+#define flow__swap(ptr, value)                                                 \
+    __atomic_exchange_n((ptr), (value), __ATOMIC_SEQ_CST)
+#define flow__add(ptr, value)                                                  \
+    __atomic_fetch_add((ptr), (value), __ATOMIC_SEQ_CST)
+#define flow__sub(ptr, value)                                                  \
+    __atomic_fetch_sub((ptr), (value), __ATOMIC_SEQ_CST)
+
+/* For values that only tell whether other memory may be looked at. */
+#define flow__load_acquire(ptr) __atomic_load_n((ptr), __ATOMIC_ACQUIRE)
+#define flow__store_release(ptr, value)                                        \
+    __atomic_store_n((ptr), (value), __ATOMIC_RELEASE)
+
+#endif

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: ISC */
+#include "lib/event.h"
+#include "lib/atomic.h"
+#include "lib/plat.h"
+
+/*
+ * Why a wake cannot be lost: a signal counts first and looks for sleepers
+ * then; a sleeper enters the list first and looks at the count then.  Both are
+ * sequentially consistent, so at least one of the two sees the other.
+ */
+
+/* See <flow/wait.h>. */
+void
+flow_event_init(struct flow_event *ev)
+{
+    ev->sequence = 0;
+    ev->head = NULL;
+}
+
+/* See <flow/wait.h>. */
+uint32_t
+flow_event_sequence(const struct flow_event *ev)
+{
+    return flow__load(&ev->sequence);
+}
+
+static void
+wake_sleepers(struct flow_event *ev)
+{
+    struct flow_event_node *node;
+
+    for (node = flow__load(&ev->head); node != NULL; node = node->next)
+        node->waker->wake(node->waker);
+}
+
+void
+flow__event_signal_locked(struct flow_event *ev)
+{
+    flow__add(&ev->sequence, 1);
+    wake_sleepers(ev);
+}
+
+/* See <flow/wait.h>. */
+void
+flow_event_signal(struct flow_event *ev)
+{
+    flow__add(&ev->sequence, 1);
+    if (flow__load(&ev->head) == NULL)
+        return;
+    flow__wait_lock();
+    wake_sleepers(ev);
+    flow__wait_unlock();
+}
+
+/* See <flow/wait.h>. */
+bool
+flow_event_arm(struct flow_event *ev, struct flow_event_node *node,
+               struct flow_waker *waker, uint32_t sequence)
+{
+    flow__wait_lock();
+    node->waker = waker;
+    node->next = ev->head;
+    if (node->next != NULL)
+        node->next->link = &node->next;
+    node->link = &ev->head;
+    flow__store(&ev->head, node);
+    flow__wait_unlock();
+    return flow__load(&ev->sequence) == sequence;
+}
+
+static void
+unlink_node(struct flow_event_node *node)
+{
+    if (node->next != NULL)
+        node->next->link = node->link;
+    flow__store(node->link, node->next);
+    node->next = NULL;
+    node->link = NULL;
+}
+
+/* See <flow/wait.h>. */
+void
+flow_event_disarm(struct flow_event_node *node)
+{
+    flow__wait_lock();
+    if (node->link != NULL)
+        unlink_node(node);
+    flow__wait_unlock();
+}
+
+/* See <flow/wait.h>. */
+void
+flow_event_fini(struct flow_event *ev)
+{
+    flow__wait_lock();
+    flow__event_signal_locked(ev);
+    while (ev->head != NULL)
+        unlink_node(ev->head);
+    flow__wait_unlock();
+}

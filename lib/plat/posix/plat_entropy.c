@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: ISC */
+#include <unistd.h>
+#ifdef __APPLE__
+#include <sys/random.h>
+#endif
+
+#include "lib/plat.h"
+
+/* Most that getentropy() gives at a time, on every system that has it. */
+#define CHUNK 256u
+
+bool
+flow__plat_random(void *buf, size_t len)
+{
+    uint8_t *at = buf;
+    size_t n;
+
+    for (; len > 0; at += n, len -= n) {
+        n = len < CHUNK ? len : CHUNK;
+        if (getentropy(at, n) != 0)
+            return false;
+    }
+    return true;
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: ISC */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <unistd.h>
+#ifdef __linux__
+#include <sys/eventfd.h>
+#endif
+
+#include "lib/atomic.h"
+#include "lib/plat.h"
+#include "lib/plat/posix/waker.h"
+
+/* Async-signal-safe. */
+static void
+fd_waker_wake(struct flow_waker *self)
+{
+    struct flow__fd_waker *waker = (struct flow__fd_waker *)(void *)self;
+    const uint64_t one = 1;
+    int saved = errno;
+    ssize_t n;
+
+    if (flow__swap(&waker->pending, 1) == 0) {
+        /* It cannot be full: nobody else writes, and it was read empty. */
+        n = write(waker->write_fd, &one, sizeof(one));
+        (void)n;
+    }
+    errno = saved;
+}
+
+#ifdef __linux__
+static bool
+open_fds(struct flow__fd_waker *waker)
+{
+    waker->read_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    waker->write_fd = waker->read_fd;
+    return waker->read_fd >= 0;
+}
+#else
+static bool
+open_fds(struct flow__fd_waker *waker)
+{
+    int fd[2];
+    int i;
+
+    if (pipe(fd) != 0)
+        return false;
+    for (i = 0; i < 2; i++) {
+        fcntl(fd[i], F_SETFD, FD_CLOEXEC);
+        fcntl(fd[i], F_SETFL, O_NONBLOCK);
+    }
+    waker->read_fd = fd[0];
+    waker->write_fd = fd[1];
+    return true;
+}
+#endif
+
+bool
+flow__fd_waker_init(struct flow__fd_waker *waker)
+{
+    waker->base.wake = fd_waker_wake;
+    waker->pending = 0;
+    waker->read_fd = -1;
+    waker->write_fd = -1;
+    return open_fds(waker);
+}
+
+void
+flow__fd_waker_fini(struct flow__fd_waker *waker)
+{
+    if (waker->read_fd < 0)
+        return;
+    close(waker->read_fd);
+    if (waker->write_fd != waker->read_fd)
+        close(waker->write_fd);
+    waker->read_fd = -1;
+    waker->write_fd = -1;
+}
+
+void
+flow__fd_waker_drain(struct flow__fd_waker *waker)
+{
+    uint64_t sink[8];
+    ssize_t n;
+
+    /* Whatever pending says: a waker may be between its two steps. */
+    do
+        n = read(waker->read_fd, sink, sizeof(sink));
+    while (n == (ssize_t)sizeof(sink));
+    flow__store(&waker->pending, 0);
+}
+
+int
+flow__poll_timeout(uint64_t deadline)
+{
+    uint64_t now, msec;
+
+    if (deadline == FLOW_NEVER)
+        return -1;
+    now = flow__plat_now();
+    if (deadline <= now)
+        return 0;
+    msec = (deadline - now + 999999) / 1000000;
+    return msec > INT_MAX ? INT_MAX : (int)msec;
+}

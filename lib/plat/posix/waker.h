@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef FLOW_LIB_PLAT_POSIX_WAKER_H
+#define FLOW_LIB_PLAT_POSIX_WAKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <flow/wait.h>
+
+/*
+ * A waker that makes a descriptor readable: an eventfd on Linux, a pipe
+ * elsewhere.
+ *
+ * Invariant: pending is set before the descriptor is written to and cleared
+ * after it was read empty, so that many wakes cost one write.
+ */
+struct flow__fd_waker {
+    struct flow_waker base;
+    int read_fd;
+    int write_fd;
+    uint32_t pending; /* atomic */
+};
+
+/* false when there is no descriptor to be had, or, with errno set. */
+bool flow__fd_waker_init(struct flow__fd_waker *waker);
+void flow__fd_waker_fini(struct flow__fd_waker *waker);
+
+/* Forget the wakes so far, once read_fd is readable; what woke must be looked
+ * at afterwards. */
+void flow__fd_waker_drain(struct flow__fd_waker *waker);
+
+/* Milliseconds for poll(2) until a deadline, rounded up; -1 for never. */
+int flow__poll_timeout(uint64_t deadline);
+
+#endif

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: ISC */
+#include <string.h>
+
+#include <flow/status.h>
+
+struct status_entry {
+    enum flow_status status;
+    bool sticky;
+    const char *name;
+    const char *text;
+};
+
+static const struct status_entry statuses[] = {
+    { FLOW_OK, false, "FLOW_OK", "done" },
+    { FLOW_EOF, true, "FLOW_EOF", "the peer ended its direction" },
+    { FLOW_AGAIN, false, "FLOW_AGAIN", "no progress possible now" },
+    { FLOW_E_TRUNCATED, true, "FLOW_E_TRUNCATED",
+      "the stream was cut off before its end marker" },
+    { FLOW_E_CLOSED, true, "FLOW_E_CLOSED", "the direction is closed" },
+    { FLOW_E_RESET, true, "FLOW_E_RESET", "the transport broke" },
+    { FLOW_E_TIMEOUT, false, "FLOW_E_TIMEOUT", "the deadline passed" },
+    { FLOW_E_CANCELED, true, "FLOW_E_CANCELED", "the flow was aborted" },
+    { FLOW_E_PROTO, true, "FLOW_E_PROTO", "the peer violated the protocol" },
+    { FLOW_E_AUTH, true, "FLOW_E_AUTH", "an identity check failed" },
+    { FLOW_E_NOMEM, false, "FLOW_E_NOMEM", "out of memory" },
+    { FLOW_E_INVAL, false, "FLOW_E_INVAL", "an argument is out of range" },
+    { FLOW_E_NOTSUP, false, "FLOW_E_NOTSUP", "not supported by this flow" },
+    { FLOW_E_BUSY, false, "FLOW_E_BUSY",
+      "another call or lease of this direction is out" },
+    { FLOW_E_SYS, true, "FLOW_E_SYS", "operating-system error" },
+};
+
+static const struct status_entry unknown_status = { FLOW_OK, false,
+                                                    "FLOW_UNKNOWN",
+                                                    "unknown status" };
+
+static const struct status_entry *
+find_status(enum flow_status status)
+{
+    size_t i;
+
+    for (i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++)
+        if (statuses[i].status == status)
+            return &statuses[i];
+    return &unknown_status;
+}
+
+/* See <flow/status.h>. */
+const char *
+flow_status_name(enum flow_status status)
+{
+    return find_status(status)->name;
+}
+
+/* See <flow/status.h>. */
+const char *
+flow_status_text(enum flow_status status)
+{
+    return find_status(status)->text;
+}
+
+/* See <flow/status.h>. */
+bool
+flow_status_is_sticky(enum flow_status status)
+{
+    return find_status(status)->sticky;
+}
+
+/* See <flow/status.h>. */
+void
+flow_error_clear(struct flow_error *err)
+{
+    memset(err, 0, sizeof(*err));
+    err->alert_sent = -1;
+    err->alert_received = -1;
+}
+
+/* See <flow/status.h>. */
+enum flow_status
+flow_error_set(struct flow_error *err, enum flow_status status,
+               const char *layer, enum flow_domain domain, int32_t code,
+               const char *text)
+{
+    if (err == NULL)
+        return status;
+    flow_error_clear(err);
+    err->status = status;
+    err->domain = domain;
+    err->code = code;
+    err->text = text;
+    flow_error_add_layer(err, layer);
+    return status;
+}
+
+/* See <flow/status.h>. */
+void
+flow_error_set_detail(struct flow_error *err, const char *detail)
+{
+    size_t i;
+
+    if (err == NULL)
+        return;
+    for (i = 0; i < sizeof(err->detail) - 1 && detail[i] != '\0'; i++)
+        err->detail[i] = detail[i] < ' ' || detail[i] > '~' ? '?' : detail[i];
+    err->detail[i] = '\0';
+}
+
+/* See <flow/status.h>. */
+void
+flow_error_add_layer(struct flow_error *err, const char *layer)
+{
+    if (err == NULL)
+        return;
+    if (err->layer_count < FLOW_ERROR_LAYERS)
+        err->layer_count++;
+    err->layers[err->layer_count - 1] = layer;
+}
+
+/* A text that is cut where the buffer ends but counted to its own end. */
+struct writer {
+    char *buf;
+    size_t cap;
+    size_t len;
+};
+
+static void
+put(struct writer *w, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if (w->len + 1 < w->cap)
+            w->buf[w->len] = *text;
+        w->len++;
+    }
+}
+
+static void
+put_int(struct writer *w, int32_t value)
+{
+    char digits[12];
+    size_t at = sizeof(digits) - 1;
+    uint32_t rest = value < 0 ? 0u - (uint32_t)value : (uint32_t)value;
+
+    digits[at] = '\0';
+    do {
+        digits[--at] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest != 0);
+    if (value < 0)
+        digits[--at] = '-';
+    put(w, digits + at);
+}
+
+/* Topmost first, as one describes a stack: "tls over tcp: ". */
+static void
+put_layers(struct writer *w, const struct flow_error *err)
+{
+    uint32_t i;
+
+    for (i = err->layer_count; i > 0; i--) {
+        put(w, err->layers[i - 1]);
+        put(w, i > 1 ? " over " : ": ");
+    }
+}
+
+static void
+put_code(struct writer *w, const struct flow_error *err)
+{
+    static const char *const prefix[] = {
+        [FLOW_DOMAIN_NONE] = "code ",
+        [FLOW_DOMAIN_ERRNO] = "errno ",
+        [FLOW_DOMAIN_ENGINE] = "engine error ",
+        [FLOW_DOMAIN_RESOLVER] = "resolver error ",
+        [FLOW_DOMAIN_XEN] = "xen error ",
+    };
+    size_t domain = (size_t)err->domain;
+
+    if (err->code == 0)
+        return;
+    put(w, ", ");
+    put(w, domain < sizeof(prefix) / sizeof(prefix[0]) ? prefix[domain]
+                                                       : prefix[0]);
+    put_int(w, err->code);
+}
+
+static void
+put_alert(struct writer *w, const char *prefix, int alert)
+{
+    if (alert < 0)
+        return;
+    put(w, prefix);
+    put(w, flow_alert_name(alert));
+}
+
+/* See <flow/status.h>. */
+size_t
+flow_error_format(const struct flow_error *err, char *buf, size_t len)
+{
+    struct writer w = { buf, len, 0 };
+
+    put_layers(&w, err);
+    put(&w, err->text != NULL ? err->text : flow_status_text(err->status));
+    if (err->detail[0] != '\0') {
+        put(&w, " (");
+        put(&w, err->detail);
+        put(&w, ")");
+    }
+    put_code(&w, err);
+    put_alert(&w, ", alert sent: ", err->alert_sent);
+    put_alert(&w, ", alert received: ", err->alert_received);
+    if (err->hint != NULL) {
+        put(&w, "; ");
+        put(&w, err->hint);
+    }
+    if (len > 0)
+        buf[w.len < len ? w.len : len - 1] = '\0';
+    return w.len;
+}

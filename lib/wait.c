@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: ISC */
+#include <flow/wait.h>
+
+/* See <flow/wait.h>. */
+void
+flow_wait_sink_init(struct flow_wait_sink *sink)
+{
+    sink->count = 0;
+    sink->deadline = FLOW_NEVER;
+}
+
+/* The next free source; NULL when there is none, in which case nobody may
+ * sleep: a source that is not in the list would never wake them. */
+static struct flow_wait_source *
+new_source(struct flow_wait_sink *sink)
+{
+    struct flow_wait_source *source;
+
+    if (sink->count == FLOW_WAIT_SOURCES) {
+        sink->deadline = FLOW_NOW;
+        return NULL;
+    }
+    source = &sink->source[sink->count++];
+    *source = (struct flow_wait_source){ .fd = -1 };
+    return source;
+}
+
+/* See <flow/wait.h>. */
+void
+flow_wait_add_fd(struct flow_wait_sink *sink, int fd, uint32_t events)
+{
+    struct flow_wait_source *source;
+    size_t i;
+
+    for (i = 0; i < sink->count; i++) {
+        source = &sink->source[i];
+        if (source->kind == FLOW_WAIT_FD && source->fd == fd) {
+            source->events |= events;
+            return;
+        }
+    }
+    source = new_source(sink);
+    if (source == NULL)
+        return;
+    source->kind = FLOW_WAIT_FD;
+    source->fd = fd;
+    source->events = events;
+}
+
+/* See <flow/wait.h>. */
+void
+flow_wait_add_event(struct flow_wait_sink *sink, struct flow_event *ev,
+                    uint32_t sequence)
+{
+    struct flow_wait_source *source;
+
+    source = new_source(sink);
+    if (source == NULL)
+        return;
+    source->kind = FLOW_WAIT_EVENT;
+    source->event = ev;
+    source->sequence = sequence;
+}
+
+/* See <flow/wait.h>. */
+void
+flow_wait_add_time(struct flow_wait_sink *sink, uint64_t nsec)
+{
+    sink->deadline = flow_deadline_min(sink->deadline, nsec);
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: ISC */
+#include <flow/wait.h>
+
+#include "unit.h"
+
+struct counter {
+    struct flow_waker base;
+    unsigned wakes;
+};
+
+static void
+count_wake(struct flow_waker *self)
+{
+    ((struct counter *)(void *)self)->wakes++;
+}
+
+static void
+signal_before_arm_is_seen(void **state)
+{
+    struct counter c = { { count_wake }, 0 };
+    struct flow_event_node node;
+    struct flow_event ev;
+    uint32_t seen;
+
+    (void)state;
+    flow_event_init(&ev);
+    seen = flow_event_sequence(&ev);
+    flow_event_signal(&ev);
+    assert_false(flow_event_arm(&ev, &node, &c.base, seen));
+    assert_int_equal(c.wakes, 0);
+    flow_event_disarm(&node);
+}
+
+static void
+signal_after_arm_wakes_each_sleeper(void **state)
+{
+    struct counter c[3] = { { { count_wake }, 0 },
+                            { { count_wake }, 0 },
+                            { { count_wake }, 0 } };
+    struct flow_event_node node[3];
+    struct flow_event ev;
+    size_t i;
+
+    (void)state;
+    flow_event_init(&ev);
+    for (i = 0; i < 3; i++)
+        assert_true(flow_event_arm(&ev, &node[i], &c[i].base,
+                                   flow_event_sequence(&ev)));
+    flow_event_signal(&ev);
+    /* The one in the middle of the list goes; the others stay. */
+    flow_event_disarm(&node[1]);
+    flow_event_signal(&ev);
+    assert_int_equal(c[0].wakes, 2);
+    assert_int_equal(c[1].wakes, 1);
+    assert_int_equal(c[2].wakes, 2);
+    flow_event_disarm(&node[2]);
+    flow_event_disarm(&node[0]);
+    flow_event_signal(&ev);
+    assert_int_equal(c[0].wakes + c[1].wakes + c[2].wakes, 5);
+    assert_null(ev.head);
+}
+
+static void
+sequence_wraps(void **state)
+{
+    struct counter c = { { count_wake }, 0 };
+    struct flow_event_node node;
+    struct flow_event ev;
+
+    (void)state;
+    flow_event_init(&ev);
+    ev.sequence = UINT32_MAX;
+    flow_event_signal(&ev);
+    assert_int_equal(flow_event_sequence(&ev), 0);
+    assert_true(flow_event_arm(&ev, &node, &c.base, 0));
+    flow_event_disarm(&node);
+}
+
+static void
+end_wakes_and_takes_everybody_out(void **state)
+{
+    struct counter c = { { count_wake }, 0 };
+    struct flow_event_node node[2];
+    struct flow_event ev;
+
+    (void)state;
+    flow_event_init(&ev);
+    flow_event_arm(&ev, &node[0], &c.base, 0);
+    flow_event_arm(&ev, &node[1], &c.base, 0);
+    flow_event_fini(&ev);
+    assert_int_equal(c.wakes, 2);
+    ev.head = (void *)1; /* Its memory is no more to be touched. */
+    flow_event_disarm(&node[0]);
+    flow_event_disarm(&node[1]);
+}
+
+static void
+sink_merges_one_descriptor(void **state)
+{
+    struct flow_wait_sink sink;
+
+    (void)state;
+    flow_wait_sink_init(&sink);
+    flow_wait_add_fd(&sink, 3, FLOW_WAIT_IN);
+    flow_wait_add_fd(&sink, 4, FLOW_WAIT_OUT);
+    flow_wait_add_fd(&sink, 3, FLOW_WAIT_OUT);
+    assert_int_equal(sink.count, 2);
+    assert_int_equal(sink.source[0].events, FLOW_WAIT_IN | FLOW_WAIT_OUT);
+    assert_int_equal(sink.source[1].events, FLOW_WAIT_OUT);
+    assert_int_equal(sink.deadline, FLOW_NEVER);
+}
+
+static void
+sink_that_is_full_lets_nobody_sleep(void **state)
+{
+    struct flow_wait_sink sink;
+    struct flow_event ev;
+    int fd;
+
+    (void)state;
+    flow_event_init(&ev);
+    flow_wait_sink_init(&sink);
+    for (fd = 0; fd < FLOW_WAIT_SOURCES; fd++)
+        flow_wait_add_fd(&sink, fd, FLOW_WAIT_IN);
+    assert_int_equal(sink.deadline, FLOW_NEVER);
+    flow_wait_add_event(&sink, &ev, 0);
+    assert_int_equal(sink.count, FLOW_WAIT_SOURCES);
+    assert_int_equal(sink.deadline, FLOW_NOW);
+}
+
+static void
+earliest_time_wins(void **state)
+{
+    struct flow_wait_sink sink;
+
+    (void)state;
+    flow_wait_sink_init(&sink);
+    flow_wait_add_time(&sink, FLOW_NEVER);
+    assert_int_equal(sink.deadline, FLOW_NEVER);
+    flow_wait_add_time(&sink, 500);
+    flow_wait_add_time(&sink, FLOW_NEVER);
+    flow_wait_add_time(&sink, 700);
+    assert_int_equal(sink.deadline, 500);
+    flow_wait_add_time(&sink, FLOW_NOW);
+    assert_int_equal(sink.deadline, FLOW_NOW);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(signal_before_arm_is_seen),
+        cmocka_unit_test(signal_after_arm_wakes_each_sleeper),
+        cmocka_unit_test(sequence_wraps),
+        cmocka_unit_test(end_wakes_and_takes_everybody_out),
+        cmocka_unit_test(sink_merges_one_descriptor),
+        cmocka_unit_test(sink_that_is_full_lets_nobody_sleep),
+        cmocka_unit_test(earliest_time_wins),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

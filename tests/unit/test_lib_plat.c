@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: ISC */
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/plat.h"
+#include "lib/plat/fake/fake.h"
+#include "unit.h"
+
+static void
+clock_runs_forward(void **state)
+{
+    uint64_t before = flow__plat_now();
+    int i;
+
+    (void)state;
+    assert_true(before >= 2);
+    for (i = 0; i < 1000; i++)
+        assert_true(flow__plat_now() >= before);
+    assert_true(flow__plat_wall() > 1700000000);
+}
+
+static void
+entropy_fills_every_byte(void **state)
+{
+    uint8_t sum[1000] = { 0 };
+    uint8_t mem[1001];
+    size_t i;
+    int round;
+
+    (void)state;
+    mem[1000] = 0x77;
+    for (round = 0; round < 16; round++) {
+        assert_true(flow__plat_random(mem, 1000));
+        for (i = 0; i < 1000; i++)
+            sum[i] |= mem[i];
+    }
+    for (i = 0; i < 1000; i++)
+        assert_int_not_equal(sum[i], 0);
+    assert_int_equal(mem[1000], 0x77);
+}
+
+static void
+memory_is_aligned(void **state)
+{
+    size_t align;
+    void *ptr;
+
+    (void)state;
+    for (align = 1; align <= 65536; align *= 2) {
+        ptr = flow__plat_alloc(100, align);
+        assert_non_null(ptr);
+        assert_int_equal((uintptr_t)ptr % align, 0);
+        flow__plat_free(ptr, 100, align);
+    }
+}
+
+static uint32_t once_state;
+static unsigned once_runs;
+static struct flow__lock count_lock;
+static unsigned counted;
+
+static void
+run_once(void)
+{
+    once_runs++;
+}
+
+static void *
+use_lock(void *arg)
+{
+    int i;
+
+    (void)arg;
+    flow__once(run_once, &once_state);
+    assert_int_equal(once_runs, 1);
+    for (i = 0; i < 10000; i++) {
+        flow__lock_acquire(&count_lock);
+        counted++;
+        flow__lock_release(&count_lock);
+    }
+    return NULL;
+}
+
+static void
+lock_excludes_and_once_runs_once(void **state)
+{
+    pthread_t thread[4];
+    size_t i;
+
+    (void)state;
+    flow__lock_init(&count_lock);
+    for (i = 0; i < COUNT(thread); i++)
+        assert_int_equal(pthread_create(&thread[i], NULL, use_lock, NULL), 0);
+    for (i = 0; i < COUNT(thread); i++)
+        pthread_join(thread[i], NULL);
+    assert_int_equal(counted, 40000);
+    assert_true(flow__lock_try(&count_lock));
+    assert_false(flow__lock_try(&count_lock));
+    flow__lock_release(&count_lock);
+    flow__lock_fini(&count_lock);
+}
+
+static void
+file_is_read_whole(void **state)
+{
+    char path[] = "libflow-test-XXXXXX";
+    struct flow__fake fake;
+    uint8_t *data;
+    size_t len, n;
+    int32_t code;
+    int fd;
+
+    (void)state;
+    flow__fake_init(&fake, 1);
+    fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, "hello\n", 6), 6);
+    close(fd);
+
+    assert_int_equal(
+        flow__plat_read_file(&fake.env, path, 6, &data, &len, &code), FLOW_OK);
+    assert_int_equal(len, 6);
+    assert_string_equal((const char *)data, "hello\n");
+    flow_env_free(&fake.env, data, len + 1);
+    assert_int_equal(
+        flow__plat_read_file(&fake.env, path, 5, &data, &len, &code),
+        FLOW_E_INVAL);
+    for (n = 1; n <= 2; n++) {
+        fake.fail_at = fake.allocs + n;
+        assert_int_equal(
+            flow__plat_read_file(&fake.env, path, 6, &data, &len, &code),
+            FLOW_E_NOMEM);
+    }
+    unlink(path);
+    assert_int_equal(
+        flow__plat_read_file(&fake.env, path, 6, &data, &len, &code),
+        FLOW_E_SYS);
+    assert_int_equal(code, ENOENT);
+    assert_int_equal(
+        flow__plat_read_file(&fake.env, "/", 6, &data, &len, &code),
+        FLOW_E_SYS);
+    assert_int_equal(code, EISDIR);
+    assert_int_equal(fake.live_blocks, 0);
+}
+
+static void
+file_without_a_size_is_read_too(void **state)
+{
+    struct flow__fake fake;
+    uint8_t *data;
+    int32_t code;
+    size_t len;
+
+    (void)state;
+    flow__fake_init(&fake, 1);
+    assert_int_equal(
+        flow__plat_read_file(&fake.env, "/dev/null", 100, &data, &len, &code),
+        FLOW_OK);
+    assert_int_equal(len, 0);
+    assert_int_equal(data[0], 0);
+    flow_env_free(&fake.env, data, 1);
+    assert_int_equal(fake.live_blocks, 0);
+}
+
+static void
+trust_files_are_listed(void **state)
+{
+    const char *const *file = flow__plat_trust_files();
+
+    (void)state;
+    assert_non_null(file[0]);
+    for (; *file != NULL; file++)
+        assert_int_equal((*file)[0], '/');
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(clock_runs_forward),
+        cmocka_unit_test(entropy_fills_every_byte),
+        cmocka_unit_test(memory_is_aligned),
+        cmocka_unit_test(lock_excludes_and_once_runs_once),
+        cmocka_unit_test(file_is_read_whole),
+        cmocka_unit_test(file_without_a_size_is_read_too),
+        cmocka_unit_test(trust_files_are_listed),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

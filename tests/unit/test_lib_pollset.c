@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: ISC */
+#include <unistd.h>
+
+#include "lib/plat.h"
+#include "lib/plat/fake/fake.h"
+#include "unit.h"
+
+#define MSEC  UINT64_C(1000000)
+#define PIPES 40
+
+struct fixture {
+    struct flow__fake fake;
+    struct flow__pollset *set;
+    int fd[PIPES][2];
+};
+
+static int
+setup(void **state)
+{
+    static struct fixture f;
+    size_t i;
+
+    flow__fake_init(&f.fake, 1);
+    for (i = 0; i < PIPES; i++)
+        if (pipe(f.fd[i]) != 0)
+            return -1;
+    *state = &f;
+    return flow__pollset_new(&f.fake.env, &f.set) == FLOW_OK ? 0 : -1;
+}
+
+static int
+teardown(void **state)
+{
+    struct fixture *f = *state;
+    size_t i;
+
+    flow__pollset_free(f->set);
+    for (i = 0; i < PIPES; i++) {
+        close(f->fd[i][0]);
+        close(f->fd[i][1]);
+    }
+    return f->fake.live_blocks == 0 ? 0 : -1;
+}
+
+static void
+events_come_with_their_user(void **state)
+{
+    struct fixture *f = *state;
+    struct flow__pollset_event ev[PIPES];
+    size_t count, i;
+
+    for (i = 0; i < PIPES; i++)
+        assert_int_equal(
+            flow__pollset_set(f->set, f->fd[i][0], 0, FLOW_WAIT_IN, &f->fd[i]),
+            FLOW_OK);
+    assert_int_equal(flow__pollset_wait(f->set, ev, PIPES, FLOW_NOW, &count),
+                     FLOW_OK);
+    assert_int_equal(count, 0);
+    assert_int_equal(write(f->fd[33][1], "x", 1), 1);
+    assert_int_equal(flow__pollset_wait(f->set, ev, PIPES, FLOW_NEVER, &count),
+                     FLOW_OK);
+    assert_int_equal(count, 1);
+    assert_ptr_equal(ev[0].user, &f->fd[33]);
+    assert_int_equal(ev[0].events, FLOW_WAIT_IN);
+
+    assert_int_equal(
+        flow__pollset_set(f->set, f->fd[33][0], FLOW_WAIT_IN, 0, NULL),
+        FLOW_OK);
+    assert_int_equal(flow__pollset_wait(f->set, ev, PIPES, FLOW_NOW, &count),
+                     FLOW_OK);
+    assert_int_equal(count, 0);
+}
+
+static void
+interest_can_change(void **state)
+{
+    struct fixture *f = *state;
+    struct flow__pollset_event ev[4];
+    size_t count;
+    int user;
+
+    assert_int_equal(
+        flow__pollset_set(f->set, f->fd[0][1], 0, FLOW_WAIT_IN, &user),
+        FLOW_OK);
+    assert_int_equal(flow__pollset_wait(f->set, ev, 4, FLOW_NOW, &count),
+                     FLOW_OK);
+    assert_int_equal(count, 0);
+    assert_int_equal(flow__pollset_set(f->set, f->fd[0][1], FLOW_WAIT_IN,
+                                       FLOW_WAIT_OUT, &user),
+                     FLOW_OK);
+    assert_int_equal(flow__pollset_wait(f->set, ev, 4, FLOW_NEVER, &count),
+                     FLOW_OK);
+    assert_int_equal(count, 1);
+    assert_int_equal(ev[0].events, FLOW_WAIT_OUT);
+}
+
+/* The number of a closed descriptor is given out again at once. */
+static void
+number_that_is_reused_is_watched_again(void **state)
+{
+    struct fixture *f = *state;
+    struct flow__pollset_event ev[4];
+    size_t count;
+    int user, old, end[2];
+
+    old = f->fd[0][0];
+    assert_int_equal(flow__pollset_set(f->set, old, 0, FLOW_WAIT_IN, &user),
+                     FLOW_OK);
+    close(f->fd[0][0]);
+    close(f->fd[0][1]);
+    assert_int_equal(pipe(end), 0);
+    f->fd[0][0] = end[0];
+    f->fd[0][1] = end[1];
+    assert_int_equal(end[0], old);
+    assert_int_equal(write(end[1], "x", 1), 1);
+    assert_int_equal(
+        flow__pollset_set(f->set, old, FLOW_WAIT_IN, FLOW_WAIT_IN, &user),
+        FLOW_OK);
+    assert_int_equal(flow__pollset_wait(f->set, ev, 4, FLOW_NEVER, &count),
+                     FLOW_OK);
+    assert_int_equal(count, 1);
+    assert_ptr_equal(ev[0].user, &user);
+}
+
+static void
+wake_comes_before_or_during_the_sleep(void **state)
+{
+    struct fixture *f = *state;
+    struct flow__pollset_event ev[1];
+    struct flow_waker *waker = flow__pollset_waker(f->set);
+    size_t count;
+
+    waker->wake(waker);
+    waker->wake(waker);
+    assert_int_equal(flow__pollset_wait(f->set, ev, 1, FLOW_NEVER, &count),
+                     FLOW_OK);
+    assert_int_equal(count, 0);
+    /* It was used up: now only time ends the sleep. */
+    assert_int_equal(
+        flow__pollset_wait(f->set, ev, 1, flow__plat_now() + MSEC, &count),
+        FLOW_OK);
+    waker->wake(waker);
+    assert_int_equal(flow__pollset_wait(f->set, ev, 1, FLOW_NEVER, &count),
+                     FLOW_OK);
+}
+
+static void
+small_list_starves_nobody(void **state)
+{
+    struct fixture *f = *state;
+    bool seen[PIPES] = { false };
+    struct flow__pollset_event ev[3];
+    size_t count, i, round;
+
+    for (i = 0; i < PIPES; i++) {
+        assert_int_equal(
+            flow__pollset_set(f->set, f->fd[i][0], 0, FLOW_WAIT_IN, &seen[i]),
+            FLOW_OK);
+        assert_int_equal(write(f->fd[i][1], "x", 1), 1);
+    }
+    for (round = 0; round < PIPES; round++) {
+        assert_int_equal(flow__pollset_wait(f->set, ev, 3, FLOW_NOW, &count),
+                         FLOW_OK);
+        assert_int_equal(count, 3);
+        for (i = 0; i < count; i++)
+            *(bool *)ev[i].user = true;
+    }
+    for (i = 0; i < PIPES; i++)
+        assert_true(seen[i]);
+}
+
+static void
+error_shows_in_both_directions(void **state)
+{
+    struct fixture *f = *state;
+    struct flow__pollset_event ev[1];
+    size_t count;
+    int user;
+
+    assert_int_equal(
+        flow__pollset_set(f->set, f->fd[0][0], 0, FLOW_WAIT_IN, &user),
+        FLOW_OK);
+    close(f->fd[0][1]);
+    f->fd[0][1] = dup(0);
+    assert_int_equal(flow__pollset_wait(f->set, ev, 1, FLOW_NEVER, &count),
+                     FLOW_OK);
+    assert_int_equal(count, 1);
+    assert_int_equal(ev[0].events, FLOW_WAIT_IN | FLOW_WAIT_OUT);
+}
+
+static void
+survives_any_failed_allocation(void **state)
+{
+    struct fixture *f = *state;
+    struct flow__pollset *set;
+    size_t blocks = f->fake.live_blocks;
+    uint64_t n;
+
+    for (n = 1;; n++) {
+        f->fake.fail_at = f->fake.allocs + n;
+        if (flow__pollset_new(&f->fake.env, &set) == FLOW_OK)
+            break;
+        assert_int_equal(f->fake.live_blocks, blocks);
+    }
+    flow__pollset_free(set);
+    flow__pollset_free(NULL);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(events_come_with_their_user),
+        TEST(interest_can_change),
+        TEST(number_that_is_reused_is_watched_again),
+        TEST(wake_comes_before_or_during_the_sleep),
+        TEST(small_list_starves_nobody),
+        TEST(error_shows_in_both_directions),
+        TEST(survives_any_failed_allocation),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: ISC */
+#include <pthread.h>
+#include <unistd.h>
+
+#include <flow/env.h>
+
+#include "lib/atomic.h"
+#include "lib/plat.h"
+#include "lib/plat/fake/fake.h"
+#include "unit.h"
+
+#define MSEC UINT64_C(1000000)
+/* Longer than any of these waits may take. */
+#define LONG (20000 * MSEC)
+
+static enum flow_status
+wait_until(struct flow_wait_sink *sink, uint64_t deadline)
+{
+    const struct flow_env *env = flow_env_default();
+
+    return env->wait(env->ctx, sink, deadline);
+}
+
+static void
+deadline_ends_the_sleep(void **state)
+{
+    struct flow_wait_sink sink;
+    uint64_t begin = flow__plat_now();
+
+    (void)state;
+    flow_wait_sink_init(&sink);
+    assert_int_equal(wait_until(&sink, begin + 5 * MSEC), FLOW_OK);
+    assert_true(flow__plat_now() >= begin + 5 * MSEC);
+    flow_wait_add_time(&sink, begin + 10 * MSEC);
+    assert_int_equal(wait_until(&sink, FLOW_NEVER), FLOW_OK);
+    assert_true(flow__plat_now() >= begin + 10 * MSEC);
+    assert_int_equal(wait_until(&sink, FLOW_NOW), FLOW_OK);
+    assert_true(flow__plat_now() < begin + LONG);
+}
+
+static void
+descriptor_ends_the_sleep(void **state)
+{
+    struct flow_wait_sink sink;
+    uint64_t begin = flow__plat_now();
+    int fd[2];
+
+    (void)state;
+    assert_int_equal(pipe(fd), 0);
+    assert_int_equal(write(fd[1], "x", 1), 1);
+    flow_wait_sink_init(&sink);
+    flow_wait_add_fd(&sink, fd[0], FLOW_WAIT_IN);
+    assert_int_equal(wait_until(&sink, begin + LONG), FLOW_OK);
+    flow_wait_sink_init(&sink);
+    flow_wait_add_fd(&sink, fd[1], FLOW_WAIT_OUT);
+    assert_int_equal(wait_until(&sink, begin + LONG), FLOW_OK);
+    assert_true(flow__plat_now() < begin + LONG);
+    close(fd[0]);
+    close(fd[1]);
+}
+
+static void
+signal_before_the_sleep_is_not_lost(void **state)
+{
+    struct flow_wait_sink sink;
+    struct flow_event ev;
+    uint32_t seen;
+
+    (void)state;
+    flow_event_init(&ev);
+    seen = flow_event_sequence(&ev);
+    flow_event_signal(&ev);
+    flow_wait_sink_init(&sink);
+    flow_wait_add_event(&sink, &ev, seen);
+    assert_int_equal(wait_until(&sink, FLOW_NEVER), FLOW_OK);
+    assert_null(ev.head);
+    flow_event_fini(&ev);
+}
+
+/* Two threads pass a turn to and fro, each sleeping without a deadline until
+ * it is its turn: one lost wake is a hang. */
+struct ball {
+    struct flow_event ev;
+    unsigned turn; /* atomic */
+};
+
+#define TURNS 20000u
+
+static void
+play(struct ball *ball, unsigned mine)
+{
+    struct flow_wait_sink sink;
+    unsigned now;
+    uint32_t seen;
+
+    for (;;) {
+        seen = flow_event_sequence(&ball->ev);
+        now = flow__load(&ball->turn);
+        if (now >= TURNS)
+            return;
+        if (now % 2 == mine) {
+            flow__store(&ball->turn, now + 1);
+            flow_event_signal(&ball->ev);
+            continue;
+        }
+        flow_wait_sink_init(&sink);
+        flow_wait_add_event(&sink, &ball->ev, seen);
+        assert_int_equal(wait_until(&sink, FLOW_NEVER), FLOW_OK);
+    }
+}
+
+static void *
+play_odd(void *arg)
+{
+    play(arg, 1);
+    return NULL;
+}
+
+static void
+no_wake_is_lost_between_threads(void **state)
+{
+    struct ball ball = { .turn = 0 };
+    pthread_t thread;
+
+    (void)state;
+    flow_event_init(&ball.ev);
+    assert_int_equal(pthread_create(&thread, NULL, play_odd, &ball), 0);
+    play(&ball, 0);
+    pthread_join(thread, NULL);
+    assert_int_equal(ball.turn, TURNS);
+    flow_event_fini(&ball.ev);
+}
+
+static void
+loopback_name_is_resolved(void **state)
+{
+    const struct flow_resolver *resolver = flow_env_default()->resolver;
+    struct flow_addr addr[4];
+    struct flow_lookup *lookup;
+    struct flow_wait_sink sink;
+    enum flow_status st;
+    int32_t code = 0;
+    size_t count, i;
+
+    (void)state;
+    assert_int_equal(resolver->start(NULL, "localhost", 443, &lookup), FLOW_OK);
+    for (;;) {
+        st = resolver->result(lookup, addr, COUNT(addr), &count, &code);
+        if (st != FLOW_AGAIN)
+            break;
+        flow_wait_sink_init(&sink);
+        resolver->wait(lookup, &sink);
+        assert_int_equal(wait_until(&sink, FLOW_NEVER), FLOW_OK);
+    }
+    assert_int_equal(st, FLOW_OK);
+    assert_in_range(count, 1, COUNT(addr));
+    for (i = 0; i < count; i++) {
+        assert_int_equal(addr[i].port, 443);
+        if (addr[i].family == 4)
+            assert_int_equal(addr[i].bytes[0], 127);
+        else
+            assert_int_equal(addr[i].bytes[15], 1);
+    }
+    resolver->cancel(lookup);
+}
+
+static void
+lookup_can_be_abandoned(void **state)
+{
+    const struct flow_resolver *resolver = flow_env_default()->resolver;
+    struct flow_lookup *lookup;
+    int i;
+
+    (void)state;
+    for (i = 0; i < 20; i++) {
+        assert_int_equal(resolver->start(NULL, "localhost", 1, &lookup),
+                         FLOW_OK);
+        resolver->cancel(lookup);
+    }
+    assert_non_null(resolver->text(12345));
+}
+
+static void
+fake_clock_jumps_instead_of_sleeping(void **state)
+{
+    struct flow__fake fake;
+    struct flow_wait_sink sink;
+    struct flow_event ev;
+    uint64_t then;
+
+    (void)state;
+    flow__fake_init(&fake, 1);
+    flow_event_init(&ev);
+    flow_wait_sink_init(&sink);
+    then = fake.now + 3600 * 1000 * MSEC;
+    assert_int_equal(fake.env.wait(&fake, &sink, then), FLOW_OK);
+    assert_true(fake.env.now(&fake) == then);
+    flow_wait_add_event(&sink, &ev, 0);
+    assert_int_equal(fake.env.wait(&fake, &sink, FLOW_NEVER), FLOW_E_SYS);
+    flow_event_signal(&ev);
+    assert_int_equal(fake.env.wait(&fake, &sink, FLOW_NEVER), FLOW_OK);
+}
+
+static void
+fake_entropy_repeats_by_seed(void **state)
+{
+    struct flow__fake a, b;
+    uint8_t x[40], y[40];
+
+    (void)state;
+    flow__fake_init(&a, 5);
+    flow__fake_init(&b, 5);
+    assert_true(a.env.random(&a, x, sizeof(x)));
+    assert_true(b.env.random(&b, y, sizeof(y)));
+    assert_memory_equal(x, y, sizeof(x));
+    assert_true(b.env.random(&b, y, sizeof(y)));
+    assert_memory_not_equal(x, y, sizeof(x));
+    b.no_entropy = true;
+    assert_false(b.env.random(&b, y, sizeof(y)));
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(deadline_ends_the_sleep),
+        cmocka_unit_test(descriptor_ends_the_sleep),
+        cmocka_unit_test(signal_before_the_sleep_is_not_lost),
+        cmocka_unit_test(no_wake_is_lost_between_threads),
+        cmocka_unit_test(loopback_name_is_resolved),
+        cmocka_unit_test(lookup_can_be_abandoned),
+        cmocka_unit_test(fake_clock_jumps_instead_of_sleeping),
+        cmocka_unit_test(fake_entropy_repeats_by_seed),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
