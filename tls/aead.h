@@ -22,16 +22,17 @@
  *   FLOW_E_NOMEM   no memory; input untouched, may be called again
  *   FLOW_E_NOTSUP  init only: not this algorithm
  *   FLOW_E_SYS     the library failed in another way; the key is lost
- * On anything but FLOW_OK the whole output (plaintext room and tag room) has
- * been wiped.  In place that destroys the input as well, so there a lack of
- * memory that shows after the first byte was written is FLOW_E_SYS.
+ * On anything but FLOW_OK whatever was written to the output has been wiped.
+ * In place that destroys the input as well, so there a lack of memory that
+ * shows after the first byte was written is FLOW_E_SYS.
  */
 
 /*
  * What to seal: in_len bytes from byte in_off of the vector on, then tail_len
  * bytes at tail (the inner content type and padding of TLS 1.3).  out gets
- * in_len + tail_len bytes and the tag.  It may be where the input is, byte for
- * byte (in place), and must not overlap it otherwise.
+ * in_len + tail_len bytes and the tag.  The input, the tail, or both may stand
+ * at out where their ciphertext goes (in place), and must not overlap it
+ * otherwise.
  */
 struct flow__aead_seal {
     const uint8_t *nonce; /* FLOW__AEAD_NONCE bytes */

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: ISC */
+#include "tls/aead.h"
+
+#include <string.h>
+
+#include <mbedtls/version.h>
+#include <psa/crypto.h>
+
+#include <flow/env.h>
+
+/*
+ * AEAD by PSA's multipart functions, which read a vector as it is and split
+ * their output.  An update gives as many bytes as it takes for every algorithm
+ * here; PSA allows otherwise, so that is checked.
+ */
+
+/*
+ * Where PSA has as many key slots as there is memory for, a key stays in its
+ * slot; a stock build has 32 for the whole process, so there the key is put
+ * into a slot for each record.
+ */
+struct psa_key {
+    psa_algorithm_t alg;
+    psa_key_type_t type;
+    psa_key_id_t id; /* PSA_KEY_ID_NULL: key has the bytes */
+    size_t key_len;
+    uint8_t key[FLOW__AEAD_KEY_MAX];
+};
+
+/* One record on its way through PSA. */
+struct pass {
+    const struct psa_key *key;
+    const uint8_t *nonce;
+    const uint8_t *ad;
+    size_t ad_len;
+    size_t plain_len;
+    uint8_t *out; /* where the output begins */
+    /* How far it is: */
+    psa_aead_operation_t op;
+    psa_key_id_t id;
+    size_t written; /* bytes at out */
+};
+
+static enum flow_status
+status_of(psa_status_t status)
+{
+    switch (status) {
+    case PSA_SUCCESS:
+        return FLOW_OK;
+    case PSA_ERROR_INVALID_SIGNATURE:
+        return FLOW_E_PROTO;
+    case PSA_ERROR_INSUFFICIENT_MEMORY:
+        return FLOW_E_NOMEM;
+    case PSA_ERROR_NOT_SUPPORTED:
+        return FLOW_E_NOTSUP;
+    default:
+        return FLOW_E_SYS;
+    }
+}
+
+static psa_algorithm_t
+psa_alg(enum flow__aead_alg alg)
+{
+    switch (alg) {
+    case FLOW__AEAD_AES_GCM:
+        return PSA_ALG_GCM;
+    case FLOW__AEAD_CHACHA20_POLY1305:
+        return PSA_ALG_CHACHA20_POLY1305;
+    case FLOW__AEAD_AES_CCM:
+        return PSA_ALG_CCM;
+    case FLOW__AEAD_AES_CCM_8:
+        return PSA_ALG_AEAD_WITH_SHORTENED_TAG(PSA_ALG_CCM, 8);
+    default:
+        return PSA_ALG_NONE;
+    }
+}
+
+static bool
+psa_supports(enum flow__aead_alg alg, size_t key_len)
+{
+    switch (alg) {
+    case FLOW__AEAD_AES_GCM:
+#ifdef PSA_WANT_ALG_GCM
+        return key_len == 16 || key_len == 32;
+#else
+        return false;
+#endif
+    case FLOW__AEAD_CHACHA20_POLY1305:
+#ifdef PSA_WANT_ALG_CHACHA20_POLY1305
+        return key_len == 32;
+#else
+        return false;
+#endif
+    case FLOW__AEAD_AES_CCM:
+    case FLOW__AEAD_AES_CCM_8:
+#ifdef PSA_WANT_ALG_CCM
+        return key_len == 16 || key_len == 32;
+#else
+        return false;
+#endif
+    default:
+        return false;
+    }
+}
+
+static psa_status_t
+import_key(const struct psa_key *k, const uint8_t *key, psa_key_id_t *ret_id)
+{
+    psa_key_attributes_t attributes = PSA_KEY_ATTRIBUTES_INIT;
+
+    psa_set_key_usage_flags(&attributes,
+                            PSA_KEY_USAGE_ENCRYPT | PSA_KEY_USAGE_DECRYPT);
+    psa_set_key_algorithm(&attributes, k->alg);
+    psa_set_key_type(&attributes, k->type);
+    return psa_import_key(&attributes, key, k->key_len, ret_id);
+}
+
+static enum flow_status
+psa_init(void *ctx, enum flow__aead_alg alg, const uint8_t *key, size_t key_len)
+{
+    struct psa_key *k = ctx;
+    psa_status_t status;
+
+    memset(k, 0, sizeof(*k));
+    if (!psa_supports(alg, key_len))
+        return FLOW_E_NOTSUP;
+    k->alg = psa_alg(alg);
+    k->type = alg == FLOW__AEAD_CHACHA20_POLY1305 ? PSA_KEY_TYPE_CHACHA20
+                                                  : PSA_KEY_TYPE_AES;
+    k->key_len = key_len;
+    if (mbedtls_version_check_feature("MBEDTLS_PSA_KEY_STORE_DYNAMIC") != 0) {
+        memcpy(k->key, key, key_len);
+        return FLOW_OK;
+    }
+    status = import_key(k, key, &k->id);
+    return status_of(status);
+}
+
+static void
+psa_fini(void *ctx)
+{
+    struct psa_key *k = ctx;
+
+    psa_destroy_key(k->id);
+    flow_wipe(k, sizeof(*k));
+}
+
+/* Everything before the first byte of the content. */
+static psa_status_t
+begin(struct pass *p, bool encrypt)
+{
+    const struct psa_key *k = p->key;
+    psa_status_t status = PSA_SUCCESS;
+
+    p->op = psa_aead_operation_init();
+    p->id = k->id;
+    if (p->id == PSA_KEY_ID_NULL)
+        status = import_key(k, k->key, &p->id);
+    if (status == PSA_SUCCESS)
+        status = encrypt ? psa_aead_encrypt_setup(&p->op, p->id, k->alg)
+                         : psa_aead_decrypt_setup(&p->op, p->id, k->alg);
+    /* CCM must know the lengths; the others do not care. */
+    if (status == PSA_SUCCESS)
+        status = psa_aead_set_lengths(&p->op, p->ad_len, p->plain_len);
+    if (status == PSA_SUCCESS)
+        status = psa_aead_set_nonce(&p->op, p->nonce, FLOW__AEAD_NONCE);
+    if (status == PSA_SUCCESS)
+        status = psa_aead_update_ad(&p->op, p->ad, p->ad_len);
+    return status;
+}
+
+/* Content through the cipher to some place, byte for byte. */
+static psa_status_t
+convert(struct pass *p, const uint8_t *in, size_t len, uint8_t *to)
+{
+    psa_status_t status;
+    size_t n = 0;
+
+    if (len == 0)
+        return PSA_SUCCESS;
+    status = psa_aead_update(&p->op, in, len, to, len, &n);
+    if (status == PSA_SUCCESS && n != len)
+        return PSA_ERROR_GENERIC_ERROR;
+    return status;
+}
+
+/* The same to the end of the output. */
+static psa_status_t
+append(struct pass *p, const uint8_t *in, size_t len)
+{
+    psa_status_t status = convert(p, in, len, p->out + p->written);
+
+    if (status == PSA_SUCCESS)
+        p->written += len;
+    return status;
+}
+
+/* The same for in_len bytes of a vector from byte off on. */
+static psa_status_t
+append_vec(struct pass *p, const struct flow_cvec *vec, size_t off, size_t len)
+{
+    psa_status_t status = PSA_SUCCESS;
+
+    for (; len > 0 && status == PSA_SUCCESS; vec++) {
+        size_t n;
+
+        if (off >= vec->len) {
+            off -= vec->len;
+            continue;
+        }
+        n = vec->len - off < len ? vec->len - off : len;
+        status = append(p, (const uint8_t *)vec->base + off, n);
+        len -= n;
+        off = 0;
+    }
+    return status;
+}
+
+/* Put everything back; a failure leaves no output. */
+static enum flow_status
+end(struct pass *p, psa_status_t status, bool in_place)
+{
+    psa_aead_abort(&p->op);
+    if (p->key->id == PSA_KEY_ID_NULL)
+        psa_destroy_key(p->id);
+    if (status == PSA_SUCCESS)
+        return FLOW_OK;
+    flow_wipe(p->out, p->written);
+    if (status == PSA_ERROR_INSUFFICIENT_MEMORY && in_place && p->written > 0)
+        return FLOW_E_SYS;
+    return status_of(status);
+}
+
+/* Whether the content of a seal stands where its ciphertext goes. */
+static bool
+seals_in_place(const struct flow__aead_seal *op)
+{
+    const struct flow_cvec *vec = op->in;
+    size_t off = op->in_off;
+
+    if (op->in_len == 0)
+        return false;
+    for (; off >= vec->len; vec++)
+        off -= vec->len;
+    return (const uint8_t *)vec->base + off == op->out;
+}
+
+static enum flow_status
+psa_seal(void *ctx, const struct flow__aead_seal *op)
+{
+    const struct psa_key *k = ctx;
+    struct pass p = {
+        .key = k,
+        .nonce = op->nonce,
+        .ad = op->ad,
+        .ad_len = op->ad_len,
+        .plain_len = op->in_len + op->tail_len,
+        .out = op->out,
+    };
+    const size_t tag_len = PSA_AEAD_TAG_LENGTH(k->type, k->key_len * 8, k->alg);
+    uint8_t *tag = op->out + p.plain_len;
+    psa_status_t status = begin(&p, true);
+    size_t n = 0;
+    size_t n_tag = 0;
+
+    if (status == PSA_SUCCESS)
+        status = append_vec(&p, op->in, op->in_off, op->in_len);
+    if (status == PSA_SUCCESS)
+        status = append(&p, op->tail, op->tail_len);
+    /* Nothing may come out but the tag, where the next byte would go. */
+    if (status == PSA_SUCCESS)
+        status = psa_aead_finish(&p.op, tag, 0, &n, tag, tag_len, &n_tag);
+    if (status == PSA_SUCCESS && (n != 0 || n_tag != tag_len))
+        status = PSA_ERROR_GENERIC_ERROR;
+    return end(&p, status, seals_in_place(op));
+}
+
+static enum flow_status
+psa_open(void *ctx, const struct flow__aead_open *op)
+{
+    const struct psa_key *k = ctx;
+    const size_t tag_len = PSA_AEAD_TAG_LENGTH(k->type, k->key_len * 8, k->alg);
+    const size_t plain_len = op->in_len - tag_len;
+    const size_t out_len = plain_len - op->tail_len;
+    struct pass p = {
+        .key = k,
+        .nonce = op->nonce,
+        .ad = op->ad,
+        .ad_len = op->ad_len,
+        .plain_len = plain_len,
+        .out = op->out,
+    };
+    psa_status_t status = begin(&p, false);
+    uint8_t none;
+    size_t n = 0;
+    enum flow_status st;
+
+    if (status == PSA_SUCCESS)
+        status = append(&p, op->in, out_len);
+    if (status == PSA_SUCCESS)
+        status = convert(&p, op->in + out_len, op->tail_len, op->tail);
+    if (status == PSA_SUCCESS)
+        status =
+            psa_aead_verify(&p.op, &none, 0, &n, op->in + plain_len, tag_len);
+    st = end(&p, status, op->in == op->out);
+    if (st != FLOW_OK)
+        flow_wipe(op->tail, op->tail_len);
+    return st;
+}
+
+const struct flow__aead_provider flow__aead_psa = {
+    .name = "psa",
+    .ctx_size = sizeof(struct psa_key),
+    .supports = psa_supports,
+    .init = psa_init,
+    .seal = psa_seal,
+    .open = psa_open,
+    .fini = psa_fini,
+};
