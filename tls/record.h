@@ -74,6 +74,7 @@ struct flow__record_keys {
     const struct flow__aead_provider *provider;
     void *ctx;        /* the provider's, provider->ctx_size bytes of env */
     uint64_t seq;     /* number of the next record */
+    uint64_t limit;   /* the suite's record limit; may be lowered */
     size_t plain_max; /* accepted content; lower it where the hellos do */
     uint8_t iv[FLOW__AEAD_NONCE];
 };
@@ -105,8 +106,8 @@ enum flow_status flow__record_update(struct flow__record_keys *k,
 size_t flow__record_prefix(const struct flow__record_keys *k);
 size_t flow__record_suffix(const struct flow__record_keys *k);
 
-/* Records that may still be sealed before the suite's limit; 0: at it.  The
- * record layer goes on beyond: whoever seals decides what to do. */
+/* Records that may still be sealed before the limit; 0: at it.  The record
+ * layer goes on beyond, as the KeyUpdate itself must: the caller decides. */
 uint64_t flow__record_left(const struct flow__record_keys *k);
 
 /* Content of one record, gathered from a vector. */
@@ -167,8 +168,9 @@ struct flow__record_opened {
  *                 is none or unknown, and empty alerts and handshake messages
  *   FLOW_E_NOMEM  transient, the record is intact
  *   FLOW_E_SYS    the provider failed, *ret_fault has internal_error
- * On anything but FLOW_OK out is wiped and no number is spent: a record may be
- * tried under several keys, though not in place.
+ *   FLOW_E_INVAL  rec_len is not what the header says, nothing done
+ * On anything but FLOW_OK what was written to out is wiped and no number is
+ * spent: a record may be tried under several keys, though not in place.
  */
 enum flow_status flow__record_open(struct flow__record_keys *k,
                                    const uint8_t *rec, size_t rec_len,

@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: ISC */
+#include "tls/record.h"
+
+#include <string.h>
+
+#define TLS13     0x0304
+#define AD_13_LEN FLOW__RECORD_HEADER
+#define AD_12_LEN 13
+/* The version that every record says (RFC 8446 5.1, RFC 5246 6.2.1). */
+#define WIRE_MAJOR 0x03
+#define WIRE_MINOR 0x03
+
+static enum flow_status
+refuse(struct flow__fault *fault, enum flow__alert alert, const char *text)
+{
+    fault->alert = alert;
+    fault->text = text;
+    return FLOW_E_PROTO;
+}
+
+static bool
+is_known_type(uint8_t type)
+{
+    return type >= FLOW__CONTENT_CHANGE_CIPHER_SPEC &&
+           type <= FLOW__CONTENT_APPLICATION_DATA;
+}
+
+enum flow_status
+flow__record_parse(const uint8_t *bytes, bool protected,
+                   struct flow__record_header *ret_header,
+                   struct flow__fault *ret_fault)
+{
+    ret_header->type = bytes[0];
+    ret_header->version = (uint16_t)(bytes[1] << 8 | bytes[2]);
+    ret_header->len = (size_t)bytes[3] << 8 | bytes[4];
+    if (!is_known_type(ret_header->type))
+        return refuse(ret_fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
+                      "not a TLS record");
+    if (bytes[1] != WIRE_MAJOR)
+        return refuse(ret_fault, FLOW__ALERT_PROTOCOL_VERSION,
+                      "record of an unknown major version");
+    if (ret_header->len >
+        (protected ? FLOW__RECORD_CIPHER_MAX : FLOW__RECORD_PLAIN_MAX))
+        return refuse(ret_fault, FLOW__ALERT_RECORD_OVERFLOW,
+                      "record is longer than allowed");
+    return FLOW_OK;
+}
+
+void
+flow__record_write_header(uint8_t *out, uint8_t type, size_t len)
+{
+    out[0] = type;
+    out[1] = WIRE_MAJOR;
+    out[2] = WIRE_MINOR;
+    out[3] = (uint8_t)(len >> 8);
+    out[4] = (uint8_t)len;
+}
+
+/* A context of the provider for a key; NULL with *ret_status. */
+static void *
+make_ctx(const struct flow__record_keys *k,
+         const struct flow__key_material *keys, enum flow_status *ret_status)
+{
+    void *ctx = flow_env_alloc(k->env, k->provider->ctx_size);
+
+    *ret_status = FLOW_E_NOMEM;
+    if (ctx == NULL)
+        return NULL;
+    *ret_status =
+        k->provider->init(ctx, k->suite->aead, keys->key, k->suite->key_len);
+    if (*ret_status == FLOW_OK)
+        return ctx;
+    flow_env_free(k->env, ctx, k->provider->ctx_size);
+    return NULL;
+}
+
+static void
+free_ctx(struct flow__record_keys *k)
+{
+    if (k->ctx == NULL)
+        return;
+    k->provider->fini(k->ctx);
+    flow_wipe(k->ctx, k->provider->ctx_size);
+    flow_env_free(k->env, k->ctx, k->provider->ctx_size);
+    k->ctx = NULL;
+}
+
+enum flow_status
+flow__record_init(struct flow__record_keys *k, const struct flow_env *env,
+                  const struct flow__suite *suite,
+                  const struct flow__key_material *keys, uint64_t seq)
+{
+    enum flow_status st = FLOW_E_NOTSUP;
+
+    memset(k, 0, sizeof(*k));
+    k->env = env;
+    k->suite = suite;
+    k->provider = flow__aead_find(suite->aead, suite->key_len);
+    if (k->provider != NULL)
+        k->ctx = make_ctx(k, keys, &st);
+    if (k->ctx == NULL) {
+        memset(k, 0, sizeof(*k));
+        return st;
+    }
+    k->seq = seq;
+    k->limit = suite->record_limit;
+    k->plain_max = FLOW__RECORD_PLAIN_MAX;
+    memcpy(k->iv, keys->iv, suite->fixed_iv_len);
+    return FLOW_OK;
+}
+
+void
+flow__record_fini(struct flow__record_keys *k)
+{
+    free_ctx(k);
+    flow_wipe(k, sizeof(*k));
+}
+
+enum flow_status
+flow__record_update(struct flow__record_keys *k, struct flow__secret *secret)
+{
+    struct flow__secret next;
+    struct flow__key_material keys = { 0 };
+    void *ctx = NULL;
+    enum flow_status st;
+
+    st = flow__keys_next(secret, &next);
+    if (st == FLOW_OK)
+        st = flow__keys_traffic(k->suite, &next, &keys);
+    if (st == FLOW_OK)
+        ctx = make_ctx(k, &keys, &st);
+    if (ctx != NULL) {
+        free_ctx(k);
+        k->ctx = ctx;
+        k->seq = 0;
+        memcpy(k->iv, keys.iv, sizeof(k->iv));
+        memcpy(secret, &next, sizeof(*secret));
+    }
+    flow_wipe(&next, sizeof(next));
+    flow_wipe(&keys, sizeof(keys));
+    return st;
+}
+
+static bool
+is_tls13(const struct flow__record_keys *k)
+{
+    return k->suite->version == TLS13;
+}
+
+size_t
+flow__record_prefix(const struct flow__record_keys *k)
+{
+    return (size_t)FLOW__RECORD_HEADER + k->suite->explicit_nonce_len;
+}
+
+size_t
+flow__record_suffix(const struct flow__record_keys *k)
+{
+    return (size_t)k->suite->tag_len + (is_tls13(k) ? 1 : 0);
+}
+
+uint64_t
+flow__record_left(const struct flow__record_keys *k)
+{
+    return k->seq < k->limit ? k->limit - k->seq : 0;
+}
+
+static void
+put_u64(uint8_t *out, uint64_t value)
+{
+    for (int i = 0; i < 8; i++)
+        out[i] = (uint8_t)(value >> (56 - 8 * i));
+}
+
+/*
+ * The nonce of a record: the IV mixed with the number (RFC 8446 5.3, RFC 7905
+ * 2), or the fixed part and the eight bytes that the record carries (RFC 5288
+ * 3, RFC 6655 3).
+ */
+static void
+make_nonce(const struct flow__record_keys *k, const uint8_t *explicit_part,
+           uint8_t *ret_nonce)
+{
+    uint8_t number[8];
+
+    memcpy(ret_nonce, k->iv, FLOW__AEAD_NONCE);
+    if (k->suite->explicit_nonce_len > 0) {
+        memcpy(ret_nonce + 4, explicit_part, 8);
+        return;
+    }
+    put_u64(number, k->seq);
+    for (int i = 0; i < 8; i++)
+        ret_nonce[4 + i] ^= number[i];
+}
+
+/*
+ * The additional data of a record and its length: the header as it travels
+ * (RFC 8446 5.2), or number, type, version and content length (RFC 5246
+ * 6.2.3.3).
+ */
+static size_t
+make_ad(const struct flow__record_keys *k, const uint8_t *header,
+        size_t content_len, uint8_t *ret_ad)
+{
+    if (is_tls13(k)) {
+        memcpy(ret_ad, header, AD_13_LEN);
+        return AD_13_LEN;
+    }
+    put_u64(ret_ad, k->seq);
+    flow__record_write_header(ret_ad + 8, header[0], content_len);
+    return AD_12_LEN;
+}
+
+/* Seal content into out, with pad zeros behind it in TLS 1.3. */
+static enum flow_status
+seal(struct flow__record_keys *k, const struct flow__record_content *content,
+     size_t pad, uint8_t *out, size_t *ret_len)
+{
+    const size_t prefix = flow__record_prefix(k);
+    const size_t total = prefix + content->len + pad + flow__record_suffix(k);
+    uint8_t nonce[FLOW__AEAD_NONCE];
+    uint8_t ad[AD_12_LEN];
+    struct flow__aead_seal op = {
+        .nonce = nonce,
+        .ad = ad,
+        .in = content->vec,
+        .in_off = content->off,
+        .in_len = content->len,
+        .out = out + prefix,
+    };
+    enum flow_status st;
+
+    *ret_len = 0;
+    if (content->len > FLOW__RECORD_PLAIN_MAX ||
+        pad > FLOW__RECORD_PLAIN_MAX - content->len)
+        return FLOW_E_INVAL;
+    /* The last number is given up, so that seq never wraps to a used one. */
+    if (k->seq == UINT64_MAX)
+        return FLOW_E_PROTO;
+    flow__record_write_header(
+        out, is_tls13(k) ? FLOW__CONTENT_APPLICATION_DATA : content->type,
+        total - FLOW__RECORD_HEADER);
+    if (k->suite->explicit_nonce_len > 0)
+        put_u64(out + FLOW__RECORD_HEADER, k->seq);
+    make_nonce(k, out + FLOW__RECORD_HEADER, nonce);
+    op.ad_len = make_ad(k, out, content->len, ad);
+    if (is_tls13(k)) {
+        /* The type and the padding stand where their ciphertext goes. */
+        uint8_t *tail = op.out + content->len;
+
+        tail[0] = content->type;
+        memset(tail + 1, 0, pad);
+        op.tail = tail;
+        op.tail_len = 1 + pad;
+    }
+    st = k->provider->seal(k->ctx, &op);
+    if (st != FLOW_OK)
+        return st;
+    k->seq++;
+    *ret_len = total;
+    return FLOW_OK;
+}
+
+enum flow_status
+flow__record_seal(struct flow__record_keys *k,
+                  const struct flow__record_content *content, uint8_t *out,
+                  size_t *ret_len)
+{
+    return seal(k, content, 0, out, ret_len);
+}
+
+enum flow_status
+flow__record_seal_in_place(struct flow__record_keys *k, uint8_t type,
+                           uint8_t *out, size_t len, size_t *ret_len)
+{
+    const struct flow_cvec vec = { out + flow__record_prefix(k), len };
+    const struct flow__record_content content = { type, &vec, 0, len };
+
+    return seal(k, &content, 0, out, ret_len);
+}
+
+enum flow_status
+flow__record_seal_padded(struct flow__record_keys *k,
+                         const struct flow__record_content *content, size_t pad,
+                         uint8_t *out, size_t *ret_len)
+{
+    *ret_len = 0;
+    if (!is_tls13(k))
+        return FLOW_E_NOTSUP;
+    return seal(k, content, pad, out, ret_len);
+}
+
+/* What a protected record holds inside: content, and in TLS 1.3 type and
+ * padding; false when it is too short to hold a tag. */
+static bool
+inner_len(const struct flow__record_keys *k, size_t rec_len, size_t *ret_len)
+{
+    const size_t around = flow__record_prefix(k) + k->suite->tag_len;
+
+    if (rec_len < around)
+        return false;
+    *ret_len = rec_len - around;
+    return true;
+}
+
+size_t
+flow__record_room(const struct flow__record_keys *k, size_t rec_len)
+{
+    const size_t type_len = is_tls13(k) ? 1 : 0;
+    size_t len;
+
+    if (!inner_len(k, rec_len, &len) || len < type_len ||
+        len - type_len > k->plain_max)
+        return 0;
+    return len - type_len;
+}
+
+/* What can be said about a record before it is decrypted. */
+static enum flow_status
+check_outside(const struct flow__record_keys *k, const uint8_t *rec,
+              size_t rec_len, size_t *ret_inner, struct flow__fault *fault)
+{
+    struct flow__record_header header;
+    enum flow_status st = flow__record_parse(rec, true, &header, fault);
+
+    if (st != FLOW_OK)
+        return st;
+    if (header.len != rec_len - FLOW__RECORD_HEADER)
+        return FLOW_E_INVAL;
+    if (is_tls13(k) && header.type != FLOW__CONTENT_APPLICATION_DATA)
+        return refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
+                      "unprotected record after the keys were agreed");
+    if (!is_tls13(k) && rec[2] != WIRE_MINOR)
+        return refuse(fault, FLOW__ALERT_PROTOCOL_VERSION,
+                      "record of another version than was agreed");
+    if (!inner_len(k, rec_len, ret_inner))
+        return refuse(fault, FLOW__ALERT_BAD_RECORD_MAC,
+                      "record too short for its tag");
+    if (*ret_inner > k->plain_max + (is_tls13(k) ? 1 : 0))
+        return refuse(fault, FLOW__ALERT_RECORD_OVERFLOW,
+                      "record content is longer than allowed");
+    if (k->seq == UINT64_MAX)
+        return refuse(fault, FLOW__ALERT_INTERNAL_ERROR,
+                      "the record numbers are used up");
+    return FLOW_OK;
+}
+
+/*
+ * Tell content from type and padding.  last is the last inner byte, behind
+ * the len bytes at out.  RFC 8446 5.4: the type is the last byte that is not
+ * zero.
+ */
+static void
+strip_padding(const uint8_t *out, size_t len, uint8_t last,
+              struct flow__record_opened *ret_opened)
+{
+    ret_opened->type = last;
+    while (ret_opened->type == 0 && len > 0)
+        ret_opened->type = out[--len];
+    ret_opened->len = len;
+}
+
+/* What can be said about a record whose tag is good. */
+static enum flow_status
+check_inside(const struct flow__record_keys *k,
+             const struct flow__record_opened *opened,
+             struct flow__fault *fault)
+{
+    const bool data = opened->type == FLOW__CONTENT_APPLICATION_DATA;
+
+    if (is_tls13(k) && opened->type == 0)
+        return refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
+                      "record without a content type");
+    if (!is_known_type(opened->type) ||
+        (is_tls13(k) && opened->type == FLOW__CONTENT_CHANGE_CIPHER_SPEC))
+        return refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
+                      "protected record of an unknown content type");
+    /* RFC 8446 5.4 and RFC 5246 6.2.1 */
+    if (opened->len == 0 && !data)
+        return refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
+                      "empty record that is not application data");
+    return FLOW_OK;
+}
+
+/* Open what check_outside() found right; inner bytes, as checked. */
+static enum flow_status
+open_inner(struct flow__record_keys *k, const uint8_t *rec, size_t inner,
+           uint8_t *out, struct flow__record_opened *ret_opened)
+{
+    const size_t tail_len = is_tls13(k) && inner > 0 ? 1 : 0;
+    uint8_t nonce[FLOW__AEAD_NONCE];
+    uint8_t ad[AD_12_LEN];
+    uint8_t tail = 0;
+    const struct flow__aead_open op = {
+        .nonce = nonce,
+        .ad = ad,
+        .ad_len = make_ad(k, rec, inner, ad),
+        .in = rec + flow__record_prefix(k),
+        .in_len = inner + k->suite->tag_len,
+        .out = out,
+        .tail = &tail,
+        .tail_len = tail_len,
+    };
+    enum flow_status st;
+
+    make_nonce(k, rec + FLOW__RECORD_HEADER, nonce);
+    st = k->provider->open(k->ctx, &op);
+    if (st != FLOW_OK)
+        return st;
+    ret_opened->type = rec[0];
+    ret_opened->len = inner;
+    if (is_tls13(k))
+        strip_padding(out, inner - tail_len, tail, ret_opened);
+    return FLOW_OK;
+}
+
+enum flow_status
+flow__record_open(struct flow__record_keys *k, const uint8_t *rec,
+                  size_t rec_len, uint8_t *out,
+                  struct flow__record_opened *ret_opened,
+                  struct flow__fault *ret_fault)
+{
+    size_t inner = 0;
+    enum flow_status st;
+
+    ret_fault->alert = FLOW__ALERT_NONE;
+    ret_fault->text = NULL;
+    if (rec_len < FLOW__RECORD_HEADER)
+        return FLOW_E_INVAL;
+    st = check_outside(k, rec, rec_len, &inner, ret_fault);
+    if (st != FLOW_OK)
+        return st;
+    st = open_inner(k, rec, inner, out, ret_opened);
+    if (st == FLOW_E_PROTO)
+        return refuse(ret_fault, FLOW__ALERT_BAD_RECORD_MAC,
+                      "record does not fit its tag");
+    if (st == FLOW_E_SYS) {
+        ret_fault->alert = FLOW__ALERT_INTERNAL_ERROR;
+        ret_fault->text = "the cipher failed";
+    }
+    if (st != FLOW_OK)
+        return st;
+    st = check_inside(k, ret_opened, ret_fault);
+    if (st != FLOW_OK) {
+        flow_wipe(out, flow__record_room(k, rec_len));
+        return st;
+    }
+    k->seq++;
+    return FLOW_OK;
+}
