@@ -1,0 +1,584 @@
+/* SPDX-License-Identifier: ISC */
+#include "tls/hello.h"
+
+#include <string.h>
+
+/* Extension types (the IANA registry names the RFC of each). */
+enum {
+    EXT_SERVER_NAME = 0,
+    EXT_MAX_FRAGMENT_LENGTH = 1,
+    EXT_SUPPORTED_GROUPS = 10,
+    EXT_SIGNATURE_ALGORITHMS = 13,
+    EXT_ALPN = 16,
+    EXT_EXTENDED_MASTER_SECRET = 23,
+    EXT_RECORD_SIZE_LIMIT = 28,
+    EXT_SESSION_TICKET = 35,
+    EXT_PRE_SHARED_KEY = 41,
+    EXT_EARLY_DATA = 42,
+    EXT_SUPPORTED_VERSIONS = 43,
+    EXT_COOKIE = 44,
+    EXT_SIGNATURE_ALGORITHMS_CERT = 50,
+    EXT_KEY_SHARE = 51,
+    EXT_RENEGOTIATION_INFO = 0xff01
+};
+
+#define SCSV_RENEGOTIATION 0x00ff
+#define SCSV_FALLBACK      0x5600
+#define VERSION_LOWEST     0x0300
+#define VERSION_HIGHEST    0x0304
+#define SESSION_ID_MAX     32
+
+/* clang-format off */
+const uint8_t flow__hello_retry_random[32] = {
+    0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11,
+    0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91,
+    0xc2, 0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e,
+    0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
+};
+/* clang-format on */
+
+/*
+ * A span that is eaten from the front.  Every take_ function answers false,
+ * and takes nothing that is looked at later, when there is not enough.
+ */
+
+static bool
+take(struct flow__span *in, size_t len, struct flow__span *ret)
+{
+    if (in->len < len)
+        return false;
+    ret->base = in->base;
+    ret->len = len;
+    in->base += len;
+    in->len -= len;
+    return true;
+}
+
+static bool
+take_u8(struct flow__span *in, uint8_t *ret)
+{
+    struct flow__span b;
+
+    if (!take(in, 1, &b))
+        return false;
+    *ret = b.base[0];
+    return true;
+}
+
+static bool
+take_u16(struct flow__span *in, uint16_t *ret)
+{
+    struct flow__span b;
+
+    if (!take(in, 2, &b))
+        return false;
+    *ret = (uint16_t)(b.base[0] << 8 | b.base[1]);
+    return true;
+}
+
+/* A vector with a length of one byte, or of two. */
+static bool
+take_vec8(struct flow__span *in, struct flow__span *ret)
+{
+    uint8_t len;
+
+    return take_u8(in, &len) && take(in, len, ret);
+}
+
+static bool
+take_vec16(struct flow__span *in, struct flow__span *ret)
+{
+    uint16_t len;
+
+    return take_u16(in, &len) && take(in, len, ret);
+}
+
+/* A list of one or more numbers of two bytes, behind its length. */
+static bool
+take_numbers(struct flow__span *in, struct flow__span *ret)
+{
+    return take_vec16(in, ret) && ret->len >= 2 && ret->len % 2 == 0;
+}
+
+static enum flow_status
+refuse(struct flow__fault *fault, enum flow__alert alert, const char *text)
+{
+    fault->alert = alert;
+    fault->text = text;
+    return FLOW_E_PROTO;
+}
+
+bool
+flow__span_has_u16(struct flow__span list, uint16_t value)
+{
+    uint16_t v;
+
+    while (take_u16(&list, &v))
+        if (v == value)
+            return true;
+    return false;
+}
+
+static bool
+next_key_share(struct flow__span *list, uint16_t *ret_group)
+{
+    struct flow__span key;
+
+    return take_u16(list, ret_group) && take_vec16(list, &key) && key.len > 0;
+}
+
+bool
+flow__hello_has_key_share(const struct flow__client_hello *hello,
+                          uint16_t group)
+{
+    struct flow__span list = hello->key_shares;
+    uint16_t g;
+
+    while (next_key_share(&list, &g))
+        if (g == group)
+            return true;
+    return false;
+}
+
+bool
+flow__hello_next_alpn(struct flow__span *list, struct flow__span *ret_name)
+{
+    return take_vec8(list, ret_name);
+}
+
+/* RFC 7301 3.1: a list, not empty, of names, none empty. */
+static bool
+take_alpn(struct flow__span *in, struct flow__span *ret)
+{
+    struct flow__span list;
+    struct flow__span name;
+
+    if (!take_vec16(in, ret) || ret->len == 0)
+        return false;
+    for (list = *ret; list.len > 0;)
+        if (!take_vec8(&list, &name) || name.len == 0)
+            return false;
+    return true;
+}
+
+/*
+ * Readers of the extensions of a ClientHello.  Each eats the body; false, or
+ * anything left over, is a decode_error.
+ */
+
+static bool
+read_empty(struct flow__span *body)
+{
+    return body->len == 0;
+}
+
+static bool
+is_text(struct flow__span name)
+{
+    for (size_t i = 0; i < name.len; i++)
+        if (name.base[i] <= 0x20 || name.base[i] >= 0x7f)
+            return false;
+    return name.len <= FLOW__NAME_MAX + 1;
+}
+
+static void
+set_sni(struct flow__client_hello *h, uint8_t type, struct flow__span name)
+{
+    const char *text = (const char *)name.base;
+
+    /* Only host_name was ever defined, and only one of it may be there. */
+    if (type != 0 || h->sni_state != FLOW__SNI_ABSENT || !is_text(name))
+        h->sni_state = FLOW__SNI_INVALID;
+    else if (flow__name_looks_like_ip(text, name.len))
+        h->sni_state = FLOW__SNI_IP_LITERAL;
+    else if (flow__name_parse(text, name.len, &h->sni) == FLOW__NAME_DNS)
+        h->sni_state = FLOW__SNI_NAME;
+    else
+        h->sni_state = FLOW__SNI_INVALID;
+}
+
+static bool
+read_server_name(struct flow__span *body, struct flow__client_hello *h)
+{
+    struct flow__span list;
+    struct flow__span name;
+    uint8_t type;
+
+    if (!take_vec16(body, &list) || list.len == 0)
+        return false;
+    while (list.len > 0) {
+        if (!take_u8(&list, &type) || !take_vec16(&list, &name) ||
+            name.len == 0)
+            return false;
+        set_sni(h, type, name);
+    }
+    return true;
+}
+
+static bool
+read_max_fragment_length(struct flow__span *body, struct flow__client_hello *h)
+{
+    return take_u8(body, &h->max_fragment_length);
+}
+
+static bool
+read_groups(struct flow__span *body, struct flow__client_hello *h)
+{
+    return take_numbers(body, &h->groups);
+}
+
+static bool
+read_sigalgs(struct flow__span *body, struct flow__client_hello *h)
+{
+    return take_numbers(body, &h->sigalgs);
+}
+
+static bool
+read_sigalgs_cert(struct flow__span *body, struct flow__client_hello *h)
+{
+    return take_numbers(body, &h->sigalgs_cert);
+}
+
+static bool
+read_alpn(struct flow__span *body, struct flow__client_hello *h)
+{
+    return take_alpn(body, &h->alpn);
+}
+
+static bool
+read_ems(struct flow__span *body, struct flow__client_hello *h)
+{
+    h->extended_master_secret = true;
+    return read_empty(body);
+}
+
+static bool
+read_record_size_limit(struct flow__span *body, struct flow__client_hello *h)
+{
+    return take_u16(body, &h->record_size_limit);
+}
+
+static bool
+read_session_ticket(struct flow__span *body, struct flow__client_hello *h)
+{
+    struct flow__span ticket;
+
+    h->session_ticket = true;
+    return take(body, body->len, &ticket);
+}
+
+static bool
+read_psk(struct flow__span *body, struct flow__client_hello *h)
+{
+    struct flow__span identities;
+    struct flow__span binders;
+
+    h->psk = true;
+    return take_vec16(body, &identities) && identities.len > 0 &&
+           take_vec16(body, &binders) && binders.len > 0;
+}
+
+static bool
+read_early_data(struct flow__span *body, struct flow__client_hello *h)
+{
+    h->early_data = true;
+    return read_empty(body);
+}
+
+static bool
+read_versions(struct flow__span *body, struct flow__client_hello *h)
+{
+    return take_vec8(body, &h->versions) && h->versions.len >= 2 &&
+           h->versions.len % 2 == 0;
+}
+
+static bool
+read_cookie(struct flow__span *body, struct flow__client_hello *h)
+{
+    return take_vec16(body, &h->cookie) && h->cookie.len > 0;
+}
+
+static bool
+read_key_shares(struct flow__span *body, struct flow__client_hello *h)
+{
+    struct flow__span list;
+    uint16_t group;
+
+    if (!take_vec16(body, &h->key_shares))
+        return false;
+    for (list = h->key_shares; list.len > 0;)
+        if (!next_key_share(&list, &group))
+            return false;
+    return true;
+}
+
+static bool
+read_renegotiation(struct flow__span *body, struct flow__client_hello *h)
+{
+    struct flow__span verify_data;
+
+    h->renegotiation_info = true;
+    return take_vec8(body, &verify_data);
+}
+
+/* The extensions of a ClientHello that mean something to us. */
+static const struct {
+    uint16_t type;
+    bool (*read)(struct flow__span *body, struct flow__client_hello *h);
+    const char *text;
+} client_extensions[] = {
+    { EXT_SERVER_NAME, read_server_name, "malformed server_name" },
+    { EXT_MAX_FRAGMENT_LENGTH, read_max_fragment_length,
+      "malformed max_fragment_length" },
+    { EXT_SUPPORTED_GROUPS, read_groups, "malformed supported_groups" },
+    { EXT_SIGNATURE_ALGORITHMS, read_sigalgs,
+      "malformed signature_algorithms" },
+    { EXT_ALPN, read_alpn, "malformed application_layer_protocol_negotiation" },
+    { EXT_EXTENDED_MASTER_SECRET, read_ems,
+      "malformed extended_master_secret" },
+    { EXT_RECORD_SIZE_LIMIT, read_record_size_limit,
+      "malformed record_size_limit" },
+    { EXT_SESSION_TICKET, read_session_ticket, "malformed session_ticket" },
+    { EXT_PRE_SHARED_KEY, read_psk, "malformed pre_shared_key" },
+    { EXT_EARLY_DATA, read_early_data, "malformed early_data" },
+    { EXT_SUPPORTED_VERSIONS, read_versions, "malformed supported_versions" },
+    { EXT_COOKIE, read_cookie, "malformed cookie" },
+    { EXT_SIGNATURE_ALGORITHMS_CERT, read_sigalgs_cert,
+      "malformed signature_algorithms_cert" },
+    { EXT_KEY_SHARE, read_key_shares, "malformed key_share" },
+    { EXT_RENEGOTIATION_INFO, read_renegotiation,
+      "malformed renegotiation_info" },
+};
+
+/* The list of extensions of a message, with what is needed to find repeats. */
+struct extensions {
+    struct flow__span rest;
+    struct flow__span body; /* of the one in hand */
+    uint16_t type;
+    unsigned count;
+    uint16_t seen[FLOW__HELLO_EXTENSIONS_MAX];
+};
+
+/* Step to the next extension; there is one. */
+static enum flow_status
+next_extension(struct extensions *x, struct flow__fault *fault)
+{
+    if (!take_u16(&x->rest, &x->type) || !take_vec16(&x->rest, &x->body))
+        return refuse(fault, FLOW__ALERT_DECODE_ERROR,
+                      "hello cut inside an extension");
+    if (x->count == FLOW__HELLO_EXTENSIONS_MAX)
+        return refuse(fault, FLOW__ALERT_DECODE_ERROR,
+                      "too many extensions in a hello");
+    for (unsigned i = 0; i < x->count; i++)
+        if (x->seen[i] == x->type)
+            return refuse(fault, FLOW__ALERT_ILLEGAL_PARAMETER,
+                          "an extension came twice in a hello");
+    x->seen[x->count++] = x->type;
+    return FLOW_OK;
+}
+
+/* What is behind the fixed fields: nothing, or one list of extensions. */
+static enum flow_status
+begin_extensions(struct flow__span *body, struct extensions *x,
+                 struct flow__fault *fault)
+{
+    memset(x, 0, sizeof(*x));
+    if (body->len > 0 && (!take_vec16(body, &x->rest) || body->len > 0))
+        return refuse(fault, FLOW__ALERT_DECODE_ERROR,
+                      "wrong length of the extensions of a hello");
+    return FLOW_OK;
+}
+
+static enum flow_status
+read_client_extension(struct extensions *x, struct flow__client_hello *h,
+                      struct flow__fault *fault)
+{
+    const size_t n = sizeof(client_extensions) / sizeof(client_extensions[0]);
+
+    /* RFC 8446 4.2.11: its binders cover all that stands before them. */
+    if (x->type == EXT_PRE_SHARED_KEY && x->rest.len > 0)
+        return refuse(fault, FLOW__ALERT_ILLEGAL_PARAMETER,
+                      "pre_shared_key is not the last extension");
+    for (size_t i = 0; i < n; i++) {
+        if (client_extensions[i].type != x->type)
+            continue;
+        if (!client_extensions[i].read(&x->body, h) || x->body.len > 0)
+            return refuse(fault, FLOW__ALERT_DECODE_ERROR,
+                          client_extensions[i].text);
+    }
+    return FLOW_OK;
+}
+
+static enum flow_status
+read_client_extensions(struct flow__span *body, struct flow__client_hello *h,
+                       struct flow__fault *fault)
+{
+    struct extensions x;
+    enum flow_status st = begin_extensions(body, &x, fault);
+
+    while (st == FLOW_OK && x.rest.len > 0) {
+        st = next_extension(&x, fault);
+        if (st == FLOW_OK)
+            st = read_client_extension(&x, h, fault);
+    }
+    h->extension_count = x.count;
+    return st;
+}
+
+/* Take the header of a handshake message that is wholly there. */
+static enum flow_status
+open_message(const uint8_t *msg, size_t len, uint8_t type,
+             struct flow__span *ret_body, struct flow__fault *fault)
+{
+    if (len > 0 && msg[0] != type)
+        return refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
+                      "another handshake message where a hello was due");
+    if (len < FLOW__HANDSHAKE_HEADER ||
+        ((size_t)msg[1] << 16 | (size_t)msg[2] << 8 | msg[3]) !=
+            len - FLOW__HANDSHAKE_HEADER)
+        return refuse(fault, FLOW__ALERT_DECODE_ERROR,
+                      "length of a hello is not that of its message");
+    ret_body->base = msg + FLOW__HANDSHAKE_HEADER;
+    ret_body->len = len - FLOW__HANDSHAKE_HEADER;
+    return FLOW_OK;
+}
+
+static uint16_t
+highest_version(const struct flow__client_hello *h)
+{
+    struct flow__span list = h->versions;
+    uint16_t best = 0;
+    uint16_t v;
+
+    if (list.base == NULL)
+        return h->legacy_version < VERSION_HIGHEST ? h->legacy_version
+                                                   : VERSION_HIGHEST - 1;
+    while (take_u16(&list, &v))
+        if (v >= VERSION_LOWEST && v <= VERSION_HIGHEST && v > best)
+            best = v;
+    return best;
+}
+
+enum flow_status
+flow__hello_parse_client(const uint8_t *msg, size_t len,
+                         struct flow__client_hello *ret_hello,
+                         struct flow__fault *ret_fault)
+{
+    struct flow__client_hello *h = ret_hello;
+    struct flow__span body;
+    struct flow__span compression;
+    enum flow_status st;
+
+    memset(h, 0, sizeof(*h));
+    st = open_message(msg, len, FLOW__HANDSHAKE_CLIENT_HELLO, &body, ret_fault);
+    if (st != FLOW_OK)
+        return st;
+    if (!take_u16(&body, &h->legacy_version) || !take(&body, 32, &h->random) ||
+        !take_vec8(&body, &h->session_id) ||
+        h->session_id.len > SESSION_ID_MAX ||
+        !take_numbers(&body, &h->suites) || !take_vec8(&body, &compression) ||
+        compression.len == 0)
+        return refuse(ret_fault, FLOW__ALERT_DECODE_ERROR,
+                      "malformed ClientHello");
+    st = read_client_extensions(&body, h, ret_fault);
+    if (st != FLOW_OK)
+        return st;
+    if (memchr(compression.base, 0, compression.len) == NULL)
+        return refuse(ret_fault, FLOW__ALERT_ILLEGAL_PARAMETER,
+                      "client offers no null compression");
+    h->max_version = highest_version(h);
+    h->fallback_scsv = flow__span_has_u16(h->suites, SCSV_FALLBACK);
+    if (flow__span_has_u16(h->suites, SCSV_RENEGOTIATION))
+        h->renegotiation_info = true;
+    return FLOW_OK;
+}
+
+/* The extensions of a ServerHello that mean something to us. */
+static bool
+read_server_extension(uint16_t type, struct flow__span *body,
+                      struct flow__server_hello *h)
+{
+    struct flow__span key;
+
+    switch (type) {
+    case EXT_SUPPORTED_VERSIONS:
+        return take_u16(body, &h->version);
+    case EXT_KEY_SHARE:
+        /* RFC 8446 4.2.8: a HelloRetryRequest only names the group. */
+        return take_u16(body, &h->group) &&
+               (h->retry || (take_vec16(body, &key) && key.len > 0));
+    case EXT_PRE_SHARED_KEY:
+        h->psk = true;
+        return take_u16(body, &h->psk_index);
+    case EXT_COOKIE:
+        return take_vec16(body, &h->cookie) && h->cookie.len > 0;
+    case EXT_ALPN:
+        return take_alpn(body, &h->alpn) &&
+               h->alpn.len == (size_t)h->alpn.base[0] + 1;
+    case EXT_EXTENDED_MASTER_SECRET:
+        h->extended_master_secret = true;
+        return read_empty(body);
+    case EXT_SESSION_TICKET:
+        h->session_ticket = true;
+        return read_empty(body);
+    case EXT_MAX_FRAGMENT_LENGTH:
+        return take_u8(body, &h->max_fragment_length);
+    default:
+        return take(body, body->len, &key);
+    }
+}
+
+static enum flow_status
+read_server_extensions(struct flow__span *body, struct flow__server_hello *h,
+                       struct flow__fault *fault)
+{
+    struct extensions x;
+    enum flow_status st = begin_extensions(body, &x, fault);
+
+    while (st == FLOW_OK && x.rest.len > 0) {
+        st = next_extension(&x, fault);
+        if (st == FLOW_OK &&
+            (!read_server_extension(x.type, &x.body, h) || x.body.len > 0))
+            st = refuse(fault, FLOW__ALERT_DECODE_ERROR,
+                        "malformed extension in a ServerHello");
+    }
+    h->extension_count = x.count;
+    return st;
+}
+
+enum flow_status
+flow__hello_parse_server(const uint8_t *msg, size_t len,
+                         struct flow__server_hello *ret_hello,
+                         struct flow__fault *ret_fault)
+{
+    struct flow__server_hello *h = ret_hello;
+    struct flow__span body;
+    uint16_t legacy_version;
+    uint8_t compression;
+    enum flow_status st;
+
+    memset(h, 0, sizeof(*h));
+    st = open_message(msg, len, FLOW__HANDSHAKE_SERVER_HELLO, &body, ret_fault);
+    if (st != FLOW_OK)
+        return st;
+    if (!take_u16(&body, &legacy_version) || !take(&body, 32, &h->random) ||
+        !take_vec8(&body, &h->session_id) ||
+        h->session_id.len > SESSION_ID_MAX || !take_u16(&body, &h->suite) ||
+        !take_u8(&body, &compression))
+        return refuse(ret_fault, FLOW__ALERT_DECODE_ERROR,
+                      "malformed ServerHello");
+    h->retry = memcmp(h->random.base, flow__hello_retry_random, 32) == 0;
+    st = read_server_extensions(&body, h, ret_fault);
+    if (st != FLOW_OK)
+        return st;
+    if (compression != 0)
+        return refuse(ret_fault, FLOW__ALERT_ILLEGAL_PARAMETER,
+                      "server chose a compression");
+    /* RFC 8446 4.2.1: supported_versions is for TLS 1.3 and later. */
+    if (h->version != 0 && h->version < VERSION_HIGHEST)
+        return refuse(ret_fault, FLOW__ALERT_ILLEGAL_PARAMETER,
+                      "server names an old version in supported_versions");
+    if (h->version == 0)
+        h->version = legacy_version;
+    return FLOW_OK;
+}
