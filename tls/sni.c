@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: ISC */
+#include "tls/sni.h"
+
+#include <string.h>
+
+#include "tls/suite.h"
+
+#define TLS12 0x0303
+#define TLS13 0x0304
+
+/* Signature schemes (RFC 8446 4.2.3) that a key can make, 0 behind the last.
+ * In TLS 1.2 the second byte names only the kind of key (RFC 5246 7.4.1.4.1),
+ * so any curve signs with any hash, and the engine signs PKCS#1 with RSA. */
+static const uint16_t p256_13[] = { 0x0403, 0 };
+static const uint16_t p384_13[] = { 0x0503, 0 };
+static const uint16_t p521_13[] = { 0x0603, 0 };
+static const uint16_t rsa_13[] = { 0x0804, 0x0805, 0x0806, 0 };
+static const uint16_t ecdsa_12[] = { 0x0403, 0x0503, 0x0603, 0 };
+static const uint16_t rsa_12[] = { 0x0401, 0x0501, 0x0601, 0 };
+
+struct key_facts {
+    const uint16_t *schemes13;
+    const uint16_t *schemes12;
+    enum flow__suite_auth auth;
+    uint16_t group; /* its curve, 0: none */
+};
+
+static const struct key_facts key_facts[] = {
+    [FLOW__KEY_P256] = { p256_13, ecdsa_12, FLOW__AUTH_ECDSA, 0x0017 },
+    [FLOW__KEY_P384] = { p384_13, ecdsa_12, FLOW__AUTH_ECDSA, 0x0018 },
+    [FLOW__KEY_P521] = { p521_13, ecdsa_12, FLOW__AUTH_ECDSA, 0x0019 },
+    [FLOW__KEY_RSA] = { rsa_13, rsa_12, FLOW__AUTH_RSA, 0 },
+};
+
+static bool
+offers_any(struct flow__span list, const uint16_t *values)
+{
+    for (; *values != 0; values++)
+        if (flow__span_has_u16(list, *values))
+            return true;
+    return false;
+}
+
+static bool
+allowed(const struct flow__sni_policy *policy, uint16_t suite)
+{
+    if (policy->suites == NULL)
+        return true;
+    for (size_t i = 0; i < policy->suite_count; i++)
+        if (policy->suites[i] == suite)
+            return true;
+    return false;
+}
+
+/* Whether both sides have a TLS 1.2 suite that this kind of key signs for. */
+static bool
+has_suite12(enum flow__suite_auth auth, const struct flow__sni_policy *policy,
+            const struct flow__client_hello *hello)
+{
+    const struct flow__suite *suite;
+
+    for (size_t i = 0; (suite = flow__suite_at(i)) != NULL; i++)
+        if (suite->version == TLS12 && suite->auth == auth &&
+            allowed(policy, suite->id) &&
+            flow__span_has_u16(hello->suites, suite->id))
+            return true;
+    return false;
+}
+
+bool
+flow__sni_usable(enum flow__key_type key, uint16_t version,
+                 const struct flow__sni_policy *policy,
+                 const struct flow__client_hello *hello)
+{
+    const struct key_facts *facts = &key_facts[key];
+
+    /* Without the extension TLS 1.2 means SHA-1, which nobody here signs. */
+    if (version == TLS13)
+        return offers_any(hello->sigalgs, facts->schemes13);
+    if (!offers_any(hello->sigalgs, facts->schemes12) ||
+        !has_suite12(facts->auth, policy, hello))
+        return false;
+    /* RFC 8422 5.1: the curve of the key must be among the client's. */
+    return facts->group == 0 || hello->groups.base == NULL ||
+           flow__span_has_u16(hello->groups, facts->group);
+}
+
+/* Which of TLS 1.2 and 1.3 the client offers, as the highest below a limit. */
+uint16_t
+flow__sni_version(const struct flow__sni_policy *policy,
+                  const struct flow__client_hello *hello)
+{
+    for (uint16_t v = policy->max_version; v >= policy->min_version; v--) {
+        bool offered = hello->versions.base != NULL
+                           ? flow__span_has_u16(hello->versions, v)
+                           : v == TLS12 && hello->legacy_version >= TLS12;
+        if (offered)
+            return v;
+    }
+    return 0;
+}
+
+/* What a round over the candidates looks for. */
+struct search {
+    const struct flow__sni_candidate *candidates;
+    size_t count;
+    const struct flow__sni_policy *policy;
+    const struct flow__client_hello *hello;
+    uint16_t version;
+};
+
+static enum flow__name_match
+best_match(const struct flow__sni_candidate *c, const struct flow__name *name,
+           struct flow__span *ret_pattern)
+{
+    enum flow__name_match best = FLOW__MATCH_NONE;
+
+    for (size_t i = 0; i < c->name_count && best != FLOW__MATCH_EXACT; i++) {
+        enum flow__name_match m = flow__name_compare(
+            (const char *)c->names[i].base, c->names[i].len, name);
+
+        if (m == FLOW__MATCH_NONE || (best != FLOW__MATCH_NONE && m >= best))
+            continue;
+        best = m;
+        *ret_pattern = c->names[i];
+    }
+    return best;
+}
+
+/* Take a candidate if it is usable and better than what was found. */
+static void
+consider(const struct search *s, size_t index, enum flow__sni_kind kind,
+         struct flow__span pattern, struct flow__sni_decision *d)
+{
+    enum flow__key_type key = s->candidates[index].key;
+
+    if (!flow__sni_usable(key, s->version, s->policy, s->hello))
+        return;
+    if (d->serve && (kind > d->kind ||
+                     (kind == d->kind && key >= s->candidates[d->index].key)))
+        return;
+    d->serve = true;
+    d->index = index;
+    d->kind = kind;
+    d->pattern = pattern;
+}
+
+/* Look the name up; false when no candidate has it. */
+static bool
+by_name(const struct search *s, struct flow__sni_decision *d)
+{
+    bool configured = false;
+
+    for (size_t i = 0; i < s->count; i++) {
+        struct flow__span pattern = { NULL, 0 };
+        enum flow__name_match m =
+            best_match(&s->candidates[i], &s->hello->sni, &pattern);
+
+        if (m == FLOW__MATCH_NONE)
+            continue;
+        configured = true;
+        consider(s, i,
+                 m == FLOW__MATCH_EXACT ? FLOW__SNI_MATCH_EXACT
+                                        : FLOW__SNI_MATCH_WILDCARD,
+                 pattern, d);
+    }
+    return configured;
+}
+
+static bool
+has_pattern(const struct flow__sni_candidate *c, struct flow__span name)
+{
+    for (size_t i = 0; i < c->name_count; i++)
+        if (c->names[i].len == name.len &&
+            memcmp(c->names[i].base, name.base, name.len) == 0)
+            return true;
+    return false;
+}
+
+/* Two key pairs for the same site: each has all names of the other. */
+static bool
+same_names(const struct flow__sni_candidate *a,
+           const struct flow__sni_candidate *b)
+{
+    for (size_t i = 0; i < a->name_count; i++)
+        if (!has_pattern(b, a->names[i]))
+            return false;
+    for (size_t i = 0; i < b->name_count; i++)
+        if (!has_pattern(a, b->names[i]))
+            return false;
+    return true;
+}
+
+static void
+by_default(const struct search *s, enum flow__sni_kind kind,
+           struct flow__sni_decision *d)
+{
+    const struct flow__span none = { NULL, 0 };
+
+    for (size_t i = 0; i < s->count; i++)
+        if (i == 0 || same_names(&s->candidates[0], &s->candidates[i]))
+            consider(s, i, kind, none, d);
+}
+
+static void
+refuse(struct flow__sni_decision *d, enum flow__alert alert, const char *text)
+{
+    d->fault.alert = alert;
+    d->fault.text = text;
+}
+
+void
+flow__sni_select(const struct flow__sni_candidate *candidates, size_t count,
+                 const struct flow__sni_policy *policy,
+                 const struct flow__client_hello *hello,
+                 struct flow__sni_decision *ret_decision)
+{
+    struct search s = { candidates, count, policy, hello,
+                        flow__sni_version(policy, hello) };
+    struct flow__sni_decision *d = ret_decision;
+
+    memset(d, 0, sizeof(*d));
+    d->fault.alert = FLOW__ALERT_NONE;
+    d->version = s.version;
+    if (hello->sni_state == FLOW__SNI_INVALID) {
+        refuse(d, FLOW__ALERT_UNRECOGNIZED_NAME,
+               "client asked for something that is no host name");
+        return;
+    }
+    if (s.version == 0) {
+        refuse(d, FLOW__ALERT_PROTOCOL_VERSION,
+               "client offers no TLS version that is allowed here");
+        return;
+    }
+    if (hello->sni_state != FLOW__SNI_NAME)
+        by_default(&s, FLOW__SNI_MATCH_NO_NAME, d);
+    else if (!by_name(&s, d))
+        by_default(&s, FLOW__SNI_MATCH_DEFAULT, d);
+    if (!d->serve)
+        refuse(d, FLOW__ALERT_HANDSHAKE_FAILURE,
+               "client can use none of the keys for this name");
+}
