@@ -79,6 +79,8 @@ def main(arguments):
         then, now, "freestanding.list", "needed now", lineterm="", n=0
     ):
         print(line)
+    if now != then:
+        print("meant so? ninja update-freestanding")
     return now != then
 
 

@@ -38,7 +38,7 @@ def main():
     ):
         print(line)
     if now != then:
-        print("meant so? tests/check/symbols.py --update", arguments.library)
+        print("meant so? ninja update-symbols")
     return now != then
 
 
