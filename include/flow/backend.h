@@ -104,7 +104,8 @@ struct flow_ops {
 
     /**
      * Drive the opening one step.  NULL: opens the lower flow, if any.
-     * Called: until it answers OK or an error, by one thread at a time.
+     * Called: only with #FLOW_CAP_NEEDS_OPEN, until it answers OK or an error,
+     * by one thread at a time.
      * Returns: OK, AGAIN or an error, which becomes final for both directions.
      */
     enum flow_status (*open)(struct flow *f);
@@ -172,12 +173,11 @@ struct flow {
     const struct flow_ops *ops; /**< The kind. */
     const struct flow_env *env; /**< Clock, memory, entropy, waiting. */
     struct flow *lower;         /**< The flow below, or NULL. */
-    struct flow *upper;         /**< (l) The flow above, or NULL. */
+    struct flow *upper;         /**< (a) Changed under the lock. */
     uint32_t caps;              /**< FLOW_CAP_ bits. */
     uint8_t owns_lower;         /**< close goes down. */
     uint8_t opened;             /**< (a) open has answered OK. */
     uint8_t opening;            /**< (a) A thread drives open. */
-    uint8_t canceled;           /**< (a) flow_abort() was called. */
     uint8_t busy[2];            /**< (a) A call is running. */
     uint8_t leased[2];          /**< (a) A lease is out. */
     int8_t state[2];            /**< (a) How the direction ended. */

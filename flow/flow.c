@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: ISC */
+#include <assert.h>
+
+#include "flow/core.h"
+#include "lib/atomic.h"
+
+/* Segments of a vector, at most. */
+#define SEGMENTS 1024u
+
+/* See <flow/flow.h>. */
+enum flow_status
+flow_readv(struct flow *f, const struct flow_vec *vec, size_t count,
+           size_t *ret_len)
+{
+    enum flow_status st;
+    size_t total;
+
+    *ret_len = 0;
+    if (count > SEGMENTS)
+        return flow__report(f, FLOW_READ, FLOW_E_INVAL,
+                            "more than 1024 segments");
+    total = flow_vec_len(vec, count);
+    if (total == 0)
+        return FLOW_OK;
+    if (total == SIZE_MAX)
+        return flow__report(f, FLOW_READ, FLOW_E_INVAL,
+                            "the segments' lengths do not fit a size_t");
+
+    st = flow__enter(f, FLOW_READ);
+    if (st != FLOW_OK)
+        return st;
+    st = flow__drive_open(f);
+    if (st == FLOW_OK)
+        st = f->ops->readv(f, vec, count, ret_len);
+    st = flow__settle(f, FLOW_READ, st);
+    assert(*ret_len <= total && (st == FLOW_OK) == (*ret_len > 0));
+    flow__leave(f, FLOW_READ);
+    return st;
+}
+
+/* See <flow/flow.h>. */
+enum flow_status
+flow_read(struct flow *f, void *buf, size_t len, size_t *ret_len)
+{
+    const struct flow_vec vec = { buf, len };
+
+    return flow_readv(f, &vec, 1, ret_len);
+}
+
+static enum flow_status
+check_write(struct flow *f, const struct flow_cvec *vec, size_t count,
+            uint32_t flags, size_t total)
+{
+    size_t i;
+
+    if ((flags & ~(FLOW_MORE | FLOW_FIN)) != 0)
+        return flow__report(f, FLOW_WRITE, FLOW_E_INVAL, "unknown flags");
+    if (flags == (FLOW_MORE | FLOW_FIN))
+        return flow__report(f, FLOW_WRITE, FLOW_E_INVAL,
+                            "FLOW_MORE and FLOW_FIN exclude each other");
+    if ((flags & FLOW_FIN) != 0 && (f->caps & FLOW_CAP_HALF_CLOSE_WRITE) == 0)
+        return flow__report(f, FLOW_WRITE, FLOW_E_NOTSUP,
+                            "this flow has no half close");
+    if (total == SIZE_MAX)
+        return flow__report(f, FLOW_WRITE, FLOW_E_INVAL,
+                            "the segments' lengths do not fit a size_t");
+    for (i = 0; i < count; i++)
+        if (vec[i].base == NULL && vec[i].len > 0)
+            return flow__report(f, FLOW_WRITE, FLOW_E_INVAL,
+                                "a segment to write has no address");
+    return FLOW_OK;
+}
+
+/* Entered.  What comes with FLOW_FIN is handed down with FLOW_MORE: the end
+ * marker that follows at once takes it along. */
+static enum flow_status
+write_step(struct flow *f, const struct flow_cvec *vec, size_t count,
+           uint32_t flags, size_t *ret_len)
+{
+    uint32_t more = (flags & (FLOW_MORE | FLOW_FIN)) != 0 ? FLOW_MORE : 0;
+    enum flow_status st;
+
+    if (flow__load(&f->ending) != 0)
+        return flow__report(f, FLOW_WRITE, FLOW_E_CLOSED,
+                            "written after flow_shutdown()");
+    st = flow__drive_open(f);
+    if (st != FLOW_OK)
+        return flow__settle(f, FLOW_WRITE, st);
+    return flow__settle(f, FLOW_WRITE,
+                        f->ops->writev(f, vec, count, more, ret_len));
+}
+
+/* See <flow/flow.h>. */
+enum flow_status
+flow_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
+            uint32_t flags, size_t *ret_len)
+{
+    enum flow_status st;
+    size_t total;
+
+    *ret_len = 0;
+    if (count > SEGMENTS)
+        return flow__report(f, FLOW_WRITE, FLOW_E_INVAL,
+                            "more than 1024 segments");
+    total = flow_cvec_len(vec, count);
+    st = check_write(f, vec, count, flags, total);
+    if (st != FLOW_OK)
+        return st;
+    if (total == 0)
+        return (flags & FLOW_FIN) != 0 ? flow_shutdown(f, FLOW_WRITE) : FLOW_OK;
+
+    st = flow__enter(f, FLOW_WRITE);
+    if (st != FLOW_OK)
+        return st;
+    st = write_step(f, vec, count, flags, ret_len);
+    assert(*ret_len <= total && (st == FLOW_OK) == (*ret_len > 0));
+    /* The bytes are accepted whatever becomes of the marker: if it cannot
+     * leave yet, or fails, flow_shutdown() will tell. */
+    if (st == FLOW_OK && (flags & FLOW_FIN) != 0 && *ret_len == total)
+        flow__end_write(f);
+    flow__leave(f, FLOW_WRITE);
+    return st;
+}
+
+/* See <flow/flow.h>. */
+enum flow_status
+flow_write(struct flow *f, const void *buf, size_t len, size_t *ret_len)
+{
+    const struct flow_cvec vec = { buf, len };
+
+    return flow_writev(f, &vec, 1, 0, ret_len);
+}
+
+static enum flow_status
+call_flush(struct flow *f)
+{
+    if (f->ops->flush != NULL)
+        return f->ops->flush(f);
+    if (f->lower == NULL)
+        return FLOW_OK;
+    return flow_fail_lower(f, FLOW_WRITE, FLOW_WRITE, flow_flush(f->lower));
+}
+
+/* See <flow/flow.h>. */
+enum flow_status
+flow_flush(struct flow *f)
+{
+    enum flow_status st = flow__enter(f, FLOW_WRITE);
+
+    if (st != FLOW_OK)
+        return st;
+    st = flow__drive_open(f);
+    if (st == FLOW_OK && flow__load(&f->ended) == 0)
+        st = call_flush(f);
+    st = flow__settle(f, FLOW_WRITE, st);
+    flow__leave(f, FLOW_WRITE);
+    return st;
+}
+
+enum flow_status
+flow__end_write(struct flow *f)
+{
+    enum flow_status st;
+
+    if (flow__load(&f->ended) != 0)
+        return FLOW_OK;
+    flow__store(&f->ending, 1);
+    if (f->ops->shutdown != NULL)
+        st = f->ops->shutdown(f, FLOW_WRITE);
+    else
+        st = flow_fail_lower(f, FLOW_WRITE, FLOW_WRITE,
+                             flow_shutdown(f->lower, FLOW_WRITE));
+    st = flow__settle(f, FLOW_WRITE, st);
+    if (st == FLOW_OK)
+        flow__store(&f->ended, 1);
+    return st;
+}
+
+static enum flow_status
+shutdown_write(struct flow *f)
+{
+    enum flow_status st;
+
+    if ((f->caps & FLOW_CAP_HALF_CLOSE_WRITE) == 0)
+        return flow__report(f, FLOW_WRITE, FLOW_E_NOTSUP,
+                            "this flow has no half close");
+    st = flow__enter(f, FLOW_WRITE);
+    if (st != FLOW_OK)
+        return st;
+    st = flow__settle(f, FLOW_WRITE, flow__drive_open(f));
+    if (st == FLOW_OK)
+        st = flow__end_write(f);
+    flow__leave(f, FLOW_WRITE);
+    return st;
+}
+
+/* Not open, there is nothing below to discard. */
+static enum flow_status
+shutdown_read(struct flow *f)
+{
+    enum flow_status st = flow__enter(f, FLOW_READ);
+
+    if (st != FLOW_OK)
+        return st == FLOW_EOF ? FLOW_OK : st;
+    if (flow__load(&f->opened) != 0 && f->ops->shutdown != NULL)
+        st = flow__settle(f, FLOW_READ, f->ops->shutdown(f, FLOW_READ));
+    if (st == FLOW_OK) {
+        flow__store(&f->shut, 1);
+        flow__end(f, FLOW_READ, FLOW_EOF);
+    }
+    flow__leave(f, FLOW_READ);
+    return st;
+}
+
+/* See <flow/flow.h>. */
+enum flow_status
+flow_shutdown(struct flow *f, enum flow_dir dir)
+{
+    if (!flow__is_direction(dir))
+        return FLOW_E_INVAL;
+    return dir == FLOW_WRITE ? shutdown_write(f) : shutdown_read(f);
+}
+
+/* See <flow/flow.h>. */
+void
+flow_close(struct flow *f)
+{
+    if (f != NULL)
+        f->ops->close(f);
+}
+
+/* See <flow/flow.h>. */
+void
+flow_abort(struct flow *f)
+{
+    flow_fail(f, FLOW__BOTH, FLOW_E_CANCELED, FLOW_DOMAIN_NONE, 0,
+              "aborted on this side");
+}
+
+/* See <flow/flow.h>. */
+void
+flow_set_deadline(struct flow *f, uint32_t dirs, uint64_t nsec)
+{
+    size_t i;
+
+    for (i = 0; i < 2; i++)
+        if ((dirs & (1u << i)) != 0)
+            flow__store(&f->deadline[i], nsec);
+    flow_wake(f, dirs);
+}
+
+/* See <flow/flow.h>. */
+uint32_t
+flow_caps(const struct flow *f)
+{
+    return f->caps;
+}
+
+/* See <flow/flow.h>. */
+const char *
+flow_name(const struct flow *f)
+{
+    return f->ops->name;
+}
+
+/* See <flow/flow.h>. */
+const struct flow_env *
+flow_get_env(const struct flow *f)
+{
+    return f->env;
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: ISC */
+#include <assert.h>
+
+#include "flow/core.h"
+#include "lib/atomic.h"
+
+static enum flow_status
+check_lease(struct flow *f, enum flow_dir dir, size_t want)
+{
+    uint32_t cap =
+        dir == FLOW_READ ? FLOW_CAP_LEASE_READ : FLOW_CAP_LEASE_WRITE;
+
+    if (want == 0)
+        return flow__report(f, dir, FLOW_E_INVAL,
+                            "a lease of no bytes was asked for");
+    if ((f->caps & cap) == 0)
+        return flow__report(f, dir, FLOW_E_NOTSUP,
+                            "this flow lends no memory in this direction");
+    return FLOW_OK;
+}
+
+/* Entered. */
+static enum flow_status
+lease_step(struct flow *f, enum flow_dir dir, size_t want,
+           struct flow_vec ret_span[2])
+{
+    enum flow_status st;
+
+    if (dir == FLOW_WRITE && flow__load(&f->ending) != 0)
+        return flow__report(f, dir, FLOW_E_CLOSED,
+                            "leased after flow_shutdown()");
+    st = flow__drive_open(f);
+    if (st == FLOW_OK)
+        st = f->ops->lease(f, dir, want, ret_span);
+    return flow__settle(f, dir, st);
+}
+
+/* See <flow/flow.h>. */
+enum flow_status
+flow_lease(struct flow *f, enum flow_dir dir, size_t want,
+           struct flow_vec ret_span[2])
+{
+    struct flow_vec span[2] = { { NULL, 0 }, { NULL, 0 } };
+    size_t i = flow__index(dir);
+    enum flow_status st;
+
+    if (!flow__is_direction(dir))
+        return FLOW_E_INVAL;
+    st = check_lease(f, dir, want);
+    if (st != FLOW_OK)
+        return st;
+    st = flow__enter(f, dir);
+    if (st != FLOW_OK)
+        return st;
+    st = lease_step(f, dir, want, span);
+    if (st == FLOW_OK) {
+        ret_span[0] = span[0];
+        ret_span[1] = span[1];
+        f->lent[i] = span[0].len + span[1].len;
+        flow__store(&f->leased[i], 1);
+        assert(f->lent[i] > 0);
+    }
+    flow__leave(f, dir);
+    return st;
+}
+
+static enum flow_status
+check_commit(struct flow *f, enum flow_dir dir, size_t used, uint32_t flags)
+{
+    size_t i = flow__index(dir);
+    uint32_t known = dir == FLOW_WRITE ? FLOW_MORE | FLOW_FIN : 0;
+
+    if (flow__load(&f->leased[i]) == 0)
+        return flow__report(f, dir, FLOW_E_INVAL, "no lease is out");
+    if (used > f->lent[i])
+        return flow__report(f, dir, FLOW_E_INVAL,
+                            "more is given back than was lent");
+    if ((flags & ~known) != 0 || flags == (FLOW_MORE | FLOW_FIN))
+        return flow__report(f, dir, FLOW_E_INVAL, "flags do not fit");
+    if ((flags & FLOW_FIN) != 0 && (f->caps & FLOW_CAP_HALF_CLOSE_WRITE) == 0)
+        return flow__report(f, dir, FLOW_E_NOTSUP,
+                            "this flow has no half close");
+    return FLOW_OK;
+}
+
+/* See <flow/flow.h>. */
+enum flow_status
+flow_commit(struct flow *f, enum flow_dir dir, size_t used, uint32_t flags)
+{
+    size_t i = flow__index(dir);
+    enum flow_status st, ended;
+
+    if (!flow__is_direction(dir))
+        return FLOW_E_INVAL;
+    st = check_commit(f, dir, used, flags);
+    if (st != FLOW_OK)
+        return st;
+    if (flow__swap(&f->busy[i], 1) != 0)
+        return flow__report(f, dir, FLOW_E_BUSY,
+                            "another call of this direction is running");
+    /* A direction that failed meanwhile gets its memory back, no bytes. */
+    ended = flow__state(f, dir);
+    st = f->ops->commit(f, dir, ended == FLOW_OK ? used : 0,
+                        flags != 0 ? FLOW_MORE : 0);
+    flow__store(&f->leased[i], 0);
+    st = ended != FLOW_OK ? ended : flow__settle(f, dir, st);
+    if (st == FLOW_OK && (flags & FLOW_FIN) != 0)
+        flow__end_write(f);
+    flow__leave(f, dir);
+    return st;
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: ISC */
+#include <flow/prefix.h>
+
+#include <string.h>
+
+#include "flow/core.h"
+#include "lib/atomic.h"
+#include "lib/bits.h"
+
+/*
+ * Invariant: bytes[off..len) have not been read yet; once off == len the
+ * memory is gone and everything is handed through.
+ */
+struct prefix {
+    struct flow base;
+    uint8_t *bytes;
+    size_t len;
+    size_t off; /* atomic: looked at from either direction's thread */
+};
+
+static struct prefix *
+of_flow(struct flow *f)
+{
+    return (struct prefix *)(void *)f;
+}
+
+static size_t
+left(const struct prefix *p)
+{
+    return p->len - flow__load(&p->off);
+}
+
+static void
+consume(struct prefix *p, size_t n)
+{
+    flow__add(&p->off, n);
+    if (left(p) > 0)
+        return;
+    flow_wipe(p->bytes, p->len);
+    flow_env_free(p->base.env, p->bytes, p->len);
+    p->bytes = NULL;
+}
+
+static enum flow_status
+prefix_readv(struct flow *f, const struct flow_vec *vec, size_t count,
+             size_t *ret_len)
+{
+    struct prefix *p = of_flow(f);
+
+    if (left(p) > 0) {
+        *ret_len = flow_vec_put(vec, count, 0, p->bytes + p->off, left(p));
+        consume(p, *ret_len);
+        return FLOW_OK;
+    }
+    return flow_fail_lower(f, FLOW_READ, FLOW_READ,
+                           flow_readv(f->lower, vec, count, ret_len));
+}
+
+static enum flow_status
+prefix_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
+              uint32_t flags, size_t *ret_len)
+{
+    return flow_fail_lower(f, FLOW_WRITE, FLOW_WRITE,
+                           flow_writev(f->lower, vec, count, flags, ret_len));
+}
+
+static enum flow_status
+prefix_shutdown(struct flow *f, enum flow_dir dir)
+{
+    if (dir == FLOW_READ && left(of_flow(f)) > 0)
+        consume(of_flow(f), left(of_flow(f)));
+    return flow_fail_lower(f, (uint32_t)dir, dir, flow_shutdown(f->lower, dir));
+}
+
+static uint32_t
+prefix_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+{
+    struct flow_wait_sink unused;
+    uint32_t rest;
+
+    if ((interest & FLOW_READY_READ) == 0 || left(of_flow(f)) == 0)
+        return flow_wait_sources(f->lower, interest, sink);
+    rest = interest & ~FLOW_READY_READ;
+    flow_wait_sink_init(&unused);
+    return FLOW_READY_READ | flow_wait_sources(f->lower, rest, &unused);
+}
+
+static void
+prefix_close(struct flow *f)
+{
+    struct prefix *p = of_flow(f);
+    const struct flow_env *env = f->env;
+
+    if (left(p) > 0)
+        consume(p, left(p));
+    flow_base_fini(f);
+    flow_env_free(env, p, sizeof(*p));
+}
+
+static enum flow_status
+prefix_detach(struct flow *f, const void **ret_ahead, size_t *ret_len)
+{
+    struct prefix *p = of_flow(f);
+
+    *ret_ahead = p->bytes + p->off;
+    *ret_len = left(p);
+    return FLOW_OK;
+}
+
+static enum flow_status
+prefix_query(struct flow *f, enum flow_query_key key, void *buf, size_t *len)
+{
+    size_t footprint;
+
+    if (key != FLOW_QUERY_FOOTPRINT)
+        return FLOW_E_NOTSUP;
+    footprint =
+        sizeof(struct prefix) + (left(of_flow(f)) > 0 ? of_flow(f)->len : 0);
+    return flow_answer(buf, len, &footprint, sizeof(footprint));
+}
+
+static const struct flow_ops prefix_ops = {
+    .version = FLOW_OPS_VERSION,
+    .name = "prefix",
+    .readv = prefix_readv,
+    .writev = prefix_writev,
+    .shutdown = prefix_shutdown,
+    .wait = prefix_wait,
+    .close = prefix_close,
+    .detach = prefix_detach,
+    .query = prefix_query,
+};
+
+enum flow_status
+flow__prefix_new(struct flow *lower, bool owned, const void *bytes, size_t len,
+                 struct flow **ret_flow)
+{
+    const struct flow_env *env = lower->env;
+    struct prefix *p = flow_env_alloc(env, sizeof(*p));
+
+    if (p == NULL)
+        return FLOW_E_NOMEM;
+    if (len > 0) {
+        p->bytes = flow_env_alloc(env, len);
+        if (p->bytes == NULL) {
+            flow_env_free(env, p, sizeof(*p));
+            return FLOW_E_NOMEM;
+        }
+        memcpy(p->bytes, bytes, len);
+        p->len = len;
+    }
+    flow_base_wrap(&p->base, &prefix_ops, lower, owned,
+                   flow_caps_forward(lower->caps));
+    *ret_flow = &p->base;
+    return FLOW_OK;
+}
+
+/* See <flow/prefix.h>. */
+enum flow_status
+flow_prefix_wrap(struct flow *lower, const void *bytes, size_t len,
+                 struct flow **ret_flow)
+{
+    return flow__prefix_new(lower, true, bytes, len, ret_flow);
+}

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: ISC */
+#include <string.h>
+
+#include <flow/buf.h>
+
+#include "flow/core.h"
+#include "lib/atomic.h"
+#include "lib/checked.h"
+
+/* Longest description of one layer, and of a stack. */
+#define LAYER_TEXT 160
+#define STACK_TEXT 512
+
+/* Whether what an outer layer knows of it says nothing about an inner one. */
+static bool
+is_about_security(enum flow_query_key key)
+{
+    switch ((int)key) {
+    case FLOW_QUERY_ALPN:
+    case FLOW_QUERY_SERVER_NAME:
+    case FLOW_QUERY_MATCHED_NAME:
+    case FLOW_QUERY_VERSION:
+    case FLOW_QUERY_SUITE:
+    case FLOW_QUERY_PEER_CHAIN:
+    case FLOW_QUERY_VERIFY_FLAGS:
+    case FLOW_QUERY_RESUMED:
+    case FLOW_QUERY_GROUP:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool
+is_confidential_layer(const struct flow *f)
+{
+    return (f->caps & FLOW_CAP_CONFIDENTIAL) != 0 &&
+           (f->caps & FLOW_CAP_FILTER) == 0;
+}
+
+/* What one layer says itself. */
+static enum flow_status
+ask_layer(struct flow *f, enum flow_query_key key, void *buf, size_t *len)
+{
+    if (f->ops->query == NULL)
+        return FLOW_E_NOTSUP;
+    return f->ops->query(f, key, buf, len);
+}
+
+/* "tls over tcp 127.0.0.1:443" */
+static enum flow_status
+describe(struct flow *f, void *buf, size_t *len)
+{
+    char text[STACK_TEXT] = "";
+    char layer[LAYER_TEXT];
+    const char *part;
+    size_t at = 0, size;
+
+    for (; f != NULL; f = f->lower) {
+        size = sizeof(layer);
+        part = f->ops->name;
+        if (ask_layer(f, FLOW_QUERY_DESCRIPTION, layer, &size) == FLOW_OK)
+            part = layer;
+        size = strlen(part);
+        if (at + size + sizeof(" over ") > sizeof(text))
+            break;
+        memcpy(text + at, part, size);
+        at += size;
+        if (f->lower != NULL) {
+            memcpy(text + at, " over ", 6);
+            at += 6;
+        }
+    }
+    text[at] = '\0';
+    return flow_answer_string(buf, len, text);
+}
+
+/* The sum over the stack; nobody's answer is nobody's bytes. */
+static enum flow_status
+add_footprints(struct flow *f, void *buf, size_t *len)
+{
+    size_t total = 0, part, size;
+
+    for (; f != NULL; f = f->lower) {
+        size = sizeof(part);
+        if (ask_layer(f, FLOW_QUERY_FOOTPRINT, &part, &size) == FLOW_OK &&
+            !flow__checked_add(total, part, &total))
+            return FLOW_E_INVAL;
+    }
+    return flow_answer(buf, len, &total, sizeof(total));
+}
+
+static enum flow_status
+compose_hints(struct flow *f, struct flow_buf_hints *hints)
+{
+    struct flow_buf_hints part;
+    size_t size = sizeof(part);
+    enum flow_status st;
+
+    if (f == NULL) {
+        flow_buf_hints_init(hints);
+        return FLOW_OK;
+    }
+    /* From the bottom up: the depth of a stack is small. */
+    st = compose_hints(f->lower, hints);
+    if (st != FLOW_OK ||
+        ask_layer(f, FLOW_QUERY_BUF_HINTS, &part, &size) != FLOW_OK)
+        return st;
+    return flow_buf_compose(hints, &part);
+}
+
+static enum flow_status
+answer_hints(struct flow *f, void *buf, size_t *len)
+{
+    struct flow_buf_hints hints;
+    enum flow_status st = compose_hints(f, &hints);
+
+    if (st != FLOW_OK)
+        return st;
+    return flow_answer(buf, len, &hints, sizeof(hints));
+}
+
+/* The quality of an end that came in order. */
+static enum flow_end
+orderly(const struct flow *f)
+{
+    if ((f->caps & FLOW_CAP_AUTHENTICATED_END) != 0)
+        return FLOW_END_AUTHENTICATED;
+    if ((f->caps & FLOW_CAP_ORDERLY_END) != 0)
+        return FLOW_END_ORDERLY;
+    return FLOW_END_GONE;
+}
+
+static enum flow_end
+end_of(const struct flow *f, enum flow_dir dir)
+{
+    enum flow_status st = flow__state(f, dir);
+
+    if (dir == FLOW_WRITE && flow__load(&f->ended) != 0)
+        return orderly(f);
+    /* Our own flow_shutdown() says nothing about the peer. */
+    if (st == FLOW_OK || (dir == FLOW_READ && flow__load(&f->shut) != 0))
+        return FLOW_END_NONE;
+    return st == FLOW_EOF ? orderly(f) : FLOW_END_GONE;
+}
+
+static enum flow_status
+answer_end(const struct flow *f, enum flow_dir dir, void *buf, size_t *len)
+{
+    uint32_t end = (uint32_t)end_of(f, dir);
+
+    return flow_answer(buf, len, &end, sizeof(end));
+}
+
+/* What the core knows of one layer; FLOW_E_NOTSUP: ask below. */
+static enum flow_status
+ask_core(struct flow *f, enum flow_query_key key, void *buf, size_t *len)
+{
+    switch ((int)key) {
+    case FLOW_QUERY_LOWER:
+        if (f->lower == NULL)
+            return FLOW_E_NOTSUP;
+        return flow_answer(buf, len, &f->lower, sizeof(f->lower));
+    case FLOW_QUERY_END_READ:
+        return answer_end(f, FLOW_READ, buf, len);
+    case FLOW_QUERY_END_WRITE:
+        return answer_end(f, FLOW_WRITE, buf, len);
+    default:
+        return FLOW_E_NOTSUP;
+    }
+}
+
+/* See <flow/flow.h>. */
+enum flow_status
+flow_query(struct flow *f, enum flow_query_key key, void *buf, size_t *len)
+{
+    size_t cap = *len;
+    enum flow_status st = FLOW_E_NOTSUP;
+
+    if (key == FLOW_QUERY_DESCRIPTION)
+        return describe(f, buf, len);
+    if (key == FLOW_QUERY_FOOTPRINT)
+        return add_footprints(f, buf, len);
+    if (key == FLOW_QUERY_BUF_HINTS)
+        return answer_hints(f, buf, len);
+    for (; f != NULL && st == FLOW_E_NOTSUP; f = f->lower) {
+        *len = cap;
+        st = ask_layer(f, key, buf, len);
+        if (st == FLOW_E_NOTSUP)
+            st = ask_core(f, key, buf, len);
+        if (is_about_security(key) && is_confidential_layer(f))
+            break;
+    }
+    return st;
+}
+
+/* Whether a setting of an outer layer must not reach an inner one. */
+static bool
+sets_security(enum flow_control_key key)
+{
+    switch ((int)key) {
+    case FLOW_CONTROL_RECORD_LIMIT:
+    case FLOW_CONTROL_TRUNCATION:
+    case FLOW_CONTROL_REKEY:
+    case FLOW_CONTROL_PROPAGATE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* See <flow/flow.h>. */
+enum flow_status
+flow_control(struct flow *f, enum flow_control_key key, int64_t value)
+{
+    enum flow_status st = FLOW_E_NOTSUP;
+
+    for (; f != NULL && st == FLOW_E_NOTSUP; f = f->lower) {
+        if (f->ops->control != NULL)
+            st = f->ops->control(f, key, value);
+        if (sets_security(key) && is_confidential_layer(f))
+            break;
+    }
+    return st;
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: ISC */
+#include "flow/core.h"
+#include "lib/atomic.h"
+
+enum flow_status
+flow__state(const struct flow *f, enum flow_dir dir)
+{
+    return (enum flow_status)flow__load(&f->state[flow__index(dir)]);
+}
+
+void
+flow__end(struct flow *f, uint32_t dirs, enum flow_status st)
+{
+    size_t i;
+
+    for (i = 0; i < 2; i++) {
+        int8_t running = FLOW_OK;
+
+        /* The first end of a direction is its end. */
+        if ((dirs & (1u << i)) != 0)
+            __atomic_compare_exchange_n(&f->state[i], &running, (int8_t)st,
+                                        false, __ATOMIC_SEQ_CST,
+                                        __ATOMIC_SEQ_CST);
+    }
+}
+
+static enum flow_status
+begin(struct flow *f, enum flow_dir dir)
+{
+    size_t i = flow__index(dir);
+
+    if (flow__load(&f->leased[i]) != 0)
+        return flow__report(f, dir, FLOW_E_BUSY,
+                            "a lease of this direction is out");
+    if ((f->caps & FLOW_CAP_DUPLEX) == 0 && flow__load(&f->busy[1 - i]) != 0)
+        return flow__report(f, dir, FLOW_E_BUSY,
+                            "the other direction is in use, and this flow "
+                            "takes one thread at a time");
+    return flow__state(f, dir);
+}
+
+enum flow_status
+flow__enter(struct flow *f, enum flow_dir dir)
+{
+    enum flow_status st;
+
+    if (flow__swap(&f->busy[flow__index(dir)], 1) != 0)
+        return flow__report(f, dir, FLOW_E_BUSY,
+                            "another call of this direction is running");
+    st = begin(f, dir);
+    if (st != FLOW_OK)
+        flow__leave(f, dir);
+    return st;
+}
+
+void
+flow__leave(struct flow *f, enum flow_dir dir)
+{
+    flow__store(&f->busy[flow__index(dir)], 0);
+}
+
+bool
+flow__is_due(const struct flow_env *env, uint64_t deadline)
+{
+    return deadline != FLOW_NEVER && deadline <= env->now(env->ctx);
+}
+
+uint64_t
+flow__open_deadline(const struct flow *f)
+{
+    return flow_deadline_min(flow__load(&f->deadline[0]),
+                             flow__load(&f->deadline[1]));
+}
+
+static enum flow_status
+call_open(struct flow *f)
+{
+    enum flow_status st;
+
+    if (f->ops->open != NULL)
+        return f->ops->open(f);
+    st = flow_open(f->lower);
+    return flow_fail_lower(f, FLOW__BOTH, FLOW_READ, st);
+}
+
+/* What fails here fails for good, passing troubles included: nobody could say
+ * how far the peer and we had come. */
+static enum flow_status
+open_step(struct flow *f)
+{
+    enum flow_status st;
+
+    if (flow__is_due(f->env, flow__open_deadline(f)))
+        st = flow_fail(f, FLOW__BOTH, FLOW_E_TIMEOUT, FLOW_DOMAIN_NONE, 0,
+                       "the deadline passed while it was opened");
+    else
+        st = call_open(f);
+    if (st == FLOW_OK) {
+        flow__store(&f->opened, 1);
+    } else if (st != FLOW_AGAIN) {
+        flow__settle_open(f, st);
+    }
+    return st;
+}
+
+enum flow_status
+flow__drive_open(struct flow *f)
+{
+    enum flow_status st = FLOW_OK;
+
+    if (flow__load(&f->opened) != 0)
+        return FLOW_OK;
+    if (flow__swap(&f->opening, 1) != 0)
+        return FLOW_AGAIN;
+    if (flow__load(&f->opened) == 0)
+        st = open_step(f);
+    flow__store(&f->opening, 0);
+    /* Whoever waits for the same opening may have something else to wait for
+     * now. */
+    flow_wake(f, FLOW__BOTH);
+    return st;
+}
+
+/* See <flow/flow.h>. */
+enum flow_status
+flow_open(struct flow *f)
+{
+    enum flow_status reading = flow__state(f, FLOW_READ);
+    enum flow_status writing = flow__state(f, FLOW_WRITE);
+
+    if (reading < 0 && writing < 0)
+        return writing;
+    return flow__drive_open(f);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef TEST_UNIT_MOCK_FLOW_H
+#define TEST_UNIT_MOCK_FLOW_H
+
+#include <flow/backend.h>
+
+/*
+ * A flow whose every answer is set by the test, and which counts what it was
+ * asked.
+ */
+struct mock {
+    struct flow base;
+
+    enum flow_status read_st; /* what readv answers */
+    size_t read_max;          /* most bytes per readv, all 'r' */
+    enum flow_status write_st;
+    size_t write_max;
+    enum flow_status shutdown_st;
+    enum flow_status open_st;
+    enum flow_status flush_st;
+    enum flow_status lease_st;
+    enum flow_status commit_st;
+    enum flow_status detach_st;
+    enum flow_status query_st;
+    const char *fail_text; /* not NULL: errors come with flow_fail() */
+    uint32_t fail_dirs;    /* and in these directions */
+    uint32_t ready;        /* what wait finds ready */
+    uint64_t time;         /* when to look again */
+    const char *ahead;     /* what detach gives up */
+
+    unsigned reads, writes, shutdowns, closes, opens, waits, flushes;
+    unsigned leases, commits, queries, controls;
+    uint32_t write_flags;  /* of the last writev or commit */
+    enum flow_dir how;     /* of the last shutdown */
+    uint32_t interest;     /* of the last wait */
+    size_t used;           /* of the last commit */
+    int64_t value;         /* of the last control */
+    unsigned *close_count; /* counts beyond the mock's own life, or NULL */
+
+    uint8_t lent[32];
+};
+
+/* Everything succeeds, everything is ready, no limit. */
+struct mock *mock_new(const struct flow_env *env, uint32_t caps);
+
+/* The same on a lower flow, which it owns; readv and writev go down. */
+struct mock *mock_wrap(struct flow *lower, bool owned, uint32_t caps);
+
+#define MOCK_CAPS                                                              \
+    (FLOW_CAP_HALF_CLOSE_WRITE | FLOW_CAP_HALF_CLOSE_READ |                    \
+     FLOW_CAP_ORDERLY_END | FLOW_CAP_DUPLEX | FLOW_CAP_LEASE_READ |            \
+     FLOW_CAP_LEASE_WRITE | FLOW_CAP_DETACH)
+
+#endif

@@ -1,0 +1,527 @@
+/* SPDX-License-Identifier: ISC */
+#include <string.h>
+
+#include <flow/flow.h>
+
+#include "lib/plat/fake/fake.h"
+#include "mock_flow.h"
+#include "unit.h"
+
+static struct flow__fake fake;
+
+static struct mock *
+new_mock(void)
+{
+    return mock_new(&fake.env, MOCK_CAPS);
+}
+
+static int
+setup(void **state)
+{
+    (void)state;
+    flow__fake_init(&fake, 1);
+    return 0;
+}
+
+static int
+teardown(void **state)
+{
+    (void)state;
+    return fake.live_blocks == 0 ? 0 : -1;
+}
+
+static void
+read_fills_and_counts(void **state)
+{
+    struct mock *m = new_mock();
+    char a[4] = "....", b[4] = "....";
+    const struct flow_vec vec[] = { { a, 3 }, { NULL, 2 }, { b, 4 } };
+    size_t n = 99;
+
+    (void)state;
+    m->read_max = 7;
+    assert_int_equal(flow_readv(&m->base, vec, 3, &n), FLOW_OK);
+    assert_int_equal(n, 7);
+    assert_memory_equal(a, "rrr.", 4);
+    assert_memory_equal(b, "rr..", 4);
+    flow_close(&m->base);
+}
+
+static void
+empty_ranges_have_no_effect(void **state)
+{
+    struct mock *m = new_mock();
+    const struct flow_vec vec[] = { { NULL, 0 }, { NULL, 0 } };
+    size_t n = 99;
+
+    (void)state;
+    m->read_st = FLOW_E_RESET;
+    m->write_st = FLOW_E_RESET;
+    assert_int_equal(flow_readv(&m->base, vec, 2, &n), FLOW_OK);
+    assert_int_equal(n, 0);
+    n = 99;
+    assert_int_equal(flow_write(&m->base, NULL, 0, &n), FLOW_OK);
+    assert_int_equal(n, 0);
+    assert_int_equal(flow_readv(&m->base, NULL, 0, &n), FLOW_OK);
+    assert_int_equal(m->reads + m->writes + m->opens, 0);
+    flow_close(&m->base);
+}
+
+static void
+bad_arguments_reach_no_operation(void **state)
+{
+    struct mock *m = new_mock();
+    static const struct flow_vec many[1025];
+    const struct flow_vec huge[] = { { NULL, SIZE_MAX }, { NULL, 2 } };
+    const struct flow_cvec nowhere = { NULL, 3 };
+    const struct flow_cvec fine = { "abc", 3 };
+    struct flow_error err;
+    size_t n;
+
+    (void)state;
+    assert_int_equal(flow_readv(&m->base, many, 1025, &n), FLOW_E_INVAL);
+    assert_int_equal(flow_readv(&m->base, huge, 2, &n), FLOW_E_INVAL);
+    assert_int_equal(flow_writev(&m->base, &nowhere, 1, 0, &n), FLOW_E_INVAL);
+    assert_int_equal(flow_writev(&m->base, &fine, 1, FLOW_MORE | FLOW_FIN, &n),
+                     FLOW_E_INVAL);
+    flow_get_error(&m->base, FLOW_WRITE, &err);
+    assert_int_equal(err.status, FLOW_E_INVAL);
+    assert_string_equal(err.layers[0], "mock");
+    assert_int_equal(flow_writev(&m->base, &fine, 1, 4, &n), FLOW_E_INVAL);
+    assert_int_equal(flow_shutdown(&m->base, (enum flow_dir)3), FLOW_E_INVAL);
+    assert_int_equal(m->reads + m->writes + m->shutdowns, 0);
+    /* Transient: the flow works on. */
+    assert_int_equal(flow_writev(&m->base, &fine, 1, 0, &n), FLOW_OK);
+    assert_int_equal(n, 3);
+    flow_close(&m->base);
+}
+
+static void
+again_changes_nothing(void **state)
+{
+    struct mock *m = new_mock();
+    char buf[4];
+    size_t n = 99;
+
+    (void)state;
+    m->read_st = FLOW_AGAIN;
+    m->write_st = FLOW_AGAIN;
+    assert_int_equal(flow_read(&m->base, buf, 4, &n), FLOW_AGAIN);
+    assert_int_equal(n, 0);
+    assert_int_equal(flow_write(&m->base, "x", 1, &n), FLOW_AGAIN);
+    m->read_st = FLOW_OK;
+    m->write_st = FLOW_OK;
+    assert_int_equal(flow_read(&m->base, buf, 2, &n), FLOW_OK);
+    assert_int_equal(n, 2);
+    assert_int_equal(flow_write(&m->base, "yz", 2, &n), FLOW_OK);
+    assert_int_equal(n, 2);
+    flow_close(&m->base);
+}
+
+static void
+sticky_ends_stay_and_are_not_asked_again(void **state)
+{
+    static const enum flow_status sticky[] = {
+        FLOW_EOF,        FLOW_E_TRUNCATED, FLOW_E_CLOSED, FLOW_E_RESET,
+        FLOW_E_CANCELED, FLOW_E_PROTO,     FLOW_E_AUTH,   FLOW_E_SYS,
+    };
+    struct flow_error err;
+    struct mock *m;
+    char buf[4];
+    size_t i, n;
+
+    (void)state;
+    for (i = 0; i < COUNT(sticky); i++) {
+        m = new_mock();
+        m->read_st = sticky[i];
+        assert_int_equal(flow_read(&m->base, buf, 4, &n), sticky[i]);
+        m->read_st = FLOW_OK;
+        assert_int_equal(flow_read(&m->base, buf, 4, &n), sticky[i]);
+        assert_int_equal(m->reads, 1);
+        flow_get_error(&m->base, FLOW_READ, &err);
+        assert_int_equal(err.status, sticky[i] < 0 ? sticky[i] : FLOW_OK);
+        /* The other direction goes on. */
+        assert_int_equal(flow_write(&m->base, "x", 1, &n), FLOW_OK);
+        flow_get_error(&m->base, FLOW_WRITE, &err);
+        assert_int_equal(err.status, FLOW_OK);
+        flow_close(&m->base);
+    }
+}
+
+static void
+transient_errors_pass(void **state)
+{
+    struct mock *m = new_mock();
+    struct flow_error err;
+    char buf[4];
+    size_t n;
+
+    (void)state;
+    m->read_st = FLOW_E_NOMEM;
+    m->fail_text = "no buffer";
+    assert_int_equal(flow_read(&m->base, buf, 4, &n), FLOW_E_NOMEM);
+    flow_get_error(&m->base, FLOW_READ, &err);
+    assert_string_equal(err.text, "no buffer");
+    m->read_st = FLOW_OK;
+    assert_int_equal(flow_read(&m->base, buf, 4, &n), FLOW_OK);
+    m->read_st = FLOW_E_RESET;
+    m->fail_text = "gone";
+    assert_int_equal(flow_read(&m->base, buf, 4, &n), FLOW_E_RESET);
+    flow_get_error(&m->base, FLOW_READ, &err);
+    assert_string_equal(err.text, "gone");
+    flow_close(&m->base);
+}
+
+static void
+first_record_of_an_end_is_kept(void **state)
+{
+    struct mock *m = new_mock();
+    struct flow_error err;
+    char buf[4];
+    size_t n;
+
+    (void)state;
+    m->read_st = FLOW_E_RESET;
+    m->fail_text = "the cause";
+    m->fail_dirs = FLOW_WRITE;
+    assert_int_equal(flow_read(&m->base, buf, 4, &n), FLOW_E_RESET);
+    assert_int_equal(flow_write(&m->base, "x", 1, &n), FLOW_E_RESET);
+    assert_int_equal(m->writes, 0);
+    flow_fail(&m->base, FLOW_WRITE, FLOW_E_RESET, FLOW_DOMAIN_NONE, 0,
+              "a consequence");
+    flow_fail(&m->base, FLOW_WRITE, FLOW_E_PROTO, FLOW_DOMAIN_NONE, 0,
+              "another");
+    flow_get_error(&m->base, FLOW_WRITE, &err);
+    assert_int_equal(err.status, FLOW_E_RESET);
+    assert_string_equal(err.text, "the cause");
+    assert_int_equal(err.code, 7);
+    flow_close(&m->base);
+}
+
+static void
+cause_comes_up_with_every_layer(void **state)
+{
+    struct mock *low = new_mock();
+    struct mock *mid = mock_wrap(&low->base, true, MOCK_CAPS);
+    struct mock *top = mock_wrap(&mid->base, true, MOCK_CAPS);
+    struct flow_error err;
+    char buf[4];
+    size_t n;
+
+    (void)state;
+    low->read_st = FLOW_E_SYS;
+    low->fail_text = "the cause";
+    assert_int_equal(flow_read(&top->base, buf, 4, &n), FLOW_E_SYS);
+    flow_get_error(&top->base, FLOW_READ, &err);
+    assert_string_equal(err.text, "the cause");
+    assert_int_equal(err.layer_count, 3);
+    assert_int_equal(err.code, 7);
+    flow_close(&top->base);
+}
+
+static void
+lower_end_can_become_an_error_above(void **state)
+{
+    struct mock *low = new_mock();
+    struct mock *top = mock_wrap(&low->base, true, MOCK_CAPS);
+    struct flow_error err;
+
+    (void)state;
+    assert_int_equal(
+        flow_fail_lower(&top->base, FLOW_READ, FLOW_READ, FLOW_EOF), FLOW_EOF);
+    flow_get_error(&top->base, FLOW_READ, &err);
+    assert_int_equal(err.status, FLOW_OK);
+    assert_int_equal(
+        flow_fail_lower(&top->base, FLOW_READ, FLOW_READ, FLOW_E_TRUNCATED),
+        FLOW_E_TRUNCATED);
+    flow_get_error(&top->base, FLOW_READ, &err);
+    assert_int_equal(err.status, FLOW_E_TRUNCATED);
+    assert_int_equal(err.layer_count, 2);
+    assert_non_null(err.text);
+    flow_close(&top->base);
+}
+
+static void
+opening_comes_first_and_once(void **state)
+{
+    struct mock *m = mock_new(&fake.env, MOCK_CAPS | FLOW_CAP_NEEDS_OPEN);
+    char buf[4];
+    size_t n;
+
+    (void)state;
+    m->open_st = FLOW_AGAIN;
+    assert_int_equal(flow_read(&m->base, buf, 4, &n), FLOW_AGAIN);
+    assert_int_equal(flow_write(&m->base, "x", 1, &n), FLOW_AGAIN);
+    assert_int_equal(flow_open(&m->base), FLOW_AGAIN);
+    assert_int_equal(m->opens, 3);
+    assert_int_equal(m->reads + m->writes, 0);
+    m->open_st = FLOW_OK;
+    assert_int_equal(flow_read(&m->base, buf, 4, &n), FLOW_OK);
+    assert_int_equal(flow_write(&m->base, "x", 1, &n), FLOW_OK);
+    assert_int_equal(flow_open(&m->base), FLOW_OK);
+    assert_int_equal(m->opens, 4);
+    flow_close(&m->base);
+}
+
+static void
+failed_opening_is_final_for_both(void **state)
+{
+    struct mock *m = mock_new(&fake.env, MOCK_CAPS | FLOW_CAP_NEEDS_OPEN);
+    struct flow_error err;
+    char buf[4];
+    size_t n;
+
+    (void)state;
+    m->open_st = FLOW_E_NOMEM;
+    m->fail_text = "no room for the handshake";
+    assert_int_equal(flow_write(&m->base, "x", 1, &n), FLOW_E_NOMEM);
+    m->open_st = FLOW_OK;
+    assert_int_equal(flow_read(&m->base, buf, 4, &n), FLOW_E_NOMEM);
+    assert_int_equal(flow_open(&m->base), FLOW_E_NOMEM);
+    assert_int_equal(flow_shutdown(&m->base, FLOW_WRITE), FLOW_E_NOMEM);
+    assert_int_equal(m->opens, 1);
+    flow_get_error(&m->base, FLOW_WRITE, &err);
+    assert_string_equal(err.text, "no room for the handshake");
+    flow_close(&m->base);
+}
+
+static void
+opening_past_the_earlier_deadline_fails_for_good(void **state)
+{
+    struct mock *m = mock_new(&fake.env, MOCK_CAPS | FLOW_CAP_NEEDS_OPEN);
+    struct flow_error err;
+    size_t n;
+
+    (void)state;
+    m->open_st = FLOW_AGAIN;
+    flow_set_deadline(&m->base, FLOW_READ, fake.now + 10);
+    flow_set_deadline(&m->base, FLOW_WRITE, fake.now + 1000);
+    assert_int_equal(flow_write(&m->base, "x", 1, &n), FLOW_AGAIN);
+    flow__fake_advance(&fake, 10);
+    assert_int_equal(flow_write(&m->base, "x", 1, &n), FLOW_E_TIMEOUT);
+    flow_set_deadline(&m->base, FLOW_READ | FLOW_WRITE, FLOW_NEVER);
+    m->open_st = FLOW_OK;
+    assert_int_equal(flow_write(&m->base, "x", 1, &n), FLOW_E_TIMEOUT);
+    assert_int_equal(flow_open(&m->base), FLOW_E_TIMEOUT);
+    flow_get_error(&m->base, FLOW_READ, &err);
+    assert_int_equal(err.status, FLOW_E_TIMEOUT);
+    flow_close(&m->base);
+}
+
+static void
+fin_ends_when_all_was_accepted(void **state)
+{
+    struct mock *m = new_mock();
+    const struct flow_cvec vec = { "abcdef", 6 };
+    size_t n;
+
+    (void)state;
+    m->write_max = 4;
+    assert_int_equal(flow_writev(&m->base, &vec, 1, FLOW_FIN, &n), FLOW_OK);
+    assert_int_equal(n, 4);
+    assert_int_equal(m->shutdowns, 0);
+    m->write_max = 6;
+    assert_int_equal(flow_writev(&m->base, &vec, 1, FLOW_FIN, &n), FLOW_OK);
+    assert_int_equal(n, 6);
+    assert_int_equal(m->write_flags, FLOW_MORE);
+    assert_int_equal(m->shutdowns, 1);
+    assert_int_equal(m->how, FLOW_WRITE);
+    assert_int_equal(flow_shutdown(&m->base, FLOW_WRITE), FLOW_OK);
+    assert_int_equal(m->shutdowns, 1);
+    assert_int_equal(flow_write(&m->base, "x", 1, &n), FLOW_E_CLOSED);
+    assert_int_equal(m->writes, 2);
+    flow_close(&m->base);
+}
+
+static void
+fin_whose_marker_is_pending_still_counts(void **state)
+{
+    struct mock *m = new_mock();
+    const struct flow_cvec vec = { "abc", 3 };
+    size_t n;
+
+    (void)state;
+    m->shutdown_st = FLOW_AGAIN;
+    assert_int_equal(flow_writev(&m->base, &vec, 1, FLOW_FIN, &n), FLOW_OK);
+    assert_int_equal(n, 3);
+    assert_int_equal(flow_write(&m->base, "x", 1, &n), FLOW_E_CLOSED);
+    assert_int_equal(flow_shutdown(&m->base, FLOW_WRITE), FLOW_AGAIN);
+    m->shutdown_st = FLOW_OK;
+    assert_int_equal(flow_shutdown(&m->base, FLOW_WRITE), FLOW_OK);
+    assert_int_equal(m->shutdowns, 3);
+    flow_close(&m->base);
+}
+
+static void
+fin_alone_is_shutdown(void **state)
+{
+    struct mock *m = new_mock();
+    size_t n;
+
+    (void)state;
+    assert_int_equal(flow_writev(&m->base, NULL, 0, FLOW_FIN, &n), FLOW_OK);
+    assert_int_equal(m->shutdowns, 1);
+    assert_int_equal(m->writes, 0);
+    flow_close(&m->base);
+}
+
+static void
+without_half_close_nothing_happens(void **state)
+{
+    struct mock *m = mock_new(&fake.env, FLOW_CAP_DUPLEX);
+    const struct flow_cvec vec = { "abc", 3 };
+    size_t n;
+
+    (void)state;
+    assert_int_equal(flow_writev(&m->base, &vec, 1, FLOW_FIN, &n),
+                     FLOW_E_NOTSUP);
+    assert_int_equal(n, 0);
+    assert_int_equal(flow_shutdown(&m->base, FLOW_WRITE), FLOW_E_NOTSUP);
+    assert_int_equal(m->writes + m->shutdowns, 0);
+    assert_int_equal(flow_write(&m->base, "x", 1, &n), FLOW_OK);
+    flow_close(&m->base);
+}
+
+static void
+end_of_reading_is_local(void **state)
+{
+    struct mock *m = new_mock();
+    char buf[4];
+    size_t n;
+
+    (void)state;
+    assert_int_equal(flow_shutdown(&m->base, FLOW_READ), FLOW_OK);
+    assert_int_equal(m->how, FLOW_READ);
+    assert_int_equal(flow_read(&m->base, buf, 4, &n), FLOW_EOF);
+    assert_int_equal(flow_shutdown(&m->base, FLOW_READ), FLOW_OK);
+    assert_int_equal(m->shutdowns, 1);
+    assert_int_equal(m->reads, 0);
+    assert_int_equal(flow_write(&m->base, "x", 1, &n), FLOW_OK);
+    flow_close(&m->base);
+}
+
+static void
+abort_fails_both_directions(void **state)
+{
+    struct mock *m = new_mock();
+    struct flow_error err;
+    char buf[4];
+    size_t n;
+
+    (void)state;
+    flow_abort(&m->base);
+    assert_int_equal(flow_read(&m->base, buf, 4, &n), FLOW_E_CANCELED);
+    assert_int_equal(flow_write(&m->base, "x", 1, &n), FLOW_E_CANCELED);
+    assert_int_equal(flow_flush(&m->base), FLOW_E_CANCELED);
+    assert_int_equal(flow_shutdown(&m->base, FLOW_WRITE), FLOW_E_CANCELED);
+    assert_int_equal(flow_shutdown(&m->base, FLOW_READ), FLOW_E_CANCELED);
+    assert_int_equal(flow_open(&m->base), FLOW_E_CANCELED);
+    flow_get_error(&m->base, FLOW_READ, &err);
+    assert_int_equal(err.status, FLOW_E_CANCELED);
+    assert_int_equal(m->reads + m->writes + m->flushes + m->shutdowns, 0);
+    flow_close(&m->base);
+}
+
+static void
+end_before_the_abort_stays_what_it_was(void **state)
+{
+    struct mock *m = new_mock();
+    char buf[4];
+    size_t n;
+
+    (void)state;
+    m->read_st = FLOW_EOF;
+    assert_int_equal(flow_read(&m->base, buf, 4, &n), FLOW_EOF);
+    flow_abort(&m->base);
+    assert_int_equal(flow_read(&m->base, buf, 4, &n), FLOW_EOF);
+    assert_int_equal(flow_write(&m->base, "x", 1, &n), FLOW_E_CANCELED);
+    flow_close(&m->base);
+}
+
+static void
+close_goes_down_to_what_is_owned(void **state)
+{
+    unsigned low_closes = 0, top_closes = 0;
+    struct mock *low = new_mock();
+    struct mock *top = mock_wrap(&low->base, false, MOCK_CAPS);
+
+    (void)state;
+    low->close_count = &low_closes;
+    top->close_count = &top_closes;
+    flow_close(&top->base);
+    assert_int_equal(top_closes, 1);
+    assert_int_equal(low_closes, 0);
+    top = mock_wrap(&low->base, true, MOCK_CAPS);
+    flow_close(&top->base);
+    assert_int_equal(low_closes, 1);
+    flow_close(NULL);
+}
+
+static void
+flush_asks_only_while_there_can_be_something(void **state)
+{
+    struct mock *m = new_mock();
+
+    (void)state;
+    m->flush_st = FLOW_AGAIN;
+    assert_int_equal(flow_flush(&m->base), FLOW_AGAIN);
+    m->flush_st = FLOW_OK;
+    assert_int_equal(flow_flush(&m->base), FLOW_OK);
+    assert_int_equal(flow_shutdown(&m->base, FLOW_WRITE), FLOW_OK);
+    assert_int_equal(flow_flush(&m->base), FLOW_OK);
+    assert_int_equal(m->flushes, 2);
+    flow_close(&m->base);
+}
+
+static void
+vectors_are_walked_across_segments(void **state)
+{
+    char a[3] = "...", b[3] = "...", out[6] = "......";
+    const struct flow_vec to[] = { { a, 3 }, { NULL, 0 }, { b, 3 } };
+    const struct flow_cvec from[] = { { "abc", 3 }, { "", 0 }, { "def", 3 } };
+
+    (void)state;
+    assert_int_equal(flow_vec_len(to, 3), 6);
+    assert_int_equal(flow_cvec_len(from, 3), 6);
+    assert_int_equal(flow_vec_put(to, 3, 2, "xyz", 3), 3);
+    assert_memory_equal(a, "..x", 3);
+    assert_memory_equal(b, "yz.", 3);
+    assert_int_equal(flow_vec_put(to, 3, 5, "12", 2), 1);
+    assert_int_equal(flow_vec_put(to, 3, 6, "12", 2), 0);
+    assert_int_equal(flow_cvec_get(from, 3, 1, out, 4), 4);
+    assert_memory_equal(out, "bcde..", 6);
+    assert_int_equal(flow_cvec_get(from, 3, 5, out, 6), 1);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(read_fills_and_counts),
+        TEST(empty_ranges_have_no_effect),
+        TEST(bad_arguments_reach_no_operation),
+        TEST(again_changes_nothing),
+        TEST(sticky_ends_stay_and_are_not_asked_again),
+        TEST(transient_errors_pass),
+        TEST(first_record_of_an_end_is_kept),
+        TEST(cause_comes_up_with_every_layer),
+        TEST(lower_end_can_become_an_error_above),
+        TEST(opening_comes_first_and_once),
+        TEST(failed_opening_is_final_for_both),
+        TEST(opening_past_the_earlier_deadline_fails_for_good),
+        TEST(fin_ends_when_all_was_accepted),
+        TEST(fin_whose_marker_is_pending_still_counts),
+        TEST(fin_alone_is_shutdown),
+        TEST(without_half_close_nothing_happens),
+        TEST(end_of_reading_is_local),
+        TEST(abort_fails_both_directions),
+        TEST(end_before_the_abort_stays_what_it_was),
+        TEST(close_goes_down_to_what_is_owned),
+        TEST(flush_asks_only_while_there_can_be_something),
+        TEST(vectors_are_walked_across_segments),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
