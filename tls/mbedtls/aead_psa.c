@@ -8,6 +8,8 @@
 
 #include <flow/env.h>
 
+#include "tls/mbedtls/mbed.h"
+
 /*
  * AEAD by PSA's multipart functions, which read a vector as it is and split
  * their output.  An update gives as many bytes as it takes for every algorithm
@@ -132,7 +134,9 @@ psa_init(void *ctx, enum flow__aead_alg alg, const uint8_t *key, size_t key_len)
         memcpy(k->key, key, key_len);
         return FLOW_OK;
     }
+    flow__mbed_enter();
     status = import_key(k, key, &k->id);
+    flow__mbed_leave();
     return status_of(status);
 }
 
@@ -141,17 +145,20 @@ psa_fini(void *ctx)
 {
     struct psa_key *k = ctx;
 
+    flow__mbed_enter();
     psa_destroy_key(k->id);
+    flow__mbed_leave();
     flow_wipe(k, sizeof(*k));
 }
 
-/* Everything before the first byte of the content. */
+/* Everything before the first byte of the content; end() undoes it. */
 static psa_status_t
 begin(struct pass *p, bool encrypt)
 {
     const struct psa_key *k = p->key;
     psa_status_t status = PSA_SUCCESS;
 
+    flow__mbed_enter();
     p->op = psa_aead_operation_init();
     p->id = k->id;
     if (p->id == PSA_KEY_ID_NULL)
@@ -223,6 +230,7 @@ end(struct pass *p, psa_status_t status, bool in_place)
     psa_aead_abort(&p->op);
     if (p->key->id == PSA_KEY_ID_NULL)
         psa_destroy_key(p->id);
+    flow__mbed_leave();
     if (status == PSA_SUCCESS)
         return FLOW_OK;
     flow_wipe(p->out, p->written);

@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: ISC */
+#include "tls/engine.h"
+
+#include <string.h>
+
+#include <flow/tls.h>
+
+#include "tls/config.h"
+#include "tls/mbedtls/mbed.h"
+#include "tls/mbedtls/verify.h"
+#include "tls/suite.h"
+
+/* Names of mbedTLS groups and signature algorithms are their numbers on the
+ * wire, RFC 8446 4.2.3 and 4.2.7. */
+static const uint16_t sig_algs[] = {
+    MBEDTLS_TLS1_3_SIG_ECDSA_SECP256R1_SHA256,
+    MBEDTLS_TLS1_3_SIG_ECDSA_SECP384R1_SHA384,
+    MBEDTLS_TLS1_3_SIG_ECDSA_SECP521R1_SHA512,
+    MBEDTLS_TLS1_3_SIG_RSA_PSS_RSAE_SHA256,
+    MBEDTLS_TLS1_3_SIG_RSA_PSS_RSAE_SHA384,
+    MBEDTLS_TLS1_3_SIG_RSA_PSS_RSAE_SHA512,
+    MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA256,
+    MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA384,
+    MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA512,
+    MBEDTLS_TLS1_3_SIG_NONE,
+};
+
+struct flow__engine_conf {
+    const struct flow_tls_config *config;
+    mbedtls_ssl_config ssl;
+    int suites[FLOW__MAX_SUITES + 1];
+    uint16_t groups[FLOW__MAX_GROUPS + 1];
+    const char *alpn[FLOW__MAX_ALPN + 1];
+};
+
+struct flow__engine {
+    struct flow__engine_conf *conf;
+    struct flow__engine_hooks hooks;
+    struct flow__mbed_verify verify;
+    mbedtls_ssl_context ssl;
+};
+
+static void
+set_lists(struct flow__engine_conf *conf, const struct flow_tls_config *c)
+{
+    for (size_t i = 0; i < c->suite_count; i++)
+        conf->suites[i] = c->suite[i];
+    memcpy(conf->groups, c->group, c->group_count * sizeof(*c->group));
+    for (size_t i = 0; i < c->alpn_count; i++)
+        conf->alpn[i] = c->alpn[i];
+
+    mbedtls_ssl_conf_ciphersuites(&conf->ssl, conf->suites);
+    mbedtls_ssl_conf_groups(&conf->ssl, conf->groups);
+    mbedtls_ssl_conf_sig_algs(&conf->ssl, sig_algs);
+}
+
+static void
+set_policy(struct flow__engine_conf *conf, const struct flow_tls_config *c)
+{
+    mbedtls_ssl_config *ssl = &conf->ssl;
+
+    mbedtls_ssl_conf_min_tls_version(
+        ssl, (mbedtls_ssl_protocol_version)c->min_version);
+    mbedtls_ssl_conf_max_tls_version(
+        ssl, (mbedtls_ssl_protocol_version)c->max_version);
+    mbedtls_ssl_conf_rng(ssl, flow__mbed_rng, NULL);
+#if defined(MBEDTLS_SSL_EXTENDED_MASTER_SECRET)
+    mbedtls_ssl_conf_extended_master_secret(ssl,
+                                            MBEDTLS_SSL_EXTENDED_MS_ENABLED);
+#endif
+#if defined(MBEDTLS_SSL_RENEGOTIATION)
+    mbedtls_ssl_conf_renegotiation(ssl, MBEDTLS_SSL_RENEGOTIATION_DISABLED);
+#endif
+    mbedtls_ssl_conf_tls13_key_exchange_modes(
+        ssl, MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_EPHEMERAL);
+#if defined(MBEDTLS_SSL_SESSION_TICKETS)
+    if (!c->server)
+        mbedtls_ssl_conf_session_tickets(ssl,
+                                         MBEDTLS_SSL_SESSION_TICKETS_DISABLED);
+#endif
+    if (c->server) {
+        mbedtls_ssl_conf_authmode(ssl, MBEDTLS_SSL_VERIFY_NONE);
+        return;
+    }
+    /* Optional keeps going and still tells what was wrong. */
+    mbedtls_ssl_conf_authmode(ssl, c->skip_verify
+                                       ? MBEDTLS_SSL_VERIFY_OPTIONAL
+                                       : MBEDTLS_SSL_VERIFY_REQUIRED);
+    if (c->trust != NULL)
+        mbedtls_ssl_conf_ca_chain(ssl, &c->trust->certs, NULL);
+}
+
+/* Which certificate: called for every handshake, with or without a name. */
+static int
+choose_keypair(mbedtls_ssl_context *ssl)
+{
+    struct flow__engine *e = mbedtls_ssl_get_user_data_p(ssl);
+    struct flow__keypair *pair = e->hooks.keypair(e->hooks.ctx);
+
+    if (pair == NULL)
+        return MBEDTLS_ERR_SSL_PRIVATE_KEY_REQUIRED;
+    /* mbedTLS appends on a second call, which a HelloRetryRequest causes:
+     * start anew. */
+    (void)mbedtls_ssl_set_hs_own_cert(ssl, NULL, NULL);
+    return mbedtls_ssl_set_hs_own_cert(ssl, &pair->chain, &pair->key);
+}
+
+/* See tls/engine.h. */
+enum flow_status
+flow__engine_conf_new(const struct flow_tls_config *c,
+                      struct flow__engine_conf **ret_conf,
+                      struct flow_error *err)
+{
+    struct flow__engine_conf *conf = flow_env_alloc(c->env, sizeof(*conf));
+    int rc;
+
+    if (conf == NULL)
+        return flow_error_set(err, FLOW_E_NOMEM, "tls config", FLOW_DOMAIN_NONE,
+                              0, "no memory");
+    conf->config = c;
+    mbedtls_ssl_config_init(&conf->ssl);
+    rc = mbedtls_ssl_config_defaults(
+        &conf->ssl, c->server ? MBEDTLS_SSL_IS_SERVER : MBEDTLS_SSL_IS_CLIENT,
+        MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT);
+    if (rc == 0) {
+        set_lists(conf, c);
+        set_policy(conf, c);
+        if (c->server)
+            mbedtls_ssl_conf_cert_cb(&conf->ssl, choose_keypair);
+        if (c->alpn_count > 0)
+            rc = mbedtls_ssl_conf_alpn_protocols(&conf->ssl, conf->alpn);
+    }
+    if (rc != 0) {
+        flow__engine_conf_free(conf);
+        return flow_error_set(err, FLOW_E_INVAL, "tls config",
+                              FLOW_DOMAIN_ENGINE, rc,
+                              "the engine refuses the configuration");
+    }
+    *ret_conf = conf;
+    return FLOW_OK;
+}
+
+/* See tls/engine.h. */
+void
+flow__engine_conf_free(struct flow__engine_conf *conf)
+{
+    if (conf == NULL)
+        return;
+    mbedtls_ssl_config_free(&conf->ssl);
+    flow_env_free(conf->config->env, conf, sizeof(*conf));
+}
+
+static int
+engine_send(void *ctx, const unsigned char *buf, size_t len)
+{
+    struct flow__engine *e = ctx;
+
+    /* Always the whole record or an error: a partial answer, or 0, would bring
+     * back what mbedTLS does with pending output. */
+    return e->hooks.send(e->hooks.ctx, buf, len) ? (int)len
+                                                 : MBEDTLS_ERR_SSL_ALLOC_FAILED;
+}
+
+static int
+engine_recv(void *ctx, unsigned char *buf, size_t len)
+{
+    struct flow__engine *e = ctx;
+    size_t n = e->hooks.recv(e->hooks.ctx, buf, len);
+
+    return n > 0 ? (int)n : MBEDTLS_ERR_SSL_WANT_READ;
+}
+
+static bool
+secret_kind(mbedtls_ssl_key_export_type type, enum flow__secret_kind *ret)
+{
+    switch (type) {
+    case MBEDTLS_SSL_KEY_EXPORT_TLS12_MASTER_SECRET:
+        *ret = FLOW__SECRET_MASTER;
+        return true;
+    case MBEDTLS_SSL_KEY_EXPORT_TLS1_3_CLIENT_HANDSHAKE_TRAFFIC_SECRET:
+        *ret = FLOW__SECRET_CLIENT_HANDSHAKE;
+        return true;
+    case MBEDTLS_SSL_KEY_EXPORT_TLS1_3_SERVER_HANDSHAKE_TRAFFIC_SECRET:
+        *ret = FLOW__SECRET_SERVER_HANDSHAKE;
+        return true;
+    case MBEDTLS_SSL_KEY_EXPORT_TLS1_3_CLIENT_APPLICATION_TRAFFIC_SECRET:
+        *ret = FLOW__SECRET_CLIENT_DATA;
+        return true;
+    case MBEDTLS_SSL_KEY_EXPORT_TLS1_3_SERVER_APPLICATION_TRAFFIC_SECRET:
+        *ret = FLOW__SECRET_SERVER_DATA;
+        return true;
+    case MBEDTLS_SSL_KEY_EXPORT_TLS1_3_CLIENT_EARLY_SECRET:
+    case MBEDTLS_SSL_KEY_EXPORT_TLS1_3_EARLY_EXPORTER_SECRET:
+    default:
+        return false;
+    }
+}
+
+static void
+export_key(void *ctx, mbedtls_ssl_key_export_type type,
+           const unsigned char *secret, size_t len,
+           const unsigned char client_random[32],
+           const unsigned char server_random[32], mbedtls_tls_prf_types prf)
+{
+    struct flow__engine *e = ctx;
+    struct flow__engine_secret s = { .bytes = secret,
+                                     .len = len,
+                                     .client_random = client_random,
+                                     .server_random = server_random };
+
+    (void)prf;
+    if (secret_kind(type, &s.kind))
+        e->hooks.secret(e->hooks.ctx, &s);
+}
+
+static int
+set_up(struct flow__engine *e, const char *server_name, bool ip_name)
+{
+    const struct flow_tls_config *c = e->conf->config;
+    mbedtls_ssl_context *ssl = &e->ssl;
+    int rc = mbedtls_ssl_setup(ssl, &e->conf->ssl);
+
+    if (rc != 0)
+        return rc;
+    mbedtls_ssl_set_user_data_p(ssl, e);
+    mbedtls_ssl_set_bio(ssl, e, engine_send, engine_recv, NULL);
+    mbedtls_ssl_set_export_keys_cb(ssl, export_key, e);
+    if (c->server)
+        return 0;
+    e->verify.env = c->env;
+    e->verify.name = c->skip_name || c->skip_verify ? NULL : server_name;
+    mbedtls_ssl_set_verify(ssl, flow__mbed_verify_cert, &e->verify);
+    return mbedtls_ssl_set_hostname(ssl, ip_name ? NULL : server_name);
+}
+
+/* See tls/engine.h. */
+enum flow_status
+flow__engine_new(struct flow__engine_conf *conf,
+                 const struct flow__engine_hooks *hooks,
+                 const char *server_name, bool ip_name,
+                 struct flow__engine **ret_engine)
+{
+    struct flow__engine *e = flow_env_alloc(conf->config->env, sizeof(*e));
+    int rc;
+
+    if (e == NULL)
+        return FLOW_E_NOMEM;
+    e->conf = conf;
+    e->hooks = *hooks;
+    mbedtls_ssl_init(&e->ssl);
+    flow__mbed_enter();
+    rc = set_up(e, server_name, ip_name);
+    flow__mbed_leave();
+    if (rc != 0) {
+        flow__engine_free(e);
+        return rc == MBEDTLS_ERR_SSL_ALLOC_FAILED ? FLOW_E_NOMEM : FLOW_E_INVAL;
+    }
+    *ret_engine = e;
+    return FLOW_OK;
+}
+
+/* See tls/engine.h. */
+void
+flow__engine_free(struct flow__engine *e)
+{
+    if (e == NULL)
+        return;
+    flow__mbed_enter();
+    mbedtls_ssl_free(&e->ssl);
+    flow__mbed_leave();
+    flow_env_free(e->conf->config->env, e, sizeof(*e));
+}
+
+static enum flow_status
+verify_error(struct flow__engine *e, int rc, struct flow_error *err)
+{
+    uint32_t flags = flow__engine_verify_flags(e);
+
+    (void)flow_error_set(err, FLOW_E_AUTH, "tls", FLOW_DOMAIN_ENGINE, rc,
+                         flow__mbed_verify_text(flags));
+    err->verify_flags = flags;
+    err->alert_sent = (int16_t)flow__mbed_verify_alert(flags);
+    /* The name that was wanted says more than whose certificate it is. */
+    if (flags == FLOW_VERIFY_NAME)
+        flow_error_set_detail(err, e->verify.name);
+    else
+        flow_error_set_detail(err, e->verify.subject);
+    if ((flags & FLOW_VERIFY_NOT_TRUSTED) != 0)
+        err->hint = "name the certificate authority to trust, or ask the "
+                    "server's owner for the missing chain";
+    return FLOW_E_AUTH;
+}
+
+/* See tls/engine.h. */
+enum flow_status
+flow__engine_step(struct flow__engine *e, struct flow_error *err)
+{
+    int rc;
+
+    flow__mbed_enter();
+    rc = mbedtls_ssl_handshake(&e->ssl);
+    flow__mbed_leave();
+    if (rc == 0)
+        return FLOW_OK;
+    if (rc == MBEDTLS_ERR_SSL_WANT_READ || rc == MBEDTLS_ERR_SSL_WANT_WRITE)
+        return FLOW_AGAIN;
+    if (rc == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED ||
+        rc == MBEDTLS_ERR_SSL_BAD_CERTIFICATE)
+        return verify_error(e, rc, err);
+    return flow__mbed_error(err, rc);
+}
+
+/* See tls/engine.h. */
+bool
+flow__engine_has_more(const struct flow__engine *e)
+{
+    return mbedtls_ssl_check_pending(&e->ssl) != 0;
+}
+
+/* See tls/engine.h. */
+const char *
+flow__engine_alpn(const struct flow__engine *e)
+{
+    const char *name = mbedtls_ssl_get_alpn_protocol(&e->ssl);
+
+    return name != NULL ? name : "";
+}
+
+/* See tls/engine.h. */
+uint32_t
+flow__engine_verify_flags(const struct flow__engine *e)
+{
+    if (e->conf->config->server)
+        return 0;
+    return flow__mbed_verify_flags(mbedtls_ssl_get_verify_result(&e->ssl));
+}
+
+/* See tls/engine.h. */
+size_t
+flow__engine_peer_chain(const struct flow__engine *e, uint8_t *buf, size_t cap)
+{
+    const mbedtls_x509_crt *cert = mbedtls_ssl_get_peer_cert(&e->ssl);
+    size_t len = 0;
+
+    for (; cert != NULL; cert = cert->next) {
+        if (buf != NULL && cap - len >= cert->raw.len)
+            memcpy(buf + len, cert->raw.p, cert->raw.len);
+        len += cert->raw.len;
+    }
+    return len;
+}
+
+/* See tls/engine.h. */
+size_t
+flow__engine_record_limit12(const struct flow__engine *e)
+{
+    int n = mbedtls_ssl_get_max_out_record_payload(&e->ssl);
+
+    return n > 0 ? (size_t)n : 16384;
+}
+
+/* See tls/engine.h. */
+void
+flow__engine_matched_name(const struct flow__engine *e, char *buf, size_t cap)
+{
+    size_t len = strlen(e->verify.matched);
+
+    if (len >= cap)
+        len = cap - 1;
+    memcpy(buf, e->verify.matched, len);
+    buf[len] = '\0';
+}

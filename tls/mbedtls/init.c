@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: ISC */
+#include <mbedtls/version.h>
+
+#include "lib/plat.h"
+#include "tls/mbedtls/mbed.h"
+#include "tls/mbedtls/psa.h"
+
+/* Written by start(), once, before anything reads them. */
+static bool needs_lock;
+static struct flow__lock engine_lock;
+static uint32_t started;
+
+static void
+start(void)
+{
+    flow__lock_init(&engine_lock);
+    /* Answers 0 for a feature that is compiled in. */
+    needs_lock = mbedtls_version_check_feature("MBEDTLS_THREADING_C") != 0;
+}
+
+/* See tls/engine.h. */
+enum flow_status
+flow__engine_init(struct flow_error *err)
+{
+    uint8_t probe[1];
+    enum flow_status st;
+
+    flow__mbed_enter();
+    st = flow__psa_init();
+    flow__mbed_leave();
+    if (st == FLOW_OK && !flow__plat_random(probe, sizeof(probe)))
+        st = FLOW_E_NOMEM;
+    if (st == FLOW_OK)
+        return FLOW_OK;
+    return flow_error_set(err, FLOW_E_NOMEM, "tls", FLOW_DOMAIN_NONE, 0,
+                          "there is no entropy to make keys from");
+}
+
+void
+flow__mbed_enter(void)
+{
+    flow__once(start, &started);
+    if (needs_lock)
+        flow__lock_acquire(&engine_lock);
+}
+
+void
+flow__mbed_leave(void)
+{
+    if (needs_lock)
+        flow__lock_release(&engine_lock);
+}
+
+int
+flow__mbed_rng(void *ctx, unsigned char *buf, size_t len)
+{
+    (void)ctx;
+    return flow__plat_random(buf, len) ? 0 : PSA_ERROR_INSUFFICIENT_ENTROPY;
+}

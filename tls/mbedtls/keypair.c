@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: ISC */
+#include <string.h>
+
+#include <mbedtls/asn1.h>
+#include <mbedtls/pem.h>
+#include <mbedtls/platform.h>
+
+#include "tls/mbedtls/mbed.h"
+
+/* RFC 5280 4.2.1.6: GeneralName choice [2], dNSName. */
+#define SAN_DNS_NAME   (MBEDTLS_ASN1_CONTEXT_SPECIFIC | 2)
+#define MAX_PASSPHRASE 256
+
+static bool
+is_pem(const void *data, size_t len)
+{
+    static const char mark[] = "-----BEGIN ";
+    const char *p = data;
+
+    for (size_t i = 0; i + sizeof(mark) - 1 <= len; i++)
+        if (p[i] == '-' && memcmp(p + i, mark, sizeof(mark) - 1) == 0)
+            return true;
+    return false;
+}
+
+/* mbedTLS wants PEM with its NUL counted; a caller's range may have none. */
+static uint8_t *
+copy_pem(const struct flow_env *env, const void *data, size_t len)
+{
+    uint8_t *copy = flow_env_alloc(env, len + 1);
+
+    if (copy != NULL)
+        memcpy(copy, data, len);
+    return copy;
+}
+
+static void
+free_pem(const struct flow_env *env, uint8_t *copy, size_t len)
+{
+    if (copy != NULL)
+        flow_wipe(copy, len);
+    flow_env_free(env, copy, len + 1);
+}
+
+int
+flow__mbed_parse_certs(const struct flow_env *env, mbedtls_x509_crt *chain,
+                       const void *data, size_t len, size_t *ret_bad)
+{
+    uint8_t *pem;
+    int rc;
+
+    *ret_bad = 0;
+    if (!is_pem(data, len))
+        return mbedtls_x509_crt_parse_der(chain, data, len);
+    pem = copy_pem(env, data, len);
+    if (pem == NULL)
+        return MBEDTLS_ERR_X509_ALLOC_FAILED;
+    rc = mbedtls_x509_crt_parse(chain, pem, len + 1);
+    free_pem(env, pem, len);
+    if (rc > 0) {
+        /* Partly parsed: a positive number of refused ones. */
+        *ret_bad = (size_t)rc;
+        rc = 0;
+    }
+    return rc;
+}
+
+/* Days since 1970-01-01 in the proleptic Gregorian calendar. */
+static int64_t
+days_since_epoch(int64_t y, int64_t m, int64_t d)
+{
+    int64_t era, year_of_era, day_of_year;
+
+    y -= m <= 2 ? 1 : 0;
+    era = (y >= 0 ? y : y - 399) / 400;
+    year_of_era = y - era * 400;
+    day_of_year = (153 * (m + (m > 2 ? -3 : 9)) + 2) / 5 + d - 1;
+    return era * 146097 + year_of_era * 365 + year_of_era / 4 -
+           year_of_era / 100 + day_of_year - 719468;
+}
+
+static int64_t
+seconds_of(const mbedtls_x509_time *t)
+{
+    return days_since_epoch(t->year, t->mon, t->day) * 86400 +
+           (int64_t)t->hour * 3600 + (int64_t)t->min * 60 + t->sec;
+}
+
+uint32_t
+flow__mbed_validity(const struct flow_env *env, const mbedtls_x509_crt *cert)
+{
+    int64_t now = env->wall(env->ctx);
+
+    if (now < 0)
+        return 0;
+    if (now > seconds_of(&cert->valid_to))
+        return FLOW_VERIFY_EXPIRED;
+    if (now < seconds_of(&cert->valid_from))
+        return FLOW_VERIFY_FUTURE;
+    return 0;
+}
+
+static enum flow_status
+fail(struct flow_error *err, enum flow_status st, int code, const char *name,
+     const char *text)
+{
+    (void)flow_error_set(err, st, "tls config",
+                         code != 0 ? FLOW_DOMAIN_ENGINE : FLOW_DOMAIN_NONE,
+                         code, text);
+    if (name != NULL)
+        flow_error_set_detail(err, name);
+    return st;
+}
+
+static enum flow_status
+parse_chain(struct flow__keypair *pair, const struct flow__keypair_input *in,
+            struct flow_error *err)
+{
+    size_t bad;
+    int rc = flow__mbed_parse_certs(pair->env, &pair->chain, in->chain,
+                                    in->chain_len, &bad);
+
+    if (rc == MBEDTLS_ERR_X509_ALLOC_FAILED)
+        return fail(err, FLOW_E_NOMEM, rc, in->chain_name, "no memory");
+    if (rc != 0 || bad > 0)
+        return fail(err, FLOW_E_INVAL, rc, in->chain_name,
+                    "certificate chain is not understood");
+    return FLOW_OK;
+}
+
+static int
+parse_key_with(struct flow__keypair *pair, const uint8_t *key, size_t len,
+               const uint8_t *pass, size_t pass_len)
+{
+    /* A failed attempt leaves the context unusable. */
+    mbedtls_pk_free(&pair->key);
+    mbedtls_pk_init(&pair->key);
+    return mbedtls_pk_parse_key(&pair->key, key, len, pass, pass_len,
+                                flow__mbed_rng, NULL);
+}
+
+static int
+parse_key_bytes(struct flow__keypair *pair,
+                const struct flow__keypair_input *in, const uint8_t *key,
+                size_t len)
+{
+    char pass[MAX_PASSPHRASE];
+    size_t n;
+    int rc = parse_key_with(pair, key, len, NULL, 0);
+
+    /* DER does not say that it is encrypted: ask as well when it is not
+     * understood and there is somebody to ask. */
+    if (rc == 0 || in->passphrase == NULL)
+        return rc;
+    n = in->passphrase(in->user, pass, sizeof(pass));
+    if (n > 0 && n <= sizeof(pass))
+        rc = parse_key_with(pair, key, len, (const uint8_t *)pass, n);
+    flow_wipe(pass, sizeof(pass));
+    return rc;
+}
+
+static enum flow_status
+key_error(struct flow_error *err, int rc, const char *name)
+{
+    enum flow_status st;
+
+    switch (rc) {
+    case MBEDTLS_ERR_PK_PASSWORD_REQUIRED:
+    case MBEDTLS_ERR_PEM_PASSWORD_REQUIRED:
+        st = fail(err, FLOW_E_AUTH, rc, name,
+                  "private key is encrypted and no passphrase was given");
+        if (err != NULL)
+            err->hint = "give a passphrase callback";
+        return st;
+    case MBEDTLS_ERR_PK_PASSWORD_MISMATCH:
+    case MBEDTLS_ERR_PEM_PASSWORD_MISMATCH:
+        return fail(err, FLOW_E_AUTH, rc, name,
+                    "passphrase of the private key is wrong");
+    case MBEDTLS_ERR_PK_ALLOC_FAILED:
+        return fail(err, FLOW_E_NOMEM, rc, name, "no memory");
+    default:
+        return fail(err, FLOW_E_INVAL, rc, name,
+                    "private key is not understood");
+    }
+}
+
+static enum flow_status
+parse_key(struct flow__keypair *pair, const struct flow__keypair_input *in,
+          struct flow_error *err)
+{
+    uint8_t *pem = NULL;
+    int rc;
+
+    if (!is_pem(in->key, in->key_len)) {
+        rc = parse_key_bytes(pair, in, in->key, in->key_len);
+    } else {
+        pem = copy_pem(pair->env, in->key, in->key_len);
+        if (pem == NULL)
+            return fail(err, FLOW_E_NOMEM, 0, in->key_name, "no memory");
+        rc = parse_key_bytes(pair, in, pem, in->key_len + 1);
+        free_pem(pair->env, pem, in->key_len);
+    }
+    return rc == 0 ? FLOW_OK : key_error(err, rc, in->key_name);
+}
+
+static enum flow_status
+find_type(struct flow__keypair *pair, struct flow_error *err, const char *name)
+{
+    if (mbedtls_pk_get_type(&pair->key) == MBEDTLS_PK_RSA) {
+        pair->type = FLOW__KEY_RSA;
+        return FLOW_OK;
+    }
+    if (mbedtls_pk_can_do(&pair->key, MBEDTLS_PK_ECDSA)) {
+        switch (mbedtls_pk_get_bitlen(&pair->key)) {
+        case 256:
+            pair->type = FLOW__KEY_P256;
+            return FLOW_OK;
+        case 384:
+            pair->type = FLOW__KEY_P384;
+            return FLOW_OK;
+        case 521:
+            pair->type = FLOW__KEY_P521;
+            return FLOW_OK;
+        default:
+            break;
+        }
+    }
+    return fail(err, FLOW_E_INVAL, 0, name,
+                "private key is neither RSA nor ECDSA P-256, P-384, P-521");
+}
+
+static enum flow_status
+check_pair(struct flow__keypair *pair, const struct flow__keypair_input *in,
+           struct flow_error *err)
+{
+    uint32_t validity = flow__mbed_validity(pair->env, &pair->chain);
+    int rc = mbedtls_pk_check_pair(&pair->chain.pk, &pair->key, flow__mbed_rng,
+                                   NULL);
+    enum flow_status st;
+
+    if (rc != 0)
+        return fail(err, FLOW_E_INVAL, rc, in->key_name,
+                    "private key does not belong to the certificate");
+    if (validity == 0 || in->allow_expired)
+        return FLOW_OK;
+    st = fail(err, FLOW_E_AUTH, 0, in->chain_name,
+              validity == FLOW_VERIFY_EXPIRED ? "certificate has expired"
+                                              : "certificate is not valid yet");
+    if (err != NULL) {
+        err->verify_flags = validity;
+        err->hint = "renew it, check the clock, or call "
+                    "flow_tls_config_allow_expired()";
+    }
+    return st;
+}
+
+/* See tls/engine.h. */
+enum flow_status
+flow__keypair_new(const struct flow_env *env,
+                  const struct flow__keypair_input *in,
+                  struct flow__keypair **ret_pair, struct flow_error *err)
+{
+    struct flow__keypair *pair = flow_env_alloc(env, sizeof(*pair));
+    enum flow_status st;
+
+    if (pair == NULL)
+        return fail(err, FLOW_E_NOMEM, 0, NULL, "no memory");
+    pair->env = env;
+    mbedtls_x509_crt_init(&pair->chain);
+    mbedtls_pk_init(&pair->key);
+
+    flow__mbed_enter();
+    st = parse_chain(pair, in, err);
+    if (st == FLOW_OK)
+        st = parse_key(pair, in, err);
+    if (st == FLOW_OK)
+        st = find_type(pair, err, in->key_name);
+    if (st == FLOW_OK)
+        st = check_pair(pair, in, err);
+    flow__mbed_leave();
+    if (st != FLOW_OK) {
+        flow__keypair_free(pair);
+        return st;
+    }
+    *ret_pair = pair;
+    return FLOW_OK;
+}
+
+/* See tls/engine.h. */
+void
+flow__keypair_free(struct flow__keypair *pair)
+{
+    if (pair == NULL)
+        return;
+    flow__mbed_enter();
+    mbedtls_x509_crt_free(&pair->chain);
+    mbedtls_pk_free(&pair->key);
+    flow__mbed_leave();
+    flow_env_free(pair->env, pair, sizeof(*pair));
+}
+
+/* See tls/engine.h. */
+enum flow__key_type
+flow__keypair_type(const struct flow__keypair *pair)
+{
+    return pair->type;
+}
+
+/* See tls/engine.h. */
+bool
+flow__keypair_name(const struct flow__keypair *pair, size_t i,
+                   const uint8_t **ret_name, size_t *ret_len)
+{
+    const mbedtls_x509_sequence *san = &pair->chain.subject_alt_names;
+
+    for (; san != NULL; san = san->next) {
+        if (san->buf.tag != SAN_DNS_NAME || san->buf.p == NULL)
+            continue;
+        if (i == 0) {
+            *ret_name = san->buf.p;
+            *ret_len = san->buf.len;
+            return true;
+        }
+        i--;
+    }
+    return false;
+}
+
+/* See tls/engine.h. */
+enum flow_status
+flow__trust_new(const struct flow_env *env, struct flow__trust **ret_trust)
+{
+    struct flow__trust *trust = flow_env_alloc(env, sizeof(*trust));
+
+    if (trust == NULL)
+        return FLOW_E_NOMEM;
+    trust->env = env;
+    mbedtls_x509_crt_init(&trust->certs);
+    *ret_trust = trust;
+    return FLOW_OK;
+}
+
+/* See tls/engine.h. */
+void
+flow__trust_free(struct flow__trust *trust)
+{
+    if (trust == NULL)
+        return;
+    flow__mbed_enter();
+    mbedtls_x509_crt_free(&trust->certs);
+    flow__mbed_leave();
+    flow_env_free(trust->env, trust, sizeof(*trust));
+}
+
+/* The chain's last element; NULL while it is empty. */
+static mbedtls_x509_crt *
+last_of(mbedtls_x509_crt *chain)
+{
+    if (chain->version == 0)
+        return NULL;
+    while (chain->next != NULL)
+        chain = chain->next;
+    return chain;
+}
+
+static size_t
+count_after(const mbedtls_x509_crt *first, const mbedtls_x509_crt *last)
+{
+    const mbedtls_x509_crt *c = last != NULL ? last->next : first;
+    size_t n = 0;
+
+    for (; c != NULL && c->version != 0; c = c->next)
+        n++;
+    return n;
+}
+
+/* Drop what was appended behind last (NULL: everything). */
+static void
+cut_after(struct flow__trust *trust, mbedtls_x509_crt *last)
+{
+    if (last == NULL) {
+        mbedtls_x509_crt_free(&trust->certs);
+        mbedtls_x509_crt_init(&trust->certs);
+        return;
+    }
+    while (last->next != NULL) {
+        mbedtls_x509_crt *gone = last->next;
+
+        last->next = gone->next;
+        gone->next = NULL;
+        mbedtls_x509_crt_free(gone);
+        mbedtls_free(gone);
+    }
+}
+
+/* See tls/engine.h. */
+enum flow_status
+flow__trust_add(struct flow__trust *trust, const void *data, size_t len,
+                bool strict, size_t *ret_count, struct flow_error *err)
+{
+    mbedtls_x509_crt *last = last_of(&trust->certs);
+    enum flow_status st = FLOW_OK;
+    size_t bad;
+    int rc;
+
+    flow__mbed_enter();
+    rc = flow__mbed_parse_certs(trust->env, &trust->certs, data, len, &bad);
+    *ret_count = count_after(&trust->certs, last);
+    if (rc == MBEDTLS_ERR_X509_ALLOC_FAILED)
+        st = fail(err, FLOW_E_NOMEM, rc, NULL, "no memory");
+    else if (rc != 0 || *ret_count == 0 || (strict && bad > 0))
+        st = fail(err, FLOW_E_INVAL, rc, NULL,
+                  bad > 0 ? "some certificates are not understood"
+                          : "no certificate is understood");
+    if (st != FLOW_OK)
+        cut_after(trust, last);
+    flow__mbed_leave();
+    return st;
+}

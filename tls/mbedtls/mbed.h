@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef FLOW_TLS_MBEDTLS_MBED_H
+#define FLOW_TLS_MBEDTLS_MBED_H
+
+#include <mbedtls/pk.h>
+#include <mbedtls/ssl.h>
+#include <mbedtls/x509_crt.h>
+
+#include <flow/env.h>
+#include <flow/status.h>
+#include <flow/tls.h>
+
+#include "tls/engine.h"
+
+/*
+ * What the files of this directory share.  Nothing outside includes it.
+ */
+
+/*
+ * Enter and leave mbedTLS where its global state is touched: handshakes,
+ * certificate and key operations, PSA.  Does nothing where mbedTLS has locks of
+ * its own (MBEDTLS_THREADING_C); elsewhere it is one lock for the process.
+ * Never held across anything that waits.
+ */
+void flow__mbed_enter(void);
+void flow__mbed_leave(void);
+
+/* For mbedTLS functions that want a random generator. */
+int flow__mbed_rng(void *ctx, unsigned char *buf, size_t len);
+
+struct flow__keypair {
+    const struct flow_env *env;
+    mbedtls_x509_crt chain;
+    mbedtls_pk_context key;
+    enum flow__key_type type;
+};
+
+struct flow__trust {
+    const struct flow_env *env;
+    mbedtls_x509_crt certs;
+};
+
+/* Fill err from an mbedTLS number: status, text, the alert that the RFC names
+ * (or -1) and a hint.  Returns the status. */
+enum flow_status flow__mbed_error(struct flow_error *err, int code);
+
+/*
+ * Parse one DER or any number of PEM certificates, appending to chain.
+ * *ret_bad: how many were not understood.  A negative return is an mbedTLS
+ * number: none was taken.
+ */
+int flow__mbed_parse_certs(const struct flow_env *env, mbedtls_x509_crt *chain,
+                           const void *data, size_t len, size_t *ret_bad);
+
+/* FLOW_VERIFY_EXPIRED or FLOW_VERIFY_FUTURE by the environment's clock; 0 when
+ * it is valid, or when the time is not known. */
+uint32_t flow__mbed_validity(const struct flow_env *env,
+                             const mbedtls_x509_crt *cert);
+
+#endif
