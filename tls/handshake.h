@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef FLOW_TLS_HANDSHAKE_H
+#define FLOW_TLS_HANDSHAKE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <flow/flow.h>
+#include <flow/tls.h>
+
+#include "tls/keys.h"
+#include "tls/name.h"
+#include "tls/record.h"
+#include "tls/stage.h"
+
+/*
+ * The handshake: the engine's messages on stages of ours, between it and the
+ * flow below.  Owning both directions of the wire is what lets us mend what the
+ * engine does there, read what it does not tell, and take its keys over when
+ * it is done (docs/tls.md).
+ */
+struct flow__handshake;
+
+/* What both sides agreed on; memory of the TLS flow. */
+struct flow__agreed {
+    uint16_t version;
+    const struct flow__suite *suite;
+    uint16_t group; /* 0: not known */
+    bool resumed;
+    const char *alpn; /* the configuration's, or "" */
+    char server_name[FLOW__NAME_MAX + 1];
+    char matched_name[FLOW__NAME_MAX + 3]; /* may begin with a star */
+    uint32_t verify_flags;
+    uint8_t *peer_chain;
+    size_t peer_chain_len;
+};
+
+/* What a handshake hands over when it is done. */
+struct flow__takeover {
+    struct flow__record_keys rx;
+    struct flow__record_keys tx;
+    struct flow__secret rx_secret; /* TLS 1.3: for KeyUpdate */
+    struct flow__secret tx_secret;
+    struct flow__stage ahead; /* records of the peer behind its last message */
+    size_t record_limit;      /* largest content we may send per record */
+};
+
+/* server_name: client only; already checked, or NULL. */
+enum flow_status flow__handshake_new(struct flow_tls_config *config,
+                                     const struct flow_env *env,
+                                     const char *server_name,
+                                     struct flow__handshake **ret_handshake);
+
+/* Wipes and releases; NULL does nothing. */
+void flow__handshake_free(struct flow__handshake *hs);
+
+/* Go on as far as the lower flow lets us.  FLOW_OK: done, every record of ours
+ * is with the lower flow.  FLOW_AGAIN: ask flow__handshake_wants().  Else *err
+ * has the reason; an alert was sent if one was due and the lower flow took
+ * it. */
+enum flow_status flow__handshake_step(struct flow__handshake *hs,
+                                      struct flow *lower,
+                                      struct flow_error *err);
+
+/* Before the first step: at most nsec ns besides the configuration's limit; 0:
+ * nothing more. */
+void flow__handshake_limit_time(struct flow__handshake *hs, uint64_t nsec);
+
+/* FLOW_READY_READ or FLOW_READY_WRITE of the lower flow. */
+uint32_t flow__handshake_wants(const struct flow__handshake *hs);
+
+/* When it must be done, monotonic ns; FLOW_NEVER: no limit, or not begun. */
+uint64_t flow__handshake_deadline(const struct flow__handshake *hs);
+
+/* Nothing was read or written yet. */
+bool flow__handshake_is_fresh(const struct flow__handshake *hs);
+
+/* Bytes held, the engine's not counted. */
+size_t flow__handshake_footprint(const struct flow__handshake *hs);
+
+/* After FLOW_OK of step: move keys, secrets and facts out. */
+void flow__handshake_take(struct flow__handshake *hs,
+                          struct flow__takeover *ret_takeover,
+                          struct flow__agreed *ret_agreed);
+
+#endif

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef FLOW_TLS_HANDSHAKE_STATE_H
+#define FLOW_TLS_HANDSHAKE_STATE_H
+
+#include "tls/config.h"
+#include "tls/engine.h"
+#include "tls/handshake.h"
+#include "tls/hello.h"
+
+/*
+ * What handshake.c (who is next), incoming.c (records of the peer, before the
+ * engine sees them) and outgoing.c (records of the engine, before the peer
+ * sees them) share.  Nothing else includes it.
+ */
+
+/* A secret the engine exported. */
+struct flow__exported {
+    bool is_set;
+    struct flow__secret secret;
+};
+
+struct flow__handshake {
+    const struct flow_env *env;
+    struct flow_tls_config *config; /* the TLS flow holds the reference */
+    bool server;
+    bool started;
+    bool done;
+    uint64_t time_limit; /* ns for all of it; 0: none */
+    uint64_t deadline;
+    char name[FLOW__NAME_MAX + 1]; /* client: to ask for */
+    bool has_name;
+    bool ip_name;
+    struct flow__engine *engine; /* server: from the ClientHello on */
+
+    /* Stages: raw -> message -> feed -> engine -> out. */
+    struct flow__stage raw;     /* bytes of the lower flow */
+    struct flow__stage message; /* plaintext handshake bytes to be joined */
+    struct flow__stage feed;    /* whole records for the engine */
+    struct flow__stage last;    /* the last protected record that was fed */
+    struct flow__stage out;     /* whole records for the lower flow */
+    size_t taken;               /* bytes of records looked at */
+    bool header_checked;        /* of the record that raw begins with */
+    bool starved;               /* the engine asked for more than there is */
+
+    /* What went by on the wire. */
+    uint16_t version; /* 0 before the ServerHello */
+    const struct flow__suite *suite;
+    uint16_t group;
+    bool resumed;
+    bool retry;        /* a HelloRetryRequest went by */
+    bool second_hello; /* and the ClientHello that answers it */
+    bool rx_protected; /* the peer's next record is encrypted */
+    bool tx_protected; /* ours is */
+    bool ccs_sent;
+    bool finished_sent; /* our Finished went out: the data key is next */
+    unsigned ccs_received;
+    unsigned warnings;
+
+    /* Server: what the ClientHello asked for. */
+    struct flow__keypair *pair;
+    uint8_t *alpn; /* as in the first ClientHello */
+    size_t alpn_len;
+    char sni[FLOW__NAME_MAX + 1];
+    char pattern[FLOW__NAME_MAX + 3];
+    bool skip_early; /* drop what does not open: refused 0-RTT data */
+    size_t early_bytes;
+
+    /* Keys, as the engine exports them.  TLS 1.2 uses only the data ones. */
+    struct flow__exported secret[4]; /* by enum flow__secret_kind */
+    bool has_master;
+    uint8_t master[FLOW__MASTER_LEN];
+    uint8_t client_random[FLOW__RANDOM_LEN];
+    uint8_t server_random[FLOW__RANDOM_LEN];
+    /* seq of the tx keys: records that the engine sealed so far; of the rx
+     * keys: records that it was given. */
+    struct flow__record_keys tx_handshake;
+    struct flow__record_keys rx_handshake;
+    struct flow__record_keys tx_data;
+    struct flow__record_keys rx_data;
+
+    uint8_t *chain; /* the peer's certificates, when done */
+    size_t chain_len;
+
+    int engine_alert; /* that it wanted to send, -1: none */
+    /* Set by what runs inside an engine call; looked at behind it. */
+    enum flow_status hook_status;
+    struct flow__fault hook_fault;
+};
+
+/* incoming.c */
+
+/* Look at the next whole record in raw; the engine may get it in feed.
+ * FLOW_OK: looked at one.  FLOW_AGAIN: raw has less than one.  Else *fault or,
+ * for an alert of the peer, *err says why. */
+enum flow_status flow__incoming_next(struct flow__handshake *hs,
+                                     struct flow__fault *fault,
+                                     struct flow_error *err);
+/* Bytes that raw lacks before there is a whole record. */
+size_t flow__incoming_missing(const struct flow__handshake *hs);
+/* Why the engine refused the last record it got: its alert, or the fault in
+ * it; leaves *err's alerts alone where there is nothing to say. */
+void flow__incoming_explain(struct flow__handshake *hs, struct flow_error *err);
+
+/* outgoing.c */
+
+/* The engine's send hook. */
+bool flow__outgoing_record(void *ctx, const uint8_t *record, size_t len);
+/* Put an alert of ours on out, under the key that the peer expects now.
+ * false: no memory, no alert. */
+bool flow__outgoing_alert(struct flow__handshake *hs, int alert);
+
+/* handshake.c */
+
+/* Make the keys whose secrets and suite are known by now. */
+enum flow_status flow__handshake_derive(struct flow__handshake *hs);
+/* A ServerHello went by, in either direction. */
+enum flow_status flow__handshake_hello(struct flow__handshake *hs,
+                                       const uint8_t *msg, size_t len,
+                                       struct flow__fault *fault);
+/* Server: the ClientHello is there: choose a certificate and make the
+ * engine. */
+enum flow_status flow__handshake_client_hello(struct flow__handshake *hs,
+                                              const uint8_t *msg, size_t len,
+                                              struct flow__fault *fault);
+
+#endif

@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: ISC */
+#include <string.h>
+
+#include "tls/handshake_state.h"
+
+/* Handshake messages, RFC 5246 7.4. */
+#define HELLO_REQUEST       0
+#define SERVER_KEY_EXCHANGE 12
+
+/* The engine's input buffer; a longer message is refused by name. */
+#define MESSAGE_MAX 16384u
+/* Enough for honest peers; floods end here. */
+#define WARNINGS_MAX 4u
+#define CCS_MAX      2u
+/* Refused 0-RTT data that is read over, in all. */
+#define EARLY_MAX 65536u
+
+#define ALERT_WARNING 1
+
+static enum flow_status
+refuse(struct flow__fault *fault, enum flow__alert alert, const char *text)
+{
+    fault->alert = alert;
+    fault->text = text;
+    return FLOW_E_PROTO;
+}
+
+/* See tls/handshake_state.h. */
+size_t
+flow__incoming_missing(const struct flow__handshake *hs)
+{
+    size_t have = flow__stage_len(&hs->raw);
+    const uint8_t *p = flow__stage_data(&hs->raw);
+    size_t need;
+
+    if (have < FLOW__RECORD_HEADER)
+        return FLOW__RECORD_HEADER - have;
+    need = FLOW__RECORD_HEADER + (size_t)(p[3] << 8 | p[4]);
+    return need > have ? need - have : 0;
+}
+
+static enum flow_status
+feed_record(struct flow__handshake *hs, const uint8_t *record, size_t len)
+{
+    return flow__stage_append(&hs->feed, record, len) ? FLOW_OK : FLOW_E_NOMEM;
+}
+
+static enum flow_status
+feed_message(struct flow__handshake *hs, const uint8_t *msg, size_t len)
+{
+    uint8_t header[FLOW__RECORD_HEADER];
+
+    flow__record_write_header(header, FLOW__CONTENT_HANDSHAKE, len);
+    if (!flow__stage_reserve(&hs->feed, sizeof(header) + len))
+        return FLOW_E_NOMEM;
+    (void)flow__stage_append(&hs->feed, header, sizeof(header));
+    (void)flow__stage_append(&hs->feed, msg, len);
+    return FLOW_OK;
+}
+
+/* A whole plaintext message: look at it, then it is the engine's. */
+static enum flow_status
+take_message(struct flow__handshake *hs, const uint8_t *msg, size_t len,
+             struct flow__fault *fault)
+{
+    enum flow_status st = FLOW_OK;
+
+    if (hs->server && (hs->engine == NULL || (hs->retry && !hs->second_hello)))
+        st = flow__handshake_client_hello(hs, msg, len, fault);
+    else if (!hs->server && msg[0] == HELLO_REQUEST && hs->version == 0)
+        /* RFC 5246 7.4.1.1: ignored while a handshake runs, but counted. */
+        return ++hs->warnings > WARNINGS_MAX
+                   ? refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
+                            "the peer floods us with HelloRequests")
+                   : FLOW_OK;
+    else if (!hs->server && hs->version == 0)
+        st = flow__handshake_hello(hs, msg, len, fault);
+    else if (!hs->server && msg[0] == SERVER_KEY_EXCHANGE && len >= 7 &&
+             msg[4] == 3)
+        hs->group = (uint16_t)(msg[5] << 8 | msg[6]);
+    if (st != FLOW_OK)
+        return st;
+    if (!hs->server && hs->version == FLOW_TLS_1_3)
+        hs->rx_protected = true;
+    return feed_message(hs, msg, len);
+}
+
+/* Join plaintext fragments: mbedTLS wants the four header bytes of the first
+ * one together, and whole messages are what we look at. */
+static enum flow_status
+take_fragment(struct flow__handshake *hs, const uint8_t *data, size_t len,
+              struct flow__fault *fault)
+{
+    if (len == 0)
+        return refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
+                      "the peer sent an empty handshake record");
+    if (!flow__stage_append(&hs->message, data, len))
+        return FLOW_E_NOMEM;
+
+    while (flow__stage_len(&hs->message) >= FLOW__HANDSHAKE_HEADER) {
+        const uint8_t *msg = flow__stage_data(&hs->message);
+        size_t whole = FLOW__HANDSHAKE_HEADER +
+                       ((size_t)msg[1] << 16 | (size_t)msg[2] << 8 | msg[3]);
+        enum flow_status st;
+
+        if (whole > MESSAGE_MAX)
+            return refuse(fault, FLOW__ALERT_DECODE_ERROR,
+                          "a handshake message is longer than 16,384 bytes");
+        if (flow__stage_len(&hs->message) < whole)
+            return FLOW_OK;
+        if (hs->rx_protected)
+            return refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
+                          "a plaintext message follows the change of keys");
+        st = take_message(hs, msg, whole, fault);
+        if (st != FLOW_OK)
+            return st;
+        flow__stage_consume(&hs->message, whole);
+    }
+    return FLOW_OK;
+}
+
+/* An alert of the peer, decrypted or in the clear. */
+static enum flow_status
+take_alert(struct flow__handshake *hs, const uint8_t *data, size_t len,
+           struct flow__fault *fault, struct flow_error *err)
+{
+    if (len != 2)
+        return refuse(fault, FLOW__ALERT_DECODE_ERROR,
+                      "the peer sent a malformed alert");
+    /* RFC 8446 6: levels mean nothing there; before a version is agreed a
+     * warning is TLS 1.2's. */
+    if (data[0] == ALERT_WARNING && hs->version != FLOW_TLS_1_3 &&
+        data[1] != FLOW__ALERT_CLOSE_NOTIFY)
+        return ++hs->warnings > WARNINGS_MAX
+                   ? refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
+                            "the peer floods us with warnings")
+                   : FLOW_OK;
+    (void)flow_error_set(err, FLOW_E_PROTO, "tls", FLOW_DOMAIN_NONE, 0,
+                         data[1] == FLOW__ALERT_CLOSE_NOTIFY
+                             ? "the peer ended the handshake"
+                             : "the peer refused the handshake");
+    err->alert_received = data[1];
+    fault->alert = FLOW__ALERT_NONE;
+    return FLOW_E_PROTO;
+}
+
+static enum flow_status
+take_ccs(struct flow__handshake *hs, const uint8_t *record, size_t len,
+         struct flow__fault *fault)
+{
+    bool begun = hs->server ? hs->engine != NULL : hs->version != 0;
+
+    /* RFC 8446 5: one byte, and never before the hellos. */
+    begun = begun || hs->retry;
+    if (len != FLOW__RECORD_HEADER + 1 || record[FLOW__RECORD_HEADER] != 1 ||
+        !begun || ++hs->ccs_received > CCS_MAX)
+        return refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
+                      "the peer sent change_cipher_spec out of place");
+    if (hs->version != FLOW_TLS_1_2)
+        return FLOW_OK;
+    if (hs->rx_protected)
+        return refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
+                      "the peer changed its cipher twice");
+    hs->rx_protected = true;
+    return feed_record(hs, record, len);
+}
+
+/* Whether to read over a record of 0-RTT data that we did not accept (RFC
+ * 8446 4.2.10). */
+static bool
+is_early_data(struct flow__handshake *hs, const uint8_t *record, size_t len)
+{
+    struct flow__record_opened opened;
+    struct flow__fault fault;
+    size_t room;
+    uint8_t *scratch;
+    enum flow_status st;
+
+    if (!hs->rx_protected || hs->rx_handshake.ctx == NULL)
+        return true;
+    room = flow__record_room(&hs->rx_handshake, len);
+    if (room == 0)
+        return true;
+    scratch = flow_env_alloc(hs->env, room);
+    if (scratch == NULL)
+        return false;
+    st = flow__record_open(&hs->rx_handshake, record, len, scratch, &opened,
+                           &fault);
+    flow_wipe(scratch, room);
+    flow_env_free(hs->env, scratch, room);
+    if (st != FLOW_OK)
+        return st == FLOW_E_PROTO;
+    hs->rx_handshake.seq--;
+    return false;
+}
+
+/* FLOW_OK with *ret_dropped, or a fault when there is too much of it. */
+static enum flow_status
+skip_early(struct flow__handshake *hs, const uint8_t *record, size_t len,
+           bool *ret_dropped, struct flow__fault *fault)
+{
+    *ret_dropped = is_early_data(hs, record, len);
+    if (!*ret_dropped) {
+        hs->skip_early = false;
+        return FLOW_OK;
+    }
+    hs->early_bytes += len;
+    if (hs->early_bytes > EARLY_MAX)
+        return refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
+                      "the peer sends more early data than we read over");
+    return FLOW_OK;
+}
+
+/* Hand a protected record to the engine, and keep it to explain a refusal. */
+static enum flow_status
+feed_protected(struct flow__handshake *hs, const uint8_t *record, size_t len)
+{
+    flow__stage_release(&hs->last);
+    if (!flow__stage_append(&hs->last, record, len))
+        return FLOW_E_NOMEM;
+    if (hs->version == FLOW_TLS_1_3)
+        hs->rx_handshake.seq++;
+    else
+        hs->rx_data.seq++;
+    return feed_record(hs, record, len);
+}
+
+static enum flow_status
+take_protected13(struct flow__handshake *hs, const uint8_t *record, size_t len,
+                 struct flow__fault *fault, struct flow_error *err)
+{
+    bool dropped = false;
+    enum flow_status st;
+
+    if (record[0] == FLOW__CONTENT_ALERT && hs->server)
+        /* A client without our keys yet refuses in the clear. */
+        return take_alert(hs, record + FLOW__RECORD_HEADER,
+                          len - FLOW__RECORD_HEADER, fault, err);
+    if (record[0] != FLOW__CONTENT_APPLICATION_DATA)
+        return refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
+                      "the peer sent a plaintext record where it must encrypt");
+    if (hs->skip_early) {
+        st = skip_early(hs, record, len, &dropped, fault);
+        if (st != FLOW_OK || dropped)
+            return st;
+    }
+    return feed_protected(hs, record, len);
+}
+
+static enum flow_status
+take_plain(struct flow__handshake *hs, const uint8_t *record, size_t len,
+           struct flow__fault *fault, struct flow_error *err)
+{
+    const uint8_t *data = record + FLOW__RECORD_HEADER;
+    bool dropped;
+
+    len -= FLOW__RECORD_HEADER;
+    /* RFC 8446 5.1: nothing comes between the fragments of a message. */
+    if (record[0] != FLOW__CONTENT_HANDSHAKE &&
+        flow__stage_len(&hs->message) > 0)
+        return refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
+                      "the peer interrupted a handshake message");
+    switch (record[0]) {
+    case FLOW__CONTENT_HANDSHAKE:
+        return take_fragment(hs, data, len, fault);
+    case FLOW__CONTENT_ALERT:
+        return take_alert(hs, data, len, fault, err);
+    default:
+        if (hs->skip_early)
+            return skip_early(hs, record, len + FLOW__RECORD_HEADER, &dropped,
+                              fault);
+        return refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
+                      "the peer sent application data in the handshake");
+    }
+}
+
+static enum flow_status
+check_header(struct flow__handshake *hs, const uint8_t *record,
+             struct flow__fault *fault)
+{
+    struct flow__record_header header;
+    bool first = hs->taken == 0;
+    /* Early data is encrypted whatever we think of it. */
+    bool encrypted =
+        hs->rx_protected || record[0] == FLOW__CONTENT_APPLICATION_DATA;
+    enum flow_status st = flow__record_parse(record, encrypted, &header, fault);
+
+    if (st != FLOW_OK && first) {
+        fault->text = "the peer does not speak TLS";
+        return st;
+    }
+    if (st != FLOW_OK)
+        return st;
+    hs->taken += FLOW__RECORD_HEADER + header.len;
+    if (hs->taken - hs->early_bytes > hs->config->handshake_bytes)
+        return refuse(fault, FLOW__ALERT_HANDSHAKE_FAILURE,
+                      "the peer's handshake is longer than the limit");
+    return FLOW_OK;
+}
+
+/* See tls/handshake_state.h. */
+enum flow_status
+flow__incoming_next(struct flow__handshake *hs, struct flow__fault *fault,
+                    struct flow_error *err)
+{
+    const uint8_t *record = flow__stage_data(&hs->raw);
+    size_t len;
+    enum flow_status st;
+
+    if (flow__stage_len(&hs->raw) < FLOW__RECORD_HEADER)
+        return FLOW_AGAIN;
+    if (!hs->header_checked) {
+        st = check_header(hs, record, fault);
+        if (st != FLOW_OK)
+            return st;
+        hs->header_checked = true;
+    }
+    if (flow__incoming_missing(hs) > 0)
+        return FLOW_AGAIN;
+    hs->header_checked = false;
+    /* RFC 8446 5.1: no message may span a change of keys. */
+    if (hs->rx_protected && flow__stage_len(&hs->message) > 0)
+        return refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
+                      "a plaintext message spans the change of keys");
+
+    len = FLOW__RECORD_HEADER + (size_t)(record[3] << 8 | record[4]);
+    st = flow__handshake_derive(hs);
+    if (st != FLOW_OK)
+        return st;
+    if (record[0] == FLOW__CONTENT_CHANGE_CIPHER_SPEC)
+        st = flow__stage_len(&hs->message) > 0
+                 ? refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
+                          "the peer interrupted a handshake message")
+                 : take_ccs(hs, record, len, fault);
+    else if (!hs->rx_protected)
+        st = take_plain(hs, record, len, fault, err);
+    else if (hs->version == FLOW_TLS_1_3)
+        st = take_protected13(hs, record, len, fault, err);
+    else
+        st = feed_protected(hs, record, len);
+    if (st == FLOW_OK)
+        flow__stage_consume(&hs->raw, len);
+    return st;
+}
+
+/* See tls/handshake_state.h. */
+void
+flow__incoming_explain(struct flow__handshake *hs, struct flow_error *err)
+{
+    struct flow__record_keys *keys =
+        hs->version == FLOW_TLS_1_3 ? &hs->rx_handshake : &hs->rx_data;
+    size_t len = flow__stage_len(&hs->last);
+    size_t room;
+    struct flow__record_opened opened;
+    struct flow__fault fault = { FLOW__ALERT_NONE, NULL };
+    uint8_t *scratch;
+    enum flow_status st;
+
+    if (len == 0 || keys->ctx == NULL || keys->seq == 0)
+        return;
+    room = flow__record_room(keys, len);
+    scratch = flow_env_alloc(hs->env, room + 1);
+    if (scratch == NULL)
+        return;
+    keys->seq--;
+    st = flow__record_open(keys, flow__stage_data(&hs->last), len, scratch,
+                           &opened, &fault);
+    if (st == FLOW_OK && opened.type == FLOW__CONTENT_ALERT &&
+        opened.len == 2) {
+        err->alert_received = scratch[1];
+        err->alert_sent = -1;
+        err->text = "the peer refused the handshake";
+    } else if (st == FLOW_OK && opened.type != FLOW__CONTENT_HANDSHAKE) {
+        err->alert_sent = FLOW__ALERT_UNEXPECTED_MESSAGE;
+        err->text = "the peer sent application data in the handshake";
+    } else if (st == FLOW_E_PROTO) {
+        err->alert_sent = (int16_t)fault.alert;
+        err->text = fault.text;
+    }
+    flow_wipe(scratch, room + 1);
+    flow_env_free(hs->env, scratch, room + 1);
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: ISC */
+#include "tls/stage.h"
+
+#include <string.h>
+
+/* Memory is taken in steps of this, so that a stage that grows by small
+ * records does not move for each of them. */
+#define STEP 2048u
+
+void
+flow__stage_init(struct flow__stage *stage, const struct flow_env *env)
+{
+    memset(stage, 0, sizeof(*stage));
+    stage->env = env;
+}
+
+void
+flow__stage_release(struct flow__stage *stage)
+{
+    if (stage->base != NULL) {
+        if (!stage->is_public)
+            flow_wipe(stage->base, stage->cap);
+        stage->env->free(stage->env->ctx, stage->base, stage->cap, 0);
+    }
+    stage->base = NULL;
+    stage->cap = 0;
+    stage->start = 0;
+    stage->end = 0;
+}
+
+bool
+flow__stage_reserve(struct flow__stage *stage, size_t len)
+{
+    size_t used = flow__stage_len(stage);
+    size_t cap;
+    uint8_t *grown;
+
+    if (flow__stage_room(stage) >= len)
+        return true;
+    if (stage->cap - used >= len) {
+        memmove(stage->base, flow__stage_data(stage), used);
+        stage->start = 0;
+        stage->end = used;
+        return true;
+    }
+    cap = (used + len + STEP - 1) / STEP * STEP;
+    /* Not zeroed: every byte is written before it is read. */
+    grown = stage->env->alloc(stage->env->ctx, cap, 0);
+    if (grown == NULL)
+        return false;
+    if (used > 0)
+        memcpy(grown, flow__stage_data(stage), used);
+    flow__stage_release(stage);
+    stage->base = grown;
+    stage->cap = cap;
+    stage->end = used;
+    return true;
+}
+
+bool
+flow__stage_append(struct flow__stage *stage, const void *data, size_t len)
+{
+    if (len == 0)
+        return true;
+    if (!flow__stage_reserve(stage, len))
+        return false;
+    memcpy(flow__stage_tail(stage), data, len);
+    stage->end += len;
+    return true;
+}
+
+void
+flow__stage_consume(struct flow__stage *stage, size_t len)
+{
+    stage->start += len;
+    if (stage->start == stage->end)
+        flow__stage_release(stage);
+}
