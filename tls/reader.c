@@ -1,0 +1,492 @@
+/* SPDX-License-Identifier: ISC */
+#include "tls/reader.h"
+
+#include <string.h>
+
+#include <flow/backend.h>
+
+#include "tls/hello.h"
+
+/* Read in one call: from a small record up to four large ones, growing while
+ * the lower flow fills all of it. */
+#define AHEAD_MIN 2048u
+#define AHEAD_MAX 65536u
+/* Records without data that a peer may send in a row: empty ones, warnings,
+ * KeyUpdates, tickets. */
+#define IDLE_RECORDS_MAX 32u
+/* A NewSessionTicket is at most 2^16 and some bytes; nobody sends that. */
+#define POST_MESSAGE_MAX 16384u
+
+/* Records up to this are looked into before a reader is woken for them. */
+#define LOOK_AHEAD_MAX 1024u
+
+#define ALERT_WARNING      1
+#define HELLO_REQUEST      0
+#define CLIENT_HELLO       1
+#define NEW_SESSION_TICKET 4
+#define KEY_UPDATE         24
+
+static struct flow__reader_result
+result(enum flow_status status)
+{
+    struct flow__reader_result r = {
+        status, false, { FLOW__ALERT_NONE, NULL }, FLOW__ALERT_NONE
+    };
+
+    return r;
+}
+
+static struct flow__reader_result
+from_lower(enum flow_status status)
+{
+    struct flow__reader_result r = result(status);
+
+    r.from_lower = true;
+    return r;
+}
+
+static struct flow__reader_result
+refuse(enum flow__alert alert, const char *text)
+{
+    struct flow__reader_result r = result(FLOW_E_PROTO);
+
+    r.fault.alert = alert;
+    r.fault.text = text;
+    return r;
+}
+
+static struct flow__reader_result
+no_memory(void)
+{
+    struct flow__reader_result r = result(FLOW_E_NOMEM);
+
+    r.fault.text = "no memory to decrypt a record";
+    return r;
+}
+
+void
+flow__reader_init(struct flow__reader *r, const struct flow_env *env,
+                  bool server)
+{
+    memset(r, 0, sizeof(*r));
+    r->env = env;
+    r->server = server;
+    r->ahead = AHEAD_MIN;
+    r->held = result(FLOW_OK);
+    flow__stage_init(&r->cipher, env);
+    flow__stage_init(&r->plain, env);
+    flow__stage_init(&r->post, env);
+    r->cipher.is_public = true;
+}
+
+void
+flow__reader_start(struct flow__reader *r, const struct flow__record_keys *keys,
+                   const struct flow__secret *secret,
+                   const struct flow__stage *ahead, bool tls13)
+{
+    r->keys = *keys;
+    r->secret = *secret;
+    r->tls13 = tls13;
+    r->cipher = *ahead;
+    r->cipher.is_public = true;
+    flow__stage_consume(&r->cipher, 0);
+}
+
+void
+flow__reader_fini(struct flow__reader *r)
+{
+    flow__stage_release(&r->cipher);
+    flow__stage_release(&r->plain);
+    flow__stage_release(&r->post);
+    flow__record_fini(&r->keys);
+    flow_wipe(&r->secret, sizeof(r->secret));
+}
+
+/* Whether p[0..len) begins with a whole record, and what it lacks if not. */
+static enum flow_status
+measure(const uint8_t *p, size_t len, size_t *ret_whole,
+        struct flow__fault *fault)
+{
+    struct flow__record_header header;
+    enum flow_status st;
+
+    *ret_whole = FLOW__RECORD_HEADER;
+    if (len < FLOW__RECORD_HEADER)
+        return FLOW_AGAIN;
+    st = flow__record_parse(p, true, &header, fault);
+    if (st != FLOW_OK)
+        return st;
+    *ret_whole = FLOW__RECORD_HEADER + header.len;
+    return len >= *ret_whole ? FLOW_OK : FLOW_AGAIN;
+}
+
+static struct flow__reader_result
+fill_cipher(struct flow__reader *r, struct flow *lower, size_t whole)
+{
+    size_t missing = whole - flow__stage_len(&r->cipher);
+    size_t room, n;
+    enum flow_status st;
+
+    if (!flow__stage_reserve(&r->cipher,
+                             missing > r->ahead ? missing : r->ahead))
+        return no_memory();
+    room = flow__stage_room(&r->cipher);
+    st = flow_read(lower, flow__stage_tail(&r->cipher), room, &n);
+    r->cipher.end += n;
+    if (st == FLOW_OK && n == room && r->ahead < AHEAD_MAX)
+        r->ahead *= 2;
+    else if (st == FLOW_OK && n < r->ahead / 4 && r->ahead > AHEAD_MIN)
+        r->ahead /= 2;
+    /* An idle connection holds no memory. */
+    flow__stage_consume(&r->cipher, 0);
+    if (st == FLOW_OK || st == FLOW_AGAIN)
+        return result(st);
+    if (st == FLOW_EOF) {
+        r->ended = true;
+        return result(FLOW_E_TRUNCATED);
+    }
+    return from_lower(st);
+}
+
+/* The record as the lower flow lends it, if it lends all of it in one piece
+ * and nobody else can change it there. */
+static const uint8_t *
+lease_record(struct flow__reader *r, struct flow *lower, size_t *ret_len)
+{
+    const uint32_t caps = flow_caps(lower);
+    struct flow_vec span[2];
+    struct flow__fault fault;
+
+    if (flow__stage_len(&r->cipher) > 0 || (caps & FLOW_CAP_LEASE_READ) == 0 ||
+        (caps & FLOW_CAP_LEASE_VOLATILE) != 0)
+        return NULL;
+    if (flow_lease(lower, FLOW_READ, 1, span) != FLOW_OK)
+        return NULL;
+    if (measure(span[0].base, span[0].len, ret_len, &fault) != FLOW_OK) {
+        /* Errors are found again, and told, on the copy. */
+        (void)!flow_commit(lower, FLOW_READ, 0, 0);
+        return NULL;
+    }
+    r->leased = *ret_len;
+    return span[0].base;
+}
+
+static struct flow__reader_result
+next_record(struct flow__reader *r, struct flow *lower,
+            const uint8_t **ret_record, size_t *ret_len)
+{
+    struct flow__reader_result res;
+    struct flow__fault fault;
+    enum flow_status st;
+
+    *ret_record = lease_record(r, lower, ret_len);
+    if (*ret_record != NULL)
+        return result(FLOW_OK);
+    for (;;) {
+        st = measure(flow__stage_data(&r->cipher), flow__stage_len(&r->cipher),
+                     ret_len, &fault);
+        if (st == FLOW_OK) {
+            *ret_record = flow__stage_data(&r->cipher);
+            return result(FLOW_OK);
+        }
+        if (st != FLOW_AGAIN)
+            return refuse(fault.alert, fault.text);
+        res = fill_cipher(r, lower, *ret_len);
+        if (res.status != FLOW_OK)
+            return res;
+    }
+}
+
+static void
+drop_record(struct flow__reader *r, struct flow *lower, size_t len)
+{
+    if (r->leased > 0)
+        (void)!flow_commit(lower, FLOW_READ, len, 0);
+    else
+        flow__stage_consume(&r->cipher, len);
+    r->leased = 0;
+}
+
+static struct flow__reader_result
+take_alert(struct flow__reader *r, const uint8_t *content, size_t len)
+{
+    struct flow__reader_result res;
+
+    if (len != 2)
+        return refuse(FLOW__ALERT_DECODE_ERROR, "malformed alert");
+    if (content[1] == FLOW__ALERT_CLOSE_NOTIFY) {
+        r->closed = true;
+        return result(FLOW_EOF);
+    }
+    /* RFC 8446 6.1: user_canceled announces a close_notify. */
+    if ((content[0] == ALERT_WARNING && !r->tls13) ||
+        content[1] == FLOW__ALERT_USER_CANCELED)
+        return result(FLOW_OK);
+    res = refuse(FLOW__ALERT_NONE, "the peer gave up");
+    res.alert_received = content[1];
+    return res;
+}
+
+/* RFC 8446 4.6.3 */
+static struct flow__reader_result
+take_key_update(struct flow__reader *r, const uint8_t *msg, size_t len,
+                bool is_last)
+{
+    enum flow_status st;
+
+    if (len != FLOW__HANDSHAKE_HEADER + 1)
+        return refuse(FLOW__ALERT_DECODE_ERROR, "malformed KeyUpdate");
+    if (msg[4] > 1)
+        return refuse(FLOW__ALERT_ILLEGAL_PARAMETER,
+                      "KeyUpdate with an unknown request");
+    if (!is_last)
+        return refuse(FLOW__ALERT_UNEXPECTED_MESSAGE,
+                      "a message spans the change of keys");
+    st = flow__record_update(&r->keys, &r->secret);
+    if (st != FLOW_OK)
+        return refuse(FLOW__ALERT_INTERNAL_ERROR,
+                      "the next keys cannot be made");
+    r->updates++;
+    if (msg[4] == 1)
+        r->ask_update = true;
+    return result(FLOW_OK);
+}
+
+/* A whole message behind the handshake. */
+static struct flow__reader_result
+take_message(struct flow__reader *r, const uint8_t *msg, size_t len,
+             bool is_last)
+{
+    if (r->tls13 && msg[0] == KEY_UPDATE)
+        return take_key_update(r, msg, len, is_last);
+    /* Tickets are read over: sessions are not taken up again. */
+    if (r->tls13 && !r->server && msg[0] == NEW_SESSION_TICKET)
+        return result(FLOW_OK);
+    /* RFC 5246 7.4.1.1: a warning answers what asks to renegotiate. */
+    if (!r->tls13 && msg[0] == (r->server ? CLIENT_HELLO : HELLO_REQUEST)) {
+        r->ask_refusal = true;
+        return result(FLOW_OK);
+    }
+    return refuse(FLOW__ALERT_UNEXPECTED_MESSAGE,
+                  "a handshake message after the handshake");
+}
+
+static struct flow__reader_result
+take_handshake(struct flow__reader *r, const uint8_t *content, size_t len)
+{
+    struct flow__reader_result res = result(FLOW_OK);
+
+    if (!flow__stage_append(&r->post, content, len))
+        return no_memory();
+    while (res.status == FLOW_OK &&
+           flow__stage_len(&r->post) >= FLOW__HANDSHAKE_HEADER) {
+        const uint8_t *msg = flow__stage_data(&r->post);
+        size_t whole = FLOW__HANDSHAKE_HEADER +
+                       ((size_t)msg[1] << 16 | (size_t)msg[2] << 8 | msg[3]);
+
+        if (whole > POST_MESSAGE_MAX)
+            return refuse(FLOW__ALERT_ILLEGAL_PARAMETER,
+                          "a handshake message is too long");
+        if (flow__stage_len(&r->post) < whole)
+            break;
+        res = take_message(r, msg, whole, flow__stage_len(&r->post) == whole);
+        flow__stage_consume(&r->post, whole);
+    }
+    return res;
+}
+
+/* Anything but application data. */
+static struct flow__reader_result
+take_other(struct flow__reader *r, uint8_t type, const uint8_t *content,
+           size_t len)
+{
+    if (++r->idle_records > IDLE_RECORDS_MAX)
+        return refuse(FLOW__ALERT_UNEXPECTED_MESSAGE,
+                      "the peer floods us with records without data");
+    if (type == FLOW__CONTENT_HANDSHAKE)
+        return take_handshake(r, content, len);
+    /* RFC 8446 5.1: nothing comes between the fragments of a message. */
+    if (flow__stage_len(&r->post) > 0)
+        return refuse(FLOW__ALERT_UNEXPECTED_MESSAGE,
+                      "the peer interrupted a handshake message");
+    if (type == FLOW__CONTENT_ALERT)
+        return take_alert(r, content, len);
+    if (type == FLOW__CONTENT_APPLICATION_DATA)
+        return result(FLOW_OK);
+    return refuse(FLOW__ALERT_UNEXPECTED_MESSAGE,
+                  "change_cipher_spec after the handshake");
+}
+
+/* Where to decrypt to: the caller's first segment when nothing waits in front
+ * of it and the record fits, else onto plain. */
+static uint8_t *
+choose_target(struct flow__reader *r, const struct flow_vec *vec, size_t count,
+              size_t room, bool *ret_direct)
+{
+    size_t i = 0;
+
+    while (vec != NULL && i < count && vec[i].len == 0)
+        i++;
+    *ret_direct = vec != NULL && i < count && vec[i].base != NULL &&
+                  vec[i].len >= room && flow__stage_len(&r->plain) == 0;
+    if (*ret_direct)
+        return vec[i].base;
+    if (!flow__stage_reserve(&r->plain, room > 0 ? room : 1))
+        return NULL;
+    return flow__stage_tail(&r->plain);
+}
+
+/* A record that was opened at out. */
+static struct flow__reader_result
+deliver(struct flow__reader *r, const struct flow__record_opened *opened,
+        uint8_t *out, bool direct, size_t *ret_len)
+{
+    struct flow__reader_result res;
+
+    if (opened->type == FLOW__CONTENT_APPLICATION_DATA && opened->len > 0) {
+        if (flow__stage_len(&r->post) > 0) {
+            flow_wipe(out, opened->len);
+            return refuse(FLOW__ALERT_UNEXPECTED_MESSAGE,
+                          "the peer interrupted a handshake message");
+        }
+        r->idle_records = 0;
+        if (direct)
+            *ret_len = opened->len;
+        else
+            r->plain.end += opened->len;
+        return result(FLOW_OK);
+    }
+    res = take_other(r, opened->type, out, opened->len);
+    flow_wipe(out, opened->len);
+    if (!direct)
+        flow__stage_consume(&r->plain, 0);
+    return res;
+}
+
+/* One record: FLOW_OK also when it had no data. */
+static struct flow__reader_result
+read_record(struct flow__reader *r, struct flow *lower,
+            const struct flow_vec *vec, size_t count, size_t *ret_len)
+{
+    struct flow__record_opened opened;
+    struct flow__reader_result res;
+    struct flow__fault fault = { FLOW__ALERT_NONE, NULL };
+    const uint8_t *record;
+    size_t len;
+    uint8_t *out;
+    bool direct;
+    enum flow_status st;
+
+    if (r->held.status != FLOW_OK) {
+        res = r->held;
+        r->held = result(FLOW_OK);
+        return res;
+    }
+    if (r->closed)
+        return result(FLOW_EOF);
+    if (r->ended && flow__stage_len(&r->cipher) == 0)
+        return result(FLOW_E_TRUNCATED);
+    res = next_record(r, lower, &record, &len);
+    if (res.status != FLOW_OK)
+        return res;
+    out =
+        choose_target(r, vec, count, flow__record_room(&r->keys, len), &direct);
+    if (out == NULL) {
+        drop_record(r, lower, 0);
+        return no_memory();
+    }
+    st = flow__record_open(&r->keys, record, len, out, &opened, &fault);
+    if (!direct && st != FLOW_OK)
+        flow__stage_consume(&r->plain, 0);
+    drop_record(r, lower, st == FLOW_OK ? len : 0);
+    if (st == FLOW_E_NOMEM)
+        return no_memory();
+    if (st != FLOW_OK) {
+        res = refuse(fault.alert, fault.text);
+        res.status = st;
+        return res;
+    }
+    return deliver(r, &opened, out, direct, ret_len);
+}
+
+/* See tls/reader.h. */
+struct flow__reader_result
+flow__reader_read(struct flow__reader *r, struct flow *lower,
+                  const struct flow_vec *vec, size_t count, size_t *ret_len)
+{
+    struct flow__reader_result res = result(FLOW_OK);
+
+    *ret_len = 0;
+    while (res.status == FLOW_OK && *ret_len == 0 &&
+           flow__stage_len(&r->plain) == 0)
+        res = read_record(r, lower, vec, count, ret_len);
+    if (flow__stage_len(&r->plain) > 0 && vec != NULL && *ret_len == 0) {
+        *ret_len = flow_vec_put(vec, count, 0, flow__stage_data(&r->plain),
+                                flow__stage_len(&r->plain));
+        flow__stage_consume(&r->plain, *ret_len);
+    }
+    return res;
+}
+
+/* See tls/reader.h. */
+struct flow__reader_result
+flow__reader_gather(struct flow__reader *r, struct flow *lower, size_t want)
+{
+    struct flow__reader_result res = result(FLOW_OK);
+    size_t none;
+
+    while (res.status == FLOW_OK && flow__stage_len(&r->plain) < want)
+        res = read_record(r, lower, NULL, 0, &none);
+    return res;
+}
+
+/* true: a read would not answer FLOW_AGAIN.  false: *ret_whole bytes of
+ * cipher make the next record. */
+static bool
+settle(struct flow__reader *r, struct flow *lower, size_t *ret_whole)
+{
+    size_t none;
+
+    while (flow__stage_len(&r->plain) == 0 && r->held.status == FLOW_OK &&
+           !r->closed) {
+        struct flow__fault fault;
+        enum flow_status st =
+            measure(flow__stage_data(&r->cipher), flow__stage_len(&r->cipher),
+                    ret_whole, &fault);
+
+        if (st == FLOW_AGAIN)
+            return r->ended;
+        if (st != FLOW_OK || *ret_whole > LOOK_AHEAD_MAX)
+            return true;
+        r->held = read_record(r, lower, NULL, 0, &none);
+    }
+    return true;
+}
+
+/* See tls/reader.h. */
+bool
+flow__reader_wait(struct flow__reader *r, struct flow *lower,
+                  struct flow_wait_sink *sink)
+{
+    size_t whole;
+
+    while (!settle(r, lower, &whole)) {
+        struct flow__reader_result res;
+        size_t leased;
+
+        if (flow_wait_sources(lower, FLOW_READY_READ, sink) == 0)
+            return false;
+        if (lease_record(r, lower, &leased) != NULL) {
+            drop_record(r, lower, 0);
+            if (leased > LOOK_AHEAD_MAX)
+                return true;
+        }
+        res = fill_cipher(r, lower, whole);
+        /* It said ready and is not: hand that on instead of asking again. */
+        if (res.status == FLOW_AGAIN)
+            return true;
+        if (res.status != FLOW_OK)
+            r->held = res;
+    }
+    return true;
+}

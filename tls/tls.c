@@ -1,0 +1,749 @@
+/* SPDX-License-Identifier: ISC */
+#include <string.h>
+
+#include "lib/atomic.h"
+#include "tls/config.h"
+#include "tls/tls_flow.h"
+
+#define BOTH ((uint32_t)FLOW_READ | (uint32_t)FLOW_WRITE)
+
+static struct flow__tls *
+tls_of(struct flow *f)
+{
+    return (struct flow__tls *)(void *)f;
+}
+
+static void
+lock_both(struct flow__tls *t)
+{
+    flow__lock_acquire(&t->rx_lock);
+    flow__lock_acquire(&t->tx_lock);
+}
+
+static void
+unlock_both(struct flow__tls *t)
+{
+    flow__lock_release(&t->tx_lock);
+    flow__lock_release(&t->rx_lock);
+}
+
+/* The handshake is over: its keys and facts move in, its memory goes. */
+static void
+take_over(struct flow__tls *t)
+{
+    struct flow__takeover over;
+    bool tls13;
+    size_t limit;
+
+    flow__handshake_take(t->hs, &over, &t->agreed);
+    tls13 = t->agreed.version == FLOW_TLS_1_3;
+    limit = over.record_limit < t->writer.limit ? over.record_limit
+                                                : t->writer.limit;
+    t->writer.limit = limit;
+    flow__reader_start(&t->reader, &over.rx, &over.rx_secret, &over.ahead,
+                       tls13);
+    flow__writer_start(&t->writer, &over.tx, &over.tx_secret, tls13);
+    flow_wipe(&over, sizeof(over));
+    flow__handshake_free(t->hs);
+    t->hs = NULL;
+    flow__gate_leave(t->gate);
+    t->gate = NULL;
+}
+
+static enum flow_status
+tls_open(struct flow *f)
+{
+    struct flow__tls *t = tls_of(f);
+    struct flow_error err;
+    enum flow_status st = FLOW_OK;
+
+    lock_both(t);
+    if (t->hs != NULL) {
+        st = flow__handshake_step(t->hs, f->lower, &err);
+        if (st == FLOW_OK)
+            take_over(t);
+        else if (st != FLOW_AGAIN)
+            st = flow_fail_with(f, BOTH, &err);
+    }
+    unlock_both(t);
+    return st;
+}
+
+/* What the peer's direction asks of ours. */
+static void
+pass_owed(struct flow__tls *t)
+{
+    if (t->reader.ask_update)
+        flow__store(&t->writer.owes_update, 1);
+    if (t->reader.ask_refusal)
+        flow__store(&t->writer.owes_refusal, 1);
+    if (t->reader.ask_update || t->reader.ask_refusal)
+        flow_wake(&t->base, FLOW_WRITE);
+    t->reader.ask_update = false;
+    t->reader.ask_refusal = false;
+}
+
+/* The connection is lost for both directions; the alert goes out once. */
+static enum flow_status
+fail_reading(struct flow__tls *t, const struct flow__reader_result *r)
+{
+    struct flow_error err;
+
+    (void)flow_error_set(&err, r->status, "tls", FLOW_DOMAIN_NONE, 0,
+                         r->fault.text != NULL ? r->fault.text
+                                               : "a record cannot be opened");
+    err.alert_received = (int16_t)r->alert_received;
+    flow__lock_acquire(&t->tx_lock);
+    if (r->fault.alert != FLOW__ALERT_NONE &&
+        flow__writer_alert(&t->writer, t->base.lower, r->fault.alert))
+        err.alert_sent = (int16_t)r->fault.alert;
+    t->writer.dead = true;
+    (void)flow_fail_with(&t->base, FLOW_READ, &err);
+    flow__lock_release(&t->tx_lock);
+    return r->status;
+}
+
+/* Under rx_lock: from what the reader says to what the flow answers. */
+static enum flow_status
+finish_read(struct flow__tls *t, const struct flow__reader_result *r)
+{
+    struct flow *f = &t->base;
+
+    pass_owed(t);
+    if (r->status == FLOW_OK || r->status == FLOW_AGAIN ||
+        r->status == FLOW_EOF)
+        return r->status;
+    if (r->from_lower)
+        return flow_fail_lower(f, FLOW_READ, FLOW_READ, r->status);
+    if (r->status == FLOW_E_TRUNCATED) {
+        t->gone = true;
+        return t->tolerate
+                   ? FLOW_EOF
+                   : flow_fail(f, FLOW_READ, FLOW_E_TRUNCATED, FLOW_DOMAIN_NONE,
+                               0, "the connection ended without close_notify");
+    }
+    if (r->status == FLOW_E_NOMEM)
+        return flow_fail(f, FLOW_READ, FLOW_E_NOMEM, FLOW_DOMAIN_NONE, 0,
+                         r->fault.text);
+    return fail_reading(t, r);
+}
+
+static enum flow_status
+tls_readv(struct flow *f, const struct flow_vec *vec, size_t count,
+          size_t *ret_len)
+{
+    struct flow__tls *t = tls_of(f);
+    struct flow__reader_result r;
+    enum flow_status st;
+
+    flow__lock_acquire(&t->rx_lock);
+    r = flow__reader_read(&t->reader, f->lower, vec, count, ret_len);
+    /* Bytes that came are delivered; what else there is comes next. */
+    if (*ret_len > 0) {
+        pass_owed(t);
+        st = FLOW_OK;
+    } else {
+        st = finish_read(t, &r);
+    }
+    flow__lock_release(&t->rx_lock);
+    return st;
+}
+
+/* Under tx_lock. */
+static enum flow_status
+finish_write(struct flow__tls *t, const struct flow__writer_result *r)
+{
+    struct flow *f = &t->base;
+    struct flow_error why;
+
+    switch (r->cause) {
+    case FLOW__WRITER_OK:
+        return r->status;
+    case FLOW__WRITER_LOWER:
+        return flow_fail_lower(f, FLOW_WRITE, FLOW_WRITE, r->status);
+    case FLOW__WRITER_EXHAUSTED:
+        return flow_fail(f, FLOW_WRITE, FLOW_E_PROTO, FLOW_DOMAIN_NONE, 0,
+                         "the key has sealed all the records it may");
+    case FLOW__WRITER_MEMORY:
+        return flow_fail(f, FLOW_WRITE, FLOW_E_NOMEM, FLOW_DOMAIN_NONE, 0,
+                         "no memory to encrypt a record");
+    case FLOW__WRITER_DEAD:
+        /* The reading side knows why. */
+        flow_get_error(f, FLOW_READ, &why);
+        return why.status != FLOW_OK
+                   ? flow_fail_with(f, FLOW_WRITE, &why)
+                   : flow_fail(f, FLOW_WRITE, FLOW_E_PROTO, FLOW_DOMAIN_NONE, 0,
+                               "the connection was given up");
+    case FLOW__WRITER_CIPHER:
+    default:
+        return flow_fail(f, FLOW_WRITE, FLOW_E_SYS, FLOW_DOMAIN_NONE, 0,
+                         "a record cannot be encrypted");
+    }
+}
+
+static enum flow_status
+tls_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
+           uint32_t flags, size_t *ret_len)
+{
+    struct flow__tls *t = tls_of(f);
+    struct flow__writer_result r;
+    enum flow_status st;
+
+    flow__lock_acquire(&t->tx_lock);
+    r = flow__writer_write(&t->writer, f->lower, vec, count, flags, ret_len);
+    st = finish_write(t, &r);
+    flow__lock_release(&t->tx_lock);
+    return st;
+}
+
+static enum flow_status
+tls_flush(struct flow *f)
+{
+    struct flow__tls *t = tls_of(f);
+    struct flow__writer_result r;
+    enum flow_status st;
+
+    flow__lock_acquire(&t->tx_lock);
+    r = flow__writer_flush(&t->writer, f->lower);
+    st = finish_write(t, &r);
+    if (st == FLOW_OK) {
+        st = flow_flush(f->lower);
+        if (st < 0)
+            st = flow_fail_lower(f, FLOW_WRITE, FLOW_WRITE, st);
+    }
+    flow__lock_release(&t->tx_lock);
+    return st;
+}
+
+/* Under tx_lock: close_notify is with the lower flow; its own end is next. */
+static enum flow_status
+end_lower(struct flow__tls *t)
+{
+    struct flow *f = &t->base;
+    enum flow_status st;
+
+    if (t->propagate && (flow_caps(f->lower) & FLOW_CAP_HALF_CLOSE_WRITE) != 0)
+        st = flow_shutdown(f->lower, FLOW_WRITE);
+    else
+        st = flow_flush(f->lower);
+    return st < 0 ? flow_fail_lower(f, FLOW_WRITE, FLOW_WRITE, st) : st;
+}
+
+static enum flow_status
+tls_shutdown(struct flow *f, enum flow_dir dir)
+{
+    struct flow__tls *t = tls_of(f);
+    struct flow__writer_result r;
+    enum flow_status st;
+
+    if (dir == FLOW_READ)
+        return FLOW_OK;
+    flow__lock_acquire(&t->tx_lock);
+    r = flow__writer_close(&t->writer, f->lower);
+    st = finish_write(t, &r);
+    if (st == FLOW_OK)
+        st = end_lower(t);
+    flow__lock_release(&t->tx_lock);
+    return st;
+}
+
+/* Under tx_lock: true when nothing is staged, now or after pushing. */
+static bool
+can_write(struct flow__tls *t, struct flow_wait_sink *sink)
+{
+    struct flow__writer_result r =
+        flow__writer_drain(&t->writer, t->base.lower);
+
+    if (r.status != FLOW_AGAIN)
+        return true;
+    return flow_wait_sources(t->base.lower, FLOW_READY_WRITE, sink) != 0;
+}
+
+static bool
+can_flush(struct flow__tls *t, struct flow_wait_sink *sink)
+{
+    if (!can_write(t, sink))
+        return false;
+    if (!flow__writer_is_idle(&t->writer))
+        return true;
+    return flow_wait_sources(t->base.lower, FLOW_READY_FLUSH, sink) != 0;
+}
+
+static uint32_t
+wait_open(struct flow__tls *t, struct flow_wait_sink *sink)
+{
+    uint32_t ready = FLOW_READY_OPEN;
+
+    lock_both(t);
+    if (t->hs != NULL &&
+        flow_wait_sources(t->base.lower, flow__handshake_wants(t->hs), sink) ==
+            0) {
+        uint64_t deadline = flow__handshake_deadline(t->hs);
+
+        flow_wait_add_time(sink, deadline);
+        ready = 0;
+    }
+    unlock_both(t);
+    return ready;
+}
+
+static uint32_t
+tls_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+{
+    struct flow__tls *t = tls_of(f);
+    uint32_t ready = 0;
+
+    if ((interest & FLOW_READY_OPEN) != 0)
+        return wait_open(t, sink);
+    if ((interest & FLOW_READY_READ) != 0) {
+        flow__lock_acquire(&t->rx_lock);
+        if (flow__reader_wait(&t->reader, f->lower, sink))
+            ready |= FLOW_READY_READ;
+        pass_owed(t);
+        flow__lock_release(&t->rx_lock);
+    }
+    flow__lock_acquire(&t->tx_lock);
+    if ((interest & FLOW_READY_WRITE) != 0 && can_write(t, sink))
+        ready |= FLOW_READY_WRITE;
+    if ((interest & FLOW_READY_FLUSH) != 0 && can_flush(t, sink))
+        ready |= FLOW_READY_FLUSH;
+    flow__lock_release(&t->tx_lock);
+    return ready;
+}
+
+static enum flow_status
+lease_read(struct flow__tls *t, size_t want, struct flow_vec ret_span[2])
+{
+    struct flow *f = &t->base;
+    struct flow__reader_result r;
+    enum flow_status st;
+    size_t len;
+
+    if (want > FLOW__RECORD_PLAIN_MAX)
+        return FLOW_E_INVAL;
+    r = flow__reader_gather(&t->reader, f->lower, want);
+    len = flow__stage_len(&t->reader.plain);
+    /* What is there at the end of the stream is lent though it is less. */
+    if (len == 0 ||
+        (len < want && r.status != FLOW_EOF && r.status != FLOW_E_TRUNCATED))
+        return finish_read(t, &r);
+    pass_owed(t);
+    st = FLOW_OK;
+    ret_span[0].base = flow__stage_data(&t->reader.plain);
+    ret_span[0].len = len;
+    return st;
+}
+
+static enum flow_status
+lease_write(struct flow__tls *t, size_t want, struct flow_vec ret_span[2])
+{
+    struct flow__writer_result r =
+        flow__writer_lease(&t->writer, t->base.lower, want, &ret_span[0]);
+
+    return finish_write(t, &r);
+}
+
+static enum flow_status
+tls_lease(struct flow *f, enum flow_dir dir, size_t want,
+          struct flow_vec ret_span[2])
+{
+    struct flow__tls *t = tls_of(f);
+    struct flow__lock *lock = dir == FLOW_READ ? &t->rx_lock : &t->tx_lock;
+    enum flow_status st;
+
+    ret_span[1].base = NULL;
+    ret_span[1].len = 0;
+    flow__lock_acquire(lock);
+    st = dir == FLOW_READ ? lease_read(t, want, ret_span)
+                          : lease_write(t, want, ret_span);
+    flow__lock_release(lock);
+    return st;
+}
+
+static enum flow_status
+tls_commit(struct flow *f, enum flow_dir dir, size_t used, uint32_t flags)
+{
+    struct flow__tls *t = tls_of(f);
+    struct flow__writer_result r;
+    enum flow_status st;
+
+    if (dir == FLOW_READ) {
+        flow__lock_acquire(&t->rx_lock);
+        flow__stage_consume(&t->reader.plain, used);
+        flow__lock_release(&t->rx_lock);
+        return FLOW_OK;
+    }
+    flow__lock_acquire(&t->tx_lock);
+    r = flow__writer_commit(&t->writer, f->lower, used, flags);
+    st = finish_write(t, &r);
+    flow__lock_release(&t->tx_lock);
+    return st;
+}
+
+static enum flow_status
+tls_detach(struct flow *f, const void **ret_ahead, size_t *ret_len)
+{
+    struct flow__tls *t = tls_of(f);
+    bool clean;
+
+    *ret_ahead = NULL;
+    *ret_len = 0;
+    if (t->hs != NULL)
+        return flow__handshake_is_fresh(t->hs) ? FLOW_OK : FLOW_E_BUSY;
+    clean = t->reader.closed && flow__stage_len(&t->reader.plain) == 0 &&
+            t->writer.close_sealed && flow__writer_is_idle(&t->writer) &&
+            !t->writer.dead && !t->propagate;
+    if (!clean)
+        return FLOW_E_BUSY;
+    *ret_ahead = flow__stage_data(&t->reader.cipher);
+    *ret_len = flow__stage_len(&t->reader.cipher);
+    return FLOW_OK;
+}
+
+static void
+tls_close(struct flow *f)
+{
+    struct flow__tls *t = tls_of(f);
+    const struct flow_env *env = f->env;
+
+    flow__gate_leave(t->gate);
+    flow__handshake_free(t->hs);
+    flow__reader_fini(&t->reader);
+    flow__writer_fini(&t->writer);
+    flow_env_free(env, t->agreed.peer_chain, t->agreed.peer_chain_len);
+    flow_base_fini(f);
+    flow_tls_config_unref(t->config);
+    flow__lock_fini(&t->rx_lock);
+    flow__lock_fini(&t->tx_lock);
+    flow_wipe(t, sizeof(*t));
+    flow_env_free(env, t, sizeof(*t));
+}
+
+static uint32_t
+end_of_reading(const struct flow__tls *t)
+{
+    if (t->reader.closed)
+        return FLOW_END_AUTHENTICATED;
+    return t->gone ? FLOW_END_GONE : FLOW_END_NONE;
+}
+
+static uint32_t
+end_of_writing(const struct flow__tls *t)
+{
+    if (t->writer.close_sealed &&
+        flow__writer_is_idle((struct flow__writer *)&t->writer))
+        return FLOW_END_AUTHENTICATED;
+    return t->writer.dead ? FLOW_END_GONE : FLOW_END_NONE;
+}
+
+static enum flow_status
+answer_u32(void *buf, size_t *len, uint32_t value)
+{
+    return flow_answer(buf, len, &value, sizeof(value));
+}
+
+static const char *
+group_name(uint16_t group)
+{
+    switch (group) {
+    case FLOW_TLS_GROUP_X25519:
+        return "x25519";
+    case FLOW_TLS_GROUP_P256:
+        return "secp256r1";
+    case FLOW_TLS_GROUP_P384:
+        return "secp384r1";
+    case FLOW_TLS_GROUP_P521:
+        return "secp521r1";
+    default:
+        return "";
+    }
+}
+
+static size_t
+footprint(struct flow__tls *t)
+{
+    size_t sum = sizeof(*t) + t->reader.cipher.cap + t->reader.plain.cap +
+                 t->reader.post.cap + t->writer.out.cap + t->writer.open.cap +
+                 t->agreed.peer_chain_len;
+    size_t below = 0, len = sizeof(below);
+
+    if (t->hs != NULL)
+        sum += flow__handshake_footprint(t->hs);
+    if (t->reader.keys.provider != NULL)
+        sum += t->reader.keys.provider->ctx_size +
+               t->writer.keys.provider->ctx_size;
+    if (flow_query(t->base.lower, FLOW_QUERY_FOOTPRINT, &below, &len) ==
+        FLOW_OK)
+        sum += below;
+    return sum;
+}
+
+/* Facts that are there once the handshake is over. */
+static enum flow_status
+query_agreed(struct flow__tls *t, enum flow_query_key key, void *buf,
+             size_t *len)
+{
+    const struct flow__agreed *a = &t->agreed;
+
+    if (t->hs != NULL)
+        return FLOW_AGAIN;
+    switch ((int)key) {
+    case FLOW_QUERY_ALPN:
+        return flow_answer_string(buf, len, a->alpn);
+    case FLOW_QUERY_SERVER_NAME:
+        return flow_answer_string(buf, len, a->server_name);
+    case FLOW_QUERY_MATCHED_NAME:
+        return flow_answer_string(buf, len, a->matched_name);
+    case FLOW_QUERY_VERSION:
+        return answer_u32(buf, len, a->version);
+    case FLOW_QUERY_SUITE:
+        return flow_answer_string(buf, len, a->suite->name);
+    case FLOW_QUERY_GROUP:
+        return flow_answer_string(buf, len, group_name(a->group));
+    case FLOW_QUERY_PEER_CHAIN:
+        return flow_answer(buf, len, a->peer_chain, a->peer_chain_len);
+    case FLOW_QUERY_VERIFY_FLAGS:
+        return answer_u32(buf, len, a->verify_flags);
+    case FLOW_QUERY_RESUMED:
+        return answer_u32(buf, len, a->resumed ? 1 : 0);
+    default:
+        return answer_u32(buf, len,
+                          (uint32_t)(flow__record_prefix(&t->writer.keys) +
+                                     flow__record_suffix(&t->writer.keys)));
+    }
+}
+
+static enum flow_status
+tls_query(struct flow *f, enum flow_query_key key, void *buf, size_t *len)
+{
+    struct flow__tls *t = tls_of(f);
+    size_t held;
+
+    switch ((int)key) {
+    case FLOW_QUERY_ALPN:
+    case FLOW_QUERY_SERVER_NAME:
+    case FLOW_QUERY_MATCHED_NAME:
+    case FLOW_QUERY_VERSION:
+    case FLOW_QUERY_SUITE:
+    case FLOW_QUERY_GROUP:
+    case FLOW_QUERY_PEER_CHAIN:
+    case FLOW_QUERY_VERIFY_FLAGS:
+    case FLOW_QUERY_RESUMED:
+    case FLOW_QUERY_OVERHEAD:
+        return query_agreed(t, key, buf, len);
+    case FLOW_QUERY_END_READ:
+        return answer_u32(buf, len, end_of_reading(t));
+    case FLOW_QUERY_END_WRITE:
+        return answer_u32(buf, len, end_of_writing(t));
+    case FLOW_QUERY_FOOTPRINT:
+        held = footprint(t);
+        return flow_answer(buf, len, &held, sizeof(held));
+    default:
+        return FLOW_E_NOTSUP;
+    }
+}
+
+static enum flow_status
+control_rekey(struct flow__tls *t, int64_t value)
+{
+    if (value != 0 && value != 1)
+        return FLOW_E_INVAL;
+    if (t->hs != NULL)
+        return FLOW_AGAIN;
+    if (t->agreed.version != FLOW_TLS_1_3)
+        return FLOW_E_NOTSUP;
+    flow__store(&t->writer.wants_update, (uint8_t)(value + 1));
+    return FLOW_OK;
+}
+
+static enum flow_status
+control_limit(struct flow__tls *t, int64_t value)
+{
+    if (value < 64 || value > FLOW__RECORD_PLAIN_MAX)
+        return FLOW_E_INVAL;
+    /* A record that is held back was given room for the old limit. */
+    if (t->writer.has_open)
+        return FLOW_E_BUSY;
+    t->writer.limit = (size_t)value;
+    return FLOW_OK;
+}
+
+static enum flow_status
+control(struct flow__tls *t, enum flow_control_key key, int64_t value)
+{
+    bool on = value != 0;
+
+    switch ((int)key) {
+    case FLOW_CONTROL_REKEY:
+        return control_rekey(t, value);
+    case FLOW_CONTROL_RECORD_LIMIT:
+        return control_limit(t, value);
+    case FLOW_CONTROL_TRUNCATION:
+        t->tolerate = on;
+        break;
+    case FLOW_CONTROL_PROPAGATE:
+        t->propagate = on;
+        break;
+    case FLOW_CONTROL_RELEASE:
+        /* Stages hold nothing when they are empty: only those below may. */
+    default:
+        return FLOW_E_NOTSUP;
+    }
+    return value == 0 || value == 1 ? FLOW_OK : FLOW_E_INVAL;
+}
+
+static enum flow_status
+tls_control(struct flow *f, enum flow_control_key key, int64_t value)
+{
+    struct flow__tls *t = tls_of(f);
+    enum flow_status st;
+
+    lock_both(t);
+    st = control(t, key, value);
+    unlock_both(t);
+    return st;
+}
+
+static const struct flow_ops tls_ops = {
+    .version = FLOW_OPS_VERSION,
+    .name = "tls",
+    .readv = tls_readv,
+    .writev = tls_writev,
+    .shutdown = tls_shutdown,
+    .wait = tls_wait,
+    .close = tls_close,
+    .open = tls_open,
+    .flush = tls_flush,
+    .lease = tls_lease,
+    .commit = tls_commit,
+    .detach = tls_detach,
+    .query = tls_query,
+    .control = tls_control,
+};
+
+/* See tls/tls_flow.h. */
+struct flow__tls *
+flow__tls_of(struct flow *f)
+{
+    return f->ops == &tls_ops ? tls_of(f) : NULL;
+}
+
+static uint32_t
+caps_over(uint32_t below)
+{
+    const uint32_t kept =
+        FLOW_CAP_DUPLEX | FLOW_CAP_FD | FLOW_CAP_WRITE_READINESS;
+
+    return (below & kept) | FLOW_CAP_HALF_CLOSE_WRITE |
+           FLOW_CAP_HALF_CLOSE_READ | FLOW_CAP_ORDERLY_END |
+           FLOW_CAP_AUTHENTICATED_END | FLOW_CAP_CONFIDENTIAL |
+           FLOW_CAP_GATHER | FLOW_CAP_SCATTER | FLOW_CAP_LEASE_READ |
+           FLOW_CAP_LEASE_WRITE | FLOW_CAP_NEEDS_OPEN | FLOW_CAP_DETACH;
+}
+
+/* See tls/tls_flow.h. */
+enum flow_status
+flow__tls_wrap(struct flow_tls_config *c, struct flow *lower,
+               const char *server_name, uint32_t flags,
+               struct flow__tls **ret_tls)
+{
+    const struct flow_env *env = flow_get_env(lower);
+    bool owned = (flags & FLOW_TLS_BORROW) == 0;
+    struct flow__tls *t;
+    enum flow_status st = flow_tls_config_freeze(c, NULL);
+
+    if (st != FLOW_OK)
+        return st;
+    t = flow_env_alloc(env, sizeof(*t));
+    if (t == NULL)
+        return FLOW_E_NOMEM;
+    st = flow__handshake_new(c, env, server_name, &t->hs);
+    if (st != FLOW_OK) {
+        flow_env_free(env, t, sizeof(*t));
+        return st;
+    }
+    flow__lock_init(&t->rx_lock);
+    flow__lock_init(&t->tx_lock);
+    flow__reader_init(&t->reader, env, c->server);
+    flow__writer_init(&t->writer, env, FLOW__RECORD_PLAIN_MAX, c->key_limit);
+    t->config = flow_tls_config_ref(c);
+    t->propagate = owned;
+    t->tolerate = c->tolerate_truncation;
+    t->agreed.alpn = "";
+    flow_base_wrap(&t->base, &tls_ops, lower, owned,
+                   caps_over(flow_caps(lower)));
+    *ret_tls = t;
+    return FLOW_OK;
+}
+
+static bool
+is_server_name(const char *name)
+{
+    struct flow__name parsed;
+    size_t len = strlen(name);
+
+    return len <= FLOW__NAME_MAX + 1 &&
+           flow__name_parse(name, len, &parsed) != FLOW__NAME_INVALID;
+}
+
+/* See <flow/tls.h>. */
+enum flow_status
+flow_tls_wrap_client(struct flow_tls_config *c, struct flow *lower,
+                     const char *server_name, uint32_t flags,
+                     struct flow **ret_flow)
+{
+    struct flow__tls *t;
+    enum flow_status st;
+
+    if (c->server || (flags & ~FLOW_TLS_BORROW) != 0)
+        return FLOW_E_INVAL;
+    if (server_name == NULL ? !c->skip_verify && !c->skip_name
+                            : !is_server_name(server_name))
+        return FLOW_E_INVAL;
+    st = flow__tls_wrap(c, lower, server_name, flags, &t);
+    if (st == FLOW_OK)
+        *ret_flow = &t->base;
+    return st;
+}
+
+/* See <flow/tls.h>. */
+enum flow_status
+flow_tls_wrap_server(struct flow_tls_config *c, struct flow *lower,
+                     uint32_t flags, struct flow **ret_flow)
+{
+    struct flow__tls *t;
+    enum flow_status st;
+
+    if (!c->server || (flags & ~FLOW_TLS_BORROW) != 0)
+        return FLOW_E_INVAL;
+    st = flow__tls_wrap(c, lower, NULL, flags, &t);
+    if (st == FLOW_OK)
+        *ret_flow = &t->base;
+    return st;
+}
+
+/* See <flow/tls.h>. */
+enum flow_status
+flow_tls_get_info(struct flow *f, struct flow_tls_info *ret_info)
+{
+    struct flow__tls *t = flow__tls_of(f);
+
+    if (t == NULL)
+        return FLOW_E_NOTSUP;
+    if (t->hs != NULL)
+        return FLOW_AGAIN;
+    ret_info->version = (enum flow_tls_version)t->agreed.version;
+    ret_info->suite = t->agreed.suite->id;
+    ret_info->suite_name = t->agreed.suite->name;
+    ret_info->group = t->agreed.group;
+    ret_info->resumed = t->agreed.resumed;
+    ret_info->alpn = t->agreed.alpn;
+    ret_info->server_name = t->agreed.server_name;
+    ret_info->matched_name = t->agreed.matched_name;
+    ret_info->verify_flags = t->agreed.verify_flags;
+    ret_info->peer_chain = t->agreed.peer_chain;
+    ret_info->peer_chain_len = t->agreed.peer_chain_len;
+    ret_info->key_updates_sent = t->writer.updates;
+    ret_info->key_updates_received = t->reader.updates;
+    return FLOW_OK;
+}

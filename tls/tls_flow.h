@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef FLOW_TLS_TLS_FLOW_H
+#define FLOW_TLS_TLS_FLOW_H
+
+#include <flow/backend.h>
+#include <flow/tls.h>
+
+#include "lib/plat.h"
+#include "tls/gate.h"
+#include "tls/handshake.h"
+#include "tls/reader.h"
+#include "tls/writer.h"
+
+/*
+ * A TLS flow.  Locks, in this order: rx_lock, tx_lock; never held across a
+ * wait.  The handshake holds both.  hs is NULL once the handshake is over, and
+ * reader, writer and agreed mean something only then.
+ */
+struct flow__tls {
+    struct flow base;
+    struct flow_tls_config *config;
+    struct flow__handshake *hs;
+    struct flow__gate *gate; /* of the listener, while hs counts there */
+    struct flow__lock rx_lock;
+    struct flow__lock tx_lock;
+    struct flow__agreed agreed;
+    struct flow__reader reader;
+    struct flow__writer writer;
+    bool propagate; /* shutdown(write) goes down */
+    bool tolerate;  /* a missing close_notify is an end */
+    bool gone;      /* and there was one */
+};
+
+/* The TLS flow that f is, or NULL. */
+struct flow__tls *flow__tls_of(struct flow *f);
+
+/* Make a flow; the parts that both roles share. */
+enum flow_status flow__tls_wrap(struct flow_tls_config *c, struct flow *lower,
+                                const char *server_name, uint32_t flags,
+                                struct flow__tls **ret_tls);
+
+#endif

@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: ISC */
+#include "tls/writer.h"
+
+#include <string.h>
+
+#include <flow/backend.h>
+
+#include "lib/atomic.h"
+
+#define ALERT_WARNING            1
+#define ALERT_FATAL              2
+#define KEY_UPDATE               24
+#define KEY_UPDATE_NOT_REQUESTED 0
+#define KEY_UPDATE_REQUESTED     1
+
+static struct flow__writer_result
+result(enum flow_status status, enum flow__writer_cause cause)
+{
+    struct flow__writer_result r = { status, cause };
+
+    return r;
+}
+
+static struct flow__writer_result
+ok(void)
+{
+    return result(FLOW_OK, FLOW__WRITER_OK);
+}
+
+void
+flow__writer_init(struct flow__writer *w, const struct flow_env *env,
+                  size_t limit, uint64_t key_limit)
+{
+    memset(w, 0, sizeof(*w));
+    w->env = env;
+    w->limit = limit;
+    w->key_limit = key_limit;
+    flow__stage_init(&w->out, env);
+    flow__stage_init(&w->open, env);
+    w->out.is_public = true;
+}
+
+void
+flow__writer_start(struct flow__writer *w, const struct flow__record_keys *keys,
+                   const struct flow__secret *secret, bool tls13)
+{
+    w->keys = *keys;
+    w->secret = *secret;
+    w->tls13 = tls13;
+}
+
+void
+flow__writer_fini(struct flow__writer *w)
+{
+    flow__stage_release(&w->out);
+    flow__stage_release(&w->open);
+    flow__record_fini(&w->keys);
+    flow_wipe(&w->secret, sizeof(w->secret));
+}
+
+/* See tls/writer.h. */
+struct flow__writer_result
+flow__writer_drain(struct flow__writer *w, struct flow *lower)
+{
+    while (flow__stage_len(&w->out) > 0) {
+        size_t n;
+        enum flow_status st = flow_write(lower, flow__stage_data(&w->out),
+                                         flow__stage_len(&w->out), &n);
+
+        if (st == FLOW_AGAIN)
+            return result(st, FLOW__WRITER_OK);
+        if (st != FLOW_OK)
+            return result(st, FLOW__WRITER_LOWER);
+        flow__stage_consume(&w->out, n);
+    }
+    return ok();
+}
+
+static struct flow__writer_result
+seal_failed(enum flow_status st)
+{
+    if (st == FLOW_E_NOMEM)
+        return result(st, FLOW__WRITER_MEMORY);
+    if (st == FLOW_E_PROTO)
+        return result(st, FLOW__WRITER_EXHAUSTED);
+    return result(FLOW_E_SYS, FLOW__WRITER_CIPHER);
+}
+
+static size_t
+record_len(const struct flow__writer *w, size_t content)
+{
+    return flow__record_prefix(&w->keys) + content +
+           flow__record_suffix(&w->keys);
+}
+
+/* One record, sealed onto out. */
+static struct flow__writer_result
+seal_to_out(struct flow__writer *w, const struct flow__record_content *content)
+{
+    size_t len;
+    enum flow_status st;
+
+    if (!flow__stage_reserve(&w->out, record_len(w, content->len)))
+        return result(FLOW_E_NOMEM, FLOW__WRITER_MEMORY);
+    st = flow__record_seal(&w->keys, content, flow__stage_tail(&w->out), &len);
+    if (st != FLOW_OK) {
+        flow__stage_consume(&w->out, 0);
+        return seal_failed(st);
+    }
+    w->out.end += len;
+    return ok();
+}
+
+static struct flow__writer_result
+seal_bytes(struct flow__writer *w, uint8_t type, const uint8_t *bytes,
+           size_t len)
+{
+    struct flow_cvec vec = { bytes, len };
+    struct flow__record_content content = { type, &vec, 0, len };
+
+    return seal_to_out(w, &content);
+}
+
+/* Our next generation: the message goes under the old key (RFC 8446 4.6.3). */
+static struct flow__writer_result
+update_key(struct flow__writer *w, uint8_t request)
+{
+    const uint8_t msg[5] = { KEY_UPDATE, 0, 0, 1, request };
+    struct flow__writer_result r =
+        seal_bytes(w, FLOW__CONTENT_HANDSHAKE, msg, sizeof(msg));
+
+    if (r.status != FLOW_OK)
+        return r;
+    if (flow__record_update(&w->keys, &w->secret) != FLOW_OK) {
+        /* The peer already expects the next key. */
+        w->dead = true;
+        return result(FLOW_E_SYS, FLOW__WRITER_CIPHER);
+    }
+    w->updates++;
+    return ok();
+}
+
+static bool
+key_is_worn(const struct flow__writer *w)
+{
+    return flow__record_left(&w->keys) <= 1 ||
+           (w->key_limit != 0 && w->keys.seq + 1 >= w->key_limit);
+}
+
+/* What must go out before the next record of ours. */
+static struct flow__writer_result
+seal_owed(struct flow__writer *w)
+{
+    const uint8_t refusal[2] = { ALERT_WARNING, FLOW__ALERT_NO_RENEGOTIATION };
+    uint8_t wanted;
+
+    if (w->close_sealed)
+        return ok();
+    if (flow__swap(&w->owes_refusal, 0) != 0)
+        return seal_bytes(w, FLOW__CONTENT_ALERT, refusal, sizeof(refusal));
+    if (!w->tls13)
+        return key_is_worn(w) ? result(FLOW_E_PROTO, FLOW__WRITER_EXHAUSTED)
+                              : ok();
+    /* However often the peer asked, one answer is due. */
+    wanted = flow__swap(&w->wants_update, 0);
+    if (flow__swap(&w->owes_update, 0) != 0 || wanted != 0 || key_is_worn(w))
+        return update_key(w, wanted == 2 ? KEY_UPDATE_REQUESTED
+                                         : KEY_UPDATE_NOT_REQUESTED);
+    return ok();
+}
+
+static size_t
+open_len(const struct flow__writer *w)
+{
+    return w->has_open ? w->open.end - flow__record_prefix(&w->keys) : 0;
+}
+
+static void
+drop_open(struct flow__writer *w)
+{
+    flow__stage_release(&w->open);
+    w->has_open = false;
+}
+
+/* Seal the open record where it stands; it becomes out. */
+static struct flow__writer_result
+seal_open(struct flow__writer *w)
+{
+    size_t len;
+    enum flow_status st;
+
+    if (!w->has_open)
+        return ok();
+    if (open_len(w) == 0) {
+        drop_open(w);
+        return ok();
+    }
+    st = flow__record_seal_in_place(&w->keys, FLOW__CONTENT_APPLICATION_DATA,
+                                    w->open.base, open_len(w), &len);
+    if (st != FLOW_OK)
+        return seal_failed(st);
+    w->open.end = len;
+    w->has_open = false;
+    if (flow__stage_len(&w->out) == 0) {
+        w->out = w->open;
+        w->out.is_public = true;
+        flow__stage_init(&w->open, w->env);
+        return ok();
+    }
+    if (!flow__stage_append(&w->out, w->open.base, len)) {
+        w->dead = true;
+        return result(FLOW_E_SYS, FLOW__WRITER_CIPHER);
+    }
+    flow__stage_release(&w->open);
+    return ok();
+}
+
+/* Before new plaintext is taken: nothing of the old is left. */
+static struct flow__writer_result
+make_way(struct flow__writer *w, struct flow *lower)
+{
+    struct flow__writer_result r;
+
+    if (w->dead)
+        return result(FLOW_E_PROTO, FLOW__WRITER_DEAD);
+    r = flow__writer_drain(w, lower);
+    if (r.status != FLOW_OK)
+        return r;
+    /* An owed message may not cut into held-back data: it has no number yet,
+     * so it may go first. */
+    r = seal_owed(w);
+    return r.status == FLOW_OK ? flow__writer_drain(w, lower) : r;
+}
+
+static bool
+ensure_open(struct flow__writer *w)
+{
+    if (w->has_open)
+        return true;
+    if (!flow__stage_reserve(&w->open, record_len(w, w->limit)))
+        return false;
+    w->open.end = flow__record_prefix(&w->keys);
+    w->has_open = true;
+    return true;
+}
+
+/* Hold bytes back; returns how many. */
+static size_t
+hold(struct flow__writer *w, const struct flow_cvec *vec, size_t count,
+     size_t off, size_t len)
+{
+    size_t room;
+
+    if (!ensure_open(w))
+        return 0;
+    room = w->limit - open_len(w);
+    if (len > room)
+        len = room;
+    len = flow_cvec_get(vec, count, off, w->open.base + w->open.end, len);
+    w->open.end += len;
+    return len;
+}
+
+/* Straight from the caller's vector into private memory of the lower flow. */
+static bool
+seal_to_lower(struct flow__writer *w, struct flow *lower,
+              const struct flow__record_content *content,
+              struct flow__writer_result *ret)
+{
+    const uint32_t not_private =
+        FLOW_CAP_LEASE_VOLATILE | FLOW_CAP_LEASE_SHARED;
+    uint32_t caps = flow_caps(lower);
+    size_t need = record_len(w, content->len);
+    struct flow_vec span[2];
+    size_t len = 0;
+    enum flow_status st;
+
+    if ((caps & FLOW_CAP_LEASE_WRITE) == 0 || (caps & not_private) != 0)
+        return false;
+    if (flow_lease(lower, FLOW_WRITE, need, span) != FLOW_OK)
+        return false;
+    st = flow__record_seal(&w->keys, content, span[0].base, &len);
+    if (flow_commit(lower, FLOW_WRITE, st == FLOW_OK ? len : 0, 0) != FLOW_OK)
+        *ret = result(FLOW_E_RESET, FLOW__WRITER_LOWER);
+    else
+        *ret = st == FLOW_OK ? ok() : seal_failed(st);
+    return true;
+}
+
+static struct flow__writer_result
+seal_from(struct flow__writer *w, struct flow *lower,
+          const struct flow_cvec *vec, size_t off, size_t len)
+{
+    const struct flow__record_content content = {
+        FLOW__CONTENT_APPLICATION_DATA, vec, off, len
+    };
+    struct flow__writer_result r;
+
+    if (seal_to_lower(w, lower, &content, &r))
+        return r;
+    r = seal_to_out(w, &content);
+    return r.status == FLOW_OK ? flow__writer_drain(w, lower) : r;
+}
+
+/* The next record's worth; *ret_len bytes are accepted even if AGAIN says that
+ * the lower flow takes no more. */
+static struct flow__writer_result
+write_some(struct flow__writer *w, struct flow *lower,
+           const struct flow_cvec *vec, size_t count, size_t off, size_t len,
+           uint32_t flags, size_t *ret_len)
+{
+    struct flow__writer_result r;
+
+    *ret_len = 0;
+    if (w->has_open || ((flags & FLOW_MORE) != 0 && len < w->limit)) {
+        *ret_len = hold(w, vec, count, off, len);
+        if (*ret_len == 0 && !w->has_open)
+            return result(FLOW_E_NOMEM, FLOW__WRITER_MEMORY);
+        if (open_len(w) < w->limit &&
+            ((flags & FLOW_MORE) != 0 || *ret_len < len))
+            return ok();
+        r = seal_open(w);
+        return r.status == FLOW_OK ? flow__writer_drain(w, lower) : r;
+    }
+    if (len > w->limit)
+        len = w->limit;
+    r = seal_from(w, lower, vec, off, len);
+    if (r.status == FLOW_OK || r.status == FLOW_AGAIN)
+        *ret_len = len;
+    return r;
+}
+
+/* See tls/writer.h. */
+struct flow__writer_result
+flow__writer_write(struct flow__writer *w, struct flow *lower,
+                   const struct flow_cvec *vec, size_t count, uint32_t flags,
+                   size_t *ret_len)
+{
+    size_t total = flow_cvec_len(vec, count);
+    struct flow__writer_result r = ok();
+    size_t n;
+
+    *ret_len = 0;
+    while (*ret_len < total) {
+        r = make_way(w, lower);
+        if (r.status != FLOW_OK)
+            break;
+        r = write_some(w, lower, vec, count, *ret_len, total - *ret_len, flags,
+                       &n);
+        *ret_len += n;
+        if (r.status != FLOW_OK)
+            break;
+    }
+    /* Accepted bytes are never taken back: an error shows with the next. */
+    return *ret_len > 0 ? ok() : r;
+}
+
+/* See tls/writer.h. */
+struct flow__writer_result
+flow__writer_flush(struct flow__writer *w, struct flow *lower)
+{
+    struct flow__writer_result r = make_way(w, lower);
+
+    if (r.status != FLOW_OK)
+        return r;
+    if (!w->open_is_leased)
+        r = seal_open(w);
+    return r.status == FLOW_OK ? flow__writer_drain(w, lower) : r;
+}
+
+/* See tls/writer.h. */
+struct flow__writer_result
+flow__writer_close(struct flow__writer *w, struct flow *lower)
+{
+    const uint8_t notify[2] = { ALERT_WARNING, FLOW__ALERT_CLOSE_NOTIFY };
+    struct flow__writer_result r;
+
+    if (!w->close_sealed) {
+        r = flow__writer_flush(w, lower);
+        if (r.status != FLOW_OK)
+            return r;
+        r = seal_bytes(w, FLOW__CONTENT_ALERT, notify, sizeof(notify));
+        if (r.status != FLOW_OK)
+            return r;
+        w->close_sealed = true;
+    }
+    return flow__writer_drain(w, lower);
+}
+
+/* See tls/writer.h. */
+bool
+flow__writer_alert(struct flow__writer *w, struct flow *lower, int alert)
+{
+    const uint8_t fatal[2] = { ALERT_FATAL, (uint8_t)alert };
+    bool sent;
+
+    if (w->dead)
+        return false;
+    drop_open(w);
+    sent = !w->close_sealed &&
+           seal_bytes(w, FLOW__CONTENT_ALERT, fatal, sizeof(fatal)).status ==
+               FLOW_OK &&
+           flow__writer_drain(w, lower).status == FLOW_OK;
+    w->dead = true;
+    return sent;
+}
+
+/* See tls/writer.h. */
+struct flow__writer_result
+flow__writer_lease(struct flow__writer *w, struct flow *lower, size_t want,
+                   struct flow_vec *ret_span)
+{
+    struct flow__writer_result r;
+
+    if (want > w->limit)
+        return result(FLOW_E_INVAL, FLOW__WRITER_OK);
+    r = make_way(w, lower);
+    if (r.status != FLOW_OK)
+        return r;
+    if (w->limit - open_len(w) < want) {
+        r = flow__writer_flush(w, lower);
+        if (r.status != FLOW_OK)
+            return r;
+    }
+    if (!ensure_open(w))
+        return result(FLOW_E_NOMEM, FLOW__WRITER_MEMORY);
+    ret_span->base = w->open.base + w->open.end;
+    ret_span->len = w->limit - open_len(w);
+    w->open_is_leased = true;
+    return ok();
+}
+
+/* See tls/writer.h. */
+struct flow__writer_result
+flow__writer_commit(struct flow__writer *w, struct flow *lower, size_t used,
+                    uint32_t flags)
+{
+    struct flow__writer_result r;
+
+    w->open_is_leased = false;
+    if (w->dead || !w->has_open)
+        return result(FLOW_E_PROTO, FLOW__WRITER_DEAD);
+    w->open.end += used;
+    if (open_len(w) == 0) {
+        drop_open(w);
+        return ok();
+    }
+    if ((flags & FLOW_MORE) != 0 && open_len(w) < w->limit)
+        return ok();
+    r = flow__writer_flush(w, lower);
+    /* All of it is accepted; what could not leave is staged. */
+    return r.status == FLOW_AGAIN ? ok() : r;
+}
+
+/* See tls/writer.h. */
+bool
+flow__writer_is_idle(struct flow__writer *w)
+{
+    return flow__stage_len(&w->out) == 0 && !w->has_open &&
+           flow__load(&w->owes_update) == 0 &&
+           flow__load(&w->owes_refusal) == 0 &&
+           flow__load(&w->wants_update) == 0;
+}
