@@ -3,6 +3,7 @@
 #define FLOW_TESTS_UNIT_TLS_BYTES_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>

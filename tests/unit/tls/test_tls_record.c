@@ -1,0 +1,800 @@
+/* SPDX-License-Identifier: ISC */
+#include "tests/unit/tls/vectors.h"
+
+#include <flow/env.h>
+
+#include "tls/mbedtls/psa.h"
+#include "tls/record.h"
+
+#define DATA  FLOW__CONTENT_APPLICATION_DATA
+#define PLAIN FLOW__RECORD_PLAIN_MAX
+#define GCM13 0x1301
+#define CCM12 0xc0ac
+
+static uint8_t content[PLAIN + 1];
+static uint8_t record[FLOW__RECORD_MAX + 64];
+static uint8_t opened[FLOW__RECORD_MAX + 64];
+
+/* Both ends of one direction. */
+struct ends {
+    struct flow__record_keys write;
+    struct flow__record_keys read;
+};
+
+static void
+start_ends(struct ends *e, uint16_t id, uint64_t seq)
+{
+    const struct flow__suite *suite = flow__suite_find(id);
+    struct flow__key_material keys;
+
+    for (size_t i = 0; i < sizeof(keys.key); i++)
+        keys.key[i] = (uint8_t)(i * 7 + 1);
+    for (size_t i = 0; i < sizeof(keys.iv); i++)
+        keys.iv[i] = (uint8_t)(i * 5 + 3);
+    assert_int_equal(
+        flow__record_init(&e->write, flow_env_default(), suite, &keys, seq),
+        FLOW_OK);
+    assert_int_equal(
+        flow__record_init(&e->read, flow_env_default(), suite, &keys, seq),
+        FLOW_OK);
+}
+
+static void
+end_ends(struct ends *e)
+{
+    static const struct flow__record_keys none;
+
+    flow__record_fini(&e->write);
+    flow__record_fini(&e->read);
+    assert_memory_equal(&e->write, &none, sizeof(none));
+    flow__record_fini(&e->write);
+}
+
+static enum flow_status
+seal(struct ends *e, uint8_t type, size_t len, size_t *ret_len)
+{
+    const struct flow_cvec vec = { content, len };
+    const struct flow__record_content c = { type, &vec, 0, len };
+
+    return flow__record_seal(&e->write, &c, record, ret_len);
+}
+
+/* Open a record from memory that ends where it ends. */
+static enum flow_status
+open_exact(struct flow__record_keys *k, const uint8_t *rec, size_t len,
+           struct flow__record_opened *ret_opened, struct flow__fault *fault)
+{
+    uint8_t *copy = exact_copy(rec, len);
+    size_t room = flow__record_room(k, len);
+    uint8_t *out = malloc(room + (room == 0));
+    enum flow_status st;
+
+    assert_non_null(out);
+    st = flow__record_open(k, copy, len, out, ret_opened, fault);
+    if (st == FLOW_OK)
+        memcpy(opened, out, ret_opened->len);
+    else if (st == FLOW_E_PROTO && fault->alert == FLOW__ALERT_BAD_RECORD_MAC &&
+             len >= flow__record_prefix(k) + k->suite->tag_len)
+        for (size_t i = 0; i < room; i++)
+            assert_int_equal(out[i], 0);
+    free(out);
+    free(copy);
+    return st;
+}
+
+static void
+assert_opens(struct ends *e, uint8_t type, size_t rec_len, size_t len)
+{
+    struct flow__record_opened o;
+    struct flow__fault fault;
+
+    assert_int_equal(open_exact(&e->read, record, rec_len, &o, &fault),
+                     FLOW_OK);
+    assert_int_equal(o.type, type);
+    assert_int_equal(o.len, len);
+    assert_memory_equal(opened, content, len);
+}
+
+static void
+assert_refused(struct ends *e, size_t rec_len, enum flow__alert alert)
+{
+    const uint64_t seq = e->read.seq;
+    struct flow__record_opened o;
+    struct flow__fault fault;
+
+    assert_int_equal(open_exact(&e->read, record, rec_len, &o, &fault),
+                     FLOW_E_PROTO);
+    assert_int_equal(fault.alert, alert);
+    assert_non_null(fault.text);
+    assert_int_equal(e->read.seq, seq);
+}
+
+/* Open and seal one record of a vector file; its keys are in e. */
+static void
+check_vector_record(struct ends *e, const struct vector_file *v, size_t word)
+{
+    const uint8_t type = (uint8_t)strtoul(v->word[1], NULL, 10);
+    static uint8_t want[FLOW__RECORD_MAX];
+    size_t len = vector_bytes(v, word, content, sizeof(content));
+    size_t want_len = vector_bytes(v, word + 1, want, sizeof(want));
+    const size_t prefix = flow__record_prefix(&e->write);
+    uint8_t number[8];
+    size_t rec_len;
+
+    memcpy(record, want, want_len);
+    assert_opens(e, type, want_len, len);
+    for (int i = 0; i < 8; i++)
+        number[i] = (uint8_t)(e->write.seq >> (56 - 8 * i));
+    assert_int_equal(seal(e, type, len, &rec_len), FLOW_OK);
+    assert_int_equal(rec_len, want_len);
+    /* Where the number travels, the peer was free in its choice; ours is the
+     * sequence number (RFC 5288 3). */
+    if (prefix > FLOW__RECORD_HEADER) {
+        assert_memory_equal(record + FLOW__RECORD_HEADER, number, 8);
+        if (memcmp(want + FLOW__RECORD_HEADER, number, 8) != 0)
+            return;
+    }
+    assert_memory_equal(record, want, want_len);
+    e->write.seq--;
+    memcpy(record + prefix, content, len);
+    assert_int_equal(
+        flow__record_seal_in_place(&e->write, type, record, len, &rec_len),
+        FLOW_OK);
+    assert_int_equal(rec_len, want_len);
+    assert_memory_equal(record, want, want_len);
+}
+
+static void
+rfc8448_records_open_and_seal(void **state)
+{
+    struct ends e = { 0 };
+    struct vector_file v;
+    unsigned count = 0;
+
+    (void)state;
+    vector_open(&v, "rfc8448.txt");
+    while (vector_next(&v)) {
+        if (vector_is(&v, "epoch")) {
+            struct flow__secret secret = { .hash = FLOW__SHA256 };
+            struct flow__key_material keys;
+            const struct flow__suite *suite = flow__suite_find(GCM13);
+
+            vector_bytes(&v, 2, secret.bytes, sizeof(secret.bytes));
+            assert_int_equal(flow__keys_traffic(suite, &secret, &keys),
+                             FLOW_OK);
+            end_ends(&e);
+            assert_int_equal(flow__record_init(&e.write, flow_env_default(),
+                                               suite, &keys, 0),
+                             FLOW_OK);
+            assert_int_equal(
+                flow__record_init(&e.read, flow_env_default(), suite, &keys, 0),
+                FLOW_OK);
+        } else if (vector_is(&v, "record")) {
+            check_vector_record(&e, &v, 2);
+            count++;
+        }
+    }
+    end_ends(&e);
+    assert_int_equal(count, 27);
+}
+
+static void
+tls12_records_of_real_sessions_open_and_seal(void **state)
+{
+    const struct flow__suite *suite = NULL;
+    struct ends e = { 0 };
+    struct vector_file v;
+    unsigned count = 0;
+
+    (void)state;
+    vector_open(&v, "tls12.txt");
+    while (vector_next(&v)) {
+        if (vector_is(&v, "suite")) {
+            suite = flow__suite_find((uint16_t)strtoul(v.word[1], NULL, 16));
+        } else if (vector_is(&v, "keys")) {
+            struct flow__key_material keys = { 0 };
+
+            vector_bytes(&v, 2, keys.key, sizeof(keys.key));
+            vector_bytes(&v, 3, keys.iv, sizeof(keys.iv));
+            end_ends(&e);
+            assert_int_equal(flow__record_init(&e.write, flow_env_default(),
+                                               suite, &keys, 0),
+                             FLOW_OK);
+            assert_int_equal(
+                flow__record_init(&e.read, flow_env_default(), suite, &keys, 0),
+                FLOW_OK);
+        } else if (vector_is(&v, "record")) {
+            check_vector_record(&e, &v, 2);
+            count++;
+        }
+    }
+    end_ends(&e);
+    assert_int_equal(count, 41);
+}
+
+/* Every length where that is quick, else every so many, and all the edges. */
+static void
+check_lengths(uint16_t id, size_t step)
+{
+    struct ends e;
+    size_t rec_len;
+
+    start_ends(&e, id, 0);
+    for (size_t len = 0; len <= PLAIN; len += len < 70 ? 1 : step) {
+        assert_int_equal(seal(&e, DATA, len, &rec_len), FLOW_OK);
+        assert_int_equal(rec_len, flow__record_prefix(&e.write) + len +
+                                      flow__record_suffix(&e.write));
+        assert_opens(&e, DATA, rec_len, len);
+    }
+    for (size_t len = PLAIN - 17; len <= PLAIN; len++) {
+        assert_int_equal(seal(&e, DATA, len, &rec_len), FLOW_OK);
+        assert_opens(&e, DATA, rec_len, len);
+    }
+    assert_int_equal(seal(&e, DATA, PLAIN + 1, &rec_len), FLOW_E_INVAL);
+    assert_int_equal(rec_len, 0);
+    assert_int_equal(e.write.seq, e.read.seq);
+    end_ends(&e);
+}
+
+static void
+every_length_in_tls13(void **state)
+{
+    (void)state;
+    check_lengths(GCM13, 1);
+}
+
+static void
+lengths_of_every_suite(void **state)
+{
+    const struct flow__suite *s;
+
+    (void)state;
+    for (size_t i = 0; (s = flow__suite_at(i)) != NULL; i++)
+        check_lengths(s->id, 1021);
+}
+
+static void
+content_is_gathered_from_any_place_of_a_vector(void **state)
+{
+    const struct flow_cvec vec[] = {
+        { content, 3 }, { NULL, 0 }, { content + 3, 10 }, { content + 13, 300 }
+    };
+    struct ends e;
+    size_t rec_len;
+
+    (void)state;
+    start_ends(&e, GCM13, 0);
+    for (size_t off = 0; off <= 313; off++)
+        for (size_t len = 0; off + len <= 313; len += 1 + len / 3) {
+            const struct flow__record_content c = { DATA, vec, off, len };
+            struct flow__record_opened o;
+            struct flow__fault fault;
+
+            assert_int_equal(flow__record_seal(&e.write, &c, record, &rec_len),
+                             FLOW_OK);
+            assert_int_equal(open_exact(&e.read, record, rec_len, &o, &fault),
+                             FLOW_OK);
+            assert_int_equal(o.len, len);
+            assert_memory_equal(opened, content + off, len);
+        }
+    end_ends(&e);
+}
+
+static void
+a_record_opens_in_place(void **state)
+{
+    static const uint16_t ids[] = { GCM13, 0x1303, 0xc02b, 0xcca9, CCM12 };
+    struct flow__record_opened o;
+    struct flow__fault fault;
+    struct ends e;
+    size_t rec_len;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+        start_ends(&e, ids[i], 1);
+        uint8_t *at = record + flow__record_prefix(&e.read);
+        for (size_t len = 0; len < 600; len += 1 + len / 7) {
+            assert_int_equal(seal(&e, DATA, len, &rec_len), FLOW_OK);
+            assert_int_equal(
+                flow__record_open(&e.read, record, rec_len, at, &o, &fault),
+                FLOW_OK);
+            assert_int_equal(o.len, len);
+            assert_memory_equal(at, content, len);
+        }
+        end_ends(&e);
+    }
+}
+
+static void
+padding_is_stripped_and_bounded(void **state)
+{
+    static const size_t lens[] = { 0, 1, 2, 15, 16, 17, 1000, PLAIN - 1 };
+    struct ends e;
+    size_t rec_len;
+
+    (void)state;
+    start_ends(&e, GCM13, 0);
+    for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
+        const struct flow_cvec vec = { content, lens[i] };
+        const struct flow__record_content c = { DATA, &vec, 0, lens[i] };
+
+        for (size_t pad = 0; pad <= PLAIN - lens[i];
+             pad += pad < 20 || pad > PLAIN - lens[i] - 2 ? 1 : pad / 2) {
+            assert_int_equal(
+                flow__record_seal_padded(&e.write, &c, pad, record, &rec_len),
+                FLOW_OK);
+            assert_int_equal(rec_len, 5 + lens[i] + 1 + pad + 16);
+            assert_opens(&e, DATA, rec_len, lens[i]);
+        }
+        assert_int_equal(flow__record_seal_padded(&e.write, &c, PLAIN - lens[i],
+                                                  record, &rec_len),
+                         FLOW_OK);
+        assert_opens(&e, DATA, rec_len, lens[i]);
+        assert_int_equal(flow__record_seal_padded(&e.write, &c,
+                                                  PLAIN - lens[i] + 1, record,
+                                                  &rec_len),
+                         FLOW_E_INVAL);
+        assert_int_equal(
+            flow__record_seal_padded(&e.write, &c, SIZE_MAX, record, &rec_len),
+            FLOW_E_INVAL);
+    }
+    end_ends(&e);
+
+    start_ends(&e, CCM12, 0);
+    const struct flow_cvec vec = { content, 1 };
+    const struct flow__record_content c = { DATA, &vec, 0, 1 };
+    assert_int_equal(
+        flow__record_seal_padded(&e.write, &c, 1, record, &rec_len),
+        FLOW_E_NOTSUP);
+    end_ends(&e);
+}
+
+/*
+ * A record that a peer may send and we never would: any inner bytes under any
+ * outer type, with the next number.  inner holds content, type and padding in
+ * TLS 1.3, content in TLS 1.2.
+ */
+static size_t
+forge(struct ends *e, uint8_t outer, const uint8_t *inner, size_t len)
+{
+    struct flow__record_keys *k = &e->write;
+    const size_t prefix = flow__record_prefix(k);
+    const size_t total = prefix + len + k->suite->tag_len;
+    const struct flow_cvec vec = { inner, len };
+    uint8_t nonce[12];
+    uint8_t ad[13] = { 0 };
+    struct flow__aead_seal op = {
+        .nonce = nonce,
+        .ad = ad,
+        .in = &vec,
+        .in_len = len,
+        .out = record + prefix,
+    };
+
+    flow__record_write_header(record, outer, total - FLOW__RECORD_HEADER);
+    memcpy(nonce, k->iv, 12);
+    if (k->suite->version == 0x0304) {
+        memcpy(ad, record, 5);
+        op.ad_len = 5;
+        nonce[11] ^= (uint8_t)k->seq;
+    } else {
+        ad[7] = (uint8_t)k->seq;
+        flow__record_write_header(ad + 8, outer, len);
+        op.ad_len = 13;
+        memset(record + 5, 0, 8);
+        record[12] = (uint8_t)k->seq;
+        memcpy(nonce + 4, record + 5, 8);
+    }
+    assert_int_equal(k->provider->seal(k->ctx, &op), FLOW_OK);
+    return total;
+}
+
+static void
+what_no_honest_peer_sends_in_tls13(void **state)
+{
+    static uint8_t inner[PLAIN + 300];
+    struct ends e;
+
+    (void)state;
+    start_ends(&e, GCM13, 0);
+    /* No content type. */
+    assert_refused(&e, forge(&e, DATA, NULL, 0),
+                   FLOW__ALERT_UNEXPECTED_MESSAGE);
+    for (size_t len = 1; len < 40; len++)
+        assert_refused(&e, forge(&e, DATA, inner, len),
+                       FLOW__ALERT_UNEXPECTED_MESSAGE);
+    assert_refused(&e, forge(&e, DATA, inner, PLAIN + 1),
+                   FLOW__ALERT_UNEXPECTED_MESSAGE);
+    /* Too much content, and too much padding. */
+    memset(inner, DATA, sizeof(inner));
+    assert_refused(&e, forge(&e, DATA, inner, PLAIN + 2),
+                   FLOW__ALERT_RECORD_OVERFLOW);
+    assert_refused(&e, forge(&e, DATA, inner, PLAIN + 240),
+                   FLOW__ALERT_RECORD_OVERFLOW);
+    memset(inner + 1, 0, sizeof(inner) - 1);
+    assert_refused(&e, forge(&e, DATA, inner, PLAIN + 2),
+                   FLOW__ALERT_RECORD_OVERFLOW);
+    /* Longer than any record may be. */
+    assert_refused(&e, forge(&e, DATA, inner, PLAIN + 241),
+                   FLOW__ALERT_RECORD_OVERFLOW);
+    /* Every inner type, with and without content. */
+    for (unsigned type = 1; type < 256; type++) {
+        const bool ok = type >= FLOW__CONTENT_ALERT && type <= DATA;
+
+        content[0] = 1;
+        inner[0] = content[0];
+        inner[1] = (uint8_t)type;
+        size_t len = forge(&e, DATA, inner, 2);
+        if (ok) {
+            assert_opens(&e, (uint8_t)type, len, 1);
+            e.write.seq++;
+        } else {
+            assert_refused(&e, len, FLOW__ALERT_UNEXPECTED_MESSAGE);
+        }
+        len = forge(&e, DATA, inner + 1, 1);
+        if (type == DATA) {
+            assert_opens(&e, DATA, len, 0);
+            e.write.seq++;
+        } else {
+            assert_refused(&e, len, FLOW__ALERT_UNEXPECTED_MESSAGE);
+        }
+    }
+    /* Every other outer type. */
+    inner[1] = DATA;
+    for (unsigned type = 0; type < 256; type++)
+        if (type != DATA)
+            assert_refused(&e, forge(&e, (uint8_t)type, inner, 2),
+                           FLOW__ALERT_UNEXPECTED_MESSAGE);
+    end_ends(&e);
+}
+
+static void
+what_no_honest_peer_sends_in_tls12(void **state)
+{
+    static uint8_t inner[PLAIN + 1];
+    struct ends e;
+
+    (void)state;
+    start_ends(&e, CCM12, 1);
+    memcpy(inner, content, sizeof(inner));
+    assert_refused(&e, forge(&e, DATA, inner, PLAIN + 1),
+                   FLOW__ALERT_RECORD_OVERFLOW);
+    for (unsigned type = 0; type < 256; type++) {
+        const bool ok =
+            type >= FLOW__CONTENT_CHANGE_CIPHER_SPEC && type <= DATA;
+        size_t len = forge(&e, (uint8_t)type, inner, 2);
+
+        if (ok) {
+            assert_opens(&e, (uint8_t)type, len, 2);
+            e.write.seq++;
+        } else {
+            assert_refused(&e, len, FLOW__ALERT_UNEXPECTED_MESSAGE);
+        }
+        len = forge(&e, (uint8_t)type, inner, 0);
+        if (type == DATA) {
+            assert_opens(&e, DATA, len, 0);
+            e.write.seq++;
+        } else {
+            assert_refused(&e, len, FLOW__ALERT_UNEXPECTED_MESSAGE);
+        }
+    }
+    /* Another minor version. */
+    forge(&e, DATA, inner, 2);
+    record[2] = 1;
+    assert_refused(&e, 5 + 8 + 2 + 16, FLOW__ALERT_PROTOCOL_VERSION);
+    end_ends(&e);
+}
+
+static void
+headers_are_checked(void **state)
+{
+    struct flow__record_header h;
+    struct flow__fault fault;
+
+    (void)state;
+    for (unsigned type = 0; type < 256; type++) {
+        const uint8_t b[5] = { (uint8_t)type, 3, 1, 0x12, 0x34 };
+        const bool ok = type >= 20 && type <= 23;
+
+        assert_int_equal(flow__record_parse(b, false, &h, &fault),
+                         ok ? FLOW_OK : FLOW_E_PROTO);
+        if (!ok)
+            assert_int_equal(fault.alert, FLOW__ALERT_UNEXPECTED_MESSAGE);
+        assert_int_equal(h.type, type);
+        assert_int_equal(h.version, 0x0301);
+        assert_int_equal(h.len, 0x1234);
+    }
+    for (unsigned major = 0; major < 256; major++) {
+        const uint8_t b[5] = { 22, (uint8_t)major, 3, 0, 1 };
+
+        assert_int_equal(flow__record_parse(b, true, &h, &fault),
+                         major == 3 ? FLOW_OK : FLOW_E_PROTO);
+        if (major != 3)
+            assert_int_equal(fault.alert, FLOW__ALERT_PROTOCOL_VERSION);
+    }
+    for (uint32_t len = 0; len < 65536; len++) {
+        const uint8_t b[5] = { 23, 3, 3, (uint8_t)(len >> 8), (uint8_t)len };
+
+        for (int protected = 0; protected < 2; protected ++) {
+            const bool ok = len <= 16384u + (protected ? 256 : 0);
+
+            assert_int_equal(flow__record_parse(b, protected, &h, &fault),
+                             ok ? FLOW_OK : FLOW_E_PROTO);
+            if (!ok)
+                assert_int_equal(fault.alert, FLOW__ALERT_RECORD_OVERFLOW);
+        }
+    }
+}
+
+static void
+every_truncation_and_every_flipped_bit_is_refused(void **state)
+{
+    static const uint16_t ids[] = { GCM13,  0x1303, 0x1304, 0x1305,
+                                    0xc02b, 0xcca9, CCM12,  0xc0ae };
+    static uint8_t good[FLOW__RECORD_MAX];
+    struct flow__record_opened o;
+    struct flow__fault fault;
+    struct ends e;
+    size_t rec_len;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+        start_ends(&e, ids[i], 3);
+        assert_int_equal(seal(&e, DATA, 45, &rec_len), FLOW_OK);
+        memcpy(good, record, rec_len);
+        for (size_t len = 0; len < rec_len; len++) {
+            /* As it is, then with a length that says so. */
+            assert_int_equal(open_exact(&e.read, record, len, &o, &fault),
+                             FLOW_E_INVAL);
+            if (len < FLOW__RECORD_HEADER)
+                continue;
+            flow__record_write_header(record, DATA, len - 5);
+            assert_refused(&e, len, FLOW__ALERT_BAD_RECORD_MAC);
+            memcpy(record, good, rec_len);
+        }
+        for (size_t bit = 0; bit < rec_len * 8; bit++) {
+            record[bit / 8] ^= (uint8_t)(1 << bit % 8);
+            enum flow_status st =
+                open_exact(&e.read, record, rec_len, &o, &fault);
+            record[bit / 8] ^= (uint8_t)(1 << bit % 8);
+            /* A length that does not fit is the caller's error, or an
+             * overflow; a type or version may be refused by name. */
+            if (bit / 8 == 3 || bit / 8 == 4)
+                assert_true(st == FLOW_E_INVAL || st == FLOW_E_PROTO);
+            else
+                assert_int_equal(st, FLOW_E_PROTO);
+            if (bit / 8 >= 5)
+                assert_int_equal(fault.alert, FLOW__ALERT_BAD_RECORD_MAC);
+        }
+        assert_int_equal(e.read.seq, 3);
+        assert_opens(&e, DATA, rec_len, 45);
+        end_ends(&e);
+    }
+}
+
+static void
+order_is_part_of_the_protection(void **state)
+{
+    const struct flow__suite *s;
+    static uint8_t first[FLOW__RECORD_MAX];
+    size_t first_len;
+    size_t rec_len;
+    struct ends e;
+
+    (void)state;
+    for (size_t i = 0; (s = flow__suite_at(i)) != NULL; i++) {
+        start_ends(&e, s->id, 0);
+        assert_int_equal(seal(&e, DATA, 20, &first_len), FLOW_OK);
+        memcpy(first, record, first_len);
+        assert_int_equal(seal(&e, DATA, 20, &rec_len), FLOW_OK);
+        assert_refused(&e, rec_len, FLOW__ALERT_BAD_RECORD_MAC);
+        memcpy(record, first, first_len);
+        assert_opens(&e, DATA, first_len, 20);
+        assert_refused(&e, first_len, FLOW__ALERT_BAD_RECORD_MAC);
+        end_ends(&e);
+    }
+}
+
+static void
+the_sequence_numbers_do_not_wrap(void **state)
+{
+    struct ends e;
+    size_t rec_len;
+
+    (void)state;
+    start_ends(&e, 0xcca9, UINT64_MAX - 2);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(seal(&e, DATA, 5, &rec_len), FLOW_OK);
+        assert_opens(&e, DATA, rec_len, 5);
+    }
+    memset(record, 0xee, 64);
+    assert_int_equal(seal(&e, DATA, 5, &rec_len), FLOW_E_PROTO);
+    assert_int_equal(rec_len, 0);
+    for (size_t i = 0; i < 64; i++)
+        assert_int_equal(record[i], 0xee);
+    assert_true(e.write.seq == UINT64_MAX);
+    e.write.seq = 7;
+    assert_int_equal(seal(&e, DATA, 5, &rec_len), FLOW_OK);
+    assert_refused(&e, rec_len, FLOW__ALERT_INTERNAL_ERROR);
+    end_ends(&e);
+}
+
+static void
+key_updates_go_hand_in_hand(void **state)
+{
+    const struct flow__suite *s;
+    size_t rec_len;
+    struct ends e;
+
+    (void)state;
+    for (size_t i = 0; (s = flow__suite_at(i))->version == 0x0304; i++) {
+        struct flow__secret write = { .hash = s->hash, .bytes = { 1, 2, 3 } };
+        struct flow__secret read = write;
+        struct flow__key_material keys;
+
+        assert_int_equal(flow__keys_traffic(s, &write, &keys), FLOW_OK);
+        assert_int_equal(
+            flow__record_init(&e.write, flow_env_default(), s, &keys, 0),
+            FLOW_OK);
+        assert_int_equal(
+            flow__record_init(&e.read, flow_env_default(), s, &keys, 0),
+            FLOW_OK);
+        for (int generation = 0; generation < 20; generation++) {
+            struct flow__secret want;
+
+            for (int n = 0; n < 3; n++) {
+                assert_int_equal(seal(&e, DATA, 33, &rec_len), FLOW_OK);
+                assert_opens(&e, DATA, rec_len, 33);
+            }
+            assert_int_equal(flow__keys_next(&write, &want), FLOW_OK);
+            assert_int_equal(flow__record_update(&e.write, &write), FLOW_OK);
+            assert_memory_equal(&want, &write, sizeof(want));
+            assert_int_equal(e.write.seq, 0);
+            /* The reader is still a generation behind. */
+            assert_int_equal(seal(&e, DATA, 33, &rec_len), FLOW_OK);
+            e.read.seq = 0;
+            assert_refused(&e, rec_len, FLOW__ALERT_BAD_RECORD_MAC);
+            assert_int_equal(flow__record_update(&e.read, &read), FLOW_OK);
+            assert_opens(&e, DATA, rec_len, 33);
+        }
+        end_ends(&e);
+    }
+}
+
+/* An environment whose memory ends when it is told to. */
+struct poor_env {
+    struct flow_env env;
+    bool empty;
+};
+
+static void *
+poor_alloc(void *ctx, size_t size, size_t align)
+{
+    const struct flow_env *rich = flow_env_default();
+
+    if (((struct poor_env *)ctx)->empty)
+        return NULL;
+    return rich->alloc(rich->ctx, size, align);
+}
+
+static void
+poor_free(void *ctx, void *ptr, size_t size, size_t align)
+{
+    const struct flow_env *rich = flow_env_default();
+
+    (void)ctx;
+    rich->free(rich->ctx, ptr, size, align);
+}
+
+static void
+lack_of_memory_changes_nothing(void **state)
+{
+    static const struct flow__record_keys none;
+    struct poor_env poor = { .env = *flow_env_default() };
+    const struct flow__suite *s = flow__suite_find(GCM13);
+    struct flow__secret secret = { .hash = s->hash, .bytes = { 9 } };
+    const struct flow__secret before = secret;
+    struct flow__key_material keys;
+    struct flow__record_keys saved;
+    struct flow__record_keys k;
+
+    (void)state;
+    poor.env.ctx = &poor;
+    poor.env.alloc = poor_alloc;
+    poor.env.free = poor_free;
+    assert_int_equal(flow__keys_traffic(s, &secret, &keys), FLOW_OK);
+    poor.empty = true;
+    memset(&k, 0xee, sizeof(k));
+    assert_int_equal(flow__record_init(&k, &poor.env, s, &keys, 0),
+                     FLOW_E_NOMEM);
+    assert_memory_equal(&k, &none, sizeof(k));
+    poor.empty = false;
+    assert_int_equal(flow__record_init(&k, &poor.env, s, &keys, 5), FLOW_OK);
+    poor.empty = true;
+    saved = k;
+    assert_int_equal(flow__record_update(&k, &secret), FLOW_E_NOMEM);
+    assert_memory_equal(&k, &saved, sizeof(k));
+    assert_memory_equal(&secret, &before, sizeof(secret));
+    poor.empty = false;
+    assert_int_equal(flow__record_update(&k, &secret), FLOW_OK);
+    assert_int_equal(k.seq, 0);
+    flow__record_fini(&k);
+}
+
+static void
+limits_are_counted(void **state)
+{
+    struct ends e;
+    size_t rec_len;
+
+    (void)state;
+    start_ends(&e, GCM13, 0);
+    assert_int_equal(flow__record_left(&e.write), 1 << 24);
+    e.write.limit = 2;
+    assert_int_equal(flow__record_left(&e.write), 2);
+    for (uint64_t left = 2; left > 0; left--) {
+        assert_int_equal(flow__record_left(&e.write), left);
+        assert_int_equal(seal(&e, DATA, 1, &rec_len), FLOW_OK);
+    }
+    assert_int_equal(flow__record_left(&e.write), 0);
+    /* The KeyUpdate itself still goes out. */
+    assert_int_equal(seal(&e, FLOW__CONTENT_HANDSHAKE, 5, &rec_len), FLOW_OK);
+    assert_int_equal(flow__record_left(&e.write), 0);
+    end_ends(&e);
+}
+
+static void
+a_lower_limit_of_content_holds(void **state)
+{
+    struct ends e;
+    size_t rec_len;
+
+    (void)state;
+    for (int version = 0; version < 2; version++) {
+        start_ends(&e, version == 0 ? GCM13 : CCM12, 0);
+        e.read.plain_max = 512;
+        assert_int_equal(seal(&e, DATA, 513, &rec_len), FLOW_OK);
+        assert_int_equal(flow__record_room(&e.read, rec_len), 0);
+        assert_refused(&e, rec_len, FLOW__ALERT_RECORD_OVERFLOW);
+        e.write.seq = 0;
+        assert_int_equal(seal(&e, DATA, 512, &rec_len), FLOW_OK);
+        assert_int_equal(flow__record_room(&e.read, rec_len), 512);
+        assert_opens(&e, DATA, rec_len, 512);
+        end_ends(&e);
+    }
+}
+
+static int
+start(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(content); i++)
+        content[i] = (uint8_t)(i * 131 + (i >> 8));
+    return flow__psa_init() == FLOW_OK ? 0 : -1;
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_length_in_tls13),
+        cmocka_unit_test(lengths_of_every_suite),
+        cmocka_unit_test(content_is_gathered_from_any_place_of_a_vector),
+        cmocka_unit_test(a_record_opens_in_place),
+        cmocka_unit_test(padding_is_stripped_and_bounded),
+        cmocka_unit_test(what_no_honest_peer_sends_in_tls13),
+        cmocka_unit_test(what_no_honest_peer_sends_in_tls12),
+        cmocka_unit_test(headers_are_checked),
+        cmocka_unit_test(every_truncation_and_every_flipped_bit_is_refused),
+        cmocka_unit_test(order_is_part_of_the_protection),
+        cmocka_unit_test(the_sequence_numbers_do_not_wrap),
+        cmocka_unit_test(key_updates_go_hand_in_hand),
+        cmocka_unit_test(lack_of_memory_changes_nothing),
+        cmocka_unit_test(limits_are_counted),
+        cmocka_unit_test(a_lower_limit_of_content_holds),
+        cmocka_unit_test(rfc8448_records_open_and_seal),
+        cmocka_unit_test(tls12_records_of_real_sessions_open_and_seal),
+    };
+
+    return cmocka_run_group_tests(tests, start, NULL);
+}
