@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-#include <assert.h>
-
 #include "flow/core.h"
+#include "lib/assert.h"
 #include "lib/atomic.h"
 
 /* Segments of a vector, at most. */
@@ -33,7 +32,7 @@ flow_readv(struct flow *f, const struct flow_vec *vec, size_t count,
     if (st == FLOW_OK)
         st = f->ops->readv(f, vec, count, ret_len);
     st = flow__settle(f, FLOW_READ, st);
-    assert(*ret_len <= total && (st == FLOW_OK) == (*ret_len > 0));
+    flow__assert(*ret_len <= total && (st == FLOW_OK) == (*ret_len > 0));
     flow__leave(f, FLOW_READ);
     return st;
 }
@@ -113,7 +112,7 @@ flow_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
     if (st != FLOW_OK)
         return st;
     st = write_step(f, vec, count, flags, ret_len);
-    assert(*ret_len <= total && (st == FLOW_OK) == (*ret_len > 0));
+    flow__assert(*ret_len <= total && (st == FLOW_OK) == (*ret_len > 0));
     /* The bytes are accepted whatever becomes of the marker: if it cannot
      * leave yet, or fails, flow_shutdown() will tell. */
     if (st == FLOW_OK && (flags & FLOW_FIN) != 0 && *ret_len == total)

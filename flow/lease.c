@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-#include <assert.h>
-
 #include "flow/core.h"
+#include "lib/assert.h"
 #include "lib/atomic.h"
 
 static enum flow_status
@@ -58,7 +57,7 @@ flow_lease(struct flow *f, enum flow_dir dir, size_t want,
         ret_span[1] = span[1];
         f->lent[i] = span[0].len + span[1].len;
         flow__store(&f->leased[i], 1);
-        assert(f->lent[i] > 0);
+        flow__assert(f->lent[i] > 0);
     }
     flow__leave(f, dir);
     return st;

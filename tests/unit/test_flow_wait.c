@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: ISC */
+#include <pthread.h>
+
+#include <flow/flow.h>
+
+#include "lib/atomic.h"
+#include "lib/plat/fake/fake.h"
+#include "mock_flow.h"
+#include "unit.h"
+
+#define SEC UINT64_C(1000000000)
+#define ALL                                                                    \
+    (FLOW_READY_READ | FLOW_READY_WRITE | FLOW_READY_FLUSH | FLOW_READY_OPEN)
+
+static struct flow__fake fake;
+
+static int
+setup(void **state)
+{
+    (void)state;
+    flow__fake_init(&fake, 1);
+    return 0;
+}
+
+static int
+teardown(void **state)
+{
+    (void)state;
+    return fake.live_blocks == 0 ? 0 : -1;
+}
+
+static uint32_t
+ask(struct mock *m, uint32_t interest, struct flow_wait_sink *sink)
+{
+    flow_wait_sink_init(sink);
+    return flow_wait_sources(&m->base, interest, sink);
+}
+
+static void
+readiness_is_that_of_the_flow(void **state)
+{
+    struct mock *m = mock_new(&fake.env, MOCK_CAPS);
+    struct flow_wait_sink sink;
+
+    (void)state;
+    m->ready = FLOW_READY_WRITE;
+    m->time = 5 * SEC;
+    assert_int_equal(ask(m, FLOW_READY_READ | FLOW_READY_WRITE, &sink),
+                     FLOW_READY_WRITE);
+    assert_int_equal(sink.deadline, FLOW_NEVER);
+    assert_int_equal(ask(m, FLOW_READY_READ, &sink), 0);
+    assert_int_equal(m->interest, FLOW_READY_READ);
+    assert_true(sink.deadline == 5 * SEC);
+    assert_int_equal(ask(m, 0, &sink), 0);
+    flow_close(&m->base);
+}
+
+static void
+deadlines_are_among_the_sources(void **state)
+{
+    struct mock *m = mock_new(&fake.env, MOCK_CAPS);
+    struct flow_wait_sink sink;
+
+    (void)state;
+    m->ready = 0;
+    flow_set_deadline(&m->base, FLOW_READ, 7 * SEC);
+    flow_set_deadline(&m->base, FLOW_WRITE, 5 * SEC);
+    ask(m, FLOW_READY_READ, &sink);
+    assert_true(sink.deadline == 7 * SEC);
+    ask(m, FLOW_READY_FLUSH, &sink);
+    assert_true(sink.deadline == 5 * SEC);
+    ask(m, FLOW_READY_READ | FLOW_READY_WRITE, &sink);
+    assert_true(sink.deadline == 5 * SEC);
+    m->time = 3 * SEC;
+    ask(m, FLOW_READY_READ, &sink);
+    assert_true(sink.deadline == 3 * SEC);
+    flow_close(&m->base);
+}
+
+static void
+what_has_ended_is_ready(void **state)
+{
+    struct mock *m = mock_new(&fake.env, MOCK_CAPS);
+    struct flow_wait_sink sink;
+    char buf[4];
+    size_t n;
+
+    (void)state;
+    m->ready = 0;
+    m->read_st = FLOW_EOF;
+    assert_int_equal(flow_read(&m->base, buf, 4, &n), FLOW_EOF);
+    assert_int_equal(ask(m, FLOW_READY_READ, &sink), FLOW_READY_READ);
+    m->shutdown_st = FLOW_AGAIN;
+    assert_int_equal(flow_shutdown(&m->base, FLOW_WRITE), FLOW_AGAIN);
+    assert_int_equal(ask(m, FLOW_READY_WRITE, &sink), FLOW_READY_WRITE);
+    assert_int_equal(ask(m, FLOW_READY_FLUSH, &sink), 0);
+    m->shutdown_st = FLOW_OK;
+    assert_int_equal(flow_shutdown(&m->base, FLOW_WRITE), FLOW_OK);
+    assert_int_equal(ask(m, FLOW_READY_FLUSH, &sink), FLOW_READY_FLUSH);
+    flow_close(&m->base);
+}
+
+static void
+one_that_was_aborted_is_ready_for_all(void **state)
+{
+    struct mock *m = mock_new(&fake.env, MOCK_CAPS | FLOW_CAP_NEEDS_OPEN);
+    struct flow_wait_sink sink;
+
+    (void)state;
+    m->ready = 0;
+    flow_abort(&m->base);
+    assert_int_equal(ask(m, ALL, &sink), ALL);
+    assert_int_equal(m->waits, 0);
+    flow_close(&m->base);
+}
+
+static void
+everything_waits_for_the_opening(void **state)
+{
+    struct mock *m = mock_new(&fake.env, MOCK_CAPS | FLOW_CAP_NEEDS_OPEN);
+    struct flow_wait_sink sink;
+
+    (void)state;
+    m->ready = 0;
+    flow_set_deadline(&m->base, FLOW_WRITE, 9 * SEC);
+    assert_int_equal(ask(m, FLOW_READY_READ, &sink), 0);
+    assert_int_equal(m->interest, FLOW_READY_OPEN);
+    assert_true(sink.deadline == 9 * SEC);
+    m->ready = FLOW_READY_OPEN;
+    assert_int_equal(ask(m, ALL, &sink), ALL);
+    /* A passed deadline is an answer too: it fails for good. */
+    m->ready = 0;
+    fake.now = 9 * SEC;
+    assert_int_equal(ask(m, FLOW_READY_READ, &sink), FLOW_READY_READ);
+    flow_close(&m->base);
+}
+
+static void
+open_flow_is_ready_to_open(void **state)
+{
+    struct mock *m = mock_new(&fake.env, MOCK_CAPS);
+    struct flow_wait_sink sink;
+
+    (void)state;
+    m->ready = 0;
+    assert_int_equal(ask(m, FLOW_READY_OPEN, &sink), FLOW_READY_OPEN);
+    flow_close(&m->base);
+}
+
+static void
+timeout_is_not_sticky(void **state)
+{
+    struct mock *m = mock_new(&fake.env, MOCK_CAPS);
+    struct flow_error err;
+    uint32_t ready = 99;
+    char buf[4];
+    size_t n;
+
+    (void)state;
+    m->ready = 0;
+    flow_set_deadline(&m->base, FLOW_READ, 3 * SEC);
+    assert_int_equal(flow_wait(&m->base, FLOW_READY_READ, &ready),
+                     FLOW_E_TIMEOUT);
+    assert_int_equal(ready, 0);
+    assert_true(fake.now == 3 * SEC);
+    flow_get_error(&m->base, FLOW_READ, &err);
+    assert_int_equal(err.status, FLOW_E_TIMEOUT);
+    assert_int_equal(flow_read(&m->base, buf, 4, &n), FLOW_OK);
+    flow_set_deadline(&m->base, FLOW_READ, FLOW_NOW);
+    assert_int_equal(flow_wait(&m->base, FLOW_READY_READ, NULL),
+                     FLOW_E_TIMEOUT);
+    /* What is ready is ready, however late. */
+    m->ready = FLOW_READY_READ;
+    assert_int_equal(flow_wait(&m->base, FLOW_READY_READ, &ready), FLOW_OK);
+    assert_int_equal(ready, FLOW_READY_READ);
+    assert_int_equal(flow_wait(&m->base, 0, &ready), FLOW_E_INVAL);
+    assert_int_equal(flow_wait(&m->base, 0x100, &ready), FLOW_E_INVAL);
+    flow_close(&m->base);
+}
+
+/* A sleeper in a thread of its own, on a flow that is never ready. */
+struct sleeper {
+    struct flow *f;
+    uint32_t interest;
+    enum flow_status st;
+    uint32_t ready;
+    unsigned started; /* atomic */
+};
+
+static void *
+sleep_on(void *arg)
+{
+    struct sleeper *s = arg;
+
+    flow__store(&s->started, 1);
+    s->st = flow_wait(s->f, s->interest, &s->ready);
+    return NULL;
+}
+
+static pthread_t
+start(struct sleeper *s, struct flow *f, uint32_t interest)
+{
+    pthread_t thread;
+
+    *s = (struct sleeper){ .f = f, .interest = interest };
+    assert_int_equal(pthread_create(&thread, NULL, sleep_on, s), 0);
+    while (flow__load(&s->started) == 0)
+        continue;
+    return thread;
+}
+
+static void
+abort_reaches_sleepers(void **state)
+{
+    struct mock *m = mock_new(flow_env_default(), MOCK_CAPS);
+    struct sleeper reader, writer;
+    pthread_t a, b;
+
+    (void)state;
+    m->ready = 0;
+    a = start(&reader, &m->base, FLOW_READY_READ);
+    b = start(&writer, &m->base, FLOW_READY_WRITE);
+    flow_abort(&m->base);
+    pthread_join(a, NULL);
+    pthread_join(b, NULL);
+    assert_int_equal(reader.st, FLOW_OK);
+    assert_int_equal(writer.st, FLOW_OK);
+    flow_close(&m->base);
+}
+
+static void
+moved_deadline_reaches_the_sleeper(void **state)
+{
+    struct mock *m = mock_new(flow_env_default(), MOCK_CAPS);
+    struct sleeper reader;
+    pthread_t thread;
+
+    (void)state;
+    m->ready = 0;
+    thread = start(&reader, &m->base, FLOW_READY_READ);
+    flow_set_deadline(&m->base, FLOW_WRITE, FLOW_NOW);
+    flow_set_deadline(&m->base, FLOW_READ, FLOW_NOW);
+    pthread_join(thread, NULL);
+    assert_int_equal(reader.st, FLOW_E_TIMEOUT);
+    flow_close(&m->base);
+}
+
+static void
+wake_below_reaches_the_sleeper_above(void **state)
+{
+    struct mock *low = mock_new(flow_env_default(), MOCK_CAPS);
+    struct mock *top = mock_wrap(&low->base, true, MOCK_CAPS);
+    struct sleeper reader;
+    pthread_t thread;
+
+    (void)state;
+    top->ready = 0;
+    thread = start(&reader, &top->base, FLOW_READY_READ);
+    /* Ends the wait only if the wake makes the sleeper look again. */
+    flow__store(&top->base.state[0], (int8_t)FLOW_E_RESET);
+    flow_wake(&low->base, FLOW_WRITE);
+    pthread_join(thread, NULL);
+    assert_int_equal(reader.st, FLOW_OK);
+    flow_close(&top->base);
+}
+
+/* An opening of many steps that two threads drive by turns, each sleeping
+ * while the other has the step. */
+struct slow {
+    struct flow base;
+    unsigned steps;  /* only touched inside open */
+    unsigned inside; /* atomic */
+};
+
+#define STEPS 2000u
+
+static enum flow_status
+slow_open(struct flow *f)
+{
+    struct slow *s = (struct slow *)(void *)f;
+
+    assert_int_equal(flow__swap(&s->inside, 1), 0);
+    s->steps++;
+    flow__store(&s->inside, 0);
+    return s->steps < STEPS ? FLOW_AGAIN : FLOW_OK;
+}
+
+static uint32_t
+slow_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+{
+    struct slow *s = (struct slow *)(void *)f;
+
+    (void)sink;
+    if (interest == FLOW_READY_OPEN) {
+        assert_int_equal(flow__swap(&s->inside, 1), 0);
+        flow__store(&s->inside, 0);
+    }
+    return interest;
+}
+
+static enum flow_status
+slow_readv(struct flow *f, const struct flow_vec *vec, size_t count,
+           size_t *ret_len)
+{
+    (void)f;
+    *ret_len = flow_vec_len(vec, count);
+    return FLOW_OK;
+}
+
+static enum flow_status
+slow_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
+            uint32_t flags, size_t *ret_len)
+{
+    (void)f;
+    (void)flags;
+    *ret_len = flow_cvec_len(vec, count);
+    return FLOW_OK;
+}
+
+static void
+slow_close(struct flow *f)
+{
+    flow_base_fini(f);
+}
+
+static const struct flow_ops slow_ops = {
+    .version = FLOW_OPS_VERSION,
+    .name = "slow",
+    .readv = slow_readv,
+    .writev = slow_writev,
+    .wait = slow_wait,
+    .close = slow_close,
+    .open = slow_open,
+};
+
+static void *
+write_one(void *arg)
+{
+    enum flow_status st;
+    size_t n;
+
+    for (;;) {
+        st = flow_write(arg, "x", 1, &n);
+        if (st != FLOW_AGAIN)
+            break;
+        assert_int_equal(flow_wait(arg, FLOW_READY_WRITE, NULL), FLOW_OK);
+    }
+    assert_int_equal(st, FLOW_OK);
+    return NULL;
+}
+
+static void
+one_thread_opens_at_a_time(void **state)
+{
+    struct slow s = { .steps = 0 };
+    enum flow_status st;
+    pthread_t thread;
+    char buf[1];
+    size_t n;
+
+    (void)state;
+    flow_base_init(&s.base, &slow_ops, flow_env_default(),
+                   FLOW_CAP_DUPLEX | FLOW_CAP_NEEDS_OPEN);
+    assert_int_equal(pthread_create(&thread, NULL, write_one, &s.base), 0);
+    for (;;) {
+        st = flow_read(&s.base, buf, 1, &n);
+        if (st != FLOW_AGAIN)
+            break;
+        assert_int_equal(flow_wait(&s.base, FLOW_READY_READ, NULL), FLOW_OK);
+    }
+    assert_int_equal(st, FLOW_OK);
+    pthread_join(thread, NULL);
+    assert_int_equal(s.steps, STEPS);
+    flow_close(&s.base);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(readiness_is_that_of_the_flow),
+        TEST(deadlines_are_among_the_sources),
+        TEST(what_has_ended_is_ready),
+        TEST(one_that_was_aborted_is_ready_for_all),
+        TEST(everything_waits_for_the_opening),
+        TEST(open_flow_is_ready_to_open),
+        TEST(timeout_is_not_sticky),
+        TEST(abort_reaches_sleepers),
+        TEST(moved_deadline_reaches_the_sleeper),
+        TEST(wake_below_reaches_the_sleeper_above),
+        TEST(one_thread_opens_at_a_time),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
