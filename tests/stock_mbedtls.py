@@ -32,7 +32,10 @@ def compile_libraries(source, work, jobs, shared):
     work.mkdir(parents=True)
     for part in ("include", "library", "3rdparty", "scripts", "framework"):
         shutil.copytree(source / part, work / part)
-    environment = dict(os.environ, CFLAGS="-O2 -fPIC")
+    # The shared libraries find each other beside them.
+    environment = dict(
+        os.environ, CFLAGS="-O2 -fPIC", LDFLAGS="-Wl,-rpath,'$$ORIGIN'"
+    )
     command = ["make", "-C", "library", "-j%d" % jobs, "GEN_FILES="]
     # By name: the targets "static" and "shared" want more of the tree.
     command += ["lib%s.a" % name for name in LIBRARIES]
