@@ -269,22 +269,34 @@ can_flush(struct flow__tls *t, struct flow_wait_sink *sink)
     return flow_wait_sources(t->base.lower, FLOW_READY_FLUSH, sink) != 0;
 }
 
+/* Under both locks: whether a step of the handshake gets anywhere now. */
+static bool
+can_open(struct flow__tls *t, struct flow_wait_sink *sink)
+{
+    const struct flow_env *env = t->base.env;
+    uint64_t deadline;
+
+    if (t->hs == NULL)
+        return true;
+    deadline = flow__handshake_deadline(t->hs);
+    if (deadline != FLOW_NEVER && env->now(env->ctx) >= deadline)
+        return true;
+    if (flow_wait_sources(t->base.lower, flow__handshake_wants(t->hs), sink) !=
+        0)
+        return true;
+    flow_wait_add_time(sink, deadline);
+    return false;
+}
+
 static uint32_t
 wait_open(struct flow__tls *t, struct flow_wait_sink *sink)
 {
-    uint32_t ready = FLOW_READY_OPEN;
+    bool ready;
 
     lock_both(t);
-    if (t->hs != NULL &&
-        flow_wait_sources(t->base.lower, flow__handshake_wants(t->hs), sink) ==
-            0) {
-        uint64_t deadline = flow__handshake_deadline(t->hs);
-
-        flow_wait_add_time(sink, deadline);
-        ready = 0;
-    }
+    ready = can_open(t, sink);
     unlock_both(t);
-    return ready;
+    return ready ? FLOW_READY_OPEN : 0;
 }
 
 static uint32_t
