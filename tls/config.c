@@ -360,22 +360,62 @@ flow_tls_config_set_alpn(struct flow_tls_config *c, const char *const *name,
     return FLOW_OK;
 }
 
+/* "NAME, certificate 3": which of many it was. */
+static void
+name_certificate(struct flow_error *err, const char *name, size_t number)
+{
+    static const char what[] = "certificate ";
+    char text[FLOW_ERROR_DETAIL];
+    char digits[24];
+    size_t len = 0, n = sizeof(digits);
+
+    digits[--n] = '\0';
+    do {
+        digits[--n] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    if (name != NULL) {
+        len = strlen(name);
+        if (len > sizeof(text) - sizeof(what) - sizeof(digits) - 2)
+            len = sizeof(text) - sizeof(what) - sizeof(digits) - 2;
+        memcpy(text, name, len);
+        text[len++] = ',';
+        text[len++] = ' ';
+    }
+    memcpy(text + len, what, sizeof(what) - 1);
+    len += sizeof(what) - 1;
+    memcpy(text + len, digits + n, sizeof(digits) - n);
+    flow_error_set_detail(err, text);
+}
+
+static enum flow_status
+add_trust(struct flow_tls_config *c, const char *name, const void *data,
+          size_t len, struct flow_error *err)
+{
+    size_t number = 0;
+    enum flow_status st;
+
+    if (is_frozen(c))
+        return refuse(err, FLOW_E_BUSY, "the configuration is in use");
+    if (c->trust == NULL) {
+        st = flow__trust_new(c->env, &c->trust);
+        if (st != FLOW_OK)
+            return refuse(err, st, "no memory");
+    }
+    st = flow__trust_add(c->trust, data, len, true, &number, err);
+    if (st != FLOW_OK && number > 0)
+        name_certificate(err, name, number);
+    else if (st != FLOW_OK && name != NULL)
+        flow_error_set_detail(err, name);
+    return st;
+}
+
 /* See <flow/tls_config.h>. */
 enum flow_status
 flow_tls_config_add_trust(struct flow_tls_config *c, const void *data,
                           size_t len, struct flow_error *ret_err)
 {
-    size_t count;
-    enum flow_status st;
-
-    if (is_frozen(c))
-        return refuse(ret_err, FLOW_E_BUSY, "the configuration is in use");
-    if (c->trust == NULL) {
-        st = flow__trust_new(c->env, &c->trust);
-        if (st != FLOW_OK)
-            return refuse(ret_err, st, "no memory");
-    }
-    return flow__trust_add(c->trust, data, len, true, &count, ret_err);
+    return add_trust(c, NULL, data, len, ret_err);
 }
 
 /* Read a file for a configuration; the error names it. */
@@ -415,9 +455,7 @@ flow_tls_config_add_trust_file(struct flow_tls_config *c, const char *path,
 
     if (st != FLOW_OK)
         return st;
-    st = flow_tls_config_add_trust(c, data, len, ret_err);
-    if (st != FLOW_OK)
-        flow_error_set_detail(ret_err, path);
+    st = add_trust(c, path, data, len, ret_err);
     free_file(c, data, len);
     return st;
 }

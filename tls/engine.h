@@ -62,7 +62,8 @@ void flow__trust_free(struct flow__trust *trust);
 /*
  * Add certificates.  strict: all or none, FLOW_E_INVAL when one is not
  * understood.  Otherwise those that are not understood are left out, as a
- * system's store may hold some that the engine does not support.
+ * system's store may hold some that the engine does not support.  *ret_count:
+ * how many were taken, or, where one was not understood, its place from 1.
  */
 enum flow_status flow__trust_add(struct flow__trust *trust, const void *data,
                                  size_t len, bool strict, size_t *ret_count,

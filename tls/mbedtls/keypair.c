@@ -42,27 +42,60 @@ free_pem(const struct flow_env *env, uint8_t *copy, size_t len)
     flow_env_free(env, copy, len + 1);
 }
 
-int
-flow__mbed_parse_certs(const struct flow_env *env, mbedtls_x509_crt *chain,
-                       const void *data, size_t len, size_t *ret_bad)
+/* The next "-----BEGIN" behind p, or end. */
+static const uint8_t *
+next_block(const uint8_t *p, const uint8_t *end)
 {
-    uint8_t *pem;
+    static const char mark[] = "-----BEGIN ";
+
+    for (; (size_t)(end - p) >= sizeof(mark) - 1; p++)
+        if (*p == '-' && memcmp(p, mark, sizeof(mark) - 1) == 0)
+            return p;
+    return end;
+}
+
+/* One PEM block; anything but a certificate (a key in the same file) is passed
+ * over, as mbedTLS does. */
+static int
+parse_block(const struct flow_env *env, mbedtls_x509_crt *chain,
+            const uint8_t *block, size_t len)
+{
+    uint8_t *pem = copy_pem(env, block, len);
     int rc;
 
-    *ret_bad = 0;
-    if (!is_pem(data, len))
-        return mbedtls_x509_crt_parse_der(chain, data, len);
-    pem = copy_pem(env, data, len);
     if (pem == NULL)
         return MBEDTLS_ERR_X509_ALLOC_FAILED;
     rc = mbedtls_x509_crt_parse(chain, pem, len + 1);
     free_pem(env, pem, len);
-    if (rc > 0) {
-        /* Partly parsed: a positive number of refused ones. */
-        *ret_bad = (size_t)rc;
-        rc = 0;
+    return rc == MBEDTLS_ERR_PEM_NO_HEADER_FOOTER_PRESENT ? 0 : rc;
+}
+
+int
+flow__mbed_parse_certs(const struct flow_env *env, mbedtls_x509_crt *chain,
+                       const void *data, size_t len, bool strict,
+                       size_t *ret_bad)
+{
+    const uint8_t *end = (const uint8_t *)data + len;
+    const uint8_t *block, *next;
+    size_t number = 0;
+
+    *ret_bad = 0;
+    if (!is_pem(data, len))
+        return mbedtls_x509_crt_parse_der(chain, data, len);
+    for (block = next_block(data, end); block < end; block = next) {
+        int rc;
+
+        next = next_block(block + 1, end);
+        number++;
+        rc = parse_block(env, chain, block, (size_t)(next - block));
+        if (rc == MBEDTLS_ERR_X509_ALLOC_FAILED)
+            return rc;
+        if (rc != 0 && *ret_bad == 0)
+            *ret_bad = number;
+        if (rc != 0 && strict)
+            return rc < 0 ? rc : MBEDTLS_ERR_X509_INVALID_FORMAT;
     }
-    return rc;
+    return 0;
 }
 
 /* Days since 1970-01-01 in the proleptic Gregorian calendar. */
@@ -118,11 +151,11 @@ parse_chain(struct flow__keypair *pair, const struct flow__keypair_input *in,
 {
     size_t bad;
     int rc = flow__mbed_parse_certs(pair->env, &pair->chain, in->chain,
-                                    in->chain_len, &bad);
+                                    in->chain_len, true, &bad);
 
     if (rc == MBEDTLS_ERR_X509_ALLOC_FAILED)
         return fail(err, FLOW_E_NOMEM, rc, in->chain_name, "no memory");
-    if (rc != 0 || bad > 0)
+    if (rc != 0 || pair->chain.version == 0)
         return fail(err, FLOW_E_INVAL, rc, in->chain_name,
                     "certificate chain is not understood");
     return FLOW_OK;
@@ -404,14 +437,17 @@ flow__trust_add(struct flow__trust *trust, const void *data, size_t len,
     int rc;
 
     flow__mbed_enter();
-    rc = flow__mbed_parse_certs(trust->env, &trust->certs, data, len, &bad);
+    rc = flow__mbed_parse_certs(trust->env, &trust->certs, data, len, strict,
+                                &bad);
     *ret_count = count_after(&trust->certs, last);
     if (rc == MBEDTLS_ERR_X509_ALLOC_FAILED)
         st = fail(err, FLOW_E_NOMEM, rc, NULL, "no memory");
-    else if (rc != 0 || *ret_count == 0 || (strict && bad > 0))
+    else if (rc != 0 || *ret_count == 0)
         st = fail(err, FLOW_E_INVAL, rc, NULL,
-                  bad > 0 ? "some certificates are not understood"
+                  bad > 1 ? "one of the certificates is not understood"
                           : "no certificate is understood");
+    if (bad > 0)
+        *ret_count = bad;
     if (st != FLOW_OK)
         cut_after(trust, last);
     flow__mbed_leave();

@@ -46,11 +46,12 @@ enum flow_status flow__mbed_error(struct flow_error *err, int code);
 
 /*
  * Parse one DER or any number of PEM certificates, appending to chain.
- * *ret_bad: how many were not understood.  A negative return is an mbedTLS
- * number: none was taken.
+ * *ret_bad: the number, from 1, of the first block that was not understood; 0:
+ * none.  strict stops there with its mbedTLS number, else it is left out.
  */
 int flow__mbed_parse_certs(const struct flow_env *env, mbedtls_x509_crt *chain,
-                           const void *data, size_t len, size_t *ret_bad);
+                           const void *data, size_t len, bool strict,
+                           size_t *ret_bad);
 
 /* FLOW_VERIFY_EXPIRED or FLOW_VERIFY_FUTURE by the environment's clock; 0 when
  * it is valid, or when the time is not known. */
