@@ -325,27 +325,41 @@ flow__handshake_client_hello(struct flow__handshake *hs, const uint8_t *msg,
     return make_engine(hs);
 }
 
-/* Push records of ours down. */
+static enum flow_status
+lower_failed(struct flow *lower, enum flow_dir dir, enum flow_status st,
+             struct flow_error *err)
+{
+    flow_get_error(lower, dir, err);
+    flow_error_add_layer(err, "tls");
+    return st;
+}
+
+/* Push records of ours down, and on from the lower flow: nobody would do it
+ * while we wait for the peer's answer. */
 static enum flow_status
 flush_out(struct flow__handshake *hs, struct flow *lower,
           struct flow_error *err)
 {
-    while (flow__stage_len(&hs->out) > 0) {
-        size_t n;
-        enum flow_status st = flow_write(lower, flow__stage_data(&hs->out),
-                                         flow__stage_len(&hs->out), &n);
+    enum flow_status st;
+    size_t n;
 
-        if (st == FLOW_OK) {
-            flow__stage_consume(&hs->out, n);
-            continue;
-        }
-        if (st != FLOW_AGAIN) {
-            flow_get_error(lower, FLOW_WRITE, err);
-            flow_error_add_layer(err, "tls");
-        }
-        return st;
+    while (flow__stage_len(&hs->out) > 0) {
+        st = flow_write(lower, flow__stage_data(&hs->out),
+                        flow__stage_len(&hs->out), &n);
+        if (st < 0)
+            return lower_failed(lower, FLOW_WRITE, st, err);
+        if (st != FLOW_OK)
+            return st;
+        flow__stage_consume(&hs->out, n);
+        hs->unflushed = true;
     }
-    return FLOW_OK;
+    if (!hs->unflushed)
+        return FLOW_OK;
+    st = flow_flush(lower);
+    if (st < 0)
+        return lower_failed(lower, FLOW_WRITE, st, err);
+    hs->unflushed = st != FLOW_OK;
+    return st;
 }
 
 /* Read what the next record lacks, and what else is there. */
@@ -370,9 +384,7 @@ fill_raw(struct flow__handshake *hs, struct flow *lower, struct flow_error *err)
                              "the peer closed the connection in the handshake");
         return FLOW_E_TRUNCATED;
     }
-    flow_get_error(lower, FLOW_READ, err);
-    flow_error_add_layer(err, "tls");
-    return st;
+    return lower_failed(lower, FLOW_READ, st, err);
 }
 
 /* The end of a failed handshake: the alert, once, best effort. */
@@ -552,7 +564,9 @@ flow__handshake_wants(const struct flow__handshake *hs)
 {
     if (!hs->started && !hs->server)
         return FLOW_READY_WRITE;
-    return flow__stage_len(&hs->out) > 0 ? FLOW_READY_WRITE : FLOW_READY_READ;
+    if (flow__stage_len(&hs->out) > 0)
+        return FLOW_READY_WRITE;
+    return hs->unflushed ? FLOW_READY_FLUSH : FLOW_READY_READ;
 }
 
 /* See tls/handshake.h. */

@@ -67,7 +67,7 @@ enum flow_status flow__handshake_step(struct flow__handshake *hs,
  * nothing more. */
 void flow__handshake_limit_time(struct flow__handshake *hs, uint64_t nsec);
 
-/* FLOW_READY_READ or FLOW_READY_WRITE of the lower flow. */
+/* One FLOW_READY_ bit of the lower flow. */
 uint32_t flow__handshake_wants(const struct flow__handshake *hs);
 
 /* When it must be done, monotonic ns; FLOW_NEVER: no limit, or not begun. */

@@ -38,6 +38,7 @@ struct flow__handshake {
     struct flow__stage feed;    /* whole records for the engine */
     struct flow__stage last;    /* the last protected record that was fed */
     struct flow__stage out;     /* whole records for the lower flow */
+    bool unflushed;             /* the lower flow may hold some of ours back */
     size_t taken;               /* bytes of records looked at */
     bool header_checked;        /* of the record that raw begins with */
     bool starved;               /* the engine asked for more than there is */

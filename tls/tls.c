@@ -7,26 +7,6 @@
 
 #define BOTH ((uint32_t)FLOW_READ | (uint32_t)FLOW_WRITE)
 
-static struct flow__tls *
-tls_of(struct flow *f)
-{
-    return (struct flow__tls *)(void *)f;
-}
-
-static void
-lock_both(struct flow__tls *t)
-{
-    flow__lock_acquire(&t->rx_lock);
-    flow__lock_acquire(&t->tx_lock);
-}
-
-static void
-unlock_both(struct flow__tls *t)
-{
-    flow__lock_release(&t->tx_lock);
-    flow__lock_release(&t->rx_lock);
-}
-
 /* The handshake is over: its keys and facts move in, its memory goes. */
 static void
 take_over(struct flow__tls *t)
@@ -53,11 +33,11 @@ take_over(struct flow__tls *t)
 static enum flow_status
 tls_open(struct flow *f)
 {
-    struct flow__tls *t = tls_of(f);
+    struct flow__tls *t = flow__tls_cast(f);
     struct flow_error err;
     enum flow_status st = FLOW_OK;
 
-    lock_both(t);
+    flow__tls_lock(t);
     if (t->hs != NULL) {
         st = flow__handshake_step(t->hs, f->lower, &err);
         if (st == FLOW_OK)
@@ -65,7 +45,7 @@ tls_open(struct flow *f)
         else if (st != FLOW_AGAIN)
             st = flow_fail_with(f, BOTH, &err);
     }
-    unlock_both(t);
+    flow__tls_unlock(t);
     return st;
 }
 
@@ -132,7 +112,7 @@ static enum flow_status
 tls_readv(struct flow *f, const struct flow_vec *vec, size_t count,
           size_t *ret_len)
 {
-    struct flow__tls *t = tls_of(f);
+    struct flow__tls *t = flow__tls_cast(f);
     struct flow__reader_result r;
     enum flow_status st;
 
@@ -185,7 +165,7 @@ static enum flow_status
 tls_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
            uint32_t flags, size_t *ret_len)
 {
-    struct flow__tls *t = tls_of(f);
+    struct flow__tls *t = flow__tls_cast(f);
     struct flow__writer_result r;
     enum flow_status st;
 
@@ -199,7 +179,7 @@ tls_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
 static enum flow_status
 tls_flush(struct flow *f)
 {
-    struct flow__tls *t = tls_of(f);
+    struct flow__tls *t = flow__tls_cast(f);
     struct flow__writer_result r;
     enum flow_status st;
 
@@ -232,7 +212,7 @@ end_lower(struct flow__tls *t)
 static enum flow_status
 tls_shutdown(struct flow *f, enum flow_dir dir)
 {
-    struct flow__tls *t = tls_of(f);
+    struct flow__tls *t = flow__tls_cast(f);
     struct flow__writer_result r;
     enum flow_status st;
 
@@ -293,16 +273,16 @@ wait_open(struct flow__tls *t, struct flow_wait_sink *sink)
 {
     bool ready;
 
-    lock_both(t);
+    flow__tls_lock(t);
     ready = can_open(t, sink);
-    unlock_both(t);
+    flow__tls_unlock(t);
     return ready ? FLOW_READY_OPEN : 0;
 }
 
 static uint32_t
 tls_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
 {
-    struct flow__tls *t = tls_of(f);
+    struct flow__tls *t = flow__tls_cast(f);
     uint32_t ready = 0;
 
     if ((interest & FLOW_READY_OPEN) != 0)
@@ -359,7 +339,7 @@ static enum flow_status
 tls_lease(struct flow *f, enum flow_dir dir, size_t want,
           struct flow_vec ret_span[2])
 {
-    struct flow__tls *t = tls_of(f);
+    struct flow__tls *t = flow__tls_cast(f);
     struct flow__lock *lock = dir == FLOW_READ ? &t->rx_lock : &t->tx_lock;
     enum flow_status st;
 
@@ -375,7 +355,7 @@ tls_lease(struct flow *f, enum flow_dir dir, size_t want,
 static enum flow_status
 tls_commit(struct flow *f, enum flow_dir dir, size_t used, uint32_t flags)
 {
-    struct flow__tls *t = tls_of(f);
+    struct flow__tls *t = flow__tls_cast(f);
     struct flow__writer_result r;
     enum flow_status st;
 
@@ -395,7 +375,7 @@ tls_commit(struct flow *f, enum flow_dir dir, size_t used, uint32_t flags)
 static enum flow_status
 tls_detach(struct flow *f, const void **ret_ahead, size_t *ret_len)
 {
-    struct flow__tls *t = tls_of(f);
+    struct flow__tls *t = flow__tls_cast(f);
     bool clean;
 
     *ret_ahead = NULL;
@@ -415,7 +395,7 @@ tls_detach(struct flow *f, const void **ret_ahead, size_t *ret_len)
 static void
 tls_close(struct flow *f)
 {
-    struct flow__tls *t = tls_of(f);
+    struct flow__tls *t = flow__tls_cast(f);
     const struct flow_env *env = f->env;
 
     flow__gate_leave(t->gate);
@@ -429,130 +409,6 @@ tls_close(struct flow *f)
     flow__lock_fini(&t->tx_lock);
     flow_wipe(t, sizeof(*t));
     flow_env_free(env, t, sizeof(*t));
-}
-
-static uint32_t
-end_of_reading(const struct flow__tls *t)
-{
-    if (t->reader.closed)
-        return FLOW_END_AUTHENTICATED;
-    return t->gone ? FLOW_END_GONE : FLOW_END_NONE;
-}
-
-static uint32_t
-end_of_writing(const struct flow__tls *t)
-{
-    if (t->writer.close_sealed &&
-        flow__writer_is_idle((struct flow__writer *)&t->writer))
-        return FLOW_END_AUTHENTICATED;
-    return t->writer.dead ? FLOW_END_GONE : FLOW_END_NONE;
-}
-
-static enum flow_status
-answer_u32(void *buf, size_t *len, uint32_t value)
-{
-    return flow_answer(buf, len, &value, sizeof(value));
-}
-
-static const char *
-group_name(uint16_t group)
-{
-    switch (group) {
-    case FLOW_TLS_GROUP_X25519:
-        return "x25519";
-    case FLOW_TLS_GROUP_P256:
-        return "secp256r1";
-    case FLOW_TLS_GROUP_P384:
-        return "secp384r1";
-    case FLOW_TLS_GROUP_P521:
-        return "secp521r1";
-    default:
-        return "";
-    }
-}
-
-static size_t
-footprint(struct flow__tls *t)
-{
-    size_t sum = sizeof(*t) + t->reader.cipher.cap + t->reader.plain.cap +
-                 t->reader.post.cap + t->writer.out.cap + t->writer.open.cap +
-                 t->agreed.peer_chain_len;
-    size_t below = 0, len = sizeof(below);
-
-    if (t->hs != NULL)
-        sum += flow__handshake_footprint(t->hs);
-    if (t->reader.keys.provider != NULL)
-        sum += t->reader.keys.provider->ctx_size +
-               t->writer.keys.provider->ctx_size;
-    if (flow_query(t->base.lower, FLOW_QUERY_FOOTPRINT, &below, &len) ==
-        FLOW_OK)
-        sum += below;
-    return sum;
-}
-
-/* Facts that are there once the handshake is over. */
-static enum flow_status
-query_agreed(struct flow__tls *t, enum flow_query_key key, void *buf,
-             size_t *len)
-{
-    const struct flow__agreed *a = &t->agreed;
-
-    if (t->hs != NULL)
-        return FLOW_AGAIN;
-    switch ((int)key) {
-    case FLOW_QUERY_ALPN:
-        return flow_answer_string(buf, len, a->alpn);
-    case FLOW_QUERY_SERVER_NAME:
-        return flow_answer_string(buf, len, a->server_name);
-    case FLOW_QUERY_MATCHED_NAME:
-        return flow_answer_string(buf, len, a->matched_name);
-    case FLOW_QUERY_VERSION:
-        return answer_u32(buf, len, a->version);
-    case FLOW_QUERY_SUITE:
-        return flow_answer_string(buf, len, a->suite->name);
-    case FLOW_QUERY_GROUP:
-        return flow_answer_string(buf, len, group_name(a->group));
-    case FLOW_QUERY_PEER_CHAIN:
-        return flow_answer(buf, len, a->peer_chain, a->peer_chain_len);
-    case FLOW_QUERY_VERIFY_FLAGS:
-        return answer_u32(buf, len, a->verify_flags);
-    case FLOW_QUERY_RESUMED:
-        return answer_u32(buf, len, a->resumed ? 1 : 0);
-    default:
-        return answer_u32(buf, len,
-                          (uint32_t)(flow__record_prefix(&t->writer.keys) +
-                                     flow__record_suffix(&t->writer.keys)));
-    }
-}
-
-static enum flow_status
-tls_query(struct flow *f, enum flow_query_key key, void *buf, size_t *len)
-{
-    struct flow__tls *t = tls_of(f);
-    size_t held;
-
-    switch ((int)key) {
-    case FLOW_QUERY_ALPN:
-    case FLOW_QUERY_SERVER_NAME:
-    case FLOW_QUERY_MATCHED_NAME:
-    case FLOW_QUERY_VERSION:
-    case FLOW_QUERY_SUITE:
-    case FLOW_QUERY_GROUP:
-    case FLOW_QUERY_PEER_CHAIN:
-    case FLOW_QUERY_VERIFY_FLAGS:
-    case FLOW_QUERY_RESUMED:
-    case FLOW_QUERY_OVERHEAD:
-        return query_agreed(t, key, buf, len);
-    case FLOW_QUERY_END_READ:
-        return answer_u32(buf, len, end_of_reading(t));
-    case FLOW_QUERY_END_WRITE:
-        return answer_u32(buf, len, end_of_writing(t));
-    case FLOW_QUERY_FOOTPRINT:
-        held = footprint(t);
-        return flow_answer(buf, len, &held, sizeof(held));
-    default:
-        return FLOW_E_NOTSUP;
-    }
 }
 
 static enum flow_status
@@ -607,12 +463,12 @@ control(struct flow__tls *t, enum flow_control_key key, int64_t value)
 static enum flow_status
 tls_control(struct flow *f, enum flow_control_key key, int64_t value)
 {
-    struct flow__tls *t = tls_of(f);
+    struct flow__tls *t = flow__tls_cast(f);
     enum flow_status st;
 
-    lock_both(t);
+    flow__tls_lock(t);
     st = control(t, key, value);
-    unlock_both(t);
+    flow__tls_unlock(t);
     return st;
 }
 
@@ -629,7 +485,7 @@ static const struct flow_ops tls_ops = {
     .lease = tls_lease,
     .commit = tls_commit,
     .detach = tls_detach,
-    .query = tls_query,
+    .query = flow__tls_query,
     .control = tls_control,
 };
 
@@ -637,7 +493,7 @@ static const struct flow_ops tls_ops = {
 struct flow__tls *
 flow__tls_of(struct flow *f)
 {
-    return f->ops == &tls_ops ? tls_of(f) : NULL;
+    return f->ops == &tls_ops ? flow__tls_cast(f) : NULL;
 }
 
 static uint32_t
@@ -732,30 +588,4 @@ flow_tls_wrap_server(struct flow_tls_config *c, struct flow *lower,
     if (st == FLOW_OK)
         *ret_flow = &t->base;
     return st;
-}
-
-/* See <flow/tls.h>. */
-enum flow_status
-flow_tls_get_info(struct flow *f, struct flow_tls_info *ret_info)
-{
-    struct flow__tls *t = flow__tls_of(f);
-
-    if (t == NULL)
-        return FLOW_E_NOTSUP;
-    if (t->hs != NULL)
-        return FLOW_AGAIN;
-    ret_info->version = (enum flow_tls_version)t->agreed.version;
-    ret_info->suite = t->agreed.suite->id;
-    ret_info->suite_name = t->agreed.suite->name;
-    ret_info->group = t->agreed.group;
-    ret_info->resumed = t->agreed.resumed;
-    ret_info->alpn = t->agreed.alpn;
-    ret_info->server_name = t->agreed.server_name;
-    ret_info->matched_name = t->agreed.matched_name;
-    ret_info->verify_flags = t->agreed.verify_flags;
-    ret_info->peer_chain = t->agreed.peer_chain;
-    ret_info->peer_chain_len = t->agreed.peer_chain_len;
-    ret_info->key_updates_sent = t->writer.updates;
-    ret_info->key_updates_received = t->reader.updates;
-    return FLOW_OK;
 }

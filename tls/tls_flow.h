@@ -31,6 +31,31 @@ struct flow__tls {
     bool gone;      /* and there was one */
 };
 
+static inline struct flow__tls *
+flow__tls_cast(struct flow *f)
+{
+    return (struct flow__tls *)(void *)f;
+}
+
+/* Both locks, in their order. */
+static inline void
+flow__tls_lock(struct flow__tls *t)
+{
+    flow__lock_acquire(&t->rx_lock);
+    flow__lock_acquire(&t->tx_lock);
+}
+
+static inline void
+flow__tls_unlock(struct flow__tls *t)
+{
+    flow__lock_release(&t->tx_lock);
+    flow__lock_release(&t->rx_lock);
+}
+
+/* The query operation (info.c). */
+enum flow_status flow__tls_query(struct flow *f, enum flow_query_key key,
+                                 void *buf, size_t *len);
+
 /* The TLS flow that f is, or NULL. */
 struct flow__tls *flow__tls_of(struct flow *f);
 

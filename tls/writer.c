@@ -400,7 +400,8 @@ flow__writer_alert(struct flow__writer *w, struct flow *lower, int alert)
     sent = !w->close_sealed &&
            seal_bytes(w, FLOW__CONTENT_ALERT, fatal, sizeof(fatal)).status ==
                FLOW_OK &&
-           flow__writer_drain(w, lower).status == FLOW_OK;
+           flow__writer_drain(w, lower).status == FLOW_OK &&
+           flow_flush(lower) == FLOW_OK;
     w->dead = true;
     return sent;
 }
@@ -456,8 +457,10 @@ flow__writer_commit(struct flow__writer *w, struct flow *lower, size_t used,
 bool
 flow__writer_is_idle(struct flow__writer *w)
 {
-    return flow__stage_len(&w->out) == 0 && !w->has_open &&
-           flow__load(&w->owes_update) == 0 &&
-           flow__load(&w->owes_refusal) == 0 &&
-           flow__load(&w->wants_update) == 0;
+    if (flow__stage_len(&w->out) > 0 || w->has_open)
+        return false;
+    /* Behind our close_notify nothing is owed any more. */
+    return w->close_sealed || (flow__load(&w->owes_update) == 0 &&
+                               flow__load(&w->owes_refusal) == 0 &&
+                               flow__load(&w->wants_update) == 0);
 }
