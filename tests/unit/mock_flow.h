@@ -28,14 +28,15 @@ struct mock {
     uint64_t time;         /* when to look again */
     const char *ahead;     /* what detach gives up */
 
-    unsigned reads, writes, shutdowns, closes, opens, waits, flushes;
+    unsigned reads, writes, shutdowns, closes, opens, flushes;
+    _Atomic unsigned waits; /* of both directions, perhaps at once */
     unsigned leases, commits, queries, controls;
-    uint32_t write_flags;  /* of the last writev or commit */
-    enum flow_dir how;     /* of the last shutdown */
-    uint32_t interest;     /* of the last wait */
-    size_t used;           /* of the last commit */
-    int64_t value;         /* of the last control */
-    unsigned *close_count; /* counts beyond the mock's own life, or NULL */
+    uint32_t write_flags;      /* of the last writev or commit */
+    enum flow_dir how;         /* of the last shutdown */
+    _Atomic uint32_t interest; /* of the last wait */
+    size_t used;               /* of the last commit */
+    int64_t value;             /* of the last control */
+    unsigned *close_count;     /* counts beyond the mock's own life, or NULL */
 
     uint8_t lent[32];
 };
