@@ -203,6 +203,21 @@ flow__handshake_derive(struct flow__handshake *hs)
     return st;
 }
 
+static enum flow_status
+take_retry(struct flow__handshake *hs, const struct flow__server_hello *hello,
+           struct flow__fault *fault)
+{
+    if (hs->retry)
+        return refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
+                      "the peer sent a second HelloRetryRequest");
+    /* RFC 8446 4.1.4; the engine would send the same ClientHello again. */
+    if (hello->group == 0 && hello->cookie.len == 0)
+        return refuse(fault, FLOW__ALERT_ILLEGAL_PARAMETER,
+                      "the peer's HelloRetryRequest asks for nothing");
+    hs->retry = true;
+    return FLOW_OK;
+}
+
 /* See tls/handshake_state.h. */
 enum flow_status
 flow__handshake_hello(struct flow__handshake *hs, const uint8_t *msg,
@@ -213,16 +228,19 @@ flow__handshake_hello(struct flow__handshake *hs, const uint8_t *msg,
 
     if (st != FLOW_OK)
         return st;
-    if (hello.retry) {
-        if (hs->retry)
-            return refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
-                          "the peer sent a second HelloRetryRequest");
-        hs->retry = true;
-        return FLOW_OK;
-    }
-    if (hello.version != FLOW_TLS_1_2 && hello.version != FLOW_TLS_1_3)
+    if (!hs->server && flow__handshake_is_unsolicited(hs, hello.extensions))
+        return refuse(fault, FLOW__ALERT_UNSUPPORTED_EXTENSION,
+                      "the peer answered an extension it was not sent");
+    if (hello.retry)
+        return take_retry(hs, &hello, fault);
+    if (hello.version < (uint16_t)hs->config->min_version ||
+        hello.version > (uint16_t)hs->config->max_version)
         return refuse(fault, FLOW__ALERT_PROTOCOL_VERSION,
                       "no protocol version in common");
+    /* RFC 8446 9.2; we offer no key exchange by PSK alone. */
+    if (hello.version == FLOW_TLS_1_3 && hello.group == 0)
+        return refuse(fault, FLOW__ALERT_MISSING_EXTENSION,
+                      "the peer sent no key share");
     /* RFC 7627 5.2: without it the session can be spliced; the engine neither
      * requires nor reports it. */
     if (hello.version == FLOW_TLS_1_2 && !hello.extended_master_secret)
@@ -269,6 +287,11 @@ choose(struct flow__handshake *hs, const struct flow__client_hello *ch,
     if (ch->fallback_scsv && ch->max_version < (uint16_t)c->max_version)
         return refuse(fault, FLOW__ALERT_INAPPROPRIATE_FALLBACK,
                       "the client fell back below what both sides support");
+    /* RFC 8446 9.2, 4.2.9; the engine looks after groups and shares. */
+    if (flow__sni_version(&policy, ch) == FLOW_TLS_1_3 &&
+        (ch->psk ? !ch->psk_modes : ch->sigalgs.base == NULL))
+        return refuse(fault, FLOW__ALERT_MISSING_EXTENSION,
+                      "the client left out an extension that TLS 1.3 needs");
     flow__sni_select(c->candidate, c->pair_count, &policy, ch, &decision);
     if (!decision.serve) {
         *fault = decision.fault;
@@ -431,9 +454,7 @@ give_up_engine(struct flow__handshake *hs, struct flow *lower,
     if (hs->engine_alert >= 0 && err->status != FLOW_E_AUTH)
         err->alert_sent = (int16_t)hs->engine_alert;
     if (err->status == FLOW_E_PROTO)
-        flow__incoming_explain(hs, err);
-    if (err->alert_sent < 0 && err->alert_received < 0)
-        err->alert_sent = FLOW__ALERT_ILLEGAL_PARAMETER;
+        flow__handshake_explain(hs, err);
     return give_up(hs, lower, err);
 }
 

@@ -53,9 +53,14 @@ struct flow__handshake {
     bool rx_protected; /* the peer's next record is encrypted */
     bool tx_protected; /* ours is */
     bool ccs_sent;
-    bool finished_sent; /* our Finished went out: the data key is next */
+    bool finished_sent;   /* our Finished went out: the data key is next */
+    uint8_t last_message; /* type of the peer's last one in the clear */
     unsigned ccs_received;
     unsigned warnings;
+
+    /* Client: extensions of our ClientHello. */
+    uint16_t offered[FLOW__HELLO_EXTENSIONS_MAX];
+    unsigned offered_count;
 
     /* Server: what the ClientHello asked for. */
     struct flow__keypair *pair;
@@ -88,6 +93,14 @@ struct flow__handshake {
     struct flow__fault hook_fault;
 };
 
+/* Handshake messages that we look at (RFC 5246 7.4, RFC 8446 4). */
+#define FLOW__HANDSHAKE_HELLO_REQUEST        0
+#define FLOW__HANDSHAKE_ENCRYPTED_EXTENSIONS 8
+#define FLOW__HANDSHAKE_CERTIFICATE          11
+#define FLOW__HANDSHAKE_SERVER_KEY_EXCHANGE  12
+#define FLOW__HANDSHAKE_CERTIFICATE_VERIFY   15
+#define FLOW__HANDSHAKE_CLIENT_KEY_EXCHANGE  16
+
 /* incoming.c */
 
 /* Look at the next whole record in raw; the engine may get it in feed.
@@ -98,9 +111,16 @@ enum flow_status flow__incoming_next(struct flow__handshake *hs,
                                      struct flow_error *err);
 /* Bytes that raw lacks before there is a whole record. */
 size_t flow__incoming_missing(const struct flow__handshake *hs);
-/* Why the engine refused the last record it got: its alert, or the fault in
- * it; leaves *err's alerts alone where there is nothing to say. */
-void flow__incoming_explain(struct flow__handshake *hs, struct flow_error *err);
+
+/* explain.c */
+
+/* The engine refused what it was fed: the alert that the RFC names, and a
+ * phrase that fits, whatever the engine had to say. */
+void flow__handshake_explain(struct flow__handshake *hs,
+                             struct flow_error *err);
+/* A list of extensions has one that our ClientHello did not ask for. */
+bool flow__handshake_is_unsolicited(const struct flow__handshake *hs,
+                                    struct flow__span extensions);
 
 /* outgoing.c */
 

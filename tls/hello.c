@@ -17,6 +17,7 @@ enum {
     EXT_EARLY_DATA = 42,
     EXT_SUPPORTED_VERSIONS = 43,
     EXT_COOKIE = 44,
+    EXT_PSK_KEY_EXCHANGE_MODES = 45,
     EXT_SIGNATURE_ALGORITHMS_CERT = 50,
     EXT_KEY_SHARE = 51,
     EXT_RENEGOTIATION_INFO = 0xff01
@@ -144,6 +145,13 @@ bool
 flow__hello_next_alpn(struct flow__span *list, struct flow__span *ret_name)
 {
     return take_vec8(list, ret_name);
+}
+
+bool
+flow__hello_next_extension(struct flow__span *list, uint16_t *ret_type,
+                           struct flow__span *ret_body)
+{
+    return take_u16(list, ret_type) && take_vec16(list, ret_body);
 }
 
 /* RFC 7301 3.1: a list, not empty, of names, none empty. */
@@ -279,6 +287,15 @@ read_psk(struct flow__span *body, struct flow__client_hello *h)
 }
 
 static bool
+read_psk_modes(struct flow__span *body, struct flow__client_hello *h)
+{
+    struct flow__span modes;
+
+    h->psk_modes = true;
+    return take_vec8(body, &modes) && modes.len > 0;
+}
+
+static bool
 read_early_data(struct flow__span *body, struct flow__client_hello *h)
 {
     h->early_data = true;
@@ -340,6 +357,8 @@ static const struct {
       "malformed record_size_limit" },
     { EXT_SESSION_TICKET, read_session_ticket, "malformed session_ticket" },
     { EXT_PRE_SHARED_KEY, read_psk, "malformed pre_shared_key" },
+    { EXT_PSK_KEY_EXCHANGE_MODES, read_psk_modes,
+      "malformed psk_key_exchange_modes" },
     { EXT_EARLY_DATA, read_early_data, "malformed early_data" },
     { EXT_SUPPORTED_VERSIONS, read_versions, "malformed supported_versions" },
     { EXT_COOKIE, read_cookie, "malformed cookie" },
@@ -416,6 +435,7 @@ read_client_extensions(struct flow__span *body, struct flow__client_hello *h,
     struct extensions x;
     enum flow_status st = begin_extensions(body, &x, fault);
 
+    h->extensions = x.rest;
     while (st == FLOW_OK && x.rest.len > 0) {
         st = next_extension(&x, fault);
         if (st == FLOW_OK)
@@ -535,6 +555,7 @@ read_server_extensions(struct flow__span *body, struct flow__server_hello *h,
     struct extensions x;
     enum flow_status st = begin_extensions(body, &x, fault);
 
+    h->extensions = x.rest;
     while (st == FLOW_OK && x.rest.len > 0) {
         st = next_extension(&x, fault);
         if (st == FLOW_OK &&
@@ -574,10 +595,11 @@ flow__hello_parse_server(const uint8_t *msg, size_t len,
     if (compression != 0)
         return refuse(ret_fault, FLOW__ALERT_ILLEGAL_PARAMETER,
                       "server chose a compression");
-    /* RFC 8446 4.2.1: supported_versions is for TLS 1.3 and later. */
-    if (h->version != 0 && h->version < VERSION_HIGHEST)
+    /* RFC 8446 4.2.1: supported_versions is not for older versions, and what
+     * is newer was not offered. */
+    if (h->version != 0 && h->version != VERSION_HIGHEST)
         return refuse(ret_fault, FLOW__ALERT_ILLEGAL_PARAMETER,
-                      "server names an old version in supported_versions");
+                      "server names a version that was not offered");
     if (h->version == 0)
         h->version = legacy_version;
     return FLOW_OK;

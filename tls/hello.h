@@ -54,15 +54,17 @@ struct flow__client_hello {
     struct flow__span alpn;       /* {length 1, bytes} in a row */
     struct flow__span cookie;     /* of a second ClientHello */
     enum flow__sni_state sni_state;
-    struct flow__name sni;       /* kind FLOW__NAME_DNS in state NAME */
-    uint16_t record_size_limit;  /* RFC 8449, 0: absent */
-    uint8_t max_fragment_length; /* code of RFC 6066 4, 0: absent */
-    bool psk;                    /* pre_shared_key (41) */
-    bool early_data;             /* 42 */
-    bool extended_master_secret; /* 23 */
-    bool session_ticket;         /* 35 */
-    bool renegotiation_info;     /* extension 0xff01 or suite 0x00ff */
-    bool fallback_scsv;          /* suite 0x5600 (RFC 7507) */
+    struct flow__name sni;        /* kind FLOW__NAME_DNS in state NAME */
+    uint16_t record_size_limit;   /* RFC 8449, 0: absent */
+    uint8_t max_fragment_length;  /* code of RFC 6066 4, 0: absent */
+    struct flow__span extensions; /* {type 2, length 2, bytes} in a row */
+    bool psk;                     /* pre_shared_key (41) */
+    bool psk_modes;               /* psk_key_exchange_modes (45) */
+    bool early_data;              /* 42 */
+    bool extended_master_secret;  /* 23 */
+    bool session_ticket;          /* 35 */
+    bool renegotiation_info;      /* extension 0xff01 or suite 0x00ff */
+    bool fallback_scsv;           /* suite 0x5600 (RFC 7507) */
     unsigned extension_count;
 };
 
@@ -78,8 +80,9 @@ struct flow__server_hello {
     uint8_t max_fragment_length; /* TLS 1.2, 0: absent */
     bool psk;                    /* pre_shared_key (41): resumed in TLS 1.3 */
     uint16_t psk_index;
-    bool extended_master_secret; /* TLS 1.2 */
-    bool session_ticket;         /* TLS 1.2: a ticket will come */
+    bool extended_master_secret;  /* TLS 1.2 */
+    bool session_ticket;          /* TLS 1.2: a ticket will come */
+    struct flow__span extensions; /* {type 2, length 2, bytes} in a row */
     unsigned extension_count;
 };
 
@@ -108,6 +111,11 @@ bool flow__hello_has_key_share(const struct flow__client_hello *hello,
 /* Take the next name off an ALPN list; false at its end. */
 bool flow__hello_next_alpn(struct flow__span *list,
                            struct flow__span *ret_name);
+
+/* Take the next extension off a list of them; false at its end, and where it
+ * is cut. */
+bool flow__hello_next_extension(struct flow__span *list, uint16_t *ret_type,
+                                struct flow__span *ret_body);
 
 /* The random of a HelloRetryRequest (RFC 8446 4.1.3), 32 bytes. */
 extern const uint8_t flow__hello_retry_random[32];

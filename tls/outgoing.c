@@ -4,8 +4,6 @@
 #include "tls/handshake_state.h"
 
 #define ALERT_FATAL 2
-/* Handshake messages, RFC 5246 7.4. */
-#define SERVER_KEY_EXCHANGE 12
 /* An alert of the engine, padded as it pads, with header and tag. */
 #define ALERT_RECORD_MAX (FLOW__RECORD_HEADER + 16 + FLOW__AEAD_TAG_MAX)
 
@@ -98,14 +96,35 @@ note_protected12(struct flow__handshake *hs, const uint8_t *record, size_t len)
     return false;
 }
 
+/* What an answer of the peer may hold. */
+static bool
+note_offer(struct flow__handshake *hs, const uint8_t *msg, size_t len)
+{
+    struct flow__client_hello hello;
+    struct flow__fault fault = { FLOW__ALERT_NONE, NULL };
+    struct flow__span body;
+
+    if (flow__hello_parse_client(msg, len, &hello, &fault) != FLOW_OK)
+        return fail_hook(hs, FLOW_E_SYS, NULL);
+    hs->offered_count = 0;
+    while (hs->offered_count < FLOW__HELLO_EXTENSIONS_MAX &&
+           flow__hello_next_extension(&hello.extensions,
+                                      &hs->offered[hs->offered_count], &body))
+        hs->offered_count++;
+    return true;
+}
+
 static bool
 note_message(struct flow__handshake *hs, const uint8_t *msg, size_t len)
 {
     struct flow__fault fault = { FLOW__ALERT_NONE, NULL };
     enum flow_status st;
 
-    if (len < FLOW__HANDSHAKE_HEADER || !hs->server)
+    if (len < FLOW__HANDSHAKE_HEADER)
         return true;
+    if (!hs->server)
+        return msg[0] != FLOW__HANDSHAKE_CLIENT_HELLO ||
+               note_offer(hs, msg, len);
     if (msg[0] == FLOW__HANDSHAKE_SERVER_HELLO) {
         st = flow__handshake_hello(hs, msg, len, &fault);
         if (st != FLOW_OK)
@@ -116,7 +135,8 @@ note_message(struct flow__handshake *hs, const uint8_t *msg, size_t len)
         }
     }
     /* RFC 8422 5.4: named_curve and its number. */
-    if (msg[0] == SERVER_KEY_EXCHANGE && len >= 7 && msg[4] == 3)
+    if (msg[0] == FLOW__HANDSHAKE_SERVER_KEY_EXCHANGE && len >= 7 &&
+        msg[4] == 3)
         hs->group = (uint16_t)(msg[5] << 8 | msg[6]);
     return true;
 }
