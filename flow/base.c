@@ -31,8 +31,7 @@ flow_base_wrap(struct flow *f, const struct flow_ops *ops, struct flow *lower,
     flow_base_init(f, ops, lower->env, caps);
     f->lower = lower;
     f->owns_lower = owned;
-    /* A layer without an opening of its own opens with what is below. */
-    if (ops->open == NULL)
+    if (flow__opens_with_lower(f))
         f->opened = flow__load(&lower->opened);
     flow__wait_lock();
     flow__store(&lower->upper, f);

@@ -24,6 +24,14 @@ flow__is_direction(enum flow_dir dir)
     return dir == FLOW_READ || dir == FLOW_WRITE;
 }
 
+/* Whether a flow has no opening of its own and is open as the lower one is. */
+static inline bool
+flow__opens_with_lower(const struct flow *f)
+{
+    return f->lower != NULL &&
+           (f->ops->open == NULL || (f->caps & FLOW_CAP_FILTER) != 0);
+}
+
 /*
  * Begin a call of a direction: no other runs, no lease is out, it has not
  * ended.  FLOW_OK: flow__leave() must follow.  Anything else is what the call
@@ -44,8 +52,8 @@ enum flow_status flow__state(const struct flow *f, enum flow_dir dir);
 /* Drive the opening one step, unless another thread does (FLOW_AGAIN). */
 enum flow_status flow__drive_open(struct flow *f);
 
-/* When the opening must be over. */
-uint64_t flow__open_deadline(const struct flow *f);
+/* The earlier deadline of both directions; the opening must be over by then. */
+uint64_t flow__earlier_deadline(const struct flow *f);
 
 bool flow__is_due(const struct flow_env *env, uint64_t deadline);
 
@@ -59,6 +67,19 @@ void flow__settle_open(struct flow *f, enum flow_status st);
 /* The end of the write direction, for flow_shutdown() and FLOW_FIN: f is open
  * and entered. */
 enum flow_status flow__end_write(struct flow *f);
+
+/* One flow of several that are waited for, as in flow_wait(). */
+struct flow__wait_item {
+    struct flow *flow;
+    uint32_t interest; /* 0: not this one */
+    uint32_t ready;
+};
+
+/* Sleep until one of the flows is ready, a deadline of theirs has passed
+ * (FLOW_E_TIMEOUT), or the deadline given has (FLOW_OK, nothing ready). */
+enum flow_status flow__wait_items(struct flow__wait_item *items, size_t count,
+                                  const struct flow_env *env,
+                                  uint64_t deadline);
 
 /* Take a flow off the one below, which then belongs to nobody here. */
 void flow__leave_lower(struct flow *f);

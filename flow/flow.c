@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "flow/core.h"
+#include "flow/watch.h"
 #include "lib/assert.h"
 #include "lib/atomic.h"
 
@@ -224,8 +225,10 @@ flow_shutdown(struct flow *f, enum flow_dir dir)
 void
 flow_close(struct flow *f)
 {
-    if (f != NULL)
-        f->ops->close(f);
+    if (f == NULL)
+        return;
+    flow__watch_end(f->watch);
+    f->ops->close(f);
 }
 
 /* See <flow/flow.h>. */

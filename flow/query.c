@@ -4,6 +4,7 @@
 #include <flow/buf.h>
 
 #include "flow/core.h"
+#include "flow/watch.h"
 #include "lib/atomic.h"
 #include "lib/checked.h"
 
@@ -215,6 +216,7 @@ flow_control(struct flow *f, enum flow_control_key key, int64_t value)
 {
     enum flow_status st = FLOW_E_NOTSUP;
 
+    flow__watch_touch(f->watch);
     for (; f != NULL && st == FLOW_E_NOTSUP; f = f->lower) {
         if (f->ops->control != NULL)
             st = f->ops->control(f, key, value);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "flow/core.h"
+#include "flow/watch.h"
 #include "lib/atomic.h"
 
 enum flow_status
@@ -44,6 +45,7 @@ flow__enter(struct flow *f, enum flow_dir dir)
 {
     enum flow_status st;
 
+    flow__watch_touch(f->watch);
     if (flow__swap(&f->busy[flow__index(dir)], 1) != 0)
         return flow__report(f, dir, FLOW_E_BUSY,
                             "another call of this direction is running");
@@ -66,7 +68,7 @@ flow__is_due(const struct flow_env *env, uint64_t deadline)
 }
 
 uint64_t
-flow__open_deadline(const struct flow *f)
+flow__earlier_deadline(const struct flow *f)
 {
     return flow_deadline_min(flow__load(&f->deadline[0]),
                              flow__load(&f->deadline[1]));
@@ -90,7 +92,7 @@ open_step(struct flow *f)
 {
     enum flow_status st;
 
-    if (flow__is_due(f->env, flow__open_deadline(f)))
+    if (flow__is_due(f->env, flow__earlier_deadline(f)))
         st = flow_fail(f, FLOW__BOTH, FLOW_E_TIMEOUT, FLOW_DOMAIN_NONE, 0,
                        "the deadline passed while it was opened");
     else
@@ -128,6 +130,7 @@ flow_open(struct flow *f)
     enum flow_status reading = flow__state(f, FLOW_READ);
     enum flow_status writing = flow__state(f, FLOW_WRITE);
 
+    flow__watch_touch(f->watch);
     if (reading < 0 && writing < 0)
         return writing;
     return flow__drive_open(f);

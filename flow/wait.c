@@ -40,7 +40,7 @@ ask_opening(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
 {
     uint32_t ready = FLOW_READY_OPEN;
 
-    if (flow__is_due(f->env, flow__open_deadline(f)))
+    if (flow__is_due(f->env, flow__earlier_deadline(f)))
         return interest;
     if (flow__swap(&f->opening, 1) != 0) {
         flow_wait_add_time(
@@ -56,9 +56,7 @@ ask_opening(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
 static uint32_t
 ask(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
 {
-    /* A layer without an opening of its own is open when the lower one is. */
-    if (f->ops->open == NULL && f->lower != NULL &&
-        flow__load(&f->lower->opened) != 0)
+    if (flow__opens_with_lower(f) && flow__load(&f->lower->opened) != 0)
         flow__store(&f->opened, 1);
     if (flow__load(&f->opened) == 0)
         return ask_opening(f, interest, sink);
@@ -73,7 +71,7 @@ deadline_of(const struct flow *f, uint32_t interest)
     uint64_t deadline = FLOW_NEVER;
 
     if (flow__load(&f->opened) == 0)
-        return flow__open_deadline(f);
+        return flow__earlier_deadline(f);
     if ((interest & FLOW_READY_READ) != 0)
         deadline = flow__load(&f->deadline[0]);
     if ((interest & (FLOW_READY_WRITE | FLOW_READY_FLUSH)) != 0)
@@ -127,40 +125,75 @@ timed_out(struct flow *f, uint32_t dirs)
     return FLOW_E_TIMEOUT;
 }
 
+/* What one flow adds to a wait; true when it need not be waited for. */
+static bool
+look(struct flow__wait_item *item, struct flow_wait_sink *sink)
+{
+    struct flow *f = item->flow;
+    uint32_t dirs = directions_of(item->interest);
+    uint32_t seen[2];
+    size_t i;
+
+    /* Before looking, so that what changes while we look is seen. */
+    seen[0] = flow_event_sequence(&f->wake[0]);
+    seen[1] = flow_event_sequence(&f->wake[1]);
+    item->ready = flow_wait_sources(f, item->interest, sink);
+    if (item->ready != 0)
+        return true;
+    for (i = 0; i < 2; i++)
+        if ((dirs & (1u << i)) != 0)
+            flow_wait_add_event(sink, &f->wake[i], seen[i]);
+    return false;
+}
+
+static enum flow_status
+check_deadlines(const struct flow__wait_item *items, size_t count)
+{
+    size_t i;
+
+    for (i = 0; i < count; i++)
+        if (flow__is_due(items[i].flow->env,
+                         deadline_of(items[i].flow, items[i].interest)))
+            return timed_out(items[i].flow, directions_of(items[i].interest));
+    return FLOW_OK;
+}
+
+enum flow_status
+flow__wait_items(struct flow__wait_item *items, size_t count,
+                 const struct flow_env *env, uint64_t deadline)
+{
+    struct flow_wait_sink sink;
+    enum flow_status st;
+    bool ready;
+    size_t i;
+
+    for (;;) {
+        flow_wait_sink_init(&sink);
+        ready = false;
+        for (i = 0; i < count; i++)
+            ready |= items[i].interest != 0 && look(&items[i], &sink);
+        if (ready || flow__is_due(env, deadline))
+            return FLOW_OK;
+        st = check_deadlines(items, count);
+        if (st == FLOW_OK)
+            st = env->wait(env->ctx, &sink, deadline);
+        if (st != FLOW_OK)
+            return st;
+    }
+}
+
 /* See <flow/flow.h>. */
 enum flow_status
 flow_wait(struct flow *f, uint32_t interest, uint32_t *ret_ready)
 {
-    uint32_t dirs = directions_of(interest);
-    struct flow_wait_sink sink;
-    enum flow_status st;
-    uint32_t ready, seen[2];
-    size_t i;
+    struct flow__wait_item item = { f, interest, 0 };
+    enum flow_status st = FLOW_E_INVAL;
 
+    if (interest != 0 && (interest & ~KNOWN) == 0)
+        st = flow__wait_items(&item, 1, f->env, FLOW_NEVER);
     if (ret_ready != NULL)
-        *ret_ready = 0;
-    if (interest == 0 || (interest & ~KNOWN) != 0)
-        return FLOW_E_INVAL;
-    for (;;) {
-        /* Before looking, so that what changes while we look is seen. */
-        seen[0] = flow_event_sequence(&f->wake[0]);
-        seen[1] = flow_event_sequence(&f->wake[1]);
-        flow_wait_sink_init(&sink);
-        ready = flow_wait_sources(f, interest, &sink);
-        if (ready != 0)
-            break;
-        if (flow__is_due(f->env, deadline_of(f, interest)))
-            return timed_out(f, dirs);
-        for (i = 0; i < 2; i++)
-            if ((dirs & (1u << i)) != 0)
-                flow_wait_add_event(&sink, &f->wake[i], seen[i]);
-        st = f->env->wait(f->env->ctx, &sink, FLOW_NEVER);
-        if (st != FLOW_OK)
-            return st;
-    }
-    if (ret_ready != NULL)
-        *ret_ready = ready;
-    return FLOW_OK;
+        *ret_ready = st == FLOW_OK ? item.ready : 0;
+    return st;
 }
 
 /* See <flow/backend.h>. */

@@ -46,12 +46,13 @@ struct flow_endpoint_options {
 
 /** How a kind of endpoint is reached, for who writes a backend. */
 struct flow_scheme {
-    /** "tcp" for names "tcp:...". */
+    /** "tcp" for names "tcp:..."; with a '+' at its end, as "tls+", for every
+     *  name that begins so, whose rest is an endpoint again. */
     const char *name;
     /** How a name looks: "tcp://HOST:PORT". */
     const char *syntax;
-    /** Make a flow; @p rest is what follows "name:".  Non-blocking: the flow
-     *  connects when it is opened. */
+    /** Make a flow; @p rest is what follows "name:" or "name+".  Non-blocking:
+     * the flow connects when it is opened. */
     enum flow_status (*dial)(const struct flow_env *env, const char *rest,
                              const struct flow_endpoint_options *opt,
                              struct flow **ret_flow, struct flow_error *err);
