@@ -114,7 +114,8 @@ FLOW_API FLOW_MUST_USE enum flow_status flow_shutdown_wait(struct flow *f,
 /**
  * @brief Copy until the source ends.
  *
- * Does not end the destination.
+ * Does not end the destination.  What was read when the destination failed or
+ * its deadline passed is lost: a #flow_relay keeps it.
  *
  * @param[in,out] from     Read from here.
  * @param[in,out] to       Write to here.
@@ -150,7 +151,8 @@ struct flow_finish_result {
  * @param[in]  deadline  Monotonic ns; all of it ends by then.
  * @param[in]  max_drain Most bytes to discard, then close.
  * @param[out] ret       What was achieved; may be NULL.
- * @retval FLOW_OK        Both directions ended in order.
+ * @retval FLOW_OK          Both directions ended in order.
+ * @retval FLOW_E_CANCELED  More than @p max_drain bytes came.
  * @return The reason why not; the flow is closed all the same.
  * @par Since
  * 0.1
@@ -172,6 +174,7 @@ struct flow_relay_side {
     enum flow_status status; /**< FLOW_OK runs, FLOW_EOF passed on, or why it
                                   ended. */
     bool eof;                /**< from has ended; the end is being passed. */
+    bool unflushed;          /**< to may hold back what was written. */
 };
 
 /**

@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: ISC */
+#include <flow/buffered.h>
+
+#include <string.h>
+
+#include "flow/core.h"
+#include "lib/atomic.h"
+#include "lib/bits.h"
+
+/*
+ * One direction's buffer.
+ *
+ * Invariants: a buffer is held only while len > 0 or it is lent out;
+ * off + len <= size; the bytes [off, off + len) are what was read ahead, or
+ * accepted and not handed down.
+ */
+struct stage {
+    struct flow_buf buf;
+    size_t off;
+    size_t len;      /* atomic: looked at from either direction's thread */
+    size_t wanted;   /* bytes that the last lease could not get, or 0 */
+    bool starved;    /* ... because the pool was empty */
+    uint32_t missed; /* the pool's event, from before it was asked */
+};
+
+struct buffered {
+    struct flow base;
+    const struct flow_buf_policy *policy;
+    size_t size;
+    struct stage in;
+    struct stage out;
+};
+
+static struct buffered *
+of_flow(struct flow *f)
+{
+    return (struct buffered *)(void *)f;
+}
+
+static size_t
+held(const struct stage *s)
+{
+    return flow__load(&s->len);
+}
+
+/* --- a stage ------------------------------------------------------------ */
+
+static enum flow_status
+take_buffer(struct buffered *b, struct stage *s)
+{
+    enum flow_status st;
+
+    if (s->buf.base != NULL)
+        return FLOW_OK;
+    if (b->policy->available != NULL)
+        s->missed = flow_event_sequence(b->policy->available);
+    st = flow_buf_acquire(b->policy, b->size, &s->buf);
+    s->starved = st == FLOW_AGAIN;
+    s->off = 0;
+    return st;
+}
+
+static void
+give_back_if_empty(struct buffered *b, struct stage *s)
+{
+    if (held(s) == 0)
+        flow_buf_release(b->policy, &s->buf);
+}
+
+/* Makes room for len contiguous bytes behind what is held, if it fits. */
+static void
+close_up(struct buffered *b, struct stage *s, size_t len)
+{
+    if (b->size - s->off - held(s) >= len)
+        return;
+    memmove(s->buf.base, s->buf.base + s->off, held(s));
+    s->off = 0;
+}
+
+static size_t
+room(const struct buffered *b, const struct stage *s)
+{
+    return b->size - s->off - held(s);
+}
+
+static uint8_t *
+tail(const struct stage *s)
+{
+    return s->buf.base + s->off + held(s);
+}
+
+static void
+consume(struct buffered *b, struct stage *s, size_t n)
+{
+    s->off += n;
+    flow__store(&s->len, held(s) - n);
+    if (held(s) == 0)
+        s->off = 0;
+    give_back_if_empty(b, s);
+}
+
+/* --- reading ------------------------------------------------------------ */
+
+static enum flow_status
+buffered_readv(struct flow *f, const struct flow_vec *vec, size_t count,
+               size_t *ret_len)
+{
+    struct buffered *b = of_flow(f);
+
+    b->in.wanted = 0;
+    b->in.starved = false;
+    if (held(&b->in) > 0) {
+        *ret_len = flow_vec_put(vec, count, 0, b->in.buf.base + b->in.off,
+                                held(&b->in));
+        consume(b, &b->in, *ret_len);
+        return FLOW_OK;
+    }
+    return flow_fail_lower(f, FLOW_READ, FLOW_READ,
+                           flow_readv(f->lower, vec, count, ret_len));
+}
+
+/* Reads ahead until want bytes are held, or why not. */
+static enum flow_status
+gather(struct buffered *b, size_t want)
+{
+    enum flow_status st = FLOW_OK;
+    size_t n;
+
+    close_up(b, &b->in, want - held(&b->in));
+    while (st == FLOW_OK && held(&b->in) < want) {
+        st = flow_read(b->base.lower, tail(&b->in), room(b, &b->in), &n);
+        flow__store(&b->in.len, held(&b->in) + n);
+    }
+    /* What came before an end or an error is lent first; the lower flow will
+     * say it again. */
+    if (st != FLOW_OK && st != FLOW_AGAIN && held(&b->in) > 0)
+        return FLOW_OK;
+    return st;
+}
+
+static enum flow_status
+lease_read(struct buffered *b, size_t want, struct flow_vec *ret_span)
+{
+    enum flow_status st = FLOW_OK;
+
+    if (held(&b->in) < want) {
+        st = take_buffer(b, &b->in);
+        if (st == FLOW_OK)
+            st = flow_fail_lower(&b->base, FLOW_READ, FLOW_READ,
+                                 gather(b, want));
+    }
+    b->in.wanted = st == FLOW_AGAIN ? want : 0;
+    if (st != FLOW_OK) {
+        give_back_if_empty(b, &b->in);
+        return st;
+    }
+    ret_span->base = b->in.buf.base + b->in.off;
+    ret_span->len = held(&b->in);
+    return FLOW_OK;
+}
+
+/* --- writing ------------------------------------------------------------ */
+
+/* Hands down what is held, as far as it goes. */
+static enum flow_status
+push(struct buffered *b, uint32_t flags)
+{
+    enum flow_status st = FLOW_OK;
+    struct flow_cvec vec;
+    size_t n;
+
+    while (st == FLOW_OK && held(&b->out) > 0) {
+        vec.base = b->out.buf.base + b->out.off;
+        vec.len = held(&b->out);
+        st = flow_writev(b->base.lower, &vec, 1, flags, &n);
+        if (n > 0)
+            consume(b, &b->out, n);
+    }
+    return flow_fail_lower(&b->base, FLOW_WRITE, FLOW_WRITE, st);
+}
+
+/* Copies in what fits; 0 when nothing does, or there is no buffer. */
+static size_t
+hold_back(struct buffered *b, const struct flow_cvec *vec, size_t count)
+{
+    size_t n;
+
+    if (take_buffer(b, &b->out) != FLOW_OK)
+        return 0;
+    close_up(b, &b->out, flow__min(flow_cvec_len(vec, count), b->size));
+    n = flow_cvec_get(vec, count, 0, tail(&b->out), room(b, &b->out));
+    flow__store(&b->out.len, held(&b->out) + n);
+    return n;
+}
+
+static enum flow_status
+buffered_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
+                uint32_t flags, size_t *ret_len)
+{
+    struct buffered *b = of_flow(f);
+    enum flow_status st = FLOW_OK;
+
+    b->out.wanted = 0;
+    b->out.starved = false;
+    /* More to come and it fits: nothing goes down yet. */
+    if ((flags & FLOW_MORE) != 0 &&
+        flow_cvec_len(vec, count) <= b->size - held(&b->out)) {
+        *ret_len = hold_back(b, vec, count);
+        if (*ret_len > 0)
+            return FLOW_OK;
+    }
+    if (held(&b->out) > 0)
+        st = push(b, FLOW_MORE);
+    if (st == FLOW_OK)
+        return flow_fail_lower(
+            f, FLOW_WRITE, FLOW_WRITE,
+            flow_writev(f->lower, vec, count, flags, ret_len));
+    if (st != FLOW_AGAIN)
+        return st;
+    *ret_len = hold_back(b, vec, count);
+    return *ret_len > 0 ? FLOW_OK : FLOW_AGAIN;
+}
+
+static enum flow_status
+lease_write(struct buffered *b, size_t want, struct flow_vec *ret_span)
+{
+    enum flow_status st = FLOW_OK;
+
+    if (held(&b->out) > b->size - want)
+        st = push(b, FLOW_MORE);
+    if (st == FLOW_OK || st == FLOW_AGAIN) {
+        if (held(&b->out) > b->size - want)
+            st = FLOW_AGAIN;
+        else
+            st = take_buffer(b, &b->out);
+    }
+    b->out.wanted = st == FLOW_AGAIN ? want : 0;
+    if (st == FLOW_E_NOMEM)
+        return flow_fail(&b->base, FLOW_WRITE, st, FLOW_DOMAIN_NONE, 0,
+                         "no memory for a buffer");
+    if (st != FLOW_OK)
+        return st;
+    close_up(b, &b->out, want);
+    ret_span->base = tail(&b->out);
+    ret_span->len = room(b, &b->out);
+    return FLOW_OK;
+}
+
+static enum flow_status
+buffered_lease(struct flow *f, enum flow_dir dir, size_t want,
+               struct flow_vec ret_span[2])
+{
+    struct buffered *b = of_flow(f);
+
+    if (want > b->size)
+        return FLOW_E_INVAL;
+    return dir == FLOW_READ ? lease_read(b, want, ret_span)
+                            : lease_write(b, want, ret_span);
+}
+
+static enum flow_status
+buffered_commit(struct flow *f, enum flow_dir dir, size_t used, uint32_t flags)
+{
+    struct buffered *b = of_flow(f);
+    enum flow_status st;
+
+    if (dir == FLOW_READ) {
+        consume(b, &b->in, used);
+        return FLOW_OK;
+    }
+    flow__store(&b->out.len, held(&b->out) + used);
+    give_back_if_empty(b, &b->out);
+    if (used == 0 || (flags & FLOW_MORE) != 0)
+        return FLOW_OK;
+    st = push(b, 0);
+    return st == FLOW_AGAIN ? FLOW_OK : st;
+}
+
+/* --- the rest ----------------------------------------------------------- */
+
+static enum flow_status
+buffered_flush(struct flow *f)
+{
+    enum flow_status st = push(of_flow(f), 0);
+
+    if (st != FLOW_OK)
+        return st;
+    return flow_fail_lower(f, FLOW_WRITE, FLOW_WRITE, flow_flush(f->lower));
+}
+
+static enum flow_status
+buffered_shutdown(struct flow *f, enum flow_dir dir)
+{
+    struct buffered *b = of_flow(f);
+    enum flow_status st;
+
+    if (dir == FLOW_READ) {
+        consume(b, &b->in, held(&b->in));
+    } else {
+        st = push(b, FLOW_MORE);
+        if (st != FLOW_OK)
+            return st;
+    }
+    return flow_fail_lower(f, (uint32_t)dir, dir, flow_shutdown(f->lower, dir));
+}
+
+/* Adds the pool to what is waited for, where the last lease missed it. */
+static bool
+waits_for_pool(const struct buffered *b, const struct stage *s,
+               struct flow_wait_sink *sink)
+{
+    if (!s->starved)
+        return false;
+    flow_wait_add_event(sink, b->policy->available, s->missed);
+    return true;
+}
+
+static uint32_t
+wait_read(struct buffered *b, struct flow_wait_sink *sink)
+{
+    if (held(&b->in) > 0 && held(&b->in) >= b->in.wanted)
+        return FLOW_READY_READ;
+    if (waits_for_pool(b, &b->in, sink))
+        return 0;
+    return flow_wait_sources(b->base.lower, FLOW_READY_READ, sink);
+}
+
+/* FLUSH while something is held back waits for the lower flow to take it. */
+static uint32_t
+wait_write(struct buffered *b, uint32_t bit, struct flow_wait_sink *sink)
+{
+    if (bit == FLOW_READY_WRITE) {
+        if (waits_for_pool(b, &b->out, sink))
+            return 0;
+        if (held(&b->out) > 0 && b->out.wanted == 0 && held(&b->out) < b->size)
+            return bit;
+    } else if (held(&b->out) == 0) {
+        return flow_wait_sources(b->base.lower, bit, sink);
+    }
+    return flow_wait_sources(b->base.lower, FLOW_READY_WRITE, sink) != 0 ? bit
+                                                                         : 0;
+}
+
+static uint32_t
+buffered_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+{
+    struct buffered *b = of_flow(f);
+    struct flow_wait_sink all = *sink;
+    uint32_t ready = 0;
+
+    if ((interest & FLOW_READY_OPEN) != 0)
+        ready |= flow_wait_sources(f->lower, FLOW_READY_OPEN, &all);
+    if ((interest & FLOW_READY_READ) != 0)
+        ready |= wait_read(b, &all);
+    if ((interest & FLOW_READY_WRITE) != 0)
+        ready |= wait_write(b, FLOW_READY_WRITE, &all);
+    if ((interest & FLOW_READY_FLUSH) != 0)
+        ready |= wait_write(b, FLOW_READY_FLUSH, &all);
+    if (ready == 0)
+        *sink = all;
+    return ready;
+}
+
+static void
+buffered_close(struct flow *f)
+{
+    struct buffered *b = of_flow(f);
+    const struct flow_env *env = f->env;
+
+    flow_buf_release(b->policy, &b->in.buf);
+    flow_buf_release(b->policy, &b->out.buf);
+    flow_base_fini(f);
+    flow_env_free(env, b, sizeof(*b));
+}
+
+static enum flow_status
+buffered_detach(struct flow *f, const void **ret_ahead, size_t *ret_len)
+{
+    struct buffered *b = of_flow(f);
+
+    if (held(&b->out) > 0)
+        return FLOW_E_BUSY;
+    if (held(&b->in) > 0) {
+        *ret_ahead = b->in.buf.base + b->in.off;
+        *ret_len = held(&b->in);
+    }
+    return FLOW_OK;
+}
+
+static enum flow_status
+buffered_query(struct flow *f, enum flow_query_key key, void *buf, size_t *len)
+{
+    struct buffered *b = of_flow(f);
+    size_t footprint;
+
+    switch ((int)key) {
+    case FLOW_QUERY_FOOTPRINT:
+        footprint = sizeof(*b) + b->in.buf.len + b->out.buf.len;
+        return flow_answer(buf, len, &footprint, sizeof(footprint));
+    case FLOW_QUERY_BUF_HINTS:
+        return flow_answer(buf, len, &b->policy->hints,
+                           sizeof(b->policy->hints));
+    default:
+        return FLOW_E_NOTSUP;
+    }
+}
+
+static const struct flow_ops buffered_ops = {
+    .version = FLOW_OPS_VERSION,
+    .name = "buffered",
+    .readv = buffered_readv,
+    .writev = buffered_writev,
+    .shutdown = buffered_shutdown,
+    .wait = buffered_wait,
+    .close = buffered_close,
+    .flush = buffered_flush,
+    .lease = buffered_lease,
+    .commit = buffered_commit,
+    .detach = buffered_detach,
+    .query = buffered_query,
+};
+
+/* See <flow/buffered.h>. */
+enum flow_status
+flow_buffered_wrap(struct flow *lower, const struct flow_buf_policy *policy,
+                   size_t size, struct flow **ret_flow)
+{
+    struct buffered *b;
+
+    if (size == 0)
+        return FLOW_E_INVAL;
+    b = flow_env_alloc(lower->env, sizeof(*b));
+    if (b == NULL)
+        return FLOW_E_NOMEM;
+    flow_base_wrap(&b->base, &buffered_ops, lower, true,
+                   flow_caps_forward(lower->caps) | FLOW_CAP_LEASE_READ |
+                       FLOW_CAP_LEASE_WRITE);
+    b->policy = policy;
+    b->size = size;
+    *ret_flow = &b->base;
+    return FLOW_OK;
+}

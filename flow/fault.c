@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: ISC */
+#include <flow/fault.h>
+
+#include "flow/core.h"
+#include "lib/bits.h"
+#include "lib/checked.h"
+
+/* Segments of a shortened call; a shorter vector is a short read too. */
+#define SEGMENTS 16u
+
+/* Calls of one kind, with a generator of their own, so that what one direction
+ * does never changes the faults of the other. */
+struct gate {
+    uint64_t random;
+    bool held;      /* AGAIN was answered, the next call goes through ... */
+    uint64_t until; /* ... not before this time */
+};
+
+/*
+ * Invariant: moved[d] <= the cut of direction d.  Index 0 is reading, 1 is
+ * writing; gate 2 is the opening.
+ */
+struct fault {
+    struct flow base;
+    struct flow_fault_plan plan;
+    struct gate gate[3];
+    uint64_t moved[2];
+};
+
+#define OPENING 2
+
+static struct fault *
+of_flow(struct flow *f)
+{
+    return (struct fault *)(void *)f;
+}
+
+/* SplitMix64. */
+static uint64_t
+next_random(struct gate *gate)
+{
+    uint64_t z;
+
+    gate->random += UINT64_C(0x9e3779b97f4a7c15);
+    z = gate->random;
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+static bool
+must_hold(const struct flow_fault_plan *plan, struct gate *gate)
+{
+    if (plan->again_always || plan->delay > 0)
+        return true;
+    return plan->again_percent > 0 &&
+           next_random(gate) % 100 < plan->again_percent;
+}
+
+/* Whether a call goes through; if not it answers AGAIN. */
+static bool
+pass(struct fault *x, size_t which)
+{
+    struct gate *gate = &x->gate[which];
+    uint64_t now = x->base.env->now(x->base.env->ctx);
+
+    if (gate->held) {
+        if (now < gate->until)
+            return false;
+        gate->held = false;
+        return true;
+    }
+    if (!must_hold(&x->plan, gate))
+        return true;
+    gate->held = true;
+    gate->until = flow__time_after(now, x->plan.delay);
+    return false;
+}
+
+/* Bytes that a call may move: at least one, unless it is cut. */
+static size_t
+allowance(struct fault *x, size_t which, size_t asked, size_t most,
+          uint64_t cut)
+{
+    size_t limit = most != 0 ? flow__min(asked, most) : asked;
+
+    if (x->plan.random_short && limit > 1)
+        limit = 1 + (size_t)(next_random(&x->gate[which]) % limit);
+    if (cut - x->moved[which] < limit)
+        limit = (size_t)(cut - x->moved[which]);
+    return limit;
+}
+
+static enum flow_status
+cut(struct flow *f, enum flow_dir dir)
+{
+    enum flow_status st = of_flow(f)->plan.cut_status;
+
+    if (st == FLOW_EOF && dir == FLOW_READ)
+        return st;
+    if (st == FLOW_EOF)
+        st = FLOW_E_CLOSED;
+    return flow_fail(f, (uint32_t)dir, st, FLOW_DOMAIN_NONE, 0,
+                     "cut by the fault filter");
+}
+
+/* The first limit bytes of a vector, as far as they fit. */
+static size_t
+shorten(const struct flow_vec *vec, size_t count, size_t limit,
+        struct flow_vec *ret_vec)
+{
+    size_t i;
+
+    for (i = 0; i < count && i < SEGMENTS && limit > 0; i++) {
+        ret_vec[i] = vec[i];
+        ret_vec[i].len = flow__min(vec[i].len, limit);
+        limit -= ret_vec[i].len;
+    }
+    return i;
+}
+
+/* Flips the lowest bit of byte off of what was read. */
+static void
+flip(const struct flow_vec *vec, size_t off)
+{
+    for (; off >= vec->len; vec++)
+        off -= vec->len;
+    if (vec->base != NULL)
+        ((uint8_t *)vec->base)[off] ^= 1;
+}
+
+static enum flow_status
+fault_readv(struct flow *f, const struct flow_vec *vec, size_t count,
+            size_t *ret_len)
+{
+    struct fault *x = of_flow(f);
+    struct flow_vec part[SEGMENTS];
+    enum flow_status st;
+    size_t limit;
+
+    if (!pass(x, 0))
+        return FLOW_AGAIN;
+    limit = allowance(x, 0, flow_vec_len(vec, count), x->plan.max_read,
+                      x->plan.cut_read);
+    if (limit == 0)
+        return cut(f, FLOW_READ);
+    count = shorten(vec, count, limit, part);
+    st = flow_readv(f->lower, part, count, ret_len);
+    if (st != FLOW_OK)
+        return flow_fail_lower(f, FLOW_READ, FLOW_READ, st);
+    if (x->plan.flip_read - x->moved[0] < *ret_len)
+        flip(part, (size_t)(x->plan.flip_read - x->moved[0]));
+    x->moved[0] += *ret_len;
+    return FLOW_OK;
+}
+
+static enum flow_status
+write_part(struct fault *x, const struct flow_cvec *vec, size_t count,
+           uint32_t flags, size_t limit, size_t *ret_len)
+{
+    uint64_t to_flip = x->plan.flip_write - x->moved[1];
+    struct flow_cvec part[SEGMENTS];
+    uint8_t byte;
+    size_t i;
+
+    if (to_flip == 0) {
+        /* The caller's memory is not ours to change: that byte goes alone. */
+        flow_cvec_get(vec, count, 0, &byte, 1);
+        byte ^= 1;
+        part[0] = (struct flow_cvec){ &byte, 1 };
+        return flow_writev(x->base.lower, part, 1, flags, ret_len);
+    }
+    if (to_flip < limit)
+        limit = (size_t)to_flip;
+    for (i = 0; i < count && i < SEGMENTS && limit > 0; i++) {
+        part[i] = vec[i];
+        part[i].len = flow__min(vec[i].len, limit);
+        limit -= part[i].len;
+    }
+    return flow_writev(x->base.lower, part, i, flags, ret_len);
+}
+
+static enum flow_status
+fault_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
+             uint32_t flags, size_t *ret_len)
+{
+    struct fault *x = of_flow(f);
+    enum flow_status st;
+    size_t limit;
+
+    if (!pass(x, 1))
+        return FLOW_AGAIN;
+    limit = allowance(x, 1, flow_cvec_len(vec, count), x->plan.max_write,
+                      x->plan.cut_write);
+    if (limit == 0)
+        return cut(f, FLOW_WRITE);
+    st = write_part(x, vec, count, flags, limit, ret_len);
+    x->moved[1] += *ret_len;
+    return flow_fail_lower(f, FLOW_WRITE, FLOW_WRITE, st);
+}
+
+static enum flow_status
+fault_shutdown(struct flow *f, enum flow_dir dir)
+{
+    struct fault *x = of_flow(f);
+
+    if (dir == FLOW_WRITE) {
+        if (!pass(x, 1))
+            return FLOW_AGAIN;
+        if (x->moved[1] == x->plan.cut_write)
+            return cut(f, FLOW_WRITE);
+    }
+    return flow_fail_lower(f, (uint32_t)dir, dir, flow_shutdown(f->lower, dir));
+}
+
+static enum flow_status
+fault_open(struct flow *f)
+{
+    if (!pass(of_flow(f), OPENING))
+        return FLOW_AGAIN;
+    return flow_fail_lower(f, FLOW__BOTH, FLOW_READ, flow_open(f->lower));
+}
+
+static enum flow_status
+fault_flush(struct flow *f)
+{
+    if (!pass(of_flow(f), 1))
+        return FLOW_AGAIN;
+    return flow_fail_lower(f, FLOW_WRITE, FLOW_WRITE, flow_flush(f->lower));
+}
+
+/* The gate that a readiness bit waits at. */
+static size_t
+gate_of(uint32_t bit)
+{
+    if (bit == FLOW_READY_OPEN)
+        return OPENING;
+    return bit == FLOW_READY_READ ? 0 : 1;
+}
+
+/* One bit: what was held goes through when its time has come; a cut is an
+ * answer; anything else is the lower flow's to say. */
+static uint32_t
+wait_bit(struct fault *x, uint32_t bit, struct flow_wait_sink *sink)
+{
+    struct gate *gate = &x->gate[gate_of(bit)];
+
+    if (gate->held) {
+        if (x->base.env->now(x->base.env->ctx) >= gate->until)
+            return bit;
+        flow_wait_add_time(sink, gate->until);
+        return 0;
+    }
+    if ((bit == FLOW_READY_READ && x->moved[0] == x->plan.cut_read) ||
+        (bit == FLOW_READY_WRITE && x->moved[1] == x->plan.cut_write))
+        return bit;
+    return flow_wait_sources(x->base.lower, bit, sink);
+}
+
+static uint32_t
+fault_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+{
+    struct flow_wait_sink all = *sink;
+    uint32_t bit, ready = 0;
+
+    for (bit = 1; bit <= interest; bit <<= 1)
+        if ((interest & bit) != 0)
+            ready |= wait_bit(of_flow(f), bit, &all);
+    if (ready == 0)
+        *sink = all;
+    return ready;
+}
+
+static void
+fault_close(struct flow *f)
+{
+    const struct flow_env *env = f->env;
+
+    flow_base_fini(f);
+    flow_env_free(env, f, sizeof(struct fault));
+}
+
+static enum flow_status
+fault_detach(struct flow *f, const void **ret_ahead, size_t *ret_len)
+{
+    (void)f;
+    (void)ret_ahead;
+    (void)ret_len;
+    return FLOW_OK;
+}
+
+static enum flow_status
+fault_query(struct flow *f, enum flow_query_key key, void *buf, size_t *len)
+{
+    const size_t footprint = sizeof(struct fault);
+
+    (void)f;
+    if (key != FLOW_QUERY_FOOTPRINT)
+        return FLOW_E_NOTSUP;
+    return flow_answer(buf, len, &footprint, sizeof(footprint));
+}
+
+static const struct flow_ops fault_ops = {
+    .version = FLOW_OPS_VERSION,
+    .name = "fault",
+    .readv = fault_readv,
+    .writev = fault_writev,
+    .shutdown = fault_shutdown,
+    .wait = fault_wait,
+    .close = fault_close,
+    .open = fault_open,
+    .flush = fault_flush,
+    .detach = fault_detach,
+    .query = fault_query,
+};
+
+/* See <flow/fault.h>. */
+void
+flow_fault_plan_init(struct flow_fault_plan *plan)
+{
+    *plan = (struct flow_fault_plan){
+        .cut_read = FLOW_FAULT_NEVER,
+        .cut_write = FLOW_FAULT_NEVER,
+        .cut_status = FLOW_EOF,
+        .flip_read = FLOW_FAULT_NEVER,
+        .flip_write = FLOW_FAULT_NEVER,
+    };
+}
+
+/* See <flow/fault.h>. */
+enum flow_status
+flow_fault_wrap(struct flow *lower, const struct flow_fault_plan *plan,
+                struct flow **ret_flow)
+{
+    struct fault *x;
+    size_t i;
+
+    if (plan->again_percent > 100 || !flow_status_is_sticky(plan->cut_status))
+        return FLOW_E_INVAL;
+    x = flow_env_alloc(lower->env, sizeof(*x));
+    if (x == NULL)
+        return FLOW_E_NOMEM;
+    flow_base_wrap(&x->base, &fault_ops, lower, true,
+                   flow_caps_forward(lower->caps));
+    x->plan = *plan;
+    for (i = 0; i < 3; i++)
+        x->gate[i].random = plan->seed + i * UINT64_C(0x5851f42d4c957f2d);
+    *ret_flow = &x->base;
+    return FLOW_OK;
+}

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: ISC */
+#include <flow/util.h>
+
+#include "flow/core.h"
+#include "lib/bits.h"
+#include "lib/checked.h"
+
+/* Bytes per direction unless told otherwise. */
+#define DEFAULT_SIZE 16384u
+
+/* Reads and writes per step, so that a fast peer does not keep the others of
+ * a thread waiting. */
+#define ROUNDS 16
+
+/* See <flow/util.h>. */
+enum flow_status
+flow_relay_init(struct flow_relay *r, struct flow *a, struct flow *b,
+                size_t buf_size, uint64_t idle)
+{
+    size_t i;
+
+    *r = (struct flow_relay){
+        .side = { { .from = a, .to = b }, { .from = b, .to = a } },
+        .env = a->env,
+        .buf_size = buf_size != 0 ? buf_size : DEFAULT_SIZE,
+        .idle = idle,
+    };
+    r->started = r->env->now(r->env->ctx);
+    for (i = 0; i < 2; i++) {
+        r->side[i].last = r->started;
+        r->side[i].buf = flow_env_alloc(r->env, r->buf_size);
+        if (r->side[i].buf == NULL) {
+            flow_relay_fini(r);
+            return FLOW_E_NOMEM;
+        }
+    }
+    return FLOW_OK;
+}
+
+/* See <flow/util.h>. */
+void
+flow_relay_fini(struct flow_relay *r)
+{
+    size_t i;
+
+    for (i = 0; i < 2; i++) {
+        if (r->side[i].buf == NULL)
+            continue;
+        flow_wipe(r->side[i].buf, r->buf_size);
+        flow_env_free(r->env, r->side[i].buf, r->buf_size);
+        r->side[i].buf = NULL;
+    }
+}
+
+static bool
+is_over(const struct flow_relay_side *s)
+{
+    return s->status != FLOW_OK;
+}
+
+/* FLOW_OK: something was read, or the end. */
+static enum flow_status
+fill(struct flow_relay *r, struct flow_relay_side *s)
+{
+    enum flow_status st = flow_read(s->from, s->buf, r->buf_size, &s->len);
+
+    s->off = 0;
+    if (st != FLOW_EOF)
+        return st;
+    s->eof = true;
+    return FLOW_OK;
+}
+
+static enum flow_status
+empty(struct flow_relay_side *s)
+{
+    enum flow_status st;
+    size_t n;
+
+    st = flow_write(s->to, s->buf + s->off, s->len, &n);
+    if (st != FLOW_OK)
+        return st;
+    s->off += n;
+    s->len -= n;
+    s->bytes += n;
+    s->operations++;
+    s->unflushed = true;
+    return FLOW_OK;
+}
+
+/* An end becomes a half close where the other side has one; elsewhere nobody
+ * can be told, and the other direction runs on. */
+static enum flow_status
+pass_end(struct flow_relay_side *s)
+{
+    enum flow_status st;
+
+    if ((flow_caps(s->to) & FLOW_CAP_HALF_CLOSE_WRITE) != 0)
+        st = flow_shutdown(s->to, FLOW_WRITE);
+    else
+        st = flow_flush(s->to);
+    return st == FLOW_OK ? FLOW_EOF : st;
+}
+
+static enum flow_status
+move(struct flow_relay *r, struct flow_relay_side *s)
+{
+    if (s->len > 0)
+        return empty(s);
+    if (s->eof)
+        return pass_end(s);
+    return fill(r, s);
+}
+
+/* Before sleeping: nothing may be held back meanwhile. */
+static enum flow_status
+settle_output(struct flow_relay_side *s)
+{
+    enum flow_status st = FLOW_AGAIN;
+
+    if (s->unflushed && s->len == 0 && !s->eof) {
+        st = flow_flush(s->to);
+        s->unflushed = st == FLOW_AGAIN;
+    }
+    return st == FLOW_OK ? FLOW_AGAIN : st;
+}
+
+/* A side that only reads would never learn that nobody listens any more. */
+static enum flow_status
+state_of_output(const struct flow_relay_side *s)
+{
+    enum flow_status st = flow__state(s->to, FLOW_WRITE);
+
+    return st < 0 ? st : FLOW_OK;
+}
+
+static void
+step_side(struct flow_relay *r, struct flow_relay_side *s)
+{
+    enum flow_status st = state_of_output(s);
+    int round;
+
+    for (round = 0; st == FLOW_OK && round < ROUNDS; round++) {
+        st = move(r, s);
+        if (st == FLOW_OK || st == FLOW_EOF)
+            s->last = r->env->now(r->env->ctx);
+    }
+    if (st == FLOW_AGAIN)
+        st = settle_output(s);
+    if (st != FLOW_AGAIN)
+        s->status = st;
+}
+
+static uint64_t
+idle_end(const struct flow_relay *r)
+{
+    uint64_t last = r->side[0].last;
+
+    if (r->idle == 0)
+        return FLOW_NEVER;
+    if (r->side[1].last > last)
+        last = r->side[1].last;
+    return flow__time_after(last, r->idle);
+}
+
+/* See <flow/util.h>. */
+enum flow_status
+flow_relay_step(struct flow_relay *r)
+{
+    size_t i;
+
+    for (i = 0; i < 2; i++)
+        if (!is_over(&r->side[i]))
+            step_side(r, &r->side[i]);
+    if (is_over(&r->side[0]) && is_over(&r->side[1])) {
+        for (i = 0; i < 2; i++)
+            if (r->side[i].status != FLOW_EOF)
+                return r->side[i].status;
+        return FLOW_OK;
+    }
+    return flow__is_due(r->env, idle_end(r)) ? FLOW_E_TIMEOUT : FLOW_AGAIN;
+}
+
+/* Adds what one side waits for, on the flow it reads and the one it writes. */
+static void
+side_interest(const struct flow_relay_side *s, uint32_t *from, uint32_t *to)
+{
+    if (is_over(s))
+        return;
+    if (s->len > 0)
+        *to |= FLOW_READY_WRITE;
+    else if (s->eof)
+        *to |= FLOW_READY_FLUSH;
+    else
+        *from |= FLOW_READY_READ;
+    if (s->unflushed && s->len == 0)
+        *to |= FLOW_READY_FLUSH;
+}
+
+/* See <flow/util.h>. */
+uint64_t
+flow_relay_interest(const struct flow_relay *r, uint32_t *ret_a,
+                    uint32_t *ret_b)
+{
+    *ret_a = 0;
+    *ret_b = 0;
+    side_interest(&r->side[0], ret_a, ret_b);
+    side_interest(&r->side[1], ret_b, ret_a);
+    return idle_end(r);
+}
+
+/* See <flow/util.h>. */
+enum flow_status
+flow_relay_run(struct flow_relay *r)
+{
+    struct flow__wait_item items[2] = { { r->side[0].from, 0, 0 },
+                                        { r->side[1].from, 0, 0 } };
+    enum flow_status st;
+    uint64_t until;
+
+    for (;;) {
+        st = flow_relay_step(r);
+        if (st != FLOW_AGAIN)
+            return st;
+        until = flow_relay_interest(r, &items[0].interest, &items[1].interest);
+        st = flow__wait_items(items, 2, r->env, until);
+        if (st != FLOW_OK)
+            return st;
+    }
+}

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: ISC */
+#include <flow/util.h>
+
+#include "flow/core.h"
+#include "lib/atomic.h"
+#include "lib/bits.h"
+
+/* Segments per flow_writev(), its limit. */
+#define SEGMENTS 1024u
+
+/* Bytes that flow_copy() moves at a time. */
+#define COPY_SIZE 16384u
+
+/* See <flow/util.h>. */
+enum flow_status
+flow_read_some(struct flow *f, void *buf, size_t len, size_t *ret_len)
+{
+    enum flow_status st;
+
+    for (;;) {
+        st = flow_read(f, buf, len, ret_len);
+        if (st != FLOW_AGAIN)
+            return st;
+        st = flow_wait(f, FLOW_READY_READ, NULL);
+        if (st != FLOW_OK)
+            return st;
+    }
+}
+
+/* A peer that never lets us wait must not defeat the deadline. */
+static bool
+is_late(const struct flow *f, enum flow_dir dir)
+{
+    return flow__is_due(f->env, flow__load(&f->deadline[flow__index(dir)]));
+}
+
+/* See <flow/util.h>. */
+enum flow_status
+flow_read_exact(struct flow *f, void *buf, size_t len, size_t *ret_len)
+{
+    uint8_t *at = buf;
+    enum flow_status st;
+    size_t n;
+
+    *ret_len = 0;
+    while (*ret_len < len) {
+        if (*ret_len > 0 && is_late(f, FLOW_READ))
+            return flow__report(f, FLOW_READ, FLOW_E_TIMEOUT,
+                                "the deadline passed");
+        st = flow_read_some(f, at != NULL ? at + *ret_len : NULL,
+                            len - *ret_len, &n);
+        *ret_len += n;
+        if (st == FLOW_EOF && *ret_len > 0)
+            return FLOW_E_TRUNCATED;
+        if (st != FLOW_OK)
+            return st;
+    }
+    return FLOW_OK;
+}
+
+/* See <flow/util.h>. */
+enum flow_status
+flow_write_all(struct flow *f, const void *buf, size_t len, size_t *ret_len)
+{
+    struct flow_cvec vec = { buf, len };
+
+    return flow_writev_all(f, &vec, 1, 0, ret_len);
+}
+
+/* Drop n bytes from the front of a vector. */
+static void
+advance(struct flow_cvec **vec, size_t *count, size_t n)
+{
+    while (*count > 0 && n >= (*vec)->len) {
+        n -= (*vec)->len;
+        ++*vec;
+        --*count;
+    }
+    if (*count == 0)
+        return;
+    (*vec)->base = (const uint8_t *)(*vec)->base + n;
+    (*vec)->len -= n;
+}
+
+/* Wait, and write what is accepted. */
+static enum flow_status
+write_some(struct flow *f, const struct flow_cvec *vec, size_t count,
+           uint32_t flags, size_t *ret_len)
+{
+    enum flow_status st;
+
+    for (;;) {
+        if (count > SEGMENTS)
+            st = flow_writev(f, vec, SEGMENTS, FLOW_MORE, ret_len);
+        else
+            st = flow_writev(f, vec, count, flags, ret_len);
+        if (st != FLOW_AGAIN)
+            return st;
+        st = flow_wait(f, FLOW_READY_WRITE, NULL);
+        if (st != FLOW_OK)
+            return st;
+    }
+}
+
+/* Accepted is not sent: what must follow, as the flags have it. */
+static enum flow_status
+push(struct flow *f, uint32_t flags)
+{
+    if ((flags & FLOW_FIN) != 0)
+        return flow_shutdown_wait(f, FLOW_WRITE);
+    return (flags & FLOW_MORE) != 0 ? FLOW_OK : flow_flush_wait(f);
+}
+
+/* See <flow/util.h>. */
+enum flow_status
+flow_writev_all(struct flow *f, struct flow_cvec *vec, size_t count,
+                uint32_t flags, size_t *ret_len)
+{
+    enum flow_status st = FLOW_OK;
+    size_t n, done = 0;
+
+    for (advance(&vec, &count, 0); count > 0 && st == FLOW_OK;) {
+        if (done > 0 && is_late(f, FLOW_WRITE)) {
+            st = flow__report(f, FLOW_WRITE, FLOW_E_TIMEOUT,
+                              "the deadline passed");
+            break;
+        }
+        st = write_some(f, vec, count, flags, &n);
+        done += n;
+        advance(&vec, &count, n);
+    }
+    if (ret_len != NULL)
+        *ret_len = done;
+    return st == FLOW_OK ? push(f, flags) : st;
+}
+
+/* See <flow/util.h>. */
+enum flow_status
+flow_open_wait(struct flow *f)
+{
+    enum flow_status st;
+
+    while ((st = flow_open(f)) == FLOW_AGAIN) {
+        st = flow_wait(f, FLOW_READY_OPEN, NULL);
+        if (st != FLOW_OK)
+            return st;
+    }
+    return st;
+}
+
+/* See <flow/util.h>. */
+enum flow_status
+flow_flush_wait(struct flow *f)
+{
+    enum flow_status st;
+
+    while ((st = flow_flush(f)) == FLOW_AGAIN) {
+        st = flow_wait(f, FLOW_READY_FLUSH, NULL);
+        if (st != FLOW_OK)
+            return st;
+    }
+    return st;
+}
+
+/* See <flow/util.h>. */
+enum flow_status
+flow_shutdown_wait(struct flow *f, enum flow_dir dir)
+{
+    uint32_t interest = dir == FLOW_WRITE ? FLOW_READY_FLUSH : FLOW_READY_READ;
+    enum flow_status st;
+
+    while ((st = flow_shutdown(f, dir)) == FLOW_AGAIN) {
+        st = flow_wait(f, interest, NULL);
+        if (st != FLOW_OK)
+            return st;
+    }
+    return st;
+}
+
+/* One piece: read when something is there, then write all of it. */
+static enum flow_status
+copy_piece(struct flow *from, struct flow *to, uint8_t *buf, size_t len,
+           uint64_t *done)
+{
+    struct flow_cvec vec = { buf, 0 };
+    enum flow_status st;
+    size_t n;
+
+    st = flow_read(from, buf, len, &vec.len);
+    if (st == FLOW_AGAIN) {
+        /* Nothing may be held back while we sleep. */
+        st = flow_flush_wait(to);
+        if (st == FLOW_OK)
+            st = flow_read_some(from, buf, len, &vec.len);
+    }
+    if (st != FLOW_OK)
+        return st;
+    /* Not flushed each time: a layer may fill its records. */
+    st = flow_writev_all(to, &vec, 1, FLOW_MORE, &n);
+    *done += n;
+    return st;
+}
+
+static enum flow_status
+copy_loop(struct flow *from, struct flow *to, uint8_t *buf, uint64_t limit,
+          uint64_t *done)
+{
+    enum flow_status st = FLOW_OK, flushed;
+    uint64_t before = 0;
+    size_t len;
+
+    while (st == FLOW_OK && *done < limit) {
+        if (*done != before && is_late(from, FLOW_READ))
+            return flow__report(from, FLOW_READ, FLOW_E_TIMEOUT,
+                                "the deadline passed");
+        before = *done;
+        len = limit - before < COPY_SIZE ? (size_t)(limit - before) : COPY_SIZE;
+        st = copy_piece(from, to, buf, len, done);
+    }
+    if (st != FLOW_OK && st != FLOW_EOF)
+        return st;
+    flushed = flow_flush_wait(to);
+    return flushed != FLOW_OK ? flushed : st;
+}
+
+/* See <flow/util.h>. */
+enum flow_status
+flow_copy(struct flow *from, struct flow *to, uint64_t limit, uint64_t *ret_len)
+{
+    uint8_t *buf = flow_env_alloc(from->env, COPY_SIZE);
+    enum flow_status st = FLOW_E_NOMEM;
+    uint64_t done = 0;
+
+    if (buf != NULL)
+        st = copy_loop(from, to, buf, limit, &done);
+    if (ret_len != NULL)
+        *ret_len = done;
+    if (buf != NULL)
+        flow_wipe(buf, COPY_SIZE);
+    flow_env_free(from->env, buf, COPY_SIZE);
+    return st;
+}
