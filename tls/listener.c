@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: ISC */
+#include <flow/listener.h>
+
+#include "tls/config.h"
+#include "tls/tls_flow.h"
+
+#define DEFAULT_HANDSHAKES 1024u
+
+struct tls_listener {
+    struct flow_listener base;
+    struct flow_listener *lower;
+    struct flow_tls_config *config;
+    struct flow__gate *gate;
+};
+
+static struct tls_listener *
+listener_of(struct flow_listener *l)
+{
+    return (struct tls_listener *)(void *)l;
+}
+
+static enum flow_status
+listener_accept(struct flow_listener *l, struct flow **ret_flow)
+{
+    struct tls_listener *t = listener_of(l);
+    struct flow *lower;
+    struct flow__tls *tls;
+    enum flow_status st;
+
+    if (!flow__gate_is_open(t->gate, NULL))
+        return FLOW_AGAIN;
+    st = flow_accept(t->lower, &lower);
+    if (st == FLOW_AGAIN)
+        return st;
+    if (st != FLOW_OK) {
+        flow_listener_get_error(t->lower, &l->error);
+        flow_error_add_layer(&l->error, "tls");
+        return st;
+    }
+    st = flow__tls_wrap(t->config, lower, NULL, 0, &tls);
+    if (st != FLOW_OK) {
+        flow_close(lower);
+        return flow_listener_fail(l, st, FLOW_DOMAIN_NONE, 0,
+                                  "a connection was dropped: no memory");
+    }
+    flow__gate_enter(t->gate);
+    tls->gate = t->gate;
+    *ret_flow = &tls->base;
+    return FLOW_OK;
+}
+
+static bool
+listener_wait(struct flow_listener *l, struct flow_wait_sink *sink)
+{
+    struct tls_listener *t = listener_of(l);
+
+    return flow__gate_is_open(t->gate, sink) &&
+           flow_listener_wait_sources(t->lower, sink);
+}
+
+static void
+listener_close(struct flow_listener *l)
+{
+    struct tls_listener *t = listener_of(l);
+
+    flow_listener_close(t->lower);
+    flow_tls_config_unref(t->config);
+    flow__gate_unref(t->gate);
+    flow_env_free(l->env, t, sizeof(*t));
+}
+
+static enum flow_status
+listener_query(struct flow_listener *l, enum flow_query_key key, void *buf,
+               size_t *len)
+{
+    return flow_listener_query(listener_of(l)->lower, key, buf, len);
+}
+
+static const struct flow_listener_ops tls_listener_ops = {
+    .version = FLOW_OPS_VERSION,
+    .name = "tls",
+    .accept = listener_accept,
+    .wait = listener_wait,
+    .close = listener_close,
+    .query = listener_query,
+};
+
+/* See <flow/tls.h>. */
+enum flow_status
+flow_tls_listen(struct flow_tls_config *c, struct flow_listener *lower,
+                unsigned max_handshakes, struct flow_listener **ret_listener)
+{
+    const struct flow_env *env = lower->env;
+    struct tls_listener *t;
+    enum flow_status st;
+
+    if (!c->server)
+        return FLOW_E_INVAL;
+    st = flow_tls_config_freeze(c, NULL);
+    if (st != FLOW_OK)
+        return st;
+    t = flow_env_alloc(env, sizeof(*t));
+    if (t == NULL)
+        return FLOW_E_NOMEM;
+    st = flow__gate_new(
+        env, max_handshakes != 0 ? max_handshakes : DEFAULT_HANDSHAKES,
+        &t->gate);
+    if (st != FLOW_OK) {
+        flow_env_free(env, t, sizeof(*t));
+        return st;
+    }
+    flow_listener_init(&t->base, &tls_listener_ops, env);
+    t->lower = lower;
+    t->config = flow_tls_config_ref(c);
+    *ret_listener = &t->base;
+    return FLOW_OK;
+}

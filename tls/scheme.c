@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: ISC */
+#include <string.h>
+
+#include <flow/endpoint.h>
+
+#include "tls/config.h"
+#include "tls/tls_flow.h"
+
+/*
+ * "tls+SCHEME:REST": TLS on whatever "SCHEME:REST" is.
+ */
+
+static enum flow_status
+refuse(struct flow_error *err, enum flow_status status, const char *text,
+       const char *hint)
+{
+    (void)flow_error_set(err, status, "tls", FLOW_DOMAIN_NONE, 0, text);
+    if (err != NULL)
+        err->hint = hint;
+    return status;
+}
+
+/* The host in "scheme://host:port" or "scheme://[v6]:port"; false where the
+ * inner name has none. */
+static bool
+host_of(const char *inner, char *host, size_t cap)
+{
+    const char *begin = strchr(inner, ':');
+    const char *end;
+    size_t len;
+
+    if (begin == NULL || strncmp(begin, "://", 3) != 0)
+        return false;
+    begin += 3;
+    if (*begin == '[') {
+        begin++;
+        end = strchr(begin, ']');
+    } else {
+        end = strchr(begin, ':');
+    }
+    if (end == NULL)
+        return false;
+    len = (size_t)(end - begin);
+    if (len == 0 || len >= cap || memchr(begin, '/', len) != NULL)
+        return false;
+    memcpy(host, begin, len);
+    host[len] = '\0';
+    return true;
+}
+
+static enum flow_status
+client_config(const struct flow_env *env,
+              const struct flow_endpoint_options *opt,
+              struct flow_tls_config **ret_config, struct flow_error *err)
+{
+    enum flow_status st;
+
+    if (opt->tls != NULL) {
+        *ret_config = flow_tls_config_ref(opt->tls);
+    } else {
+        st = flow_tls_config_new_client(env, ret_config, err);
+        if (st != FLOW_OK)
+            return st;
+    }
+    st = flow_tls_config_freeze(*ret_config, err);
+    if (st == FLOW_OK && (*ret_config)->server)
+        st = refuse(err, FLOW_E_INVAL, "a server's configuration cannot dial",
+                    "make one with flow_tls_config_new_client()");
+    if (st != FLOW_OK)
+        flow_tls_config_unref(*ret_config);
+    return st;
+}
+
+static enum flow_status
+wrap_dialled(struct flow_tls_config *config, struct flow *lower,
+             const char *inner, const struct flow_endpoint_options *opt,
+             struct flow **ret_flow, struct flow_error *err)
+{
+    char host[FLOW__NAME_MAX + 2];
+    const char *name = opt->server_name;
+    enum flow_status st;
+
+    if (name == NULL && host_of(inner, host, sizeof(host)))
+        name = host;
+    st = flow_tls_wrap_client(config, lower, name, 0, ret_flow);
+    if (st == FLOW_E_INVAL)
+        return refuse(err, st, "there is no server name to verify",
+                      "give the name in the options");
+    if (st != FLOW_OK)
+        return refuse(err, st, "the TLS flow cannot be made", NULL);
+    flow__handshake_limit_time(flow__tls_of(*ret_flow)->hs, opt->timeout);
+    return FLOW_OK;
+}
+
+static enum flow_status
+dial(const struct flow_env *env, const char *inner,
+     const struct flow_endpoint_options *opt, struct flow **ret_flow,
+     struct flow_error *err)
+{
+    struct flow_tls_config *config;
+    struct flow *lower;
+    enum flow_status st = client_config(env, opt, &config, err);
+
+    if (st != FLOW_OK)
+        return st;
+    st = flow_endpoint_dial(env, inner, opt, &lower, err);
+    if (st == FLOW_OK) {
+        st = wrap_dialled(config, lower, inner, opt, ret_flow, err);
+        if (st != FLOW_OK)
+            flow_close(lower);
+    }
+    flow_tls_config_unref(config);
+    return st;
+}
+
+static enum flow_status
+listen(const struct flow_env *env, const char *inner,
+       const struct flow_endpoint_options *opt,
+       struct flow_listener **ret_listener, struct flow_error *err)
+{
+    struct flow_listener *lower;
+    enum flow_status st;
+
+    if (opt->tls == NULL || !opt->tls->server)
+        return refuse(err, FLOW_E_INVAL, "listening needs a certificate",
+                      "give a server's configuration in the options");
+    st = flow_tls_config_freeze(opt->tls, err);
+    if (st != FLOW_OK)
+        return st;
+    st = flow_endpoint_listen(env, inner, opt, &lower, err);
+    if (st != FLOW_OK)
+        return st;
+    st = flow_tls_listen(opt->tls, lower, opt->max_handshakes, ret_listener);
+    if (st != FLOW_OK) {
+        flow_listener_close(lower);
+        return refuse(err, st, "no memory", NULL);
+    }
+    return FLOW_OK;
+}
+
+extern const struct flow_scheme flow__scheme_tls;
+
+const struct flow_scheme flow__scheme_tls = {
+    .name = "tls+",
+    .syntax = "tls+SCHEME:...",
+    .dial = dial,
+    .listen = listen,
+};
