@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: ISC */
+#include <string.h>
+
+#include <flow/endpoint.h>
+#include <flow/listener.h>
+
+#include "backends/pair/pair.h"
+
+/* For the list of schemes that the build makes. */
+extern const struct flow_scheme flow__scheme_pair;
+
+#define DEFAULT_BACKLOG 128u
+
+/*
+ * "pair:NAME": the names of this process and who listens under them.
+ *
+ * Lock order: the names' lock, then that of a pair, then the wait lock.
+ */
+struct pair_listener {
+    struct flow_listener base;
+    struct pair_listener *next;
+    struct pair_end *head; /* Waiting for accept, oldest first. */
+    struct pair_end *tail;
+    unsigned waiting;
+    unsigned backlog;
+    struct flow_event arrived;
+    char name[PAIR_NAME_MAX + 1];
+};
+
+static struct {
+    uint32_t once;
+    struct flow__lock lock;
+    struct pair_listener *first;
+    /* A queue got room, or a listener went.  One for all, so that a dialling
+     * end never sleeps on an event that goes with its listener. */
+    struct flow_event changed;
+} names;
+
+static void
+names_init(void)
+{
+    flow__lock_init(&names.lock);
+    flow_event_init(&names.changed);
+}
+
+static void
+names_acquire(void)
+{
+    flow__once(names_init, &names.once);
+    flow__lock_acquire(&names.lock);
+}
+
+static struct pair_listener *
+names_find(const char *name)
+{
+    struct pair_listener *l = names.first;
+
+    while (l != NULL && strcmp(l->name, name) != 0)
+        l = l->next;
+    return l;
+}
+
+static bool
+name_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+}
+
+static enum flow_status
+name_check(const char *name, struct flow_error *err)
+{
+    size_t len = strlen(name);
+    size_t i = 0;
+
+    while (i < len && name_char(name[i]))
+        i++;
+    if (len > 0 && len <= PAIR_NAME_MAX && i == len)
+        return FLOW_OK;
+    flow_error_set(err, FLOW_E_INVAL, "pair", FLOW_DOMAIN_NONE, 0,
+                   "not a name for a pair");
+    flow_error_set_detail(err, name);
+    if (err != NULL)
+        err->hint = "write pair:NAME with 1 to 63 letters, digits, '-', '_' "
+                    "and '.'";
+    return FLOW_E_INVAL;
+}
+
+/*
+ * Dialling.  The flow is the first end of a pair that is there from the start,
+ * so that opening it cannot fail for want of memory; the second end is put
+ * into the listener's queue.
+ */
+static struct pair *
+dialled(struct flow *f)
+{
+    return ((struct pair_end *)f)->pair;
+}
+
+static enum flow_status
+dial_fail(struct flow *f, enum flow_status status, const char *text,
+          const char *hint)
+{
+    struct flow_error err;
+    char address[PAIR_ADDRESS_SIZE];
+
+    flow__pair_address(dialled(f)->name, address);
+    flow_error_set(&err, status, "pair", FLOW_DOMAIN_NONE, 0, text);
+    flow_error_set_detail(&err, address);
+    err.hint = hint;
+    return flow_fail_with(f, FLOW_READ | FLOW_WRITE, &err);
+}
+
+static void
+enqueue(struct pair_listener *l, struct pair *p)
+{
+    struct pair_end *e = &p->end[1];
+
+    if (l->tail != NULL)
+        l->tail->next = e;
+    else
+        l->head = e;
+    l->tail = e;
+    l->waiting++;
+    p->queued = true;
+    flow_event_signal(&l->arrived);
+}
+
+static bool
+dial_is_late(const struct pair *p)
+{
+    return p->dial_deadline != FLOW_NEVER &&
+           p->env->now(p->env->ctx) >= p->dial_deadline;
+}
+
+static enum flow_status
+dial_open(struct flow *f)
+{
+    struct pair *p = dialled(f);
+    struct pair_listener *l;
+    bool late;
+    bool full;
+
+    names_acquire();
+    if (p->timeout != 0 && p->dial_deadline == FLOW_NEVER)
+        p->dial_deadline = p->env->now(p->env->ctx) + p->timeout;
+    late = dial_is_late(p);
+    l = names_find(p->name);
+    full = l != NULL && l->waiting >= l->backlog;
+    if (l != NULL && !full && !p->queued)
+        enqueue(l, p);
+    full = full && !p->queued;
+    flow__lock_release(&names.lock);
+
+    if (p->queued)
+        return FLOW_OK;
+    if (l == NULL)
+        return dial_fail(f, FLOW_E_CLOSED, "nobody listens on this name",
+                         "names are those of this process; listen first");
+    if (late)
+        return dial_fail(f, FLOW_E_TIMEOUT, "the listener's queue stayed full",
+                         NULL);
+    return FLOW_AGAIN;
+}
+
+static uint32_t
+dial_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+{
+    struct pair *p = dialled(f);
+    struct pair_listener *l;
+    uint32_t seq;
+    bool ready;
+
+    if (interest != FLOW_READY_OPEN)
+        return flow__pair_wait(f, interest, sink);
+
+    names_acquire();
+    seq = flow_event_sequence(&names.changed);
+    l = names_find(p->name);
+    ready =
+        p->queued || l == NULL || l->waiting < l->backlog || dial_is_late(p);
+    flow__lock_release(&names.lock);
+    if (ready)
+        return FLOW_READY_OPEN;
+    flow_wait_add_event(sink, &names.changed, seq);
+    flow_wait_add_time(sink, p->dial_deadline);
+    return 0;
+}
+
+static void
+dial_close(struct flow *f)
+{
+    struct pair *p = dialled(f);
+
+    /* An end that nobody was given goes with the one that would have. */
+    if (!p->queued)
+        flow_close(&p->end[1].base);
+    flow__pair_close(f);
+}
+
+static const struct flow_ops dial_ops = {
+    .version = FLOW_OPS_VERSION,
+    .name = "pair",
+    .readv = flow__pair_readv,
+    .writev = flow__pair_writev,
+    .shutdown = flow__pair_shutdown,
+    .wait = dial_wait,
+    .close = dial_close,
+    .open = dial_open,
+    .lease = flow__pair_lease,
+    .commit = flow__pair_commit,
+    .query = flow__pair_query,
+};
+
+static enum flow_status
+scheme_dial(const struct flow_env *env, const char *rest,
+            const struct flow_endpoint_options *opt, struct flow **ret_flow,
+            struct flow_error *err)
+{
+    enum flow_status st = name_check(rest, err);
+    struct pair *p;
+
+    if (st != FLOW_OK)
+        return st;
+    st = flow__pair_make(env, PAIR_DEFAULT_CAPACITY, NULL, &p);
+    if (st != FLOW_OK)
+        return flow_error_set(err, st, "pair", FLOW_DOMAIN_NONE, 0,
+                              "no memory for a pair");
+    memcpy(p->name, rest, strlen(rest) + 1);
+    p->timeout = opt != NULL ? opt->timeout : 0;
+    memset(&p->end[0].base, 0, sizeof(p->end[0].base));
+    flow_base_init(&p->end[0].base, &dial_ops, env,
+                   PAIR_CAPS | FLOW_CAP_NEEDS_OPEN);
+    *ret_flow = &p->end[0].base;
+    return FLOW_OK;
+}
+
+/* Listening. */
+
+static struct pair_listener *
+pair_listener_of(struct flow_listener *l)
+{
+    return (struct pair_listener *)l;
+}
+
+static enum flow_status
+listener_accept(struct flow_listener *base, struct flow **ret_flow)
+{
+    struct pair_listener *l = pair_listener_of(base);
+    struct pair_end *e;
+
+    names_acquire();
+    e = l->head;
+    if (e != NULL) {
+        l->head = e->next;
+        if (l->head == NULL)
+            l->tail = NULL;
+        l->waiting--;
+        flow_event_signal(&names.changed);
+    }
+    flow__lock_release(&names.lock);
+    if (e == NULL)
+        return FLOW_AGAIN;
+    flow__pair_join(e, base->env);
+    *ret_flow = &e->base;
+    return FLOW_OK;
+}
+
+static bool
+listener_wait(struct flow_listener *base, struct flow_wait_sink *sink)
+{
+    struct pair_listener *l = pair_listener_of(base);
+    uint32_t seq = flow_event_sequence(&l->arrived);
+    bool ready;
+
+    names_acquire();
+    ready = l->head != NULL;
+    flow__lock_release(&names.lock);
+    if (!ready)
+        flow_wait_add_event(sink, &l->arrived, seq);
+    return ready;
+}
+
+static void
+names_remove(struct pair_listener *l)
+{
+    struct pair_listener **link = &names.first;
+
+    while (*link != l)
+        link = &(*link)->next;
+    *link = l->next;
+}
+
+static void
+listener_close(struct flow_listener *base)
+{
+    struct pair_listener *l = pair_listener_of(base);
+    struct pair_end *e;
+
+    names_acquire();
+    names_remove(l);
+    flow_event_signal(&names.changed);
+    flow__lock_release(&names.lock);
+    /* Nobody finds the queue any more. */
+    while ((e = l->head) != NULL) {
+        l->head = e->next;
+        flow_close(&e->base);
+    }
+    flow_event_fini(&l->arrived);
+    flow_env_free(base->env, l, sizeof(*l));
+}
+
+static enum flow_status
+listener_query(struct flow_listener *base, enum flow_query_key key, void *buf,
+               size_t *len)
+{
+    char address[PAIR_ADDRESS_SIZE];
+
+    if (key != FLOW_QUERY_LOCAL_ADDRESS && key != FLOW_QUERY_DESCRIPTION)
+        return FLOW_E_NOTSUP;
+    flow__pair_address(pair_listener_of(base)->name, address);
+    return flow_answer_string(buf, len, address);
+}
+
+static const struct flow_listener_ops listener_ops = {
+    .version = FLOW_OPS_VERSION,
+    .name = "pair",
+    .accept = listener_accept,
+    .wait = listener_wait,
+    .close = listener_close,
+    .query = listener_query,
+};
+
+static bool
+names_add(struct pair_listener *l)
+{
+    bool taken;
+
+    names_acquire();
+    taken = names_find(l->name) != NULL;
+    if (!taken) {
+        l->next = names.first;
+        names.first = l;
+        flow_event_signal(&names.changed);
+    }
+    flow__lock_release(&names.lock);
+    return !taken;
+}
+
+static enum flow_status
+scheme_listen(const struct flow_env *env, const char *rest,
+              const struct flow_endpoint_options *opt,
+              struct flow_listener **ret_listener, struct flow_error *err)
+{
+    enum flow_status st = name_check(rest, err);
+    struct pair_listener *l;
+
+    if (st != FLOW_OK)
+        return st;
+    if (opt != NULL && opt->backlog < 0)
+        return flow_error_set(err, FLOW_E_INVAL, "pair", FLOW_DOMAIN_NONE, 0,
+                              "the backlog is negative");
+    l = flow_env_alloc(env, sizeof(*l));
+    if (l == NULL)
+        return flow_error_set(err, FLOW_E_NOMEM, "pair", FLOW_DOMAIN_NONE, 0,
+                              "no memory for a listener");
+    flow_listener_init(&l->base, &listener_ops, env);
+    flow_event_init(&l->arrived);
+    memcpy(l->name, rest, strlen(rest) + 1);
+    l->backlog = opt != NULL && opt->backlog > 0 ? (unsigned)opt->backlog
+                                                 : DEFAULT_BACKLOG;
+    if (!names_add(l)) {
+        flow_event_fini(&l->arrived);
+        flow_env_free(env, l, sizeof(*l));
+        flow_error_set(err, FLOW_E_BUSY, "pair", FLOW_DOMAIN_NONE, 0,
+                       "another listener of this process has the name");
+        flow_error_set_detail(err, rest);
+        return FLOW_E_BUSY;
+    }
+    *ret_listener = &l->base;
+    return FLOW_OK;
+}
+
+const struct flow_scheme flow__scheme_pair = {
+    .name = "pair",
+    .syntax = "pair:NAME",
+    .dial = scheme_dial,
+    .listen = scheme_listen,
+};
