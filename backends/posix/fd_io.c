@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: ISC */
+#include "backends/posix/fd_io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0 /* SO_NOSIGPIPE is there instead. */
+#endif
+#ifndef MSG_MORE
+#define MSG_MORE 0 /* Holding back is an offer, not a duty. */
+#endif
+
+/* Segments per call; flow_readv() and flow_writev() take 1024. */
+#if defined(IOV_MAX) && IOV_MAX < 1024
+#define IOV_COUNT IOV_MAX
+#else
+#define IOV_COUNT 1024
+#endif
+
+int
+flow__fd_set_nonblocking(int fd, bool on)
+{
+    int flags = fcntl(fd, F_GETFL);
+    int wanted = on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
+
+    if (flags < 0 || (wanted != flags && fcntl(fd, F_SETFL, wanted) < 0))
+        return -1;
+    return (flags & O_NONBLOCK) != 0;
+}
+
+int
+flow__fd_set_cloexec(int fd)
+{
+    int flags = fcntl(fd, F_GETFD);
+
+    return flags < 0 ? -1 : fcntl(fd, F_SETFD, flags | FD_CLOEXEC);
+}
+
+int
+flow__fd_set_option(int fd, int level, int name, int value)
+{
+    return setsockopt(fd, level, name, &value, sizeof(value));
+}
+
+int
+flow__fd_take_error(int fd)
+{
+    int code = 0;
+    socklen_t len = sizeof(code);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &code, &len) < 0)
+        return errno;
+    return code;
+}
+
+#if defined(SOCK_CLOEXEC) && defined(SOCK_NONBLOCK)
+
+int
+flow__fd_socket(int family)
+{
+    return socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+}
+
+static int
+accept_once(int fd, union flow__sockaddr *ret_addr, socklen_t *ret_len)
+{
+    return accept4(fd, &ret_addr->any, ret_len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+}
+
+#else
+
+static int
+prepare(int fd)
+{
+    int saved;
+
+    if (fd < 0)
+        return -1;
+    if (flow__fd_set_nonblocking(fd, true) >= 0 &&
+        flow__fd_set_cloexec(fd) >= 0) {
+#ifdef SO_NOSIGPIPE
+        (void)flow__fd_set_option(fd, SOL_SOCKET, SO_NOSIGPIPE, 1);
+#endif
+        return fd;
+    }
+    saved = errno;
+    close(fd);
+    errno = saved;
+    return -1;
+}
+
+int
+flow__fd_socket(int family)
+{
+    return prepare(socket(family, SOCK_STREAM, 0));
+}
+
+static int
+accept_once(int fd, union flow__sockaddr *ret_addr, socklen_t *ret_len)
+{
+    return prepare(accept(fd, &ret_addr->any, ret_len));
+}
+
+#endif
+
+int
+flow__fd_accept(int fd, union flow__sockaddr *ret_addr, socklen_t *ret_len)
+{
+    int got;
+
+    do {
+        *ret_len = sizeof(*ret_addr);
+        got = accept_once(fd, ret_addr, ret_len);
+    } while (got < 0 && errno == EINTR);
+    return got;
+}
+
+/*
+ * As many segments as one call takes.  The bytes of all segments without a
+ * base land in the same scratch memory, which stands in the list as often as
+ * it takes.
+ */
+static size_t
+fill_read(struct iovec *iov, const struct flow_vec *vec, size_t count,
+          uint8_t *scratch, size_t scratch_size)
+{
+    size_t n = 0;
+    size_t i;
+    size_t len;
+
+    for (i = 0; i < count; i++) {
+        if (vec[i].base != NULL && n < IOV_COUNT) {
+            iov[n].iov_base = vec[i].base;
+            iov[n++].iov_len = vec[i].len;
+            continue;
+        }
+        for (len = vec[i].len; len > 0 && n < IOV_COUNT; n++) {
+            iov[n].iov_base = scratch;
+            iov[n].iov_len = len < scratch_size ? len : scratch_size;
+            len -= iov[n].iov_len;
+        }
+    }
+    return n;
+}
+
+/*
+ * One call and no loop: a second call that fails would have to hide its error
+ * behind the bytes of the first, and a socket tells each error only once.
+ */
+ssize_t
+flow__fd_readv(int fd, const struct flow_vec *vec, size_t count)
+{
+    struct iovec iov[IOV_COUNT];
+    uint8_t scratch[4096];
+    size_t n = fill_read(iov, vec, count, scratch, sizeof(scratch));
+    ssize_t got;
+
+    do
+        got = readv(fd, iov, (int)n);
+    while (got < 0 && errno == EINTR);
+    return got;
+}
+
+static size_t
+fill_write(struct iovec *iov, const struct flow_cvec *vec, size_t count)
+{
+    size_t n = 0;
+
+    for (; n < count && n < IOV_COUNT; n++) {
+        /* The call does not write there; iovec serves both directions. */
+        iov[n].iov_base = (void *)(uintptr_t)vec[n].base;
+        iov[n].iov_len = vec[n].len;
+    }
+    return n;
+}
+
+ssize_t
+flow__fd_sendv(int fd, const struct flow_cvec *vec, size_t count, bool more)
+{
+    struct iovec iov[IOV_COUNT];
+    struct msghdr msg;
+    ssize_t sent;
+
+    memset(&msg, 0, sizeof(msg));
+    msg.msg_iov = iov;
+    /* The member's type differs between systems. */
+    msg.msg_iovlen += fill_write(iov, vec, count);
+    do
+        sent = sendmsg(fd, &msg, MSG_NOSIGNAL | (more ? MSG_MORE : 0));
+    while (sent < 0 && errno == EINTR);
+    return sent;
+}
+
+/*
+ * Nothing but sockets has MSG_NOSIGNAL.  The signal is aimed at the writing
+ * thread, so it is blocked there and, if this write was what raised it, taken
+ * off before it is let through again.
+ */
+ssize_t
+flow__fd_writev(int fd, const struct flow_cvec *vec, size_t count)
+{
+    struct iovec iov[IOV_COUNT];
+    size_t n = fill_write(iov, vec, count);
+    sigset_t pipe_set;
+    sigset_t before;
+    sigset_t pending;
+    ssize_t wrote;
+    int code;
+    int sig;
+
+    sigemptyset(&pipe_set);
+    sigaddset(&pipe_set, SIGPIPE);
+    sigpending(&pending);
+    pthread_sigmask(SIG_BLOCK, &pipe_set, &before);
+    do
+        wrote = writev(fd, iov, (int)n);
+    while (wrote < 0 && errno == EINTR);
+    code = errno;
+    if (wrote < 0 && code == EPIPE && !sigismember(&pending, SIGPIPE)) {
+        sigpending(&pending);
+        if (sigismember(&pending, SIGPIPE))
+            sigwait(&pipe_set, &sig);
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = code;
+    return wrote;
+}
+
+uint32_t
+flow__fd_ready(int fd, uint32_t events)
+{
+    struct pollfd p = { .fd = fd };
+
+    if ((events & FLOW_WAIT_IN) != 0)
+        p.events |= POLLIN;
+    if ((events & FLOW_WAIT_OUT) != 0)
+        p.events |= POLLOUT;
+    if (poll(&p, 1, 0) <= 0)
+        return 0;
+    if ((p.revents & (POLLERR | POLLHUP | POLLNVAL)) != 0)
+        return events;
+    return ((p.revents & POLLIN) != 0 ? FLOW_WAIT_IN : 0u) |
+           ((p.revents & POLLOUT) != 0 ? FLOW_WAIT_OUT : 0u);
+}

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: ISC */
+#include "backends/posix/stream.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <flow/buf.h>
+
+#include "backends/posix/fd_io.h"
+#include "backends/posix/sys_error.h"
+
+static struct flow__stream *
+stream_of(struct flow *f)
+{
+    return (struct flow__stream *)f;
+}
+
+void *
+flow__stream_new(const struct flow_env *env, const struct flow_ops *ops,
+                 size_t size, uint32_t caps)
+{
+    struct flow__stream *s = flow_env_alloc(env, size);
+
+    if (s == NULL)
+        return NULL;
+    flow_base_init(&s->base, ops, env, caps);
+    flow__lock_init(&s->lock);
+    s->size = size;
+    s->in = -1;
+    s->out = -1;
+    s->is_socket = true;
+    return s;
+}
+
+void
+flow__stream_connected(struct flow__stream *s, int fd,
+                       const union flow__sockaddr *peer, socklen_t peer_len)
+{
+    s->in = fd;
+    s->out = fd;
+    s->peer = *peer;
+    s->peer_len = peer_len;
+}
+
+enum flow_status
+flow__stream_fail(struct flow__stream *s, uint32_t dirs, int code,
+                  const char *fallback)
+{
+    char peer[FLOW__SOCKADDR_TEXT];
+
+    flow__sockaddr_format(&s->peer, s->peer_len, peer);
+    return flow__sys_fail(&s->base, dirs, code, fallback, peer);
+}
+
+static bool
+is_broken(struct flow__stream *s)
+{
+    bool broken;
+
+    flow__lock_acquire(&s->lock);
+    broken = s->broken;
+    flow__lock_release(&s->lock);
+    return broken;
+}
+
+static bool
+is_again(int code)
+{
+    return code == EAGAIN || code == EWOULDBLOCK;
+}
+
+/* Whether an error means that the transport is gone for both directions. */
+static bool
+is_break(int code)
+{
+    return code == ECONNRESET || code == ETIMEDOUT || code == ECONNABORTED ||
+           code == ENETRESET || code == EHOSTUNREACH || code == ENETUNREACH;
+}
+
+enum flow_status
+flow__stream_readv(struct flow *f, const struct flow_vec *vec, size_t count,
+                   size_t *ret_len)
+{
+    struct flow__stream *s = stream_of(f);
+    ssize_t got = flow__fd_readv(s->in, vec, count);
+    int code = errno;
+
+    *ret_len = got > 0 ? (size_t)got : 0;
+    if (got > 0)
+        return FLOW_OK;
+    if (got < 0 && is_again(code))
+        return FLOW_AGAIN;
+    if (got < 0) {
+        flow__lock_acquire(&s->lock);
+        s->broken = s->broken || is_break(code);
+        flow__lock_release(&s->lock);
+        return flow__stream_fail(s, FLOW_READ, code, "reading failed");
+    }
+    /*
+     * A socket tells of a reset once, to whichever direction asks first, and
+     * says "end of stream" to the other: that end is none.  If the writer took
+     * the error, it did so inside its lock and before the read above.
+     */
+    if (is_broken(s))
+        return flow__stream_fail(s, FLOW_READ, ECONNRESET, "reading failed");
+    return FLOW_EOF;
+}
+
+static ssize_t
+send_locked(struct flow__stream *s, const struct flow_cvec *vec, size_t count,
+            bool more)
+{
+    ssize_t sent;
+    int code;
+
+    flow__lock_acquire(&s->lock);
+    sent = flow__fd_sendv(s->out, vec, count, more);
+    code = errno;
+    if (sent < 0 && code == EPIPE && s->broken)
+        code = ECONNRESET;
+    if (sent < 0 && is_break(code))
+        s->broken = true;
+    flow__lock_release(&s->lock);
+    errno = code;
+    return sent;
+}
+
+enum flow_status
+flow__stream_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
+                    uint32_t flags, size_t *ret_len)
+{
+    struct flow__stream *s = stream_of(f);
+    bool more = (flags & FLOW_MORE) != 0;
+    ssize_t sent = s->is_socket ? send_locked(s, vec, count, more)
+                                : flow__fd_writev(s->out, vec, count);
+    int code = errno;
+
+    *ret_len = sent > 0 ? (size_t)sent : 0;
+    if (sent > 0)
+        return FLOW_OK;
+    if (sent == 0 || is_again(code))
+        return FLOW_AGAIN;
+    return flow__stream_fail(s, FLOW_WRITE, code, "writing failed");
+}
+
+static void
+close_out(struct flow__stream *s)
+{
+    if (s->out < 0)
+        return;
+    if (s->restore_out)
+        (void)flow__fd_set_nonblocking(s->out, false);
+    close(s->out);
+    s->out = -1;
+}
+
+enum flow_status
+flow__stream_shutdown(struct flow *f, enum flow_dir dir)
+{
+    struct flow__stream *s = stream_of(f);
+
+    /* SHUT_RD would be seen by the peer of a UNIX socket. */
+    if (dir == FLOW_READ)
+        return FLOW_OK;
+    if (!s->is_socket) {
+        close_out(s);
+        return FLOW_OK;
+    }
+    /* Not connected any more: then there is nobody left to tell. */
+    if (shutdown(s->out, SHUT_WR) < 0 && errno != ENOTCONN)
+        return flow__stream_fail(s, FLOW_WRITE, errno,
+                                 "ending the direction failed");
+    return FLOW_OK;
+}
+
+uint32_t
+flow__stream_wait(struct flow *f, uint32_t interest,
+                  struct flow_wait_sink *sink)
+{
+    struct flow__stream *s = stream_of(f);
+    uint32_t ready = interest & (FLOW_READY_FLUSH | FLOW_READY_OPEN);
+    uint32_t in = (interest & FLOW_READY_READ) != 0 ? FLOW_WAIT_IN : 0u;
+    uint32_t out = (interest & FLOW_READY_WRITE) != 0 ? FLOW_WAIT_OUT : 0u;
+    uint32_t got = 0;
+
+    if (in != 0 && out != 0 && s->in == s->out)
+        got = flow__fd_ready(s->in, in | out);
+    else
+        got = (in != 0 ? flow__fd_ready(s->in, in) : 0u) |
+              (out != 0 ? flow__fd_ready(s->out, out) : 0u);
+    if ((got & FLOW_WAIT_IN) != 0)
+        ready |= FLOW_READY_READ;
+    if ((got & FLOW_WAIT_OUT) != 0)
+        ready |= FLOW_READY_WRITE;
+    if (ready != 0)
+        return ready;
+    if (in != 0)
+        flow_wait_add_fd(sink, s->in, in);
+    if (out != 0)
+        flow_wait_add_fd(sink, s->out, out);
+    return 0;
+}
+
+void
+flow__stream_close(struct flow *f)
+{
+    struct flow__stream *s = stream_of(f);
+    const struct flow_env *env = f->env;
+
+    flow_base_fini(f);
+    if (s->out != s->in)
+        close_out(s);
+    if (s->in >= 0 && s->restore_in)
+        (void)flow__fd_set_nonblocking(s->in, false);
+    if (s->in >= 0)
+        close(s->in);
+    flow__lock_fini(&s->lock);
+    flow_env_free(env, s, s->size);
+}
+
+static enum flow_status
+answer_address(const union flow__sockaddr *addr, socklen_t addr_len, void *buf,
+               size_t *len)
+{
+    char text[FLOW__SOCKADDR_TEXT];
+
+    flow__sockaddr_format(addr, addr_len, text);
+    return flow_answer_string(buf, len, text);
+}
+
+/* "tcp 192.0.2.1:80"; the name alone where the peer has none. */
+static enum flow_status
+answer_description(const struct flow__stream *s, void *buf, size_t *len)
+{
+    const char *name = flow_name(&s->base);
+    char peer[FLOW__SOCKADDR_TEXT];
+    char text[FLOW__SOCKADDR_TEXT + 16];
+
+    flow__sockaddr_format(&s->peer, s->peer_len, peer);
+    snprintf(text, sizeof(text), "%s%s%s", name, peer[0] != '\0' ? " " : "",
+             peer);
+    return flow_answer_string(buf, len, text);
+}
+
+static enum flow_status
+answer_local(const struct flow__stream *s, void *buf, size_t *len)
+{
+    union flow__sockaddr addr;
+    socklen_t addr_len = sizeof(addr);
+
+    if (s->in < 0)
+        return FLOW_AGAIN;
+    if (getsockname(s->in, &addr.any, &addr_len) < 0)
+        return FLOW_E_NOTSUP;
+    return answer_address(&addr, addr_len, buf, len);
+}
+
+static enum flow_status
+answer(const struct flow__stream *s, enum flow_query_key key, void *buf,
+       size_t *len)
+{
+    struct flow_buf_hints hints;
+
+    if (key == FLOW_QUERY_DESCRIPTION)
+        return answer_description(s, buf, len);
+    if (key == FLOW_QUERY_LOCAL_ADDRESS)
+        return answer_local(s, buf, len);
+    if (key == FLOW_QUERY_PEER_ADDRESS) {
+        if (s->in < 0)
+            return FLOW_AGAIN;
+        if (s->peer_len == 0)
+            return FLOW_E_NOTSUP;
+        return answer_address(&s->peer, s->peer_len, buf, len);
+    }
+    if (key == FLOW_QUERY_FD)
+        return s->in < 0 ? FLOW_AGAIN
+                         : flow_answer(buf, len, &s->in, sizeof(s->in));
+    if (key == FLOW_QUERY_FOOTPRINT)
+        return flow_answer(buf, len, &s->size, sizeof(s->size));
+    if (key == FLOW_QUERY_BUF_HINTS) {
+        flow_buf_hints_init(&hints);
+        return flow_answer(buf, len, &hints, sizeof(hints));
+    }
+    return FLOW_E_NOTSUP;
+}
+
+/* Under the lock, since the other direction's thread may be opening it. */
+enum flow_status
+flow__stream_query(struct flow *f, enum flow_query_key key, void *buf,
+                   size_t *len)
+{
+    struct flow__stream *s = stream_of(f);
+    enum flow_status st;
+
+    flow__lock_acquire(&s->lock);
+    st = answer(s, key, buf, len);
+    flow__lock_release(&s->lock);
+    return st;
+}
+
+static bool
+is_ip(const struct flow__stream *s)
+{
+    return s->is_socket && s->peer_len > 0 && s->peer.any.sa_family != AF_UNIX;
+}
+
+enum flow_status
+flow__stream_control(struct flow *f, enum flow_control_key key, int64_t value)
+{
+    struct flow__stream *s = stream_of(f);
+    int rc;
+
+    if (key != FLOW_CONTROL_NODELAY && key != FLOW_CONTROL_KEEPALIVE)
+        return FLOW_E_NOTSUP;
+    if (!is_ip(s))
+        return FLOW_E_NOTSUP;
+    if (value != 0 && value != 1)
+        return FLOW_E_INVAL;
+    if (key == FLOW_CONTROL_NODELAY)
+        rc = flow__fd_set_option(s->in, IPPROTO_TCP, TCP_NODELAY, (int)value);
+    else
+        rc = flow__fd_set_option(s->in, SOL_SOCKET, SO_KEEPALIVE, (int)value);
+    if (rc == 0)
+        return FLOW_OK;
+    return flow__stream_fail(s, FLOW_WRITE, errno,
+                             "setting a socket option failed");
+}

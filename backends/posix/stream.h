@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef BACKENDS_POSIX_STREAM_H
+#define BACKENDS_POSIX_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <flow/backend.h>
+
+#include "backends/posix/sockaddr.h"
+#include "lib/plat.h"
+
+/*
+ * A flow on connected descriptors: what TCP, UNIX sockets and adopted
+ * descriptors have in common.  First member of the backend's own struct.
+ *
+ * Threads: the reader uses in, the writer out; both descriptors stay what
+ * they are from the opening on, except that ending the write direction closes
+ * an out of its own.
+ */
+struct flow__stream {
+    struct flow base;
+    size_t size;        /* Of the backend's struct. */
+    int in;             /* -1: not connected yet. */
+    int out;            /* The same as in, or another; -1: closed. */
+    bool is_socket;     /* out is one. */
+    bool restore_in;    /* Blocking mode is put back at the end. */
+    bool restore_out;   /* The same. */
+    bool broken;        /* The transport failed; under the lock. */
+    socklen_t peer_len; /* Of peer; 0: not known. */
+    union flow__sockaddr peer;
+    struct flow__lock lock;
+};
+
+/* What a connected stream socket can do. */
+#define FLOW__STREAM_CAPS                                                      \
+    (FLOW_CAP_HALF_CLOSE_WRITE | FLOW_CAP_HALF_CLOSE_READ |                    \
+     FLOW_CAP_ORDERLY_END | FLOW_CAP_GATHER | FLOW_CAP_SCATTER |               \
+     FLOW_CAP_DUPLEX | FLOW_CAP_FD | FLOW_CAP_WRITE_READINESS)
+
+/* A zeroed struct of size bytes with the common part made, of a socket that
+ * is not connected yet; NULL: no memory. */
+void *flow__stream_new(const struct flow_env *env, const struct flow_ops *ops,
+                       size_t size, uint32_t caps);
+/* Take a connected socket over. */
+void flow__stream_connected(struct flow__stream *s, int fd,
+                            const union flow__sockaddr *peer,
+                            socklen_t peer_len);
+/* Record an errno, with the peer as detail. */
+enum flow_status flow__stream_fail(struct flow__stream *s, uint32_t dirs,
+                                   int code, const char *fallback);
+
+/* Operations, as in struct flow_ops. */
+enum flow_status flow__stream_readv(struct flow *f, const struct flow_vec *vec,
+                                    size_t count, size_t *ret_len);
+enum flow_status flow__stream_writev(struct flow *f,
+                                     const struct flow_cvec *vec, size_t count,
+                                     uint32_t flags, size_t *ret_len);
+enum flow_status flow__stream_shutdown(struct flow *f, enum flow_dir dir);
+uint32_t flow__stream_wait(struct flow *f, uint32_t interest,
+                           struct flow_wait_sink *sink);
+void flow__stream_close(struct flow *f);
+enum flow_status flow__stream_query(struct flow *f, enum flow_query_key key,
+                                    void *buf, size_t *len);
+enum flow_status flow__stream_control(struct flow *f, enum flow_control_key key,
+                                      int64_t value);
+
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: ISC */
+#include "backends/posix/sys_error.h"
+
+#include <errno.h>
+
+struct sys_error {
+    int code;
+    enum flow_status status;
+    const char *text;
+    const char *hint;
+};
+
+static const struct sys_error sys_errors[] = {
+    { ECONNRESET, FLOW_E_RESET, "the peer reset the connection", NULL },
+    { EPIPE, FLOW_E_CLOSED, "the peer takes no more", NULL },
+    /* Of an established connection: the peer answered no more. */
+    { ETIMEDOUT, FLOW_E_RESET, "the connection timed out", NULL },
+    { ECONNABORTED, FLOW_E_RESET, "the connection was aborted", NULL },
+    { ENETRESET, FLOW_E_RESET, "the network dropped the connection", NULL },
+    { ECONNREFUSED, FLOW_E_SYS, "the connection was refused",
+      "check that the server runs and listens there" },
+    { EHOSTUNREACH, FLOW_E_SYS, "the host cannot be reached",
+      "check the address and the route to it" },
+    { ENETUNREACH, FLOW_E_SYS, "the network cannot be reached",
+      "check the address and the route to it" },
+    { ENETDOWN, FLOW_E_SYS, "the network is down", NULL },
+    { EADDRINUSE, FLOW_E_SYS, "the address is in use",
+      "another process listens there: stop it or choose another address" },
+    { EADDRNOTAVAIL, FLOW_E_SYS, "this machine has no such address", NULL },
+    { EAFNOSUPPORT, FLOW_E_SYS, "this machine lacks that kind of address",
+      NULL },
+    { EACCES, FLOW_E_SYS, "permission denied", NULL },
+    { EPERM, FLOW_E_SYS, "not permitted", NULL },
+    { ENOENT, FLOW_E_SYS, "no such file",
+      "check the path, and that the server runs" },
+    { ENOTDIR, FLOW_E_SYS, "a part of the path is no directory", NULL },
+    { ENOTSOCK, FLOW_E_SYS, "not a socket", NULL },
+    { EPROTOTYPE, FLOW_E_SYS, "not a stream socket", NULL },
+    { EROFS, FLOW_E_SYS, "the file system is read-only", NULL },
+    { EIO, FLOW_E_SYS, "input or output error", NULL },
+    { ENOSPC, FLOW_E_SYS, "no space left", NULL },
+    { EMFILE, FLOW_E_SYS, "this process has no descriptor left",
+      "raise its limit of open files" },
+    { ENFILE, FLOW_E_SYS, "the system has no descriptor left", NULL },
+    { ENOBUFS, FLOW_E_NOMEM, "the system has no buffers left", NULL },
+    { ENOMEM, FLOW_E_NOMEM, "the system has no memory left", NULL },
+};
+
+enum flow_status
+flow__sys_error(struct flow_error *err, const char *layer, int code,
+                const char *fallback, const char *detail)
+{
+    struct sys_error e = { code, FLOW_E_SYS, fallback, NULL };
+    size_t i;
+
+    for (i = 0; i < sizeof(sys_errors) / sizeof(sys_errors[0]); i++)
+        if (sys_errors[i].code == code)
+            e = sys_errors[i];
+    flow_error_set(err, e.status, layer, FLOW_DOMAIN_ERRNO, code, e.text);
+    if (err != NULL)
+        err->hint = e.hint;
+    if (detail != NULL)
+        flow_error_set_detail(err, detail);
+    return e.status;
+}
+
+enum flow_status
+flow__sys_fail(struct flow *f, uint32_t dirs, int code, const char *fallback,
+               const char *detail)
+{
+    struct flow_error err;
+
+    flow__sys_error(&err, flow_name(f), code, fallback, detail);
+    return flow_fail_with(f, dirs, &err);
+}
