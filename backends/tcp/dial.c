@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: ISC */
+#include "backends/tcp/dial.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <flow/flow.h>
+
+#include "backends/posix/fd_io.h"
+#include "backends/posix/sys_error.h"
+
+struct attempt {
+    int fd; /* -1: none. */
+    size_t index;
+    uint64_t started;
+};
+
+struct tcp_dial {
+    const struct flow_env *env;
+    uint64_t timeout;
+    uint64_t deadline; /* FLOW_NEVER: none, or not begun. */
+    bool begun;
+    struct flow_lookup *lookup; /* Running, or NULL. */
+    struct flow_addr addr[TCP_DIAL_ADDRESSES];
+    size_t count;
+    size_t next;        /* First address not tried. */
+    uint64_t next_time; /* When its turn comes, if nothing fails before. */
+    struct attempt attempt[TCP_DIAL_PARALLEL];
+    struct flow_error error; /* Of the last address tried. */
+    size_t error_index;
+    uint16_t port;
+    char host[TCP_HOST_SIZE];
+};
+
+struct tcp_dial *
+flow__tcp_dial_new(const struct flow_env *env, const char *host, uint16_t port,
+                   uint64_t timeout)
+{
+    struct tcp_dial *d = flow_env_alloc(env, sizeof(*d));
+    size_t i;
+
+    if (d == NULL)
+        return NULL;
+    d->env = env;
+    d->timeout = timeout;
+    d->port = port;
+    memcpy(d->host, host, strlen(host) + 1);
+    for (i = 0; i < TCP_DIAL_PARALLEL; i++)
+        d->attempt[i].fd = -1;
+    return d;
+}
+
+static void
+drop_attempt(struct attempt *a)
+{
+    if (a->fd >= 0)
+        close(a->fd);
+    a->fd = -1;
+}
+
+void
+flow__tcp_dial_free(struct tcp_dial *d)
+{
+    size_t i;
+
+    if (d == NULL)
+        return;
+    if (d->lookup != NULL)
+        d->env->resolver->cancel(d->lookup);
+    for (i = 0; i < TCP_DIAL_PARALLEL; i++)
+        drop_attempt(&d->attempt[i]);
+    flow_env_free(d->env, d, sizeof(*d));
+}
+
+static uint64_t
+now(const struct tcp_dial *d)
+{
+    return d->env->now(d->env->ctx);
+}
+
+static bool
+is_past(const struct tcp_dial *d, uint64_t nsec)
+{
+    return nsec != FLOW_NEVER && now(d) >= nsec;
+}
+
+/* "host:port", or, where a name has several addresses, which of them.  Long
+ * names are cut, so that the address always fits. */
+static void
+describe(const struct tcp_dial *d, const struct flow_addr *addr, char *text,
+         size_t size)
+{
+    union flow__sockaddr sa;
+    struct flow_addr literal;
+    char where[FLOW__SOCKADDR_TEXT];
+    socklen_t len;
+
+    if (flow__tcp_literal(d->host, d->port, &literal)) {
+        len = flow__tcp_sockaddr(&literal, &sa);
+        flow__sockaddr_format(&sa, len, where);
+        snprintf(text, size, "%.90s", where);
+    } else if (addr == NULL) {
+        snprintf(text, size, "%.80s:%u", d->host, (unsigned)d->port);
+    } else {
+        len = flow__tcp_sockaddr(addr, &sa);
+        flow__sockaddr_format(&sa, len, where);
+        snprintf(text, size, "%.44s (%.47s)", d->host, where);
+    }
+}
+
+static enum flow_status
+dial_error(const struct tcp_dial *d, struct flow_error *err,
+           enum flow_status status, enum flow_domain domain, int32_t code,
+           const char *text)
+{
+    char detail[FLOW_ERROR_DETAIL];
+
+    describe(d, NULL, detail, sizeof(detail));
+    flow_error_set(err, status, "tcp", domain, code, text);
+    flow_error_set_detail(err, detail);
+    return status;
+}
+
+static void
+set_addresses(struct tcp_dial *d, size_t count)
+{
+    size_t i;
+
+    d->count = count;
+    for (i = 0; i < count; i++)
+        d->addr[i].port = d->port;
+    flow__tcp_interleave(d->addr, count);
+    d->next_time = now(d);
+}
+
+static enum flow_status
+begin(struct tcp_dial *d, struct flow_error *err)
+{
+    const struct flow_resolver *r = d->env->resolver;
+    enum flow_status st;
+
+    d->begun = true;
+    if (d->timeout != 0)
+        d->deadline = now(d) + d->timeout;
+    if (flow__tcp_literal(d->host, d->port, &d->addr[0])) {
+        set_addresses(d, 1);
+        return FLOW_OK;
+    }
+    if (r == NULL) {
+        dial_error(d, err, FLOW_E_NOTSUP, FLOW_DOMAIN_NONE, 0,
+                   "there is no resolver for host names");
+        err->hint = "give an address";
+        return FLOW_E_NOTSUP;
+    }
+    st = r->start(d->env->ctx, d->host, d->port, &d->lookup);
+    if (st != FLOW_OK)
+        return dial_error(d, err, st, FLOW_DOMAIN_NONE, 0,
+                          "the lookup of the host name did not start");
+    return FLOW_OK;
+}
+
+/* Take the answer of a lookup that is done. */
+static enum flow_status
+resolve(struct tcp_dial *d, struct flow_error *err)
+{
+    const struct flow_resolver *r = d->env->resolver;
+    enum flow_status st;
+    size_t count = 0;
+    int32_t code = 0;
+
+    st = r->result(d->lookup, d->addr, TCP_DIAL_ADDRESSES, &count, &code);
+    if (st == FLOW_AGAIN)
+        return st;
+    r->cancel(d->lookup);
+    d->lookup = NULL;
+    if (st == FLOW_OK && count > 0) {
+        set_addresses(d, count);
+        return FLOW_OK;
+    }
+    dial_error(d, err, st == FLOW_OK ? FLOW_E_SYS : st, FLOW_DOMAIN_RESOLVER,
+               code, r->text(code));
+    err->hint = "check the spelling of the name and the network's resolver";
+    return err->status;
+}
+
+static void
+attempt_failed(struct tcp_dial *d, size_t index, int code)
+{
+    char detail[FLOW_ERROR_DETAIL];
+
+    /* The next one need not wait. */
+    d->next_time = now(d);
+    if (index < d->error_index)
+        return;
+    d->error_index = index;
+    describe(d, &d->addr[index], detail, sizeof(detail));
+    flow__sys_error(&d->error, "tcp", code, "connecting failed", detail);
+    if (code == ETIMEDOUT) {
+        d->error.status = FLOW_E_TIMEOUT;
+        d->error.text = "the host did not answer";
+    }
+}
+
+/*
+ * A connection to a closed port of this machine can meet itself when the
+ * system happens to choose that port for our end.
+ */
+static bool
+is_self_connected(int fd)
+{
+    union flow__sockaddr ours;
+    union flow__sockaddr theirs;
+    socklen_t ours_len = sizeof(ours);
+    socklen_t theirs_len = sizeof(theirs);
+
+    return getsockname(fd, &ours.any, &ours_len) == 0 &&
+           getpeername(fd, &theirs.any, &theirs_len) == 0 &&
+           ours_len == theirs_len && memcmp(&ours, &theirs, ours_len) == 0;
+}
+
+/* Whether the attempt is the one; a failed one is dropped. */
+static bool
+attempt_won(struct tcp_dial *d, struct attempt *a)
+{
+    int code = flow__fd_take_error(a->fd);
+
+    if (code == 0 && is_self_connected(a->fd))
+        code = ECONNREFUSED;
+    if (code == 0)
+        return true;
+    drop_attempt(a);
+    attempt_failed(d, a->index, code);
+    return false;
+}
+
+static size_t
+attempts_running(const struct tcp_dial *d)
+{
+    size_t n = 0;
+    size_t i;
+
+    for (i = 0; i < TCP_DIAL_PARALLEL; i++)
+        n += d->attempt[i].fd >= 0 ? 1u : 0u;
+    return n;
+}
+
+/* A free place for an attempt, or the oldest. */
+static struct attempt *
+place_for_next(struct tcp_dial *d)
+{
+    struct attempt *best = &d->attempt[0];
+    size_t i;
+
+    for (i = 0; i < TCP_DIAL_PARALLEL; i++) {
+        if (d->attempt[i].fd < 0)
+            return &d->attempt[i];
+        if (d->attempt[i].started < best->started)
+            best = &d->attempt[i];
+    }
+    return best;
+}
+
+/* When the next address may be tried; FLOW_NEVER: there is none. */
+static uint64_t
+time_of_next(struct tcp_dial *d)
+{
+    const struct attempt *place = place_for_next(d);
+
+    if (d->next == d->count)
+        return FLOW_NEVER;
+    if (place->fd < 0 || place->started + TCP_DIAL_PATIENCE < d->next_time)
+        return d->next_time;
+    return place->started + TCP_DIAL_PATIENCE;
+}
+
+/* Begin with the next address; the attempt, or NULL when it failed at once. */
+static struct attempt *
+try_next(struct tcp_dial *d)
+{
+    struct attempt *a = place_for_next(d);
+    union flow__sockaddr sa;
+    socklen_t len = flow__tcp_sockaddr(&d->addr[d->next], &sa);
+
+    if (a->fd >= 0) {
+        drop_attempt(a);
+        attempt_failed(d, a->index, ETIMEDOUT);
+    }
+    a->index = d->next++;
+    a->started = now(d);
+    a->fd = flow__fd_socket(sa.any.sa_family);
+    if (a->fd >= 0 && (connect(a->fd, &sa.any, len) == 0 ||
+                       errno == EINPROGRESS || errno == EINTR)) {
+        d->next_time = a->started + TCP_DIAL_STAGGER;
+        return a;
+    }
+    attempt_failed(d, a->index, errno);
+    drop_attempt(a);
+    return NULL;
+}
+
+static struct attempt *
+find_winner(struct tcp_dial *d)
+{
+    struct attempt *a;
+    size_t i;
+
+    for (i = 0; i < TCP_DIAL_PARALLEL; i++) {
+        a = &d->attempt[i];
+        if (a->fd >= 0 && flow__fd_ready(a->fd, FLOW_WAIT_OUT) != 0 &&
+            attempt_won(d, a))
+            return a;
+    }
+    while (is_past(d, time_of_next(d))) {
+        a = try_next(d);
+        if (a != NULL && flow__fd_ready(a->fd, FLOW_WAIT_OUT) != 0 &&
+            attempt_won(d, a))
+            return a;
+    }
+    return NULL;
+}
+
+static enum flow_status
+timed_out(const struct tcp_dial *d, struct flow_error *err)
+{
+    return dial_error(d, err, FLOW_E_TIMEOUT, FLOW_DOMAIN_NONE, 0,
+                      d->lookup != NULL ? "the name was not resolved in time"
+                                        : "no address answered in time");
+}
+
+enum flow_status
+flow__tcp_dial_step(struct tcp_dial *d, int *ret_fd, struct flow_addr *ret_peer,
+                    struct flow_error *ret_err)
+{
+    enum flow_status st = FLOW_OK;
+    struct attempt *winner;
+
+    if (!d->begun)
+        st = begin(d, ret_err);
+    if (st == FLOW_OK && d->lookup != NULL)
+        st = resolve(d, ret_err);
+    if (st == FLOW_AGAIN && is_past(d, d->deadline))
+        return timed_out(d, ret_err);
+    if (st != FLOW_OK)
+        return st;
+
+    winner = find_winner(d);
+    if (winner != NULL) {
+        *ret_fd = winner->fd;
+        *ret_peer = d->addr[winner->index];
+        winner->fd = -1;
+        return FLOW_OK;
+    }
+    if (attempts_running(d) == 0) {
+        *ret_err = d->error;
+        return d->error.status;
+    }
+    return is_past(d, d->deadline) ? timed_out(d, ret_err) : FLOW_AGAIN;
+}
+
+/* The lookup's sources, unless it turns out to be done. */
+static bool
+wait_for_lookup(struct tcp_dial *d, struct flow_wait_sink *sink)
+{
+    const struct flow_resolver *r = d->env->resolver;
+    struct flow_wait_sink before = *sink;
+    struct flow_addr addr[TCP_DIAL_ADDRESSES];
+    size_t count;
+    int32_t code;
+
+    r->wait(d->lookup, sink);
+    if (r->result(d->lookup, addr, TCP_DIAL_ADDRESSES, &count, &code) ==
+        FLOW_AGAIN)
+        return false;
+    *sink = before;
+    return true;
+}
+
+bool
+flow__tcp_dial_wait(struct tcp_dial *d, struct flow_wait_sink *sink)
+{
+    size_t i;
+
+    if (!d->begun || is_past(d, d->deadline))
+        return true;
+    if (d->lookup != NULL) {
+        if (wait_for_lookup(d, sink))
+            return true;
+        flow_wait_add_time(sink, d->deadline);
+        return false;
+    }
+    if (attempts_running(d) == 0 || is_past(d, time_of_next(d)))
+        return true;
+    for (i = 0; i < TCP_DIAL_PARALLEL; i++)
+        if (d->attempt[i].fd >= 0 &&
+            flow__fd_ready(d->attempt[i].fd, FLOW_WAIT_OUT) != 0)
+            return true;
+    for (i = 0; i < TCP_DIAL_PARALLEL; i++)
+        if (d->attempt[i].fd >= 0)
+            flow_wait_add_fd(sink, d->attempt[i].fd, FLOW_WAIT_OUT);
+    flow_wait_add_time(sink, time_of_next(d));
+    flow_wait_add_time(sink, d->deadline);
+    return false;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef BACKENDS_TCP_DIAL_H
+#define BACKENDS_TCP_DIAL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <flow/env.h>
+#include <flow/status.h>
+#include <flow/wait.h>
+
+#include "backends/tcp/addr.h"
+
+/*
+ * Connecting to a host: resolve the name, then try its addresses until one
+ * answers, the next one beginning before the last has given up (RFC 8305).
+ * Knows sockets and time, no flow; not synchronised.
+ */
+struct tcp_dial;
+
+/* How long an address has to itself before the next is tried beside it. */
+#define TCP_DIAL_STAGGER UINT64_C(250000000)
+/* Attempts that may run at a time, */
+#define TCP_DIAL_PARALLEL 4
+/* and how old one is before its place is taken by an address not tried. */
+#define TCP_DIAL_PATIENCE UINT64_C(2000000000)
+/* Addresses of one name that are tried. */
+#define TCP_DIAL_ADDRESSES 16
+
+/* timeout in ns from the first step on, 0: none.  NULL: no memory. */
+struct tcp_dial *flow__tcp_dial_new(const struct flow_env *env,
+                                    const char *host, uint16_t port,
+                                    uint64_t timeout);
+void flow__tcp_dial_free(struct tcp_dial *d);
+
+/*
+ * Go on.  FLOW_OK: *ret_fd is connected and the caller's, *ret_peer where to.
+ * FLOW_AGAIN, or an error with *ret_err filled.
+ */
+enum flow_status flow__tcp_dial_step(struct tcp_dial *d, int *ret_fd,
+                                     struct flow_addr *ret_peer,
+                                     struct flow_error *ret_err);
+
+/* Whether a step would not answer FLOW_AGAIN; else what to wait for. */
+bool flow__tcp_dial_wait(struct tcp_dial *d, struct flow_wait_sink *sink);
+
+#endif

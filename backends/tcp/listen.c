@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: ISC */
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <flow/tcp.h>
+
+#include "backends/posix/acceptor.h"
+#include "backends/posix/fd_io.h"
+#include "backends/posix/sys_error.h"
+#include "backends/tcp/tcp.h"
+
+struct tcp_listener {
+    struct flow__acceptor acceptor;
+    bool delay;
+    bool keepalive;
+};
+
+static enum flow_status
+make_flow(struct flow__acceptor *a, int fd, const union flow__sockaddr *peer,
+          socklen_t peer_len, struct flow **ret_flow)
+{
+    const struct tcp_listener *l = (const struct tcp_listener *)a;
+
+    return flow__tcp_accepted(a->base.env, fd, peer, peer_len, l->delay,
+                              l->keepalive, ret_flow);
+}
+
+static const struct flow_listener_ops listener_ops = {
+    .version = FLOW_OPS_VERSION,
+    .name = "tcp",
+    .accept = flow__acceptor_accept,
+    .wait = flow__acceptor_wait,
+    .close = flow__acceptor_close,
+    .query = flow__acceptor_query,
+};
+
+/*
+ * A bound, listening socket, or -1 with errno.  both: an IPv6 socket that
+ * takes IPv4 connections too; "::" alone is IPv6 and nothing else, so that
+ * "0.0.0.0" can be listened on beside it.
+ */
+static int
+listen_at(const struct flow_addr *addr, bool both,
+          const struct flow_tcp_options *opt)
+{
+    union flow__sockaddr sa;
+    socklen_t len = flow__tcp_sockaddr(addr, &sa);
+    int backlog = opt->backlog > 0 ? opt->backlog : FLOW__ACCEPTOR_BACKLOG;
+    int fd = flow__fd_socket(sa.any.sa_family);
+    int saved;
+
+    if (fd < 0)
+        return -1;
+    if (flow__fd_set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) == 0 &&
+        (!opt->reuse_port ||
+         flow__fd_set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1) == 0) &&
+        (addr->family == 4 ||
+         flow__fd_set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !both) == 0) &&
+        bind(fd, &sa.any, len) == 0 && listen(fd, backlog) == 0)
+        return fd;
+    saved = errno;
+    close(fd);
+    errno = saved;
+    return -1;
+}
+
+static int
+listen_anywhere(uint16_t port, const struct flow_tcp_options *opt)
+{
+    const struct flow_addr any6 = { .family = 6, .port = port };
+    const struct flow_addr any4 = { .family = 4, .port = port };
+    int fd = listen_at(&any6, true, opt);
+
+    /* A machine without IPv6. */
+    if (fd < 0 && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL ||
+                   errno == ENOPROTOOPT))
+        fd = listen_at(&any4, false, opt);
+    return fd;
+}
+
+static enum flow_status
+refuse(struct flow_error *err, const char *host, const char *text)
+{
+    flow_error_set(err, FLOW_E_INVAL, "tcp", FLOW_DOMAIN_NONE, 0, text);
+    flow_error_set_detail(err, host);
+    if (err != NULL)
+        err->hint = "give an IPv4 or IPv6 address of this machine, or * for "
+                    "all of them";
+    return FLOW_E_INVAL;
+}
+
+static enum flow_status
+open_socket(const char *host, uint16_t port, const struct flow_tcp_options *opt,
+            int *ret_fd, struct flow_error *err)
+{
+    union flow__sockaddr sa;
+    struct flow_addr addr = { .family = 6, .port = port };
+    bool anywhere = host[0] == '\0' || strcmp(host, "*") == 0;
+    char where[FLOW__SOCKADDR_TEXT];
+    socklen_t len;
+
+    if (opt->backlog < 0)
+        return refuse(err, host, "the backlog is negative");
+    if (!anywhere && !flow__tcp_literal(host, port, &addr))
+        return refuse(err, host, "that is no address to listen on");
+    *ret_fd =
+        anywhere ? listen_anywhere(port, opt) : listen_at(&addr, false, opt);
+    if (*ret_fd >= 0)
+        return FLOW_OK;
+    len = flow__tcp_sockaddr(&addr, &sa);
+    flow__sockaddr_format(&sa, len, where);
+    return flow__sys_error(err, "tcp", errno, "listening failed", where);
+}
+
+/* See <flow/tcp.h>. */
+enum flow_status
+flow_tcp_listen(const struct flow_env *env, const char *host, uint16_t port,
+                const struct flow_tcp_options *opt,
+                struct flow_listener **ret_listener, struct flow_error *ret_err)
+{
+    static const struct flow_tcp_options defaults;
+    struct tcp_listener *l;
+    enum flow_status st;
+    int fd;
+
+    assert(host != NULL && ret_listener != NULL);
+    if (env == NULL)
+        env = flow_env_default();
+    if (opt == NULL)
+        opt = &defaults;
+    st = open_socket(host, port, opt, &fd, ret_err);
+    if (st != FLOW_OK)
+        return st;
+    l = flow__acceptor_new(env, &listener_ops, sizeof(*l), fd);
+    if (l == NULL) {
+        close(fd);
+        return flow_error_set(ret_err, FLOW_E_NOMEM, "tcp", FLOW_DOMAIN_NONE, 0,
+                              "no memory for a listener");
+    }
+    l->acceptor.make = make_flow;
+    l->delay = opt->delay;
+    l->keepalive = opt->keepalive;
+    *ret_listener = &l->acceptor.base;
+    return FLOW_OK;
+}
