@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: ISC */
+#include <assert.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <flow/unix.h>
+
+#include "backends/posix/fd_io.h"
+#include "backends/posix/stream.h"
+
+static const struct flow_ops fd_ops = {
+    .version = FLOW_OPS_VERSION,
+    .name = "fd",
+    .readv = flow__stream_readv,
+    .writev = flow__stream_writev,
+    .shutdown = flow__stream_shutdown,
+    .wait = flow__stream_wait,
+    .close = flow__stream_close,
+    .query = flow__stream_query,
+    .control = flow__stream_control,
+};
+
+static int
+get_option(int fd, int name)
+{
+    int value = 0;
+    socklen_t len = sizeof(value);
+
+    return getsockopt(fd, SOL_SOCKET, name, &value, &len) < 0 ? -1 : value;
+}
+
+/* Open for the direction that the mode forbids not, and a stream. */
+static bool
+is_usable(int fd, int forbidden_mode)
+{
+    int flags = fcntl(fd, F_GETFL);
+    int type = get_option(fd, SO_TYPE);
+
+    if (flags < 0 || (flags & O_ACCMODE) == forbidden_mode)
+        return false;
+    return type < 0 ||
+           (type == SOCK_STREAM && get_option(fd, SO_ACCEPTCONN) <= 0);
+}
+
+static uint32_t
+capabilities(int read_fd, int write_fd)
+{
+    uint32_t caps = FLOW__STREAM_CAPS;
+
+    if (read_fd == write_fd && get_option(write_fd, SO_TYPE) < 0)
+        caps &= ~(FLOW_CAP_HALF_CLOSE_WRITE | FLOW_CAP_HALF_CLOSE_READ);
+    return caps;
+}
+
+static void
+take_over(struct flow__stream *s, int read_fd, int write_fd)
+{
+    s->in = read_fd;
+    s->out = write_fd;
+    s->is_socket = get_option(write_fd, SO_TYPE) >= 0;
+    s->peer_len = sizeof(s->peer);
+    if (getpeername(read_fd, &s->peer.any, &s->peer_len) < 0)
+        s->peer_len = 0;
+    /* A terminal's mode is everybody's who has it open: put back what was. */
+    s->restore_in = flow__fd_set_nonblocking(read_fd, true) == 0;
+    if (write_fd != read_fd)
+        s->restore_out = flow__fd_set_nonblocking(write_fd, true) == 0;
+    (void)flow__fd_set_cloexec(read_fd);
+    (void)flow__fd_set_cloexec(write_fd);
+#ifdef SO_NOSIGPIPE
+    (void)flow__fd_set_option(write_fd, SOL_SOCKET, SO_NOSIGPIPE, 1);
+#endif
+}
+
+/* See <flow/unix.h>. */
+enum flow_status
+flow_fd_adopt(const struct flow_env *env, int read_fd, int write_fd,
+              struct flow **ret_flow)
+{
+    struct flow__stream *s;
+
+    assert(ret_flow != NULL);
+    if (!is_usable(read_fd, O_WRONLY) || !is_usable(write_fd, O_RDONLY))
+        return FLOW_E_INVAL;
+    s = flow__stream_new(env != NULL ? env : flow_env_default(), &fd_ops,
+                         sizeof(*s), capabilities(read_fd, write_fd));
+    if (s == NULL)
+        return FLOW_E_NOMEM;
+    take_over(s, read_fd, write_fd);
+    *ret_flow = &s->base;
+    return FLOW_OK;
+}

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: ISC */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <flow/endpoint.h>
+#include <flow/unix.h>
+
+#include "backends/posix/acceptor.h"
+#include "backends/posix/fd_io.h"
+#include "backends/posix/sys_error.h"
+#include "backends/unix/unix.h"
+
+/* For the list of schemes that the build makes. */
+extern const struct flow_scheme flow__scheme_unix;
+
+struct unix_listener {
+    struct flow__acceptor acceptor;
+    bool has_file;
+    dev_t dev; /* Which file is ours to remove. */
+    ino_t ino;
+    char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+};
+
+static enum flow_status
+make_flow(struct flow__acceptor *a, int fd, const union flow__sockaddr *peer,
+          socklen_t peer_len, struct flow **ret_flow)
+{
+    return flow__unix_accepted(a->base.env, fd, peer, peer_len, ret_flow);
+}
+
+static void
+listener_close(struct flow_listener *base)
+{
+    struct unix_listener *l = (struct unix_listener *)base;
+    struct stat st;
+
+    /* Somebody may have put another file there meanwhile. */
+    if (l->has_file && lstat(l->path, &st) == 0 && st.st_dev == l->dev &&
+        st.st_ino == l->ino)
+        (void)unlink(l->path);
+    flow__acceptor_close(base);
+}
+
+static const struct flow_listener_ops listener_ops = {
+    .version = FLOW_OPS_VERSION,
+    .name = "unix",
+    .accept = flow__acceptor_accept,
+    .wait = flow__acceptor_wait,
+    .close = listener_close,
+    .query = flow__acceptor_query,
+};
+
+/* Where to listen, and what becomes of it. */
+struct place {
+    const char *path;
+    union flow__sockaddr addr;
+    socklen_t len;
+    mode_t mode;
+    int backlog;
+};
+
+/* Whether nobody listens on the socket that is there. */
+static bool
+is_stale(const struct place *p)
+{
+    int fd = flow__fd_socket(AF_UNIX);
+    bool stale;
+
+    if (fd < 0)
+        return false;
+    stale = connect(fd, &p->addr.any, p->len) < 0 && errno == ECONNREFUSED;
+    close(fd);
+    return stale;
+}
+
+/* The directory of a path, locked, so that two processes that both find a
+ * stale socket do not remove each other's new one; -1: somebody else is at
+ * it, or it cannot be opened. */
+static int
+lock_directory(const char *path)
+{
+    char dir[sizeof(((struct sockaddr_un *)0)->sun_path)];
+    const char *slash = strrchr(path, '/');
+    size_t len = slash != NULL ? (size_t)(slash - path) : 0;
+    int fd;
+
+    memcpy(dir, path, len);
+    dir[len] = '\0';
+    if (len == 0)
+        memcpy(dir, slash != NULL ? "/" : ".", 2);
+    fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static bool
+is_file(const struct place *p)
+{
+    return p->path[0] != '@';
+}
+
+/* 0 or an errno. */
+static int
+bind_at(int fd, const struct place *p, bool may_replace)
+{
+    struct stat st;
+
+    if (bind(fd, &p->addr.any, p->len) == 0)
+        return 0;
+    if (errno != EADDRINUSE || !may_replace)
+        return errno;
+    if (lstat(p->path, &st) < 0 || !S_ISSOCK(st.st_mode) || !is_stale(p))
+        return EADDRINUSE;
+    if (unlink(p->path) < 0 || bind(fd, &p->addr.any, p->len) < 0)
+        return errno;
+    return 0;
+}
+
+/*
+ * Under the directory's lock from bind() to listen(): a socket in between
+ * looks stale.  Nobody can connect before listen(), so that the mode is never
+ * too wide.
+ */
+static int
+bind_and_listen(int fd, const struct place *p)
+{
+    int dir = is_file(p) ? lock_directory(p->path) : -1;
+    int code = bind_at(fd, p, dir >= 0);
+
+    if (code == 0) {
+        if ((is_file(p) && chmod(p->path, p->mode) < 0) ||
+            listen(fd, p->backlog) < 0)
+            code = errno;
+        if (code != 0 && is_file(p))
+            (void)unlink(p->path);
+    }
+    if (dir >= 0)
+        close(dir);
+    return code;
+}
+
+static enum flow_status
+refuse(struct flow_error *err, const char *path, const char *text)
+{
+    flow_error_set(err, FLOW_E_INVAL, "unix", FLOW_DOMAIN_NONE, 0, text);
+    flow_error_set_detail(err, path);
+    return FLOW_E_INVAL;
+}
+
+static enum flow_status
+open_socket(const struct place *p, int *ret_fd, struct flow_error *err)
+{
+    int fd = flow__fd_socket(AF_UNIX);
+    int code = fd < 0 ? errno : bind_and_listen(fd, p);
+
+    if (code == 0) {
+        *ret_fd = fd;
+        return FLOW_OK;
+    }
+    if (fd >= 0)
+        close(fd);
+    return flow__sys_error(err, "unix", code, "listening failed", p->path);
+}
+
+/* See <flow/unix.h>. */
+enum flow_status
+flow_unix_listen(const struct flow_env *env, const char *path, unsigned mode,
+                 int backlog, struct flow_listener **ret_listener,
+                 struct flow_error *ret_err)
+{
+    struct place p = { .path = path };
+    struct unix_listener *l;
+    enum flow_status st;
+    struct stat file;
+    int fd = -1;
+
+    assert(path != NULL && ret_listener != NULL);
+    if (backlog < 0)
+        return refuse(ret_err, path, "the backlog is negative");
+    p.len = flow__unix_address(path, &p.addr);
+    if (p.len == 0)
+        return refuse(ret_err, path, "the path is empty or too long");
+    p.mode = (mode_t)(mode != 0 ? mode & 0777u : 0600u);
+    p.backlog = backlog > 0 ? backlog : FLOW__ACCEPTOR_BACKLOG;
+    st = open_socket(&p, &fd, ret_err);
+    if (st != FLOW_OK)
+        return st;
+
+    l = flow__acceptor_new(env != NULL ? env : flow_env_default(),
+                           &listener_ops, sizeof(*l), fd);
+    if (l == NULL) {
+        close(fd);
+        if (is_file(&p))
+            (void)unlink(path);
+        return flow_error_set(ret_err, FLOW_E_NOMEM, "unix", FLOW_DOMAIN_NONE,
+                              0, "no memory for a listener");
+    }
+    l->acceptor.make = make_flow;
+    memcpy(l->path, path, strlen(path) + 1);
+    if (is_file(&p) && lstat(path, &file) == 0) {
+        l->has_file = true;
+        l->dev = file.st_dev;
+        l->ino = file.st_ino;
+    }
+    *ret_listener = &l->acceptor.base;
+    return FLOW_OK;
+}
+
+/* "///run/a.sock" or "//@name". */
+static enum flow_status
+parse(const char *rest, const char **ret_path, struct flow_error *err)
+{
+    if (strncmp(rest, "//", 2) == 0 && (rest[2] == '/' || rest[2] == '@')) {
+        *ret_path = rest + 2;
+        return FLOW_OK;
+    }
+    refuse(err, rest, "not the path of a UNIX socket");
+    if (err != NULL)
+        err->hint = "write unix:///PATH, or unix://@NAME for an abstract name";
+    return FLOW_E_INVAL;
+}
+
+static enum flow_status
+scheme_dial(const struct flow_env *env, const char *rest,
+            const struct flow_endpoint_options *opt, struct flow **ret_flow,
+            struct flow_error *err)
+{
+    uint64_t timeout = opt != NULL ? opt->timeout : 0;
+    const char *path;
+    enum flow_status st = parse(rest, &path, err);
+
+    if (st != FLOW_OK)
+        return st;
+    st = flow__unix_dial(env, path, timeout, ret_flow);
+    if (st == FLOW_E_INVAL)
+        return refuse(err, path, "the path is empty or too long");
+    if (st != FLOW_OK)
+        flow_error_set(err, st, "unix", FLOW_DOMAIN_NONE, 0, "no memory");
+    return st;
+}
+
+static enum flow_status
+scheme_listen(const struct flow_env *env, const char *rest,
+              const struct flow_endpoint_options *opt,
+              struct flow_listener **ret_listener, struct flow_error *err)
+{
+    const char *path;
+    enum flow_status st = parse(rest, &path, err);
+
+    if (st != FLOW_OK)
+        return st;
+    return flow_unix_listen(env, path, opt != NULL ? opt->mode : 0,
+                            opt != NULL ? opt->backlog : 0, ret_listener, err);
+}
+
+const struct flow_scheme flow__scheme_unix = {
+    .name = "unix",
+    .syntax = "unix:///PATH",
+    .dial = scheme_dial,
+    .listen = scheme_listen,
+};

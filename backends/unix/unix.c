@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: ISC */
+#include "backends/unix/unix.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <flow/unix.h>
+
+#include "backends/posix/fd_io.h"
+#include "backends/posix/sys_error.h"
+
+/* A full queue gives no descriptor to wait on, only time, ns. */
+#define RETRY_PAUSE UINT64_C(5000000)
+
+static struct unix_flow *
+unix_of(struct flow *f)
+{
+    return (struct unix_flow *)f;
+}
+
+socklen_t
+flow__unix_address(const char *path, union flow__sockaddr *ret_addr)
+{
+    size_t len = strlen(path);
+    size_t head = offsetof(struct sockaddr_un, sun_path);
+
+    if (len == 0 || len >= sizeof(ret_addr->un.sun_path))
+        return 0;
+    memset(ret_addr, 0, sizeof(*ret_addr));
+    ret_addr->un.sun_family = AF_UNIX;
+    memcpy(ret_addr->un.sun_path, path, len);
+    if (path[0] != '@')
+        return (socklen_t)(head + len + 1);
+#ifdef __linux__
+    ret_addr->un.sun_path[0] = '\0';
+    return len > 1 ? (socklen_t)(head + len) : 0;
+#else
+    return 0;
+#endif
+}
+
+static uint64_t
+now(const struct unix_flow *u)
+{
+    const struct flow_env *env = u->stream.base.env;
+
+    return env->now(env->ctx);
+}
+
+static bool
+is_late(const struct unix_flow *u)
+{
+    return u->deadline != FLOW_NEVER && now(u) >= u->deadline;
+}
+
+/* One try.  0: connected; EAGAIN: not yet; else why not. */
+static int
+try_connect(struct unix_flow *u)
+{
+    if (u->in_progress)
+        return flow__fd_ready(u->fd, FLOW_WAIT_OUT) == 0
+                   ? EAGAIN
+                   : flow__fd_take_error(u->fd);
+    if (u->retry != FLOW_NEVER && now(u) < u->retry)
+        return EAGAIN;
+    if (u->fd < 0)
+        u->fd = flow__fd_socket(AF_UNIX);
+    if (u->fd < 0)
+        return errno;
+    if (connect(u->fd, &u->stream.peer.any, u->stream.peer_len) == 0)
+        return 0;
+    if (errno == EINPROGRESS || errno == EINTR) {
+        u->in_progress = true;
+        return EAGAIN;
+    }
+    if (errno != EAGAIN)
+        return errno;
+    u->retry = now(u) + RETRY_PAUSE;
+    return EAGAIN;
+}
+
+static void
+drop_connecting(struct unix_flow *u)
+{
+    if (u->fd >= 0)
+        close(u->fd);
+    u->fd = -1;
+}
+
+static enum flow_status
+open_failed(struct unix_flow *u, int code)
+{
+    struct flow_error err;
+    char path[FLOW__SOCKADDR_TEXT];
+
+    if (code != EAGAIN)
+        return flow__stream_fail(&u->stream, FLOW_READ | FLOW_WRITE, code,
+                                 "connecting failed");
+    flow__sockaddr_format(&u->stream.peer, u->stream.peer_len, path);
+    flow_error_set(&err, FLOW_E_TIMEOUT, "unix", FLOW_DOMAIN_NONE, 0,
+                   "the listener's queue stayed full");
+    flow_error_set_detail(&err, path);
+    return flow_fail_with(&u->stream.base, FLOW_READ | FLOW_WRITE, &err);
+}
+
+static enum flow_status
+unix_open(struct flow *f)
+{
+    struct unix_flow *u = unix_of(f);
+    bool late;
+    int code;
+
+    if (u->stream.in >= 0)
+        return FLOW_OK;
+    flow__lock_acquire(&u->stream.lock);
+    if (u->timeout != 0 && u->deadline == FLOW_NEVER)
+        u->deadline = now(u) + u->timeout;
+    code = try_connect(u);
+    late = is_late(u);
+    if (code == 0) {
+        flow__stream_connected(&u->stream, u->fd, &u->stream.peer,
+                               u->stream.peer_len);
+        u->fd = -1;
+    } else if (code != EAGAIN || late) {
+        drop_connecting(u);
+    }
+    flow__lock_release(&u->stream.lock);
+    if (code == 0)
+        return FLOW_OK;
+    return code == EAGAIN && !late ? FLOW_AGAIN : open_failed(u, code);
+}
+
+static bool
+wait_for_open(struct unix_flow *u, struct flow_wait_sink *sink)
+{
+    if (u->stream.in >= 0 || is_late(u))
+        return true;
+    if (u->in_progress) {
+        if (flow__fd_ready(u->fd, FLOW_WAIT_OUT) != 0)
+            return true;
+        flow_wait_add_fd(sink, u->fd, FLOW_WAIT_OUT);
+    } else {
+        if (u->retry == FLOW_NEVER || now(u) >= u->retry)
+            return true;
+        flow_wait_add_time(sink, u->retry);
+    }
+    flow_wait_add_time(sink, u->deadline);
+    return false;
+}
+
+static uint32_t
+unix_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+{
+    struct unix_flow *u = unix_of(f);
+    bool ready;
+
+    if (interest != FLOW_READY_OPEN)
+        return flow__stream_wait(f, interest, sink);
+    flow__lock_acquire(&u->stream.lock);
+    ready = wait_for_open(u, sink);
+    flow__lock_release(&u->stream.lock);
+    return ready ? FLOW_READY_OPEN : 0;
+}
+
+static void
+unix_close(struct flow *f)
+{
+    drop_connecting(unix_of(f));
+    flow__stream_close(f);
+}
+
+static const struct flow_ops unix_ops = {
+    .version = FLOW_OPS_VERSION,
+    .name = "unix",
+    .readv = flow__stream_readv,
+    .writev = flow__stream_writev,
+    .shutdown = flow__stream_shutdown,
+    .wait = unix_wait,
+    .close = unix_close,
+    .open = unix_open,
+    .query = flow__stream_query,
+    .control = flow__stream_control,
+};
+
+enum flow_status
+flow__unix_accepted(const struct flow_env *env, int fd,
+                    const union flow__sockaddr *peer, socklen_t peer_len,
+                    struct flow **ret_flow)
+{
+    struct unix_flow *u =
+        flow__stream_new(env, &unix_ops, sizeof(*u), FLOW__STREAM_CAPS);
+
+    if (u == NULL)
+        return FLOW_E_NOMEM;
+    u->fd = -1;
+    flow__stream_connected(&u->stream, fd, peer, peer_len);
+    *ret_flow = &u->stream.base;
+    return FLOW_OK;
+}
+
+enum flow_status
+flow__unix_dial(const struct flow_env *env, const char *path, uint64_t timeout,
+                struct flow **ret_flow)
+{
+    union flow__sockaddr addr;
+    socklen_t len = flow__unix_address(path, &addr);
+    struct unix_flow *u;
+
+    if (len == 0)
+        return FLOW_E_INVAL;
+    u = flow__stream_new(env, &unix_ops, sizeof(*u),
+                         FLOW__STREAM_CAPS | FLOW_CAP_NEEDS_OPEN);
+    if (u == NULL)
+        return FLOW_E_NOMEM;
+    u->fd = -1;
+    u->timeout = timeout;
+    u->stream.peer = addr;
+    u->stream.peer_len = len;
+    *ret_flow = &u->stream.base;
+    return FLOW_OK;
+}
+
+/* See <flow/unix.h>. */
+enum flow_status
+flow_unix_dial(const struct flow_env *env, const char *path,
+               struct flow **ret_flow)
+{
+    assert(path != NULL && ret_flow != NULL);
+    return flow__unix_dial(env != NULL ? env : flow_env_default(), path, 0,
+                           ret_flow);
+}

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: ISC */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <flow/endpoint.h>
+#include <flow/unix.h>
+#include <flow/util.h>
+
+#include "lib/plat/fake/fake.h"
+#include "unit.h"
+
+/* A directory of this test; paths in it fit any system. */
+static char dir[64];
+static char path[80];
+
+static int
+make_dir(void **state)
+{
+    (void)state;
+    strcpy(dir, "test-unix-XXXXXX");
+    if (mkdtemp(dir) == NULL)
+        return -1;
+    snprintf(path, sizeof(path), "%s/socket", dir);
+    return 0;
+}
+
+static int
+remove_dir(void **state)
+{
+    (void)state;
+    (void)unlink(path);
+    return rmdir(dir);
+}
+
+static struct flow_listener *
+listen_on(const struct flow_env *env, const char *where, unsigned mode,
+          int backlog)
+{
+    struct flow_listener *l = NULL;
+    struct flow_error err;
+
+    if (flow_unix_listen(env, where, mode, backlog, &l, &err) != FLOW_OK)
+        fail_msg("%s: %s", where, err.text);
+    return l;
+}
+
+static struct flow *
+dial(const struct flow_env *env, const char *where)
+{
+    struct flow *f = NULL;
+
+    assert_int_equal(flow_unix_dial(env, where, &f), FLOW_OK);
+    return f;
+}
+
+static void
+pass(struct flow *from, struct flow *to, const char *text)
+{
+    char buf[64];
+    size_t n;
+
+    assert_int_equal(flow_write_all(from, text, strlen(text), NULL), FLOW_OK);
+    assert_int_equal(flow_read_exact(to, buf, strlen(text), &n), FLOW_OK);
+    assert_memory_equal(buf, text, strlen(text));
+}
+
+static void
+converse(struct flow_listener *l, const char *where)
+{
+    struct flow *a = dial(NULL, where);
+    struct flow *b;
+    size_t n;
+    char c;
+
+    assert_true((flow_caps(a) & FLOW_CAP_NEEDS_OPEN) != 0);
+    assert_int_equal(flow_open_wait(a), FLOW_OK);
+    assert_int_equal(flow_accept_wait(l, &b), FLOW_OK);
+    pass(a, b, "question");
+    assert_int_equal(flow_shutdown(a, FLOW_WRITE), FLOW_OK);
+    assert_int_equal(flow_read_some(b, &c, 1, &n), FLOW_EOF);
+    pass(b, a, "answer");
+    flow_close(b);
+    assert_int_equal(flow_read_some(a, &c, 1, &n), FLOW_EOF);
+    flow_close(a);
+}
+
+static void
+bytes_and_half_close(void **state)
+{
+    struct flow_listener *l = listen_on(NULL, path, 0, 0);
+    char text[80];
+    size_t len = sizeof(text);
+
+    (void)state;
+    assert_int_equal(
+        flow_listener_query(l, FLOW_QUERY_LOCAL_ADDRESS, text, &len), FLOW_OK);
+    assert_string_equal(text, path);
+    converse(l, path);
+    flow_listener_close(l);
+}
+
+static void
+abstract_names(void **state)
+{
+    char name[100];
+    struct flow_listener *l = NULL;
+    struct flow_error err;
+
+    (void)state;
+    snprintf(name, sizeof(name), "@libflow-%s", dir);
+#ifdef __linux__
+    l = listen_on(NULL, name, 0, 0);
+    converse(l, name);
+    assert_int_equal(flow_unix_listen(NULL, name, 0, 0, &l, &err), FLOW_E_SYS);
+    assert_int_equal(err.code, EADDRINUSE);
+    flow_listener_close(l);
+    l = listen_on(NULL, name, 0, 0);
+    flow_listener_close(l);
+    assert_int_equal(flow_unix_listen(NULL, "@", 0, 0, &l, &err), FLOW_E_INVAL);
+#else
+    assert_int_equal(flow_unix_listen(NULL, name, 0, 0, &l, &err),
+                     FLOW_E_INVAL);
+#endif
+}
+
+static void
+file_has_its_mode_and_goes_with_the_listener(void **state)
+{
+    struct flow_listener *l = listen_on(NULL, path, 0, 0);
+    struct stat st;
+
+    (void)state;
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    flow_listener_close(l);
+    assert_int_equal(stat(path, &st), -1);
+    l = listen_on(NULL, path, 0666, 0);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0666);
+    flow_listener_close(l);
+}
+
+/* A socket file without a process, as a crash leaves it. */
+static void
+leave_stale(void)
+{
+    struct sockaddr_un un = { .sun_family = AF_UNIX };
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    strcpy(un.sun_path, path);
+    assert_int_equal(bind(fd, (struct sockaddr *)&un, sizeof(un)), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    close(fd);
+}
+
+static void
+stale_file_is_replaced(void **state)
+{
+    struct flow_listener *l;
+
+    (void)state;
+    leave_stale();
+    l = listen_on(NULL, path, 0, 0);
+    converse(l, path);
+    flow_listener_close(l);
+}
+
+static void
+listener_in_use_is_not_replaced(void **state)
+{
+    struct flow_listener *l = listen_on(NULL, path, 0, 0);
+    struct flow_listener *other = NULL;
+    struct flow_error err;
+    struct flow *f;
+
+    (void)state;
+    assert_int_equal(flow_unix_listen(NULL, path, 0, 0, &other, &err),
+                     FLOW_E_SYS);
+    assert_int_equal(err.code, EADDRINUSE);
+    assert_string_equal(err.detail, path);
+    assert_null(other);
+    /* It was asked whether it lives, which looks like a client. */
+    assert_int_equal(flow_accept_wait(l, &f), FLOW_OK);
+    flow_close(f);
+    converse(l, path);
+    flow_listener_close(l);
+}
+
+static void
+other_files_are_not_replaced(void **state)
+{
+    struct flow_listener *l = NULL;
+    struct flow_error err;
+    struct stat st;
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+    (void)state;
+    assert_true(fd >= 0);
+    close(fd);
+    assert_int_equal(flow_unix_listen(NULL, path, 0, 0, &l, &err), FLOW_E_SYS);
+    assert_int_equal(err.code, EADDRINUSE);
+    assert_int_equal(stat(path, &st), 0);
+    assert_true(S_ISREG(st.st_mode));
+}
+
+/* Whoever took our place keeps it. */
+static void
+close_leaves_the_file_of_another(void **state)
+{
+    struct flow_listener *l = listen_on(NULL, path, 0, 0);
+    struct flow_listener *other;
+    struct stat st;
+
+    (void)state;
+    assert_int_equal(unlink(path), 0);
+    other = listen_on(NULL, path, 0, 0);
+    flow_listener_close(l);
+    assert_int_equal(stat(path, &st), 0);
+    converse(other, path);
+    flow_listener_close(other);
+}
+
+static void
+paths_are_checked(void **state)
+{
+    struct flow_listener *l = NULL;
+    struct flow *f = NULL;
+    struct flow_error err;
+    char longest[200];
+    size_t most = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
+
+    (void)state;
+    memset(longest, 'x', sizeof(longest));
+    longest[most + 1] = '\0';
+    assert_int_equal(flow_unix_dial(NULL, longest, &f), FLOW_E_INVAL);
+    assert_int_equal(flow_unix_dial(NULL, "", &f), FLOW_E_INVAL);
+    assert_int_equal(flow_unix_listen(NULL, longest, 0, 0, &l, &err),
+                     FLOW_E_INVAL);
+    assert_int_equal(flow_unix_listen(NULL, path, 0, -1, &l, &err),
+                     FLOW_E_INVAL);
+    assert_null(l);
+    longest[most] = '\0';
+    assert_int_equal(flow_unix_dial(NULL, longest, &f), FLOW_OK);
+    flow_close(f);
+    assert_int_equal(
+        flow_unix_listen(NULL, "no-such-directory/s", 0, 0, &l, &err),
+        FLOW_E_SYS);
+    assert_int_equal(err.code, ENOENT);
+}
+
+static void
+nobody_listens(void **state)
+{
+    struct flow *f = dial(NULL, path);
+    struct flow_error err;
+
+    (void)state;
+    assert_int_equal(flow_open_wait(f), FLOW_E_SYS);
+    flow_get_error(f, FLOW_READ, &err);
+    assert_int_equal(err.code, ENOENT);
+    assert_string_equal(err.detail, path);
+    assert_string_equal(err.layers[0], "unix");
+    flow_close(f);
+
+    leave_stale();
+    f = dial(NULL, path);
+    assert_int_equal(flow_open_wait(f), FLOW_E_SYS);
+    flow_get_error(f, FLOW_WRITE, &err);
+    assert_int_equal(err.code, ECONNREFUSED);
+    flow_close(f);
+}
+
+/* Linux gives nothing to wait on but time; on the fake clock. */
+static void
+full_queue_is_waited_for(void **state)
+{
+    struct flow_endpoint_options opt = { .timeout = 100000000 };
+    struct flow_listener *l;
+    struct flow__fake fake;
+    struct flow *f[8];
+    struct flow *waiting = NULL;
+    struct flow *accepted;
+    struct flow_error err;
+    char name[200];
+    char here[100];
+    size_t n = 0;
+    size_t i;
+
+    (void)state;
+    flow__fake_init(&fake, 1);
+    l = listen_on(&fake.env, path, 0, 1);
+    assert_non_null(getcwd(here, sizeof(here)));
+    snprintf(name, sizeof(name), "unix://%s/%s", here, path);
+    while (n < COUNT(f)) {
+        f[n] = dial(&fake.env, path);
+        if (flow_open(f[n++]) == FLOW_AGAIN)
+            break;
+    }
+    assert_in_range(n, 2, COUNT(f) - 1);
+    assert_int_equal(flow_wait(f[n - 1], FLOW_READY_OPEN, NULL), FLOW_OK);
+    assert_int_equal(flow_open(f[n - 1]), FLOW_AGAIN);
+
+    assert_int_equal(flow_accept(l, &accepted), FLOW_OK);
+    flow_close(accepted);
+    assert_int_equal(flow_open_wait(f[n - 1]), FLOW_OK);
+
+    if (flow_endpoint_dial(&fake.env, name, &opt, &waiting, NULL) == FLOW_OK) {
+        assert_int_equal(flow_open_wait(waiting), FLOW_E_TIMEOUT);
+        flow_get_error(waiting, FLOW_READ, &err);
+        assert_string_equal(err.text, "the listener's queue stayed full");
+    } else {
+        /* The way to here is too long for a socket's path. */
+        assert_true(strlen(name) > 107);
+    }
+    flow_close(waiting);
+    for (i = 0; i < n; i++)
+        flow_close(f[i]);
+    flow_listener_close(l);
+    assert_int_equal(fake.live_blocks, 0);
+}
+
+static void
+endpoints(void **state)
+{
+    struct flow_listener *l = NULL;
+    struct flow *f = NULL;
+    struct flow_error err;
+
+    (void)state;
+    assert_int_equal(flow_endpoint_dial(NULL, "unix:name", NULL, &f, &err),
+                     FLOW_E_INVAL);
+    assert_non_null(strstr(err.hint, "unix:///PATH"));
+    assert_int_equal(flow_endpoint_listen(NULL, "unix://rel", NULL, &l, &err),
+                     FLOW_E_INVAL);
+    assert_null(f);
+    assert_null(l);
+    assert_int_equal(flow_endpoint_dial(NULL, "unix:///x", NULL, &f, &err),
+                     FLOW_OK);
+    flow_close(f);
+#ifdef __linux__
+    assert_int_equal(
+        flow_endpoint_listen(NULL, "unix://@libflow-x", NULL, &l, &err),
+        FLOW_OK);
+    converse(l, "@libflow-x");
+    flow_listener_close(l);
+#endif
+}
+
+static void
+every_allocation_may_fail(void **state)
+{
+    struct flow__fake fake;
+    struct flow_listener *l = NULL;
+    struct flow *f = NULL;
+    struct stat st;
+
+    (void)state;
+    flow__fake_init(&fake, 1);
+    fake.fail_at = 1;
+    assert_int_equal(flow_unix_dial(&fake.env, path, &f), FLOW_E_NOMEM);
+    fake.fail_at = 2;
+    assert_int_equal(flow_unix_listen(&fake.env, path, 0, 0, &l, NULL),
+                     FLOW_E_NOMEM);
+    assert_int_equal(stat(path, &st), -1);
+    assert_null(f);
+    assert_null(l);
+}
+
+#define DIR_TEST(fn) cmocka_unit_test_setup_teardown(fn, make_dir, remove_dir)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        DIR_TEST(bytes_and_half_close),
+        DIR_TEST(abstract_names),
+        DIR_TEST(file_has_its_mode_and_goes_with_the_listener),
+        DIR_TEST(stale_file_is_replaced),
+        DIR_TEST(listener_in_use_is_not_replaced),
+        DIR_TEST(other_files_are_not_replaced),
+        DIR_TEST(close_leaves_the_file_of_another),
+        DIR_TEST(paths_are_checked),
+        DIR_TEST(nobody_listens),
+        DIR_TEST(full_queue_is_waited_for),
+        DIR_TEST(endpoints),
+        DIR_TEST(every_allocation_may_fail),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: ISC */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <flow/unix.h>
+#include <flow/util.h>
+
+#include "lib/plat/fake/fake.h"
+#include "unit.h"
+
+#define CAPS_STREAM                                                            \
+    (FLOW_CAP_ORDERLY_END | FLOW_CAP_GATHER | FLOW_CAP_SCATTER |               \
+     FLOW_CAP_DUPLEX | FLOW_CAP_FD | FLOW_CAP_WRITE_READINESS)
+#define CAPS_HALF (FLOW_CAP_HALF_CLOSE_WRITE | FLOW_CAP_HALF_CLOSE_READ)
+
+static struct flow *
+adopt(int read_fd, int write_fd)
+{
+    struct flow *f = NULL;
+
+    assert_int_equal(flow_fd_adopt(NULL, read_fd, write_fd, &f), FLOW_OK);
+    return f;
+}
+
+static void
+pass(struct flow *from, struct flow *to, const char *text)
+{
+    char buf[64];
+    size_t n;
+
+    assert_int_equal(flow_write_all(from, text, strlen(text), NULL), FLOW_OK);
+    assert_int_equal(flow_read_exact(to, buf, strlen(text), &n), FLOW_OK);
+    assert_memory_equal(buf, text, strlen(text));
+}
+
+static void
+socketpair_has_half_close(void **state)
+{
+    struct flow *a;
+    struct flow *b;
+    size_t n;
+    int s[2];
+    char c;
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, s), 0);
+    a = adopt(s[0], s[0]);
+    b = adopt(s[1], s[1]);
+    assert_int_equal(flow_caps(a), CAPS_STREAM | CAPS_HALF);
+    assert_true((fcntl(s[0], F_GETFD) & FD_CLOEXEC) != 0);
+    pass(a, b, "one way");
+    assert_int_equal(flow_shutdown(a, FLOW_WRITE), FLOW_OK);
+    assert_int_equal(flow_shutdown(a, FLOW_WRITE), FLOW_OK);
+    assert_int_equal(flow_read_some(b, &c, 1, &n), FLOW_EOF);
+    pass(b, a, "the other");
+    flow_close(a);
+    flow_close(b);
+    assert_int_equal(fcntl(s[0], F_GETFD), -1);
+}
+
+/* C28: on a UNIX socket SHUT_RD would tell the peer. */
+static void
+shutdown_read_is_not_seen_by_the_peer(void **state)
+{
+    struct flow *a;
+    struct flow *b;
+    size_t n;
+    int s[2];
+    char c;
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, s), 0);
+    a = adopt(s[0], s[0]);
+    b = adopt(s[1], s[1]);
+    assert_int_equal(flow_shutdown(a, FLOW_READ), FLOW_OK);
+    assert_int_equal(flow_read(a, &c, 1, &n), FLOW_EOF);
+    assert_int_equal(flow_write(b, "x", 1, &n), FLOW_OK);
+    pass(a, b, "still");
+    flow_close(a);
+    flow_close(b);
+}
+
+static void
+unread_bytes_make_a_reset(void **state)
+{
+    enum flow_status st;
+    struct flow *a;
+    struct flow *b;
+    size_t n;
+    int s[2];
+    char c;
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, s), 0);
+    a = adopt(s[0], s[0]);
+    b = adopt(s[1], s[1]);
+    assert_int_equal(flow_write(a, "unread", 6, &n), FLOW_OK);
+    flow_close(b);
+    /* Never a signal, and no end that was none. */
+    st = flow_write(a, "x", 1, &n);
+    assert_true(st == FLOW_E_RESET || st == FLOW_E_CLOSED);
+    assert_int_equal(flow_read(a, &c, 1, &n), FLOW_E_RESET);
+    flow_close(a);
+}
+
+static void
+two_pipes_end_by_closing_one(void **state)
+{
+    struct flow *a;
+    struct flow *b;
+    int to[2];
+    int from[2];
+    size_t n;
+    char c;
+
+    (void)state;
+    assert_int_equal(pipe(to), 0);
+    assert_int_equal(pipe(from), 0);
+    a = adopt(from[0], to[1]);
+    b = adopt(to[0], from[1]);
+    assert_int_equal(flow_caps(a), CAPS_STREAM | CAPS_HALF);
+    pass(a, b, "there");
+    assert_int_equal(flow_shutdown(a, FLOW_WRITE), FLOW_OK);
+    assert_int_equal(flow_read_some(b, &c, 1, &n), FLOW_EOF);
+    assert_int_equal(flow_write(a, "x", 1, &n), FLOW_E_CLOSED);
+    pass(b, a, "and back");
+    flow_close(a);
+    assert_int_equal(flow_write(b, "x", 1, &n), FLOW_E_CLOSED);
+    flow_close(b);
+}
+
+static void
+full_pipe_is_waited_for(void **state)
+{
+    static char block[65536];
+    struct flow_wait_sink sink;
+    struct flow *a;
+    size_t total = 0;
+    size_t n;
+    int p[2];
+    int q[2];
+
+    (void)state;
+    assert_int_equal(pipe(p), 0);
+    assert_int_equal(pipe(q), 0);
+    a = adopt(q[0], p[1]);
+    while (flow_write(a, block, sizeof(block), &n) == FLOW_OK)
+        total += n;
+    assert_true(total > 0);
+    flow_wait_sink_init(&sink);
+    assert_int_equal(flow_wait_sources(a, FLOW_READY_WRITE, &sink), 0);
+    assert_int_equal(sink.source[0].fd, p[1]);
+    assert_int_equal(sink.source[0].events, FLOW_WAIT_OUT);
+    flow_wait_sink_init(&sink);
+    assert_int_equal(
+        flow_wait_sources(a, FLOW_READY_READ | FLOW_READY_WRITE, &sink), 0);
+    assert_int_equal(sink.count, 2);
+    while (total > 0)
+        total -= (size_t)read(p[0], block, sizeof(block));
+    flow_wait_sink_init(&sink);
+    assert_int_equal(flow_wait_sources(a, FLOW_READY_WRITE, &sink),
+                     FLOW_READY_WRITE);
+    flow_close(a);
+    close(p[0]);
+    close(q[1]);
+}
+
+/* One descriptor that is no socket has nothing to shut. */
+static void
+file_is_read_to_its_end(void **state)
+{
+    char name[] = "test-adopt-XXXXXX";
+    int fd = mkstemp(name);
+    struct flow *f;
+    char buf[8];
+    size_t n;
+
+    (void)state;
+    assert_true(fd >= 0);
+    assert_int_equal(unlink(name), 0);
+    assert_int_equal(write(fd, "content", 7), 7);
+    assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+    f = adopt(fd, fd);
+    assert_int_equal(flow_caps(f), CAPS_STREAM);
+    assert_int_equal(flow_shutdown(f, FLOW_WRITE), FLOW_E_NOTSUP);
+    assert_int_equal(flow_wait(f, FLOW_READY_READ, NULL), FLOW_OK);
+    assert_int_equal(flow_read_exact(f, buf, 7, &n), FLOW_OK);
+    assert_memory_equal(buf, "content", 7);
+    assert_int_equal(flow_read_exact(f, buf, 1, &n), FLOW_EOF);
+    flow_close(f);
+}
+
+static void
+blocking_mode_is_put_back(void **state)
+{
+    struct flow *f;
+    int copy;
+    int p[2];
+    int q[2];
+
+    (void)state;
+    assert_int_equal(pipe(p), 0);
+    assert_int_equal(pipe(q), 0);
+    copy = dup(p[0]);
+    f = adopt(p[0], q[1]);
+    assert_true((fcntl(copy, F_GETFL) & O_NONBLOCK) != 0);
+    flow_close(f);
+    assert_true((fcntl(copy, F_GETFL) & O_NONBLOCK) == 0);
+
+    /* What was non-blocking before stays so. */
+    assert_int_equal(fcntl(copy, F_SETFL, O_NONBLOCK), 0);
+    f = adopt(dup(copy), dup(p[1]));
+    flow_close(f);
+    assert_true((fcntl(copy, F_GETFL) & O_NONBLOCK) != 0);
+    close(copy);
+    close(p[1]);
+    close(q[0]);
+}
+
+static void
+unusable_descriptors_are_refused(void **state)
+{
+    struct sockaddr_in in = { .sin_family = AF_INET };
+    int datagram = socket(AF_INET, SOCK_DGRAM, 0);
+    int listening = socket(AF_INET, SOCK_STREAM, 0);
+    struct flow__fake fake;
+    struct flow *f = NULL;
+    int p[2];
+
+    (void)state;
+    in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(bind(listening, (struct sockaddr *)&in, sizeof(in)), 0);
+    assert_int_equal(listen(listening, 1), 0);
+    assert_int_equal(pipe(p), 0);
+    flow__fake_init(&fake, 1);
+    assert_int_equal(flow_fd_adopt(&fake.env, -1, -1, &f), FLOW_E_INVAL);
+    assert_int_equal(flow_fd_adopt(&fake.env, datagram, datagram, &f),
+                     FLOW_E_INVAL);
+    assert_int_equal(flow_fd_adopt(&fake.env, listening, listening, &f),
+                     FLOW_E_INVAL);
+    /* The wrong ends. */
+    assert_int_equal(flow_fd_adopt(&fake.env, p[1], p[1], &f), FLOW_E_INVAL);
+    assert_int_equal(flow_fd_adopt(&fake.env, p[0], p[0], &f), FLOW_E_INVAL);
+    fake.fail_at = 1;
+    assert_int_equal(flow_fd_adopt(&fake.env, p[0], p[1], &f), FLOW_E_NOMEM);
+    assert_null(f);
+    /* Still ours, and as they were. */
+    assert_true((fcntl(p[0], F_GETFL) & O_NONBLOCK) == 0);
+    assert_true((fcntl(p[0], F_GETFD) & FD_CLOEXEC) == 0);
+    close(p[0]);
+    close(p[1]);
+    close(datagram);
+    close(listening);
+}
+
+static void
+queries_and_controls(void **state)
+{
+    struct flow *f;
+    char text[40];
+    size_t len;
+    int fd = -1;
+    int p[2];
+    int s[2];
+
+    (void)state;
+    assert_int_equal(pipe(p), 0);
+    f = adopt(p[0], p[1]);
+    len = sizeof(fd);
+    assert_int_equal(flow_query(f, FLOW_QUERY_FD, &fd, &len), FLOW_OK);
+    assert_int_equal(fd, p[0]);
+    len = sizeof(text);
+    assert_int_equal(flow_query(f, FLOW_QUERY_DESCRIPTION, text, &len),
+                     FLOW_OK);
+    assert_string_equal(text, "fd");
+    assert_int_equal(flow_query(f, FLOW_QUERY_LOCAL_ADDRESS, text, &len),
+                     FLOW_E_NOTSUP);
+    assert_int_equal(flow_control(f, FLOW_CONTROL_NODELAY, 1), FLOW_E_NOTSUP);
+    flow_close(f);
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, s), 0);
+    f = adopt(s[0], s[0]);
+    len = sizeof(text);
+    assert_int_equal(flow_query(f, FLOW_QUERY_PEER_ADDRESS, text, &len),
+                     FLOW_OK);
+    assert_string_equal(text, "");
+    assert_int_equal(flow_control(f, FLOW_CONTROL_NODELAY, 1), FLOW_E_NOTSUP);
+    flow_close(f);
+    close(s[1]);
+}
+
+static void *
+write_and_end(void *arg)
+{
+    static const char block[5000];
+    struct flow *f = arg;
+    int i;
+
+    for (i = 0; i < 200; i++)
+        if (flow_write_all(f, block, sizeof(block), NULL) != FLOW_OK)
+            return NULL;
+    return flow_shutdown(f, FLOW_WRITE) == FLOW_OK ? f : NULL;
+}
+
+static void *
+read_to_end(void *arg)
+{
+    struct flow *f = arg;
+    enum flow_status st;
+    size_t total = 0;
+    size_t n;
+    char buf[3000];
+
+    while ((st = flow_read_some(f, buf, sizeof(buf), &n)) == FLOW_OK)
+        total += n;
+    return st == FLOW_EOF && total == 1000000 ? f : NULL;
+}
+
+static void
+reader_and_writer_threads(void **state)
+{
+    pthread_t thread[4];
+    struct flow *a;
+    struct flow *b;
+    void *result;
+    int to[2];
+    int from[2];
+    int i;
+
+    (void)state;
+    assert_int_equal(pipe(to), 0);
+    assert_int_equal(pipe(from), 0);
+    a = adopt(from[0], to[1]);
+    b = adopt(to[0], from[1]);
+    assert_int_equal(pthread_create(&thread[0], NULL, write_and_end, a), 0);
+    assert_int_equal(pthread_create(&thread[1], NULL, read_to_end, a), 0);
+    assert_int_equal(pthread_create(&thread[2], NULL, write_and_end, b), 0);
+    assert_int_equal(pthread_create(&thread[3], NULL, read_to_end, b), 0);
+    for (i = 0; i < 4; i++) {
+        assert_int_equal(pthread_join(thread[i], &result), 0);
+        assert_non_null(result);
+    }
+    flow_close(a);
+    flow_close(b);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(socketpair_has_half_close),
+        cmocka_unit_test(shutdown_read_is_not_seen_by_the_peer),
+        cmocka_unit_test(unread_bytes_make_a_reset),
+        cmocka_unit_test(two_pipes_end_by_closing_one),
+        cmocka_unit_test(full_pipe_is_waited_for),
+        cmocka_unit_test(file_is_read_to_its_end),
+        cmocka_unit_test(blocking_mode_is_put_back),
+        cmocka_unit_test(unusable_descriptors_are_refused),
+        cmocka_unit_test(queries_and_controls),
+        cmocka_unit_test(reader_and_writer_threads),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
