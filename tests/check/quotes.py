@@ -1,0 +1,61 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""C in the documents is a piece of a file that is compiled: quotes.py [TOP].
+
+A block of C stands behind a line "<!-- quote: FILE -->" and is found in FILE
+as it is, as whole lines.
+"""
+
+import pathlib
+import re
+import sys
+
+MARK = re.compile(r"<!-- quote: (\S+) -->\s*$")
+
+
+def blocks(text):
+    """(line number, file or None, block) of every block of C."""
+    lines = text.split("\n")
+    at = 0
+    while at < len(lines):
+        if lines[at] not in ("```c", "~~~c"):
+            at += 1
+            continue
+        fence, begin = lines[at][:3], at + 1
+        mark = MARK.match(lines[at - 1]) if at > 0 else None
+        end = begin
+        while end < len(lines) and lines[end] != fence:
+            end += 1
+        yield begin, mark and mark.group(1), lines[begin:end]
+        at = end + 1
+
+
+def contains(lines, block):
+    return any(
+        lines[at:at + len(block)] == block
+        for at in range(len(lines) - len(block) + 1)
+    )
+
+
+def check(top, document):
+    name = document.relative_to(top).as_posix()
+    for line, source, block in blocks(document.read_text()):
+        if source is None:
+            yield "%s:%d: C that is no quote of a file" % (name, line)
+        elif not (top / source).is_file():
+            yield "%s:%d: there is no %s" % (name, line, source)
+        elif not contains((top / source).read_text().split("\n"), block):
+            yield "%s:%d: not in %s as it is" % (name, line, source)
+
+
+def main():
+    top = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve()
+    documents = sorted(top.glob("*.md")) + sorted(top.glob("docs/**/*.md"))
+    problems = [p for document in documents for p in check(top, document)]
+    for problem in problems:
+        print(problem)
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

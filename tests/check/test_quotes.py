@@ -1,0 +1,49 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""quotes.py itself: a quote that is none must be caught."""
+
+import pathlib
+import tempfile
+import unittest
+
+import quotes
+
+SOURCE = "int a;\nint b;\nint c;\n"
+GOOD = "Text.\n\n<!-- quote: x.c -->\n```c\nint b;\nint c;\n```\n"
+
+
+class Quotes(unittest.TestCase):
+    def found(self, document):
+        with tempfile.TemporaryDirectory() as scratch:
+            top = pathlib.Path(scratch).resolve()
+            (top / "x.c").write_text(SOURCE)
+            (top / "page.md").write_text(document)
+            return list(quotes.check(top, top / "page.md"))
+
+    def test_a_piece_is_a_quote(self):
+        self.assertEqual(self.found(GOOD), [])
+
+    def test_a_changed_line(self):
+        found = self.found(GOOD.replace("int c;", "int d;"))
+        self.assertEqual(found, ["page.md:4: not in x.c as it is"])
+
+    def test_a_part_of_a_line(self):
+        self.assertEqual(len(self.found(GOOD.replace("int c;", "int"))), 1)
+
+    def test_lines_left_out(self):
+        self.assertEqual(len(self.found(GOOD.replace("int b;", "int a;"))), 1)
+
+    def test_no_file(self):
+        found = self.found(GOOD.replace("x.c", "y.c"))
+        self.assertEqual(found, ["page.md:4: there is no y.c"])
+
+    def test_no_mark(self):
+        found = self.found(GOOD.replace("<!-- quote: x.c -->", ""))
+        self.assertEqual(found, ["page.md:4: C that is no quote of a file"])
+
+    def test_other_blocks_are_free(self):
+        self.assertEqual(self.found("```sh\nls\n```\n"), [])
+
+
+if __name__ == "__main__":
+    unittest.main()
