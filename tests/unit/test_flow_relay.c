@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: ISC */
+#include <pthread.h>
+#include <string.h>
+
+#include <flow/fault.h>
+#include <flow/util.h>
+
+#include "duct.h"
+#include "lib/plat/fake/fake.h"
+#include "mock_flow.h"
+#include "unit.h"
+
+#define SEC UINT64_C(1000000000)
+
+/* near[0] - near[1] relayed to far[0] - far[1]: the test has the outer ends. */
+static struct flow__fake fake;
+static struct flow *near_end[2], *far_end[2];
+static struct flow_relay relay;
+
+static int
+setup(void **state)
+{
+    (void)state;
+    flow__fake_init(&fake, 1);
+    duct_new(&fake.env, 16, near_end);
+    duct_new(&fake.env, 16, far_end);
+    return 0;
+}
+
+static int
+teardown(void **state)
+{
+    (void)state;
+    flow_relay_fini(&relay);
+    flow_close(near_end[0]);
+    flow_close(near_end[1]);
+    flow_close(far_end[0]);
+    flow_close(far_end[1]);
+    return fake.live_blocks == 0 ? 0 : -1;
+}
+
+static void
+join(size_t size, uint64_t idle)
+{
+    assert_int_equal(
+        flow_relay_init(&relay, near_end[1], far_end[0], size, idle), FLOW_OK);
+}
+
+static void
+put(struct flow *f, const char *text)
+{
+    size_t n;
+
+    assert_int_equal(flow_write(f, text, strlen(text), &n), FLOW_OK);
+    assert_int_equal(n, strlen(text));
+}
+
+static void
+expect(struct flow *f, const char *text)
+{
+    char buf[32];
+    size_t n;
+
+    assert_int_equal(flow_read(f, buf, sizeof(buf), &n), FLOW_OK);
+    assert_int_equal(n, strlen(text));
+    assert_memory_equal(buf, text, n);
+}
+
+static void
+one_end_is_passed_on_and_the_other_goes_on(void **state)
+{
+    uint32_t a, b;
+    size_t n;
+
+    (void)state;
+    join(0, 0);
+    put(near_end[0], "question");
+    assert_int_equal(flow_shutdown(near_end[0], FLOW_WRITE), FLOW_OK);
+    assert_int_equal(flow_relay_step(&relay), FLOW_AGAIN);
+    expect(far_end[1], "question");
+    assert_int_equal(flow_read(far_end[1], NULL, 9, &n), FLOW_EOF);
+    assert_true(flow_relay_interest(&relay, &a, &b) == FLOW_NEVER);
+    assert_int_equal(a, 0);
+    assert_int_equal(b, FLOW_READY_READ);
+    put(far_end[1], "answer");
+    assert_int_equal(flow_relay_step(&relay), FLOW_AGAIN);
+    expect(near_end[0], "answer");
+    assert_int_equal(flow_shutdown(far_end[1], FLOW_WRITE), FLOW_OK);
+    assert_int_equal(flow_relay_step(&relay), FLOW_OK);
+    assert_int_equal(flow_read(near_end[0], NULL, 9, &n), FLOW_EOF);
+    assert_int_equal(relay.side[0].bytes, 8);
+    assert_int_equal(relay.side[1].bytes, 6);
+    assert_int_equal(relay.side[0].operations, 1);
+}
+
+static void
+idle_time_is_that_of_both_directions(void **state)
+{
+    uint64_t begin = fake.now;
+
+    (void)state;
+    join(0, 10 * SEC);
+    assert_int_equal(flow_relay_step(&relay), FLOW_AGAIN);
+    flow__fake_advance(&fake, 9 * SEC);
+    put(far_end[1], "x");
+    assert_int_equal(flow_relay_step(&relay), FLOW_AGAIN);
+    assert_int_equal(flow_relay_run(&relay), FLOW_E_TIMEOUT);
+    assert_true(fake.now == begin + 19 * SEC);
+}
+
+static void
+slow_reader_holds_the_writer_back(void **state)
+{
+    uint32_t a, b;
+    size_t n, got = 0, sent = 0;
+
+    (void)state;
+    join(8, 0);
+    while (flow_write(near_end[0], "0123456789", 10, &n) == FLOW_OK) {
+        sent += n;
+        assert_int_equal(flow_relay_step(&relay), FLOW_AGAIN);
+    }
+    /* Two ducts, and what the buffer could not pass on. */
+    assert_in_range(sent, 16 + 1 + 16, 16 + 8 + 16);
+    flow_relay_interest(&relay, &a, &b);
+    assert_int_equal(a, 0);
+    assert_int_equal(b, FLOW_READY_WRITE | FLOW_READY_READ);
+    while (got < sent) {
+        assert_int_equal(flow_read(far_end[1], NULL, 5, &n), FLOW_OK);
+        got += n;
+        assert_int_equal(flow_relay_step(&relay), FLOW_AGAIN);
+    }
+    assert_int_equal(relay.side[0].bytes, sent);
+}
+
+/* Errors at every byte of 64, on either side and in either direction. */
+static void
+errors_at_every_byte_are_told_and_lose_no_byte_before(void **state)
+{
+    struct flow_fault_plan plan;
+    char text[65], buf[65];
+    struct flow *cut;
+    size_t k, n;
+    int where;
+
+    (void)state;
+    for (n = 0; n < 64; n++)
+        text[n] = (char)('!' + n);
+    for (where = 0; where < 2; where++)
+        for (k = 0; k <= 64; k++) {
+            struct flow *in[2], *out[2];
+
+            duct_new(&fake.env, 64, in);
+            duct_new(&fake.env, 64, out);
+            flow_fault_plan_init(&plan);
+            plan.cut_status = FLOW_E_RESET;
+            if (where == 0)
+                plan.cut_read = k;
+            else
+                plan.cut_write = k;
+            cut = where == 0 ? in[1] : out[0];
+            assert_int_equal(flow_fault_wrap(cut, &plan, &cut), FLOW_OK);
+            assert_int_equal(flow_relay_init(&relay, where == 0 ? cut : in[1],
+                                             where == 0 ? out[0] : cut, 10, 0),
+                             FLOW_OK);
+            assert_int_equal(flow_write_all(in[0], text, 64, NULL), FLOW_OK);
+            assert_int_equal(flow_shutdown(in[0], FLOW_WRITE), FLOW_OK);
+            assert_int_equal(flow_shutdown(out[1], FLOW_WRITE), FLOW_OK);
+            assert_int_equal(flow_relay_run(&relay), FLOW_E_RESET);
+            assert_int_equal(relay.side[0].status, FLOW_E_RESET);
+            assert_int_equal(relay.side[1].status, FLOW_EOF);
+            assert_int_equal(relay.side[0].bytes, k);
+            if (k > 0) {
+                assert_int_equal(flow_read(out[1], buf, 65, &n), FLOW_OK);
+                assert_int_equal(n, k);
+                assert_memory_equal(buf, text, k);
+            }
+            /* No end that the source did not give. */
+            assert_int_equal(flow_read(out[1], buf, 65, &n), FLOW_AGAIN);
+            flow_relay_fini(&relay);
+            flow_close(in[0]);
+            flow_close(out[1]);
+            flow_close(where == 0 ? cut : in[1]);
+            flow_close(where == 0 ? out[0] : cut);
+        }
+}
+
+static void
+side_whose_output_is_gone_ends(void **state)
+{
+    (void)state;
+    join(0, 0);
+    flow_close(near_end[0]);
+    near_end[0] = NULL;
+    /* Reading is truncated; writing is found out with the next byte. */
+    assert_int_equal(flow_relay_step(&relay), FLOW_AGAIN);
+    put(far_end[1], "x");
+    assert_int_equal(flow_relay_step(&relay), FLOW_E_TRUNCATED);
+    assert_int_equal(relay.side[1].status, FLOW_E_CLOSED);
+}
+
+static void
+without_half_close_the_other_direction_runs_on(void **state)
+{
+    struct mock *m = mock_new(&fake.env, FLOW_CAP_DUPLEX);
+    size_t n;
+
+    (void)state;
+    m->read_st = FLOW_AGAIN;
+    assert_int_equal(flow_relay_init(&relay, near_end[1], &m->base, 0, 0),
+                     FLOW_OK);
+    assert_int_equal(flow_shutdown(near_end[0], FLOW_WRITE), FLOW_OK);
+    assert_int_equal(flow_relay_step(&relay), FLOW_AGAIN);
+    assert_int_equal(relay.side[0].status, FLOW_EOF);
+    assert_int_equal(m->shutdowns, 0);
+    m->read_st = FLOW_EOF;
+    assert_int_equal(flow_relay_step(&relay), FLOW_OK);
+    assert_int_equal(flow_read(near_end[0], NULL, 9, &n), FLOW_EOF);
+    flow_close(&m->base);
+}
+
+static void
+init_survives_failed_allocations(void **state)
+{
+    uint64_t n;
+
+    (void)state;
+    for (n = 1; n <= 2; n++) {
+        fake.fail_at = fake.allocs + n;
+        assert_int_equal(flow_relay_init(&relay, near_end[1], far_end[0], 0, 0),
+                         FLOW_E_NOMEM);
+    }
+}
+
+static void *
+run_relay(void *arg)
+{
+    return flow_relay_run(arg) == FLOW_OK ? arg : NULL;
+}
+
+/* The relay in a thread of its own sleeps on both flows at once. */
+static void
+runs_between_threads(void **state)
+{
+    struct flow *in[2], *out[2];
+    struct flow_relay live;
+    pthread_t thread;
+    char buf[3];
+    void *ok;
+    size_t n, i;
+
+    (void)state;
+    duct_new(flow_env_default(), 8, in);
+    duct_new(flow_env_default(), 8, out);
+    assert_int_equal(flow_relay_init(&live, in[1], out[0], 5, 0), FLOW_OK);
+    assert_int_equal(pthread_create(&thread, NULL, run_relay, &live), 0);
+    for (i = 0; i < 2000; i++) {
+        assert_int_equal(flow_write_all(in[0], "abc", 3, NULL), FLOW_OK);
+        assert_int_equal(flow_read_exact(out[1], buf, 3, &n), FLOW_OK);
+        assert_int_equal(flow_write_all(out[1], buf, 3, NULL), FLOW_OK);
+        assert_int_equal(flow_read_exact(in[0], buf, 3, &n), FLOW_OK);
+        assert_memory_equal(buf, "abc", 3);
+    }
+    assert_int_equal(flow_shutdown(in[0], FLOW_WRITE), FLOW_OK);
+    assert_int_equal(flow_read_some(out[1], buf, 3, &n), FLOW_EOF);
+    assert_int_equal(flow_shutdown(out[1], FLOW_WRITE), FLOW_OK);
+    pthread_join(thread, &ok);
+    assert_non_null(ok);
+    assert_int_equal(live.side[0].bytes, 6000);
+    flow_relay_fini(&live);
+    for (i = 0; i < 2; i++) {
+        flow_close(in[i]);
+        flow_close(out[i]);
+    }
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(one_end_is_passed_on_and_the_other_goes_on),
+        TEST(idle_time_is_that_of_both_directions),
+        TEST(slow_reader_holds_the_writer_back),
+        TEST(errors_at_every_byte_are_told_and_lose_no_byte_before),
+        TEST(side_whose_output_is_gone_ends),
+        TEST(without_half_close_the_other_direction_runs_on),
+        TEST(init_survives_failed_allocations),
+        TEST(runs_between_threads),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
