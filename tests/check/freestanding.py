@@ -19,7 +19,7 @@ import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 LIST = HERE / "freestanding.list"
-# Only what mbedTLS's own headers include: see README of the directory.
+# What mbedTLS's own headers include, and nothing of ours.
 ENGINE_HEADERS = HERE / "freestanding" / "engine"
 
 

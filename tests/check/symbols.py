@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
-"""Compare what libflow.so exports with symbols.list: symbols.py LIBRARY.
+"""Compare what libflow.so exports with symbols.list, and both with what the
+public headers declare: symbols.py LIBRARY.
 
 With --update the list is written anew: what is added becomes part of the
 interface, what disappears breaks programs.
@@ -9,6 +10,7 @@ interface, what disappears breaks programs.
 import argparse
 import difflib
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -21,6 +23,15 @@ def exported(library):
         stdout=subprocess.PIPE, check=True, text=True,
     ).stdout
     return sorted({line.split()[-1] for line in text.splitlines()})
+
+
+def declared():
+    names = set()
+    for header in (LIST.parent.parent.parent / "include/flow").glob("*.h"):
+        text = re.sub(r"/\*.*?\*/", "", header.read_text(), flags=re.S)
+        for words in re.findall(r"FLOW_API\b([^;{]*);", text):
+            names.add(re.search(r"\b(flow_\w+)\s*\(", words).group(1))
+    return sorted(names)
 
 
 def main():
@@ -39,7 +50,11 @@ def main():
         print(line)
     if now != then:
         print("meant so? ninja update-symbols")
-    return now != then
+    for name in sorted(set(declared()) ^ set(now)):
+        print("%s: only %s" % (
+            name, "exported" if name in now else "declared"
+        ))
+    return now != then or declared() != now
 
 
 if __name__ == "__main__":
