@@ -18,6 +18,7 @@ SPDX = re.compile(r"SPDX-License-Identifier: ISC\b")
 MARKS = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")
 FOREIGN = re.compile(r"SPDX-License-Identifier: (?!ISC\b)|Copyright (?!.*libflow)"
                      r"|GNU General Public|Apache License|All rights reserved")
+CONFLICT = re.compile(r"^([<>|])\1{6} ")
 SUBPROJECTS = re.compile(r"subprojects/(mbedtls\.wrap|packagefiles/)")
 # Data that no editor may add a line to.
 DATA = re.compile(r"^tests/.*\.(bin|der|pem|hex|txt|list|html|pdf)$|^docs/.*\.svg$")
@@ -59,6 +60,8 @@ def check(name):
     if SOURCE.search(name) and not SPDX.search("\n".join(text.split("\n")[:3])):
         yield "%s: no SPDX line at its top" % name
     for number, line in enumerate(text.splitlines(), 1):
+        if CONFLICT.search(line):
+            yield "%s:%d: left by a merge: %s" % (name, number, line)
         if MARKS.search(line):
             yield "%s:%d: unfinished: %s" % (name, number, line.strip())
         if name not in ("LICENSE", "tests/check/tree.py"):
