@@ -10,21 +10,20 @@ name_char(char c)
            (c >= '0' && c <= '9') || c == '-' || c == '_';
 }
 
-/* Appends text; false when it does not fit. */
-static bool
-append(char base[VCHAN_BASE_MAX], const char *text)
+bool
+flow__vchan_append(char *string, size_t size, const char *text)
 {
-    size_t at = strlen(base);
+    size_t at = strlen(string);
     size_t len = strlen(text);
 
-    if (len >= VCHAN_BASE_MAX - at)
+    if (len >= size - at)
         return false;
-    memcpy(base + at, text, len + 1);
+    memcpy(string + at, text, len + 1);
     return true;
 }
 
-static bool
-append_number(char base[VCHAN_BASE_MAX], uint16_t number)
+bool
+flow__vchan_append_number(char *string, size_t size, uint16_t number)
 {
     char digits[6];
     size_t at = sizeof(digits) - 1;
@@ -33,7 +32,19 @@ append_number(char base[VCHAN_BASE_MAX], uint16_t number)
     do
         digits[--at] = (char)('0' + number % 10);
     while ((number = (uint16_t)(number / 10)) > 0);
-    return append(base, digits + at);
+    return flow__vchan_append(string, size, digits + at);
+}
+
+static bool
+append(char base[VCHAN_BASE_MAX], const char *text)
+{
+    return flow__vchan_append(base, VCHAN_BASE_MAX, text);
+}
+
+static bool
+append_number(char base[VCHAN_BASE_MAX], uint16_t number)
+{
+    return flow__vchan_append_number(base, VCHAN_BASE_MAX, number);
 }
 
 /* Components of name characters and nothing else ("@" of xenstore's special

@@ -30,9 +30,10 @@
 #define VCHAN_LIVE_HERE  1u
 #define VCHAN_LIVE_NEVER 2u /* cli_live only: nobody has attached yet */
 
-/* Bits of the notify bytes: send an event when you have ... */
-#define VCHAN_NOTIFY_WRITE 0x1u /* ... written */
-#define VCHAN_NOTIFY_READ  0x2u /* ... consumed */
+/* Bits of the notify bytes: send an event when you have written, or consumed.
+ * Spelt as in Xen's own header, beside which tests include this one. */
+#define VCHAN_NOTIFY_WRITE 0x1
+#define VCHAN_NOTIFY_READ  0x2
 
 /* Grant references 0 to 7 belong to the toolstack. */
 #define VCHAN_REF_MIN 8u

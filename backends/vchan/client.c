@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: ISC */
+#include "backends/vchan/vchan.h"
+
+/* Pauses between looks for a server, where the store has no watch and after
+ * keys that could not be used. */
+#define PAUSE_MIN UINT64_C(1000000)
+#define PAUSE_MAX UINT64_C(100000000)
+
+void
+flow__vchan_dial_init(struct vchan *v, const struct flow_vchan_options *opt)
+{
+    v->dial.pause = PAUSE_MIN;
+    if (opt->timeout > 0)
+        v->dial.deadline = v->base.env->now(v->base.env->ctx) + opt->timeout;
+}
+
+static bool
+dial_due(const struct vchan *v, uint64_t now)
+{
+    return v->dial.retry_at <= now ||
+           (v->dial.deadline != FLOW_NEVER && now >= v->dial.deadline);
+}
+
+/* Why a client gave up: what stood in the way when it last looked. */
+static enum flow_status
+dial_timeout(struct vchan *v)
+{
+    struct flow_error err;
+
+    flow_error_set(&err, FLOW_E_TIMEOUT, "vchan", FLOW_DOMAIN_NONE, 0,
+                   v->dial.found
+                       ? "the server's keys are in the store, but its vchan "
+                         "is gone or taken"
+                       : "no server published its keys in the store");
+    err.hint = "start the server first, and check the domain and the name";
+    flow_error_set_detail(&err, v->base_path);
+    return flow_fail_with(&v->base, FLOW_READ | FLOW_WRITE, &err);
+}
+
+static enum flow_status
+dial_once(struct vchan *v, struct flow_error *err)
+{
+    struct vchan_hyp *hyp = v->conn.hyp;
+    uint16_t peer = v->conn.peer;
+    struct vchan_conn conn;
+    enum flow_status st;
+    uint32_t port = 0;
+    uint32_t ref = 0;
+
+    v->dial.found = false;
+    st = hyp->store->lookup(hyp, v->base_path, &ref, &port, err);
+    if (st != FLOW_OK)
+        return st;
+    v->dial.found = true;
+    st =
+        flow__vchan_conn_join(&conn, hyp, peer, ref, port, &v->rx, &v->tx, err);
+    if (st != FLOW_OK)
+        return st;
+    /* The connection has a reference of its own. */
+    flow__vchan_hyp_unref(v->conn.hyp);
+    v->conn = conn;
+    return FLOW_OK;
+}
+
+enum flow_status
+flow__vchan_dial_step(struct flow *f)
+{
+    struct vchan *v = (struct vchan *)f;
+    uint64_t now = f->env->now(f->env->ctx);
+    struct flow_error err;
+    enum flow_status st;
+
+    if (v->conn.channel != NULL)
+        return FLOW_OK;
+    if (!dial_due(v, now))
+        return FLOW_AGAIN;
+
+    st = dial_once(v, &err);
+    if (st == FLOW_OK)
+        return FLOW_OK;
+    if (st != FLOW_AGAIN)
+        return flow_fail_with(f, FLOW_READ | FLOW_WRITE, &err);
+    if (v->dial.deadline != FLOW_NEVER && now >= v->dial.deadline)
+        return dial_timeout(v);
+    v->dial.retry_at = now + v->dial.pause;
+    if (v->dial.pause < PAUSE_MAX)
+        v->dial.pause *= 2;
+    return FLOW_AGAIN;
+}
+
+bool
+flow__vchan_dial_wait(struct vchan *v, struct flow_wait_sink *sink)
+{
+    struct vchan_hyp *hyp = v->conn.hyp;
+    uint64_t now = v->base.env->now(v->base.env->ctx);
+
+    if (v->conn.channel != NULL || dial_due(v, now))
+        return true;
+    /* A watch fires for new keys; for used ones only the clock does. */
+    if (hyp->store->watch(hyp, v->base_path, sink) && !v->dial.found) {
+        v->dial.retry_at = 0;
+        flow_wait_add_time(sink, v->dial.deadline);
+        return false;
+    }
+    flow_wait_add_time(sink,
+                       flow_deadline_min(v->dial.retry_at, v->dial.deadline));
+    return false;
+}
+
+enum flow_status
+flow__vchan_check_peer(const struct vchan_hyp *hyp, uint32_t domid,
+                       const struct flow_vchan_options *opt,
+                       struct flow_error *err)
+{
+    if (domid >= VCHAN_DOMID_LIMIT)
+        return flow_error_set(err, FLOW_E_INVAL, "vchan", FLOW_DOMAIN_NONE, 0,
+                              "the domain is not in 0..32751");
+    if (domid == hyp->domid && !opt->insecure_same_domain) {
+        flow_error_set(err, FLOW_E_INVAL, "vchan", FLOW_DOMAIN_NONE, 0,
+                       "the peer is our own domain");
+        if (err != NULL)
+            err->hint = "some kernels crash on it; insecure_same_domain "
+                        "allows it in tests";
+        return FLOW_E_INVAL;
+    }
+    return FLOW_OK;
+}
+
+enum flow_status
+flow__vchan_connect_on(struct vchan_hyp *hyp, uint32_t domid, const char *path,
+                       const struct flow_vchan_options *opt,
+                       struct flow **ret_flow, struct flow_error *err)
+{
+    static const struct flow_vchan_options defaults;
+    char base[VCHAN_BASE_MAX];
+    struct vchan *v;
+    enum flow_status st;
+
+    if (opt == NULL)
+        opt = &defaults;
+    st = flow__vchan_check_peer(hyp, domid, opt, err);
+    if (st == FLOW_OK &&
+        !flow__vchan_path((uint16_t)domid, hyp->domid, path, base)) {
+        st = flow_error_set(err, FLOW_E_INVAL, "vchan", FLOW_DOMAIN_NONE, 0,
+                            "neither a name nor a path below the server's "
+                            "own");
+        flow_error_set_detail(err, path);
+    }
+    if (st == FLOW_OK)
+        st = flow__vchan_new(hyp->env, opt, NULL, hyp, (uint16_t)domid, base,
+                             &v, err);
+    if (st != FLOW_OK) {
+        flow__vchan_hyp_unref(hyp);
+        return st;
+    }
+    *ret_flow = &v->base;
+    return FLOW_OK;
+}
+
+/* See <flow/vchan.h>. */
+enum flow_status
+flow_vchan_connect(const struct flow_env *env, uint32_t domid, const char *path,
+                   const struct flow_vchan_options *opt, struct flow **ret_flow,
+                   struct flow_error *ret_err)
+{
+    struct vchan_hyp *hyp;
+    enum flow_status st;
+
+    if (env == NULL)
+        env = flow_env_default();
+    st = flow__vchan_xen_open(env, &hyp, ret_err);
+    if (st != FLOW_OK)
+        return st;
+    return flow__vchan_connect_on(hyp, domid, path, opt, ret_flow, ret_err);
+}

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: ISC */
+#include "backends/vchan/conn.h"
+#include "backends/vchan/shm.h"
+
+static struct vchan_page *
+page_of(const struct vchan_conn *conn)
+{
+    return (struct vchan_page *)(void *)conn->control->base;
+}
+
+static enum flow_status
+fail_fault(struct flow_error *err, enum vchan_fault fault)
+{
+    return flow_error_set(err, FLOW_E_PROTO, "vchan", FLOW_DOMAIN_NONE, 0,
+                          flow__vchan_fault_text(fault));
+}
+
+/* Grants the pages of one ring; none for a ring in the control page. */
+static enum flow_status
+offer_ring(struct vchan_conn *conn, unsigned order, bool writable,
+           uint32_t *ret_refs, struct vchan_region **ret_region,
+           struct flow_error *err)
+{
+    const struct vchan_parting none = { VCHAN_CLEAR_NONE, NULL };
+    uint32_t pages = flow__vchan_order_pages(order);
+
+    if (pages == 0)
+        return FLOW_OK;
+    return conn->hyp->grants->share(conn->hyp, conn->peer, pages, writable,
+                                    none, ret_refs, ret_region, err);
+}
+
+/*
+ * The page is published only after this, so plain order would do; the stores
+ * are atomic because the peer can write here from the grant on.
+ */
+static void
+fill_page(struct vchan_conn *conn, const uint32_t *refs, uint32_t count)
+{
+    struct vchan_page *page = page_of(conn);
+
+    flow__shm_store16(&page->left_order, (uint16_t)conn->orders.left);
+    flow__shm_store16(&page->right_order, (uint16_t)conn->orders.right);
+    for (uint32_t i = 0; i < count; i++)
+        flow__shm_store32(&page->grants[i], refs[i]);
+    flow__shm_store8(&page->cli_live, VCHAN_LIVE_NEVER);
+    flow__shm_store8(&page->srv_live, VCHAN_LIVE_HERE);
+    /* The first write signals although nobody asked: programs rely on it. */
+    flow__shm_store8(&page->cli_notify, VCHAN_NOTIFY_WRITE);
+    flow__shm_fence();
+}
+
+enum flow_status
+flow__vchan_conn_offer(struct vchan_conn *conn, struct vchan_hyp *hyp,
+                       uint16_t peer, struct vchan_orders orders,
+                       bool readonly_ring, uint32_t *ret_ref,
+                       struct flow_error *err)
+{
+    uint32_t left = flow__vchan_order_pages(orders.left);
+    uint32_t right = flow__vchan_order_pages(orders.right);
+    struct vchan_parting parting;
+    uint32_t refs[VCHAN_PAGES_MAX];
+    enum flow_status st;
+
+    *conn = (struct vchan_conn){ .hyp = flow__vchan_hyp_ref(hyp),
+                                 .peer = peer,
+                                 .server = true,
+                                 .orders = orders };
+    st = hyp->events->alloc(hyp, peer, &conn->channel, err);
+    if (st != FLOW_OK)
+        goto fail;
+    parting.clear_at = offsetof(struct vchan_page, srv_live);
+    parting.channel = conn->channel;
+    st = hyp->grants->share(hyp, peer, 1, true, parting, ret_ref,
+                            &conn->control, err);
+    if (st == FLOW_OK)
+        st = offer_ring(conn, orders.left, true, refs, &conn->left, err);
+    if (st == FLOW_OK)
+        st = offer_ring(conn, orders.right, !readonly_ring, refs + left,
+                        &conn->right, err);
+    if (st != FLOW_OK)
+        goto fail;
+    fill_page(conn, refs, left + right);
+    return FLOW_OK;
+
+fail:
+    flow__vchan_conn_leave(conn);
+    return st;
+}
+
+/* Reads the orders and the grant list once, and checks the copies. */
+static enum vchan_fault
+snapshot(struct vchan_conn *conn, uint32_t control_ref, uint32_t *refs)
+{
+    const struct vchan_page *page = page_of(conn);
+    enum vchan_fault fault;
+    uint32_t count;
+
+    conn->orders.left = flow__shm_load16(&page->left_order);
+    conn->orders.right = flow__shm_load16(&page->right_order);
+    fault = flow__vchan_orders_check(conn->orders);
+    if (fault != VCHAN_FAULT_NONE)
+        return fault;
+    count = flow__vchan_order_pages(conn->orders.left) +
+            flow__vchan_order_pages(conn->orders.right);
+    for (uint32_t i = 0; i < count; i++)
+        refs[i] = flow__shm_load32(&page->grants[i]);
+    return flow__vchan_grants_check(refs, count, control_ref);
+}
+
+static enum flow_status
+join_ring(struct vchan_conn *conn, unsigned order, bool writable,
+          const uint32_t *refs, struct vchan_region **ret_region,
+          struct flow_error *err)
+{
+    const struct vchan_parting none = { VCHAN_CLEAR_NONE, NULL };
+    uint32_t pages = flow__vchan_order_pages(order);
+
+    if (pages == 0)
+        return FLOW_OK;
+    return conn->hyp->grants->map(conn->hyp, conn->peer, refs, pages, writable,
+                                  none, ret_region, err);
+}
+
+/* Binds the channel, maps the control page and the rings. */
+static enum flow_status
+join_memory(struct vchan_conn *conn, uint32_t ref, uint32_t port,
+            struct flow_error *err)
+{
+    struct vchan_hyp *hyp = conn->hyp;
+    struct vchan_parting parting;
+    uint32_t refs[VCHAN_PAGES_MAX];
+    enum vchan_fault fault;
+    enum flow_status st;
+
+    /*
+     * First of all: only one client can bind.  One that maps without having
+     * bound would, in unmapping, clear the live byte of the one that has.
+     */
+    st = hyp->events->bind(hyp, conn->peer, port, &conn->channel, err);
+    if (st != FLOW_OK)
+        return st;
+    parting.clear_at = offsetof(struct vchan_page, cli_live);
+    parting.channel = conn->channel;
+    st = hyp->grants->map(hyp, conn->peer, &ref, 1, true, parting,
+                          &conn->control, err);
+    if (st != FLOW_OK)
+        return st;
+    fault = snapshot(conn, ref, refs);
+    if (fault != VCHAN_FAULT_NONE)
+        return fail_fault(err, fault);
+    st = join_ring(conn, conn->orders.left, true, refs, &conn->left, err);
+    if (st != FLOW_OK)
+        return st;
+    return join_ring(conn, conn->orders.right, false,
+                     refs + flow__vchan_order_pages(conn->orders.left),
+                     &conn->right, err);
+}
+
+/* Takes the client's place on a page that was mapped and checked. */
+static enum flow_status
+attach(struct vchan_conn *conn, struct vchan_rx *rx, struct vchan_tx *tx,
+       struct flow_error *err)
+{
+    struct vchan_page *page = page_of(conn);
+    uint8_t server;
+
+    flow__vchan_conn_rings(conn, rx, tx);
+    if (!flow__vchan_rx_attach(rx))
+        return fail_fault(err, rx->fault);
+    if (!flow__vchan_tx_attach(tx))
+        return fail_fault(err, tx->fault);
+    server = flow__shm_load8(&page->srv_live);
+    if (server > VCHAN_LIVE_HERE)
+        return fail_fault(err, VCHAN_FAULT_LIVE_VALUE);
+    if (server == VCHAN_LIVE_GONE)
+        return FLOW_AGAIN;
+
+    flow__shm_set8(&page->srv_notify, VCHAN_NOTIFY_WRITE);
+    flow__shm_fence();
+    if (!flow__shm_swap8(&page->cli_live, VCHAN_LIVE_NEVER, VCHAN_LIVE_HERE))
+        return FLOW_AGAIN;
+    conn->hyp->events->notify(conn->channel);
+    return FLOW_OK;
+}
+
+enum flow_status
+flow__vchan_conn_join(struct vchan_conn *conn, struct vchan_hyp *hyp,
+                      uint16_t peer, uint32_t ref, uint32_t port,
+                      struct vchan_rx *rx, struct vchan_tx *tx,
+                      struct flow_error *err)
+{
+    enum flow_status st;
+
+    *conn =
+        (struct vchan_conn){ .hyp = flow__vchan_hyp_ref(hyp), .peer = peer };
+    st = join_memory(conn, ref, port, err);
+    if (st == FLOW_OK)
+        st = attach(conn, rx, tx, err);
+    if (st != FLOW_OK)
+        flow__vchan_conn_leave(conn);
+    return st;
+}
+
+static uint8_t *
+ring_memory(const struct vchan_conn *conn, unsigned order,
+            const struct vchan_region *region)
+{
+    if (region != NULL)
+        return region->base;
+    return conn->control->base + flow__vchan_order_offset(order);
+}
+
+void
+flow__vchan_conn_rings(const struct vchan_conn *conn, struct vchan_rx *rx,
+                       struct vchan_tx *tx)
+{
+    struct vchan_page *page = page_of(conn);
+    uint8_t *left = ring_memory(conn, conn->orders.left, conn->left);
+    uint8_t *right = ring_memory(conn, conn->orders.right, conn->right);
+    struct vchan_bells bells;
+    struct vchan_live live;
+    bool server = conn->server;
+
+    bells.peer = server ? &page->cli_notify : &page->srv_notify;
+    bells.own = server ? &page->srv_notify : &page->cli_notify;
+    live.byte = server ? &page->cli_live : &page->srv_live;
+    live.seen = live.max = server ? VCHAN_LIVE_NEVER : VCHAN_LIVE_HERE;
+
+    *rx = (struct vchan_rx){
+        .data = server ? left : right,
+        .size = flow__vchan_order_size(server ? conn->orders.left
+                                              : conn->orders.right),
+        .shr_prod = server ? &page->left.prod : &page->right.prod,
+        .shr_cons = server ? &page->left.cons : &page->right.cons,
+        .bells = bells,
+        .live = live,
+    };
+    *tx = (struct vchan_tx){
+        .data = server ? right : left,
+        .size = flow__vchan_order_size(server ? conn->orders.right
+                                              : conn->orders.left),
+        .shr_prod = server ? &page->right.prod : &page->left.prod,
+        .shr_cons = server ? &page->right.cons : &page->left.cons,
+        .bells = bells,
+        .live = live,
+    };
+}
+
+uint8_t
+flow__vchan_conn_client(const struct vchan_conn *conn)
+{
+    return flow__shm_load8(&page_of(conn)->cli_live);
+}
+
+void
+flow__vchan_conn_goodbye(struct vchan_conn *conn)
+{
+    struct vchan_page *page = page_of(conn);
+
+    flow__shm_store8(conn->server ? &page->srv_live : &page->cli_live,
+                     VCHAN_LIVE_GONE);
+    flow__shm_fence();
+    conn->hyp->events->notify(conn->channel);
+}
+
+/*
+ * The channel goes last: a region's parting may send an event on it.  The
+ * control page goes after the rings, since a peer that sees our live byte
+ * must find it at 0 for as long as it can see anything of us.
+ */
+void
+flow__vchan_conn_leave(struct vchan_conn *conn)
+{
+    struct vchan_hyp *hyp = conn->hyp;
+    struct vchan_region *region[] = { conn->left, conn->right, conn->control };
+
+    if (hyp == NULL)
+        return;
+    if (conn->control != NULL)
+        flow__vchan_conn_goodbye(conn);
+    for (unsigned i = 0; i < 3; i++) {
+        if (region[i] == NULL)
+            continue;
+        if (conn->server)
+            flow__vchan_hyp_retire(hyp, region[i]);
+        else
+            hyp->grants->unmap(hyp, region[i]);
+    }
+    if (conn->channel != NULL)
+        hyp->events->close(conn->channel);
+    *conn = (struct vchan_conn){ 0 };
+    flow__vchan_hyp_unref(hyp);
+}

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: ISC */
+#include "backends/vchan/vchan.h"
+
+#include <string.h>
+
+#define RING_DEFAULT   32768u
+#define PINNED_DEFAULT 2048u
+
+/* Pause after an offer that could not be made. */
+#define RETRY UINT64_C(100000000)
+
+struct vchan_listener {
+    struct flow_listener base;
+    struct vchan_hyp *hyp;
+    struct flow_vchan_options opt;
+    struct vchan_orders orders;
+    uint16_t peer;
+    char path[VCHAN_BASE_MAX];
+    struct vchan_conn offer; /* channel NULL: none is out */
+    uint32_t port;           /* of the offer, as published */
+    uint64_t retry_at;
+};
+
+static struct vchan_listener *
+listener_of(struct flow_listener *l)
+{
+    return (struct vchan_listener *)l;
+}
+
+static uint64_t
+clock_now(const struct vchan_listener *l)
+{
+    return l->base.env->now(l->base.env->ctx);
+}
+
+/* The store forgets the offer before the next is made: single use. */
+static void
+withdraw(struct vchan_listener *l)
+{
+    if (l->offer.channel != NULL)
+        l->hyp->store->withdraw(l->hyp, l->path, l->port);
+}
+
+/* Makes fresh pages and publishes them. */
+static enum flow_status
+make_offer(struct vchan_listener *l, struct flow_error *err)
+{
+    enum flow_status st;
+    uint32_t ref;
+
+    if (flow__vchan_hyp_reap(l->hyp) > l->opt.pinned_max) {
+        flow_error_set(err, FLOW_E_NOMEM, "vchan", FLOW_DOMAIN_NONE, 0,
+                       "peers keep too many pages of ended flows mapped");
+        if (err != NULL)
+            err->hint = "end the peer, or raise pinned_max";
+        return FLOW_E_NOMEM;
+    }
+    st = flow__vchan_conn_offer(&l->offer, l->hyp, l->peer, l->orders,
+                                l->opt.readonly_ring, &ref, err);
+    if (st != FLOW_OK)
+        return st;
+    l->port = l->hyp->events->port(l->offer.channel);
+    st = l->hyp->store->publish(l->hyp, l->path, l->peer, ref, l->port, err);
+    if (st != FLOW_OK)
+        flow__vchan_conn_leave(&l->offer);
+    return st;
+}
+
+/* Keeps an offer out, with a pause after a failure. */
+static enum flow_status
+renew_offer(struct vchan_listener *l)
+{
+    struct flow_error err;
+    uint64_t now;
+    enum flow_status st;
+
+    if (l->offer.channel != NULL)
+        return FLOW_OK;
+    now = clock_now(l);
+    if (l->retry_at > now)
+        return FLOW_AGAIN;
+    st = make_offer(l, &err);
+    if (st == FLOW_OK)
+        return FLOW_OK;
+    l->retry_at = now + RETRY;
+    flow_listener_fail(&l->base, st, err.domain, err.code, err.text);
+    l->base.error.hint = err.hint;
+    return st;
+}
+
+/* Whether a client took the offer, or what it did to it. */
+static bool
+taken(struct vchan_listener *l)
+{
+    return l->offer.channel != NULL &&
+           flow__vchan_conn_client(&l->offer) != VCHAN_LIVE_NEVER;
+}
+
+static enum flow_status
+listener_accept(struct flow_listener *base, struct flow **ret_flow)
+{
+    struct vchan_listener *l = listener_of(base);
+    enum flow_status st = renew_offer(l);
+    struct flow_error err;
+    struct vchan *v;
+
+    if (st != FLOW_OK)
+        return st;
+    l->hyp->events->drain(l->offer.channel);
+    if (!taken(l))
+        return FLOW_AGAIN;
+    withdraw(l);
+    st = flow__vchan_new(base->env, &l->opt, &l->offer, NULL, 0, l->path, &v,
+                         &err);
+    if (st != FLOW_OK) {
+        flow__vchan_conn_leave(&l->offer);
+        return flow_listener_fail(base, st, err.domain, err.code, err.text);
+    }
+    /* What keeps the next offer from being made is the next accept's. */
+    renew_offer(l);
+    *ret_flow = &v->base;
+    return FLOW_OK;
+}
+
+static bool
+listener_wait(struct flow_listener *base, struct flow_wait_sink *sink)
+{
+    struct vchan_listener *l = listener_of(base);
+
+    if (l->offer.channel == NULL) {
+        if (l->retry_at <= clock_now(l))
+            return true;
+        flow_wait_add_time(sink, l->retry_at);
+        return false;
+    }
+    /* A client that attaches always sends an event. */
+    l->hyp->events->drain(l->offer.channel);
+    if (taken(l))
+        return true;
+    flow_wait_add_fd(sink, l->hyp->events->fd(l->offer.channel), FLOW_WAIT_IN);
+    return false;
+}
+
+static void
+listener_close(struct flow_listener *base)
+{
+    struct vchan_listener *l = listener_of(base);
+    const struct flow_env *env = base->env;
+
+    withdraw(l);
+    flow__vchan_conn_leave(&l->offer);
+    flow__vchan_hyp_unref(l->hyp);
+    flow_env_free(env, l, sizeof(*l));
+}
+
+static enum flow_status
+listener_query(struct flow_listener *base, enum flow_query_key key, void *buf,
+               size_t *len)
+{
+    struct vchan_listener *l = listener_of(base);
+    uint32_t number;
+
+    if (key == FLOW_QUERY_LOCAL_ADDRESS)
+        return flow_answer_string(buf, len, l->path);
+    if (key == FLOW_QUERY_PINNED_PAGES) {
+        number = flow__vchan_hyp_reap(l->hyp);
+        return flow_answer(buf, len, &number, sizeof(number));
+    }
+    return FLOW_E_NOTSUP;
+}
+
+static const struct flow_listener_ops listener_ops = {
+    .version = FLOW_OPS_VERSION,
+    .name = "vchan",
+    .accept = listener_accept,
+    .wait = listener_wait,
+    .close = listener_close,
+    .query = listener_query,
+};
+
+/* Settings with their defaults, or what is wrong with them. */
+static enum flow_status
+settle(struct vchan_listener *l, uint32_t domid, const char *path,
+       const struct flow_vchan_options *opt, struct flow_error *err)
+{
+    enum flow_status st;
+
+    if (opt != NULL)
+        l->opt = *opt;
+    if (l->opt.pinned_max == 0)
+        l->opt.pinned_max = PINNED_DEFAULT;
+    st = flow__vchan_check_peer(l->hyp, domid, &l->opt, err);
+    if (st != FLOW_OK)
+        return st;
+    l->peer = (uint16_t)domid;
+    /* The client writes left, so that is the ring we read. */
+    if (!flow__vchan_orders_choose(
+            l->opt.read_size > 0 ? l->opt.read_size : RING_DEFAULT,
+            l->opt.write_size > 0 ? l->opt.write_size : RING_DEFAULT,
+            &l->orders))
+        return flow_error_set(err, FLOW_E_INVAL, "vchan", FLOW_DOMAIN_NONE, 0,
+                              "a ring is at most 1 MiB");
+    if (flow__vchan_path(l->hyp->domid, l->peer, path, l->path))
+        return FLOW_OK;
+    flow_error_set(err, FLOW_E_INVAL, "vchan", FLOW_DOMAIN_NONE, 0,
+                   "neither a name nor a path below our own");
+    flow_error_set_detail(err, path);
+    return FLOW_E_INVAL;
+}
+
+enum flow_status
+flow__vchan_listen_on(struct vchan_hyp *hyp, uint32_t domid, const char *path,
+                      const struct flow_vchan_options *opt,
+                      struct flow_listener **ret_listener,
+                      struct flow_error *err)
+{
+    const struct flow_env *env = hyp->env;
+    struct vchan_listener *l = flow_env_alloc(env, sizeof(*l));
+    enum flow_status st;
+
+    if (l == NULL) {
+        flow__vchan_hyp_unref(hyp);
+        return flow_error_set(err, FLOW_E_NOMEM, "vchan", FLOW_DOMAIN_NONE, 0,
+                              "no memory for a listener");
+    }
+    flow_listener_init(&l->base, &listener_ops, env);
+    l->hyp = hyp;
+    st = settle(l, domid, path, opt, err);
+    if (st == FLOW_OK)
+        st = make_offer(l, err);
+    if (st != FLOW_OK) {
+        listener_close(&l->base);
+        return st;
+    }
+    *ret_listener = &l->base;
+    return FLOW_OK;
+}
+
+/* See <flow/vchan.h>. */
+enum flow_status
+flow_vchan_listen(const struct flow_env *env, uint32_t domid, const char *path,
+                  const struct flow_vchan_options *opt,
+                  struct flow_listener **ret_listener,
+                  struct flow_error *ret_err)
+{
+    struct vchan_hyp *hyp;
+    enum flow_status st;
+
+    if (env == NULL)
+        env = flow_env_default();
+    st = flow__vchan_xen_open(env, &hyp, ret_err);
+    if (st != FLOW_OK)
+        return st;
+    return flow__vchan_listen_on(hyp, domid, path, opt, ret_listener, ret_err);
+}

@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: ISC */
+#include "backends/vchan/vchan.h"
+
+#include <string.h>
+
+/*
+ * How long a death that sends no event may stay unseen: the state of the
+ * channel is asked for while somebody waits, in pauses that double.
+ */
+#define CHECK_MIN UINT64_C(1000000000)
+#define CHECK_MAX UINT64_C(8000000000)
+
+/* Events without progress before they are ignored for a while: a peer may
+ * send any number of them, for nothing. */
+#define STORM_EVENTS 1024u
+#define STORM_MUTE   UINT64_C(10000000)
+
+static struct vchan *
+vchan_of(struct flow *f)
+{
+    return (struct vchan *)f;
+}
+
+static uint64_t
+clock_now(const struct vchan *v)
+{
+    return v->base.env->now(v->base.env->ctx);
+}
+
+static void
+ring_bell(struct vchan *v, bool wanted)
+{
+    if (wanted)
+        v->conn.hyp->events->notify(v->conn.channel);
+}
+
+/* Bytes moved: the peer lives, and its events are worth something. */
+static void
+progress(struct vchan *v)
+{
+    if (__atomic_load_n(&v->idle_events, __ATOMIC_RELAXED) != 0)
+        __atomic_store_n(&v->idle_events, 0, __ATOMIC_RELAXED);
+    if (__atomic_load_n(&v->check_at, __ATOMIC_RELAXED) != 0)
+        __atomic_store_n(&v->check_at, 0, __ATOMIC_RELAXED);
+}
+
+/*
+ * A fault in either direction is one of the peer, so both fail; each records
+ * it in its own turn, since the other direction's record is its thread's.
+ */
+static void
+spread_fault(struct vchan *v, enum vchan_fault fault)
+{
+    uint8_t none = VCHAN_FAULT_NONE;
+
+    if (!__atomic_compare_exchange_n(&v->fault, &none, (uint8_t)fault, false,
+                                     __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        return;
+    flow__vchan_conn_goodbye(&v->conn);
+    flow_wake(&v->base, FLOW_READ | FLOW_WRITE);
+}
+
+static enum flow_status
+fail_fault(struct vchan *v, enum flow_dir dir)
+{
+    enum vchan_fault fault = __atomic_load_n(&v->fault, __ATOMIC_ACQUIRE);
+
+    return flow_fail(&v->base, dir, FLOW_E_PROTO, FLOW_DOMAIN_NONE, 0,
+                     flow__vchan_fault_text(fault));
+}
+
+static bool
+is_gone(const struct vchan *v)
+{
+    return __atomic_load_n(&v->gone, __ATOMIC_ACQUIRE) != 0;
+}
+
+/* Looks, or asks for an event and looks; every status of the rx ring. */
+static enum flow_status
+look_rx(struct vchan *v, bool arm, uint32_t *ret_avail)
+{
+    enum flow_status st;
+
+    *ret_avail = 0;
+    if (__atomic_load_n(&v->fault, __ATOMIC_ACQUIRE) != VCHAN_FAULT_NONE)
+        return FLOW_E_PROTO;
+    if (is_gone(v))
+        v->rx.live.seen = VCHAN_LIVE_GONE;
+    st = flow__vchan_rx_look(&v->rx, ret_avail);
+    if (st == FLOW_AGAIN && arm)
+        st = flow__vchan_rx_arm(&v->rx, ret_avail);
+    if (st == FLOW_E_PROTO)
+        spread_fault(v, v->rx.fault);
+    return st;
+}
+
+static enum flow_status
+look_tx(struct vchan *v, bool arm, uint32_t *ret_room)
+{
+    enum flow_status st;
+
+    *ret_room = 0;
+    if (__atomic_load_n(&v->fault, __ATOMIC_ACQUIRE) != VCHAN_FAULT_NONE)
+        return FLOW_E_PROTO;
+    if (is_gone(v))
+        v->tx.live.seen = VCHAN_LIVE_GONE;
+    st = flow__vchan_tx_look(&v->tx, ret_room);
+    if (st == FLOW_AGAIN && arm)
+        st = flow__vchan_tx_arm(&v->tx, ret_room);
+    if (st == FLOW_E_PROTO)
+        spread_fault(v, v->tx.fault);
+    return st;
+}
+
+/* What a look means to the caller of an operation. */
+static enum flow_status
+outcome(struct vchan *v, enum flow_dir dir, enum flow_status st)
+{
+    if (st == FLOW_E_PROTO)
+        return fail_fault(v, dir);
+    if (st == FLOW_E_CLOSED)
+        return flow_fail(&v->base, dir, st, FLOW_DOMAIN_NONE, 0,
+                         "the peer closed its end or died");
+    return st;
+}
+
+static enum flow_status
+vchan_readv(struct flow *f, const struct flow_vec *vec, size_t count,
+            size_t *ret_len)
+{
+    struct vchan *v = vchan_of(f);
+    uint32_t avail;
+    uint32_t done = 0;
+    enum flow_status st = look_rx(v, false, &avail);
+
+    *ret_len = 0;
+    if (st != FLOW_OK)
+        return outcome(v, FLOW_READ, st);
+    for (size_t i = 0; i < count && done < avail; i++) {
+        uint32_t n = avail - done;
+
+        n = vec[i].len < n ? (uint32_t)vec[i].len : n;
+        if (vec[i].base != NULL)
+            flow__vchan_rx_get(&v->rx, done, vec[i].base, n);
+        done += n;
+    }
+    ring_bell(v, flow__vchan_rx_take(&v->rx, done));
+    progress(v);
+    *ret_len = done;
+    return FLOW_OK;
+}
+
+/* FLOW_MORE holds nothing back: the index moves once per call anyway. */
+static enum flow_status
+vchan_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
+             uint32_t flags, size_t *ret_len)
+{
+    struct vchan *v = vchan_of(f);
+    uint32_t room;
+    uint32_t done = 0;
+    enum flow_status st = look_tx(v, false, &room);
+
+    (void)flags;
+    *ret_len = 0;
+    if (st != FLOW_OK)
+        return outcome(v, FLOW_WRITE, st);
+    for (size_t i = 0; i < count && done < room; i++) {
+        uint32_t n = room - done;
+
+        n = vec[i].len < n ? (uint32_t)vec[i].len : n;
+        flow__vchan_tx_put(&v->tx, done, vec[i].base, n);
+        done += n;
+    }
+    ring_bell(v, flow__vchan_tx_publish(&v->tx, done));
+    progress(v);
+    *ret_len = done;
+    return FLOW_OK;
+}
+
+/* Only the core's own end of reading comes here: there is no half close. */
+static enum flow_status
+vchan_shutdown(struct flow *f, enum flow_dir dir)
+{
+    (void)f;
+    (void)dir;
+    return FLOW_OK;
+}
+
+/*
+ * Takes in the events.  One channel serves both directions and whoever waits
+ * for either: the direction that did not call is told to look too.
+ */
+static void
+take_events(struct vchan *v, uint32_t interest)
+{
+    uint32_t idle;
+
+    if (!v->conn.hyp->events->drain(v->conn.channel))
+        return;
+    idle = __atomic_add_fetch(&v->idle_events, 1, __ATOMIC_RELAXED);
+    if (idle >= STORM_EVENTS) {
+        __atomic_store_n(&v->idle_events, 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&v->muted_until, clock_now(v) + STORM_MUTE,
+                         __ATOMIC_RELAXED);
+    }
+    if ((interest & FLOW_READY_READ) == 0)
+        flow_wake(&v->base, FLOW_READ);
+    if ((interest & FLOW_READY_WRITE) == 0)
+        flow_wake(&v->base, FLOW_WRITE);
+}
+
+/*
+ * A domain that is destroyed sends no event and clears no byte; its end of
+ * the channel is closed early in its destruction, and ours is unbound then.
+ * True when the peer turned out to be gone.
+ */
+static bool
+check_channel(struct vchan *v, struct flow_wait_sink *sink)
+{
+    uint64_t now = clock_now(v);
+    uint64_t at = __atomic_load_n(&v->check_at, __ATOMIC_RELAXED);
+    uint64_t pause = __atomic_load_n(&v->check_pause, __ATOMIC_RELAXED);
+
+    if (at == 0) {
+        pause = CHECK_MIN;
+    } else if (now >= at) {
+        if (v->conn.hyp->events->state(v->conn.channel) ==
+            VCHAN_CHANNEL_UNBOUND) {
+            __atomic_store_n(&v->gone, 1, __ATOMIC_RELEASE);
+            flow_wake(&v->base, FLOW_READ | FLOW_WRITE);
+            return true;
+        }
+        pause = pause < CHECK_MAX ? pause * 2 : pause;
+    }
+    if (at == 0 || now >= at) {
+        at = now + pause;
+        __atomic_store_n(&v->check_pause, pause, __ATOMIC_RELAXED);
+        __atomic_store_n(&v->check_at, at, __ATOMIC_RELAXED);
+    }
+    flow_wait_add_time(sink, at);
+    return false;
+}
+
+static void
+add_sources(struct vchan *v, struct flow_wait_sink *sink)
+{
+    uint64_t muted = __atomic_load_n(&v->muted_until, __ATOMIC_RELAXED);
+
+    if (muted > clock_now(v))
+        flow_wait_add_time(sink, muted);
+    else
+        flow_wait_add_fd(sink, v->conn.hyp->events->fd(v->conn.channel),
+                         FLOW_WAIT_IN);
+}
+
+static uint32_t
+vchan_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+{
+    struct vchan *v = vchan_of(f);
+    uint32_t ready = interest & FLOW_READY_FLUSH; /* nothing is held back */
+    uint32_t len;
+
+    if (interest & FLOW_READY_OPEN)
+        return flow__vchan_dial_wait(v, sink) ? FLOW_READY_OPEN : 0;
+    take_events(v, interest);
+    if ((interest & FLOW_READY_READ) && look_rx(v, true, &len) != FLOW_AGAIN)
+        ready |= FLOW_READY_READ;
+    if ((interest & FLOW_READY_WRITE) && look_tx(v, true, &len) != FLOW_AGAIN)
+        ready |= FLOW_READY_WRITE;
+    if (ready != 0)
+        return ready;
+    if (check_channel(v, sink))
+        return interest;
+    add_sources(v, sink);
+    return 0;
+}
+
+static unsigned
+index_of(enum flow_dir dir)
+{
+    return dir == FLOW_READ ? 0 : 1;
+}
+
+/* Private memory for a lease that the ring has only in two pieces. */
+static bool
+bounce_ready(struct vchan *v, struct vchan_bounce *b, uint32_t size)
+{
+    if (b->base != NULL)
+        return true;
+    b->base = flow_env_alloc(v->base.env, size);
+    b->size = size;
+    return b->base != NULL;
+}
+
+static enum flow_status
+vchan_lease(struct flow *f, enum flow_dir dir, size_t want,
+            struct flow_vec ret_span[2])
+{
+    struct vchan *v = vchan_of(f);
+    struct vchan_bounce *b = &v->bounce[index_of(dir)];
+    bool reads = dir == FLOW_READ;
+    uint32_t size = reads ? v->rx.size : v->tx.size;
+    struct vchan_span span[2];
+    enum flow_status st;
+    uint32_t len;
+
+    if (want > size)
+        return FLOW_E_INVAL;
+    st = reads ? look_rx(v, false, &len) : look_tx(v, false, &len);
+    if (st != FLOW_OK)
+        return outcome(v, dir, st);
+    if (len < want && !(reads && v->rx.last))
+        return FLOW_AGAIN;
+    if (reads)
+        flow__vchan_rx_spans(&v->rx, len, span);
+    else
+        flow__vchan_tx_spans(&v->tx, len, span);
+
+    b->lent = span[0].len < want && span[0].len < len;
+    if (b->lent) {
+        if (!bounce_ready(v, b, size)) {
+            b->lent = false;
+            return FLOW_E_NOMEM;
+        }
+        if (reads)
+            flow__vchan_rx_get(&v->rx, 0, b->base, len);
+        span[0].base = b->base;
+        span[0].len = len;
+        span[1].len = 0;
+    }
+    for (unsigned i = 0; i < 2; i++)
+        ret_span[i] = (struct flow_vec){ span[i].base, span[i].len };
+    return FLOW_OK;
+}
+
+static enum flow_status
+vchan_commit(struct flow *f, enum flow_dir dir, size_t used, uint32_t flags)
+{
+    struct vchan *v = vchan_of(f);
+    struct vchan_bounce *b = &v->bounce[index_of(dir)];
+    uint32_t len = (uint32_t)used;
+
+    (void)flags;
+    if (len > 0 && dir == FLOW_READ) {
+        ring_bell(v, flow__vchan_rx_take(&v->rx, len));
+    } else if (len > 0) {
+        if (b->lent)
+            flow__vchan_tx_put(&v->tx, 0, b->base, len);
+        ring_bell(v, flow__vchan_tx_publish(&v->tx, len));
+    }
+    b->lent = false;
+    if (len > 0)
+        progress(v);
+    return FLOW_OK;
+}
+
+/* "vchan://3/local/domain/3/data/vchan/7/echo": a domain and a store path. */
+static enum flow_status
+answer_address(struct vchan *v, const char *prefix, uint16_t domid, void *buf,
+               size_t *len)
+{
+    char text[VCHAN_BASE_MAX + 40] = "";
+
+    /* The room is enough for the longest of each. */
+    flow__vchan_append(text, sizeof(text), prefix);
+    flow__vchan_append(text, sizeof(text), v->conn.hyp->scheme);
+    flow__vchan_append(text, sizeof(text), "://");
+    flow__vchan_append_number(text, sizeof(text), domid);
+    flow__vchan_append(text, sizeof(text), v->base_path);
+    return flow_answer_string(buf, len, text);
+}
+
+static size_t
+footprint(const struct vchan *v)
+{
+    size_t size = sizeof(*v) + v->bounce[0].size + v->bounce[1].size;
+
+    if (v->conn.channel != NULL)
+        size += VCHAN_PAGE_SIZE +
+                (size_t)VCHAN_PAGE_SIZE *
+                    (flow__vchan_order_pages(v->conn.orders.left) +
+                     flow__vchan_order_pages(v->conn.orders.right));
+    return size;
+}
+
+static enum flow_status
+vchan_query(struct flow *f, enum flow_query_key key, void *buf, size_t *len)
+{
+    struct vchan *v = vchan_of(f);
+    const struct vchan_event_ops *events = v->conn.hyp->events;
+    struct vchan_channel *channel = v->conn.channel;
+    uint32_t number;
+    size_t size;
+    int fd;
+
+    if (key == FLOW_QUERY_PEER_ADDRESS)
+        return answer_address(v, "", v->conn.peer, buf, len);
+    if (key == FLOW_QUERY_LOCAL_ADDRESS)
+        return answer_address(v, "", v->conn.hyp->domid, buf, len);
+    if (key == FLOW_QUERY_DESCRIPTION)
+        return answer_address(v, "vchan ", v->conn.peer, buf, len);
+    if (key == FLOW_QUERY_FOOTPRINT) {
+        size = footprint(v);
+        return flow_answer(buf, len, &size, sizeof(size));
+    }
+    if (key == FLOW_QUERY_PINNED_PAGES) {
+        number = flow__vchan_hyp_reap(v->conn.hyp);
+        return flow_answer(buf, len, &number, sizeof(number));
+    }
+    if (key == FLOW_QUERY_FD && channel != NULL) {
+        fd = events->fd(channel);
+        return flow_answer(buf, len, &fd, sizeof(fd));
+    }
+    if (key == FLOW_QUERY_PEER_PORT && channel != NULL) {
+        number = events->port(channel);
+        return flow_answer(buf, len, &number, sizeof(number));
+    }
+    return FLOW_E_NOTSUP;
+}
+
+static void
+vchan_close(struct flow *f)
+{
+    struct vchan *v = vchan_of(f);
+    const struct flow_env *env = f->env;
+
+    if (v->conn.channel != NULL)
+        flow__vchan_conn_leave(&v->conn);
+    else
+        flow__vchan_hyp_unref(v->conn.hyp);
+    for (unsigned i = 0; i < 2; i++)
+        flow_env_free(env, v->bounce[i].base, v->bounce[i].size);
+    flow_base_fini(f);
+    flow_env_free(env, v, sizeof(*v));
+}
+
+static const struct flow_ops vchan_ops = {
+    .version = FLOW_OPS_VERSION,
+    .name = "vchan",
+    .readv = vchan_readv,
+    .writev = vchan_writev,
+    .shutdown = vchan_shutdown,
+    .wait = vchan_wait,
+    .close = vchan_close,
+    .open = flow__vchan_dial_step,
+    .lease = vchan_lease,
+    .commit = vchan_commit,
+    .query = vchan_query,
+};
+
+static uint32_t
+caps_of(const struct flow_vchan_options *opt, bool dials)
+{
+    uint32_t caps = FLOW_CAP_GATHER | FLOW_CAP_SCATTER | FLOW_CAP_DUPLEX |
+                    FLOW_CAP_FD | FLOW_CAP_WRITE_READINESS;
+
+    if (opt->lease_rings)
+        caps |= FLOW_CAP_LEASE_READ | FLOW_CAP_LEASE_WRITE |
+                FLOW_CAP_LEASE_VOLATILE | FLOW_CAP_LEASE_SHARED;
+    if (dials)
+        caps |= FLOW_CAP_NEEDS_OPEN;
+    return caps;
+}
+
+enum flow_status
+flow__vchan_new(const struct flow_env *env,
+                const struct flow_vchan_options *opt, struct vchan_conn *conn,
+                struct vchan_hyp *hyp, uint16_t peer, const char *base,
+                struct vchan **ret_vchan, struct flow_error *err)
+{
+    struct vchan *v = flow_env_alloc(env, sizeof(*v));
+
+    if (v == NULL)
+        return flow_error_set(err, FLOW_E_NOMEM, "vchan", FLOW_DOMAIN_NONE, 0,
+                              "no memory for a flow");
+    flow_base_init(&v->base, &vchan_ops, env, caps_of(opt, conn == NULL));
+    memcpy(v->base_path, base, strlen(base) + 1);
+    if (conn != NULL) {
+        v->conn = *conn;
+        *conn = (struct vchan_conn){ 0 };
+        flow__vchan_conn_rings(&v->conn, &v->rx, &v->tx);
+    } else {
+        v->conn.hyp = hyp;
+        v->conn.peer = peer;
+        flow__vchan_dial_init(v, opt);
+    }
+    *ret_vchan = v;
+    return FLOW_OK;
+}

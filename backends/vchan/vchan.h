@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef FLOW_VCHAN_VCHAN_H
+#define FLOW_VCHAN_VCHAN_H
+
+#include <flow/backend.h>
+#include <flow/vchan.h>
+
+#include "backends/vchan/conn.h"
+#include "backends/vchan/path.h"
+
+/* A client on its way to its server; see client.c. */
+struct vchan_dial {
+    uint64_t deadline;
+    uint64_t retry_at; /* look again by the clock */
+    uint64_t pause;    /* between two looks */
+    bool found;        /* the keys were there, but could not be used */
+};
+
+/* Memory that lends contiguously what the ring holds in two pieces. */
+struct vchan_bounce {
+    uint8_t *base;
+    uint32_t size;
+    bool lent;
+};
+
+/*
+ * A flow over one connection.  The reader's thread owns rx, the writer's tx;
+ * members marked (a) are shared and atomic.
+ */
+struct vchan {
+    struct flow base;
+    struct vchan_conn conn;
+    struct vchan_rx rx;
+    struct vchan_tx tx;
+    struct vchan_dial dial; /* client, until it has attached */
+    struct vchan_bounce bounce[2];
+    char base_path[VCHAN_BASE_MAX]; /* for addresses */
+    uint64_t check_at;    /* (a) when to ask for the channel's state; 0: off */
+    uint64_t check_pause; /* (a) ns between two of these */
+    uint64_t muted_until; /* (a) no events are listened to before */
+    uint32_t idle_events; /* (a) events in a row that brought nothing */
+    uint8_t gone;         /* (a) the channel says that the peer is gone */
+    uint8_t fault;        /* (a) enum vchan_fault of either direction */
+};
+
+/*
+ * A flow in the given state: over a connection, or (conn NULL) one that dials
+ * on hyp.  Takes over the connection or a reference of hyp on success.
+ */
+enum flow_status flow__vchan_new(const struct flow_env *env,
+                                 const struct flow_vchan_options *opt,
+                                 struct vchan_conn *conn, struct vchan_hyp *hyp,
+                                 uint16_t peer, const char *base,
+                                 struct vchan **ret_vchan,
+                                 struct flow_error *err);
+
+/* The opening of a client: one step, and what to wait for between steps. */
+void flow__vchan_dial_init(struct vchan *v,
+                           const struct flow_vchan_options *opt);
+enum flow_status flow__vchan_dial_step(struct flow *f);
+bool flow__vchan_dial_wait(struct vchan *v, struct flow_wait_sink *sink);
+
+/* Constructors on any hypervisor; *hyp becomes theirs in every outcome. */
+enum flow_status flow__vchan_listen_on(struct vchan_hyp *hyp, uint32_t domid,
+                                       const char *path,
+                                       const struct flow_vchan_options *opt,
+                                       struct flow_listener **ret_listener,
+                                       struct flow_error *err);
+enum flow_status flow__vchan_connect_on(struct vchan_hyp *hyp, uint32_t domid,
+                                        const char *path,
+                                        const struct flow_vchan_options *opt,
+                                        struct flow **ret_flow,
+                                        struct flow_error *err);
+
+/* Refuses reserved domains and, without the option, our own. */
+enum flow_status flow__vchan_check_peer(const struct vchan_hyp *hyp,
+                                        uint32_t domid,
+                                        const struct flow_vchan_options *opt,
+                                        struct flow_error *err);
+
+/* The domain we run in, on the hypervisor that this build knows. */
+enum flow_status flow__vchan_xen_open(const struct flow_env *env,
+                                      struct vchan_hyp **ret_hyp,
+                                      struct flow_error *err);
+
+#endif

@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A peer that dies: its process, whose kernel clears a byte and sends an
+ * event; its domain, of which only the channel's state tells; one that lives
+ * on but keeps our pages.
+ */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <flow/util.h>
+#include <flow/vchan.h>
+
+#include "backends/vchan/hyp_fake.h"
+#include "backends/vchan/vchan.h"
+#include "scratch.h"
+
+#define SEC UINT64_C(1000000000)
+
+/* A clock that is set by hand; everything else is the platform's. */
+static uint64_t fake_now;
+
+static uint64_t
+read_fake_clock(void *ctx)
+{
+    (void)ctx;
+    return fake_now;
+}
+
+struct world {
+    char dir[SCRATCH_MAX];
+    struct flow_env env;
+    struct vchan_hyp *server;
+    struct vchan_hyp *client;
+    struct flow_listener *listener;
+    struct flow *flow[2];
+};
+
+static void
+world_start(struct world *w, unsigned flags,
+            const struct flow_vchan_options *opt)
+{
+    fake_now = 1000 * SEC;
+    w->env = *flow_env_default();
+    w->env.now = read_fake_clock;
+    scratch_dir(w->dir);
+    assert_int_equal(flow__vchan_fake_open(&w->env, w->dir, 1,
+                                           VCHAN_FAKE_MAKE | flags, &w->server,
+                                           NULL),
+                     FLOW_OK);
+    assert_int_equal(
+        flow__vchan_fake_open(&w->env, w->dir, 2, 0, &w->client, NULL),
+        FLOW_OK);
+    assert_int_equal(flow__vchan_listen_on(flow__vchan_hyp_ref(w->server), 2,
+                                           "x", opt, &w->listener, NULL),
+                     FLOW_OK);
+}
+
+static void
+world_connect(struct world *w)
+{
+    assert_int_equal(flow__vchan_connect_on(flow__vchan_hyp_ref(w->client), 1,
+                                            "x", NULL, &w->flow[1], NULL),
+                     FLOW_OK);
+    assert_int_equal(flow_open(w->flow[1]), FLOW_OK);
+    assert_int_equal(flow_accept(w->listener, &w->flow[0]), FLOW_OK);
+    assert_int_equal(flow_open(w->flow[0]), FLOW_OK);
+}
+
+static void
+world_stop(struct world *w)
+{
+    flow_close(w->flow[0]);
+    flow_close(w->flow[1]);
+    flow_listener_close(w->listener);
+    flow__vchan_hyp_unref(w->client);
+    flow__vchan_hyp_unref(w->server);
+}
+
+/* Looks once, as a sleeper does; the time at which it would look again. */
+static uint64_t
+look(struct flow *f, uint32_t interest, uint32_t *ret_ready)
+{
+    struct flow_wait_sink sink;
+
+    flow_wait_sink_init(&sink);
+    *ret_ready = flow_wait_sources(f, interest, &sink);
+    return sink.deadline;
+}
+
+static void
+expect_dead(struct flow *f)
+{
+    char buf[8];
+    size_t n;
+
+    assert_int_equal(flow_read(f, buf, 1, &n), FLOW_EOF);
+    assert_int_equal(flow_write(f, buf, 1, &n), FLOW_E_CLOSED);
+}
+
+/* The survivor sleeps until it is told or its clock says so: never > 10 s. */
+static void
+silent_death(unsigned dies, uint32_t interest, uint64_t after)
+{
+    struct world w;
+    struct flow *f;
+    uint64_t next;
+    uint64_t died;
+    uint32_t ready;
+
+    world_start(&w, VCHAN_FAKE_SILENT, NULL);
+    world_connect(&w);
+    f = w.flow[!dies];
+    while (interest & FLOW_READY_WRITE) {
+        static const char zeros[4096];
+        size_t n;
+
+        if (flow_write(f, zeros, sizeof(zeros), &n) == FLOW_AGAIN)
+            break;
+    }
+    /* A while of silence with a living peer first: the pauses grow. */
+    died = fake_now + after;
+    for (;;) {
+        next = look(f, interest, &ready);
+        assert_int_equal(ready, 0);
+        assert_true(next > fake_now);
+        if (next >= died)
+            break;
+        fake_now = next;
+    }
+    fake_now = died;
+    flow__vchan_fake_kill(dies == 0 ? w.server : w.client);
+    for (;;) {
+        next = look(f, interest, &ready);
+        if (ready != 0)
+            break;
+        assert_true(next > fake_now);
+        fake_now = next;
+        assert_true(fake_now - died < 10 * SEC);
+    }
+    assert_true(ready & interest);
+    assert_true(fake_now - died < 10 * SEC);
+    expect_dead(f);
+    world_stop(&w);
+}
+
+static void
+a_destroyed_domain_is_noticed_within_ten_seconds(void **state)
+{
+    (void)state;
+    for (uint64_t after = SEC / 2; after < 40 * SEC; after += SEC) {
+        silent_death(0, FLOW_READY_READ, after);
+        silent_death(1, FLOW_READY_READ, after);
+        silent_death(1, FLOW_READY_WRITE, after);
+        silent_death(0, FLOW_READY_READ | FLOW_READY_WRITE, after);
+    }
+}
+
+static void
+what_the_dead_wrote_is_read_first(void **state)
+{
+    struct world w;
+    uint32_t ready;
+    char buf[8];
+    size_t n;
+
+    (void)state;
+    world_start(&w, VCHAN_FAKE_SILENT, NULL);
+    world_connect(&w);
+    assert_int_equal(look(w.flow[0], FLOW_READY_READ, &ready), fake_now + SEC);
+    assert_int_equal(flow_write(w.flow[1], "will", 4, &n), FLOW_OK);
+    flow__vchan_fake_kill(w.client);
+    fake_now += 5 * SEC;
+    assert_int_equal(flow_read(w.flow[0], buf, 8, &n), FLOW_OK);
+    assert_int_equal(n, 4);
+    look(w.flow[0], FLOW_READY_READ, &ready);
+    assert_int_equal(ready, 0);
+    fake_now += SEC;
+    look(w.flow[0], FLOW_READY_READ, &ready);
+    assert_int_equal(ready, FLOW_READY_READ);
+    expect_dead(w.flow[0]);
+    world_stop(&w);
+}
+
+static void
+a_live_peer_is_asked_about_less_and_less(void **state)
+{
+    static const uint64_t pause[] = { 1, 2, 4, 8, 8, 8 };
+    struct world w;
+    uint32_t ready;
+    size_t n;
+    char c;
+
+    (void)state;
+    world_start(&w, 0, NULL);
+    world_connect(&w);
+    for (unsigned round = 0; round < 2; round++) {
+        for (unsigned i = 0; i < 6; i++) {
+            uint64_t next = look(w.flow[0], FLOW_READY_READ, &ready);
+
+            assert_int_equal(ready, 0);
+            assert_int_equal(next - fake_now, pause[i] * SEC);
+            fake_now = next;
+        }
+        /* Bytes that pass are a sign of life. */
+        assert_int_equal(flow_write(w.flow[1], "x", 1, &n), FLOW_OK);
+        assert_int_equal(flow_read(w.flow[0], &c, 1, &n), FLOW_OK);
+    }
+    world_stop(&w);
+}
+
+/* A client in a process of its own, which says when it is attached. */
+static pid_t
+start_client(const char *dir, const char *last_words)
+{
+    int pipe_fd[2];
+    char byte;
+    pid_t pid;
+
+    assert_int_equal(pipe(pipe_fd), 0);
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct flow *f;
+        size_t n;
+
+        close(pipe_fd[0]);
+        if (flow_vchan_fake_connect(NULL, dir, NULL, &f, NULL) != FLOW_OK ||
+            flow_open_wait(f) != FLOW_OK ||
+            flow_write_all(f, last_words, strlen(last_words), &n) != FLOW_OK ||
+            write(pipe_fd[1], "!", 1) != 1)
+            _exit(1);
+        for (;;)
+            pause();
+    }
+    close(pipe_fd[1]);
+    assert_int_equal(read(pipe_fd[0], &byte, 1), 1);
+    close(pipe_fd[0]);
+    return pid;
+}
+
+static void
+a_killed_process_is_noticed_at_once(void **state)
+{
+    struct flow_listener *l;
+    struct flow *f;
+    char dir[SCRATCH_MAX];
+    uint32_t pinned;
+    uint32_t ready;
+    char buf[8];
+    size_t len = sizeof(pinned);
+    size_t n;
+    pid_t pid;
+
+    (void)state;
+    scratch_dir(dir);
+    assert_int_equal(flow_vchan_fake_listen(NULL, dir, NULL, &l, NULL),
+                     FLOW_OK);
+    pid = start_client(dir, "bye");
+    assert_int_equal(flow_accept_wait(l, &f), FLOW_OK);
+    assert_int_equal(flow_read_exact(f, buf, 3, &n), FLOW_OK);
+    assert_memory_equal(buf, "bye", 3);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+
+    /* Told by an event: the check by the clock is a second away. */
+    flow_set_deadline(f, FLOW_READ,
+                      flow_env_default()->now(flow_env_default()->ctx) +
+                          SEC / 2);
+    assert_int_equal(flow_wait(f, FLOW_READY_READ, &ready), FLOW_OK);
+    expect_dead(f);
+    waitpid(pid, NULL, 0);
+
+    /* Its mappings went with it. */
+    flow_close(f);
+    assert_int_equal(
+        flow_listener_query(l, FLOW_QUERY_PINNED_PAGES, &pinned, &len),
+        FLOW_OK);
+    assert_int_equal(pinned, 0);
+    flow_listener_close(l);
+    assert_int_not_equal(access(dir, F_OK), 0);
+}
+
+static void *
+page_of(struct vchan_hyp *hyp, uint32_t ref, struct vchan_region **ret_region)
+{
+    const struct vchan_parting none = { VCHAN_CLEAR_NONE, NULL };
+
+    assert_int_equal(
+        hyp->grants->map(hyp, 1, &ref, 1, true, none, ret_region, NULL),
+        FLOW_OK);
+    return (*ret_region)->base;
+}
+
+static uint32_t
+pinned(struct flow_listener *l)
+{
+    uint32_t count;
+    size_t len = sizeof(count);
+
+    assert_int_equal(
+        flow_listener_query(l, FLOW_QUERY_PINNED_PAGES, &count, &len), FLOW_OK);
+    return count;
+}
+
+static void
+pages_that_a_peer_keeps_are_pinned_counted_and_limited(void **state)
+{
+    const struct flow_vchan_options opt = { .read_size = 4096,
+                                            .write_size = 4096,
+                                            .pinned_max = 2 };
+    struct vchan_region *kept[4];
+    struct flow_error err;
+    struct world w;
+    struct flow *none;
+    uint32_t port;
+    uint32_t ref;
+
+    (void)state;
+    world_start(&w, 0, &opt);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(
+            w.client->store->lookup(w.client, "/local/domain/1/data/vchan/2/x",
+                                    &ref, &port, NULL),
+            i == 0 ? FLOW_OK : FLOW_OK);
+        world_connect(&w);
+        page_of(w.client, ref, &kept[i]);
+        flow_close(w.flow[1]);
+        /* The peer's own end is gone, another mapping of its is not. */
+        page_of(w.client, ref, &kept[i]);
+        flow_close(w.flow[0]);
+        w.flow[0] = w.flow[1] = NULL;
+        assert_int_equal(pinned(w.listener), i + 1);
+        /* What is pinned is never given out again. */
+        memset(kept[i]->base, 0xee, VCHAN_PAGE_SIZE);
+    }
+    /* The offer that is out still serves one; then it is enough. */
+    world_connect(&w);
+    flow_close(w.flow[1]);
+    flow_close(w.flow[0]);
+    w.flow[0] = w.flow[1] = NULL;
+    assert_int_equal(flow_accept(w.listener, &none), FLOW_AGAIN);
+    flow_listener_get_error(w.listener, &err);
+    assert_int_equal(err.status, FLOW_E_NOMEM);
+    assert_string_equal(err.text,
+                        "peers keep too many pages of ended flows mapped");
+
+    /* It lets go: the pages come back, and the listener offers again. */
+    for (unsigned i = 0; i < 3; i++)
+        w.client->grants->unmap(w.client, kept[i]);
+    assert_int_equal(pinned(w.listener), 0);
+    fake_now += SEC;
+    assert_int_equal(flow_accept(w.listener, &none), FLOW_AGAIN);
+    world_connect(&w);
+    world_stop(&w);
+}
+
+static void
+a_server_that_died_leaves_keys_that_nobody_can_use(void **state)
+{
+    struct flow_error err;
+    struct world w;
+    struct flow *f;
+
+    (void)state;
+    world_start(&w, 0, NULL);
+    flow__vchan_fake_kill(w.server);
+    assert_int_equal(flow__vchan_connect_on(
+                         flow__vchan_hyp_ref(w.client), 1, "x",
+                         &(struct flow_vchan_options){ .timeout = 5 * SEC }, &f,
+                         NULL),
+                     FLOW_OK);
+    while (fake_now < 1006 * SEC) {
+        uint64_t next;
+        uint32_t ready;
+
+        if (flow_open(f) != FLOW_AGAIN)
+            break;
+        next = look(f, FLOW_READY_OPEN, &ready);
+        assert_true(next > fake_now);
+        fake_now = next;
+    }
+    assert_int_equal(fake_now, 1005 * SEC);
+    assert_int_equal(flow_open(f), FLOW_E_TIMEOUT);
+    flow_get_error(f, FLOW_READ, &err);
+    assert_string_equal(err.text, "the server's keys are in the store, but "
+                                  "its vchan is gone or taken");
+    flow_close(f);
+    w.flow[0] = w.flow[1] = NULL;
+    world_stop(&w);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_destroyed_domain_is_noticed_within_ten_seconds),
+        cmocka_unit_test(what_the_dead_wrote_is_read_first),
+        cmocka_unit_test(a_live_peer_is_asked_about_less_and_less),
+        cmocka_unit_test(a_killed_process_is_noticed_at_once),
+        cmocka_unit_test(
+            pages_that_a_peer_keeps_are_pinned_counted_and_limited),
+        cmocka_unit_test(a_server_that_died_leaves_keys_that_nobody_can_use),
+    };
+
+    return cmocka_run_group_tests_name("vchan: death", tests, NULL, NULL);
+}
