@@ -134,67 +134,14 @@ alert_for_plain(const struct flow__handshake *hs, int alert)
     }
 }
 
-static void
-explain_content(struct flow__handshake *hs,
-                const struct flow__record_opened *opened,
-                const uint8_t *content, struct flow_error *err)
-{
-    switch (opened->type) {
-    case FLOW__CONTENT_ALERT:
-        if (opened->len != 2)
-            return;
-        err->alert_received = content[1];
-        err->alert_sent = FLOW__ALERT_NONE;
-        err->text = "the peer refused the handshake";
-        return;
-    case FLOW__CONTENT_HANDSHAKE:
-        if (opened->len >= FLOW__HANDSHAKE_HEADER)
-            say(err, alert_for(hs, content, opened->len, err->alert_sent));
-        return;
-    default:
-        err->alert_sent = FLOW__ALERT_UNEXPECTED_MESSAGE;
-        err->text = "the peer sent application data in the handshake";
-    }
-}
-
-/* Open the last protected record again. */
-static void
-explain_protected(struct flow__handshake *hs, struct flow__record_keys *keys,
-                  struct flow_error *err)
-{
-    size_t len = flow__stage_len(&hs->last);
-    size_t room = flow__record_room(keys, len);
-    struct flow__record_opened opened;
-    struct flow__fault fault = { FLOW__ALERT_NONE, NULL };
-    uint8_t *scratch = flow_env_alloc(hs->env, room + 1);
-    enum flow_status st;
-
-    if (scratch == NULL)
-        return;
-    keys->seq--;
-    st = flow__record_open(keys, flow__stage_data(&hs->last), len, scratch,
-                           &opened, &fault);
-    if (st == FLOW_OK) {
-        explain_content(hs, &opened, scratch, err);
-    } else if (st == FLOW_E_PROTO) {
-        err->alert_sent = (int16_t)fault.alert;
-        err->text = fault.text;
-    }
-    flow_wipe(scratch, room + 1);
-    flow_env_free(hs->env, scratch, room + 1);
-}
-
 /* See tls/handshake_state.h. */
 void
 flow__handshake_explain(struct flow__handshake *hs, struct flow_error *err)
 {
-    struct flow__record_keys *keys =
-        hs->version == FLOW_TLS_1_3 ? &hs->rx_handshake : &hs->rx_data;
+    size_t len = flow__stage_len(&hs->last);
+    int alert = len > 0 ? alert_for(hs, flow__stage_data(&hs->last), len,
+                                    err->alert_sent)
+                        : alert_for_plain(hs, err->alert_sent);
 
-    if (flow__stage_len(&hs->last) == 0)
-        say(err, alert_for_plain(hs, err->alert_sent));
-    else if (keys->ctx != NULL && keys->seq > 0)
-        explain_protected(hs, keys, err);
-    if (err->alert_sent < 0 && err->alert_received < 0)
-        say(err, FLOW__ALERT_ILLEGAL_PARAMETER);
+    say(err, alert >= 0 ? alert : FLOW__ALERT_ILLEGAL_PARAMETER);
 }

@@ -133,6 +133,7 @@ flow__handshake_free(struct flow__handshake *hs)
     flow__record_fini(&hs->rx_handshake);
     flow__record_fini(&hs->tx_data);
     flow__record_fini(&hs->rx_data);
+    flow__record_fini(&hs->feed_keys);
     flow_env_free(env, hs->alpn, hs->alpn_len);
     flow_env_free(env, hs->chain, hs->chain_len);
     flow_wipe(hs, sizeof(*hs));
@@ -172,6 +173,9 @@ derive12(struct flow__handshake *hs)
     if (st == FLOW_OK)
         st = flow__record_init(&hs->rx_data, hs->env, hs->suite,
                                hs->server ? &client : &server, 0);
+    if (st == FLOW_OK)
+        st = flow__record_init(&hs->feed_keys, hs->env, hs->suite,
+                               hs->server ? &client : &server, 0);
     flow_wipe(&client, sizeof(client));
     flow_wipe(&server, sizeof(server));
     return st;
@@ -196,6 +200,8 @@ flow__handshake_derive(struct flow__handshake *hs)
     st = derive13(hs, handshake[ours], &hs->tx_handshake);
     if (st == FLOW_OK)
         st = derive13(hs, handshake[1 - ours], &hs->rx_handshake);
+    if (st == FLOW_OK)
+        st = derive13(hs, handshake[1 - ours], &hs->feed_keys);
     if (st == FLOW_OK)
         st = derive13(hs, data[ours], &hs->tx_data);
     if (st == FLOW_OK)
@@ -499,7 +505,6 @@ run_engine(struct flow__handshake *hs, struct flow *lower,
     if (st != FLOW_OK || hs->hook_status != FLOW_OK)
         return give_up_engine(hs, lower, out_before, err);
     if (flow__engine_has_more(hs->engine) || flow__stage_len(&hs->feed) > 0) {
-        /* In TLS 1.2 the engine hides messages behind a Finished. */
         (void)refuse(&fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
                      "the peer sent a message behind its Finished");
         st = FLOW_E_PROTO;

@@ -34,9 +34,10 @@ struct flow__handshake {
 
     /* Stages: raw -> message -> feed -> engine -> out. */
     struct flow__stage raw;     /* bytes of the lower flow */
-    struct flow__stage message; /* plaintext handshake bytes to be joined */
+    struct flow__stage message; /* handshake bytes to be joined */
+    bool message_sealed;        /* they came protected */
     struct flow__stage feed;    /* whole records for the engine */
-    struct flow__stage last;    /* the last protected record that was fed */
+    struct flow__stage last;    /* the last protected message that was fed */
     struct flow__stage out;     /* whole records for the lower flow */
     bool unflushed;             /* the lower flow may hold some of ours back */
     size_t taken;               /* bytes of records looked at */
@@ -78,11 +79,13 @@ struct flow__handshake {
     uint8_t client_random[FLOW__RANDOM_LEN];
     uint8_t server_random[FLOW__RANDOM_LEN];
     /* seq of the tx keys: records that the engine sealed so far; of the rx
-     * keys: records that it was given. */
+     * keys: records of the peer; of feed_keys, which are the rx keys of the
+     * handshake again: records that the engine was given. */
     struct flow__record_keys tx_handshake;
     struct flow__record_keys rx_handshake;
     struct flow__record_keys tx_data;
     struct flow__record_keys rx_data;
+    struct flow__record_keys feed_keys;
 
     uint8_t *chain; /* the peer's certificates, when done */
     size_t chain_len;
@@ -100,6 +103,7 @@ struct flow__handshake {
 #define FLOW__HANDSHAKE_SERVER_KEY_EXCHANGE  12
 #define FLOW__HANDSHAKE_CERTIFICATE_VERIFY   15
 #define FLOW__HANDSHAKE_CLIENT_KEY_EXCHANGE  16
+#define FLOW__HANDSHAKE_FINISHED             20
 
 /* incoming.c */
 

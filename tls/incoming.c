@@ -42,7 +42,7 @@ feed_record(struct flow__handshake *hs, const uint8_t *record, size_t len)
 }
 
 static enum flow_status
-feed_message(struct flow__handshake *hs, const uint8_t *msg, size_t len)
+feed_plain(struct flow__handshake *hs, const uint8_t *msg, size_t len)
 {
     uint8_t header[FLOW__RECORD_HEADER];
 
@@ -52,6 +52,29 @@ feed_message(struct flow__handshake *hs, const uint8_t *msg, size_t len)
     (void)flow__stage_append(&hs->feed, header, sizeof(header));
     (void)flow__stage_append(&hs->feed, msg, len);
     return FLOW_OK;
+}
+
+/* Seal a message again, in a record of its own: numbers of the records that
+ * the engine sees are not those on the wire. */
+static enum flow_status
+feed_sealed(struct flow__handshake *hs, const uint8_t *msg, size_t len)
+{
+    struct flow_cvec vec = { msg, len };
+    struct flow__record_content content = { FLOW__CONTENT_HANDSHAKE, &vec, 0,
+                                            len };
+    size_t room = flow__record_prefix(&hs->feed_keys) + len +
+                  flow__record_suffix(&hs->feed_keys);
+    enum flow_status st;
+
+    flow__stage_release(&hs->last);
+    if (!flow__stage_append(&hs->last, msg, len) ||
+        !flow__stage_reserve(&hs->feed, room))
+        return FLOW_E_NOMEM;
+    st = flow__record_seal(&hs->feed_keys, &content,
+                           flow__stage_tail(&hs->feed), &room);
+    if (st == FLOW_OK)
+        hs->feed.end += room;
+    return st;
 }
 
 /* Of TLS 1.2, whose ECDHE messages have a point behind a length of one byte;
@@ -85,7 +108,7 @@ must_change(const struct flow__handshake *hs)
                       : hs->tx_protected;
 }
 
-/* A whole plaintext message: look at it, then it is the engine's. */
+/* A whole message: look at it, then it is the engine's. */
 static enum flow_status
 take_message(struct flow__handshake *hs, const uint8_t *msg, size_t len,
              struct flow__fault *fault)
@@ -94,7 +117,8 @@ take_message(struct flow__handshake *hs, const uint8_t *msg, size_t len,
 
     if (hs->server && (hs->engine == NULL || (hs->retry && !hs->second_hello)))
         st = flow__handshake_client_hello(hs, msg, len, fault);
-    else if (!hs->server && msg[0] == FLOW__HANDSHAKE_HELLO_REQUEST)
+    else if (!hs->server && msg[0] == FLOW__HANDSHAKE_HELLO_REQUEST &&
+             !hs->rx_protected)
         /* RFC 5246 7.4.1.1: ignored while a handshake runs, but counted. */
         return ++hs->warnings > WARNINGS_MAX
                    ? refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
@@ -112,17 +136,20 @@ take_message(struct flow__handshake *hs, const uint8_t *msg, size_t len,
     if (st != FLOW_OK)
         return st;
     hs->last_message = msg[0];
+    if (hs->message_sealed)
+        return feed_sealed(hs, msg, len);
     if (!hs->server && hs->version == FLOW_TLS_1_3)
         hs->rx_protected = true;
-    return feed_message(hs, msg, len);
+    return feed_plain(hs, msg, len);
 }
 
-/* Join plaintext fragments: mbedTLS wants the four header bytes of the first
- * one together, and whole messages are what we look at. */
+/* Join fragments: mbedTLS wants the four header bytes of the first one
+ * together, and whole messages are what we look at. */
 static enum flow_status
 take_fragment(struct flow__handshake *hs, const uint8_t *data, size_t len,
               struct flow__fault *fault)
 {
+    hs->message_sealed = hs->rx_protected;
     if (len == 0)
         return refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
                       "the peer sent an empty handshake record");
@@ -143,13 +170,18 @@ take_fragment(struct flow__handshake *hs, const uint8_t *data, size_t len,
                           "a handshake message is longer than 16,384 bytes");
         if (flow__stage_len(&hs->message) < whole)
             return FLOW_OK;
-        if (hs->rx_protected)
+        if (hs->rx_protected && !hs->message_sealed)
             return refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
                           "a plaintext message follows the change of keys");
         st = take_message(hs, msg, whole, fault);
         if (st != FLOW_OK)
             return st;
         flow__stage_consume(&hs->message, whole);
+        /* Keys change here, and in TLS 1.2 the engine would hide the rest. */
+        if (hs->last_message == FLOW__HANDSHAKE_FINISHED &&
+            flow__stage_len(&hs->message) > 0)
+            return refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
+                          "the peer sent a message behind its Finished");
     }
     return FLOW_OK;
 }
@@ -200,45 +232,11 @@ take_ccs(struct flow__handshake *hs, const uint8_t *record, size_t len,
     return feed_record(hs, record, len);
 }
 
-/* Whether to read over a record of 0-RTT data that we did not accept (RFC
- * 8446 4.2.10). */
-static bool
-is_early_data(struct flow__handshake *hs, const uint8_t *record, size_t len)
-{
-    struct flow__record_opened opened;
-    struct flow__fault fault;
-    size_t room;
-    uint8_t *scratch;
-    enum flow_status st;
-
-    if (!hs->rx_protected || hs->rx_handshake.ctx == NULL)
-        return true;
-    room = flow__record_room(&hs->rx_handshake, len);
-    if (room == 0)
-        return true;
-    scratch = flow_env_alloc(hs->env, room);
-    if (scratch == NULL)
-        return false;
-    st = flow__record_open(&hs->rx_handshake, record, len, scratch, &opened,
-                           &fault);
-    flow_wipe(scratch, room);
-    flow_env_free(hs->env, scratch, room);
-    if (st != FLOW_OK)
-        return st == FLOW_E_PROTO;
-    hs->rx_handshake.seq--;
-    return false;
-}
-
-/* FLOW_OK with *ret_dropped, or a fault when there is too much of it. */
+/* Read over a record of 0-RTT data that we did not accept (RFC 8446
+ * 4.2.10). */
 static enum flow_status
-skip_early(struct flow__handshake *hs, const uint8_t *record, size_t len,
-           bool *ret_dropped, struct flow__fault *fault)
+skip_early(struct flow__handshake *hs, size_t len, struct flow__fault *fault)
 {
-    *ret_dropped = is_early_data(hs, record, len);
-    if (!*ret_dropped) {
-        hs->skip_early = false;
-        return FLOW_OK;
-    }
     hs->early_bytes += len;
     if (hs->early_bytes > EARLY_MAX)
         return refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
@@ -246,27 +244,57 @@ skip_early(struct flow__handshake *hs, const uint8_t *record, size_t len,
     return FLOW_OK;
 }
 
-/* Hand a protected record to the engine, and keep it to explain a refusal. */
+/* What a protected record of the handshake holds. */
 static enum flow_status
-feed_protected(struct flow__handshake *hs, const uint8_t *record, size_t len)
+take_content(struct flow__handshake *hs, uint8_t type, const uint8_t *data,
+             size_t len, struct flow__fault *fault, struct flow_error *err)
 {
-    flow__stage_release(&hs->last);
-    if (!flow__stage_append(&hs->last, record, len))
+    if (type == FLOW__CONTENT_HANDSHAKE)
+        return take_fragment(hs, data, len, fault);
+    /* RFC 8446 5.1: nothing comes between the fragments of a message. */
+    if (flow__stage_len(&hs->message) > 0)
+        return refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
+                      "the peer interrupted a handshake message");
+    if (type == FLOW__CONTENT_ALERT)
+        return take_alert(hs, data, len, fault, err);
+    return refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
+                  "the peer sent application data in the handshake");
+}
+
+static enum flow_status
+take_protected(struct flow__handshake *hs, const uint8_t *record, size_t len,
+               struct flow__fault *fault, struct flow_error *err)
+{
+    struct flow__record_keys *keys =
+        hs->version == FLOW_TLS_1_3 ? &hs->rx_handshake : &hs->rx_data;
+    struct flow__record_opened opened;
+    size_t room;
+    uint8_t *scratch;
+    enum flow_status st;
+
+    if (keys->ctx == NULL)
+        return FLOW_E_SYS;
+    room = flow__record_room(keys, len) + 1;
+    scratch = flow_env_alloc(hs->env, room);
+    if (scratch == NULL)
         return FLOW_E_NOMEM;
-    if (hs->version == FLOW_TLS_1_3)
-        hs->rx_handshake.seq++;
-    else
-        hs->rx_data.seq++;
-    return feed_record(hs, record, len);
+    st = flow__record_open(keys, record, len, scratch, &opened, fault);
+    if (st == FLOW_OK) {
+        hs->skip_early = false;
+        st = take_content(hs, opened.type, scratch, opened.len, fault, err);
+    } else if (st == FLOW_E_PROTO && hs->skip_early &&
+               fault->alert == FLOW__ALERT_BAD_RECORD_MAC) {
+        st = skip_early(hs, len, fault);
+    }
+    flow_wipe(scratch, room);
+    flow_env_free(hs->env, scratch, room);
+    return st;
 }
 
 static enum flow_status
 take_protected13(struct flow__handshake *hs, const uint8_t *record, size_t len,
                  struct flow__fault *fault, struct flow_error *err)
 {
-    bool dropped = false;
-    enum flow_status st;
-
     if (record[0] == FLOW__CONTENT_ALERT && hs->server)
         /* A client without our keys yet refuses in the clear. */
         return take_alert(hs, record + FLOW__RECORD_HEADER,
@@ -274,12 +302,7 @@ take_protected13(struct flow__handshake *hs, const uint8_t *record, size_t len,
     if (record[0] != FLOW__CONTENT_APPLICATION_DATA)
         return refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
                       "the peer sent a plaintext record where it must encrypt");
-    if (hs->skip_early) {
-        st = skip_early(hs, record, len, &dropped, fault);
-        if (st != FLOW_OK || dropped)
-            return st;
-    }
-    return feed_protected(hs, record, len);
+    return take_protected(hs, record, len, fault, err);
 }
 
 static enum flow_status
@@ -287,7 +310,6 @@ take_plain(struct flow__handshake *hs, const uint8_t *record, size_t len,
            struct flow__fault *fault, struct flow_error *err)
 {
     const uint8_t *data = record + FLOW__RECORD_HEADER;
-    bool dropped;
 
     len -= FLOW__RECORD_HEADER;
     /* RFC 8446 5.1: nothing comes between the fragments of a message. */
@@ -302,8 +324,7 @@ take_plain(struct flow__handshake *hs, const uint8_t *record, size_t len,
         return take_alert(hs, data, len, fault, err);
     default:
         if (hs->skip_early)
-            return skip_early(hs, record, len + FLOW__RECORD_HEADER, &dropped,
-                              fault);
+            return skip_early(hs, len + FLOW__RECORD_HEADER, fault);
         return refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
                       "the peer sent application data in the handshake");
     }
@@ -354,7 +375,8 @@ flow__incoming_next(struct flow__handshake *hs, struct flow__fault *fault,
         return FLOW_AGAIN;
     hs->header_checked = false;
     /* RFC 8446 5.1: no message may span a change of keys. */
-    if (hs->rx_protected && flow__stage_len(&hs->message) > 0)
+    if (hs->rx_protected && !hs->message_sealed &&
+        flow__stage_len(&hs->message) > 0)
         return refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
                       "a plaintext message spans the change of keys");
 
@@ -372,7 +394,7 @@ flow__incoming_next(struct flow__handshake *hs, struct flow__fault *fault,
     else if (hs->version == FLOW_TLS_1_3)
         st = take_protected13(hs, record, len, fault, err);
     else
-        st = feed_protected(hs, record, len);
+        st = take_protected(hs, record, len, fault, err);
     if (st == FLOW_OK)
         flow__stage_consume(&hs->raw, len);
     return st;
