@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
-"""Use libflow as one who installed it: installed.py BUILD CC CXX.
+"""Use libflow as one who installed it: installed.py BUILD CC CXX BACKENDS.
 
 Installs into a directory of its own, then compiles and runs a C and a C++
 program with nothing but what "pkg-config --cflags --libs libflow" says, and
@@ -56,7 +56,7 @@ def install(build, root):
 
 
 def main(arguments):
-    build, c_compiler, cxx_compiler = arguments
+    build, c_compiler, cxx_compiler, backends = arguments
     with tempfile.TemporaryDirectory() as scratch:
         scratch = pathlib.Path(scratch)
         where = install(build, scratch / "root")
@@ -71,9 +71,9 @@ def main(arguments):
                 "pkg-config", *words, "libflow", env=environment
             ).split()
 
-        backends = flags("--variable=backends")
-        if "pair" not in backends:
-            raise SystemExit("backends, as pkg-config tells: %s" % backends)
+        told = flags("--variable=backends")
+        if told != backends.split():
+            raise SystemExit("backends, as pkg-config tells: %s" % told)
         for name, compiler in (
             ("user.c", c_compiler), ("user.cc", cxx_compiler),
         ):
