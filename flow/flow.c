@@ -187,6 +187,9 @@ shutdown_write(struct flow *f)
     st = flow__enter(f, FLOW_WRITE);
     if (st != FLOW_OK)
         return st;
+    /* An end that was begun cannot be undone (C25), so it begins before the
+     * opening that it drives. */
+    flow__store(&f->ending, 1);
     st = flow__settle(f, FLOW_WRITE, flow__drive_open(f));
     if (st == FLOW_OK)
         st = flow__end_write(f);

@@ -353,6 +353,22 @@ fin_whose_marker_is_pending_still_counts(void **state)
 }
 
 static void
+shutdown_begins_before_the_opening_is_over(void **state)
+{
+    struct mock *m = mock_new(&fake.env, MOCK_CAPS | FLOW_CAP_NEEDS_OPEN);
+    size_t n;
+
+    (void)state;
+    m->open_st = FLOW_AGAIN;
+    assert_int_equal(flow_shutdown(&m->base, FLOW_WRITE), FLOW_AGAIN);
+    assert_int_equal(flow_write(&m->base, "x", 1, &n), FLOW_E_CLOSED);
+    m->open_st = FLOW_OK;
+    assert_int_equal(flow_shutdown(&m->base, FLOW_WRITE), FLOW_OK);
+    assert_int_equal(m->shutdowns, 1);
+    flow_close(&m->base);
+}
+
+static void
 fin_alone_is_shutdown(void **state)
 {
     struct mock *m = new_mock();
@@ -513,6 +529,7 @@ main(void)
         TEST(opening_past_the_earlier_deadline_fails_for_good),
         TEST(fin_ends_when_all_was_accepted),
         TEST(fin_whose_marker_is_pending_still_counts),
+        TEST(shutdown_begins_before_the_opening_is_over),
         TEST(fin_alone_is_shutdown),
         TEST(without_half_close_nothing_happens),
         TEST(end_of_reading_is_local),
