@@ -35,6 +35,7 @@ test  cmd:curl       curl            curl            curl            curl       
 test  cmd:doxygen    doxygen         doxygen         doxygen         doxygen     doxygen
 test  cmd:clang-format-14 clang-format-14? -     -               -           -
 test  file:/usr/include/libxenvchan.h libxen-dev? - -               -           -
+test  pc:xencall     libxen-dev?     -               -               -           -
 test  file:/etc/ssl/certs/ca-certificates.crt ca-certificates - ca-certificates - -
 demo  cmd:openssl    openssl         openssl         openssl         openssl     openssl
 demo  cmd:curl       curl            curl            curl            curl        curl

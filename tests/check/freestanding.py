@@ -4,11 +4,12 @@
 
 freestanding.py [--update] TOP [FLAG...] -- COMPILER... -- SOURCE...
 
-Compiles lib, flow, tls and the pair backend with no headers in reach but the
-compiler's own, a string.h of nine functions and mbedTLS's, links all of it
-into one object, and compares what that still needs with freestanding.list:
-memory and string functions, the port behind lib/plat.h, mbedTLS, and the list
-of schemes, which the build makes of the backends that it has.
+Compiles lib, flow, tls and the backends that need no system, pair and vchan,
+with no headers in reach but the compiler's own, a string.h of nine functions
+and mbedTLS's, links all of it into one object, and compares what that still
+needs with freestanding.list: memory and string functions, the port behind
+lib/plat.h, mbedTLS, and the list of schemes, which the build makes of the
+backends that it has.
 """
 
 import difflib
