@@ -5,6 +5,7 @@
 #include <flow/listener.h>
 
 #include "backends/pair/pair.h"
+#include "lib/checked.h"
 
 /* For the list of schemes that the build makes. */
 extern const struct flow_scheme flow__scheme_pair;
@@ -143,7 +144,8 @@ dial_open(struct flow *f)
 
     names_acquire();
     if (p->timeout != 0 && p->dial_deadline == FLOW_NEVER)
-        p->dial_deadline = p->env->now(p->env->ctx) + p->timeout;
+        p->dial_deadline =
+            flow__time_after(p->env->now(p->env->ctx), p->timeout);
     late = dial_is_late(p);
     l = names_find(p->name);
     full = l != NULL && l->waiting >= l->backlog;

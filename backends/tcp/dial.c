@@ -10,6 +10,7 @@
 
 #include "backends/posix/fd_io.h"
 #include "backends/posix/sys_error.h"
+#include "lib/checked.h"
 
 struct attempt {
     int fd; /* -1: none. */
@@ -143,7 +144,7 @@ begin(struct tcp_dial *d, struct flow_error *err)
 
     d->begun = true;
     if (d->timeout != 0)
-        d->deadline = now(d) + d->timeout;
+        d->deadline = flow__time_after(now(d), d->timeout);
     if (flow__tcp_literal(d->host, d->port, &d->addr[0])) {
         set_addresses(d, 1);
         return FLOW_OK;

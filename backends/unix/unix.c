@@ -10,6 +10,7 @@
 
 #include "backends/posix/fd_io.h"
 #include "backends/posix/sys_error.h"
+#include "lib/checked.h"
 
 /* A full queue gives no descriptor to wait on, only time, ns. */
 #define RETRY_PAUSE UINT64_C(5000000)
@@ -116,7 +117,7 @@ unix_open(struct flow *f)
         return FLOW_OK;
     flow__lock_acquire(&u->stream.lock);
     if (u->timeout != 0 && u->deadline == FLOW_NEVER)
-        u->deadline = now(u) + u->timeout;
+        u->deadline = flow__time_after(now(u), u->timeout);
     code = try_connect(u);
     late = is_late(u);
     if (code == 0) {

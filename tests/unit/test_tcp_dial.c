@@ -431,6 +431,18 @@ timeout_covers_resolution(void **state)
 }
 
 static void
+timeout_that_is_too_long_to_add(void **state)
+{
+    struct fixture x;
+
+    (void)state;
+    begin(&x, "slow.example", 80, UINT64_MAX);
+    assert_int_equal(step(&x), FLOW_AGAIN);
+    assert_int_equal(step(&x), FLOW_AGAIN);
+    end(&x);
+}
+
+static void
 timeout_covers_all_addresses(void **state)
 {
     struct fixture x;
@@ -543,6 +555,7 @@ main(void)
         DIAL_TEST(silent_address_gets_a_head_start_only),
         DIAL_TEST(more_silent_addresses_than_places),
         DIAL_TEST(timeout_covers_resolution),
+        DIAL_TEST(timeout_that_is_too_long_to_add),
         DIAL_TEST(timeout_covers_all_addresses),
         DIAL_TEST(failed_lookups),
         DIAL_TEST(giving_up_midway_leaves_nothing),
