@@ -190,8 +190,8 @@ flow__fd_sendv(int fd, const struct flow_cvec *vec, size_t count, bool more)
 
     memset(&msg, 0, sizeof(msg));
     msg.msg_iov = iov;
-    /* The member's type differs between systems. */
-    msg.msg_iovlen += fill_write(iov, vec, count);
+    /* The member is an int here and a size_t there; a short fits in both. */
+    msg.msg_iovlen = (unsigned short)fill_write(iov, vec, count);
     do
         sent = sendmsg(fd, &msg, MSG_NOSIGNAL | (more ? MSG_MORE : 0));
     while (sent < 0 && errno == EINTR);
