@@ -20,8 +20,9 @@ struct tcp_dial;
 
 /* How long an address has to itself before the next is tried beside it. */
 #define TCP_DIAL_STAGGER UINT64_C(250000000)
-/* Attempts that may run at a time, */
-#define TCP_DIAL_PARALLEL 4
+/* Attempts that may run at a time: with those of a sleeper itself, and of a
+ * second flow that it relays to, no more than FLOW_WAIT_SOURCES, */
+#define TCP_DIAL_PARALLEL 3
 /* and how old one is before its place is taken by an address not tried. */
 #define TCP_DIAL_PATIENCE UINT64_C(2000000000)
 /* Addresses of one name that are tried. */

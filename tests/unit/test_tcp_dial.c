@@ -409,8 +409,9 @@ more_silent_addresses_than_places(void **state)
     before = x.fake.now;
     assert_int_equal(run(&x), FLOW_OK);
     assert_memory_equal(x.peer.bytes, "\x7f\x00\x00\x01", 4);
-    /* The fifth takes the first one's place, the sixth the second one's. */
-    assert_int_equal(x.fake.now - before, TCP_DIAL_PATIENCE + TCP_DIAL_STAGGER);
+    /* The fourth takes the first one's place, the sixth the third one's. */
+    assert_int_equal(x.fake.now - before,
+                     TCP_DIAL_PATIENCE + 2 * TCP_DIAL_STAGGER);
     end(&x);
     for (i = 0; i < COUNT(silent); i++)
         hole_close(&hole[i]);
