@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: ISC */
-#include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
@@ -125,7 +124,6 @@ flow_tcp_listen(const struct flow_env *env, const char *host, uint16_t port,
     enum flow_status st;
     int fd;
 
-    assert(host != NULL && ret_listener != NULL);
     if (env == NULL)
         env = flow_env_default();
     if (opt == NULL)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "backends/tcp/tcp.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -179,7 +178,6 @@ flow_tcp_dial(const struct flow_env *env, const char *host, uint16_t port,
     struct flow_addr literal;
     struct tcp *t;
 
-    assert(host != NULL && ret_flow != NULL);
     if (env == NULL)
         env = flow_env_default();
     if (opt == NULL)

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: ISC */
-#include <assert.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -81,7 +80,6 @@ flow_fd_adopt(const struct flow_env *env, int read_fd, int write_fd,
 {
     struct flow__stream *s;
 
-    assert(ret_flow != NULL);
     if (!is_usable(read_fd, O_WRONLY) || !is_usable(write_fd, O_RDONLY))
         return FLOW_E_INVAL;
     s = flow__stream_new(env != NULL ? env : flow_env_default(), &fd_ops,

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: ISC */
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -182,7 +181,6 @@ flow_unix_listen(const struct flow_env *env, const char *path, unsigned mode,
     struct stat file;
     int fd = -1;
 
-    assert(path != NULL && ret_listener != NULL);
     if (backlog < 0)
         return refuse(ret_err, path, "the backlog is negative");
     p.len = flow__unix_address(path, &p.addr);

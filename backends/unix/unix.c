@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "backends/unix/unix.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
@@ -228,7 +227,6 @@ enum flow_status
 flow_unix_dial(const struct flow_env *env, const char *path,
                struct flow **ret_flow)
 {
-    assert(path != NULL && ret_flow != NULL);
     return flow__unix_dial(env != NULL ? env : flow_env_default(), path, 0,
                            ret_flow);
 }
