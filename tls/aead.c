@@ -3,7 +3,10 @@
 
 #include <stddef.h>
 
+#include <flow/env.h>
+
 static const struct flow__aead_provider *const providers[] = {
+    &flow__aead_modules,
     &flow__aead_psa,
 };
 
@@ -29,4 +32,101 @@ flow__aead_find(enum flow__aead_alg alg, size_t key_len)
         if (p->supports(alg, key_len))
             return p;
     return NULL;
+}
+
+/* Skip to the first byte of the input; NULL when there is none. */
+static const uint8_t *
+first_byte(const struct flow__aead_seal *op)
+{
+    const struct flow_cvec *vec = op->in;
+    size_t off = op->in_off;
+
+    if (op->in_len == 0)
+        return NULL;
+    for (; off >= vec->len; vec++)
+        off -= vec->len;
+    return (const uint8_t *)vec->base + off;
+}
+
+enum flow_status
+flow__aead_feed_seal(const struct flow__aead_seal *op,
+                     flow__aead_update_fn *update, void *state,
+                     size_t *ret_written)
+{
+    const struct flow_cvec *vec = op->in;
+    size_t off = op->in_off;
+    size_t left = op->in_len;
+    enum flow_status st;
+
+    *ret_written = 0;
+    for (; left > 0; vec++) {
+        size_t n;
+
+        if (off >= vec->len) {
+            off -= vec->len;
+            continue;
+        }
+        n = vec->len - off < left ? vec->len - off : left;
+        st = update(state, (const uint8_t *)vec->base + off, n,
+                    op->out + *ret_written);
+        if (st != FLOW_OK)
+            return st;
+        *ret_written += n;
+        left -= n;
+        off = 0;
+    }
+    if (op->tail_len == 0)
+        return FLOW_OK;
+    st = update(state, op->tail, op->tail_len, op->out + *ret_written);
+    if (st == FLOW_OK)
+        *ret_written += op->tail_len;
+    return st;
+}
+
+enum flow_status
+flow__aead_feed_open(const struct flow__aead_open *op, size_t tag_len,
+                     flow__aead_update_fn *update, void *state,
+                     size_t *ret_written)
+{
+    const size_t len = op->in_len - tag_len - op->tail_len;
+    enum flow_status st = FLOW_OK;
+
+    *ret_written = 0;
+    if (len > 0)
+        st = update(state, op->in, len, op->out);
+    if (st != FLOW_OK)
+        return st;
+    *ret_written = len;
+    if (op->tail_len > 0)
+        st = update(state, op->in + len, op->tail_len, op->tail);
+    return st;
+}
+
+/* Lack of memory can be tried again only while the input is there. */
+static enum flow_status
+lost_in_place(enum flow_status status, bool in_place, size_t written)
+{
+    return status == FLOW_E_NOMEM && in_place && written > 0 ? FLOW_E_SYS
+                                                             : status;
+}
+
+enum flow_status
+flow__aead_end_seal(const struct flow__aead_seal *op, size_t written,
+                    enum flow_status status)
+{
+    if (status == FLOW_OK)
+        return FLOW_OK;
+    flow_wipe(op->out, written);
+    return lost_in_place(status, first_byte(op) == op->out, written);
+}
+
+enum flow_status
+flow__aead_end_open(const struct flow__aead_open *op, size_t written,
+                    enum flow_status status)
+{
+    if (status == FLOW_OK)
+        return FLOW_OK;
+    flow_wipe(op->out, written);
+    flow_wipe(op->tail, op->tail_len);
+    return lost_in_place(status, op->in == op->out, written);
 }

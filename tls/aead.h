@@ -86,7 +86,34 @@ const struct flow__aead_provider *flow__aead_find(enum flow__aead_alg alg,
 /* Every provider of this build, best first; NULL behind the last. */
 const struct flow__aead_provider *flow__aead_at(size_t index);
 
-/* The one that works wherever the engine does (tls/mbedtls/aead_psa.c). */
+/*
+ * For providers whose library takes a text in pieces: the pieces of an
+ * operation, in order, through a function that gives as many bytes as it
+ * takes.  *ret_written counts the bytes at op->out, on failure too.
+ */
+typedef enum flow_status flow__aead_update_fn(void *state, const uint8_t *in,
+                                              size_t len, uint8_t *out);
+
+enum flow_status flow__aead_feed_seal(const struct flow__aead_seal *op,
+                                      flow__aead_update_fn *update, void *state,
+                                      size_t *ret_written);
+enum flow_status flow__aead_feed_open(const struct flow__aead_open *op,
+                                      size_t tag_len,
+                                      flow__aead_update_fn *update, void *state,
+                                      size_t *ret_written);
+
+/* How such an operation ends: keeps what is said above about failures, and
+ * returns what to answer. */
+enum flow_status flow__aead_end_seal(const struct flow__aead_seal *op,
+                                     size_t written, enum flow_status status);
+enum flow_status flow__aead_end_open(const struct flow__aead_open *op,
+                                     size_t written, enum flow_status status);
+
+/* The engine's own cipher modules, with the key set once
+ * (tls/mbedtls/aead_modules.c). */
+extern const struct flow__aead_provider flow__aead_modules;
+
+/* PSA, which may stand for an accelerator (tls/mbedtls/aead_psa.c). */
 extern const struct flow__aead_provider flow__aead_psa;
 
 #endif

@@ -36,11 +36,8 @@ struct pass {
     const uint8_t *ad;
     size_t ad_len;
     size_t plain_len;
-    uint8_t *out; /* where the output begins */
-    /* How far it is: */
     psa_aead_operation_t op;
     psa_key_id_t id;
-    size_t written; /* bytes at out */
 };
 
 static enum flow_status
@@ -176,111 +173,57 @@ begin(struct pass *p, bool encrypt)
     return status;
 }
 
-/* Content through the cipher to some place, byte for byte. */
-static psa_status_t
-convert(struct pass *p, const uint8_t *in, size_t len, uint8_t *to)
-{
-    psa_status_t status;
-    size_t n = 0;
-
-    if (len == 0)
-        return PSA_SUCCESS;
-    status = psa_aead_update(&p->op, in, len, to, len, &n);
-    if (status == PSA_SUCCESS && n != len)
-        return PSA_ERROR_GENERIC_ERROR;
-    return status;
-}
-
-/* The same to the end of the output. */
-static psa_status_t
-append(struct pass *p, const uint8_t *in, size_t len)
-{
-    psa_status_t status = convert(p, in, len, p->out + p->written);
-
-    if (status == PSA_SUCCESS)
-        p->written += len;
-    return status;
-}
-
-/* The same for in_len bytes of a vector from byte off on. */
-static psa_status_t
-append_vec(struct pass *p, const struct flow_cvec *vec, size_t off, size_t len)
-{
-    psa_status_t status = PSA_SUCCESS;
-
-    for (; len > 0 && status == PSA_SUCCESS; vec++) {
-        size_t n;
-
-        if (off >= vec->len) {
-            off -= vec->len;
-            continue;
-        }
-        n = vec->len - off < len ? vec->len - off : len;
-        status = append(p, (const uint8_t *)vec->base + off, n);
-        len -= n;
-        off = 0;
-    }
-    return status;
-}
-
-/* Put everything back; a failure leaves no output. */
+/* A flow__aead_update_fn. */
 static enum flow_status
-end(struct pass *p, psa_status_t status, bool in_place)
+update(void *state, const uint8_t *in, size_t len, uint8_t *out)
+{
+    struct pass *p = state;
+    size_t n = 0;
+    psa_status_t status = psa_aead_update(&p->op, in, len, out, len, &n);
+
+    if (status == PSA_SUCCESS && n != len)
+        return FLOW_E_SYS;
+    return status_of(status);
+}
+
+/* Give back what begin() took. */
+static void
+end(struct pass *p)
 {
     psa_aead_abort(&p->op);
     if (p->key->id == PSA_KEY_ID_NULL)
         psa_destroy_key(p->id);
     flow__mbed_leave();
-    if (status == PSA_SUCCESS)
-        return FLOW_OK;
-    flow_wipe(p->out, p->written);
-    if (status == PSA_ERROR_INSUFFICIENT_MEMORY && in_place && p->written > 0)
-        return FLOW_E_SYS;
-    return status_of(status);
-}
-
-/* Whether the content of a seal stands where its ciphertext goes. */
-static bool
-seals_in_place(const struct flow__aead_seal *op)
-{
-    const struct flow_cvec *vec = op->in;
-    size_t off = op->in_off;
-
-    if (op->in_len == 0)
-        return false;
-    for (; off >= vec->len; vec++)
-        off -= vec->len;
-    return (const uint8_t *)vec->base + off == op->out;
 }
 
 static enum flow_status
 psa_seal(void *ctx, const struct flow__aead_seal *op)
 {
     const struct psa_key *k = ctx;
+    const size_t tag_len = PSA_AEAD_TAG_LENGTH(k->type, k->key_len * 8, k->alg);
     struct pass p = {
         .key = k,
         .nonce = op->nonce,
         .ad = op->ad,
         .ad_len = op->ad_len,
         .plain_len = op->in_len + op->tail_len,
-        .out = op->out,
     };
-    const size_t tag_len = PSA_AEAD_TAG_LENGTH(k->type, k->key_len * 8, k->alg);
     uint8_t *tag = op->out + p.plain_len;
-    psa_status_t status = begin(&p, true);
+    enum flow_status st = status_of(begin(&p, true));
+    size_t written = 0;
     size_t n = 0;
     size_t n_tag = 0;
 
-    if (status == PSA_SUCCESS)
-        status = append_vec(&p, op->in, op->in_off, op->in_len);
-    if (status == PSA_SUCCESS)
-        status = append(&p, op->tail, op->tail_len);
+    if (st == FLOW_OK)
+        st = flow__aead_feed_seal(op, update, &p, &written);
     /* Nothing may come out but the tag, where the next byte would go. */
-    if (status == PSA_SUCCESS)
-        status = psa_aead_finish(&p.op, tag, 0, &n, tag, tag_len, &n_tag);
-    if (status == PSA_SUCCESS && (n != 0 || n_tag != tag_len))
-        status = PSA_ERROR_GENERIC_ERROR;
-    return end(&p, status, seals_in_place(op));
+    if (st == FLOW_OK)
+        st =
+            status_of(psa_aead_finish(&p.op, tag, 0, &n, tag, tag_len, &n_tag));
+    if (st == FLOW_OK && (n != 0 || n_tag != tag_len))
+        st = FLOW_E_SYS;
+    end(&p);
+    return flow__aead_end_seal(op, written, st);
 }
 
 static enum flow_status
@@ -288,32 +231,25 @@ psa_open(void *ctx, const struct flow__aead_open *op)
 {
     const struct psa_key *k = ctx;
     const size_t tag_len = PSA_AEAD_TAG_LENGTH(k->type, k->key_len * 8, k->alg);
-    const size_t plain_len = op->in_len - tag_len;
-    const size_t out_len = plain_len - op->tail_len;
     struct pass p = {
         .key = k,
         .nonce = op->nonce,
         .ad = op->ad,
         .ad_len = op->ad_len,
-        .plain_len = plain_len,
-        .out = op->out,
+        .plain_len = op->in_len - tag_len,
     };
-    psa_status_t status = begin(&p, false);
+    enum flow_status st = status_of(begin(&p, false));
+    size_t written = 0;
     uint8_t none;
     size_t n = 0;
-    enum flow_status st;
 
-    if (status == PSA_SUCCESS)
-        status = append(&p, op->in, out_len);
-    if (status == PSA_SUCCESS)
-        status = convert(&p, op->in + out_len, op->tail_len, op->tail);
-    if (status == PSA_SUCCESS)
-        status =
-            psa_aead_verify(&p.op, &none, 0, &n, op->in + plain_len, tag_len);
-    st = end(&p, status, op->in == op->out);
-    if (st != FLOW_OK)
-        flow_wipe(op->tail, op->tail_len);
-    return st;
+    if (st == FLOW_OK)
+        st = flow__aead_feed_open(op, tag_len, update, &p, &written);
+    if (st == FLOW_OK)
+        st = status_of(psa_aead_verify(&p.op, &none, 0, &n,
+                                       op->in + p.plain_len, tag_len));
+    end(&p);
+    return flow__aead_end_open(op, written, st);
 }
 
 const struct flow__aead_provider flow__aead_psa = {

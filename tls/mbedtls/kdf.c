@@ -8,6 +8,8 @@
 
 #include <flow/env.h>
 
+#include "tls/mbedtls/mbed.h"
+
 /* The engine's derivations fail for lack of memory, or because a build left a
  * hash out. */
 static enum flow_status
@@ -29,10 +31,12 @@ flow__kdf_hkdf_expand(enum flow__hash hash, const uint8_t *prk, size_t prk_len,
 {
     const mbedtls_md_info_t *md = mbedtls_md_info_from_type(
         hash == FLOW__SHA384 ? MBEDTLS_MD_SHA384 : MBEDTLS_MD_SHA256);
+    int ret;
 
-    return finish(
-        mbedtls_hkdf_expand(md, prk, prk_len, info, info_len, out, len), out,
-        len);
+    flow__mbed_enter();
+    ret = mbedtls_hkdf_expand(md, prk, prk_len, info, info_len, out, len);
+    flow__mbed_leave();
+    return finish(ret, out, len);
 }
 
 enum flow_status
@@ -41,9 +45,11 @@ flow__kdf_tls12_prf(const struct flow__kdf_prf *prf, uint8_t *out, size_t len)
     const mbedtls_tls_prf_types type = prf->hash == FLOW__SHA384
                                            ? MBEDTLS_SSL_TLS_PRF_SHA384
                                            : MBEDTLS_SSL_TLS_PRF_SHA256;
+    int ret;
 
-    return finish(mbedtls_ssl_tls_prf(type, prf->secret, prf->secret_len,
-                                      prf->label, prf->seed, prf->seed_len, out,
-                                      len),
-                  out, len);
+    flow__mbed_enter();
+    ret = mbedtls_ssl_tls_prf(type, prf->secret, prf->secret_len, prf->label,
+                              prf->seed, prf->seed_len, out, len);
+    flow__mbed_leave();
+    return finish(ret, out, len);
 }

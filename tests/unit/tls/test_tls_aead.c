@@ -342,6 +342,100 @@ many_keys_live_at_once(void **state)
         tear_down(&s[i]);
 }
 
+/* A library that copies, and fails at the piece it is told to. */
+struct copier {
+    unsigned pieces;
+    unsigned fail_at; /* 0: never */
+    enum flow_status failure;
+};
+
+static enum flow_status
+copy_piece(void *state, const uint8_t *in, size_t len, uint8_t *out)
+{
+    struct copier *c = state;
+
+    assert_true(len > 0);
+    if (++c->pieces == c->fail_at)
+        return c->failure;
+    memmove(out, in, len);
+    return FLOW_OK;
+}
+
+static void
+failures_half_way_leave_nothing_behind(void **state)
+{
+    static const size_t reached[] = { 8, 0, 2, 6 };
+
+    for (unsigned fail_at = 0; fail_at <= 3; fail_at++) {
+        uint8_t in[8] = "abcdefgh";
+        uint8_t out[9] = { [8] = 0xee };
+        const struct flow_cvec vec[] = { { in, 2 }, { in + 2, 4 } };
+        const struct flow__aead_seal op = {
+            .in = vec, .in_len = 6, .tail = in + 6, .tail_len = 2, .out = out
+        };
+        struct copier c = { 0, fail_at, FLOW_E_NOMEM };
+        size_t written;
+        enum flow_status st =
+            flow__aead_feed_seal(&op, copy_piece, &c, &written);
+
+        (void)state;
+        assert_int_equal(st, fail_at == 0 ? FLOW_OK : FLOW_E_NOMEM);
+        assert_int_equal(written, reached[fail_at]);
+        assert_int_equal(flow__aead_end_seal(&op, written, st), st);
+        if (fail_at == 0)
+            assert_memory_equal(out, in, 8);
+        else
+            assert_wiped(out, 8);
+        assert_int_equal(out[8], 0xee);
+    }
+}
+
+/* What is gone cannot be tried again. */
+static void
+lack_of_memory_in_place_is_final_once_bytes_were_written(void **state)
+{
+    static const struct {
+        unsigned fail_at;
+        enum flow_status failure;
+        enum flow_status seal;
+    } table[] = {
+        { 1, FLOW_E_NOMEM, FLOW_E_NOMEM },
+        { 2, FLOW_E_NOMEM, FLOW_E_SYS },
+        { 2, FLOW_E_PROTO, FLOW_E_PROTO },
+        { 1, FLOW_E_SYS, FLOW_E_SYS },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        uint8_t text[8] = "abcdefgh";
+        uint8_t tail[2] = { 1, 2 };
+        const struct flow_cvec vec = { text, 4 };
+        const struct flow__aead_seal seal = { .in = &vec,
+                                              .in_len = 4,
+                                              .tail = text + 4,
+                                              .tail_len = 1,
+                                              .out = text };
+        const struct flow__aead_open open = {
+            .in = text, .in_len = 8, .out = text, .tail = tail, .tail_len = 2
+        };
+        struct copier c = { 0, table[i].fail_at, table[i].failure };
+        size_t written;
+        enum flow_status st =
+            flow__aead_feed_seal(&seal, copy_piece, &c, &written);
+
+        assert_int_equal(flow__aead_end_seal(&seal, written, st),
+                         table[i].seal);
+        assert_int_equal(memcmp(text, "abcd", 4) == 0, table[i].fail_at == 1);
+        memcpy(text, "abcdefgh", 8);
+        c.pieces = 0;
+        st = flow__aead_feed_open(&open, 2, copy_piece, &c, &written);
+        assert_int_equal(flow__aead_end_open(&open, written, st),
+                         table[i].seal);
+        assert_int_equal(memcmp(text, "abcd", 4) == 0, table[i].fail_at == 1);
+        assert_wiped(tail, 2);
+    }
+}
+
 static int
 start(void **state)
 {
@@ -359,6 +453,9 @@ main(void)
         cmocka_unit_test(forgeries_are_refused_and_wiped),
         cmocka_unit_test(a_key_of_another_length_is_not_supported),
         cmocka_unit_test(many_keys_live_at_once),
+        cmocka_unit_test(failures_half_way_leave_nothing_behind),
+        cmocka_unit_test(
+            lack_of_memory_in_place_is_final_once_bytes_were_written),
     };
 
     return cmocka_run_group_tests(tests, start, NULL);
