@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include <string.h>
 
+#include <mbedtls/oid.h>
+
 #include "tls/mbedtls/mbed.h"
 #include "tls/mbedtls/verify.h"
 #include "tls/name.h"
@@ -134,6 +136,17 @@ check_time(const struct flow__mbed_verify *v, const mbedtls_x509_crt *cert,
         *flags |= MBEDTLS_X509_BADCERT_FUTURE;
 }
 
+/* For servers, all the way up: the engine asks only the leaf, and that so late
+ * that nobody learns whose usage it was. */
+static void
+check_usage(const mbedtls_x509_crt *cert, uint32_t *flags)
+{
+    if (mbedtls_x509_crt_check_extended_key_usage(
+            cert, MBEDTLS_OID_SERVER_AUTH,
+            MBEDTLS_OID_SIZE(MBEDTLS_OID_SERVER_AUTH)) != 0)
+        *flags |= MBEDTLS_X509_BADCERT_EXT_KEY_USAGE;
+}
+
 int
 flow__mbed_verify_cert(void *ctx, mbedtls_x509_crt *cert, int depth,
                        uint32_t *flags)
@@ -141,6 +154,7 @@ flow__mbed_verify_cert(void *ctx, mbedtls_x509_crt *cert, int depth,
     struct flow__mbed_verify *v = ctx;
 
     check_time(v, cert, flags);
+    check_usage(cert, flags);
     if (depth == 0) {
         /* RFC 9525: our own check, not the engine's, which takes common names
          * and lets an address match a host name. */
@@ -148,7 +162,8 @@ flow__mbed_verify_cert(void *ctx, mbedtls_x509_crt *cert, int depth,
         if (v->name != NULL && !name_is_covered(v, cert))
             *flags |= MBEDTLS_X509_BADCERT_CN_MISMATCH;
     }
-    if (*flags != 0 && v->subject[0] == '\0' &&
+    /* The first that is refused; the leaf's where that comes later. */
+    if ((*flags != 0 || depth == 0) && v->subject[0] == '\0' &&
         mbedtls_x509_dn_gets(v->subject, sizeof(v->subject), &cert->subject) <
             0)
         memcpy(v->subject, "a subject that is too long", 27);
