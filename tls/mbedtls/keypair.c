@@ -42,11 +42,12 @@ free_pem(const struct flow_env *env, uint8_t *copy, size_t len)
     flow_env_free(env, copy, len + 1);
 }
 
-/* The next "-----BEGIN" behind p, or end. */
+/* The next certificate behind p, or end; anything else in the file (a key,
+ * words) is passed over. */
 static const uint8_t *
-next_block(const uint8_t *p, const uint8_t *end)
+next_certificate(const uint8_t *p, const uint8_t *end)
 {
-    static const char mark[] = "-----BEGIN ";
+    static const char mark[] = "-----BEGIN CERTIFICATE-----";
 
     for (; (size_t)(end - p) >= sizeof(mark) - 1; p++)
         if (*p == '-' && memcmp(p, mark, sizeof(mark) - 1) == 0)
@@ -54,8 +55,6 @@ next_block(const uint8_t *p, const uint8_t *end)
     return end;
 }
 
-/* One PEM block; anything but a certificate (a key in the same file) is passed
- * over, as mbedTLS does. */
 static int
 parse_block(const struct flow_env *env, mbedtls_x509_crt *chain,
             const uint8_t *block, size_t len)
@@ -67,7 +66,7 @@ parse_block(const struct flow_env *env, mbedtls_x509_crt *chain,
         return MBEDTLS_ERR_X509_ALLOC_FAILED;
     rc = mbedtls_x509_crt_parse(chain, pem, len + 1);
     free_pem(env, pem, len);
-    return rc == MBEDTLS_ERR_PEM_NO_HEADER_FOOTER_PRESENT ? 0 : rc;
+    return rc;
 }
 
 int
@@ -82,10 +81,10 @@ flow__mbed_parse_certs(const struct flow_env *env, mbedtls_x509_crt *chain,
     *ret_bad = 0;
     if (!is_pem(data, len))
         return mbedtls_x509_crt_parse_der(chain, data, len);
-    for (block = next_block(data, end); block < end; block = next) {
+    for (block = next_certificate(data, end); block < end; block = next) {
         int rc;
 
-        next = next_block(block + 1, end);
+        next = next_certificate(block + 1, end);
         number++;
         rc = parse_block(env, chain, block, (size_t)(next - block));
         if (rc == MBEDTLS_ERR_X509_ALLOC_FAILED)
@@ -172,6 +171,20 @@ parse_key_with(struct flow__keypair *pair, const uint8_t *key, size_t len,
                                 flow__mbed_rng, NULL);
 }
 
+/* RFC 5958: what is encrypted begins with an AlgorithmIdentifier, everything
+ * else with a version number. */
+static bool
+is_encrypted_der(const uint8_t *key, size_t key_len)
+{
+    unsigned char *p = (unsigned char *)(uintptr_t)key;
+    const unsigned char *end = key + key_len;
+    const int sequence = MBEDTLS_ASN1_CONSTRUCTED | MBEDTLS_ASN1_SEQUENCE;
+    size_t len;
+
+    return mbedtls_asn1_get_tag(&p, end, &len, sequence) == 0 &&
+           mbedtls_asn1_get_tag(&p, end, &len, sequence) == 0;
+}
+
 static int
 parse_key_bytes(struct flow__keypair *pair,
                 const struct flow__keypair_input *in, const uint8_t *key,
@@ -181,9 +194,12 @@ parse_key_bytes(struct flow__keypair *pair,
     size_t n;
     int rc = parse_key_with(pair, key, len, NULL, 0);
 
-    /* DER does not say that it is encrypted: ask as well when it is not
-     * understood and there is somebody to ask. */
-    if (rc == 0 || in->passphrase == NULL)
+    /* mbedTLS does not tell encrypted DER from rubbish. */
+    if (rc != 0 && is_encrypted_der(key, len))
+        rc = MBEDTLS_ERR_PK_PASSWORD_REQUIRED;
+    if ((rc != MBEDTLS_ERR_PK_PASSWORD_REQUIRED &&
+         rc != MBEDTLS_ERR_PEM_PASSWORD_REQUIRED) ||
+        in->passphrase == NULL)
         return rc;
     n = in->passphrase(in->user, pass, sizeof(pass));
     if (n > 0 && n <= sizeof(pass))
