@@ -16,27 +16,34 @@ GOOD = {"OK", "EXPECTEDFAIL"}
 
 def tests_of(log):
     if log == "skip":
-        return [("the whole run", "SKIP")]
+        return [("the whole run", "SKIP", "no source of mbedTLS within reach")]
     path = pathlib.Path(log)
     if not path.exists():
-        return [("build", "FAIL")]
+        return [("build", "FAIL", "")]
     lines = [json.loads(line) for line in path.read_text().splitlines()]
-    return [(test["name"], test["result"]) for test in lines]
+    return [
+        (test["name"], test["result"], test.get("stdout") or "")
+        for test in lines
+    ]
 
 
 def main(arguments):
     count = collections.Counter()
     for argument in arguments:
         run, log = argument.split("=", 1)
-        for name, result in tests_of(log):
+        for name, result, said in tests_of(log):
             kind = (
                 "passed" if result in GOOD
                 else "skipped" if result == "SKIP"
                 else "failed"
             )
             count[kind] += 1
-            if kind != "passed":
-                print("%s: %s: %s" % (kind, run, name))
+            if kind == "failed":
+                print("failed: %s: %s" % (run, name))
+            elif kind == "skipped":
+                # A test that skips says why in its last line.
+                why = said.strip().rpartition("\n")[2]
+                print("skipped: %s: %s: %s" % (run, name, why))
     line = "%d passed, %d failed" % (count["passed"], count["failed"])
     if count["skipped"]:
         line += ", %d skipped" % count["skipped"]
