@@ -42,8 +42,10 @@ static void
 evp_nonce(const struct peer *p, const uint8_t *explicit_part, uint8_t *nonce)
 {
     for (int i = 0; i < 12; i++) {
-        const uint8_t number = i < 4 ? 0 : (uint8_t)(p->seq >> (8 * (11 - i)));
+        uint8_t number = 0;
 
+        if (i >= 4)
+            number = (uint8_t)(p->seq >> (8 * (11 - i)));
         if (p->suite->explicit_nonce_len == 0)
             nonce[i] = p->keys->iv[i] ^ number;
         else
