@@ -26,6 +26,7 @@ build cmd:ninja      ninja-build     ninja-build     samurai         ninja      
 build cmd:pkg-config pkg-config      pkgconf         pkgconf         pkgconf     pkgconf
 test  pc:cmocka      libcmocka-dev   libcmocka-devel cmocka-dev      cmocka      cmocka
 test  pc:libuv       libuv1-dev      libuv-devel     libuv-dev       libuv       libuv
+test  pc:libcrypto   libssl-dev      openssl-devel   openssl-dev     openssl     openssl
 test  cmd:c++        g++             gcc-c++         build-base      gcc         -
 test  cmd:make       make            make            build-base      make        -
 test  cmd:git        git             git             git             git         git
