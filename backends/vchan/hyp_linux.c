@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: ISC */
+
+/* Without it the headers mean the hypercalls of Xen 3.0 (xen/xen-compat.h),
+ * EVTCHNOP_status of which is none. */
+#define __XEN_INTERFACE_VERSION__ 0x00030202
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
