@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""Boots Debian's Xen under QEMU and judges what it writes: rig.py MODE.
+
+MODE is lean, full, or a control: control-crash and control-corrupt run what
+must not pass and succeed when the verdict is that it failed.  Exit code 77
+with a reason when this machine cannot run the rig.
+"""
+
+import argparse
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+import image
+import packages
+from packages import Missing
+
+HERE = pathlib.Path(__file__).resolve().parent
+SKIP = 77
+
+LEAN = "ours-ours ours-lib lib-ours tls13 same-domain killed store".split()
+FULL = LEAN + ("lib-lib tls12 pv-ours pv-lib lib-pv pv-tls13 pvh-ours pvh-lib"
+               " pvh-tls12 from-pv from-pvh destroyed store").split()
+STEPS = {
+    "lean": LEAN,
+    "full": FULL,
+    "control-crash": "ours-lib crash same-domain".split(),
+    "control-corrupt": "corrupt same-domain".split(),
+}
+
+# No AVX: with lazy FPU switching, emulated, vCPUs would see each other's
+# registers.  npt: guests in hardware mode need it.
+CPU = ["-accel", "tcg,thread=single,tb-size=256", "-cpu", "qemu64,+npt",
+       "-smp", "1"]
+XEN = ("console=com1 com1=115200,8n1 dom0_mem=%dM,max:%dM dom0_max_vcpus=1"
+       " guest_loglvl=all spec-ctrl=eager-fpu")
+
+
+def certificate(work):
+    """A key and a certificate for the TLS steps, of today."""
+    done = subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+         "ec_paramgen_curve:P-256", "-nodes", "-days", "3",
+         "-subj", "/CN=peer.example", "-addext",
+         "subjectAltName=DNS:peer.example", "-keyout", "key.pem", "-out",
+         "cert.pem"],
+        cwd=work, check=False, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    if done.returncode != 0:
+        raise Missing("openssl makes no certificate")
+    return {name: work / name for name in ("cert.pem", "key.pem")}
+
+
+def build(work, mode, programs, library_dirs):
+    """Everything QEMU needs, in WORK."""
+    root = packages.unpacked(work)
+    image.hypervisor(root, work / "xen.bin")
+    if not (work / "vmlinux").exists():
+        image.kernel(root, work / "vmlinux")
+    if shutil.which("openssl") is None:
+        raise Missing("no openssl here to make a certificate")
+    extra = certificate(work)
+    if mode == "full":
+        image.guest(root, work / "guest.cpio", programs, library_dirs, HERE,
+                    extra)
+        extra.update({"guest/vmlinux": work / "vmlinux",
+                      "guest/initrd": work / "guest.cpio"})
+    image.dom0(root, work / "dom0.cpio", programs, library_dirs, HERE, extra)
+
+
+def boot(work, mode, limit):
+    """Runs QEMU; its log as text.  It powers itself off, or is ended."""
+    memory, dom0 = (2048, 768) if mode == "full" else (1024, 384)
+    log = work / (mode + ".log")
+    command = ["qemu-system-x86_64"] + CPU + [
+        "-m", str(memory), "-nographic", "-no-reboot", "-nic", "none",
+        "-vga", "none", "-kernel", "xen.bin", "-append", XEN % (dom0, dom0),
+        # QEMU parts modules at commas, so there is none in the words.
+        "-initrd", "vmlinux console=hvc0 quiet steps=%s,dom0.cpio"
+        % ":".join(STEPS[mode]),
+    ]
+    with open(log, "wb") as out:
+        process = subprocess.Popen(
+            command, cwd=work, stdin=subprocess.DEVNULL, stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            process.wait(limit)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            print("rig: QEMU did not end within %d s" % limit)
+    return log.read_bytes().decode(errors="replace").replace("\r", "")
+
+
+def judge(text, steps):
+    """Whether every step passed and dom0 reached its end; prints why not.
+
+    The exit code of QEMU says nothing: it is 0 after a panic too.
+    """
+    verdicts = re.findall(r"^(?:\(XEN\) )?RIG step (\S+): (\w+)", text, re.M)
+    good = True
+    for name, verdict in verdicts:
+        if verdict != "pass":
+            print("rig: step %s: %s" % (name, verdict))
+            good = False
+    if [name for name, _ in verdicts] != steps:
+        print("rig: steps %s, ran %s"
+              % (" ".join(steps), " ".join(n for n, _ in verdicts) or "none"))
+        good = False
+    if not re.search(r"^RIG done$", text, re.M):
+        print("rig: dom0 did not reach its end")
+        good = False
+    for sign in ("Kernel panic", "Xen BUG", "FATAL TRAP", "general protection"):
+        if sign in text:
+            print("rig: the log says: %s" % sign)
+            good = False
+    return good
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("mode", choices=sorted(STEPS))
+    parser.add_argument("--work", type=pathlib.Path, required=True)
+    parser.add_argument("--program", type=pathlib.Path, action="append",
+                        default=[])
+    parser.add_argument("--library-dir", action="append", default=[])
+    parser.add_argument("--limit", type=int, default=300)
+    parser.add_argument("--steps", help="other steps than the mode's, a:b:c")
+    args = parser.parse_args()
+    if args.steps:
+        STEPS[args.mode] = args.steps.split(":")
+
+    try:
+        if shutil.which("qemu-system-x86_64") is None:
+            raise Missing("no qemu-system-x86_64: install qemu-system-x86")
+        args.work.mkdir(parents=True, exist_ok=True)
+        build(args.work, args.mode, args.program, args.library_dir)
+    except Missing as reason:
+        print("skipped: %s" % reason)
+        return SKIP
+    began = time.monotonic()
+    text = boot(args.work, args.mode, args.limit)
+    print("\n".join(
+        line for line in text.splitlines()
+        if re.match(r"RIG |  (flow|libxenvchan|guest|noticed)|PEER ", line)
+    ))
+    good = judge(text, STEPS[args.mode])
+    print("rig: %s in %d s" % ("passed" if good else "failed",
+                               time.monotonic() - began))
+    if args.mode.startswith("control-"):
+        good = not good
+    if not good:
+        print("\n".join(text.splitlines()[-60:]))
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

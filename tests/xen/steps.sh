@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: ISC
+# shellcheck shell=sh
+# The steps that dom0 can run: step NAME answers 0 when it holds.  Sourced by
+# the init of dom0.
+
+# Everything has a limit of its own: a step that hangs is one that fails.
+limit=${limit:-90}
+
+# The store's tree of this domain.
+own=/local/domain/0/data
+
+# pair SERVER CLIENT [OPTION...]: both ends in dom0.
+pair() {
+    server=$1
+    client=$2
+    shift 2
+    count=$((count + 1))
+    timeout "$limit" xen_peer "$server" serve 0 "$own/pair$count" exchange \
+        same-domain "$@" >/tmp/server 2>&1 &
+    pid=$!
+    # What spoils bytes is the server's alone.
+    timeout "$limit" xen_peer "$client" dial 0 "$own/pair$count" exchange \
+        same-domain $(echo "$*" | sed 's/corrupt//') >/tmp/client 2>&1
+    one=$?
+    wait "$pid"
+    two=$?
+    sed "s/^/  $server: /" /tmp/server
+    sed "s/^/  $client: /" /tmp/client
+    [ $one -eq 0 ] && [ $two -eq 0 ] && grep -q 'PEER ok' /tmp/server &&
+        grep -q 'PEER ok' /tmp/client
+}
+
+# Without the option a flow to the own domain is refused.
+same_domain() {
+    timeout "$limit" xen_peer flow dial 0 "$own/x" exchange >/tmp/out 2>&1 &&
+        return 1
+    cat /tmp/out
+    grep -q 'the peer is our own domain' /tmp/out
+}
+
+# Killing a process: its kernel clears a byte and sends an event.
+killed() {
+    timeout "$limit" xen_peer flow serve 0 "$own/killed" hold same-domain \
+        >/tmp/server 2>&1 &
+    pid=$!
+    xen_peer "$1" dial 0 "$own/killed" hold same-domain >/tmp/client 2>&1 &
+    victim=$!
+    for _ in $(seq 300); do
+        grep -q holds /tmp/server && grep -q holds /tmp/client && break
+        usleep 100000
+    done
+    kill -9 $victim
+    wait $pid || return 1
+    cat /tmp/server
+    # A second: sooner than anything that goes by the clock.
+    [ "$(sed -n 's/PEER gone after \(.*\) ms/\1/p' /tmp/server)" -lt 900 ]
+}
+
+# The store holds nothing of vchans that ended.
+store_is_clean() {
+    xenstore-ls "$own" >/tmp/out 2>&1
+    cat /tmp/out
+    ! grep -q 'ring-ref\|event-channel' /tmp/out
+}
+
+# guest NAME TYPE COMMAND: a domain that runs it, commas for blanks.
+guest() {
+    cat >"/tmp/$1.cfg" <<CONFIG
+name = "$1"
+type = "$2"
+kernel = "/guest/vmlinux"
+ramdisk = "/guest/initrd"
+cmdline = "console=hvc0 quiet run=$3"
+memory = 192
+vcpus = 1
+on_poweroff = "destroy"
+on_crash = "destroy"
+CONFIG
+    xl create -q "/tmp/$1.cfg" </dev/null >/tmp/xl 2>&1 || {
+        cat /tmp/xl
+        return 1
+    }
+    id=$(xl domid "$1")
+}
+
+# guest_log NAME: what it wrote on its console.
+guest_log() {
+    tr -d '\r' <"/var/log/xen/console/guest-$1.log" 2>/dev/null
+}
+
+# guest_ended NAME PATTERN: waits for it; whether the log has the pattern.
+guest_ended() {
+    for _ in $(seq $((limit * 5))); do
+        guest_log "$1" | grep -q 'GUEST exit' && break
+        usleep 200000
+    done
+    guest_log "$1" | sed -n '/GUEST runs/,$p' | sed 's/^/  guest: /'
+    guest_log "$1" | grep -q "$2"
+}
+
+# dom0_serves TYPE DOM0MAKER GUESTMAKER [OPTION]
+dom0_serves() {
+    guest "g$count" "$1" \
+        "xen_peer,$3,dial,0,$own/g$count,exchange${4:+,$4}" || return 1
+    timeout "$limit" xen_peer "$2" serve "$id" "$own/g$count" exchange $4 \
+        >/tmp/server 2>&1
+    code=$?
+    sed "s/^/  $2: /" /tmp/server
+    guest_ended "g$count" 'GUEST exit: 0' && [ $code -eq 0 ]
+}
+
+# guest_serves TYPE DOM0MAKER GUESTMAKER: a guest learns its own number from
+# the store, so its path is written there once it is known.
+guest_serves() {
+    guest "g$count" "$1" "serve_own,$3" || return 1
+    timeout "$limit" xen_peer "$2" dial "$id" "/local/domain/$id/data/v" \
+        exchange >/tmp/client 2>&1
+    code=$?
+    sed "s/^/  $2: /" /tmp/client
+    guest_ended "g$count" 'GUEST exit: 0' && [ $code -eq 0 ]
+}
+
+# A domain that is destroyed sends nothing.
+destroyed() {
+    guest "g$count" "$1" "xen_peer,flow,dial,0,$own/g$count,hold" || return 1
+    timeout "$limit" xen_peer flow serve "$id" "$own/g$count" hold \
+        >/tmp/server 2>&1 &
+    pid=$!
+    for _ in $(seq 600); do
+        grep -q holds /tmp/server && break
+        usleep 100000
+    done
+    xl destroy "g$count"
+    began=$(cut -d. -f1 /proc/uptime)
+    wait $pid
+    code=$?
+    took=$(($(cut -d. -f1 /proc/uptime) - began))
+    sed 's/^/  flow: /' /tmp/server
+    echo "  noticed $took s after the destruction"
+    [ $code -eq 0 ] && [ $took -le 11 ]
+}
+
+count=0
+
+step() {
+    count=$((count + 1))
+    case $1 in
+    ours-ours) pair flow flow ;;
+    ours-lib) pair flow libxenvchan ;;
+    lib-ours) pair libxenvchan flow ;;
+    lib-lib) pair libxenvchan libxenvchan ;;
+    tls13) pair flow flow tls13 ;;
+    tls12) pair flow flow tls12 ;;
+    same-domain) same_domain ;;
+    killed) killed flow && killed libxenvchan ;;
+    store) store_is_clean ;;
+    corrupt) pair flow libxenvchan corrupt ;;
+    crash)
+        echo 1 >/proc/sys/kernel/sysrq
+        echo c >/proc/sysrq-trigger
+        ;;
+    pv-ours) dom0_serves pv flow flow ;;
+    pv-lib) dom0_serves pv flow libxenvchan ;;
+    lib-pv) dom0_serves pv libxenvchan flow ;;
+    pvh-ours) dom0_serves pvh flow flow ;;
+    pvh-lib) dom0_serves pvh flow libxenvchan ;;
+    pv-tls13) dom0_serves pv flow flow tls13 ;;
+    pvh-tls12) dom0_serves pvh flow flow tls12 ;;
+    from-pv) guest_serves pv libxenvchan flow ;;
+    from-pvh) guest_serves pvh flow flow ;;
+    destroyed) destroyed pv ;;
+    *) return 1 ;;
+    esac
+}
