@@ -8,26 +8,26 @@
 /* Segments of a shortened call; a shorter vector is a short read too. */
 #define SEGMENTS 16u
 
-/* Calls of one kind, with a generator of their own, so that what one direction
- * does never changes the faults of the other. */
+/* Calls that can be held up.  Each has a gate of its own: a flush that passes
+ * must not take the turn of the write that was refused. */
+enum call { READ, WRITE, FLUSH, SHUTDOWN, OPEN, CALLS };
+
+/* With a generator of its own, so that what one direction does never changes
+ * the faults of the other. */
 struct gate {
     uint64_t random;
     bool held;      /* AGAIN was answered, the next call goes through ... */
     uint64_t until; /* ... not before this time */
 };
 
-/*
- * Invariant: moved[d] <= the cut of direction d.  Index 0 is reading, 1 is
- * writing; gate 2 is the opening.
- */
+/* Invariant: moved[d] <= the cut of direction d, READ or WRITE. */
 struct fault {
     struct flow base;
     struct flow_fault_plan plan;
-    struct gate gate[3];
+    struct gate gate[CALLS];
     uint64_t moved[2];
+    bool unflushed; /* written since the last flush */
 };
-
-#define OPENING 2
 
 static struct fault *
 of_flow(struct flow *f)
@@ -57,9 +57,26 @@ must_hold(const struct flow_fault_plan *plan, struct gate *gate)
            next_random(gate) % 100 < plan->again_percent;
 }
 
-/* Whether a call goes through; if not it answers AGAIN. */
+/* Whether the lower flow would answer something else than AGAIN. */
 static bool
-pass(struct fault *x, size_t which)
+would_succeed(struct fault *x, enum call which)
+{
+    static const uint32_t bit[] = { [READ] = FLOW_READY_READ,
+                                    [WRITE] = FLOW_READY_WRITE,
+                                    [FLUSH] = FLOW_READY_FLUSH,
+                                    [SHUTDOWN] = FLOW_READY_FLUSH,
+                                    [OPEN] = FLOW_READY_OPEN };
+    struct flow_wait_sink unused;
+
+    flow_wait_sink_init(&unused);
+    return flow_wait_sources(x->base.lower, bit[which], &unused) != 0;
+}
+
+/* Whether a call goes through; if not it answers AGAIN.  One that would answer
+ * AGAIN anyway is let through: held up, it would be ready at once, and a
+ * caller that obeys would ask in a circle. */
+static bool
+pass(struct fault *x, enum call which)
 {
     struct gate *gate = &x->gate[which];
     uint64_t now = x->base.env->now(x->base.env->ctx);
@@ -70,7 +87,7 @@ pass(struct fault *x, size_t which)
         gate->held = false;
         return true;
     }
-    if (!must_hold(&x->plan, gate))
+    if (!would_succeed(x, which) || !must_hold(&x->plan, gate))
         return true;
     gate->held = true;
     gate->until = flow__time_after(now, x->plan.delay);
@@ -79,7 +96,7 @@ pass(struct fault *x, size_t which)
 
 /* Bytes that a call may move: at least one, unless it is cut. */
 static size_t
-allowance(struct fault *x, size_t which, size_t asked, size_t most,
+allowance(struct fault *x, enum call which, size_t asked, size_t most,
           uint64_t cut)
 {
     size_t limit = most != 0 ? flow__min(asked, most) : asked;
@@ -138,9 +155,9 @@ fault_readv(struct flow *f, const struct flow_vec *vec, size_t count,
     enum flow_status st;
     size_t limit;
 
-    if (!pass(x, 0))
+    if (!pass(x, READ))
         return FLOW_AGAIN;
-    limit = allowance(x, 0, flow_vec_len(vec, count), x->plan.max_read,
+    limit = allowance(x, READ, flow_vec_len(vec, count), x->plan.max_read,
                       x->plan.cut_read);
     if (limit == 0)
         return cut(f, FLOW_READ);
@@ -148,9 +165,9 @@ fault_readv(struct flow *f, const struct flow_vec *vec, size_t count,
     st = flow_readv(f->lower, part, count, ret_len);
     if (st != FLOW_OK)
         return flow_fail_lower(f, FLOW_READ, FLOW_READ, st);
-    if (x->plan.flip_read - x->moved[0] < *ret_len)
-        flip(part, (size_t)(x->plan.flip_read - x->moved[0]));
-    x->moved[0] += *ret_len;
+    if (x->plan.flip_read - x->moved[READ] < *ret_len)
+        flip(part, (size_t)(x->plan.flip_read - x->moved[READ]));
+    x->moved[READ] += *ret_len;
     return FLOW_OK;
 }
 
@@ -158,7 +175,7 @@ static enum flow_status
 write_part(struct fault *x, const struct flow_cvec *vec, size_t count,
            uint32_t flags, size_t limit, size_t *ret_len)
 {
-    uint64_t to_flip = x->plan.flip_write - x->moved[1];
+    uint64_t to_flip = x->plan.flip_write - x->moved[WRITE];
     struct flow_cvec part[SEGMENTS];
     uint8_t byte;
     size_t i;
@@ -188,14 +205,15 @@ fault_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
     enum flow_status st;
     size_t limit;
 
-    if (!pass(x, 1))
+    if (!pass(x, WRITE))
         return FLOW_AGAIN;
-    limit = allowance(x, 1, flow_cvec_len(vec, count), x->plan.max_write,
+    limit = allowance(x, WRITE, flow_cvec_len(vec, count), x->plan.max_write,
                       x->plan.cut_write);
     if (limit == 0)
         return cut(f, FLOW_WRITE);
     st = write_part(x, vec, count, flags, limit, ret_len);
-    x->moved[1] += *ret_len;
+    x->moved[WRITE] += *ret_len;
+    x->unflushed |= *ret_len > 0;
     return flow_fail_lower(f, FLOW_WRITE, FLOW_WRITE, st);
 }
 
@@ -205,9 +223,9 @@ fault_shutdown(struct flow *f, enum flow_dir dir)
     struct fault *x = of_flow(f);
 
     if (dir == FLOW_WRITE) {
-        if (!pass(x, 1))
+        if (!pass(x, SHUTDOWN))
             return FLOW_AGAIN;
-        if (x->moved[1] == x->plan.cut_write)
+        if (x->moved[WRITE] == x->plan.cut_write)
             return cut(f, FLOW_WRITE);
     }
     return flow_fail_lower(f, (uint32_t)dir, dir, flow_shutdown(f->lower, dir));
@@ -216,7 +234,7 @@ fault_shutdown(struct flow *f, enum flow_dir dir)
 static enum flow_status
 fault_open(struct flow *f)
 {
-    if (!pass(of_flow(f), OPENING))
+    if (!pass(of_flow(f), OPEN))
         return FLOW_AGAIN;
     return flow_fail_lower(f, FLOW__BOTH, FLOW_READ, flow_open(f->lower));
 }
@@ -224,18 +242,38 @@ fault_open(struct flow *f)
 static enum flow_status
 fault_flush(struct flow *f)
 {
-    if (!pass(of_flow(f), 1))
+    struct fault *x = of_flow(f);
+    enum flow_status st;
+
+    /* With nothing to hand down there is nothing to hold up. */
+    if (x->unflushed && !pass(x, FLUSH))
         return FLOW_AGAIN;
-    return flow_fail_lower(f, FLOW_WRITE, FLOW_WRITE, flow_flush(f->lower));
+    st = flow_flush(f->lower);
+    if (st == FLOW_OK)
+        x->unflushed = false;
+    return flow_fail_lower(f, FLOW_WRITE, FLOW_WRITE, st);
 }
 
-/* The gate that a readiness bit waits at. */
-static size_t
-gate_of(uint32_t bit)
+/* Whether a call that was held may go through now; else when, or nothing if it
+ * is not held. */
+static bool
+may_pass(struct fault *x, enum call which, struct flow_wait_sink *sink)
 {
-    if (bit == FLOW_READY_OPEN)
-        return OPENING;
-    return bit == FLOW_READY_READ ? 0 : 1;
+    const struct gate *gate = &x->gate[which];
+
+    if (!gate->held)
+        return false;
+    if (x->base.env->now(x->base.env->ctx) >= gate->until)
+        return true;
+    flow_wait_add_time(sink, gate->until);
+    return false;
+}
+
+static bool
+is_cut(const struct fault *x, uint32_t bit)
+{
+    return (bit == FLOW_READY_READ && x->moved[READ] == x->plan.cut_read) ||
+           (bit == FLOW_READY_WRITE && x->moved[WRITE] == x->plan.cut_write);
 }
 
 /* One bit: what was held goes through when its time has come; a cut is an
@@ -243,17 +281,20 @@ gate_of(uint32_t bit)
 static uint32_t
 wait_bit(struct fault *x, uint32_t bit, struct flow_wait_sink *sink)
 {
-    struct gate *gate = &x->gate[gate_of(bit)];
+    static const enum call first[] = { [FLOW_READY_READ] = READ,
+                                       [FLOW_READY_WRITE] = WRITE,
+                                       [FLOW_READY_FLUSH] = FLUSH,
+                                       [FLOW_READY_OPEN] = OPEN };
+    enum call which = first[bit];
 
-    if (gate->held) {
-        if (x->base.env->now(x->base.env->ctx) >= gate->until)
-            return bit;
-        flow_wait_add_time(sink, gate->until);
-        return 0;
-    }
-    if ((bit == FLOW_READY_READ && x->moved[0] == x->plan.cut_read) ||
-        (bit == FLOW_READY_WRITE && x->moved[1] == x->plan.cut_write))
+    if (may_pass(x, which, sink) || is_cut(x, bit))
         return bit;
+    /* A flush or a shutdown, whichever was refused. */
+    if (bit == FLOW_READY_FLUSH && may_pass(x, SHUTDOWN, sink))
+        return bit;
+    if (x->gate[which].held ||
+        (bit == FLOW_READY_FLUSH && x->gate[SHUTDOWN].held))
+        return 0;
     return flow_wait_sources(x->base.lower, bit, sink);
 }
 
@@ -343,7 +384,7 @@ flow_fault_wrap(struct flow *lower, const struct flow_fault_plan *plan,
     flow_base_wrap(&x->base, &fault_ops, lower, true,
                    flow_caps_forward(lower->caps));
     x->plan = *plan;
-    for (i = 0; i < 3; i++)
+    for (i = 0; i < CALLS; i++)
         x->gate[i].random = plan->seed + i * UINT64_C(0x5851f42d4c957f2d);
     *ret_flow = &x->base;
     return FLOW_OK;

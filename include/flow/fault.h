@@ -22,9 +22,9 @@ extern "C" {
 /** What goes wrong.  Start with flow_fault_plan_init(): nothing does. */
 struct flow_fault_plan {
     uint64_t seed;          /**< Same seed, same faults. */
-    uint32_t again_percent; /**< Calls that answer AGAIN first, 0..100. */
-    bool again_always;      /**< Every call answers AGAIN once before it
-                                 does anything. */
+    uint32_t again_percent; /**< Calls that answer AGAIN first although they
+                                 would succeed, 0..100. */
+    bool again_always;      /**< All of them do, once each. */
     size_t max_read;        /**< Most bytes per read, 0: no limit. */
     size_t max_write;       /**< Most bytes per write, 0: no limit. */
     bool random_short;      /**< Lengths 1..limit by seed instead of the

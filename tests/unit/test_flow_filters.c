@@ -214,6 +214,25 @@ every_call_would_block_once(void **state)
     assert_int_equal(flow_shutdown(end[0], FLOW_WRITE), FLOW_OK);
 }
 
+/* Calls that alternate do not take each other's turn. */
+static void
+write_and_flush_by_turns_get_through(void **state)
+{
+    struct flow_fault_plan plan;
+    size_t n, sent = 0, rounds;
+
+    (void)state;
+    flow_fault_plan_init(&plan);
+    plan.again_always = true;
+    end[0] = fault_on(end[0], &plan);
+    for (rounds = 0; rounds < 8; rounds++) {
+        if (flow_write(end[0], "x", 1, &n) == FLOW_OK)
+            sent++;
+        assert_true(flow_flush(end[0]) >= 0);
+    }
+    assert_int_equal(sent, 4);
+}
+
 static void
 delay_is_a_time_to_wait_for(void **state)
 {
@@ -550,6 +569,7 @@ main(void)
         TEST(trace_without_a_function_logs),
         TEST(filters_leave_the_lower_flow_alone_when_they_fail),
         TEST(every_call_would_block_once),
+        TEST(write_and_flush_by_turns_get_through),
         TEST(delay_is_a_time_to_wait_for),
         TEST(short_reads_and_writes_lose_nothing),
         TEST(same_seed_same_faults),
