@@ -167,7 +167,9 @@ derive12(struct flow__handshake *hs)
     if (!hs->has_master || hs->rx_data.ctx != NULL)
         return FLOW_OK;
     st = flow__keys_tls12(hs->suite, &from, &client, &server);
-    if (st == FLOW_OK)
+    /* The first of the two may be there from an attempt that found no memory
+     * for the second. */
+    if (st == FLOW_OK && hs->tx_data.ctx == NULL)
         st = flow__record_init(&hs->tx_data, hs->env, hs->suite,
                                hs->server ? &server : &client, 0);
     if (st == FLOW_OK)

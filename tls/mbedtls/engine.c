@@ -253,7 +253,7 @@ flow__engine_new(struct flow__engine_conf *conf,
     flow__mbed_leave();
     if (rc != 0) {
         flow__engine_free(e);
-        return rc == MBEDTLS_ERR_SSL_ALLOC_FAILED ? FLOW_E_NOMEM : FLOW_E_INVAL;
+        return flow__mbed_no_memory(rc) ? FLOW_E_NOMEM : FLOW_E_INVAL;
     }
     *ret_engine = e;
     return FLOW_OK;

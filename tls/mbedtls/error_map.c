@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: ISC */
+#include <mbedtls/asn1.h>
+#include <mbedtls/bignum.h>
+#include <mbedtls/cipher.h>
 #include <mbedtls/ecp.h>
 #include <mbedtls/error.h>
+#include <mbedtls/md.h>
+#include <mbedtls/pem.h>
+#include <mbedtls/pk.h>
 #include <psa/crypto.h>
 
 #include "tls/alert.h"
@@ -14,8 +20,6 @@ static const struct {
 } map[] = {
     { MBEDTLS_ERR_SSL_ALLOC_FAILED, FLOW_E_NOMEM, FLOW__ALERT_INTERNAL_ERROR,
       "no memory for the handshake" },
-    { MBEDTLS_ERR_X509_ALLOC_FAILED, FLOW_E_NOMEM, FLOW__ALERT_INTERNAL_ERROR,
-      "no memory for a certificate" },
     { MBEDTLS_ERR_SSL_INVALID_MAC, FLOW_E_PROTO, FLOW__ALERT_BAD_RECORD_MAC,
       "a record of the peer does not authenticate" },
     { MBEDTLS_ERR_SSL_INVALID_RECORD, FLOW_E_PROTO, FLOW__ALERT_NONE,
@@ -65,9 +69,32 @@ static const struct {
       "the peer's signature is wrong" },
 };
 
+bool
+flow__mbed_no_memory(int code)
+{
+    static const int codes[] = {
+        MBEDTLS_ERR_SSL_ALLOC_FAILED,    MBEDTLS_ERR_X509_ALLOC_FAILED,
+        MBEDTLS_ERR_PK_ALLOC_FAILED,     MBEDTLS_ERR_PEM_ALLOC_FAILED,
+        MBEDTLS_ERR_MD_ALLOC_FAILED,     MBEDTLS_ERR_ECP_ALLOC_FAILED,
+        MBEDTLS_ERR_CIPHER_ALLOC_FAILED, MBEDTLS_ERR_MPI_ALLOC_FAILED,
+        MBEDTLS_ERR_ASN1_ALLOC_FAILED,   PSA_ERROR_INSUFFICIENT_MEMORY,
+    };
+    /* A code may be the sum of a module's, a multiple of 128, and that of
+     * what it stumbled over. */
+    int low = -(-code & 0x7f), high = code - low;
+
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+        if (code == codes[i] ||
+            (code < -0x400 && (low == codes[i] || high == codes[i])))
+            return true;
+    return false;
+}
+
 enum flow_status
 flow__mbed_error(struct flow_error *err, int code)
 {
+    if (flow__mbed_no_memory(code))
+        code = MBEDTLS_ERR_SSL_ALLOC_FAILED;
     for (size_t i = 0; i < sizeof(map) / sizeof(map[0]); i++) {
         if (map[i].code != code)
             continue;

@@ -87,7 +87,7 @@ flow__mbed_parse_certs(const struct flow_env *env, mbedtls_x509_crt *chain,
         next = next_certificate(block + 1, end);
         number++;
         rc = parse_block(env, chain, block, (size_t)(next - block));
-        if (rc == MBEDTLS_ERR_X509_ALLOC_FAILED)
+        if (flow__mbed_no_memory(rc))
             return rc;
         if (rc != 0 && *ret_bad == 0)
             *ret_bad = number;
@@ -152,7 +152,7 @@ parse_chain(struct flow__keypair *pair, const struct flow__keypair_input *in,
     int rc = flow__mbed_parse_certs(pair->env, &pair->chain, in->chain,
                                     in->chain_len, true, &bad);
 
-    if (rc == MBEDTLS_ERR_X509_ALLOC_FAILED)
+    if (flow__mbed_no_memory(rc))
         return fail(err, FLOW_E_NOMEM, rc, in->chain_name, "no memory");
     if (rc != 0 || pair->chain.version == 0)
         return fail(err, FLOW_E_INVAL, rc, in->chain_name,
@@ -213,6 +213,8 @@ key_error(struct flow_error *err, int rc, const char *name)
 {
     enum flow_status st;
 
+    if (flow__mbed_no_memory(rc))
+        return fail(err, FLOW_E_NOMEM, rc, name, "no memory");
     switch (rc) {
     case MBEDTLS_ERR_PK_PASSWORD_REQUIRED:
     case MBEDTLS_ERR_PEM_PASSWORD_REQUIRED:
@@ -225,8 +227,6 @@ key_error(struct flow_error *err, int rc, const char *name)
     case MBEDTLS_ERR_PEM_PASSWORD_MISMATCH:
         return fail(err, FLOW_E_AUTH, rc, name,
                     "passphrase of the private key is wrong");
-    case MBEDTLS_ERR_PK_ALLOC_FAILED:
-        return fail(err, FLOW_E_NOMEM, rc, name, "no memory");
     default:
         return fail(err, FLOW_E_INVAL, rc, name,
                     "private key is not understood");
@@ -456,7 +456,7 @@ flow__trust_add(struct flow__trust *trust, const void *data, size_t len,
     rc = flow__mbed_parse_certs(trust->env, &trust->certs, data, len, strict,
                                 &bad);
     *ret_count = count_after(&trust->certs, last);
-    if (rc == MBEDTLS_ERR_X509_ALLOC_FAILED)
+    if (flow__mbed_no_memory(rc))
         st = fail(err, FLOW_E_NOMEM, rc, NULL, "no memory");
     else if (rc != 0 || *ret_count == 0)
         st = fail(err, FLOW_E_INVAL, rc, NULL,

@@ -44,6 +44,9 @@ struct flow__trust {
  * (or -1) and a hint.  Returns the status. */
 enum flow_status flow__mbed_error(struct flow_error *err, int code);
 
+/* Whether an mbedTLS number says, however deep, that there was no memory. */
+bool flow__mbed_no_memory(int code);
+
 /*
  * Parse one DER or any number of PEM certificates, appending to chain.
  * *ret_bad: the number, from 1, of the first block that was not understood; 0:
