@@ -93,15 +93,15 @@ finish_read(struct flow__tls *t, const struct flow__reader_result *r)
     if (r->status == FLOW_OK || r->status == FLOW_AGAIN ||
         r->status == FLOW_EOF)
         return r->status;
+    /* No close_notify can come any more, whatever it was (C30). */
+    t->gone = flow_status_is_sticky(r->status);
+    if (r->status == FLOW_E_TRUNCATED && t->tolerate)
+        return FLOW_EOF;
     if (r->from_lower)
         return flow_fail_lower(f, FLOW_READ, FLOW_READ, r->status);
-    if (r->status == FLOW_E_TRUNCATED) {
-        t->gone = true;
-        return t->tolerate
-                   ? FLOW_EOF
-                   : flow_fail(f, FLOW_READ, FLOW_E_TRUNCATED, FLOW_DOMAIN_NONE,
-                               0, "the connection ended without close_notify");
-    }
+    if (r->status == FLOW_E_TRUNCATED)
+        return flow_fail(f, FLOW_READ, FLOW_E_TRUNCATED, FLOW_DOMAIN_NONE, 0,
+                         "the connection ended without close_notify");
     if (r->status == FLOW_E_NOMEM)
         return flow_fail(f, FLOW_READ, FLOW_E_NOMEM, FLOW_DOMAIN_NONE, 0,
                          r->fault.text);

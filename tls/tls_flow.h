@@ -28,7 +28,7 @@ struct flow__tls {
     struct flow__writer writer;
     bool propagate; /* shutdown(write) goes down */
     bool tolerate;  /* a missing close_notify is an end */
-    bool gone;      /* and there was one */
+    bool gone;      /* reading ended without close_notify */
 };
 
 static inline struct flow__tls *
