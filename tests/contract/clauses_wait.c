@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: ISC */
+#include <pthread.h>
+#include <sched.h>
+#include <string.h>
+
+#include <flow/util.h>
+
+#include "contract.h"
+
+#define SECOND UINT64_C(1000000000)
+
+static uint64_t
+now(void)
+{
+    return TEST_ENV->now(TEST_ENV->ctx);
+}
+
+/*
+ * Whether every layer knows exactly when a call succeeds.  A fault filter does
+ * not by design, and TLS may find half a record only.
+ */
+static bool
+exact(const struct stack *s)
+{
+    return s->tls == 0 && strstr(s->name, "again") == NULL &&
+           strstr(s->name, "seeded") == NULL;
+}
+
+/* One read or write of a flow that is ready for it. */
+static enum flow_status
+act(struct flow *f, uint32_t bit)
+{
+    uint8_t buf[256] = { 0 };
+    size_t n;
+
+    if (bit == FLOW_READY_READ)
+        return flow_read(f, buf, sizeof(buf), &n);
+    return flow_write(f, buf, sizeof(buf), &n);
+}
+
+/* Ready means not AGAIN; where a layer must look to know, then at least that
+ * looking gets somewhere. */
+static void
+check_ready(struct ends *e, struct flow *f, uint32_t bit)
+{
+    unsigned tries = 0;
+
+    while (step_ready(f, bit) != 0) {
+        enum flow_status st = act(f, bit);
+
+        if (st != FLOW_AGAIN)
+            return;
+        assert_false(exact(e->stack));
+        assert_true(++tries < 100000);
+    }
+}
+
+static void
+c34_ready_is_not_again(struct ends *e)
+{
+    uint64_t seed = 34;
+    int i;
+
+    step_open(e);
+    for (i = 0; i < 300; i++) {
+        uint64_t dice = test_random(&seed);
+        struct flow *f = dice & 1 ? e->a : e->b;
+
+        check_ready(e, f, dice & 2 ? FLOW_READY_READ : FLOW_READY_WRITE);
+        if (dice & 4)
+            check_ready(e, f, FLOW_READY_READ);
+    }
+    step_shutdown(e, e->b);
+    assert_status(step_end(e, e->a, NULL), FLOW_EOF);
+}
+
+static void
+c35_sources_only_when_nothing_is_ready(struct ends *e)
+{
+    struct flow_wait_sink sink;
+
+    step_open(e);
+    flow_wait_sink_init(&sink);
+    if (flow_wait_sources(e->a, FLOW_READY_READ, &sink) == 0)
+        assert_true(sink.count > 0 || sink.deadline != FLOW_NEVER);
+    step_put(e, e->b, "x", 1);
+    while (step_ready(e->a, FLOW_READY_READ) == 0)
+        step_wait(e, FLOW_READY_READ, 0);
+    flow_wait_sink_init(&sink);
+    assert_int_equal(flow_wait_sources(e->a, FLOW_READY_READ, &sink),
+                     FLOW_READY_READ);
+    assert_int_equal(sink.count, 0);
+    assert_int_equal(sink.deadline, FLOW_NEVER);
+    /* Nothing that was not asked for is reported. */
+    assert_int_equal(flow_wait_sources(e->a, FLOW_READY_WRITE, &sink) &
+                         ~FLOW_READY_WRITE,
+                     0);
+}
+
+static void
+c36_readiness_is_level_triggered(struct ends *e)
+{
+    const uint32_t all = FLOW_READY_READ | FLOW_READY_WRITE;
+    uint32_t before;
+    int i;
+
+    step_open(e);
+    before = step_ready(e->a, all);
+    for (i = 0; i < 3; i++)
+        assert_int_equal(step_ready(e->a, all), before);
+    step_put(e, e->b, "xy", 2);
+    while (step_ready(e->a, FLOW_READY_READ) == 0)
+        step_wait(e, FLOW_READY_READ, 0);
+    for (i = 0; i < 3; i++)
+        assert_int_equal(step_ready(e->a, FLOW_READY_READ), FLOW_READY_READ);
+}
+
+static void
+c37_held_bytes_are_readable(struct ends *e)
+{
+    uint8_t data[100], byte;
+    size_t i;
+
+    step_open(e);
+    test_fill(data, sizeof(data), 37);
+    step_put(e, e->b, data, sizeof(data));
+    for (i = 0; i < sizeof(data); i++) {
+        step_get(e, e->a, &byte, 1);
+        assert_int_equal(byte, data[i]);
+        if (i + 1 < sizeof(data))
+            assert_int_equal(step_ready(e->a, FLOW_READY_READ),
+                             FLOW_READY_READ);
+    }
+    assert_status(step_drain(e, e->a, NULL), FLOW_AGAIN);
+    assert_int_equal(step_ready(e->a, FLOW_READY_READ), 0);
+}
+
+static void
+c38_ends_and_errors_are_ready(struct ends *e)
+{
+    step_open(e);
+    step_shutdown(e, e->b);
+    assert_status(step_end(e, e->a, NULL), FLOW_EOF);
+    assert_int_equal(step_ready(e->a, FLOW_READY_READ), FLOW_READY_READ);
+    assert_int_equal(step_ready(e->b, FLOW_READY_WRITE), FLOW_READY_WRITE);
+    flow_abort(e->a);
+    assert_int_equal(step_ready(e->a, FLOW_READY_READ | FLOW_READY_WRITE),
+                     FLOW_READY_READ | FLOW_READY_WRITE);
+}
+
+static void
+c39_pending_shutdown_waits_under_flush(struct ends *e)
+{
+    struct flow_wait_sink sink;
+    enum flow_status st;
+    size_t sent;
+
+    step_open(e);
+    sent = contract_fill(e, e->a, 39);
+    st = flow_shutdown(e->a, FLOW_WRITE);
+    assert_status_in(st, STATUS_BIT(FLOW_OK) | STATUS_BIT(FLOW_AGAIN));
+    flow_wait_sink_init(&sink);
+    if (st == FLOW_AGAIN &&
+        flow_wait_sources(e->a, FLOW_READY_FLUSH, &sink) == 0)
+        assert_true(sink.count > 0 || sink.deadline != FLOW_NEVER);
+    /* step_get() drives the rest of it with flow_flush(). */
+    contract_take(e, e->b, sent, 39);
+    step_shutdown(e, e->a);
+    assert_status(step_end(e, e->b, &sent), FLOW_EOF);
+    assert_int_equal(sent, 0);
+}
+
+/* A thread that reads bytes one by one, sleeping between them. */
+struct sleeper {
+    pthread_t thread;
+    struct flow *f;
+    size_t want;
+    size_t got;
+    enum flow_status status;
+};
+
+static void *
+sleep_and_read(void *arg)
+{
+    struct sleeper *s = arg;
+    uint8_t byte;
+    size_t n;
+
+    while (s->got < s->want) {
+        s->status = flow_read(s->f, &byte, 1, &n);
+        s->got += n;
+        if (s->status == FLOW_AGAIN)
+            s->status = flow_wait(s->f, FLOW_READY_READ, NULL);
+        if (s->status != FLOW_OK)
+            break;
+    }
+    return NULL;
+}
+
+static void
+sleeper_start(struct sleeper *s, struct flow *f, size_t want)
+{
+    memset(s, 0, sizeof(*s));
+    s->f = f;
+    s->want = want;
+    assert_int_equal(pthread_create(&s->thread, NULL, sleep_and_read, s), 0);
+}
+
+static void
+c40_no_wake_is_lost(struct ends *e)
+{
+    struct sleeper s;
+    int i, j;
+
+    step_open(e);
+    sleeper_start(&s, e->b, 300);
+    for (i = 0; i < 300; i++) {
+        enum flow_status st;
+        size_t n;
+
+        while ((st = flow_write(e->a, "x", 1, &n)) == FLOW_AGAIN)
+            assert_status(flow_wait(e->a, FLOW_READY_WRITE, NULL), FLOW_OK);
+        assert_status(st, FLOW_OK);
+        assert_status(flow_flush_wait(e->a), FLOW_OK);
+        /* Let it fall asleep more and less often. */
+        for (j = 0; j < i * 50; j++)
+            atomic_fetch_add(&test_env.total, 0);
+    }
+    assert_int_equal(pthread_join(s.thread, NULL), 0);
+    assert_status(s.status, FLOW_OK);
+    assert_int_equal(s.got, 300);
+}
+
+static void
+c41_reading_does_not_wait_for_room(struct ends *e)
+{
+    struct flow_wait_sink sink;
+    size_t i;
+
+    step_open(e);
+    (void)contract_fill(e, e->a, 41);
+    flow_wait_sink_init(&sink);
+    if (flow_wait_sources(e->a, FLOW_READY_READ, &sink) == 0)
+        for (i = 0; i < sink.count; i++)
+            if (sink.source[i].kind == FLOW_WAIT_FD)
+                assert_int_equal(sink.source[i].events, FLOW_WAIT_IN);
+    step_pass(e, e->b, 1000, 41);
+}
+
+static void
+c42_timeout_loses_nothing(struct ends *e)
+{
+    uint8_t buf[20];
+    size_t n = 99;
+
+    step_open(e);
+    test_env_stop_clock();
+    flow_set_deadline(e->a, FLOW_READ, now() + SECOND);
+    assert_status(flow_wait(e->a, FLOW_READY_READ, NULL), FLOW_E_TIMEOUT);
+    assert_status(flow_read_some(e->a, buf, sizeof(buf), &n), FLOW_E_TIMEOUT);
+    assert_int_equal(n, 0);
+    /* The other direction has its own. */
+    assert_status(flow_write_all(e->a, "ping", 4, &n), FLOW_OK);
+    step_get(e, e->b, buf, 4);
+    step_put(e, e->b, "0123456789", 10);
+    flow_set_deadline(e->a, FLOW_READ, now() + SECOND);
+    assert_status(flow_read_exact(e->a, buf, 20, &n), FLOW_E_TIMEOUT);
+    assert_int_equal(n, 10);
+    assert_memory_equal(buf, "0123456789", 10);
+    flow_set_deadline(e->a, FLOW_READ, FLOW_NEVER);
+    test_env.manual = false;
+    step_pass(e, e->b, 500, 42);
+    step_pass(e, e->a, 500, 43);
+}
+
+static void
+c43_operations_do_not_look_at_deadlines(struct ends *e)
+{
+    step_open(e);
+    flow_set_deadline(e->a, FLOW_READ | FLOW_WRITE, FLOW_NOW);
+    step_put(e, e->b, "0123456789", 10);
+    flow_set_deadline(e->b, FLOW_READ | FLOW_WRITE, FLOW_NOW);
+    {
+        uint8_t buf[10];
+        enum flow_status st;
+        size_t n, got = 0, tries = 0;
+
+        while (got < 10 && tries++ < 1000) {
+            st = flow_read(e->a, buf + got, 10 - got, &n);
+            assert_status_in(st, STATUS_BIT(FLOW_OK) | STATUS_BIT(FLOW_AGAIN));
+            got += n;
+        }
+        assert_int_equal(got, 10);
+        do
+            st = flow_write(e->a, buf, 10, &n);
+        while (st == FLOW_AGAIN && tries++ < 1000);
+        assert_status(st, FLOW_OK);
+    }
+}
+
+static void
+c44_deadlines_are_wait_sources(struct ends *e)
+{
+    struct flow_wait_sink sink;
+    uint64_t when = now() + 3600 * SECOND;
+
+    step_open(e);
+    flow_set_deadline(e->a, FLOW_READ, when);
+    flow_wait_sink_init(&sink);
+    assert_int_equal(flow_wait_sources(e->a, FLOW_READY_READ, &sink), 0);
+    assert_int_equal(sink.deadline, when);
+    flow_set_deadline(e->a, FLOW_READ, FLOW_NEVER);
+    flow_set_deadline(e->a, FLOW_WRITE, when);
+    flow_wait_sink_init(&sink);
+    assert_int_equal(flow_wait_sources(e->a, FLOW_READY_READ, &sink), 0);
+    assert_int_equal(sink.deadline, FLOW_NEVER);
+}
+
+static void
+c45_opening_past_its_deadline_fails(struct ends *e)
+{
+    uint8_t byte;
+    size_t n;
+
+    test_env_stop_clock();
+    flow_set_deadline(e->a, FLOW_READ, now() + SECOND);
+    flow_set_deadline(e->a, FLOW_WRITE, now() + 2 * SECOND);
+    if (e->stack->tls == 0) {
+        assert_status(flow_open_wait(e->a), FLOW_OK);
+        return;
+    }
+    /* The peer does not answer. */
+    assert_status(flow_open_wait(e->a), FLOW_E_TIMEOUT);
+    flow_set_deadline(e->a, FLOW_READ | FLOW_WRITE, FLOW_NEVER);
+    assert_status(flow_open(e->a), FLOW_E_TIMEOUT);
+    assert_status(flow_read(e->a, &byte, 1, &n), FLOW_E_TIMEOUT);
+    assert_status(flow_write(e->a, &byte, 1, &n), FLOW_E_TIMEOUT);
+}
+
+static void
+c46_moving_a_deadline_wakes(struct ends *e)
+{
+    struct sleeper s;
+    size_t i;
+
+    step_open(e);
+    for (i = 0; i < 20; i++) {
+        flow_set_deadline(e->b, FLOW_READ, now() + 3600 * SECOND);
+        sleeper_start(&s, e->b, 1);
+        if (i % 2)
+            sched_yield();
+        flow_set_deadline(e->b, FLOW_READ, FLOW_NOW);
+        assert_int_equal(pthread_join(s.thread, NULL), 0);
+        assert_status(s.status, FLOW_E_TIMEOUT);
+    }
+    flow_set_deadline(e->b, FLOW_READ, FLOW_NEVER);
+    step_pass(e, e->a, 100, 46);
+}
+
+static void
+c47_abort_cancels_both_directions(struct ends *e)
+{
+    struct sleeper s;
+    uint8_t byte;
+    size_t n;
+
+    step_open(e);
+    sleeper_start(&s, e->b, 1);
+    sched_yield();
+    flow_abort(e->b);
+    assert_int_equal(pthread_join(s.thread, NULL), 0);
+    assert_status(flow_read(e->b, &byte, 1, &n), FLOW_E_CANCELED);
+    assert_status(flow_write(e->b, &byte, 1, &n), FLOW_E_CANCELED);
+    assert_status(flow_flush(e->b), FLOW_E_CANCELED);
+    assert_status(flow_shutdown(e->b, FLOW_WRITE), FLOW_E_CANCELED);
+    /* Nothing was sent. */
+    assert_status(step_drain(e, e->a, &n), FLOW_AGAIN);
+    assert_int_equal(n, 0);
+}
+
+static void
+c48_open_stays_open(struct ends *e)
+{
+    if (!(flow_caps(e->a) & FLOW_CAP_NEEDS_OPEN))
+        assert_status_in(flow_open(e->a),
+                         STATUS_BIT(FLOW_OK) | STATUS_BIT(FLOW_AGAIN));
+    step_open(e);
+    step_pass(e, e->a, 10, 48);
+    assert_status(flow_open(e->a), FLOW_OK);
+    step_shutdown(e, e->a);
+    assert_status(step_end(e, e->b, NULL), FLOW_EOF);
+    assert_status(flow_open(e->b), FLOW_OK);
+}
+
+static void
+c49_data_calls_open(struct ends *e)
+{
+    uint8_t byte = 0;
+    enum flow_status w = FLOW_AGAIN, r = FLOW_AGAIN;
+    uint32_t interest;
+    size_t n, tries;
+
+    for (tries = 0; tries < 100000 && r == FLOW_AGAIN; tries++) {
+        interest = FLOW_READY_WRITE;
+        if (w == FLOW_AGAIN)
+            w = flow_write(e->a, "!", 1, &n);
+        if (w == FLOW_OK)
+            interest = flow_flush(e->a) == FLOW_AGAIN ? FLOW_READY_FLUSH : 0;
+        r = flow_read(e->b, &byte, 1, &n);
+        if (r == FLOW_AGAIN)
+            step_wait(e, interest, FLOW_READY_READ);
+    }
+    assert_status(w, FLOW_OK);
+    assert_status(r, FLOW_OK);
+    assert_int_equal(byte, '!');
+}
+
+static void
+c50_failed_opening_is_final(struct ends *e)
+{
+    enum flow_status st;
+    uint8_t byte;
+    size_t n;
+
+    if (e->stack->tls == 0) {
+        step_open(e);
+        return;
+    }
+    flow_close(e->b);
+    e->b = NULL;
+    while ((st = flow_open(e->a)) == FLOW_AGAIN)
+        step_wait(e, FLOW_READY_OPEN, 0);
+    assert_status_in(st, STATUS_BIT(FLOW_E_TRUNCATED) |
+                             STATUS_BIT(FLOW_E_RESET) |
+                             STATUS_BIT(FLOW_E_CLOSED));
+    assert_status(flow_open(e->a), st);
+    assert_status(flow_read(e->a, &byte, 1, &n), st);
+    assert_status(flow_write(e->a, &byte, 1, &n), st);
+    assert_status(flow_shutdown(e->a, FLOW_WRITE), st);
+}
+
+static void
+c51_agreed_facts_are_known_after_opening(struct ends *e)
+{
+    uint32_t version;
+    size_t len = sizeof(version);
+    enum flow_status before;
+
+    before = flow_query(e->a, FLOW_QUERY_VERSION, &version, &len);
+    if (e->stack->tls == 0) {
+        assert_status(before, FLOW_E_NOTSUP);
+        return;
+    }
+    assert_status(before, FLOW_AGAIN);
+    step_open(e);
+    version = step_query(e->a, FLOW_QUERY_VERSION);
+    assert_in_range(version, 0x0303, 0x0304);
+    assert_int_equal(step_query(e->b, FLOW_QUERY_VERSION), version);
+}
+
+const struct clause clauses_wait[] = {
+    CLAUSE(c34_ready_is_not_again),
+    CLAUSE(c35_sources_only_when_nothing_is_ready),
+    CLAUSE(c36_readiness_is_level_triggered),
+    CLAUSE(c37_held_bytes_are_readable),
+    CLAUSE(c38_ends_and_errors_are_ready),
+    CLAUSE(c39_pending_shutdown_waits_under_flush),
+    CLAUSE(c40_no_wake_is_lost),
+    CLAUSE(c41_reading_does_not_wait_for_room),
+    CLAUSE(c42_timeout_loses_nothing),
+    CLAUSE(c43_operations_do_not_look_at_deadlines),
+    CLAUSE(c44_deadlines_are_wait_sources),
+    CLAUSE(c45_opening_past_its_deadline_fails),
+    CLAUSE(c46_moving_a_deadline_wakes),
+    CLAUSE(c47_abort_cancels_both_directions),
+    CLAUSE(c48_open_stays_open),
+    CLAUSE(c49_data_calls_open),
+    CLAUSE(c50_failed_opening_is_final),
+    CLAUSE(c51_agreed_facts_are_known_after_opening),
+    { NULL, NULL },
+};

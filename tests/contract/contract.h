@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef TEST_CONTRACT_H
+#define TEST_CONTRACT_H
+
+#include "stacks.h"
+#include "step.h"
+#include "test.h"
+
+/*
+ * One function per clause of docs/contract.md, run on every stack.  It is
+ * given two ends that are not open yet and leaves them to the caller; an end
+ * that it has closed is NULL.
+ */
+struct clause {
+    const char *name;
+    void (*check)(struct ends *e);
+};
+
+#define CLAUSE(fn)                                                             \
+    {                                                                          \
+#fn, fn                                                                \
+    }
+
+/* Lists end with a clause without a name. */
+extern const struct clause clauses_bytes[]; /* C01 to C23 */
+extern const struct clause clauses_ends[];  /* C24 to C33 */
+extern const struct clause clauses_wait[];  /* C34 to C51 */
+extern const struct clause clauses_stack[]; /* C52 to C72 */
+
+/* Write to f until it takes no more; how many bytes of test_fill(seed), from
+ * position off on, it accepted. */
+size_t contract_fill(struct ends *e, struct flow *f, uint64_t seed);
+
+/* Read len bytes of test_fill(seed) from f and compare them. */
+void contract_take(struct ends *e, struct flow *f, size_t len, uint64_t seed);
+
+#endif

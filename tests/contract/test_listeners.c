@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: ISC */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <flow/endpoint.h>
+#include <flow/tcp.h>
+#include <flow/tls.h>
+#include <flow/unix.h>
+
+#include "step.h"
+
+/*
+ * Clauses C73 to C78 over every listener; a new kind of listener adds one row.
+ */
+
+#define SECOND UINT64_C(1000000000)
+
+struct kind {
+    const char *name;
+    const char *endpoint; /* To listen on; NULL: a UNIX socket of this test. */
+    bool tls;
+    bool descriptors; /* Accepting takes a descriptor. */
+};
+
+static const struct kind kinds[] = {
+    { "tcp", "tcp://127.0.0.1:0", false, true },
+    { "unix", NULL, false, true },
+    { "pair", "pair:listeners", false, false },
+#ifdef TEST_TLS
+    { "tls+tcp", "tls+tcp://127.0.0.1:0", true, true },
+    { "tls+pair", "tls+pair:listeners", true, false },
+#endif
+};
+
+static char socket_path[64];
+
+static struct flow_listener *
+listen_on(const struct kind *k)
+{
+    struct flow_endpoint_options opt = { 0 };
+    struct flow_listener *l = NULL;
+    struct flow_error err;
+    char line[300];
+    enum flow_status st;
+
+    if (k->endpoint == NULL) {
+        snprintf(socket_path, sizeof(socket_path), "test-%ld.sock",
+                 (long)getpid());
+        st = flow_unix_listen(TEST_ENV, socket_path, 0, 0, &l, &err);
+    } else {
+#ifdef TEST_TLS
+        opt.tls = k->tls ? stack_tls_server(0) : NULL;
+#endif
+        st = flow_endpoint_listen(TEST_ENV, k->endpoint, &opt, &l, &err);
+    }
+    if (st != FLOW_OK) {
+        flow_error_format(&err, line, sizeof(line));
+        fail_msg("%s: %s", k->name, line);
+    }
+    return l;
+}
+
+/* A flow to a listener, on its way there. */
+static struct flow *
+dial(const struct kind *k, struct flow_listener *l)
+{
+    struct flow_endpoint_options opt = { 0 };
+    char address[64], name[128];
+    size_t len = sizeof(address);
+    struct flow *f = NULL;
+
+#ifdef TEST_TLS
+    opt.tls = k->tls ? stack_tls_client(0) : NULL;
+#endif
+    opt.server_name = "server.example";
+    if (k->endpoint == NULL) {
+        assert_status(flow_unix_dial(TEST_ENV, socket_path, &f), FLOW_OK);
+    } else if (strstr(k->endpoint, "tcp:") != NULL) {
+        assert_status(
+            flow_listener_query(l, FLOW_QUERY_LOCAL_ADDRESS, address, &len),
+            FLOW_OK);
+        snprintf(name, sizeof(name), "%stcp://%s", k->tls ? "tls+" : "",
+                 address);
+        assert_status(flow_endpoint_dial(TEST_ENV, name, &opt, &f, NULL),
+                      FLOW_OK);
+    } else {
+        assert_status(flow_endpoint_dial(TEST_ENV, k->endpoint, &opt, &f, NULL),
+                      FLOW_OK);
+    }
+    (void)!flow_open(f);
+    return f;
+}
+
+/* Dial and take the other end. */
+static void
+connect_ends(const struct kind *k, struct flow_listener *l, struct ends *e)
+{
+    memset(e, 0, sizeof(*e));
+    e->a = dial(k, l);
+    flow_listener_set_deadline(l, TEST_ENV->now(TEST_ENV->ctx) + 10 * SECOND);
+    assert_status(flow_accept_wait(l, &e->b), FLOW_OK);
+    flow_listener_set_deadline(l, FLOW_NEVER);
+}
+
+static void
+c73_nobody_waits_is_again(const struct kind *k)
+{
+    struct flow_listener *l = listen_on(k);
+    struct flow_wait_sink sink;
+    struct flow *f = NULL;
+    struct ends e;
+
+    assert_status(flow_accept(l, &f), FLOW_AGAIN);
+    assert_null(f);
+    flow_wait_sink_init(&sink);
+    assert_false(flow_listener_wait_sources(l, &sink));
+    assert_true(sink.count > 0 || sink.deadline != FLOW_NEVER);
+    memset(&e, 0, sizeof(e));
+    e.a = dial(k, l);
+    flow_wait_sink_init(&sink);
+    while (!flow_listener_wait_sources(l, &sink)) {
+        assert_status(TEST_ENV->wait(TEST_ENV->ctx, &sink,
+                                     TEST_ENV->now(TEST_ENV->ctx) + SECOND),
+                      FLOW_OK);
+        flow_wait_sink_init(&sink);
+    }
+    assert_int_equal(sink.count, 0);
+    assert_status(flow_accept(l, &e.b), FLOW_OK);
+    assert_status(flow_accept(l, &f), FLOW_AGAIN);
+    step_pass(&e, e.a, 1000, 73);
+    ends_close(&e);
+    flow_listener_close(l);
+}
+
+static void
+c74_silent_client_holds_up_nobody(const struct kind *k)
+{
+    struct flow_listener *l = listen_on(k);
+    struct ends silent, e;
+
+    connect_ends(k, l, &silent);
+    connect_ends(k, l, &e);
+    step_pass(&e, e.b, 1000, 74);
+    step_pass(&e, e.a, 1000, 75);
+    ends_close(&e);
+    /* It may speak later. */
+    step_pass(&silent, silent.a, 100, 76);
+    ends_close(&silent);
+    flow_listener_close(l);
+}
+
+static void
+c75_flow_outlives_its_listener(const struct kind *k)
+{
+    struct flow_listener *l = listen_on(k);
+    struct ends e;
+
+    connect_ends(k, l, &e);
+    flow_listener_close(l);
+    step_pass(&e, e.a, 1000, 75);
+    step_pass(&e, e.b, 1000, 76);
+    ends_close(&e);
+}
+
+static void
+c76_deadline_and_abort(const struct kind *k)
+{
+    struct flow_listener *l = listen_on(k);
+    struct flow *f = NULL;
+
+    test_env_stop_clock();
+    flow_listener_set_deadline(l, test_env.now + SECOND);
+    assert_status(flow_accept_wait(l, &f), FLOW_E_TIMEOUT);
+    flow_listener_set_deadline(l, test_env.now + 5 * SECOND);
+    assert_status(flow_accept_wait(l, &f), FLOW_E_TIMEOUT);
+    flow_listener_abort(l);
+    assert_status(flow_accept_wait(l, &f), FLOW_E_CANCELED);
+    assert_status(flow_accept(l, &f), FLOW_E_CANCELED);
+    assert_null(f);
+    flow_listener_close(l);
+}
+
+/* Accept until it works again; the listener may back off on the clock. */
+static void
+accepts_again(const struct kind *k, struct flow_listener *l)
+{
+    struct ends e;
+
+    test_env_stop_clock();
+    test_env.now += 60 * SECOND;
+    memset(&e, 0, sizeof(e));
+    for (;;) {
+        e.a = dial(k, l);
+        flow_listener_set_deadline(l, test_env.now + 60 * SECOND);
+        assert_status(flow_accept_wait(l, &e.b), FLOW_OK);
+        /* Somebody that had been waiting all the while may come first. */
+        if (flow_open(e.a) != FLOW_OK && flow_open(e.a) != FLOW_AGAIN) {
+            ends_close(&e);
+            continue;
+        }
+        break;
+    }
+    test_env.manual = false;
+    ends_close(&e);
+}
+
+static void
+c77_failed_accept_leaves_it_usable(const struct kind *k)
+{
+    struct flow_listener *l = listen_on(k);
+    struct flow *waiting = dial(k, l), *f = NULL;
+    enum flow_status st;
+    int i;
+
+    for (i = 0; i < 3; i++) {
+        test_env_fail(1, true);
+        st = flow_accept(l, &f);
+        test_env_fail(0, false);
+        assert_status_in(st, STATUS_BIT(FLOW_E_NOMEM) | STATUS_BIT(FLOW_AGAIN) |
+                                 STATUS_BIT(FLOW_OK));
+        if (st == FLOW_OK)
+            flow_close(f);
+    }
+    flow_close(waiting);
+    accepts_again(k, l);
+    flow_listener_close(l);
+}
+
+static void
+c77_out_of_descriptors(const struct kind *k)
+{
+    struct flow_listener *l = listen_on(k);
+    struct flow *waiting = dial(k, l), *f = NULL;
+    struct rlimit old, none;
+    enum flow_status st;
+    int i;
+
+    if (k->descriptors) {
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+        none = old;
+        none.rlim_cur = 3;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+        for (i = 0; i < 3; i++) {
+            st = flow_accept(l, &f);
+            assert_status_in(st, STATUS_BIT(FLOW_AGAIN) |
+                                     STATUS_BIT(FLOW_E_SYS) |
+                                     STATUS_BIT(FLOW_E_NOMEM));
+        }
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    }
+    flow_close(waiting);
+    accepts_again(k, l);
+    flow_listener_close(l);
+}
+
+static void
+c78_close_turns_waiting_peers_away(const struct kind *k)
+{
+    struct flow_listener *l = listen_on(k);
+    struct flow *f = dial(k, l);
+    enum flow_status st;
+    size_t n;
+
+    flow_listener_close(l);
+    flow_set_deadline(f, FLOW_READ | FLOW_WRITE,
+                      TEST_ENV->now(TEST_ENV->ctx) + 10 * SECOND);
+    do {
+        st = flow_read(f, NULL, 1, &n);
+        if (st == FLOW_AGAIN)
+            assert_status(flow_wait(f, FLOW_READY_READ, NULL), FLOW_OK);
+    } while (st == FLOW_AGAIN);
+    assert_true(st < 0 || st == FLOW_EOF);
+    assert_true(st != FLOW_E_TIMEOUT);
+    flow_close(f);
+}
+
+static void
+for_each_kind(const char *clause, void (*check)(const struct kind *k))
+{
+    char name[100];
+    size_t i;
+
+    for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        snprintf(name, sizeof(name), "%s [%s]", clause, kinds[i].name);
+        guard_case(name);
+        check(&kinds[i]);
+    }
+    guard_case(NULL);
+}
+
+#define OVER_EVERY_LISTENER(fn)                                                \
+    static void fn##_everywhere(void **state)                                  \
+    {                                                                          \
+        (void)state;                                                           \
+        for_each_kind(#fn, fn);                                                \
+    }
+
+OVER_EVERY_LISTENER(c73_nobody_waits_is_again)
+OVER_EVERY_LISTENER(c74_silent_client_holds_up_nobody)
+OVER_EVERY_LISTENER(c75_flow_outlives_its_listener)
+OVER_EVERY_LISTENER(c76_deadline_and_abort)
+OVER_EVERY_LISTENER(c77_failed_accept_leaves_it_usable)
+OVER_EVERY_LISTENER(c77_out_of_descriptors)
+OVER_EVERY_LISTENER(c78_close_turns_waiting_peers_away)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(c73_nobody_waits_is_again_everywhere),
+        TEST(c74_silent_client_holds_up_nobody_everywhere),
+        TEST(c75_flow_outlives_its_listener_everywhere),
+        TEST(c76_deadline_and_abort_everywhere),
+        TEST(c77_failed_accept_leaves_it_usable_everywhere),
+        TEST(c77_out_of_descriptors_everywhere),
+        TEST(c78_close_turns_waiting_peers_away_everywhere),
+    };
+
+    return TEST_RUN(tests);
+}
