@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: ISC */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <flow/pair.h>
+#include <flow/tls.h>
+
+#include "session.h"
+#include "wrap.h"
+
+/*
+ * The nth allocation fails, for every n: first those of the flows'
+ * environment, then those of the whole program, the engine's among them.
+ * Nothing leaks, nothing crashes, and what answered is E_NOMEM; but the engine
+ * now and then forgets why it failed, and then it is another error.
+ */
+
+enum stack_kind { PLAIN, TLS_1_2, TLS_1_3 };
+
+#ifdef TEST_TLS
+/* A configuration of its own, so that making it is swept too. */
+static enum flow_status
+configure(bool server, uint32_t version, struct flow_tls_config **ret)
+{
+    enum flow_tls_version v = (enum flow_tls_version)version;
+    struct flow_tls_config *c = NULL;
+    enum flow_status st;
+
+    st = server ? flow_tls_config_new_server(TEST_ENV, &c, NULL)
+                : flow_tls_config_new_client(TEST_ENV, &c, NULL);
+    if (st == FLOW_OK)
+        st = flow_tls_config_set_versions(c, v, v);
+    if (st == FLOW_OK && server)
+        st = flow_tls_config_add_keypair_file(
+            c, pki("p256.pem"), pki("p256.key"), NULL, NULL, NULL);
+    else if (st == FLOW_OK)
+        st = flow_tls_config_add_trust_file(c, pki("ca.pem"), NULL);
+    if (st == FLOW_OK)
+        st = flow_tls_config_freeze(c, NULL);
+    if (st == FLOW_OK) {
+        *ret = c;
+        return FLOW_OK;
+    }
+    flow_tls_config_unref(c);
+    return st;
+}
+
+static enum flow_status
+wrap_tls(struct ends *e, uint32_t version)
+{
+    struct flow_tls_config *client = NULL, *server = NULL;
+    enum flow_status st;
+
+    st = configure(false, version, &client);
+    if (st == FLOW_OK)
+        st = configure(true, version, &server);
+    if (st == FLOW_OK)
+        st = flow_tls_wrap_client(client, e->a, "server.example", 0, &e->a);
+    if (st == FLOW_OK)
+        st = flow_tls_wrap_server(server, e->b, 0, &e->b);
+    flow_tls_config_unref(client);
+    flow_tls_config_unref(server);
+    return st;
+}
+#endif
+
+/* One session in which an allocation may fail. */
+static enum flow_status
+attempt(enum stack_kind kind, struct session *s)
+{
+    enum flow_status st;
+
+    memset(s, 0, sizeof(*s));
+    st = flow_pair_new(TEST_ENV, 4096, NULL, &s->e.a, &s->e.b);
+#ifdef TEST_TLS
+    if (st == FLOW_OK && kind != PLAIN)
+        st = wrap_tls(&s->e, kind == TLS_1_2 ? FLOW_TLS_1_2 : FLOW_TLS_1_3);
+#else
+    (void)kind;
+#endif
+    if (st != FLOW_OK) {
+        ends_close(&s->e);
+        return st;
+    }
+    session_run(s);
+    return FLOW_OK;
+}
+
+static void
+check(const struct session *s, enum flow_status st, bool failed)
+{
+    if (!failed) {
+        assert_status(st, FLOW_OK);
+        session_check_complete(s);
+    } else if (st == FLOW_OK) {
+        session_check_sound(s);
+    }
+}
+
+/* Allocations of the environment. */
+static void
+sweep_environment(enum stack_kind kind)
+{
+    struct session s;
+    enum flow_status st;
+    size_t n;
+    char name[80];
+
+    for (n = 1;; n++) {
+        size_t failed = atomic_load(&test_env.failed);
+
+        snprintf(name, sizeof(name), "allocation %zu", n);
+        guard_case(name);
+        test_env_fail(n, false);
+        st = attempt(kind, &s);
+        failed = atomic_load(&test_env.failed) - failed;
+        test_env_fail(0, false);
+        assert_int_equal(atomic_load(&test_env.live), 0);
+        assert_status_in(st, STATUS_BIT(FLOW_OK) | STATUS_BIT(FLOW_E_NOMEM));
+        check(&s, st, failed != 0);
+        if (failed == 0)
+            break;
+    }
+    assert_true(n > 1);
+    guard_case(NULL);
+}
+
+static void
+environment_plain(void **state)
+{
+    (void)state;
+    sweep_environment(PLAIN);
+}
+
+#ifdef TEST_TLS
+static void
+environment_tls(void **state)
+{
+    (void)state;
+    sweep_environment(TLS_1_2);
+    sweep_environment(TLS_1_3);
+}
+
+static size_t stride = 1;
+
+/* Allocations of the program. */
+static void
+sweep_program(enum stack_kind kind)
+{
+    struct session s;
+    enum flow_status st;
+    size_t n, unnamed = 0;
+    char name[80];
+
+    /* What the program keeps once it has it. */
+    assert_status(attempt(kind, &s), FLOW_OK);
+    for (n = 1;; n += n < 300 ? 1 : stride) {
+        bool failed;
+
+        snprintf(name, sizeof(name), "allocation %zu of the program", n);
+        guard_case(name);
+        wrap_begin();
+        wrap_fail(n, false);
+        st = attempt(kind, &s);
+        failed = wrap_failed();
+        wrap_fail(0, false);
+        if (wrap_live() != 0)
+            fail_msg("%ld allocations were not given back", wrap_live());
+        assert_true(st <= FLOW_OK);
+        unnamed += st != FLOW_OK && st != FLOW_E_NOMEM;
+        check(&s, st, failed);
+        if (!failed)
+            break;
+    }
+    assert_true(n > 1);
+    print_message("%zu allocations, %zu times another error\n", n, unnamed);
+    guard_case(NULL);
+}
+
+static void
+program_tls12(void **state)
+{
+    (void)state;
+    sweep_program(TLS_1_2);
+}
+
+static void
+program_tls13(void **state)
+{
+    (void)state;
+    sweep_program(TLS_1_3);
+}
+#endif
+
+/* usage: test_memory [STRIDE]: of the program's allocations, every STRIDEth
+ * behind the first 300. */
+int
+main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(environment_plain),
+#ifdef TEST_TLS
+        TEST(environment_tls),
+        TEST(program_tls12),
+        TEST(program_tls13),
+#endif
+    };
+
+#ifdef TEST_TLS
+    if (argc > 1 && atoi(argv[1]) > 0)
+        stride = (size_t)atoi(argv[1]);
+#else
+    (void)argc;
+    (void)argv;
+#endif
+    return TEST_RUN(tests);
+}
