@@ -1,0 +1,889 @@
+/* SPDX-License-Identifier: ISC */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <flow/pair.h>
+#include <flow/tls.h>
+
+#include "ossl.h"
+#include "step.h"
+#include "tap.h"
+
+/*
+ * OpenSSL at the other end of a pair, in process: what was agreed, data both
+ * ways, ends, KeyUpdates and refusals, with what OpenSSL saw of them.
+ */
+
+struct link {
+    struct flow *ours;  /* TLS. */
+    struct flow *other; /* The end that OpenSSL is on. */
+    struct tap *tap;    /* Under ours. */
+    struct wire wire;   /* What we sent. */
+    struct ossl peer;
+    struct flow_tls_config *config;
+    bool we_serve;
+};
+
+/* Ours and OpenSSL's settings can be changed until link_start(). */
+static void
+link_init(struct link *l, bool we_serve, uint32_t version)
+{
+    enum flow_tls_version v = (enum flow_tls_version)version;
+
+    memset(l, 0, sizeof(*l));
+    l->we_serve = we_serve;
+    if (we_serve)
+        assert_status(flow_tls_config_new_server(TEST_ENV, &l->config, NULL),
+                      FLOW_OK);
+    else
+        assert_status(flow_tls_config_new_client(TEST_ENV, &l->config, NULL),
+                      FLOW_OK);
+    if (version != 0)
+        assert_status(flow_tls_config_set_versions(l->config, v, v), FLOW_OK);
+    if (!we_serve)
+        assert_status(
+            flow_tls_config_add_trust_file(l->config, pki("ca.pem"), NULL),
+            FLOW_OK);
+    ossl_init(&l->peer, !we_serve, (int)version);
+}
+
+static void
+link_key(struct link *l, const char *chain, const char *key)
+{
+    if (!l->we_serve) {
+        ossl_use_key(&l->peer, chain, key);
+        return;
+    }
+    assert_status(flow_tls_config_add_keypair_file(l->config, pki(chain),
+                                                   pki(key), NULL, NULL, NULL),
+                  FLOW_OK);
+}
+
+static void
+link_start(struct link *l)
+{
+    struct flow *near;
+
+    assert_status(flow_pair_new(TEST_ENV, 1 << 16, NULL, &near, &l->other),
+                  FLOW_OK);
+    near = tap_wrap(near, &l->wire, &l->tap);
+    if (l->we_serve)
+        assert_status(flow_tls_wrap_server(l->config, near, 0, &l->ours),
+                      FLOW_OK);
+    else
+        assert_status(flow_tls_wrap_client(l->config, near, "server.example", 0,
+                                           &l->ours),
+                      FLOW_OK);
+    ossl_start(&l->peer, l->other);
+}
+
+/* Until neither moves; what our opening answered. */
+static enum flow_status
+link_handshake(struct link *l)
+{
+    enum flow_status st = FLOW_AGAIN;
+    int quiet = 0;
+
+    while (quiet < 3) {
+        if (st == FLOW_AGAIN)
+            st = flow_open(l->ours);
+        if (st == FLOW_OK)
+            (void)!flow_flush(l->ours);
+        quiet = ossl_step(&l->peer) ? 0 : quiet + 1;
+    }
+    return st;
+}
+
+static void
+link_open(struct link *l)
+{
+    struct flow_error err;
+    char line[300];
+
+    link_start(l);
+    if (link_handshake(l) != FLOW_OK || !ossl_open(&l->peer)) {
+        flow_get_error(l->ours, FLOW_READ, &err);
+        flow_error_format(&err, line, sizeof(line));
+        fail_msg("no handshake: %s; OpenSSL got alert %d", line,
+                 l->peer.alert_in);
+    }
+}
+
+static void
+link_close(struct link *l)
+{
+    ossl_free(&l->peer);
+    flow_close(l->ours);
+    flow_close(l->other);
+    flow_tls_config_unref(l->config);
+    wire_free(&l->wire);
+}
+
+/* A key for the side that serves, and open. */
+static void
+link_make(struct link *l, bool we_serve, uint32_t version)
+{
+    link_init(l, we_serve, version);
+    if (we_serve)
+        link_key(l, "p256.pem", "p256.key");
+    link_open(l);
+}
+
+static void
+say(struct link *l, size_t len, uint64_t seed)
+{
+    uint8_t *data = malloc(len + 1), *got = malloc(len + 1);
+    size_t sent = 0, received = 0, n;
+    unsigned tries = 0;
+    int r;
+
+    assert_true(data != NULL && got != NULL);
+    test_fill(data, len, seed);
+    while (received < len) {
+        enum flow_status st = FLOW_OK;
+
+        if (sent < len)
+            st = flow_write(l->ours, data + sent, len - sent, &n);
+        else
+            n = 0;
+        assert_status_in(st, STATUS_BIT(FLOW_OK) | STATUS_BIT(FLOW_AGAIN));
+        sent += n;
+        (void)!flow_flush(l->ours);
+        r = ossl_read(&l->peer, got + received, len - received);
+        assert_true(r >= 0);
+        received += (size_t)r;
+        assert_true(tries++ < 100000);
+    }
+    test_check(got, len, seed, 0);
+    free(data);
+    free(got);
+}
+
+static void
+hear(struct link *l, size_t len, uint64_t seed)
+{
+    uint8_t *data = malloc(len + 1), *got = malloc(len + 1);
+    size_t sent = 0, received = 0, n;
+    unsigned tries = 0;
+
+    assert_true(data != NULL && got != NULL);
+    test_fill(data, len, seed);
+    while (received < len) {
+        size_t part = len - sent < 16000 ? len - sent : 16000;
+        enum flow_status st;
+
+        if (part > 0 && l->peer.held_len == 0) {
+            assert_true(ossl_write(&l->peer, data + sent, part));
+            sent += part;
+        }
+        ossl_step(&l->peer);
+        st = flow_read(l->ours, got + received, len - received, &n);
+        assert_status_in(st, STATUS_BIT(FLOW_OK) | STATUS_BIT(FLOW_AGAIN));
+        received += n;
+        assert_true(tries++ < 100000);
+    }
+    test_check(got, len, seed, 0);
+    free(data);
+    free(got);
+}
+
+static void
+talk(struct link *l)
+{
+    static const size_t len[] = { 1, 3, 1000, 16383, 16384, 16385, 60000 };
+    size_t i;
+
+    for (i = 0; i < sizeof(len) / sizeof(len[0]); i++) {
+        say(l, len[i], i);
+        hear(l, len[i], i + 10);
+    }
+}
+
+struct suite {
+    uint32_t version;
+    uint16_t number;
+    const char *name; /* OpenSSL's. */
+    const char *key;
+};
+
+static const struct suite suites[] = {
+    { 0x0304, 0x1301, "TLS_AES_128_GCM_SHA256", "p256" },
+    { 0x0304, 0x1302, "TLS_AES_256_GCM_SHA384", "p384" },
+    { 0x0304, 0x1303, "TLS_CHACHA20_POLY1305_SHA256", "rsa" },
+    { 0x0304, 0x1304, "TLS_AES_128_CCM_SHA256", "p256" },
+    { 0x0304, 0x1305, "TLS_AES_128_CCM_8_SHA256", "rsa" },
+    { 0x0303, 0xc02b, "ECDHE-ECDSA-AES128-GCM-SHA256", "p256" },
+    { 0x0303, 0xc02c, "ECDHE-ECDSA-AES256-GCM-SHA384", "p384" },
+    { 0x0303, 0xcca9, "ECDHE-ECDSA-CHACHA20-POLY1305", "p256" },
+    { 0x0303, 0xc0ac, "ECDHE-ECDSA-AES128-CCM", "p256" },
+    { 0x0303, 0xc0ad, "ECDHE-ECDSA-AES256-CCM", "p256" },
+    { 0x0303, 0xc0ae, "ECDHE-ECDSA-AES128-CCM8", "p256" },
+    { 0x0303, 0xc02f, "ECDHE-RSA-AES128-GCM-SHA256", "rsa" },
+    { 0x0303, 0xc030, "ECDHE-RSA-AES256-GCM-SHA384", "rsa" },
+    { 0x0303, 0xcca8, "ECDHE-RSA-CHACHA20-POLY1305", "rsa" },
+};
+
+static void
+check_suite(const struct suite *s, bool we_serve)
+{
+    struct flow_tls_info info;
+    char chain[32], key[32];
+    struct link l;
+
+    guard_case(s->name);
+    snprintf(chain, sizeof(chain), "%s.pem", s->key);
+    snprintf(key, sizeof(key), "%s.key", s->key);
+    link_init(&l, we_serve, s->version);
+    link_key(&l, chain, key);
+    assert_status(flow_tls_config_set_suites(l.config, &s->number, 1), FLOW_OK);
+    if (s->version == 0x0304)
+        assert_int_equal(SSL_CTX_set_ciphersuites(l.peer.ctx, s->name), 1);
+    else
+        assert_int_equal(SSL_CTX_set_cipher_list(l.peer.ctx, s->name), 1);
+    link_open(&l);
+    talk(&l);
+    assert_status(flow_tls_get_info(l.ours, &info), FLOW_OK);
+    assert_int_equal(info.version, s->version);
+    assert_int_equal(info.suite, s->number);
+    assert_false(info.resumed);
+    assert_int_equal(
+        SSL_CIPHER_get_protocol_id(SSL_get_current_cipher(l.peer.ssl)),
+        s->number);
+    assert_string_equal(info.server_name, "server.example");
+    if (!we_serve) {
+        assert_int_equal(info.verify_flags, 0);
+        assert_true(info.peer_chain_len > 100);
+        assert_int_equal(info.peer_chain[0], 0x30);
+    }
+    link_close(&l);
+}
+
+static void
+every_suite_in_both_roles(void **state)
+{
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof(suites) / sizeof(suites[0]); i++) {
+        check_suite(&suites[i], true);
+        check_suite(&suites[i], false);
+    }
+}
+
+static void
+every_group_in_both_roles(void **state)
+{
+    static const struct {
+        uint16_t number;
+        const char *name;
+    } groups[] = { { FLOW_TLS_GROUP_X25519, "X25519" },
+                   { FLOW_TLS_GROUP_P256, "P-256" },
+                   { FLOW_TLS_GROUP_P384, "P-384" },
+                   { FLOW_TLS_GROUP_P521, "P-521" } };
+    struct flow_tls_info info;
+    struct link l;
+    size_t i;
+    int role, v;
+
+    (void)state;
+    for (i = 0; i < 4; i++)
+        for (role = 0; role < 2; role++)
+            for (v = 0x0303; v <= 0x0304; v++) {
+                guard_case(groups[i].name);
+                link_init(&l, role != 0, (uint32_t)v);
+                /* In 1.2 the curve of an ECDSA key would have to be offered
+                 * too. */
+                link_key(&l, "rsa.pem", "rsa.key");
+                assert_status(
+                    flow_tls_config_set_groups(l.config, &groups[i].number, 1),
+                    FLOW_OK);
+                assert_int_equal(
+                    SSL_CTX_set1_groups_list(l.peer.ctx, groups[i].name), 1);
+                link_open(&l);
+                say(&l, 100, i);
+                hear(&l, 100, i);
+                assert_status(flow_tls_get_info(l.ours, &info), FLOW_OK);
+                assert_true(info.group == groups[i].number || info.group == 0);
+                if (v == 0x0304)
+                    assert_int_equal(info.group, groups[i].number);
+                link_close(&l);
+            }
+}
+
+/* The client's first share is for a group that the server does not have. */
+static void
+hello_retry_request(void **state)
+{
+    const uint16_t p384[] = { FLOW_TLS_GROUP_P384 };
+    const uint16_t ours[] = { FLOW_TLS_GROUP_X25519, FLOW_TLS_GROUP_P384 };
+    struct link l;
+
+    (void)state;
+    link_init(&l, true, 0x0304);
+    link_key(&l, "p256.pem", "p256.key");
+    assert_status(flow_tls_config_set_groups(l.config, p384, 1), FLOW_OK);
+    assert_int_equal(SSL_CTX_set1_groups_list(l.peer.ctx, "X25519:P-384"), 1);
+    link_open(&l);
+    talk(&l);
+    link_close(&l);
+    link_init(&l, false, 0x0304);
+    assert_status(flow_tls_config_set_groups(l.config, ours, 2), FLOW_OK);
+    assert_int_equal(SSL_CTX_set1_groups_list(l.peer.ctx, "P-384"), 1);
+    link_open(&l);
+    talk(&l);
+    link_close(&l);
+}
+
+static void
+finite_field_groups_are_refused(void **state)
+{
+    struct link l;
+
+    (void)state;
+    link_init(&l, true, 0x0304);
+    link_key(&l, "p256.pem", "p256.key");
+    assert_int_equal(SSL_CTX_set1_groups_list(l.peer.ctx, "ffdhe2048"), 1);
+    link_start(&l);
+    assert_status(link_handshake(&l), FLOW_E_PROTO);
+    assert_int_equal(l.peer.alert_in, 40);
+    link_close(&l);
+}
+
+static int
+choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *len,
+            const unsigned char *in, unsigned in_len, void *arg)
+{
+    (void)ssl;
+    (void)arg;
+    return SSL_select_next_proto((unsigned char **)(uintptr_t)out, len,
+                                 (const unsigned char *)"\2h2\10http/1.1", 12,
+                                 in, in_len) == OPENSSL_NPN_NEGOTIATED
+               ? SSL_TLSEXT_ERR_OK
+               : SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+static void
+alpn_is_agreed(void **state)
+{
+    static const char *const both[] = { "http/1.1", "h2" };
+    static const char *const other[] = { "gopher" };
+    struct flow_tls_info info;
+    struct link l;
+    int role;
+
+    (void)state;
+    for (role = 0; role < 2; role++) {
+        link_init(&l, role != 0, 0);
+        if (role != 0)
+            link_key(&l, "p256.pem", "p256.key");
+        assert_status(flow_tls_config_set_alpn(l.config, both, 2), FLOW_OK);
+        SSL_CTX_set_alpn_protos(l.peer.ctx,
+                                (const unsigned char *)"\2h2\10http/1.1", 12);
+        SSL_CTX_set_alpn_select_cb(l.peer.ctx, choose_alpn, NULL);
+        link_open(&l);
+        assert_status(flow_tls_get_info(l.ours, &info), FLOW_OK);
+        /* The server's preference decides. */
+        assert_string_equal(info.alpn, role != 0 ? "http/1.1" : "h2");
+        say(&l, 10, 1);
+        link_close(&l);
+    }
+    link_init(&l, true, 0);
+    link_key(&l, "p256.pem", "p256.key");
+    assert_status(flow_tls_config_set_alpn(l.config, other, 1), FLOW_OK);
+    SSL_CTX_set_alpn_protos(l.peer.ctx, (const unsigned char *)"\2h2", 3);
+    link_start(&l);
+    assert_status(link_handshake(&l), FLOW_E_PROTO);
+    assert_int_equal(l.peer.alert_in, 120);
+    link_close(&l);
+}
+
+static void
+certificate_by_name(void **state)
+{
+    struct flow_tls_info info;
+    struct link l;
+    char subject[100];
+    X509 *leaf;
+
+    (void)state;
+    link_init(&l, true, 0);
+    link_key(&l, "p256.pem", "p256.key");
+    link_key(&l, "second.pem", "second.key");
+    link_key(&l, "wildcard.pem", "wildcard.key");
+    link_start(&l);
+    SSL_set_tlsext_host_name(l.peer.ssl, "Second.Example");
+    SSL_set1_host(l.peer.ssl, "second.example");
+    assert_status(link_handshake(&l), FLOW_OK);
+    leaf = SSL_get1_peer_certificate(l.peer.ssl);
+    assert_non_null(leaf);
+    X509_NAME_oneline(X509_get_subject_name(leaf), subject, sizeof(subject));
+    X509_free(leaf);
+    assert_string_equal(subject, "/CN=second");
+    assert_status(flow_tls_get_info(l.ours, &info), FLOW_OK);
+    assert_string_equal(info.server_name, "second.example");
+    assert_string_equal(info.matched_name, "second.example");
+    link_close(&l);
+}
+
+/* What OpenSSL hears when its certificate is refused. */
+static void
+refused_certificate(const char *chain, const char *key, uint32_t flag,
+                    int alert, uint32_t version)
+{
+    struct flow_error err;
+    struct link l;
+
+    guard_case(chain);
+    link_init(&l, false, version);
+    link_key(&l, chain, key);
+    link_start(&l);
+    assert_status(link_handshake(&l), FLOW_E_AUTH);
+    flow_get_error(l.ours, FLOW_READ, &err);
+    assert_true(err.verify_flags & flag);
+    assert_int_equal(err.alert_sent, alert);
+    assert_int_equal(l.peer.alert_in, alert);
+    link_close(&l);
+}
+
+static void
+refused_certificates_have_their_alert(void **state)
+{
+    uint32_t v;
+
+    (void)state;
+    for (v = 0x0303; v <= 0x0304; v++) {
+        refused_certificate("expired.pem", "expired.key", FLOW_VERIFY_EXPIRED,
+                            45, v);
+        refused_certificate("untrusted.pem", "untrusted.key",
+                            FLOW_VERIFY_NOT_TRUSTED, 48, v);
+        refused_certificate("wrongname.pem", "wrongname.key", FLOW_VERIFY_NAME,
+                            42, v);
+        refused_certificate("cnonly.pem", "cnonly.key", FLOW_VERIFY_NAME, 42,
+                            v);
+        refused_certificate("ip.pem", "ip.key", FLOW_VERIFY_NAME, 42, v);
+        refused_certificate("future.pem", "future.key", FLOW_VERIFY_FUTURE, 45,
+                            v);
+        /* The intermediate is missing. */
+        refused_certificate("chained.pem", "chained.key",
+                            FLOW_VERIFY_NOT_TRUSTED, 48, v);
+    }
+}
+
+static void
+chains_are_followed(void **state)
+{
+    struct link l;
+
+    (void)state;
+    link_init(&l, false, 0);
+    link_key(&l, "chain.pem", "chained.key");
+    link_open(&l);
+    say(&l, 10, 1);
+    link_close(&l);
+    link_init(&l, true, 0);
+    link_key(&l, "chain.pem", "chained.key");
+    link_open(&l);
+    say(&l, 10, 1);
+    link_close(&l);
+}
+
+/* RFC 7627: without the extension no TLS 1.2, in either role. */
+static void
+extended_master_secret_is_required(void **state)
+{
+    struct link l;
+    int role;
+
+    (void)state;
+    for (role = 0; role < 2; role++) {
+        link_init(&l, role != 0, 0x0303);
+        link_key(&l, "p256.pem", "p256.key");
+        SSL_CTX_set_options(l.peer.ctx, SSL_OP_NO_EXTENDED_MASTER_SECRET);
+        link_start(&l);
+        assert_status(link_handshake(&l), FLOW_E_PROTO);
+        assert_false(ossl_open(&l.peer));
+        assert_int_equal(l.peer.alert_in, 40);
+        link_close(&l);
+    }
+}
+
+/* Read ours to its end. */
+static enum flow_status
+our_end(struct link *l, size_t *ret_len)
+{
+    enum flow_status st;
+    uint8_t buf[512];
+    unsigned quiet = 0;
+    size_t n;
+
+    *ret_len = 0;
+    do {
+        st = flow_read(l->ours, buf, sizeof(buf), &n);
+        *ret_len += n;
+        if (st == FLOW_AGAIN && !ossl_step(&l->peer))
+            quiet++;
+    } while (st == FLOW_OK || (st == FLOW_AGAIN && quiet < 5));
+    return st;
+}
+
+static void
+half_close(bool we_serve, uint32_t version)
+{
+    struct link l;
+    uint8_t buf[10];
+    size_t n;
+
+    link_make(&l, we_serve, version);
+    say(&l, 100, 1);
+    /* Ours first; OpenSSL goes on. */
+    assert_status(flow_shutdown(l.ours, FLOW_WRITE), FLOW_OK);
+    assert_int_equal(ossl_read(&l.peer, buf, sizeof(buf)), -2);
+    assert_int_equal(l.peer.close_notify_in, 1);
+    hear(&l, 3000, 2);
+    SSL_shutdown(l.peer.ssl);
+    ossl_step(&l.peer);
+    assert_status(our_end(&l, &n), FLOW_EOF);
+    assert_int_equal(n, 0);
+    assert_int_equal(step_query(l.ours, FLOW_QUERY_END_READ),
+                     FLOW_END_AUTHENTICATED);
+    assert_int_equal(l.peer.close_notify_in, 1);
+    assert_int_equal(l.peer.close_notify_out, 1);
+    link_close(&l);
+}
+
+static void
+half_close_in_both_roles(void **state)
+{
+    (void)state;
+    half_close(true, 0x0303);
+    half_close(false, 0x0303);
+    half_close(true, 0x0304);
+    half_close(false, 0x0304);
+}
+
+static void
+writing_goes_on_after_the_peers_end(void **state)
+{
+    struct link l;
+    uint8_t buf[10];
+    uint32_t v;
+    size_t n;
+
+    (void)state;
+    for (v = 0x0303; v <= 0x0304; v++) {
+        link_make(&l, true, v);
+        hear(&l, 100, 1);
+        SSL_shutdown(l.peer.ssl);
+        ossl_step(&l.peer);
+        assert_status(our_end(&l, &n), FLOW_EOF);
+        /* OpenSSL reads on only where it has not received ours. */
+        say(&l, 5000, 2);
+        assert_status(flow_shutdown(l.ours, FLOW_WRITE), FLOW_OK);
+        assert_int_equal(ossl_read(&l.peer, buf, sizeof(buf)), -2);
+        assert_int_equal(l.peer.close_notify_in, 1);
+        link_close(&l);
+    }
+}
+
+/* OpenSSL's KeyUpdate leaves with its next write. */
+static void
+peer_updates(struct link *l, bool ask)
+{
+    assert_int_equal(
+        SSL_key_update(l->peer.ssl, ask ? SSL_KEY_UPDATE_REQUESTED
+                                        : SSL_KEY_UPDATE_NOT_REQUESTED),
+        1);
+}
+
+static void
+key_updates_of_the_peer(void **state)
+{
+    struct flow_tls_info info;
+    struct link l;
+    int role, i;
+
+    (void)state;
+    for (role = 0; role < 2; role++) {
+        link_make(&l, role != 0, 0x0304);
+        for (i = 0; i < 5; i++) {
+            peer_updates(&l, false);
+            hear(&l, 1000, (uint64_t)i);
+            say(&l, 1000, (uint64_t)i);
+        }
+        assert_int_equal(l.peer.key_update_in, 0);
+        for (i = 0; i < 5; i++) {
+            peer_updates(&l, true);
+            hear(&l, 1000, (uint64_t)i);
+            say(&l, 1000, (uint64_t)i);
+            assert_int_equal(l.peer.key_update_in, i + 1);
+        }
+        assert_int_equal(l.peer.key_update_asked, 0);
+        assert_status(flow_tls_get_info(l.ours, &info), FLOW_OK);
+        assert_int_equal(info.key_updates_received, 10);
+        assert_int_equal(info.key_updates_sent, 5);
+        /* Many requests before we write: one answer. */
+        for (i = 0; i < 3; i++) {
+            peer_updates(&l, true);
+            hear(&l, 100, (uint64_t)i);
+        }
+        say(&l, 1000, 9);
+        assert_int_equal(l.peer.key_update_in, 6);
+        link_close(&l);
+    }
+}
+
+static void
+key_updates_of_ours(void **state)
+{
+    struct link l;
+    int role, i;
+
+    (void)state;
+    for (role = 0; role < 2; role++) {
+        link_make(&l, role != 0, 0x0304);
+        for (i = 0; i < 4; i++) {
+            assert_status(flow_control(l.ours, FLOW_CONTROL_REKEY, i % 2),
+                          FLOW_OK);
+            say(&l, 1000, (uint64_t)i);
+            hear(&l, 1000, (uint64_t)i);
+            say(&l, 20000, (uint64_t)i);
+        }
+        assert_int_equal(l.peer.key_update_in, 4);
+        assert_int_equal(l.peer.key_update_asked, 2);
+        assert_int_equal(l.peer.key_update_out, 2);
+        link_close(&l);
+        /* By itself before the limit of a key. */
+        link_init(&l, role != 0, 0x0304);
+        link_key(&l, "p256.pem", "p256.key");
+        assert_status(flow_tls_config_set_key_limit(l.config, 10), FLOW_OK);
+        link_open(&l);
+        for (i = 0; i < 55; i++)
+            say(&l, 100, (uint64_t)i);
+        assert_in_range(l.peer.key_update_in, 5, 7);
+        link_close(&l);
+    }
+    link_make(&l, true, 0x0303);
+    assert_status(flow_control(l.ours, FLOW_CONTROL_REKEY, 0), FLOW_E_NOTSUP);
+    link_close(&l);
+}
+
+static void
+no_key_update_behind_our_close_notify(void **state)
+{
+    struct link l;
+    uint8_t buf[100];
+    size_t before, n;
+
+    (void)state;
+    link_make(&l, true, 0x0304);
+    assert_status(flow_shutdown(l.ours, FLOW_WRITE), FLOW_OK);
+    before = l.wire.len;
+    peer_updates(&l, true);
+    hear(&l, 100, 1);
+    (void)!flow_flush(l.ours);
+    SSL_shutdown(l.peer.ssl);
+    ossl_step(&l.peer);
+    assert_status(our_end(&l, &n), FLOW_EOF);
+    assert_int_equal(l.wire.len, before);
+    assert_int_equal(ossl_read(&l.peer, buf, sizeof(buf)), -2);
+    link_close(&l);
+}
+
+static void
+flood_of_key_updates_ends(void **state)
+{
+    struct flow_error err;
+    enum flow_status st = FLOW_OK;
+    struct link l;
+    uint8_t byte;
+    size_t n;
+    int i;
+
+    (void)state;
+    link_make(&l, true, 0x0304);
+    for (i = 0; i < 5000 && st >= 0; i++) {
+        peer_updates(&l, i % 2 != 0);
+        SSL_do_handshake(l.peer.ssl);
+        ossl_step(&l.peer);
+        st = flow_read(l.ours, &byte, 1, &n);
+        (void)!flow_flush(l.ours);
+    }
+    assert_status(st, FLOW_E_PROTO);
+    flow_get_error(l.ours, FLOW_READ, &err);
+    assert_true(err.alert_sent > 0);
+    link_close(&l);
+}
+
+/* F7: small pieces become full records. */
+static void
+writes_are_coalesced(void **state)
+{
+    static uint8_t data[40000], got[40000];
+    static struct flow_cvec vec[1000];
+    struct records before, after;
+    size_t i, off, n, want;
+    struct link l;
+    int r;
+
+    (void)state;
+    link_make(&l, true, 0x0304);
+    test_fill(data, sizeof(data), 7);
+    for (i = 0, off = 0; i < 1000; i++) {
+        vec[i].base = data + off;
+        vec[i].len = 1 + i % 3;
+        off += vec[i].len;
+    }
+    assert_status(flow_control(l.ours, FLOW_CONTROL_RECORD_LIMIT, 16384),
+                  FLOW_OK);
+    wire_records(&l.wire, 0, &before);
+    assert_status(flow_writev(l.ours, vec, 1000, 0, &n), FLOW_OK);
+    assert_int_equal(n, off);
+    (void)!flow_flush(l.ours);
+    wire_records(&l.wire, 0, &after);
+    assert_int_equal(after.data - before.data, (off + 16383) / 16384);
+    for (want = off, i = 0; want > 0; want -= (size_t)r, i += (size_t)r)
+        assert_true((r = ossl_read(&l.peer, got + i, want)) > 0);
+    assert_memory_equal(got, data, off);
+    /* A full record is one; an empty write is none. */
+    before = after;
+    assert_status(flow_write(l.ours, data, 16384, &n), FLOW_OK);
+    assert_int_equal(n, 16384);
+    assert_status(flow_write(l.ours, data, 0, &n), FLOW_OK);
+    (void)!flow_flush(l.ours);
+    wire_records(&l.wire, 0, &after);
+    assert_int_equal(after.data - before.data, 1);
+    link_close(&l);
+}
+
+/* A session that OpenSSL may send early data with. */
+static int
+keep_session(SSL *ssl, SSL_SESSION *session)
+{
+    SSL_SESSION **keep = SSL_get_app_data(ssl);
+
+    SSL_SESSION_free(*keep);
+    *keep = session;
+    return 1;
+}
+
+static SSL_SESSION *
+early_session(void)
+{
+    struct ossl client, server;
+    SSL_SESSION *keep = NULL;
+    struct flow *a, *b;
+    uint8_t buf[10];
+    int i;
+
+    assert_status(flow_pair_new(TEST_ENV, 1 << 16, NULL, &a, &b), FLOW_OK);
+    ossl_init(&client, false, 0x0304);
+    ossl_init(&server, true, 0x0304);
+    SSL_CTX_set_max_early_data(server.ctx, 100000);
+    SSL_CTX_set_session_cache_mode(client.ctx, SSL_SESS_CACHE_CLIENT |
+                                                   SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(client.ctx, keep_session);
+    ossl_start(&client, a);
+    ossl_start(&server, b);
+    SSL_set_app_data(client.ssl, &keep);
+    for (i = 0; i < 20; i++) {
+        ossl_step(&client);
+        ossl_step(&server);
+    }
+    assert_true(ossl_write(&server, "x", 1));
+    assert_int_equal(ossl_read(&client, buf, sizeof(buf)), 1);
+    ossl_free(&client);
+    ossl_free(&server);
+    flow_close(a);
+    flow_close(b);
+    assert_non_null(keep);
+    return keep;
+}
+
+/* RFC 8446 4.2.10: early data that we did not ask for is skipped. */
+static void
+early_data_is_skipped(bool retry)
+{
+    const uint16_t p384[] = { FLOW_TLS_GROUP_P384 };
+    SSL_SESSION *session = early_session();
+    static uint8_t early[16000];
+    struct link l;
+    size_t n;
+    int i;
+
+    link_init(&l, true, 0x0304);
+    link_key(&l, "p256.pem", "p256.key");
+    if (retry)
+        assert_status(flow_tls_config_set_groups(l.config, p384, 1), FLOW_OK);
+    link_start(&l);
+    assert_int_equal(SSL_set_session(l.peer.ssl, session), 1);
+    for (i = 0; i < 2; i++)
+        assert_int_equal(
+            SSL_write_early_data(l.peer.ssl, early, sizeof(early), &n), 1);
+    ossl_step(&l.peer);
+    assert_status(link_handshake(&l), FLOW_OK);
+    assert_true(ossl_open(&l.peer));
+    assert_int_equal(SSL_get_early_data_status(l.peer.ssl),
+                     SSL_EARLY_DATA_REJECTED);
+    say(&l, 1000, 1);
+    hear(&l, 1000, 2);
+    SSL_SESSION_free(session);
+    link_close(&l);
+}
+
+static void
+early_data_is_skipped_with_and_without_retry(void **state)
+{
+    (void)state;
+    early_data_is_skipped(false);
+    early_data_is_skipped(true);
+}
+
+static void
+alerts_of_the_peer_are_named(void **state)
+{
+    struct flow_error err;
+    struct link l;
+    uint32_t v;
+
+    (void)state;
+    for (v = 0x0303; v <= 0x0304; v++) {
+        /* OpenSSL does not trust our certificate. */
+        link_init(&l, true, v);
+        link_key(&l, "untrusted.pem", "untrusted.key");
+        link_start(&l);
+        assert_status_in(link_handshake(&l), STATUS_BIT(FLOW_E_PROTO) |
+                                                 STATUS_BIT(FLOW_E_AUTH) |
+                                                 STATUS_BIT(FLOW_E_CLOSED));
+        flow_get_error(l.ours, FLOW_READ, &err);
+        assert_int_equal(err.alert_received, 48);
+        link_close(&l);
+    }
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(every_suite_in_both_roles),
+        TEST(every_group_in_both_roles),
+        TEST(hello_retry_request),
+        TEST(finite_field_groups_are_refused),
+        TEST(alpn_is_agreed),
+        TEST(certificate_by_name),
+        TEST(refused_certificates_have_their_alert),
+        TEST(chains_are_followed),
+        TEST(extended_master_secret_is_required),
+        TEST(half_close_in_both_roles),
+        TEST(writing_goes_on_after_the_peers_end),
+        TEST(key_updates_of_the_peer),
+        TEST(key_updates_of_ours),
+        TEST(no_key_update_behind_our_close_notify),
+        TEST(flood_of_key_updates_ends),
+        TEST(writes_are_coalesced),
+        TEST(early_data_is_skipped_with_and_without_retry),
+        TEST(alerts_of_the_peer_are_named),
+    };
+
+    return TEST_RUN(tests);
+}
