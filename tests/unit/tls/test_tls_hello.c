@@ -571,7 +571,7 @@ parse_sni(const char *const *names, const uint8_t *types, size_t count,
         total += 3 + len;
     }
     char size[5];
-    sprintf(size, "%04zx", total);
+    sprintf(size, "%04x", (uint16_t)total);
     memcpy(body, size, 4);
     begin(&b, "00021301", "0100");
     extension(&b, 0, body);
