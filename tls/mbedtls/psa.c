@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "tls/mbedtls/psa.h"
 
+#include <mbedtls/aes.h>
 #include <mbedtls/build_info.h>
 #include <mbedtls/threading.h>
 #include <psa/crypto.h>
@@ -54,22 +55,37 @@ set_locks(void)
     mbedtls_threading_set_alt(mutex_init, mutex_free, mutex_lock, mutex_unlock);
 }
 
-static void
-give_locks(void)
-{
-    static uint32_t once;
-
-    flow__once(set_locks, &once);
-}
-
 #else
 
 static void
-give_locks(void)
+set_locks(void)
 {
 }
 
 #endif
+
+/* The first use of AES asks the processor what it can, and notes the answer
+ * where every thread reads it. */
+static void
+settle_aes(void)
+{
+#ifdef MBEDTLS_AES_C
+    static const uint8_t key[16];
+    mbedtls_aes_context aes;
+
+    mbedtls_aes_init(&aes);
+    (void)mbedtls_aes_setkey_enc(&aes, key, 128);
+    mbedtls_aes_free(&aes);
+#endif
+}
+
+/* What one thread must have done before any other uses the engine. */
+static void
+start(void)
+{
+    set_locks();
+    settle_aes();
+}
 
 #ifdef MBEDTLS_PSA_CRYPTO_EXTERNAL_RNG
 
@@ -91,7 +107,9 @@ mbedtls_psa_external_get_random(mbedtls_psa_external_random_context_t *context,
 enum flow_status
 flow__psa_init(void)
 {
-    give_locks();
+    static uint32_t once;
+
+    flow__once(start, &once);
     switch (psa_crypto_init()) {
     case PSA_SUCCESS:
         return FLOW_OK;
