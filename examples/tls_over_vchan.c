@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: ISC */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <flow/tls.h>
+#include <flow/util.h>
+#include <flow/vchan.h>
+
+/*
+ * TLS between two Xen domains, over shared memory.
+ *
+ *     domain 7                                  domain 3
+ *     TLS     <---- certificate verified ---->  TLS
+ *     vchan   <------- rings, events ------->   vchan
+ *
+ * A vchan by itself cannot say "that was all, your turn", nor can it tell a
+ * peer that closed from one that died.  With TLS on it the client does the
+ * one, and the other is an error instead of an end.
+ */
+
+static const char help_text[] =
+    "usage: tls_over_vchan serve DOMID NAME CERT KEY\n"
+    "       tls_over_vchan dial DOMID NAME CA HOST <text\n"
+    "\n"
+    "The client sends its standard input and ends its direction; the server\n"
+    "counts, answers with the number of bytes, and ends as well.\n"
+    "\n"
+    "  DOMID       the other domain; \"fake\" for none: NAME is a directory\n"
+    "              then, and both programs run on any machine\n"
+    "  NAME        of the vchan, such as \"counter\"\n"
+    "  CERT, KEY   the server's certificate chain and key, PEM\n"
+    "  CA          what the client trusts, PEM\n"
+    "  HOST        a name of the certificate\n"
+    "\n"
+    "Exit codes: 0 done, 1 failure, 2 wrong usage.\n";
+
+/* How long a client waits for its server to be there, and for TLS. */
+#define PATIENCE UINT64_C(10000000000)
+
+static int
+complain(const char *what, const struct flow_error *err)
+{
+    char text[512];
+
+    flow_error_format(err, text, sizeof(text));
+    fprintf(stderr, "tls_over_vchan: %s: %s\n", what, text);
+    return 1;
+}
+
+static int
+complain_of_flow(const char *what, struct flow *f, enum flow_dir dir)
+{
+    struct flow_error err;
+
+    flow_get_error(f, dir, &err);
+    return complain(what, &err);
+}
+
+/* The client's question: everything, then the end of our direction. */
+static int
+ask(struct flow *f)
+{
+    char buf[4096];
+    size_t len;
+    enum flow_status st;
+
+    while ((len = fread(buf, 1, sizeof(buf), stdin)) > 0)
+        if (flow_write_all(f, buf, len, NULL) != FLOW_OK)
+            return complain_of_flow("sending", f, FLOW_WRITE);
+    /* The vchan has no half close; this one is TLS's own. */
+    if (flow_shutdown_wait(f, FLOW_WRITE) != FLOW_OK)
+        return complain_of_flow("ending", f, FLOW_WRITE);
+
+    while ((st = flow_read_some(f, buf, sizeof(buf), &len)) == FLOW_OK)
+        fwrite(buf, 1, len, stdout);
+    /* An end that only the server can have made; a server that died, or a
+     * peer that cleared its live byte, gives FLOW_E_TRUNCATED. */
+    return st == FLOW_EOF ? 0 : complain_of_flow("receiving", f, FLOW_READ);
+}
+
+static int
+answer(struct flow *f)
+{
+    char buf[4096];
+    unsigned long count = 0;
+    size_t len;
+    enum flow_status st;
+
+    while ((st = flow_read_some(f, buf, sizeof(buf), &len)) == FLOW_OK)
+        count += len;
+    if (st != FLOW_EOF)
+        return complain_of_flow("receiving", f, FLOW_READ);
+    len = (size_t)snprintf(buf, sizeof(buf), "%lu bytes\n", count);
+    if (flow_write_all(f, buf, len, NULL) != FLOW_OK ||
+        flow_shutdown_wait(f, FLOW_WRITE) != FLOW_OK)
+        return complain_of_flow("answering", f, FLOW_WRITE);
+    return 0;
+}
+
+/* One client, from its vchan to its end. */
+static int
+serve(char **argv)
+{
+    struct flow_tls_config *config = NULL;
+    struct flow_listener *l = NULL;
+    struct flow *f = NULL;
+    struct flow_error err;
+    enum flow_status st;
+    int code = 1;
+
+    if (strcmp(argv[2], "fake") == 0)
+        st = flow_vchan_fake_listen(NULL, argv[3], NULL, &l, &err);
+    else
+        st = flow_vchan_listen(NULL, (uint32_t)atoi(argv[2]), argv[3], NULL, &l,
+                               &err);
+    if (st != FLOW_OK) {
+        complain("listening", &err);
+    } else if (flow_tls_config_new_server(NULL, &config, &err) != FLOW_OK ||
+               flow_tls_config_add_keypair_file(config, argv[4], argv[5], NULL,
+                                                NULL, &err) != FLOW_OK) {
+        complain("certificate", &err);
+    } else if (flow_accept_wait(l, &f) != FLOW_OK) {
+        flow_listener_get_error(l, &err);
+        complain("accepting", &err);
+    } else if (flow_tls_wrap_server(config, f, 0, &f) != FLOW_OK) {
+        fprintf(stderr, "tls_over_vchan: no memory for TLS\n");
+    } else {
+        code = answer(f);
+    }
+    flow_close(f);
+    flow_listener_close(l);
+    flow_tls_config_unref(config);
+    return code;
+}
+
+static int
+dial(char **argv)
+{
+    const struct flow_vchan_options patient = { .timeout = PATIENCE };
+    struct flow_tls_config *config = NULL;
+    struct flow *f = NULL;
+    struct flow_error err;
+    enum flow_status st;
+    int code = 1;
+
+    if (strcmp(argv[2], "fake") == 0)
+        st = flow_vchan_fake_connect(NULL, argv[3], &patient, &f, &err);
+    else
+        st = flow_vchan_connect(NULL, (uint32_t)atoi(argv[2]), argv[3],
+                                &patient, &f, &err);
+    if (st != FLOW_OK)
+        complain("connecting", &err);
+    else if (flow_tls_config_new_client(NULL, &config, &err) != FLOW_OK ||
+             flow_tls_config_add_trust_file(config, argv[4], &err) != FLOW_OK)
+        complain("trust", &err);
+    else if (flow_tls_wrap_client(config, f, argv[5], 0, &f) != FLOW_OK)
+        fprintf(stderr, "tls_over_vchan: '%s' is no host name\n", argv[5]);
+    else
+        code = ask(f);
+    flow_close(f);
+    flow_tls_config_unref(config);
+    return code;
+}
+
+int
+main(int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        fputs(help_text, stdout);
+        return 0;
+    }
+    if (argc == 6 && strcmp(argv[1], "serve") == 0)
+        return serve(argv);
+    if (argc == 6 && strcmp(argv[1], "dial") == 0)
+        return dial(argv);
+    fputs(help_text, stderr);
+    return 2;
+}
