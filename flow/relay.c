@@ -172,6 +172,11 @@ flow_relay_step(struct flow_relay *r)
     for (i = 0; i < 2; i++)
         if (!is_over(&r->side[i]))
             step_side(r, &r->side[i]);
+    /* The second may have found that the first has nobody left to tell, which
+     * the first would never learn while its source is silent. */
+    for (i = 0; i < 2; i++)
+        if (!is_over(&r->side[i]))
+            r->side[i].status = state_of_output(&r->side[i]);
     if (is_over(&r->side[0]) && is_over(&r->side[1])) {
         for (i = 0; i < 2; i++)
             if (r->side[i].status != FLOW_EOF)

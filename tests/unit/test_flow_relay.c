@@ -199,6 +199,22 @@ side_whose_output_is_gone_ends(void **state)
     assert_int_equal(relay.side[1].status, FLOW_E_CLOSED);
 }
 
+/* As when the second flow cannot be opened while the first is silent. */
+static void
+side_that_fails_ends_the_silent_one_at_once(void **state)
+{
+    struct mock *m = mock_new(&fake.env, MOCK_CAPS);
+
+    (void)state;
+    m->read_st = FLOW_E_RESET;
+    m->fail_text = "refused";
+    m->fail_dirs = FLOW_READ | FLOW_WRITE;
+    assert_int_equal(flow_relay_init(&relay, near_end[1], &m->base, 0, 0),
+                     FLOW_OK);
+    assert_int_equal(flow_relay_step(&relay), FLOW_E_RESET);
+    flow_close(&m->base);
+}
+
 static void
 without_half_close_the_other_direction_runs_on(void **state)
 {
@@ -285,6 +301,7 @@ main(void)
         TEST(slow_reader_holds_the_writer_back),
         TEST(errors_at_every_byte_are_told_and_lose_no_byte_before),
         TEST(side_whose_output_is_gone_ends),
+        TEST(side_that_fails_ends_the_silent_one_at_once),
         TEST(without_half_close_the_other_direction_runs_on),
         TEST(init_survives_failed_allocations),
         TEST(runs_between_threads),
