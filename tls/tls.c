@@ -195,17 +195,25 @@ tls_flush(struct flow *f)
     return st;
 }
 
-/* Under tx_lock: close_notify is with the lower flow; its own end is next. */
+/*
+ * Under tx_lock: close_notify is with the lower flow; its own end is next.
+ *
+ * A peer that has our close_notify may close at once.  If that beats the lower
+ * flow's end, as it can when the lower flow is TLS too, nobody is left who
+ * would want it, and nothing of ours is lost: it was flushed before.
+ */
 static enum flow_status
 end_lower(struct flow__tls *t)
 {
     struct flow *f = &t->base;
-    enum flow_status st;
+    enum flow_status st = flow_flush(f->lower);
 
-    if (t->propagate && (flow_caps(f->lower) & FLOW_CAP_HALF_CLOSE_WRITE) != 0)
+    if (st == FLOW_OK && t->propagate &&
+        (flow_caps(f->lower) & FLOW_CAP_HALF_CLOSE_WRITE) != 0) {
         st = flow_shutdown(f->lower, FLOW_WRITE);
-    else
-        st = flow_flush(f->lower);
+        if (st == FLOW_E_CLOSED)
+            return FLOW_OK;
+    }
     return st < 0 ? flow_fail_lower(f, FLOW_WRITE, FLOW_WRITE, st) : st;
 }
 
