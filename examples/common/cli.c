@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: ISC */
+#include "cli.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include <flow/endpoint.h>
+
+const char *cli_program = "flow";
+volatile sig_atomic_t cli_signals;
+
+/* The handler can only reach what is global. */
+static struct flow_poller *woken;
+
+void
+cli_complain(const char *format, ...)
+{
+    va_list args;
+
+    fprintf(stderr, "%s: ", cli_program);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+}
+
+int
+cli_usage(const char *format, ...)
+{
+    va_list args;
+
+    fprintf(stderr, "%s: ", cli_program);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fprintf(stderr, "\nTry '%s --help'.\n", cli_program);
+    return CLI_USAGE;
+}
+
+void
+cli_flow_error(const char *what, const struct flow_error *err)
+{
+    char text[512];
+
+    flow_error_format(err, text, sizeof(text));
+    cli_complain("%s: %s", what, text);
+}
+
+int
+cli_close_stdout(int code)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    cli_complain("cannot write the output: %s", strerror(errno));
+    return CLI_FAILED;
+}
+
+int
+cli_endpoint_error(const char *what, const struct flow_error *err)
+{
+    cli_flow_error(what, err);
+    return err->status == FLOW_E_INVAL || err->status == FLOW_E_NOTSUP
+               ? CLI_USAGE
+               : CLI_FAILED;
+}
+
+void
+cli_print_endpoints(void)
+{
+    const struct flow_scheme *const *scheme = flow_endpoint_schemes();
+
+    printf("An ENDPOINT is one of\n\n");
+    for (; *scheme != NULL; scheme++)
+        printf("  %s\n", (*scheme)->syntax);
+    printf("\nwhere tls+ is TLS on any of the others, such as "
+           "tls+tcp://HOST:PORT.\n");
+}
+
+bool
+cli_seconds(const char *option, const char *text, uint64_t *ret_nsec)
+{
+    const double year = 365.0 * 24 * 3600;
+    double seconds;
+    char *end;
+
+    seconds = strtod(text, &end);
+    /* Written so that NaN fails too. */
+    if (end == text || *end != '\0' || !(seconds >= 0.001 && seconds <= year)) {
+        cli_usage("%s: '%s' is no number of seconds above 0, such as 2.5",
+                  option, text);
+        return false;
+    }
+    *ret_nsec = (uint64_t)(seconds * 1e9);
+    return true;
+}
+
+bool
+cli_number(const char *option, const char *text, unsigned long min,
+           unsigned long max, unsigned long *ret)
+{
+    unsigned long value;
+    char *end;
+
+    errno = 0;
+    value = strtoul(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 ||
+        value < min || value > max) {
+        cli_usage("%s: '%s' is no number from %lu to %lu", option, text, min,
+                  max);
+        return false;
+    }
+    *ret = value;
+    return true;
+}
+
+bool
+cli_address(const char *option, const char *text, struct cli_address *ret)
+{
+    const char *colon = strrchr(text, ':');
+    const char *host = text;
+    unsigned long port;
+    size_t len;
+
+    if (colon == NULL) {
+        cli_usage("%s: '%s' has no port; write ADDR:PORT, or :PORT for every "
+                  "address",
+                  option, text);
+        return false;
+    }
+    len = (size_t)(colon - text);
+    if (len >= 2 && host[0] == '[' && host[len - 1] == ']') {
+        host++;
+        len -= 2;
+    } else if (memchr(host, ':', len) != NULL) {
+        cli_usage("%s: '%s': write an IPv6 address in brackets, [ADDR]:PORT",
+                  option, text);
+        return false;
+    }
+    if (len >= sizeof(ret->host)) {
+        cli_usage("%s: '%s' is too long", option, text);
+        return false;
+    }
+    if (!cli_number(option, colon + 1, 0, 65535, &port))
+        return false;
+    memcpy(ret->host, host, len);
+    ret->host[len] = '\0';
+    ret->port = (uint16_t)port;
+    return true;
+}
+
+static bool
+add_path(const char **list, size_t *count, const char *path)
+{
+    if (*count == CLI_KEYPAIRS) {
+        cli_usage("at most %d certificates", CLI_KEYPAIRS);
+        return false;
+    }
+    list[(*count)++] = path;
+    return true;
+}
+
+bool
+cli_add_cert(struct cli_keypairs *pairs, const char *path)
+{
+    return add_path(pairs->cert, &pairs->cert_count, path);
+}
+
+bool
+cli_add_key(struct cli_keypairs *pairs, const char *path)
+{
+    return add_path(pairs->key, &pairs->key_count, path);
+}
+
+int
+cli_server_config(const struct cli_keypairs *pairs,
+                  struct flow_tls_config **ret_config)
+{
+    struct flow_tls_config *config;
+    struct flow_error err;
+    size_t i;
+
+    if (pairs->cert_count == 0)
+        return cli_usage("TLS needs --cert FILE and --key FILE");
+    if (pairs->cert_count != pairs->key_count)
+        return cli_usage("%zu --cert but %zu --key: each certificate needs "
+                         "its key",
+                         pairs->cert_count, pairs->key_count);
+    if (flow_tls_config_new_server(NULL, &config, &err) != FLOW_OK) {
+        cli_flow_error("cannot set up TLS", &err);
+        return CLI_FAILED;
+    }
+    for (i = 0; i < pairs->cert_count; i++) {
+        if (flow_tls_config_add_keypair_file(config, pairs->cert[i],
+                                             pairs->key[i], NULL, NULL,
+                                             &err) == FLOW_OK)
+            continue;
+        cli_flow_error(pairs->cert[i], &err);
+        flow_tls_config_unref(config);
+        return CLI_FAILED;
+    }
+    *ret_config = config;
+    return CLI_OK;
+}
+
+bool
+cli_set_alpn(struct flow_tls_config *config, const char *list)
+{
+    const char *name[16];
+    char *copy = strdup(list);
+    char *word, *rest = NULL;
+    size_t count = 0;
+    bool ok = copy != NULL;
+
+    for (word = ok ? strtok_r(copy, ",", &rest) : NULL; word != NULL;
+         word = strtok_r(NULL, ",", &rest)) {
+        if (count == sizeof(name) / sizeof(name[0])) {
+            ok = false;
+            break;
+        }
+        name[count++] = word;
+    }
+    ok = ok && flow_tls_config_set_alpn(config, name, count) == FLOW_OK;
+    if (!ok)
+        cli_usage("'%s' is no list of 1 to 16 protocol names", list);
+    free(copy);
+    return ok;
+}
+
+/* What can be wrong with a client's settings, in the order of the struct. */
+static int
+set_up_client(const struct cli_client *client, struct flow_tls_config *config)
+{
+    struct flow_error err;
+
+    if (client->ca != NULL &&
+        flow_tls_config_add_trust_file(config, client->ca, &err) != FLOW_OK) {
+        cli_flow_error(client->ca, &err);
+        return CLI_FAILED;
+    }
+    if (client->alpn != NULL && !cli_set_alpn(config, client->alpn))
+        return CLI_USAGE;
+    if (client->only != 0 &&
+        flow_tls_config_set_versions(config, client->only, client->only) !=
+            FLOW_OK) {
+        cli_complain("this build of the library lacks that TLS version");
+        return CLI_FAILED;
+    }
+    if (client->insecure_skip_verify &&
+        flow_tls_config_insecure_skip_verify(config, true) != FLOW_OK)
+        return CLI_FAILED;
+    if (flow_tls_config_freeze(config, &err) != FLOW_OK) {
+        cli_flow_error("cannot set up TLS", &err);
+        return CLI_FAILED;
+    }
+    return CLI_OK;
+}
+
+int
+cli_client_config(const struct cli_client *client,
+                  struct flow_tls_config **ret_config)
+{
+    struct flow_tls_config *config;
+    struct flow_error err;
+    int code;
+
+    if (flow_tls_config_new_client(NULL, &config, &err) != FLOW_OK) {
+        cli_flow_error("cannot set up TLS", &err);
+        return CLI_FAILED;
+    }
+    code = set_up_client(client, config);
+    if (code != CLI_OK) {
+        flow_tls_config_unref(config);
+        return code;
+    }
+    *ret_config = config;
+    return CLI_OK;
+}
+
+static void
+on_signal(int number)
+{
+    int saved = errno;
+
+    (void)number;
+    cli_signals = cli_signals + 1;
+    flow_poller_wake(woken);
+    errno = saved;
+}
+
+bool
+cli_catch_signals(struct flow_poller *poller)
+{
+    struct sigaction action;
+
+    woken = poller;
+    memset(&action, 0, sizeof(action));
+    action.sa_handler = on_signal;
+    sigemptyset(&action.sa_mask);
+    if (sigaction(SIGTERM, &action, NULL) == 0 &&
+        sigaction(SIGINT, &action, NULL) == 0)
+        return true;
+    cli_complain("cannot catch signals: %s", strerror(errno));
+    return false;
+}
+
+size_t
+cli_raise_descriptors(size_t want)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return want;
+    if (limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < want) {
+        struct rlimit more = limit;
+
+        more.rlim_cur = want;
+        /* Only root may raise the hard limit; try, then stay below it. */
+        if (more.rlim_max != RLIM_INFINITY && more.rlim_max < want)
+            more.rlim_max = want;
+        if (setrlimit(RLIMIT_NOFILE, &more) != 0) {
+            more.rlim_cur = more.rlim_max = limit.rlim_max;
+            if (setrlimit(RLIMIT_NOFILE, &more) != 0)
+                more = limit;
+        }
+        limit = more;
+    }
+    return limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur > want
+               ? want
+               : (size_t)limit.rlim_cur;
+}

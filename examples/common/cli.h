@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef EXAMPLES_COMMON_CLI_H
+#define EXAMPLES_COMMON_CLI_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <flow/poller.h>
+#include <flow/status.h>
+#include <flow/tls_config.h>
+
+/*
+ * What the command lines of the example programs have in common.  A function
+ * that answers bool or an exit code has said on stderr what was wrong.
+ */
+
+/* Exit codes of every program. */
+#define CLI_OK     0
+#define CLI_FAILED 1
+#define CLI_USAGE  2
+
+#define CLI_NSEC UINT64_C(1000000000)
+
+/* Set first thing in main(); begins every message. */
+extern const char *cli_program;
+
+void cli_complain(const char *format, ...)
+    __attribute__((format(printf, 1, 2)));
+/* Complains, points to --help, answers CLI_USAGE. */
+int cli_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* "WHAT: the error in one line" and, if the error has one, its hint. */
+void cli_flow_error(const char *what, const struct flow_error *err);
+
+/* Flush what was printed: a full disk or closed pipe is a failure too. */
+int cli_close_stdout(int code);
+
+/* As cli_flow_error(); answers CLI_USAGE for an endpoint that is none. */
+int cli_endpoint_error(const char *what, const struct flow_error *err);
+/* The endpoints of this build, for --help. */
+void cli_print_endpoints(void);
+
+/* Seconds with decimals, above 0 and up to a year, as nanoseconds. */
+bool cli_seconds(const char *option, const char *text, uint64_t *ret_nsec);
+bool cli_number(const char *option, const char *text, unsigned long min,
+                unsigned long max, unsigned long *ret);
+
+struct cli_address {
+    char host[256]; /* without brackets; "" for any */
+    uint16_t port;
+};
+
+/* "ADDR:PORT", "[ADDR]:PORT", ":PORT". */
+bool cli_address(const char *option, const char *text, struct cli_address *ret);
+
+#define CLI_KEYPAIRS 64
+
+/* Repeated --cert and --key; the n-th of one belongs to the n-th of the
+ * other. */
+struct cli_keypairs {
+    const char *cert[CLI_KEYPAIRS];
+    const char *key[CLI_KEYPAIRS];
+    size_t cert_count;
+    size_t key_count;
+};
+
+bool cli_add_cert(struct cli_keypairs *pairs, const char *path);
+bool cli_add_key(struct cli_keypairs *pairs, const char *path);
+/* An own configuration for a server, not frozen yet.  Answers an exit code. */
+int cli_server_config(const struct cli_keypairs *pairs,
+                      struct flow_tls_config **ret_config);
+
+/* How a client wants TLS. */
+struct cli_client {
+    const char *ca;             /* file of trusted certificates, or NULL */
+    const char *alpn;           /* comma-separated, or NULL */
+    enum flow_tls_version only; /* one version, or 0 */
+    bool insecure_skip_verify;
+};
+
+/* As cli_server_config(). */
+int cli_client_config(const struct cli_client *client,
+                      struct flow_tls_config **ret_config);
+bool cli_set_alpn(struct flow_tls_config *config, const char *list);
+
+/* SIGTERM and SIGINT so far; each ends a flow_poller_wait() of this poller. */
+extern volatile sig_atomic_t cli_signals;
+bool cli_catch_signals(struct flow_poller *poller);
+
+/* Let this process open `want` descriptors; answers how many it may. */
+size_t cli_raise_descriptors(size_t want);
+
+#endif

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: ISC */
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <flow/endpoint.h>
+#include <flow/unix.h>
+#include <flow/util.h>
+#include <flow/version.h>
+
+#include "../common/cli.h"
+
+/*
+ * flow-cat: standard input and output on one side, a flow on the other.  The
+ * standard streams are a flow as well, so all there is to do is to join two.
+ */
+
+static const char help_text[] =
+    "usage: flow-cat ENDPOINT [OPTION...]\n"
+    "\n"
+    "Sends standard input to ENDPOINT and prints what comes back.  The end of\n"
+    "the input is passed on as a half close; then it waits for the other side\n"
+    "to end too.  With a terminal as input the other side's end is the end.\n"
+    "\n"
+    "  --ca FILE                tls+...: trust the certificates in this PEM\n"
+    "                           file, not the system's\n"
+    "  --server-name NAME       tls+...: ask for and verify this name, not "
+    "the\n"
+    "                           endpoint's host\n"
+    "  --alpn LIST              tls+...: protocols to offer, comma-separated\n"
+    "  --tls1.2, --tls1.3       tls+...: only this version\n"
+    "  --insecure-skip-verify   tls+...: take any certificate: anyone can be\n"
+    "                           in between\n"
+    "  --timeout S              to connect, seconds (30)\n"
+    "  --idle-timeout S         give up when nothing moved for S seconds\n"
+    "  --help, --version\n"
+    "\n";
+
+static const char exit_text[] =
+    "\nExit codes: 0 both sides ended in order, 1 failure, 2 wrong usage.\n";
+
+struct options {
+    struct cli_client client;
+    const char *server_name;
+    uint64_t timeout;
+    uint64_t idle_timeout;
+};
+
+enum {
+    OPT_CA = 256,
+    OPT_SERVER_NAME,
+    OPT_ALPN,
+    OPT_TLS_1_2,
+    OPT_TLS_1_3,
+    OPT_INSECURE,
+    OPT_TIMEOUT,
+    OPT_IDLE_TIMEOUT,
+    OPT_HELP,
+    OPT_VERSION
+};
+
+static const struct option long_options[] = {
+    { "ca", required_argument, NULL, OPT_CA },
+    { "server-name", required_argument, NULL, OPT_SERVER_NAME },
+    { "alpn", required_argument, NULL, OPT_ALPN },
+    { "tls1.2", no_argument, NULL, OPT_TLS_1_2 },
+    { "tls1.3", no_argument, NULL, OPT_TLS_1_3 },
+    { "insecure-skip-verify", no_argument, NULL, OPT_INSECURE },
+    { "timeout", required_argument, NULL, OPT_TIMEOUT },
+    { "idle-timeout", required_argument, NULL, OPT_IDLE_TIMEOUT },
+    { "help", no_argument, NULL, OPT_HELP },
+    { "version", no_argument, NULL, OPT_VERSION },
+    { NULL, 0, NULL, 0 },
+};
+
+/*
+ * Flags of standard input and output as they were: they belong to whoever
+ * started us too, and a shell does not expect them non-blocking.  The flow
+ * puts them back when it is closed; a signal does not close it.
+ */
+static int saved_flags[2] = { -1, -1 };
+
+static void
+save_flags(void)
+{
+    int fd;
+
+    for (fd = 0; fd < 2; fd++)
+        saved_flags[fd] = fcntl(fd, F_GETFL);
+}
+
+static void
+on_signal(int number)
+{
+    int fd;
+
+    for (fd = 0; fd < 2; fd++)
+        if (saved_flags[fd] >= 0)
+            fcntl(fd, F_SETFL, saved_flags[fd]);
+    raise(number);
+}
+
+static void
+catch_signals(void)
+{
+    struct sigaction action;
+
+    memset(&action, 0, sizeof(action));
+    action.sa_handler = on_signal;
+    action.sa_flags = (int)SA_RESETHAND;
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    /* A reader that left is an error of the write, told in words. */
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static uint64_t
+now(void)
+{
+    const struct flow_env *env = flow_env_default();
+
+    return env->now(env->ctx);
+}
+
+/* An exit code, or -1 to go on. */
+static int
+take_option(int option, const char *value, struct options *o)
+{
+    switch (option) {
+    case OPT_CA:
+        o->client.ca = value;
+        return -1;
+    case OPT_SERVER_NAME:
+        o->server_name = value;
+        return -1;
+    case OPT_ALPN:
+        o->client.alpn = value;
+        return -1;
+    case OPT_TLS_1_2:
+        o->client.only = FLOW_TLS_1_2;
+        return -1;
+    case OPT_TLS_1_3:
+        o->client.only = FLOW_TLS_1_3;
+        return -1;
+    case OPT_INSECURE:
+        o->client.insecure_skip_verify = true;
+        return -1;
+    case OPT_TIMEOUT:
+        return cli_seconds("--timeout", value, &o->timeout) ? -1 : CLI_USAGE;
+    case OPT_IDLE_TIMEOUT:
+        return cli_seconds("--idle-timeout", value, &o->idle_timeout)
+                   ? -1
+                   : CLI_USAGE;
+    case OPT_HELP:
+        fputs(help_text, stdout);
+        cli_print_endpoints();
+        fputs(exit_text, stdout);
+        return cli_close_stdout(CLI_OK);
+    case OPT_VERSION:
+        printf("flow-cat %s\n", flow_version());
+        return cli_close_stdout(CLI_OK);
+    default:
+        fprintf(stderr, "Try 'flow-cat --help'.\n");
+        return CLI_USAGE;
+    }
+}
+
+static int
+flow_failed(struct flow *f, enum flow_dir dir, const char *what,
+            enum flow_status st)
+{
+    struct flow_error err;
+
+    flow_get_error(f, dir, &err);
+    if (err.status == FLOW_OK)
+        cli_complain("%s: %s", what, flow_status_text(st));
+    else
+        cli_flow_error(what, &err);
+    return CLI_FAILED;
+}
+
+/* Connected, and whoever is there has been verified, before a byte of input
+ * is read. */
+static int
+dial(const struct options *o, const char *name, struct flow **ret_flow)
+{
+    struct flow_endpoint_options options = { .timeout = o->timeout,
+                                             .server_name = o->server_name };
+    struct flow_error err;
+    struct flow *flow;
+    enum flow_status st;
+    char what[300];
+    int code;
+
+    snprintf(what, sizeof(what), "cannot reach %s", name);
+    if (strncmp(name, "tls+", 4) == 0) {
+        code = cli_client_config(&o->client, &options.tls);
+        if (code != CLI_OK)
+            return code;
+    }
+    st = flow_endpoint_dial(NULL, name, &options, &flow, &err);
+    flow_tls_config_unref(options.tls);
+    if (st != FLOW_OK)
+        return cli_endpoint_error(what, &err);
+    st = flow_open_wait(flow);
+    if (st != FLOW_OK) {
+        code = flow_failed(flow, FLOW_READ, what, st);
+        flow_close(flow);
+        return code;
+    }
+    *ret_flow = flow;
+    return CLI_OK;
+}
+
+/* Sleep until one of two flows can go on: what flow_relay_run() does, with a
+ * look at the other side's end in between. */
+static enum flow_status
+wait_for_either(struct flow_relay *relay, struct flow *a, struct flow *b)
+{
+    struct flow_wait_sink sink;
+    const struct flow_env *env = flow_get_env(a);
+    uint32_t interest_a, interest_b;
+    uint64_t latest = flow_relay_interest(relay, &interest_a, &interest_b);
+
+    flow_wait_sink_init(&sink);
+    if (flow_wait_sources(a, interest_a, &sink) != 0 ||
+        flow_wait_sources(b, interest_b, &sink) != 0)
+        return FLOW_OK;
+    return env->wait(env->ctx, &sink, latest);
+}
+
+/* Where a relay went wrong. */
+static int
+relay_failed(struct flow_relay *relay, struct flow *net, enum flow_status st)
+{
+    static const char *const what[2] = { "sending", "receiving" };
+    int i;
+
+    if (st == FLOW_E_TIMEOUT) {
+        cli_complain("nothing moved for too long (--idle-timeout)");
+        return CLI_FAILED;
+    }
+    for (i = 0; i < 2; i++) {
+        struct flow_relay_side *side = &relay->side[i];
+        struct flow_error err;
+
+        if (side->status >= 0)
+            continue;
+        flow_get_error(side->from, FLOW_READ, &err);
+        if (err.status == FLOW_OK || err.status == FLOW_EOF)
+            flow_get_error(side->to, FLOW_WRITE, &err);
+        if (err.status != FLOW_OK)
+            cli_flow_error(what[i], &err);
+        else
+            flow_failed(net, FLOW_READ, what[i], side->status);
+    }
+    return CLI_FAILED;
+}
+
+static int
+join(struct flow *standard, struct flow *net, uint64_t idle)
+{
+    bool terminal = isatty(STDIN_FILENO) != 0;
+    struct flow_relay relay;
+    enum flow_status st;
+    int code = CLI_OK;
+
+    if (flow_relay_init(&relay, standard, net, 65536, idle) != FLOW_OK) {
+        cli_complain("out of memory");
+        return CLI_FAILED;
+    }
+    while ((st = flow_relay_step(&relay)) == FLOW_AGAIN) {
+        /* Nothing more comes, and nobody is asked to press a key for a side
+         * that has left. */
+        if (relay.side[1].status < 0 ||
+            (terminal && relay.side[1].status == FLOW_EOF)) {
+            st = relay.side[1].status;
+            break;
+        }
+        st = wait_for_either(&relay, standard, net);
+        if (st < 0)
+            break;
+    }
+    if (st < 0)
+        code = relay_failed(&relay, net, st);
+    flow_relay_fini(&relay);
+    return code;
+}
+
+static int
+run(const struct options *o, const char *name)
+{
+    struct flow *standard, *net;
+    int code;
+
+    code = dial(o, name, &net);
+    if (code != CLI_OK)
+        return code;
+    save_flags();
+    catch_signals();
+    if (flow_fd_adopt(NULL, STDIN_FILENO, STDOUT_FILENO, &standard) !=
+        FLOW_OK) {
+        cli_complain("standard input and output must be open");
+        flow_close(net);
+        return CLI_FAILED;
+    }
+    code = join(standard, net, o->idle_timeout);
+    flow_close(standard);
+    if (code != CLI_OK)
+        flow_close(net);
+    else
+        flow_finish(net, now() + CLI_NSEC, 65536, NULL);
+    return code;
+}
+
+int
+main(int argc, char **argv)
+{
+    struct options options = { .timeout = 30 * CLI_NSEC };
+    int option, code = -1;
+
+    cli_program = "flow-cat";
+    while (code < 0 &&
+           (option = getopt_long(argc, argv, "", long_options, NULL)) != -1)
+        code = take_option(option, optarg, &options);
+    if (code >= 0)
+        return code;
+    if (optind + 1 != argc)
+        return cli_usage(optind == argc ? "which ENDPOINT?"
+                                        : "one ENDPOINT at a time");
+    return run(&options, argv[optind]);
+}

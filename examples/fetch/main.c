@@ -1,0 +1,497 @@
+/* SPDX-License-Identifier: ISC */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <flow/tcp.h>
+#include <flow/tls.h>
+#include <flow/util.h>
+#include <flow/version.h>
+
+#include "../common/cli.h"
+#include "http.h"
+#include "output.h"
+#include "progress.h"
+
+/* Bytes read at a time: a few records. */
+#define BUFFER HTTP_HEAD_MAX
+
+/* Bodies from here on get a progress bar. */
+#define LONG_BODY UINT64_C(1000000)
+
+static const char help_text[] =
+    "usage: flow-fetch URL [OPTION...]\n"
+    "\n"
+    "Fetches an https:// or http:// URL and verifies whom it came from.\n"
+    "\n"
+    "  -o, --output FILE        write the body there instead of stdout; FILE\n"
+    "                           appears only once it is whole\n"
+    "  --ca FILE                trust the certificates in this PEM file, not\n"
+    "                           the system's\n"
+    "  --connect ADDR:PORT      connect there; names are still the URL's\n"
+    "  --alpn LIST              protocols to offer, comma-separated "
+    "(http/1.1)\n"
+    "  --tls1.2, --tls1.3       only this version\n"
+    "  --timeout S              give up after S seconds without progress (30)\n"
+    "  --insecure-skip-verify   take any certificate: anyone can be in "
+    "between\n"
+    "  -q, --quiet              no progress bar\n"
+    "  -v, --verbose            say on stderr what was agreed and received\n"
+    "  --help, --version\n"
+    "\n"
+    "The progress bar is drawn on stderr if that is a terminal, for bodies "
+    "from\n"
+    "1 MB.  Redirects are reported, not followed.  A body that was cut short "
+    "is\n"
+    "a failure, and so is every status but 2xx; then nothing is written to\n"
+    "FILE.\n"
+    "\n"
+    "Exit codes: 0 fetched, 1 failure, 2 wrong usage.\n";
+
+struct options {
+    const char *output;
+    struct cli_address connect; /* port 0: where the URL points */
+    struct cli_client client;
+    uint64_t timeout;
+    bool quiet;
+    bool verbose;
+};
+
+enum {
+    OPT_CA = 256,
+    OPT_CONNECT,
+    OPT_ALPN,
+    OPT_TLS_1_2,
+    OPT_TLS_1_3,
+    OPT_TIMEOUT,
+    OPT_INSECURE,
+    OPT_HELP,
+    OPT_VERSION
+};
+
+static const struct option long_options[] = {
+    { "output", required_argument, NULL, 'o' },
+    { "quiet", no_argument, NULL, 'q' },
+    { "verbose", no_argument, NULL, 'v' },
+    { "ca", required_argument, NULL, OPT_CA },
+    { "connect", required_argument, NULL, OPT_CONNECT },
+    { "alpn", required_argument, NULL, OPT_ALPN },
+    { "tls1.2", no_argument, NULL, OPT_TLS_1_2 },
+    { "tls1.3", no_argument, NULL, OPT_TLS_1_3 },
+    { "timeout", required_argument, NULL, OPT_TIMEOUT },
+    { "insecure-skip-verify", no_argument, NULL, OPT_INSECURE },
+    { "help", no_argument, NULL, OPT_HELP },
+    { "version", no_argument, NULL, OPT_VERSION },
+    { NULL, 0, NULL, 0 },
+};
+
+/* One fetch under way. */
+struct fetch {
+    const struct options *options;
+    struct http_url url;
+    struct flow *flow;
+    bool open;
+    struct http_response response;
+    struct http_body body;
+    struct progress progress;
+    struct output output;
+    uint64_t began;    /* ns */
+    uint64_t received; /* bytes of the body */
+    size_t have;       /* bytes in buffer */
+    char buffer[BUFFER];
+};
+
+/* An exit code, or -1 to go on. */
+static int
+take_option(int option, const char *value, struct options *o)
+{
+    switch (option) {
+    case 'o':
+        o->output = value;
+        return -1;
+    case 'q':
+        o->quiet = true;
+        return -1;
+    case 'v':
+        o->verbose = true;
+        return -1;
+    case OPT_CA:
+        o->client.ca = value;
+        return -1;
+    case OPT_CONNECT:
+        if (!cli_address("--connect", value, &o->connect))
+            return CLI_USAGE;
+        if (o->connect.host[0] != '\0' && o->connect.port != 0)
+            return -1;
+        return cli_usage("--connect: '%s' is not ADDR:PORT", value);
+    case OPT_ALPN:
+        o->client.alpn = value;
+        return -1;
+    case OPT_TLS_1_2:
+        o->client.only = FLOW_TLS_1_2;
+        return -1;
+    case OPT_TLS_1_3:
+        o->client.only = FLOW_TLS_1_3;
+        return -1;
+    case OPT_TIMEOUT:
+        return cli_seconds("--timeout", value, &o->timeout) ? -1 : CLI_USAGE;
+    case OPT_INSECURE:
+        o->client.insecure_skip_verify = true;
+        return -1;
+    case OPT_HELP:
+        fputs(help_text, stdout);
+        return cli_close_stdout(CLI_OK);
+    case OPT_VERSION:
+        printf("flow-fetch %s\n", flow_version());
+        return cli_close_stdout(CLI_OK);
+    default:
+        fprintf(stderr, "Try 'flow-fetch --help'.\n");
+        return CLI_USAGE;
+    }
+}
+
+static uint64_t
+now(void)
+{
+    const struct flow_env *env = flow_env_default();
+
+    return env->now(env->ctx);
+}
+
+/* Something went on: the peer has its full time again. */
+static void
+extend(struct fetch *f)
+{
+    flow_set_deadline(f->flow, FLOW_READ | FLOW_WRITE,
+                      now() + f->options->timeout);
+}
+
+static bool
+flow_failed(struct fetch *f, const char *what, enum flow_status st,
+            enum flow_dir dir)
+{
+    struct flow_error err;
+
+    flow_get_error(f->flow, dir, &err);
+    if (f->open && st == FLOW_E_TIMEOUT)
+        cli_complain("%s: nothing came for %.3g s (--timeout)", what,
+                     (double)f->options->timeout / 1e9);
+    else if (err.status == FLOW_OK)
+        cli_complain("%s: %s", what, flow_status_text(st));
+    else
+        cli_flow_error(what, &err);
+    return false;
+}
+
+/* TCP to where the URL, or --connect, points. */
+static bool
+dial_tcp(struct fetch *f)
+{
+    struct flow_tcp_options options = { .timeout = f->options->timeout };
+    struct cli_address address = f->options->connect;
+    enum flow_status st;
+
+    if (address.port == 0) {
+        snprintf(address.host, sizeof(address.host), "%s", f->url.host);
+        address.port = f->url.port;
+    }
+    st = flow_tcp_dial(NULL, address.host, address.port, &options, &f->flow);
+    if (st == FLOW_OK)
+        return true;
+    cli_complain("cannot connect to %s port %u: %s", address.host, address.port,
+                 flow_status_text(st));
+    return false;
+}
+
+/* TLS on whatever the flow is. */
+static bool
+wrap_tls(struct fetch *f)
+{
+    struct cli_client client = f->options->client;
+    struct flow_tls_config *config;
+    struct flow *tls;
+    enum flow_status st;
+
+    if (client.alpn == NULL)
+        client.alpn = "http/1.1";
+    if (cli_client_config(&client, &config) != CLI_OK)
+        return false;
+    st = flow_tls_wrap_client(config, f->flow, f->url.host, 0, &tls);
+    flow_tls_config_unref(config);
+    if (st != FLOW_OK) {
+        cli_complain("cannot ask for '%s' with TLS: %s", f->url.host,
+                     flow_status_text(st));
+        return false;
+    }
+    f->flow = tls;
+    return true;
+}
+
+/* What was agreed, and whether we can live with it. */
+static bool
+check_tls(struct fetch *f)
+{
+    struct flow_tls_info info;
+    char group[32] = "?";
+    size_t len = sizeof(group);
+
+    if (flow_tls_get_info(f->flow, &info) != FLOW_OK)
+        return true;
+    if (flow_query(f->flow, FLOW_QUERY_GROUP, group, &len) != FLOW_OK)
+        snprintf(group, sizeof(group), "?");
+    if (f->options->verbose)
+        fprintf(stderr, "%s %s %s, ALPN %s, certificate %s for %s\n",
+                info.version == FLOW_TLS_1_3 ? "TLSv1.3" : "TLSv1.2",
+                info.suite_name, group, info.alpn[0] ? info.alpn : "none",
+                f->options->client.insecure_skip_verify ? "NOT VERIFIED"
+                                                        : "verified",
+                f->url.host);
+    if (info.alpn[0] == '\0' || strncmp(info.alpn, "http/1.", 7) == 0)
+        return true;
+    cli_complain("the server wants to speak '%s'; this program only speaks "
+                 "HTTP/1.1",
+                 info.alpn);
+    return false;
+}
+
+static bool
+open_flow(struct fetch *f, const char *text)
+{
+    char peer[80], what[300];
+    size_t len = sizeof(peer);
+    enum flow_status st;
+
+    if (!dial_tcp(f) || (f->url.tls && !wrap_tls(f)))
+        return false;
+    extend(f);
+    st = flow_open_wait(f->flow);
+    if (st != FLOW_OK) {
+        snprintf(what, sizeof(what), "cannot fetch %s", text);
+        return flow_failed(f, what, st, FLOW_READ);
+    }
+    f->open = true;
+    if (f->options->verbose &&
+        flow_query(f->flow, FLOW_QUERY_PEER_ADDRESS, peer, &len) == FLOW_OK)
+        fprintf(stderr, "connected to %s\n", peer);
+    return !f->url.tls || check_tls(f);
+}
+
+static bool
+send_request(struct fetch *f)
+{
+    char request[4096];
+    enum flow_status st;
+    int len = snprintf(request, sizeof(request),
+                       "GET %s HTTP/1.1\r\n"
+                       "Host: %s\r\n"
+                       "User-Agent: flow-fetch/%s\r\n"
+                       "Accept: */*\r\n"
+                       "Connection: close\r\n"
+                       "\r\n",
+                       f->url.target, f->url.authority, flow_version());
+
+    extend(f);
+    st = flow_write_all(f->flow, request, (size_t)len, NULL);
+    /* A server that answers without reading may have closed by now: what it
+     * said is worth reading. */
+    if (st == FLOW_OK || st == FLOW_E_CLOSED || st == FLOW_E_RESET)
+        return true;
+    return flow_failed(f, "cannot send the request", st, FLOW_WRITE);
+}
+
+/* Up to the final head; what follows it stays in the buffer. */
+static bool
+read_head(struct fetch *f)
+{
+    const char *why = NULL;
+    enum http_result result;
+    enum flow_status st;
+    size_t len;
+
+    for (;;) {
+        result = http_parse_head(f->buffer, f->have, &f->response, &len, &why);
+        if (result == HTTP_BAD) {
+            cli_complain("this is no HTTP answer: %s", why);
+            return false;
+        }
+        if (result == HTTP_OK) {
+            f->have -= len;
+            memmove(f->buffer, f->buffer + len, f->have);
+            /* 1xx is a remark on the way to the answer (RFC 9110 15.2). */
+            if (f->response.status >= 200)
+                return true;
+            continue;
+        }
+        extend(f);
+        st = flow_read_some(f->flow, f->buffer + f->have, BUFFER - f->have,
+                            &len);
+        if (st == FLOW_EOF) {
+            cli_complain(f->have == 0 ? "the server closed without an answer"
+                                      : "the answer ends within its head");
+            return false;
+        }
+        if (st != FLOW_OK)
+            return flow_failed(f, "no answer", st, FLOW_READ);
+        f->have += len;
+    }
+}
+
+static bool
+check_status(struct fetch *f, const char *text)
+{
+    const struct http_response *r = &f->response;
+
+    if (f->options->verbose)
+        fprintf(stderr, "HTTP %d %s\n", r->status, r->reason);
+    if (r->status < 300)
+        return true;
+    if (r->location[0] != '\0')
+        cli_complain("%s has moved (%d %s): fetch %s", text, r->status,
+                     r->reason, r->location);
+    else
+        cli_complain("%s: the server answered %d %s", text, r->status,
+                     r->reason);
+    return false;
+}
+
+/* What is in the buffer goes out. */
+static bool
+take_buffer(struct fetch *f)
+{
+    const char *data;
+    size_t at = 0, used, len;
+
+    while (at < f->have && !f->body.complete) {
+        if (http_body_feed(&f->body, f->buffer + at, f->have - at, &used, &data,
+                           &len) == HTTP_BAD) {
+            cli_complain("the answer is malformed: %s", f->body.why);
+            return false;
+        }
+        if (!output_write(&f->output, data, len))
+            return false;
+        f->received += len;
+        at += used;
+    }
+    f->have = 0;
+    return true;
+}
+
+static void
+describe_cut(const struct fetch *f, char *text, size_t cap)
+{
+    if (f->response.framing == HTTP_LENGTH)
+        snprintf(text, cap,
+                 "the body was cut short after %" PRIu64 " of %" PRIu64
+                 " bytes",
+                 f->received, f->response.length);
+    else
+        snprintf(text, cap, "the body was cut short after %" PRIu64 " bytes",
+                 f->received);
+}
+
+static bool
+read_body(struct fetch *f)
+{
+    enum flow_status st;
+    char what[120];
+
+    for (;;) {
+        if (!take_buffer(f))
+            return false;
+        progress_update(&f->progress, f->received, now());
+        if (f->body.complete)
+            return true;
+        extend(f);
+        st = flow_read_some(f->flow, f->buffer, BUFFER, &f->have);
+        if (st == FLOW_OK)
+            continue;
+        if (st == FLOW_EOF && http_body_may_end(&f->body))
+            return true;
+        progress_end(&f->progress, f->received, now());
+        describe_cut(f, what, sizeof(what));
+        if (st != FLOW_EOF)
+            return flow_failed(f, what, st, FLOW_READ);
+        cli_complain("%s: the server ended the connection", what);
+        return false;
+    }
+}
+
+static bool
+fetch_body(struct fetch *f)
+{
+    uint64_t total =
+        f->response.framing == HTTP_LENGTH ? f->response.length : 0;
+    bool bar = !f->options->quiet &&
+               (f->response.framing != HTTP_LENGTH || total >= LONG_BODY) &&
+               (f->options->output != NULL || !isatty(STDOUT_FILENO));
+    bool ok;
+
+    if (!output_open(&f->output, f->options->output))
+        return false;
+    http_body_init(&f->body, &f->response);
+    progress_start(&f->progress, bar, total, now());
+    ok = read_body(f);
+    progress_end(&f->progress, f->received, now());
+    if (ok && f->options->verbose)
+        fprintf(stderr, "%" PRIu64 " bytes in %.3f s\n", f->received,
+                (double)(now() - f->began) / 1e9);
+    return ok && output_keep(&f->output);
+}
+
+/* All that was wanted is here; say goodbye, but do not wait long for it. */
+static void
+finish(struct fetch *f)
+{
+    struct flow *flow = f->flow;
+
+    f->flow = NULL;
+    flow_finish(flow, now() + CLI_NSEC, BUFFER, NULL);
+}
+
+static int
+fetch(const struct options *o, const char *text)
+{
+    struct fetch *f = calloc(1, sizeof(*f));
+    const char *why;
+    int code = CLI_FAILED;
+
+    if (f == NULL) {
+        cli_complain("out of memory");
+        return CLI_FAILED;
+    }
+    f->options = o;
+    f->output.fd = -1;
+    f->began = now();
+    why = http_parse_url(text, &f->url);
+    if (why != NULL) {
+        code = cli_usage("'%s' is no URL to fetch: %s", text, why);
+    } else if (open_flow(f, text) && send_request(f) && read_head(f) &&
+               check_status(f, text) && fetch_body(f)) {
+        finish(f);
+        code = CLI_OK;
+    }
+    output_fini(&f->output);
+    flow_close(f->flow);
+    free(f);
+    return code;
+}
+
+int
+main(int argc, char **argv)
+{
+    struct options options = { .timeout = 30 * CLI_NSEC };
+    int option, code = -1;
+
+    cli_program = "flow-fetch";
+    while (code < 0 &&
+           (option = getopt_long(argc, argv, "o:qv", long_options, NULL)) != -1)
+        code = take_option(option, optarg, &options);
+    if (code >= 0)
+        return code;
+    if (optind + 1 != argc)
+        return cli_usage(optind == argc ? "which URL?" : "one URL at a time");
+    return fetch(&options, argv[optind]);
+}

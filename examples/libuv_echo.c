@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: ISC */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <uv.h>
+
+#include <flow/endpoint.h>
+#include <flow/tls_config.h>
+
+/*
+ * An echo server whose loop is not ours but libuv's.
+ *
+ * A flow never waits by itself, so any loop will do: when a call answers
+ * FLOW_AGAIN, flow_wait_sources() says what to wait for, as descriptors and a
+ * point in time.  `struct watch` below hands these to libuv; it is all the
+ * glue there is.  It takes one descriptor at a time, which is all that a
+ * connected socket with or without TLS ever needs.
+ *
+ * (To put very many flows into a foreign loop, put one flow_poller there:
+ * flow_poller_fd() and flow_poller_timeout().)
+ */
+
+#define BUFFER 16384
+
+static const char help_text[] =
+    "usage: libuv_echo ENDPOINT [CERT KEY]\n"
+    "\n"
+    "Sends every byte back to where it came from, with flows driven by libuv.\n"
+    "\n"
+    "  ENDPOINT    tcp://HOST:PORT, unix:///PATH, or tls+ and one of these\n"
+    "  CERT, KEY   tls+...: certificate chain and private key, PEM\n"
+    "\n"
+    "Prints 'listening on ADDRESS' once ready.  SIGTERM or SIGINT ends it.\n"
+    "\n"
+    "Exit codes: 0 ended by a signal, 1 failure, 2 wrong usage.\n";
+
+/* What a flow or listener waits for, as handles of libuv. */
+struct watch {
+    uv_poll_t poll;
+    uv_timer_t timer;
+    int fd; /* of poll, or -1 when that is not open */
+    int handles;
+    void (*ready)(void *user);
+    void (*closed)(void *user);
+    void *user;
+};
+
+static uint64_t
+now(void)
+{
+    const struct flow_env *env = flow_env_default();
+
+    return env->now(env->ctx);
+}
+
+static void
+watch_stop(struct watch *w)
+{
+    if (w->fd >= 0)
+        uv_poll_stop(&w->poll);
+    uv_timer_stop(&w->timer);
+}
+
+/* Something fired: a reason to look, never a promise. */
+static void
+on_poll(uv_poll_t *poll, int status, int events)
+{
+    struct watch *w = poll->data;
+
+    (void)status;
+    (void)events;
+    watch_stop(w);
+    w->ready(w->user);
+}
+
+static void
+on_timer(uv_timer_t *timer)
+{
+    struct watch *w = timer->data;
+
+    watch_stop(w);
+    w->ready(w->user);
+}
+
+static void
+watch_init(struct watch *w, uv_loop_t *loop, void (*ready)(void *),
+           void (*closed)(void *), void *user)
+{
+    uv_timer_init(loop, &w->timer);
+    w->timer.data = w;
+    w->handles = 1;
+    w->fd = -1;
+    w->ready = ready;
+    w->closed = closed;
+    w->user = user;
+}
+
+static bool
+watch_fd(struct watch *w, const struct flow_wait_source *source)
+{
+    int events = ((source->events & FLOW_WAIT_IN) != 0 ? UV_READABLE : 0) |
+                 ((source->events & FLOW_WAIT_OUT) != 0 ? UV_WRITABLE : 0);
+
+    if (w->fd < 0) {
+        if (uv_poll_init(w->timer.loop, &w->poll, source->fd) != 0)
+            return false;
+        w->poll.data = w;
+        w->fd = source->fd;
+        w->handles = 2;
+    }
+    return source->fd == w->fd && uv_poll_start(&w->poll, events, on_poll) == 0;
+}
+
+/* Call ready() when a source fires; at once if something is ready already. */
+static bool
+watch_start(struct watch *w, bool ready, const struct flow_wait_sink *sink)
+{
+    uint64_t later = 0;
+
+    if (ready)
+        return uv_timer_start(&w->timer, on_timer, 0, 0) == 0;
+    if (sink->count > 1 ||
+        (sink->count == 1 && (sink->source[0].kind != FLOW_WAIT_FD ||
+                              !watch_fd(w, &sink->source[0]))))
+        return false;
+    if (sink->deadline == FLOW_NEVER)
+        return true;
+    if (sink->deadline > now())
+        later = (sink->deadline - now() + 999999) / 1000000; /* ms, up */
+    /* libuv's clock stands still during callbacks. */
+    uv_update_time(w->timer.loop);
+    return uv_timer_start(&w->timer, on_timer, later, 0) == 0;
+}
+
+static void
+on_handle_closed(uv_handle_t *handle)
+{
+    struct watch *w = handle->data;
+
+    if (--w->handles == 0)
+        w->closed(w->user);
+}
+
+/* Before the flow is closed: libuv must let go of the descriptor first. */
+static void
+watch_close(struct watch *w)
+{
+    watch_stop(w);
+    if (w->fd >= 0)
+        uv_close((uv_handle_t *)&w->poll, on_handle_closed);
+    uv_close((uv_handle_t *)&w->timer, on_handle_closed);
+}
+
+/* A connection: read, write back, end when the peer has ended. */
+struct conn {
+    struct watch watch;
+    struct conn *next, **link;
+    struct flow *flow;
+    bool ended;
+    size_t off, len;
+    char buffer[BUFFER];
+};
+
+struct server {
+    uv_loop_t loop;
+    uv_signal_t sigint, sigterm;
+    struct watch watch;
+    struct flow_listener *listener;
+    struct conn *conns;
+    int code;
+};
+
+static void
+conn_closed(void *user)
+{
+    free(user);
+}
+
+static void
+conn_close(struct conn *c)
+{
+    *c->link = c->next;
+    if (c->next != NULL)
+        c->next->link = c->link;
+    watch_close(&c->watch);
+    flow_close(c->flow);
+}
+
+static uint32_t
+interest(const struct conn *c)
+{
+    if (c->ended)
+        return FLOW_READY_FLUSH;
+    return c->len > 0 ? FLOW_READY_WRITE : FLOW_READY_READ;
+}
+
+/* FLOW_EOF when all is done. */
+static enum flow_status
+step(struct conn *c)
+{
+    enum flow_status st;
+    size_t n;
+
+    if (c->ended) {
+        st = flow_shutdown(c->flow, FLOW_WRITE);
+        return st == FLOW_OK ? FLOW_EOF : st;
+    }
+    if (c->len > 0) {
+        st = flow_write(c->flow, c->buffer + c->off, c->len, &n);
+        c->off += n;
+        c->len -= n;
+        return st;
+    }
+    c->off = 0;
+    st = flow_read(c->flow, c->buffer, BUFFER, &c->len);
+    c->ended = st == FLOW_EOF;
+    return c->ended ? FLOW_OK : st;
+}
+
+static void
+conn_ready(void *user)
+{
+    struct conn *c = user;
+    struct flow_wait_sink sink;
+    enum flow_status st = FLOW_OK;
+    bool ready;
+    int turns;
+
+    for (turns = 0; st == FLOW_OK && turns < 32; turns++)
+        st = step(c);
+    if (st == FLOW_OK || st == FLOW_AGAIN) {
+        flow_wait_sink_init(&sink);
+        ready = flow_wait_sources(c->flow, interest(c), &sink) != 0;
+        if (watch_start(&c->watch, ready, &sink))
+            return;
+    }
+    conn_close(c);
+}
+
+static void
+conn_start(struct server *s, struct flow *flow)
+{
+    struct conn *c = calloc(1, sizeof(*c));
+
+    if (c == NULL) {
+        fprintf(stderr, "libuv_echo: no memory for a connection\n");
+        flow_close(flow);
+        return;
+    }
+    c->flow = flow;
+    c->next = s->conns;
+    c->link = &s->conns;
+    if (c->next != NULL)
+        c->next->link = &c->next;
+    s->conns = c;
+    watch_init(&c->watch, &s->loop, conn_ready, conn_closed, c);
+    conn_ready(c);
+}
+
+static int
+complain(const char *what, const struct flow_error *err)
+{
+    char text[512];
+
+    flow_error_format(err, text, sizeof(text));
+    fprintf(stderr, "libuv_echo: %s: %s\n", what, text);
+    return 1;
+}
+
+static void
+server_closed(void *user)
+{
+    (void)user;
+}
+
+static void
+server_stop(struct server *s)
+{
+    while (s->conns != NULL)
+        conn_close(s->conns);
+    watch_close(&s->watch);
+    uv_close((uv_handle_t *)&s->sigint, NULL);
+    uv_close((uv_handle_t *)&s->sigterm, NULL);
+}
+
+static void
+on_signal(uv_signal_t *handle, int number)
+{
+    (void)number;
+    server_stop(handle->data);
+}
+
+static void
+server_ready(void *user)
+{
+    struct server *s = user;
+    struct flow_wait_sink sink;
+    struct flow_error err;
+    struct flow *flow;
+    enum flow_status st;
+    bool ready;
+
+    while ((st = flow_accept(s->listener, &flow)) == FLOW_OK)
+        conn_start(s, flow);
+    if (st != FLOW_AGAIN) {
+        flow_listener_get_error(s->listener, &err);
+        complain("a connection was not taken", &err);
+    }
+    flow_wait_sink_init(&sink);
+    ready = flow_listener_wait_sources(s->listener, &sink);
+    if (watch_start(&s->watch, ready, &sink))
+        return;
+    fprintf(stderr, "libuv_echo: cannot wait for connections\n");
+    s->code = 1;
+    server_stop(s);
+}
+
+static int
+listen_on(struct server *s, int argc, char **argv)
+{
+    struct flow_endpoint_options options = { 0 };
+    struct flow_error err;
+    char address[256];
+    size_t len = sizeof(address);
+    enum flow_status st;
+
+    if (argc == 4 &&
+        (flow_tls_config_new_server(NULL, &options.tls, &err) != FLOW_OK ||
+         flow_tls_config_add_keypair_file(options.tls, argv[2], argv[3], NULL,
+                                          NULL, &err) != FLOW_OK)) {
+        flow_tls_config_unref(options.tls);
+        return complain("TLS", &err);
+    }
+    st = flow_endpoint_listen(NULL, argv[1], &options, &s->listener, &err);
+    flow_tls_config_unref(options.tls);
+    if (st != FLOW_OK)
+        return complain(argv[1], &err);
+    if (flow_listener_query(s->listener, FLOW_QUERY_LOCAL_ADDRESS, address,
+                            &len) != FLOW_OK)
+        snprintf(address, sizeof(address), "%s", argv[1]);
+    printf("listening on %s\n", address);
+    fflush(stdout);
+    return 0;
+}
+
+static int
+run(struct server *s)
+{
+    if (uv_loop_init(&s->loop) != 0 ||
+        uv_signal_init(&s->loop, &s->sigint) != 0 ||
+        uv_signal_init(&s->loop, &s->sigterm) != 0) {
+        fprintf(stderr, "libuv_echo: cannot make a loop\n");
+        return 1;
+    }
+    s->sigint.data = s->sigterm.data = s;
+    uv_signal_start(&s->sigint, on_signal, SIGINT);
+    uv_signal_start(&s->sigterm, on_signal, SIGTERM);
+    watch_init(&s->watch, &s->loop, server_ready, server_closed, s);
+    server_ready(s);
+    uv_run(&s->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&s->loop);
+    return s->code;
+}
+
+int
+main(int argc, char **argv)
+{
+    struct server server = { .code = 0 };
+    int code;
+
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        fputs(help_text, stdout);
+        return 0;
+    }
+    if (argc != 2 && argc != 4) {
+        fputs(help_text, stderr);
+        return 2;
+    }
+    code = listen_on(&server, argc, argv);
+    if (code == 0)
+        code = run(&server);
+    flow_listener_close(server.listener);
+    return code;
+}

@@ -1,0 +1,563 @@
+/* SPDX-License-Identifier: ISC */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <flow/endpoint.h>
+#include <flow/poller.h>
+#include <flow/util.h>
+#include <flow/version.h>
+
+#include "../common/cli.h"
+
+/*
+ * flow-proxy: whoever connects to one endpoint is joined to another.  Which
+ * side has TLS is in the endpoints' names, so that the same few lines put TLS
+ * in front of a plain server, or take it off for a plain client.
+ */
+
+#define EVENTS            128
+#define ACCEPT_TURN       64
+#define OTHER_DESCRIPTORS 32
+
+static const char help_text[] =
+    "usage: flow-proxy --listen ENDPOINT --to ENDPOINT [OPTION...]\n"
+    "\n"
+    "Joins every connection to --listen with a new one to --to.  The end of "
+    "one\n"
+    "direction is passed on; the other goes on until it ends too.\n"
+    "\n"
+    "  --listen ENDPOINT        where to listen; see below\n"
+    "  --cert FILE --key FILE   tls+... to listen on: certificate chain and\n"
+    "                           private key, PEM; repeat for more names\n"
+    "  --to ENDPOINT            where to connect\n"
+    "  --ca FILE                tls+... to connect to: trust the certificates\n"
+    "                           in this PEM file, not the system's\n"
+    "  --server-name NAME       tls+... to connect to: ask for and verify "
+    "this\n"
+    "                           name, not the endpoint's host\n"
+    "  --insecure-skip-verify   tls+... to connect to: take any certificate:\n"
+    "                           anyone can be in between\n"
+    "  --max-connections N      at a time (4096)\n"
+    "  --connect-timeout S      for the handshake of who connects, and to\n"
+    "                           reach --to, seconds (10)\n"
+    "  --idle-timeout S         close two that were silent for S seconds "
+    "(300)\n"
+    "  --log                    a line on stderr per connection\n"
+    "  --help, --version\n"
+    "\n"
+    "Prints 'listening on ADDRESS' once ready.  SIGTERM or SIGINT: takes no\n"
+    "more connections and ends when the last has ended; a second signal cuts\n"
+    "them.\n"
+    "\n";
+
+static const char exit_text[] =
+    "\nExit codes: 0 ended by a signal, 1 failure, 2 wrong usage.\n";
+
+struct proxy {
+    /* Settings. */
+    const char *listen;
+    const char *to;
+    struct cli_keypairs pairs;
+    struct cli_client client;
+    struct flow_endpoint_options dial;
+    uint64_t connect_timeout;
+    uint64_t idle_timeout;
+    size_t max_connections;
+    bool log;
+
+    /* What runs. */
+    const struct flow_env *env;
+    struct flow_poller *poller;
+    struct flow_listener *listener;
+    bool listening;
+    struct conn *conns;
+    size_t conn_count;
+};
+
+/* Two flows, the second from when the first is open. */
+struct conn {
+    struct conn *next, **link;
+    struct proxy *proxy;
+    struct flow *client;
+    struct flow *server; /* NULL: the client's handshake is under way */
+    struct flow_relay relay;
+};
+
+static uint64_t
+now(const struct proxy *p)
+{
+    return p->env->now(p->env->ctx);
+}
+
+static void
+drop_flow(struct proxy *p, struct flow *f)
+{
+    if (f == NULL)
+        return;
+    flow_poller_remove(p->poller, f);
+    flow_close(f);
+}
+
+static void
+conn_close(struct conn *c)
+{
+    struct proxy *p = c->proxy;
+
+    if (c->server != NULL)
+        flow_relay_fini(&c->relay);
+    drop_flow(p, c->client);
+    drop_flow(p, c->server);
+    *c->link = c->next;
+    if (c->next != NULL)
+        c->next->link = c->link;
+    p->conn_count--;
+    free(c);
+}
+
+/* The record of whichever direction of a flow failed. */
+static bool
+find_error(struct flow *f, struct flow_error *ret)
+{
+    flow_get_error(f, FLOW_READ, ret);
+    if (ret->status >= FLOW_OK)
+        flow_get_error(f, FLOW_WRITE, ret);
+    return ret->status < FLOW_OK;
+}
+
+static void
+log_end(struct conn *c, enum flow_status st)
+{
+    const struct flow_relay_side *side = c->relay.side;
+    char peer[128], what[180];
+    size_t len = sizeof(peer);
+    struct flow_error err;
+
+    if (!c->proxy->log)
+        return;
+    if (flow_query(c->client, FLOW_QUERY_PEER_ADDRESS, peer, &len) != FLOW_OK ||
+        peer[0] == '\0')
+        snprintf(peer, sizeof(peer), "a client");
+    if (st < FLOW_OK && c->server != NULL && find_error(c->server, &err)) {
+        snprintf(what, sizeof(what), "%s: to the server", peer);
+        cli_flow_error(what, &err);
+    } else if (st < FLOW_OK && find_error(c->client, &err)) {
+        cli_flow_error(peer, &err);
+    } else {
+        cli_complain("%s: %llu bytes there, %llu back%s", peer,
+                     (unsigned long long)side[0].bytes,
+                     (unsigned long long)side[1].bytes,
+                     st == FLOW_E_TIMEOUT ? ", then it was silent" : "");
+    }
+}
+
+/* The client has shown itself: connect it. */
+static enum flow_status
+reach_server(struct conn *c)
+{
+    struct proxy *p = c->proxy;
+    struct flow_error err;
+    enum flow_status st;
+    char what[300];
+
+    st = flow_endpoint_dial(NULL, p->to, &p->dial, &c->server, &err);
+    if (st != FLOW_OK) {
+        snprintf(what, sizeof(what), "cannot reach %s", p->to);
+        cli_flow_error(what, &err);
+        return st;
+    }
+    flow_set_deadline(c->client, FLOW_READ | FLOW_WRITE, FLOW_NEVER);
+    st = flow_relay_init(&c->relay, c->client, c->server, 0, p->idle_timeout);
+    if (st == FLOW_OK) {
+        st = flow_poller_add(p->poller, c->server, 0, c);
+        if (st == FLOW_OK)
+            return FLOW_OK;
+        flow_relay_fini(&c->relay);
+    }
+    cli_complain("no memory for a connection");
+    flow_close(c->server);
+    c->server = NULL;
+    return st;
+}
+
+static enum flow_status
+step(struct conn *c)
+{
+    enum flow_status st;
+
+    if (c->server == NULL) {
+        st = flow_open(c->client);
+        if (st != FLOW_OK)
+            return st;
+        st = reach_server(c);
+        if (st != FLOW_OK)
+            return st;
+    }
+    return flow_relay_step(&c->relay);
+}
+
+static void
+conn_run(struct conn *c)
+{
+    struct proxy *p = c->proxy;
+    enum flow_status st = step(c);
+    uint32_t client_interest, server_interest;
+    uint64_t latest;
+
+    if (st != FLOW_AGAIN) {
+        log_end(c, st);
+        conn_close(c);
+        return;
+    }
+    if (c->server == NULL)
+        return; /* still looking for FLOW_READY_OPEN */
+    latest = flow_relay_interest(&c->relay, &client_interest, &server_interest);
+    flow_poller_set(p->poller, c->client, client_interest);
+    flow_poller_set(p->poller, c->server, server_interest);
+    /* A relay is due at a time: one of the two flows carries it. */
+    flow_set_deadline(c->client, FLOW_READ, latest);
+}
+
+static void
+conn_start(struct proxy *p, struct flow *client)
+{
+    struct conn *c = calloc(1, sizeof(*c));
+
+    if (c == NULL ||
+        flow_poller_add(p->poller, client, FLOW_READY_OPEN, c) != FLOW_OK) {
+        cli_complain("no memory for a connection");
+        flow_close(client);
+        free(c);
+        return;
+    }
+    c->proxy = p;
+    c->client = client;
+    c->next = p->conns;
+    c->link = &p->conns;
+    if (c->next != NULL)
+        c->next->link = &c->next;
+    p->conns = c;
+    p->conn_count++;
+    flow_set_deadline(client, FLOW_READ | FLOW_WRITE,
+                      now(p) + p->connect_timeout);
+    conn_run(c);
+}
+
+static void
+conn_event(struct conn *c, uint32_t ready)
+{
+    if (c->server == NULL && (ready & FLOW_READY_DEADLINE) != 0) {
+        log_end(c, FLOW_E_TIMEOUT);
+        conn_close(c);
+        return;
+    }
+    conn_run(c);
+}
+
+static void
+accept_some(struct proxy *p)
+{
+    struct flow_error err;
+    struct flow *flow;
+    int i;
+
+    for (i = 0; i < ACCEPT_TURN && p->conn_count < p->max_connections; i++) {
+        enum flow_status st = flow_accept(p->listener, &flow);
+
+        if (st == FLOW_AGAIN)
+            return;
+        if (st != FLOW_OK) {
+            flow_listener_get_error(p->listener, &err);
+            cli_flow_error("a connection was not taken", &err);
+            return;
+        }
+        conn_start(p, flow);
+    }
+}
+
+/* Watch the listener if, and only if, there is room for who may come: a full
+ * one would always be ready. */
+static bool
+watch_listener(struct proxy *p)
+{
+    bool want = p->listener != NULL && p->conn_count < p->max_connections;
+
+    if (want && !p->listening &&
+        flow_poller_add_listener(p->poller, p->listener, NULL) != FLOW_OK) {
+        cli_complain("cannot watch the listener: out of memory");
+        return false;
+    }
+    if (!want && p->listening)
+        flow_poller_remove_listener(p->poller, p->listener);
+    p->listening = want;
+    return true;
+}
+
+static bool
+turn(struct proxy *p)
+{
+    struct flow_poller_event event[EVENTS];
+    enum flow_status st;
+    size_t count, i;
+
+    st = flow_poller_wait(p->poller, event, EVENTS, FLOW_NEVER, &count);
+    if (st != FLOW_OK && st != FLOW_E_TIMEOUT) {
+        cli_complain("cannot wait: %s", flow_status_text(st));
+        return false;
+    }
+    for (i = 0; i < count; i++) {
+        if (event[i].listener != NULL)
+            accept_some(p);
+        else if (event[i].flow != NULL)
+            conn_event(event[i].user, event[i].ready);
+    }
+    return true;
+}
+
+static void
+stop_listening(struct proxy *p)
+{
+    if (p->listening)
+        flow_poller_remove_listener(p->poller, p->listener);
+    p->listening = false;
+    flow_listener_close(p->listener);
+    p->listener = NULL;
+}
+
+static int
+serve(struct proxy *p)
+{
+    for (;;) {
+        if (cli_signals > 0 && p->listener != NULL)
+            stop_listening(p);
+        if (p->listener == NULL && p->conn_count == 0)
+            return CLI_OK;
+        if (cli_signals > 1) {
+            cli_complain("cut %zu connections", p->conn_count);
+            return CLI_FAILED;
+        }
+        if (!watch_listener(p) || !turn(p))
+            return CLI_FAILED;
+    }
+}
+
+/* Also finds a mistake in --to before the first connection does. */
+static int
+prepare_dial(struct proxy *p)
+{
+    struct flow_error err;
+    struct flow *probe;
+    enum flow_status st;
+    char what[300];
+    int code;
+
+    p->dial.timeout = p->connect_timeout;
+    if (strncmp(p->to, "tls+", 4) == 0) {
+        code = cli_client_config(&p->client, &p->dial.tls);
+        if (code != CLI_OK)
+            return code;
+    }
+    /* A flow that is not opened connects nowhere. */
+    st = flow_endpoint_dial(NULL, p->to, &p->dial, &probe, &err);
+    if (st == FLOW_OK) {
+        flow_close(probe);
+        return CLI_OK;
+    }
+    snprintf(what, sizeof(what), "--to %s", p->to);
+    return cli_endpoint_error(what, &err);
+}
+
+static int
+listen_on(struct proxy *p)
+{
+    struct flow_endpoint_options options = { .backlog = 1024 };
+    struct flow_error err;
+    enum flow_status st;
+    char what[300];
+    int code;
+
+    if (strncmp(p->listen, "tls+", 4) == 0) {
+        code = cli_server_config(&p->pairs, &options.tls);
+        if (code != CLI_OK)
+            return code;
+    }
+    st = flow_endpoint_listen(NULL, p->listen, &options, &p->listener, &err);
+    flow_tls_config_unref(options.tls);
+    if (st == FLOW_OK)
+        return CLI_OK;
+    snprintf(what, sizeof(what), "cannot listen on %s", p->listen);
+    return cli_endpoint_error(what, &err);
+}
+
+/* Two descriptors per connection. */
+static void
+prepare_descriptors(struct proxy *p)
+{
+    size_t want = 2 * p->max_connections + OTHER_DESCRIPTORS;
+    size_t got = cli_raise_descriptors(want);
+
+    if (got >= want)
+        return;
+    p->max_connections =
+        got > 2 * OTHER_DESCRIPTORS ? (got - OTHER_DESCRIPTORS) / 2 : 16;
+    cli_complain("the hard limit on open files (ulimit -Hn) is %zu, so at most "
+                 "%zu connections at a time; raise the limit or lower "
+                 "--max-connections",
+                 got, p->max_connections);
+}
+
+static int
+run(struct proxy *p)
+{
+    char address[256];
+    size_t len = sizeof(address);
+    int code;
+
+    p->env = flow_env_default();
+    prepare_descriptors(p);
+    code = prepare_dial(p);
+    if (code == CLI_OK)
+        code = listen_on(p);
+    if (code != CLI_OK)
+        return code;
+    if (flow_poller_new(p->env, &p->poller) != FLOW_OK) {
+        cli_complain("cannot make a poller");
+        return CLI_FAILED;
+    }
+    if (!cli_catch_signals(p->poller))
+        return CLI_FAILED;
+    if (flow_listener_query(p->listener, FLOW_QUERY_LOCAL_ADDRESS, address,
+                            &len) != FLOW_OK)
+        snprintf(address, sizeof(address), "%s", p->listen);
+    printf("listening on %s\n", address);
+    if (cli_close_stdout(CLI_OK) != CLI_OK)
+        return CLI_FAILED;
+    return serve(p);
+}
+
+static void
+clean_up(struct proxy *p)
+{
+    while (p->conns != NULL)
+        conn_close(p->conns);
+    flow_poller_free(p->poller);
+    flow_listener_close(p->listener);
+    flow_tls_config_unref(p->dial.tls);
+}
+
+enum {
+    OPT_LISTEN = 256,
+    OPT_TO,
+    OPT_CERT,
+    OPT_KEY,
+    OPT_CA,
+    OPT_SERVER_NAME,
+    OPT_INSECURE,
+    OPT_MAX_CONNECTIONS,
+    OPT_CONNECT_TIMEOUT,
+    OPT_IDLE_TIMEOUT,
+    OPT_LOG,
+    OPT_HELP,
+    OPT_VERSION
+};
+
+static const struct option long_options[] = {
+    { "listen", required_argument, NULL, OPT_LISTEN },
+    { "to", required_argument, NULL, OPT_TO },
+    { "cert", required_argument, NULL, OPT_CERT },
+    { "key", required_argument, NULL, OPT_KEY },
+    { "ca", required_argument, NULL, OPT_CA },
+    { "server-name", required_argument, NULL, OPT_SERVER_NAME },
+    { "insecure-skip-verify", no_argument, NULL, OPT_INSECURE },
+    { "max-connections", required_argument, NULL, OPT_MAX_CONNECTIONS },
+    { "connect-timeout", required_argument, NULL, OPT_CONNECT_TIMEOUT },
+    { "idle-timeout", required_argument, NULL, OPT_IDLE_TIMEOUT },
+    { "log", no_argument, NULL, OPT_LOG },
+    { "help", no_argument, NULL, OPT_HELP },
+    { "version", no_argument, NULL, OPT_VERSION },
+    { NULL, 0, NULL, 0 },
+};
+
+/* An exit code, or -1 to go on. */
+static int
+take_option(int option, const char *value, struct proxy *p)
+{
+    unsigned long number;
+
+    switch (option) {
+    case OPT_LISTEN:
+        p->listen = value;
+        return -1;
+    case OPT_TO:
+        p->to = value;
+        return -1;
+    case OPT_CERT:
+        return cli_add_cert(&p->pairs, value) ? -1 : CLI_USAGE;
+    case OPT_KEY:
+        return cli_add_key(&p->pairs, value) ? -1 : CLI_USAGE;
+    case OPT_CA:
+        p->client.ca = value;
+        return -1;
+    case OPT_SERVER_NAME:
+        p->dial.server_name = value;
+        return -1;
+    case OPT_INSECURE:
+        p->client.insecure_skip_verify = true;
+        return -1;
+    case OPT_MAX_CONNECTIONS:
+        if (!cli_number("--max-connections", value, 1, 1000000, &number))
+            return CLI_USAGE;
+        p->max_connections = number;
+        return -1;
+    case OPT_CONNECT_TIMEOUT:
+        return cli_seconds("--connect-timeout", value, &p->connect_timeout)
+                   ? -1
+                   : CLI_USAGE;
+    case OPT_IDLE_TIMEOUT:
+        return cli_seconds("--idle-timeout", value, &p->idle_timeout)
+                   ? -1
+                   : CLI_USAGE;
+    case OPT_LOG:
+        p->log = true;
+        return -1;
+    case OPT_HELP:
+        fputs(help_text, stdout);
+        cli_print_endpoints();
+        fputs(exit_text, stdout);
+        return cli_close_stdout(CLI_OK);
+    case OPT_VERSION:
+        printf("flow-proxy %s\n", flow_version());
+        return cli_close_stdout(CLI_OK);
+    default:
+        fprintf(stderr, "Try 'flow-proxy --help'.\n");
+        return CLI_USAGE;
+    }
+}
+
+int
+main(int argc, char **argv)
+{
+    struct proxy proxy = {
+        .max_connections = 4096,
+        .connect_timeout = 10 * CLI_NSEC,
+        .idle_timeout = 300 * CLI_NSEC,
+    };
+    int option, code = -1;
+
+    cli_program = "flow-proxy";
+    while (code < 0 &&
+           (option = getopt_long(argc, argv, "", long_options, NULL)) != -1)
+        code = take_option(option, optarg, &proxy);
+    if (code >= 0)
+        return code;
+    if (optind < argc)
+        return cli_usage("'%s' is no option", argv[optind]);
+    if (proxy.listen == NULL)
+        return cli_usage("--listen ENDPOINT is missing");
+    if (proxy.to == NULL)
+        return cli_usage("--to ENDPOINT is missing");
+    code = run(&proxy);
+    clean_up(&proxy);
+    return code;
+}

@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: ISC */
+#include "site.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <flow/tls.h>
+
+#include "../common/cli.h"
+
+/*
+ * A connection:
+ *
+ *   OPENING -> (REQUEST) -> ANSWERING -> ENDING -> DRAINING -> closed
+ *
+ * The answer depends on the TLS server name alone, so what a browser asks for
+ * is never parsed; but it is read and dropped, all the way to the end.  A
+ * close with unread input makes the kernel send a reset, and a reset can
+ * overtake the answer.  That is also why ENDING tells the peer that we are
+ * done (close_notify and FIN) and DRAINING waits for it to be done too.
+ */
+enum state {
+    CONN_OPENING,   /* connected, handshake under way */
+    CONN_REQUEST,   /* plain port: reading what is asked for */
+    CONN_ANSWERING, /* writing, with the end of our direction */
+    CONN_ENDING,    /* our end is on its way out */
+    CONN_DRAINING   /* waiting for the peer's end */
+};
+
+/* Bytes written before another connection gets its turn: whole records. */
+#define TURN ((size_t)16 * 16384)
+/* Input that is read and dropped per connection before we close on it. */
+#define DRAIN_MAX (UINT64_C(4) << 20)
+
+struct conn {
+    struct conn *next, **link;
+    struct site *site;
+    struct flow *flow;
+    enum state state;
+    bool plain;
+    bool input_over;  /* the peer's direction is of no interest any more */
+    uint64_t began;   /* ns */
+    uint64_t drained; /* bytes of input dropped */
+    const struct answer *answer;
+    struct answer own; /* a redirect */
+    char tail[ANSWER_TAIL];
+    size_t tail_len;
+    size_t sent; /* bytes of head, tail and body accepted */
+    size_t request_len;
+    char *request; /* plain port: REQUEST_MAX bytes */
+};
+
+static uint64_t
+now(const struct conn *c)
+{
+    return c->site->env->now(c->site->env->ctx);
+}
+
+static void
+set_deadline(struct conn *c, uint64_t nsec)
+{
+    flow_set_deadline(c->flow, FLOW_READ | FLOW_WRITE, now(c) + nsec);
+}
+
+/* Who, in the log: what can be asked of the flow. */
+static void
+log_peer(struct conn *c)
+{
+    char address[80] = "?";
+    size_t len = sizeof(address);
+
+    if (flow_query(c->flow, FLOW_QUERY_PEER_ADDRESS, address, &len) != FLOW_OK)
+        strcpy(address, "?");
+    fprintf(stderr, "%s %s", address, c->plain ? "http" : "https");
+}
+
+static void
+log_trouble(struct conn *c, const char *what)
+{
+    static const char *const stage[] = { "handshake", "request", "answer",
+                                         "end", "end" };
+
+    if (!c->site->log)
+        return;
+    log_peer(c);
+    fprintf(stderr, " %s: %s\n", stage[c->state], what);
+}
+
+static void
+log_failure(struct conn *c, enum flow_dir dir)
+{
+    struct flow_error err;
+    char text[512];
+
+    if (!c->site->log)
+        return;
+    flow_get_error(c->flow, dir, &err);
+    flow_error_format(&err, text, sizeof(text));
+    log_trouble(c, text);
+}
+
+static void
+log_answer(struct conn *c)
+{
+    const char *name = "-", *version = "-";
+    struct flow_tls_info info;
+
+    if (!c->site->log)
+        return;
+    if (!c->plain && flow_tls_get_info(c->flow, &info) == FLOW_OK) {
+        version = info.version == FLOW_TLS_1_3 ? "TLSv1.3" : "TLSv1.2";
+        if (info.server_name[0] != '\0')
+            name = info.server_name;
+    }
+    log_peer(c);
+    fprintf(stderr, " %s %s %d %zu bytes %" PRIu64 " ms\n", name, version,
+            c->answer->status, c->answer->body_len,
+            (now(c) - c->began) / 1000000);
+}
+
+static void
+conn_close(struct conn *c)
+{
+    struct site *site = c->site;
+
+    flow_poller_remove(site->poller, c->flow);
+    flow_close(c->flow);
+    *c->link = c->next;
+    if (c->next != NULL)
+        c->next->link = c->link;
+    site->conn_count--;
+    answer_fini(&c->own);
+    free(c->request);
+    free(c);
+}
+
+/* See "site.h". */
+void
+conn_close_all(struct site *site)
+{
+    while (site->conns != NULL)
+        conn_close(site->conns);
+}
+
+static void
+choose(struct conn *c, const struct answer *a)
+{
+    c->answer = a;
+    c->tail_len = answer_tail(c->tail);
+    c->state = CONN_ANSWERING;
+    set_deadline(c, c->site->idle_timeout);
+}
+
+/* The whole server: a name in, an answer out. */
+static void
+choose_by_name(struct conn *c)
+{
+    const struct resource *r = NULL;
+    struct flow_tls_info info;
+
+    if (flow_tls_get_info(c->flow, &info) == FLOW_OK)
+        r = resources_find(&c->site->resources, info.server_name);
+    if (r == NULL)
+        r = c->site->fallback;
+    choose(c, r != NULL ? &r->answer : &c->site->misdirected);
+}
+
+static const struct answer *
+redirect_for(struct conn *c, const struct request *request)
+{
+    char port[8] = "";
+    char url[sizeof(*request) + 16];
+
+    if (resources_find(&c->site->resources, request->host) == NULL)
+        return &c->site->misdirected;
+    if (c->site->https_port != 443)
+        snprintf(port, sizeof(port), ":%u", c->site->https_port);
+    snprintf(url, sizeof(url), "https://%s%s%s", request->host, port,
+             request->path);
+    return answer_redirect(&c->own, url) ? &c->own : &c->site->bad_request;
+}
+
+/*
+ * The steps.  FLOW_OK: the state moved on, step again.  FLOW_AGAIN: wait.
+ * Anything else: close.
+ */
+
+static enum flow_status
+step_opening(struct conn *c)
+{
+    enum flow_status st = flow_open(c->flow);
+
+    if (st == FLOW_AGAIN)
+        return st;
+    if (st != FLOW_OK) {
+        log_failure(c, FLOW_READ);
+        return st;
+    }
+    if (c->plain)
+        c->state = CONN_REQUEST;
+    else
+        choose_by_name(c);
+    return FLOW_OK;
+}
+
+static enum flow_status
+step_request(struct conn *c)
+{
+    struct request request;
+    enum flow_status st;
+    size_t len;
+    int status;
+
+    st = flow_read(c->flow, c->request + c->request_len,
+                   REQUEST_MAX - c->request_len, &len);
+    if (st == FLOW_AGAIN)
+        return st;
+    if (st != FLOW_OK) {
+        if (st == FLOW_EOF)
+            log_trouble(c, "it ended before it was complete");
+        else
+            log_failure(c, FLOW_READ);
+        return st;
+    }
+    c->request_len += len;
+    status = request_parse(c->request, c->request_len, &request);
+    if (status == 200)
+        choose(c, redirect_for(c, &request));
+    else if (status != 0)
+        choose(c, status == 431 ? &c->site->too_large : &c->site->bad_request);
+    return FLOW_OK;
+}
+
+/* Read what the peer sends and drop it; never says why it is over, because
+ * whether the answer gets through shows when it is written. */
+static void
+drain(struct conn *c)
+{
+    size_t len, turn;
+
+    for (turn = 0; !c->input_over && turn < TURN; turn += len) {
+        enum flow_status st = flow_read(c->flow, NULL, TURN, &len);
+
+        if (st == FLOW_AGAIN)
+            return;
+        c->drained += len;
+        c->input_over = st != FLOW_OK || c->drained >= DRAIN_MAX;
+    }
+}
+
+/* Head, tail and body behind what was sent, at most TURN bytes. */
+static size_t
+rest_of_answer(const struct conn *c, struct flow_cvec vec[3], size_t *ret_len)
+{
+    const struct flow_cvec part[3] = {
+        { c->answer->head, c->answer->head_len },
+        { c->tail, c->tail_len },
+        { c->answer->body, c->answer->body_len },
+    };
+    size_t skip = c->sent, room = TURN, count = 0, i;
+
+    for (i = 0; i < 3; i++) {
+        size_t off = skip < part[i].len ? skip : part[i].len;
+        size_t len = part[i].len - off;
+
+        skip -= off;
+        if (len > room)
+            len = room;
+        room -= len;
+        if (len > 0)
+            vec[count++] =
+                (struct flow_cvec){ (const char *)part[i].base + off, len };
+    }
+    *ret_len = TURN - room;
+    return count;
+}
+
+static enum flow_status
+step_answering(struct conn *c)
+{
+    size_t total = c->answer->head_len + c->tail_len + c->answer->body_len;
+    struct flow_cvec vec[3];
+    enum flow_status st;
+    size_t count, len;
+    bool last;
+
+    drain(c);
+    count = rest_of_answer(c, vec, &len);
+    last = c->sent + len == total;
+    st = flow_writev(c->flow, vec, count, last ? FLOW_FIN : 0, &len);
+    if (len > 0) {
+        c->sent += len;
+        set_deadline(c, c->site->idle_timeout);
+    }
+    if (st == FLOW_AGAIN)
+        return st;
+    if (st != FLOW_OK) {
+        log_failure(c, FLOW_WRITE);
+        return st;
+    }
+    if (c->sent < total)
+        return FLOW_AGAIN; /* it is the others' turn */
+    c->state = CONN_ENDING;
+    return FLOW_OK;
+}
+
+static enum flow_status
+step_ending(struct conn *c)
+{
+    enum flow_status st;
+
+    drain(c);
+    st = flow_shutdown(c->flow, FLOW_WRITE);
+    if (st == FLOW_AGAIN)
+        return st;
+    if (st != FLOW_OK) {
+        log_failure(c, FLOW_WRITE);
+        return st;
+    }
+    c->state = CONN_DRAINING;
+    set_deadline(c, c->site->idle_timeout);
+    return FLOW_OK;
+}
+
+static enum flow_status
+step_draining(struct conn *c)
+{
+    drain(c);
+    if (!c->input_over)
+        return FLOW_AGAIN;
+    log_answer(c);
+    return FLOW_EOF;
+}
+
+static enum flow_status
+step(struct conn *c)
+{
+    switch (c->state) {
+    case CONN_OPENING:
+        return step_opening(c);
+    case CONN_REQUEST:
+        return step_request(c);
+    case CONN_ANSWERING:
+        return step_answering(c);
+    case CONN_ENDING:
+        return step_ending(c);
+    case CONN_DRAINING:
+        break;
+    }
+    return step_draining(c);
+}
+
+/* What can move a connection on; never more, or the loop would spin. */
+static uint32_t
+interest(const struct conn *c)
+{
+    uint32_t input = c->input_over ? 0 : FLOW_READY_READ;
+
+    switch (c->state) {
+    case CONN_OPENING:
+        return FLOW_READY_OPEN;
+    case CONN_ANSWERING:
+        return FLOW_READY_WRITE | input;
+    case CONN_ENDING:
+        return FLOW_READY_FLUSH | input;
+    case CONN_REQUEST:
+    case CONN_DRAINING:
+        break;
+    }
+    return FLOW_READY_READ;
+}
+
+static void
+conn_run(struct conn *c)
+{
+    enum flow_status st;
+
+    do
+        st = step(c);
+    while (st == FLOW_OK);
+    if (st == FLOW_AGAIN)
+        flow_poller_set(c->site->poller, c->flow, interest(c));
+    else
+        conn_close(c);
+}
+
+/* A deadline passed.  True when there is something left to do. */
+static bool
+conn_late(struct conn *c)
+{
+    switch (c->state) {
+    case CONN_REQUEST:
+        log_trouble(c, "timed out");
+        choose(c, &c->site->too_slow);
+        return true;
+    case CONN_DRAINING:
+        /* All was sent; that the peer keeps its end open is its affair. */
+        log_answer(c);
+        return false;
+    case CONN_OPENING:
+    case CONN_ANSWERING:
+    case CONN_ENDING:
+        break;
+    }
+    log_trouble(c, "timed out");
+    return false;
+}
+
+/* See "site.h". */
+void
+conn_event(struct conn *c, uint32_t ready)
+{
+    if ((ready & FLOW_READY_DEADLINE) != 0 && !conn_late(c)) {
+        conn_close(c);
+        return;
+    }
+    conn_run(c);
+}
+
+/* See "site.h". */
+void
+conn_start(struct site *site, struct flow *flow, bool plain)
+{
+    struct conn *c = calloc(1, sizeof(*c));
+
+    if (c == NULL)
+        goto no_memory;
+    if (plain && (c->request = malloc(REQUEST_MAX)) == NULL)
+        goto no_memory;
+    if (flow_poller_add(site->poller, flow, FLOW_READY_OPEN, c) != FLOW_OK)
+        goto no_memory;
+    c->site = site;
+    c->flow = flow;
+    c->plain = plain;
+    c->began = now(c);
+    c->state = CONN_OPENING;
+    set_deadline(c, site->handshake_timeout);
+    c->next = site->conns;
+    c->link = &site->conns;
+    if (c->next != NULL)
+        c->next->link = &c->next;
+    site->conns = c;
+    site->conn_count++;
+    conn_run(c);
+    return;
+
+no_memory:
+    cli_complain("no memory for a connection");
+    flow_close(flow);
+    if (c != NULL)
+        free(c->request);
+    free(c);
+}

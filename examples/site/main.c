@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: ISC */
+#include "site.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <flow/tcp.h>
+#include <flow/tls.h>
+#include <flow/version.h>
+
+#include "../common/cli.h"
+
+/* Descriptors besides connections: standard streams, listeners, poller and
+ * what the library keeps in reserve. */
+#define OTHER_DESCRIPTORS 32
+/* Connections accepted before those that run get their turn. */
+#define ACCEPT_TURN 64
+#define EVENTS      128
+
+static const char help_text[] =
+    "usage: flow-site --listen ADDR:PORT --cert FILE --key FILE\n"
+    "                 --serve NAME=FILE... [OPTION...]\n"
+    "\n"
+    "Serves one file per TLS server name, over HTTPS: whoever connects as "
+    "NAME\n"
+    "gets FILE, whatever the request says.  One process, one thread.\n"
+    "\n"
+    "  --listen ADDR:PORT       where to serve; :PORT is every address, port "
+    "0\n"
+    "                           any free one\n"
+    "  --cert FILE --key FILE   certificate chain and private key, PEM; "
+    "repeat\n"
+    "                           the pair for more names or key types\n"
+    "  --serve NAME=FILE        what NAME gets; repeat for more names\n"
+    "  --default NAME           serve this one's file to every other name;\n"
+    "                           without it they get 421 Misdirected Request\n"
+    "  --redirect ADDR:PORT     also answer plain HTTP there, with a 301 to\n"
+    "                           https for the names that are served\n"
+    "  --max-connections N      at a time (4096)\n"
+    "  --handshake-timeout S    for handshake and plain request, seconds (10)\n"
+    "  --idle-timeout S         without progress of an answer, seconds (30)\n"
+    "  --log                    a line on stderr per connection\n"
+    "  --help, --version\n"
+    "\n"
+    "Prints 'listening on ADDR:PORT' once ready, and 'redirecting on "
+    "ADDR:PORT'\n"
+    "before that if asked to redirect.  SIGTERM or SIGINT: takes no more\n"
+    "connections, finishes those that run, exits 0; a second signal cuts "
+    "them.\n"
+    "\n"
+    "Files are mapped into memory: replace one by moving a new one to its "
+    "name\n"
+    "and starting again; never cut a file short while it is served.\n"
+    "\n"
+    "Exit codes: 0 ended by a signal, 1 failure, 2 wrong usage.\n";
+
+struct options {
+    const char *listen;
+    const char *redirect;
+    const char *fallback;
+    struct cli_keypairs pairs;
+};
+
+enum {
+    OPT_LISTEN = 256,
+    OPT_CERT,
+    OPT_KEY,
+    OPT_SERVE,
+    OPT_DEFAULT,
+    OPT_REDIRECT,
+    OPT_MAX_CONNECTIONS,
+    OPT_HANDSHAKE_TIMEOUT,
+    OPT_IDLE_TIMEOUT,
+    OPT_LOG,
+    OPT_HELP,
+    OPT_VERSION
+};
+
+static const struct option long_options[] = {
+    { "listen", required_argument, NULL, OPT_LISTEN },
+    { "cert", required_argument, NULL, OPT_CERT },
+    { "key", required_argument, NULL, OPT_KEY },
+    { "serve", required_argument, NULL, OPT_SERVE },
+    { "default", required_argument, NULL, OPT_DEFAULT },
+    { "redirect", required_argument, NULL, OPT_REDIRECT },
+    { "max-connections", required_argument, NULL, OPT_MAX_CONNECTIONS },
+    { "handshake-timeout", required_argument, NULL, OPT_HANDSHAKE_TIMEOUT },
+    { "idle-timeout", required_argument, NULL, OPT_IDLE_TIMEOUT },
+    { "log", no_argument, NULL, OPT_LOG },
+    { "help", no_argument, NULL, OPT_HELP },
+    { "version", no_argument, NULL, OPT_VERSION },
+    { NULL, 0, NULL, 0 },
+};
+
+/* An exit code, or -1 to go on. */
+static int
+take_option(int option, const char *value, struct options *o, struct site *s)
+{
+    unsigned long number;
+    int code;
+
+    switch (option) {
+    case OPT_LISTEN:
+        o->listen = value;
+        return -1;
+    case OPT_CERT:
+        return cli_add_cert(&o->pairs, value) ? -1 : CLI_USAGE;
+    case OPT_KEY:
+        return cli_add_key(&o->pairs, value) ? -1 : CLI_USAGE;
+    case OPT_SERVE:
+        code = resources_add(&s->resources, value);
+        return code == CLI_OK ? -1 : code;
+    case OPT_DEFAULT:
+        o->fallback = value;
+        return -1;
+    case OPT_REDIRECT:
+        o->redirect = value;
+        return -1;
+    case OPT_MAX_CONNECTIONS:
+        if (!cli_number("--max-connections", value, 1, 1000000, &number))
+            return CLI_USAGE;
+        s->max_connections = number;
+        return -1;
+    case OPT_HANDSHAKE_TIMEOUT:
+        return cli_seconds("--handshake-timeout", value, &s->handshake_timeout)
+                   ? -1
+                   : CLI_USAGE;
+    case OPT_IDLE_TIMEOUT:
+        return cli_seconds("--idle-timeout", value, &s->idle_timeout)
+                   ? -1
+                   : CLI_USAGE;
+    case OPT_LOG:
+        s->log = true;
+        return -1;
+    case OPT_HELP:
+        fputs(help_text, stdout);
+        return cli_close_stdout(CLI_OK);
+    case OPT_VERSION:
+        printf("flow-site %s\n", flow_version());
+        return cli_close_stdout(CLI_OK);
+    default:
+        fprintf(stderr, "Try 'flow-site --help'.\n");
+        return CLI_USAGE;
+    }
+}
+
+static int
+check_options(const struct options *o, struct site *s)
+{
+    char name[256];
+
+    if (o->listen == NULL)
+        return cli_usage("--listen ADDR:PORT is missing");
+    if (s->resources.count == 0)
+        return cli_usage("--serve NAME=FILE is missing");
+    if (!resources_seal(&s->resources))
+        return CLI_USAGE;
+    if (o->fallback == NULL)
+        return CLI_OK;
+    if (host_normalise(o->fallback, strlen(o->fallback), name, sizeof(name)))
+        s->fallback = resources_find(&s->resources, name);
+    if (s->fallback == NULL)
+        return cli_usage("--default: nothing is served as '%s'", o->fallback);
+    return CLI_OK;
+}
+
+static bool
+prepare_answers(struct site *s)
+{
+    if (answer_text(&s->misdirected, 421, "Misdirected Request",
+                    "This server has nothing under that name.\n") &&
+        answer_text(&s->bad_request, 400, "Bad Request",
+                    "This request could not be understood.\n") &&
+        answer_text(&s->too_large, 431, "Request Header Fields Too Large",
+                    "This request is too long.\n") &&
+        answer_text(&s->too_slow, 408, "Request Timeout",
+                    "This request took too long.\n"))
+        return true;
+    cli_complain("out of memory");
+    return false;
+}
+
+/* One descriptor per connection. */
+static void
+prepare_descriptors(struct site *s)
+{
+    size_t want = s->max_connections + OTHER_DESCRIPTORS;
+    size_t got = cli_raise_descriptors(want);
+
+    if (got >= want)
+        return;
+    s->max_connections = got > 2 * OTHER_DESCRIPTORS ? got - OTHER_DESCRIPTORS
+                                                     : OTHER_DESCRIPTORS;
+    cli_complain("the hard limit on open files (ulimit -Hn) is %zu, so at most "
+                 "%zu connections at a time; raise the limit or lower "
+                 "--max-connections",
+                 got, s->max_connections);
+}
+
+static bool
+listen_tcp(const char *option, const char *text, struct flow_listener **ret)
+{
+    struct flow_tcp_options options = { .backlog = 1024 };
+    struct cli_address address;
+    struct flow_error err;
+    char what[320];
+
+    if (!cli_address(option, text, &address))
+        return false;
+    if (flow_tcp_listen(NULL, address.host, address.port, &options, ret,
+                        &err) == FLOW_OK)
+        return true;
+    snprintf(what, sizeof(what), "cannot listen on %s", text);
+    cli_flow_error(what, &err);
+    return false;
+}
+
+/* An exit code. */
+static int
+listen_tls(struct site *s, const struct options *o)
+{
+    struct flow_tls_config *config;
+    struct flow_listener *tcp;
+    enum flow_status st;
+    int code;
+
+    code = cli_server_config(&o->pairs, &config);
+    if (code != CLI_OK)
+        return code;
+    st = flow_tls_config_set_handshake_limits(config, s->handshake_timeout, 0);
+    if (st != FLOW_OK || !cli_set_alpn(config, "http/1.1") ||
+        !listen_tcp("--listen", o->listen, &tcp)) {
+        flow_tls_config_unref(config);
+        return CLI_FAILED;
+    }
+    st = flow_tls_listen(config, tcp, (unsigned)s->max_connections, &s->tls);
+    flow_tls_config_unref(config);
+    if (st == FLOW_OK)
+        return CLI_OK;
+    cli_complain("cannot listen with TLS: %s", flow_status_text(st));
+    flow_listener_close(tcp);
+    return CLI_FAILED;
+}
+
+static bool
+print_address(const char *what, struct flow_listener *l, char *address,
+              size_t cap)
+{
+    if (flow_listener_query(l, FLOW_QUERY_LOCAL_ADDRESS, address, &cap) !=
+        FLOW_OK) {
+        cli_complain("the listener does not know its address");
+        return false;
+    }
+    printf("%s on %s\n", what, address);
+    return true;
+}
+
+/* The port of the TLS listener is known before anyone is redirected to it. */
+static bool
+announce(struct site *s)
+{
+    char plain[80], address[80];
+
+    if (s->plain != NULL &&
+        !print_address("redirecting", s->plain, plain, sizeof(plain)))
+        return false;
+    if (!print_address("listening", s->tls, address, sizeof(address)))
+        return false;
+    s->https_port = (uint16_t)strtoul(strrchr(address, ':') + 1, NULL, 10);
+    return cli_close_stdout(CLI_OK) == CLI_OK;
+}
+
+static bool
+watch_listeners(struct site *s)
+{
+    if (flow_poller_add_listener(s->poller, s->tls, s->tls) == FLOW_OK &&
+        (s->plain == NULL ||
+         flow_poller_add_listener(s->poller, s->plain, s->plain) == FLOW_OK)) {
+        s->listening = true;
+        return true;
+    }
+    cli_complain("cannot watch the listeners: out of memory");
+    return false;
+}
+
+static void
+unwatch_listeners(struct site *s)
+{
+    if (!s->listening)
+        return;
+    flow_poller_remove_listener(s->poller, s->tls);
+    if (s->plain != NULL)
+        flow_poller_remove_listener(s->poller, s->plain);
+    s->listening = false;
+}
+
+static void
+accept_some(struct site *s, struct flow_listener *l)
+{
+    struct flow_error err;
+    struct flow *flow;
+    int i;
+
+    for (i = 0; i < ACCEPT_TURN && s->conn_count < s->max_connections; i++) {
+        enum flow_status st = flow_accept(l, &flow);
+
+        if (st == FLOW_AGAIN)
+            return;
+        if (st != FLOW_OK) {
+            flow_listener_get_error(l, &err);
+            cli_flow_error("a connection was not taken", &err);
+            return;
+        }
+        conn_start(s, flow, l == s->plain);
+    }
+}
+
+static void
+stop_listening(struct site *s)
+{
+    unwatch_listeners(s);
+    flow_listener_close(s->tls);
+    flow_listener_close(s->plain);
+    s->tls = NULL;
+    s->plain = NULL;
+    if (s->log && s->conn_count > 0)
+        cli_complain("ending; %zu connections still run", s->conn_count);
+}
+
+/* One wait and what it brought. */
+static bool
+turn(struct site *s)
+{
+    struct flow_poller_event event[EVENTS];
+    enum flow_status st;
+    size_t count, i;
+
+    st = flow_poller_wait(s->poller, event, EVENTS, FLOW_NEVER, &count);
+    if (st != FLOW_OK && st != FLOW_E_TIMEOUT) {
+        cli_complain("cannot wait: %s", flow_status_text(st));
+        return false;
+    }
+    for (i = 0; i < count; i++) {
+        if (event[i].listener != NULL)
+            accept_some(s, event[i].listener);
+        else if (event[i].flow != NULL)
+            conn_event(event[i].user, event[i].ready);
+    }
+    return true;
+}
+
+static int
+serve(struct site *s)
+{
+    while (s->tls != NULL || s->conn_count > 0) {
+        if (cli_signals > 0 && s->tls != NULL)
+            stop_listening(s);
+        else if (cli_signals > 1) {
+            cli_complain("cut %zu connections", s->conn_count);
+            return CLI_FAILED;
+        }
+        if (s->tls == NULL && s->conn_count == 0)
+            break;
+        /* A listener that is full is not asked: it would always be ready. */
+        if (s->conn_count >= s->max_connections)
+            unwatch_listeners(s);
+        else if (s->tls != NULL && !s->listening && !watch_listeners(s))
+            return CLI_FAILED;
+        if (!turn(s))
+            return CLI_FAILED;
+    }
+    return CLI_OK;
+}
+
+static int
+run(struct site *s, const struct options *o)
+{
+    int code;
+
+    s->env = flow_env_default();
+    prepare_descriptors(s);
+    if (!prepare_answers(s))
+        return CLI_FAILED;
+    code = listen_tls(s, o);
+    if (code != CLI_OK)
+        return code;
+    if (o->redirect != NULL &&
+        !listen_tcp("--redirect", o->redirect, &s->plain))
+        return CLI_FAILED;
+    if (flow_poller_new(s->env, &s->poller) != FLOW_OK) {
+        cli_complain("cannot make a poller: %s", strerror(errno));
+        return CLI_FAILED;
+    }
+    if (!cli_catch_signals(s->poller) || !announce(s))
+        return CLI_FAILED;
+    return serve(s);
+}
+
+static void
+clean_up(struct site *s)
+{
+    conn_close_all(s);
+    flow_poller_free(s->poller);
+    flow_listener_close(s->tls);
+    flow_listener_close(s->plain);
+    answer_fini(&s->misdirected);
+    answer_fini(&s->bad_request);
+    answer_fini(&s->too_large);
+    answer_fini(&s->too_slow);
+    resources_fini(&s->resources);
+}
+
+int
+main(int argc, char **argv)
+{
+    struct site site = {
+        .max_connections = 4096,
+        .handshake_timeout = 10 * CLI_NSEC,
+        .idle_timeout = 30 * CLI_NSEC,
+    };
+    struct options options = { 0 };
+    int option, code = -1;
+
+    cli_program = "flow-site";
+    while (code < 0 &&
+           (option = getopt_long(argc, argv, "", long_options, NULL)) != -1)
+        code = take_option(option, optarg, &options, &site);
+    if (code < 0 && optind < argc)
+        code = cli_usage("'%s' is no option", argv[optind]);
+    if (code < 0)
+        code = check_options(&options, &site);
+    else
+        goto out;
+    if (code == CLI_OK)
+        code = run(&site, &options);
+out:
+    clean_up(&site);
+    return code;
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef EXAMPLES_SITE_SITE_H
+#define EXAMPLES_SITE_SITE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <flow/flow.h>
+#include <flow/listener.h>
+#include <flow/poller.h>
+
+/*
+ * flow-site: one thread, one poller, every answer prepared before the first
+ * connection.
+ *
+ *   answer.c    what is sent: files and their headers, made at start
+ *   redirect.c  a request on the plain port, and where it should have gone
+ *   conn.c      a connection from accept to close
+ *   main.c      options, listeners, the loop
+ */
+
+/* What is sent to a connection: head, then a Date field and an empty line
+ * made when it is sent, then the body. */
+struct answer {
+    int status;
+    char *head;
+    size_t head_len;
+    const void *body;
+    size_t body_len;
+};
+
+/* A name and its answer, or names only: the table is sorted by name. */
+struct resource {
+    char *name; /* lower case, no dot at the end */
+    struct answer answer;
+};
+
+struct resources {
+    struct resource *item;
+    size_t count;
+};
+
+/* Adds NAME=FILE; answers an exit code of <cli.h>. */
+int resources_add(struct resources *r, const char *name_and_file);
+/* Sorts; false when a name is there twice. */
+bool resources_seal(struct resources *r);
+const struct resource *resources_find(const struct resources *r,
+                                      const char *name);
+void resources_fini(struct resources *r);
+
+/* Lower case, without a dot at the end; false if it is no host name. */
+bool host_normalise(const char *text, size_t len, char *ret, size_t cap);
+
+/* A short text of its own; false when there is no memory. */
+bool answer_text(struct answer *a, int status, const char *reason,
+                 const char *text);
+/* A 301 to an URL that the caller has checked. */
+bool answer_redirect(struct answer *a, const char *url);
+void answer_fini(struct answer *a);
+/* "Date: ...\r\n\r\n" of now (RFC 9110 6.6.1). */
+#define ANSWER_TAIL 48
+size_t answer_tail(char tail[ANSWER_TAIL]);
+
+/* Bytes of a request that the plain port reads. */
+#define REQUEST_MAX 8192
+
+struct request {
+    char host[256];
+    char path[REQUEST_MAX]; /* begins with '/' */
+};
+
+/* 0: more bytes are needed; 200: *ret is set; else the status of a refusal.
+ * Looks at text that anyone may have sent. */
+int request_parse(const char *text, size_t len, struct request *ret);
+
+struct conn;
+
+struct site {
+    /* Settings. */
+    struct resources resources;
+    const struct resource *fallback; /* or NULL */
+    uint64_t handshake_timeout;      /* ns */
+    uint64_t idle_timeout;           /* ns */
+    size_t max_connections;
+    bool log;
+    uint16_t https_port; /* that redirects name */
+
+    /* Fixed answers. */
+    struct answer misdirected; /* 421: a name we do not serve */
+    struct answer bad_request; /* 400 */
+    struct answer too_large;   /* 431 */
+    struct answer too_slow;    /* 408 */
+
+    /* What runs. */
+    const struct flow_env *env;
+    struct flow_poller *poller;
+    struct flow_listener *tls;
+    struct flow_listener *plain; /* or NULL */
+    bool listening;              /* the poller watches the listeners */
+    struct conn *conns;
+    size_t conn_count;
+};
+
+/* Takes the flow, whatever happens. */
+void conn_start(struct site *site, struct flow *flow, bool plain);
+/* What the poller reported. */
+void conn_event(struct conn *c, uint32_t ready);
+/* Drops what is left. */
+void conn_close_all(struct site *site);
+
+#endif
