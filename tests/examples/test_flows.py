@@ -1,0 +1,487 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""flow-echo, flow-cat and flow-proxy over every kind of endpoint, and the
+small examples."""
+
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+
+import support
+from support import LIMIT, program, receive_all, run, sha256
+
+NAME = "www.flow.test"
+DATA = os.urandom(1_000_003)
+KINDS = ("tcp", "unix", "tls+tcp", "tls+unix")
+
+
+class Flows(support.Case):
+    sockets = 0
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.pki.make("www", [NAME])
+        cls.pki.make("other", ["other.flow.test"])
+
+    def keys(self, kind, name="www"):
+        if not kind.startswith("tls+"):
+            return []
+        return ["--cert", self.pki.path(name + ".pem"),
+                "--key", self.pki.path(name + ".key")]
+
+    def trust(self, kind, name=NAME):
+        if not kind.startswith("tls+"):
+            return []
+        return ["--ca", self.pki.ca, "--server-name", name]
+
+    def anywhere(self, kind):
+        """An endpoint to listen on."""
+        if kind.endswith("tcp"):
+            return kind + "://127.0.0.1:0"
+        Flows.sockets += 1
+        return "%s://%s/s%d" % (kind, self.directory, Flows.sockets)
+
+    def listening(self, server, endpoint):
+        """The endpoint to connect to."""
+        address = server.line(b"listening on ")
+        kind = endpoint.partition("://")[0]
+        if kind.endswith("tcp"):
+            server.port = int(address.rpartition(":")[2])
+            return "%s://127.0.0.1:%d" % (kind, server.port)
+        return endpoint
+
+    def echo(self, kind, *more):
+        endpoint = self.anywhere(kind)
+        server = self.start(program("flow-echo"), "--listen", endpoint,
+                            *self.keys(kind), *more)
+        server.endpoint = self.listening(server, endpoint)
+        return server
+
+    def proxy(self, kind, to, *more):
+        endpoint = self.anywhere(kind)
+        server = self.start(
+            program("flow-proxy"), "--listen", endpoint, "--to", to,
+            *self.keys(kind), *self.trust(to.partition("://")[0]), *more)
+        server.endpoint = self.listening(server, endpoint)
+        return server
+
+    def cat(self, endpoint, *more, stdin=DATA):
+        kind = endpoint.partition("://")[0]
+        return run(program("flow-cat"), endpoint, *self.trust(kind), *more,
+                   stdin=stdin)
+
+    def end(self, server):
+        server.kill()
+        self.assertEqual(server.finish(), 0, server.errors)
+
+    def echoes(self, endpoint):
+        code, out, err = self.cat(endpoint)
+        self.assertEqual((code, err), (0, b""))
+        self.assertEqual(sha256(out), sha256(DATA))
+
+
+class EchoAndCat(Flows):
+    def test_every_kind(self):
+        for kind in KINDS:
+            with self.subTest(kind):
+                server = self.echo(kind)
+                self.echoes(server.endpoint)
+                self.end(server)
+
+    def test_both_versions(self):
+        server = self.echo("tls+tcp")
+        for version in ("--tls1.2", "--tls1.3"):
+            code, out, err = self.cat(server.endpoint, version)
+            self.assertEqual((code, err, len(out)), (0, b"", len(DATA)))
+        self.end(server)
+
+    def test_file_as_input(self):
+        path = self.directory / "input"
+        path.write_bytes(DATA)
+        for kind in ("tcp", "tls+tcp"):
+            server = self.echo(kind)
+            with path.open("rb") as stdin:
+                done = subprocess.run(
+                    [program("flow-cat"), server.endpoint, *self.trust(kind)],
+                    stdin=stdin, stdout=subprocess.PIPE, timeout=LIMIT,
+                    check=False)
+            self.assertEqual((done.returncode, done.stdout), (0, DATA))
+            self.end(server)
+
+    def test_empty_input(self):
+        for kind in KINDS:
+            server = self.echo(kind)
+            self.assertEqual(self.cat(server.endpoint, stdin=b""),
+                             (0, b"", b""))
+            self.end(server)
+
+    def test_cat_waits_for_the_other_side(self):
+        """Input is at its end at once; what comes much later still comes."""
+        server = self.listen()
+        cat = self.start(program("flow-cat"),
+                         "tcp://127.0.0.1:%d" % server.getsockname()[1])
+        connection = server.accept()[0]
+        connection.settimeout(LIMIT)
+        self.assertEqual(receive_all(connection), b"")
+        connection.sendall(b"late")
+        connection.close()
+        self.assertEqual((cat.finish(), cat.output), (0, b"late"))
+
+    def test_cat_goes_on_after_the_other_side(self):
+        server = self.listen()
+        cat = self.start(program("flow-cat"),
+                         "tcp://127.0.0.1:%d" % server.getsockname()[1],
+                         stdin=subprocess.PIPE)
+        connection = server.accept()[0]
+        connection.settimeout(LIMIT)
+        connection.sendall(b"bye")
+        connection.shutdown(socket.SHUT_WR)
+        cat.wait_for(lambda c: c.output == b"bye")
+        cat.process.stdin.write(b"and on")
+        cat.process.stdin.close()
+        self.assertEqual(receive_all(connection), b"and on")
+        connection.close()
+        self.assertEqual(cat.finish(), 0)
+
+    def test_cat_leaves_flags_as_they_were(self):
+        reader, writer = os.pipe()
+        server = self.echo("tcp")
+        cat = self.start(program("flow-cat"), server.endpoint, stdin=reader)
+        os.write(writer, b"x")
+        cat.wait_for(lambda c: c.output == b"x")
+        self.assertFalse(os.get_blocking(reader))
+        cat.kill()
+        self.assertEqual(cat.finish(), -signal.SIGTERM)
+        self.assertTrue(os.get_blocking(reader))
+        os.close(reader)
+        os.close(writer)
+        self.end(server)
+
+    def test_cat_verifies(self):
+        server = self.echo("tls+tcp")
+        code, _, err = run(program("flow-cat"), server.endpoint, "--ca",
+                           self.pki.ca, "--server-name", "other.flow.test")
+        self.assertEqual(code, 1)
+        self.assertIn(b"cannot reach " + server.endpoint.encode(), err)
+        self.assertIn(b"name", err)
+        code, _, err = run(program("flow-cat"), server.endpoint,
+                           "--insecure-skip-verify")
+        self.assertEqual((code, err), (0, b""))
+        self.end(server)
+
+    def test_cut_is_not_an_end(self):
+        """The server's TCP end without close_notify."""
+        server = self.listen()
+
+        def serve():
+            connection = self.pki.server("www").wrap_socket(
+                server.accept()[0], server_side=True)
+            # Input left unread would make a reset of the end.
+            self.assertEqual(receive_all(connection), b"")
+            connection.sendall(b"half")
+            socket.socket(fileno=connection.detach()).close()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        code, out, err = self.cat(
+            "tls+tcp://127.0.0.1:%d" % server.getsockname()[1], stdin=b"")
+        thread.join()
+        self.assertEqual(code, 1)
+        self.assertEqual(out, b"half")
+        self.assertIn(b"receiving: tls", err)
+
+    def test_idle(self):
+        server = self.echo("tcp", "--idle-timeout", "0.2", "--log")
+        self.assertEqual(receive_all(self.connect(server.port)), b"")
+        server.line(b"flow-echo: 127.0.0.1", "errors")
+        self.end(server)
+        server = self.listen()
+        cat = self.start(program("flow-cat"), "--idle-timeout", "0.2",
+                         "tcp://127.0.0.1:%d" % server.getsockname()[1])
+        self.assertEqual(cat.finish(), 1)
+        self.assertIn(b"--idle-timeout", cat.errors)
+
+
+class Proxy(Flows):
+    def test_every_pair_of_kinds(self):
+        for there in KINDS:
+            server = self.echo(there)
+            for here in KINDS:
+                with self.subTest("%s to %s" % (here, there)):
+                    proxy = self.proxy(here, server.endpoint)
+                    self.echoes(proxy.endpoint)
+                    self.end(proxy)
+            self.end(server)
+
+    def tunnel(self):
+        """plain client - proxy - TLS - proxy - plain server: both sockets."""
+        server = self.listen()
+        inner = self.proxy("tls+tcp",
+                           "tcp://127.0.0.1:%d" % server.getsockname()[1])
+        outer = self.proxy("tcp", inner.endpoint)
+        near = self.connect(outer.port)
+        far = server.accept()[0]
+        far.settimeout(LIMIT)
+        self.addCleanup(far.close)
+        return near, far, (inner, outer)
+
+    def test_half_close_by_the_client(self):
+        near, far, proxies = self.tunnel()
+        near.sendall(b"question")
+        near.shutdown(socket.SHUT_WR)
+        self.assertEqual(receive_all(far), b"question")
+        far.sendall(DATA)
+        far.close()
+        self.assertEqual(sha256(receive_all(near)), sha256(DATA))
+        near.close()
+        for proxy in proxies:
+            self.end(proxy)
+
+    def test_half_close_by_the_server(self):
+        near, far, proxies = self.tunnel()
+        near.sendall(b"hello")
+        self.assertEqual(far.recv(5), b"hello")
+        far.sendall(b"answer")
+        far.shutdown(socket.SHUT_WR)
+        self.assertEqual(receive_all(near), b"answer")
+        near.sendall(DATA)
+        near.close()
+        self.assertEqual(sha256(receive_all(far)), sha256(DATA))
+        far.close()
+        for proxy in proxies:
+            self.end(proxy)
+
+    def test_cut_stays_a_cut(self):
+        """What ends without close_notify on one side may not end with it on
+        the other."""
+        server = self.listen()
+        proxy = self.proxy("tls+tcp", "tls+tcp://127.0.0.1:%d"
+                           % server.getsockname()[1])
+        got = {}
+
+        def serve():
+            connection = self.pki.server("www").wrap_socket(
+                server.accept()[0], server_side=True)
+            got["hello"] = connection.recv(5)
+            connection.sendall(b"half")
+            socket.socket(fileno=connection.detach()).close()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        tls = self.connect_tls(proxy.port, NAME)
+        tls.sendall(b"hello")
+        self.assertEqual(tls.recv(4), b"half")
+        thread.join()
+        tls.settimeout(LIMIT)
+        # The relay lets our direction run on, and finds that nobody hears it.
+        with self.assertRaises((ssl.SSLEOFError, ConnectionResetError,
+                                BrokenPipeError)):
+            while tls.send(b"more"):
+                if support.readable(tls, 0.05) and tls.recv(1) == b"":
+                    self.fail("an end in order")
+        self.end(proxy)
+
+    def test_server_that_is_not_there(self):
+        server = self.listen()
+        port = server.getsockname()[1]
+        server.close()
+        proxy = self.proxy("tls+tcp", "tcp://127.0.0.1:%d" % port, "--log")
+        tls = self.connect_tls(proxy.port, NAME)
+        with self.assertRaises((ssl.SSLEOFError, ConnectionResetError)):
+            receive_all(tls)
+        proxy.wait_for(lambda p: b"to the server: tcp: " in p.errors)
+        self.end(proxy)
+
+    def test_server_with_another_certificate(self):
+        endpoint = self.anywhere("tls+tcp")
+        server = self.start(program("flow-echo"), "--listen", endpoint,
+                            *self.keys("tls+tcp", "other"))
+        proxy = self.proxy("tcp", self.listening(server, endpoint), "--log")
+        plain = self.connect(proxy.port)
+        try:
+            self.assertEqual(receive_all(plain), b"")
+        except ConnectionResetError:
+            pass
+        proxy.wait_for(lambda p: b"to the server: tls" in p.errors)
+        self.end(proxy)
+        self.end(server)
+
+    def test_many_at_once(self):
+        server = self.echo("tls+tcp")
+        proxy = self.proxy("tcp", server.endpoint)
+        clients = [self.connect(proxy.port) for _ in range(100)]
+        for i, client in enumerate(clients):
+            client.sendall(b"%03d" % i * 1000)
+        for i, client in enumerate(clients):
+            client.shutdown(socket.SHUT_WR)
+            self.assertEqual(receive_all(client), b"%03d" % i * 1000)
+            client.close()
+        self.end(proxy)
+        self.end(server)
+
+    def test_max_connections(self):
+        server = self.echo("tcp")
+        proxy = self.proxy("tcp", server.endpoint, "--max-connections", "1")
+        first = self.connect(proxy.port)
+        first.sendall(b"1")
+        self.assertEqual(first.recv(1), b"1")
+        second = self.connect(proxy.port)
+        second.sendall(b"2")
+        self.assertFalse(support.readable(second, 0.2))
+        first.close()
+        self.assertEqual(second.recv(1), b"2")
+        second.close()
+        self.end(proxy)
+        self.end(server)
+
+    def test_idle_and_silent(self):
+        server = self.echo("tcp")
+        proxy = self.proxy("tls+tcp", server.endpoint, "--idle-timeout", "0.3",
+                           "--connect-timeout", "0.2", "--log")
+        silent = self.connect(proxy.port)
+        idle = self.connect_tls(proxy.port, NAME)
+        for client in (silent, idle):
+            try:
+                receive_all(client)
+            except (ConnectionResetError, ssl.SSLEOFError):
+                pass
+        proxy.wait_for(lambda p: b", then it was silent" in p.errors)
+        self.end(proxy)
+        self.end(server)
+
+    def test_waiting_costs_nothing(self):
+        server = self.echo("tcp")
+        proxy = self.proxy("tls+tcp", server.endpoint, "--connect-timeout",
+                           "1")
+        half = self.connect_tls(proxy.port, NAME)
+        half.sendall(b"x")
+        self.assertEqual(half.recv(1), b"x")
+        before = proxy.cpu_seconds()
+        silent = self.connect(proxy.port)
+        try:
+            self.assertEqual(silent.recv(1), b"")
+        except ConnectionResetError:
+            pass
+        self.assertLess(proxy.cpu_seconds() - before, 0.4)
+
+    def test_sigterm_finishes_what_runs(self):
+        near, far, (inner, outer) = self.tunnel()
+        near.sendall(b"x")
+        self.assertEqual(far.recv(1), b"x")
+        inner.kill()
+        outer.kill()
+        far.sendall(DATA)
+        far.close()
+        near.shutdown(socket.SHUT_WR)
+        self.assertEqual(sha256(receive_all(near)), sha256(DATA))
+        self.assertEqual((inner.finish(), outer.finish()), (0, 0))
+
+
+class Small(Flows):
+    def test_tls_in_tls(self):
+        for _ in range(20): # two threads that end at the same time
+            code, out, err = run(
+                program("tls_in_tls"), self.pki.path("www.pem"),
+                self.pki.path("www.key"), self.pki.ca, NAME)
+            self.assertEqual((code, err), (0, b""))
+        self.assertIn(b"came back: through two layers of TLS", out)
+        self.assertRegex(out, rb"tls.*tls.*pair")
+        code, _, err = run(program("tls_in_tls"), self.pki.path("www.pem"),
+                           self.pki.path("www.key"), self.pki.ca, "a.test")
+        self.assertEqual(code, 1)
+        self.assertIn(b"name", err)
+        self.assertEqual(run(program("tls_in_tls"))[0], 2)
+        self.assertEqual(run(program("tls_in_tls"), "--help")[0], 0)
+
+    def test_libuv_echo(self):
+        if not os.path.exists(program("libuv_echo")):
+            self.skipTest("built without libuv")
+        for kind in KINDS:
+            keys = self.keys(kind)[1::2]
+            endpoint = self.anywhere(kind)
+            server = self.start(program("libuv_echo"), endpoint, *keys)
+            where = self.listening(server, endpoint)
+            self.echoes(where)
+            open_one = None
+            if kind.endswith("tcp"):
+                open_one = self.connect(server.port)
+                before = server.cpu_seconds()
+                self.assertFalse(support.readable(open_one, 0.5))
+                self.assertLess(server.cpu_seconds() - before, 0.2)
+            self.end(server)
+
+    def test_first_program(self):
+        page = b"<p>first"
+        server = self.listen()
+
+        def serve():
+            connection = server.accept()[0]
+            connection.settimeout(LIMIT)
+            request = connection.recv(4096)
+            if request == b"GET / HTTP/1.0\r\nHost: www.flow.test\r\n\r\n":
+                connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n" + page)
+            connection.close()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        code, out, err = run(
+            program("first_program"),
+            "tcp://127.0.0.1:%d" % server.getsockname()[1], NAME)
+        thread.join()
+        self.assertEqual((code, err), (0, b""))
+        self.assertTrue(out.endswith(page))
+
+    def test_first_program_verifies(self):
+        """Nobody but us trusts our CA."""
+        server = self.echo("tls+tcp")
+        code, out, err = run(program("first_program"), server.endpoint, NAME)
+        self.assertEqual((code, out), (1, b""))
+        self.assertIn(b"trust", err)
+        self.end(server)
+
+
+class Usage(Flows):
+    def test_help(self):
+        for name, options in (
+                ("flow-echo", "listen cert key idle-timeout log version"),
+                ("flow-cat", "ca server-name alpn tls1.2 tls1.3 timeout "
+                             "insecure-skip-verify idle-timeout version"),
+                ("flow-proxy", "listen cert key to ca server-name log "
+                               "insecure-skip-verify max-connections "
+                               "connect-timeout idle-timeout version")):
+            code, out, _ = run(program(name), "--help")
+            self.assertEqual(code, 0)
+            for option in options.split():
+                self.assertIn(b"--" + option.encode(), out)
+            self.assertIn(b"tcp://", out)
+
+    def test_wrong_usage(self):
+        for command, text, wanted in (
+                (["flow-echo"], "--listen ENDPOINT is missing", 2),
+                (["flow-echo", "--listen", "nonsense"], "nonsense", 2),
+                (["flow-echo", "--listen", "spx://x"], "tcp", 2),
+                (["flow-echo", "--listen", "tls+tcp://127.0.0.1:0"],
+                 "TLS needs --cert", 2),
+                (["flow-echo", "--listen", "tcp://127.0.0.1:0", "x"],
+                 "is no option", 2),
+                (["flow-cat"], "which ENDPOINT?", 2),
+                (["flow-cat", "tcp://a:1", "tcp://b:2"], "one ENDPOINT", 2),
+                (["flow-cat", "spx://x"], "tcp", 2),
+                (["flow-cat", "unix:///no/such/socket"], "no such file", 1),
+                (["flow-proxy"], "--listen ENDPOINT is missing", 2),
+                (["flow-proxy", "--listen", "tcp://127.0.0.1:0"],
+                 "--to ENDPOINT is missing", 2),
+                (["flow-proxy", "--listen", "tcp://127.0.0.1:0", "--to",
+                  "spx://x"], "tcp", 2)):
+            with self.subTest(" ".join(command)):
+                code, _, err = run(program(command[0]), *command[1:])
+                self.assertEqual(code, wanted, err)
+                self.assertIn(text, err.decode())
+
+
+if __name__ == "__main__":
+    support.main()

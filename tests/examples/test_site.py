@@ -1,0 +1,508 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""flow-site, as its users see it."""
+
+import array
+import fcntl
+import os
+import pathlib
+import re
+import signal
+import socket
+import ssl
+import termios
+
+import support
+from support import LIMIT, Limit, program, receive_all, run, sha256
+
+PAGE = b"<!DOCTYPE html><title>page</title>\n"
+PAPER = b"%PDF-1.4\n" + bytes(range(256)) * 400
+DISK = os.urandom(6_000_001)
+NAMES = {"www.flow.test": ("page.html", PAGE, "text/html; charset=utf-8"),
+         "paper.flow.test": ("paper.pdf", PAPER, "application/pdf"),
+         "disk.flow.test": ("disk.bin", DISK, "application/octet-stream")}
+VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+
+
+def split(answer):
+    """Status, fields, body."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    lines = head.decode().split("\r\n")
+    fields = dict(line.split(": ", 1) for line in lines[1:])
+    return int(lines[0].split()[1]), fields, body
+
+
+class Site(support.Case):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        for name, (file, content, _) in NAMES.items():
+            (cls.directory / file).write_bytes(content)
+        cls.pki.make("www", ["www.flow.test"])
+        cls.pki.make("paper", ["paper.flow.test"], "secp384r1")
+        cls.pki.make("disk", ["disk.flow.test", "*.flow.test"], "rsa")
+
+    def command(self, *more):
+        command = [program("flow-site"), "--listen", "127.0.0.1:0"]
+        for name in ("www", "paper", "disk"):
+            command += ["--cert", self.pki.path(name + ".pem"),
+                        "--key", self.pki.path(name + ".key")]
+        for name, (file, _, _) in NAMES.items():
+            command += ["--serve", "%s=%s" % (name, self.directory / file)]
+        return command + list(more)
+
+    def serve(self, *more, **options):
+        site = self.start(*self.command(*more), **options)
+        address = site.line(b"listening on ")
+        self.assertTrue(address.startswith("127.0.0.1:"))
+        site.port = int(address.rpartition(":")[2])
+        return site
+
+    def end(self, site, code=0):
+        """SIGTERM ends it in order, and under a sanitizer nothing leaked."""
+        site.kill()
+        self.assertEqual(site.finish(), code, site.errors)
+
+    def get(self, port, name, **options):
+        tls = self.connect_tls(port, name, **options)
+        tls.sendall(b"GET / HTTP/1.1\r\nHost: %s\r\n\r\n" % name.encode())
+        answer = receive_all(tls)
+        tls.close()
+        return split(answer)
+
+
+class Answers(Site):
+    def test_every_name_over_both_versions(self):
+        site = self.serve()
+        for version in VERSIONS.values():
+            for name, (_, content, kind) in NAMES.items():
+                status, fields, body = self.get(site.port, name,
+                                                version=version)
+                self.assertEqual(status, 200)
+                self.assertEqual(fields["Content-Type"], kind)
+                self.assertEqual(fields["Content-Length"], str(len(content)))
+                self.assertEqual(fields["Connection"], "close")
+                self.assertRegex(fields["Date"],
+                                 r"^\w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT$")
+                self.assertEqual(sha256(body), sha256(content))
+        self.end(site)
+
+    def test_curl(self):
+        self.need("curl")
+        site = self.serve()
+        for version in (["--tlsv1.2", "--tls-max", "1.2"], ["--tlsv1.3"]):
+            for name, (_, content, _) in NAMES.items():
+                code, out, err = run(
+                    "curl", "-sS", "--fail", "--noproxy", "*", *version,
+                    "--cacert", self.pki.ca, "--connect-to",
+                    "%s:443:127.0.0.1:%d" % (name, site.port),
+                    "https://%s/x?y" % name)
+                self.assertEqual(code, 0, err)
+                self.assertEqual(sha256(out), sha256(content))
+        self.end(site)
+
+    def test_openssl(self):
+        site = self.serve()
+        for version in ("-tls1_2", "-tls1_3"):
+            for name, (_, content, _) in NAMES.items():
+                code, out, err = run(
+                    "openssl", "s_client", "-quiet", version,
+                    "-connect", "127.0.0.1:%d" % site.port, "-servername",
+                    name, "-verify_hostname", name, "-verify_return_error",
+                    "-CAfile", self.pki.ca,
+                    stdin=b"GET / HTTP/1.0\r\n\r\n")
+                self.assertEqual(code, 0, err)
+                self.assertEqual(sha256(split(out)[2]), sha256(content))
+        self.end(site)
+
+    def test_gnutls(self):
+        self.need("gnutls-cli")
+        site = self.serve()
+        for version in ("1.2", "1.3"):
+            for name, (_, content, _) in NAMES.items():
+                code, out, err = run(
+                    "gnutls-cli", "--x509cafile", self.pki.ca,
+                    "--sni-hostname", name, "--verify-hostname", name,
+                    "--priority", "NORMAL:-VERS-ALL:+VERS-TLS" + version,
+                    "--logfile", str(self.directory / "gnutls.log"),
+                    "-p", str(site.port), "127.0.0.1",
+                    stdin=b"GET / HTTP/1.0\r\n\r\n")
+                self.assertEqual(code, 0, err)
+                self.assertEqual(sha256(split(out)[2]), sha256(content))
+        self.end(site)
+
+    def test_flow_fetch(self):
+        site = self.serve()
+        for version in ("--tls1.2", "--tls1.3"):
+            for name, (_, content, _) in NAMES.items():
+                code, out, err = run(
+                    program("flow-fetch"), version, "--ca", self.pki.ca,
+                    "--connect", "127.0.0.1:%d" % site.port,
+                    "https://%s/" % name)
+                self.assertEqual(code, 0, err)
+                self.assertEqual(sha256(out), sha256(content))
+        self.end(site)
+
+    def test_name_is_not_case_sensitive(self):
+        site = self.serve()
+        self.assertEqual(self.get(site.port, "WWW.Flow.TEST")[2], PAGE)
+        self.end(site)
+
+    def test_other_names_get_421(self):
+        site = self.serve()
+        status, _, body = self.get(site.port, "other.flow.test")
+        self.assertEqual(status, 421)
+        self.assertIn(b"nothing under that name", body)
+        self.end(site)
+
+    def test_other_names_get_the_default(self):
+        site = self.serve("--default", "paper.flow.test")
+        self.assertEqual(self.get(site.port, "other.flow.test")[2], PAPER)
+        nameless = self.pki.client()
+        nameless.check_hostname = False
+        tls = nameless.wrap_socket(self.connect(site.port))
+        self.addCleanup(tls.close)
+        self.assertEqual(split(receive_all(tls))[2], PAPER)
+        tls.close()
+        self.end(site)
+
+    def test_alpn(self):
+        site = self.serve()
+        context = self.pki.client()
+        context.set_alpn_protocols(["h2", "http/1.1"])
+        tls = self.connect_tls(site.port, "www.flow.test", context=context)
+        self.assertEqual(tls.selected_alpn_protocol(), "http/1.1")
+        context = self.pki.client()
+        context.set_alpn_protocols(["h2"])
+        with self.assertRaisesRegex(ssl.SSLError, "(?i)no.application"):
+            self.connect_tls(site.port, "www.flow.test", context=context)
+        tls.close()
+        self.end(site)
+
+    def test_empty_file(self):
+        (self.directory / "empty.txt").write_bytes(b"")
+        site = self.serve("--serve", "empty.flow.test=%s"
+                          % (self.directory / "empty.txt"))
+        status, fields, body = self.get(site.port, "empty.flow.test")
+        self.assertEqual((status, body), (200, b""))
+        self.assertEqual(fields["Content-Length"], "0")
+        self.end(site)
+
+    def test_log(self):
+        site = self.serve("--log")
+        self.get(site.port, "www.flow.test", version=VERSIONS["1.2"])
+        site.wait_for(lambda s: re.search(
+            rb"127\.0\.0\.1:\d+ https www\.flow\.test TLSv1\.2 200 %d bytes "
+            rb"\d+ ms\n" % len(PAGE), s.errors))
+        self.end(site)
+
+    def test_what_is_not_tls_harms_nobody(self):
+        site = self.serve("--log")
+        for garbage in (b"GET / HTTP/1.1\r\nHost: www.flow.test\r\n\r\n",
+                        b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00", b"\0" * 99):
+            plain = self.connect(site.port)
+            plain.sendall(garbage)
+            plain.shutdown(socket.SHUT_WR)
+            try:
+                receive_all(plain)
+            except ConnectionResetError:
+                pass
+        site.wait_for(lambda s: s.errors.count(b"https handshake: ") == 3)
+        self.assertEqual(self.get(site.port, "www.flow.test")[2], PAGE)
+        self.end(site)
+
+
+class Redirect(Site):
+    def ask(self, request, *more):
+        site = self.serve("--redirect", "127.0.0.1:0", *more)
+        plain = self.connect(self.plain_port(site))
+        plain.sendall(request)
+        answer = split(receive_all(plain))
+        plain.close()
+        self.end(site)
+        return site.port, answer
+
+    @staticmethod
+    def plain_port(site):
+        return int(site.line(b"redirecting on ").rpartition(":")[2])
+
+    def test_served_name(self):
+        port, (status, fields, _) = self.ask(
+            b"GET /a/b?c HTTP/1.1\r\nHost: WWW.flow.test\r\n\r\n")
+        self.assertEqual(status, 301)
+        self.assertEqual(fields["Location"],
+                         "https://www.flow.test:%d/a/b?c" % port)
+
+    def test_other_name(self):
+        _, (status, fields, _) = self.ask(
+            b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+            "--default", "www.flow.test")
+        self.assertEqual(status, 421)
+        self.assertNotIn("Location", fields)
+
+    def test_bad_request(self):
+        _, (status, _, _) = self.ask(b"GET / HTTP/1.1\r\n\r\n")
+        self.assertEqual(status, 400)
+
+    def test_long_request(self):
+        _, (status, _, _) = self.ask(
+            b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nHost: a\r\n\r\n")
+        self.assertEqual(status, 431)
+
+    def test_slow_request(self):
+        _, (status, _, _) = self.ask(b"GET / HTTP/1.1\r\nHost: www",
+                                     "--handshake-timeout", "0.2")
+        self.assertEqual(status, 408)
+
+    def test_request_in_bytes(self):
+        site = self.serve("--redirect", "127.0.0.1:0")
+        plain = self.connect(self.plain_port(site))
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for byte in b"GET / HTTP/1.1\r\nHost: www.flow.test\r\n\r\n":
+            plain.sendall(bytes([byte]))
+        self.assertEqual(split(receive_all(plain))[0], 301)
+        plain.close()
+        self.end(site)
+
+    def test_curl_follows(self):
+        self.need("curl")
+        site = self.serve("--redirect", "127.0.0.1:0")
+        plain = self.plain_port(site)
+        code, out, err = run(
+            "curl", "-sSL", "--fail", "--noproxy", "*", "--cacert",
+            self.pki.ca, "--resolve", "www.flow.test:%d:127.0.0.1" % plain,
+            "--resolve", "www.flow.test:%d:127.0.0.1" % site.port,
+            "http://www.flow.test:%d/" % plain)
+        self.assertEqual((code, out), (0, PAGE), err)
+        self.end(site)
+
+
+class Endings(Site):
+    def test_answer_survives_an_unread_request(self):
+        """F18: 64 KiB of request that nobody reads, a late reader, no loss."""
+        site = self.serve()
+        context = self.pki.client()
+        queued = array.array("i", [0])
+        for _ in range(50):
+            tls = self.connect_tls(site.port, "paper.flow.test",
+                                   context=context)
+            tls.sendall(b"POST / HTTP/1.1\r\n" + b"x" * 65536)
+            # Late: all of it has arrived, and the server has said its last.
+            limit = Limit()
+            while queued[0] < len(PAPER):
+                limit.left()
+                fcntl.ioctl(tls.fileno(), termios.FIONREAD, queued)
+            tls.sendall(b"y" * 16384)
+            self.assertEqual(split(receive_all(tls))[2], PAPER)
+            tls.close()
+            queued[0] = 0
+        self.end(site)
+
+    def test_end_is_close_notify(self):
+        """An end without it raises."""
+        site = self.serve()
+        for version in VERSIONS.values():
+            tls = self.connect_tls(site.port, "www.flow.test", version)
+            self.assertEqual(split(receive_all(tls))[2], PAGE)
+            tls.unwrap()
+            tls.close()
+        self.end(site)
+
+    @staticmethod
+    def until_refused(port):
+        limit = Limit()
+        while limit.left():
+            try:
+                socket.create_connection(("127.0.0.1", port), LIMIT).close()
+            except ConnectionRefusedError:
+                return
+            except ConnectionResetError:
+                pass # it was waiting when the listener closed
+
+    def test_sigterm_finishes_what_runs(self):
+        site = self.serve()
+        tls = self.connect_tls(site.port, "disk.flow.test")
+        start = tls.recv(1000)
+        site.kill(signal.SIGTERM)
+        # The listener is gone, the transfer is not.
+        self.until_refused(site.port)
+        self.assertIsNone(site.process.poll())
+        body = split(start + receive_all(tls))[2]
+        self.assertEqual(sha256(body), sha256(DISK))
+        tls.close()
+        self.assertEqual(site.finish(), 0)
+
+    def test_second_signal_cuts(self):
+        site = self.serve()
+        tls = self.connect_tls(site.port, "disk.flow.test")
+        tls.recv(1000)
+        site.kill(signal.SIGTERM)
+        self.until_refused(site.port)
+        site.kill(signal.SIGINT)
+        self.assertEqual(site.finish(), 1)
+        self.assertIn(b"cut 1 connections", site.errors)
+        # A cut is seen as one: no close_notify.
+        with self.assertRaises((ssl.SSLEOFError, ConnectionResetError)):
+            receive_all(tls)
+
+    def test_silent_client_is_dropped(self):
+        site = self.serve("--handshake-timeout", "0.3", "--log")
+        plain = self.connect(site.port)
+        try:
+            receive_all(plain)
+        except ConnectionResetError:
+            pass
+        site.wait_for(lambda s: b" https handshake: " in s.errors)
+        self.assertEqual(self.get(site.port, "www.flow.test")[2], PAGE)
+        self.end(site)
+
+    def test_client_that_does_not_read_is_dropped(self):
+        site = self.serve("--idle-timeout", "0.3", "--log")
+        tls = self.connect_tls(site.port, "disk.flow.test")
+        site.wait_for(lambda s: b" https answer: timed out" in s.errors)
+        with self.assertRaises((ssl.SSLEOFError, ConnectionResetError)):
+            receive_all(tls)
+        self.end(site)
+
+    def test_client_that_does_not_end_is_dropped(self):
+        site = self.serve("--idle-timeout", "0.3", "--log")
+        tls = self.connect_tls(site.port, "www.flow.test")
+        self.assertEqual(split(receive_all(tls))[2], PAGE)
+        site.wait_for(lambda s: b" 200 %d bytes" % len(PAGE) in s.errors)
+        self.end(site)
+
+    def test_waiting_costs_nothing(self):
+        """Connections in every state of waiting, and no loop spins."""
+        site = self.serve("--handshake-timeout", "1", "--idle-timeout", "20",
+                          "--redirect", "127.0.0.1:0",
+                          "--max-connections", "24")
+        for _ in range(6):
+            ending = self.connect_tls(site.port, "www.flow.test")
+            receive_all(ending)
+            half_closed = self.connect_tls(site.port, "disk.flow.test")
+            half_closed.sendall(b"GET /")
+            half_closed.shutdown(socket.SHUT_WR)
+            self.connect_tls(site.port, "disk.flow.test")
+        before = site.cpu_seconds()
+        silent = [self.connect(site.port) for _ in range(6)]
+        # The 25th waits for room, and that may not cost anything either.
+        waiting = self.connect(site.port)
+        try:
+            self.assertEqual(silent[0].recv(100), b"")
+        except ConnectionResetError:
+            pass
+        # A loop that spins takes the whole second.
+        self.assertLess(site.cpu_seconds() - before, 0.4)
+        waiting.close()
+
+    def test_no_more_than_max_connections(self):
+        site = self.serve("--max-connections", "2")
+        first = self.connect_tls(site.port, "disk.flow.test")
+        second = self.connect_tls(site.port, "disk.flow.test")
+        third = self.connect(site.port)
+        third.sendall(b"nonsense")
+        self.assertFalse(support.readable(third, 0.2))
+        self.assertEqual(split(receive_all(first))[2], DISK)
+        first.close()
+        self.assertTrue(support.readable(third, LIMIT))
+        third.close()
+        self.assertEqual(split(receive_all(second))[2], DISK)
+        second.close()
+        self.end(site)
+
+    def test_thousand_at_once(self):
+        # A machine may be slow with a thousand handshakes; none may be lost.
+        site = self.serve("--handshake-timeout", "100", "--idle-timeout", "100")
+        code, out, err = run(
+            str(support.HELPERS / "many_clients"),
+            "127.0.0.1:%d" % site.port, self.pki.ca, "www.flow.test", "1000",
+            str(self.directory / "page.html"), limit=110)
+        self.assertEqual(code, 0, err)
+        self.assertEqual(out, b"1000 connected, 1000 answered\n")
+        self.end(site)
+
+    def test_few_descriptors(self):
+        """It raises the limit, or says why it cannot, and serves anyway."""
+        limited = "ulimit -n 100; exec \"$@\""
+        site = self.start("sh", "-c", limited, "sh", *self.command())
+        site.port = int(site.line(b"listening on ").rpartition(":")[2])
+        limits = pathlib.Path("/proc/%d/limits" % site.process.pid).read_text()
+        allowed = int(re.search(r"Max open files +(\d+)", limits)[1])
+        if allowed == 100:
+            self.assertIn(b"the hard limit on open files (ulimit -Hn) is 100, "
+                          b"so at most 68 connections", site.errors)
+        else:
+            self.assertGreater(allowed, 4096)
+            self.assertEqual(site.errors, b"")
+        # More clients than it has room for: each gets its turn.
+        clients = [self.connect(site.port) for _ in range(90)]
+        for plain in clients:
+            tls = self.pki.client().wrap_socket(
+                plain, server_hostname="www.flow.test",
+                suppress_ragged_eofs=False)
+            self.assertEqual(split(receive_all(tls))[2], PAGE)
+            tls.close()
+        self.end(site)
+
+    def test_soft_limit_is_raised(self):
+        site = self.start("sh", "-c", "ulimit -Sn 64; exec \"$@\"", "sh",
+                          *self.command("--max-connections", "200"))
+        site.line(b"listening on ")
+        limits = pathlib.Path("/proc/%d/limits" % site.process.pid).read_text()
+        self.assertEqual(int(re.search(r"Max open files +(\d+)", limits)[1]),
+                         232)
+        self.end(site)
+
+
+class Usage(Site):
+    def refused(self, code, text, *command):
+        got, out, err = run(program("flow-site"), *command)
+        self.assertEqual(got, code, err)
+        self.assertEqual(out, b"")
+        self.assertIn(text, err)
+
+    def test_help(self):
+        code, out, _ = run(program("flow-site"), "--help")
+        self.assertEqual(code, 0)
+        for option in ("listen", "cert", "key", "serve", "default",
+                       "redirect", "max-connections", "handshake-timeout",
+                       "idle-timeout", "log", "version"):
+            self.assertIn(b"--" + option.encode(), out)
+
+    def test_wrong_usage(self):
+        page = "a.test=%s" % (self.directory / "page.html")
+        listen = ["--listen", "127.0.0.1:0"]
+        self.refused(2, b"--listen ADDR:PORT is missing")
+        self.refused(2, b"--serve NAME=FILE is missing", *listen)
+        self.refused(2, b"is not NAME=FILE", "--serve", "a.test")
+        self.refused(2, b"is no host name", "--serve", "a b=c")
+        self.refused(2, b"is there twice", *listen, "--serve", page,
+                     "--serve", page)
+        self.refused(2, b"nothing is served as 'b.test'", *listen, "--serve",
+                     page, "--default", "b.test")
+        self.refused(2, b"is no number of seconds", "--idle-timeout", "0")
+        self.refused(2, b"is no number of seconds", "--idle-timeout", "nan")
+        self.refused(2, b"is no number from 1", "--max-connections", "-1")
+        self.refused(2, b"--nonsense", "--nonsense")
+        self.refused(2, b"is no option", "nonsense")
+        self.refused(2, b"TLS needs --cert", *listen, "--serve", page)
+
+    def test_what_is_wrong_is_named(self):
+        page = "a.test=%s" % (self.directory / "page.html")
+        www = ["--cert", self.pki.path("www.pem")]
+        good = ["--serve", page, *www, "--key", self.pki.path("www.key")]
+        self.refused(1, b"no-such-file: ", "--listen", ":0", "--serve", page,
+                     "--cert", self.pki.path("no-such-file"), "--key", "x")
+        self.refused(1, b"cannot open", "--serve", "a.test=/no/such/file")
+        self.refused(1, b"is no regular file", "--serve", "a.test=/")
+        self.refused(1, b"www.pem: ", "--listen", ":0", "--serve", page, *www,
+                     "--key", self.pki.path("paper.key"))
+        self.refused(1, b"has no port", "--listen", "127.0.0.1", *good)
+        self.refused(1, b"in brackets", "--listen", "::1:0", *good)
+        taken = self.listen().getsockname()[1]
+        self.refused(1, b"cannot listen on 127.0.0.1:%d" % taken, "--listen",
+                     "127.0.0.1:%d" % taken, *good)
+
+
+if __name__ == "__main__":
+    support.main()
