@@ -1,0 +1,302 @@
+#!/bin/sh
+# SPDX-License-Identifier: ISC
+#
+# The demo: builds the library and its programs, serves a page, a paper and a
+# large file over HTTPS under three names, fetches all of them with curl and
+# with flow-fetch, and compares what came with what was sent.
+
+usage() {
+    cat <<'USAGE'
+usage: sh examples/demo.sh [--once]
+
+  --once   end after the table instead of serving until Ctrl-C
+  --help   this text
+
+On Debian what is missing is installed; elsewhere it is named.  The build goes
+into build-demo/, or into $FLOW_BUILD; keys, certificates and files go into a
+private temporary directory that is removed at the end.  The exit code is 0
+only if everything arrived intact.
+USAGE
+}
+
+cd "$(dirname "$0")/.." || exit 1
+. tests/setup.sh
+
+once=
+for argument; do
+    case $argument in
+    --once) once=yes ;;
+    -h | --help)
+        usage
+        exit 0
+        ;;
+    *)
+        usage >&2
+        exit 2
+        ;;
+    esac
+done
+
+setup_tools build demo || exit 1
+setup_mbedtls || exit 1
+
+build=${FLOW_BUILD:-build-demo}
+jobs=${FLOW_JOBS:-$(nproc 2>/dev/null || echo 2)}
+if [ ! -f "$build/build.ninja" ]; then
+    setup_step "configuring $build" meson setup "$build" \
+        --buildtype=release -Dexamples=enabled -Dtests=disabled \
+        -Ddocs=disabled -Dbenchmarks=disabled || exit 1
+fi
+setup_step "building in $build" ninja -j "$jobs" -C "$build" \
+    examples/flow-site examples/flow-fetch || exit 1
+PATH=$PWD/$build/examples:$PATH
+case $build in /*) PATH=$build/examples:$PATH ;; esac
+
+www=www.flow.test
+paper=paper.flow.test
+disk=disk.flow.test
+
+dir=$(mktemp -d) || exit 1
+chmod 700 "$dir"
+site=
+
+clean_up() {
+    trap - EXIT INT TERM HUP
+    if [ -n "$site" ] && kill "$site" 2>/dev/null; then
+        wait "$site"
+    fi
+    rm -rf "$dir"
+}
+trap clean_up EXIT
+trap 'clean_up; exit 130' INT
+trap 'clean_up; exit 143' TERM HUP
+
+fail() {
+    printf 'demo: %s\n' "$*" >&2
+    [ ! -s "$dir/log" ] || tail -n 20 "$dir/log" >&2
+    exit 1
+}
+
+openssl_quietly() {
+    openssl "$@" >"$dir/log" 2>&1 || fail "openssl $1 failed"
+}
+
+make_ca() {
+    cat >"$dir/openssl.cnf" <<'CONF'
+[req]
+distinguished_name = name
+prompt = no
+x509_extensions = ca
+[name]
+CN = libflow demo CA
+[ca]
+basicConstraints = critical, CA:TRUE
+keyUsage = critical, keyCertSign
+subjectKeyIdentifier = hash
+CONF
+    openssl_quietly ecparam -name prime256v1 -genkey -noout -out "$dir/ca.key"
+    openssl_quietly req -new -x509 -config "$dir/openssl.cnf" \
+        -key "$dir/ca.key" -days 30 -out "$dir/ca.pem"
+}
+
+# make_certificate NAME
+make_certificate() {
+    cat >"$dir/leaf.cnf" <<CONF
+[req]
+distinguished_name = name
+prompt = no
+[name]
+CN = $1
+[leaf]
+basicConstraints = critical, CA:FALSE
+keyUsage = critical, digitalSignature
+extendedKeyUsage = serverAuth
+subjectAltName = DNS:$1
+CONF
+    openssl_quietly ecparam -name prime256v1 -genkey -noout -out "$dir/$1.key"
+    openssl_quietly req -new -config "$dir/leaf.cnf" -key "$dir/$1.key" \
+        -out "$dir/$1.csr"
+    openssl_quietly x509 -req -in "$dir/$1.csr" -CA "$dir/ca.pem" \
+        -CAkey "$dir/ca.key" -CAcreateserial -days 30 \
+        -extfile "$dir/leaf.cnf" -extensions leaf -out "$dir/$1.pem"
+}
+
+make_page() {
+    cat >"$dir/index.html" <<HTML
+<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<title>libflow</title>
+<h1>It flows</h1>
+<p>This page came to you because you asked for <code>$www</code>.  The server
+did not read what else your browser had to say; the name was enough.</p>
+</html>
+HTML
+}
+
+# pdf_object TEXT: append an object and remember where it begins.
+pdf_object() {
+    offsets="$offsets $(wc -c <"$pdf")"
+    objects=$((objects + 1))
+    printf '%d 0 obj\n%s\nendobj\n' "$objects" "$1" >>"$pdf"
+}
+
+make_pdf() {
+    pdf=$dir/paper.pdf
+    offsets=
+    objects=0
+    content='BT /F 24 Tf 72 720 Td (It flows) Tj ET'
+    printf '%%PDF-1.4\n' >"$pdf"
+    pdf_object '<< /Type /Catalog /Pages 2 0 R >>'
+    pdf_object '<< /Type /Pages /Kids [3 0 R] /Count 1 >>'
+    pdf_object '<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842]
+/Contents 4 0 R /Resources << /Font << /F 5 0 R >> >> >>'
+    pdf_object "<< /Length ${#content} >>
+stream
+$content
+endstream"
+    pdf_object '<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>'
+    start=$(wc -c <"$pdf")
+    {
+        printf 'xref\n0 %d\n0000000000 65535 f \n' $((objects + 1))
+        # shellcheck disable=SC2086 # a list of numbers
+        printf '%010d 00000 n \n' $offsets
+        printf 'trailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n' \
+            $((objects + 1)) "$start"
+    } >>"$pdf"
+}
+
+# 176 MB that no layer can make smaller.
+make_disk() {
+    openssl rand -out "$dir/disk.bin" 176000000 2>"$dir/log" ||
+        fail "cannot write 176 MB to $dir (set TMPDIR to where there is room)"
+}
+
+start_site() {
+    : >"$dir/out"
+    flow-site --listen 127.0.0.1:0 --redirect 127.0.0.1:0 \
+        --cert "$dir/$www.pem" --key "$dir/$www.key" \
+        --cert "$dir/$paper.pem" --key "$dir/$paper.key" \
+        --cert "$dir/$disk.pem" --key "$dir/$disk.key" \
+        --serve "$www=$dir/index.html" --serve "$paper=$dir/paper.pdf" \
+        --serve "$disk=$dir/disk.bin" --default "$www" \
+        >"$dir/out" 2>>"$dir/log" &
+    site=$!
+    until grep -q '^listening on ' "$dir/out"; do
+        kill -0 "$site" 2>/dev/null || fail 'flow-site did not start'
+        sleep 0.1
+    done
+    port=$(sed -n 's/^listening on .*://p' "$dir/out")
+    plain_port=$(sed -n 's/^redirecting on .*://p' "$dir/out")
+}
+
+hash_of() {
+    openssl dgst -sha256 -r | cut -d ' ' -f 1
+}
+
+# with_curl NAME, with_flow_fetch NAME: the body to stdout; what is to be told
+# to $dir/told as "VERSION SECONDS".
+with_curl() {
+    curl --silent --show-error --verbose --fail --noproxy '*' \
+        --cacert "$dir/ca.pem" --connect-to "$1:$port:127.0.0.1:$port" \
+        --write-out '%{stderr}time %{time_total}\n' "https://$1:$port/" \
+        2>"$dir/curl" || {
+        echo failed >"$dir/told"
+        cat "$dir/curl" >>"$dir/log"
+        return
+    }
+    echo "$(sed -n 's/^\* SSL connection using \([^ ]*\).*/\1/p' "$dir/curl")" \
+        "$(sed -n 's/^time //p' "$dir/curl")" >"$dir/told"
+}
+
+with_flow_fetch() {
+    flow-fetch --quiet --verbose --ca "$dir/ca.pem" \
+        --connect "127.0.0.1:$port" "https://$1:$port/" 2>"$dir/fetch" || {
+        echo failed >"$dir/told"
+        cat "$dir/fetch" >>"$dir/log"
+        return
+    }
+    echo "$(sed -n 's/^\(TLSv[^ ]*\) .*/\1/p' "$dir/fetch")" \
+        "$(sed -n 's/^[0-9]* bytes in \([^ ]*\) s$/\1/p' "$dir/fetch")" \
+        >"$dir/told"
+}
+
+# verdict COMMAND NAME HASH: sets $verdict and $version.
+verdict() {
+    got=$("$1" "$2" | hash_of)
+    read -r version seconds <"$dir/told"
+    if [ "$version" = failed ]; then
+        verdict=FAILED
+        version=-
+    elif [ "$got" != "$3" ]; then
+        verdict=DIFFERS
+    else
+        verdict=$(LC_ALL=C printf 'ok %.3f s' "$seconds")
+        return
+    fi
+    code=1
+}
+
+# row NAME FILE
+row() {
+    sent=$(hash_of <"$dir/$2")
+    verdict with_curl "$1" "$sent"
+    by_curl=$verdict
+    verdict with_flow_fetch "$1" "$sent"
+    printf '%-16s %-11s %10d  %-8s %-12s %-12s\n' "$1" "$2" \
+        "$(wc -c <"$dir/$2")" "$version" "$by_curl" "$verdict"
+}
+
+redirect_row() {
+    moved=$(curl --silent --noproxy '*' --output /dev/null \
+        --connect-to "$www:$plain_port:127.0.0.1:$plain_port" \
+        --write-out '%{http_code} %{redirect_url}' \
+        "http://$www:$plain_port/a?b" 2>>"$dir/log")
+    if [ "$moved" = "301 https://$www:$port/a?b" ]; then
+        verdict=ok
+    else
+        verdict="FAILED: $moved"
+        code=1
+    fi
+    printf '%-16s %-11s %10s  %-8s %s\n' "$www" redirect - plain "$verdict"
+}
+
+setup_say 'making keys, certificates, a page, a paper and 176 MB'
+make_ca
+for name in "$www" "$paper" "$disk"; do
+    make_certificate "$name"
+done
+make_page
+make_pdf
+make_disk
+start_site
+setup_say "serving on 127.0.0.1:$port, redirecting on 127.0.0.1:$plain_port"
+echo
+
+code=0
+printf '%-16s %-11s %10s  %-8s %-12s %-12s\n' \
+    NAME RESOURCE BYTES TLS CURL FLOW-FETCH
+row "$www" index.html
+row "$paper" paper.pdf
+row "$disk" disk.bin
+redirect_row
+echo
+[ "$code" -eq 0 ] || fail 'not everything arrived as it was sent'
+echo 'Everything arrived as it was sent (SHA-256).'
+[ -z "$once" ] || exit 0
+
+cat <<TEXT
+
+Still serving.  In another terminal:
+
+  curl --cacert $dir/ca.pem \\
+    --connect-to $paper:$port:127.0.0.1:$port https://$paper:$port/ -o paper.pdf
+  $build/examples/flow-fetch --ca $dir/ca.pem -o disk.bin \\
+    --connect 127.0.0.1:$port https://$disk:$port/
+
+Ctrl-C ends it.
+TEXT
+trap 'clean_up; exit 0' INT
+wait "$site"
+site=
+fail 'flow-site has ended by itself'
