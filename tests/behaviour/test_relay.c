@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: ISC */
+#include <stdio.h>
+#include <string.h>
+
+#include <flow/fault.h>
+#include <flow/pair.h>
+#include <flow/util.h>
+
+#include "step.h"
+
+/*
+ * Two flows joined: ends are passed on one by one, errors are told apart, and
+ * the statistics are right, whatever happens at whichever byte.
+ */
+
+#define SECOND UINT64_C(1000000000)
+
+/* client - near | far - server, the relay in the middle. */
+struct joint {
+    struct flow *client, *near, *far, *server;
+    struct flow_relay relay;
+};
+
+static void
+make(struct joint *j, const struct flow_fault_plan *plan, uint64_t idle)
+{
+    memset(j, 0, sizeof(*j));
+    assert_status(flow_pair_new(TEST_ENV, 4096, NULL, &j->client, &j->near),
+                  FLOW_OK);
+    assert_status(flow_pair_new(TEST_ENV, 4096, NULL, &j->far, &j->server),
+                  FLOW_OK);
+    if (plan != NULL)
+        assert_status(flow_fault_wrap(j->near, plan, &j->near), FLOW_OK);
+    assert_status(flow_relay_init(&j->relay, j->near, j->far, 512, idle),
+                  FLOW_OK);
+}
+
+static void
+end(struct joint *j)
+{
+    flow_relay_fini(&j->relay);
+    flow_close(j->client);
+    flow_close(j->near);
+    flow_close(j->far);
+    flow_close(j->server);
+}
+
+static void
+say(struct flow *f, size_t len, uint64_t seed)
+{
+    uint8_t data[4096];
+    size_t n;
+
+    test_fill(data, len, seed);
+    assert_status(flow_write(f, data, len, &n), FLOW_OK);
+    assert_int_equal(n, len);
+}
+
+static void
+hear(struct flow *f, size_t len, uint64_t seed)
+{
+    uint8_t data[4096];
+    size_t n, got = 0;
+
+    while (got < len) {
+        assert_status(flow_read(f, data + got, len - got, &n), FLOW_OK);
+        got += n;
+    }
+    test_check(data, len, seed, 0);
+}
+
+/* Step as long as something happens. */
+static enum flow_status
+run(struct joint *j)
+{
+    enum flow_status st;
+    uint64_t before, after;
+
+    do {
+        before = j->relay.side[0].bytes + j->relay.side[1].bytes;
+        st = flow_relay_step(&j->relay);
+        after = j->relay.side[0].bytes + j->relay.side[1].bytes;
+    } while (st == FLOW_AGAIN && after != before);
+    return st;
+}
+
+static void
+ends_are_passed_on_one_by_one(void **state)
+{
+    struct joint j;
+    size_t n;
+
+    (void)state;
+    make(&j, NULL, 0);
+    say(j.client, 1000, 1);
+    assert_status(flow_shutdown(j.client, FLOW_WRITE), FLOW_OK);
+    assert_status(run(&j), FLOW_AGAIN);
+    hear(j.server, 1000, 1);
+    assert_status(flow_read(j.server, NULL, 1, &n), FLOW_EOF);
+    assert_int_equal(j.relay.side[0].bytes, 1000);
+    assert_true(j.relay.side[0].operations >= 2);
+    assert_status(j.relay.side[0].status, FLOW_EOF);
+    assert_status(j.relay.side[1].status, FLOW_OK);
+    /* The other direction lives. */
+    say(j.server, 700, 2);
+    assert_status(run(&j), FLOW_AGAIN);
+    hear(j.client, 700, 2);
+    say(j.server, 5, 3);
+    assert_status(flow_shutdown(j.server, FLOW_WRITE), FLOW_OK);
+    assert_status(run(&j), FLOW_OK);
+    hear(j.client, 5, 3);
+    assert_status(flow_read(j.client, NULL, 1, &n), FLOW_EOF);
+    assert_int_equal(j.relay.side[1].bytes, 705);
+    end(&j);
+}
+
+/* One side fails after k bytes, in reading or in writing. */
+static void
+fail_at(uint64_t k, bool reading)
+{
+    struct flow_fault_plan plan;
+    struct flow_relay_side *hit;
+    struct joint j;
+    enum flow_status st;
+    char name[60];
+
+    snprintf(name, sizeof(name), "byte %u, %s", (unsigned)k,
+             reading ? "reading" : "writing");
+    guard_case(name);
+    flow_fault_plan_init(&plan);
+    plan.cut_status = FLOW_E_RESET;
+    if (reading)
+        plan.cut_read = k;
+    else
+        plan.cut_write = k;
+    make(&j, &plan, 0);
+    say(j.client, 100, 1);
+    say(j.server, 100, 2);
+    assert_status(flow_shutdown(j.client, FLOW_WRITE), FLOW_OK);
+    assert_status(flow_shutdown(j.server, FLOW_WRITE), FLOW_OK);
+    st = run(&j);
+    assert_status(st, FLOW_E_RESET);
+    hit = &j.relay.side[reading ? 0 : 1];
+    assert_status(hit->status, FLOW_E_RESET);
+    assert_int_equal(hit->bytes, k);
+    /* What came before the cut went through, and the other way all of it. */
+    hear(reading ? j.server : j.client, (size_t)k, reading ? 1 : 2);
+    assert_int_equal(j.relay.side[reading ? 1 : 0].bytes, 100);
+    hear(reading ? j.client : j.server, 100, reading ? 2 : 1);
+    end(&j);
+    guard_case(NULL);
+}
+
+static void
+errors_at_every_byte(void **state)
+{
+    uint64_t k;
+
+    (void)state;
+    for (k = 0; k <= 64; k++) {
+        fail_at(k, true);
+        fail_at(k, false);
+    }
+}
+
+static void
+no_time_need_pass(void **state)
+{
+    struct joint j;
+
+    (void)state;
+    /* A clock that stands: nothing may divide by what has passed. */
+    test_env_stop_clock();
+    make(&j, NULL, SECOND);
+    say(j.client, 10, 1);
+    assert_status(flow_shutdown(j.client, FLOW_WRITE), FLOW_OK);
+    assert_status(flow_shutdown(j.server, FLOW_WRITE), FLOW_OK);
+    assert_status(run(&j), FLOW_OK);
+    assert_int_equal(j.relay.side[0].bytes, 10);
+    assert_int_equal(j.relay.side[1].bytes, 0);
+    end(&j);
+}
+
+static void
+idleness_ends_it(void **state)
+{
+    struct joint j;
+
+    (void)state;
+    test_env_stop_clock();
+    make(&j, NULL, SECOND);
+    say(j.client, 10, 1);
+    assert_status(run(&j), FLOW_AGAIN);
+    test_env.now += SECOND / 2;
+    say(j.server, 10, 1);
+    assert_status(run(&j), FLOW_AGAIN);
+    /* Half a second later that is still progress. */
+    test_env.now += SECOND * 3 / 4;
+    assert_status(run(&j), FLOW_AGAIN);
+    assert_status(flow_relay_run(&j.relay), FLOW_E_TIMEOUT);
+    end(&j);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(ends_are_passed_on_one_by_one),
+        TEST(errors_at_every_byte),
+        TEST(no_time_need_pass),
+        TEST(idleness_ends_it),
+    };
+
+    return TEST_RUN(tests);
+}
