@@ -134,6 +134,13 @@ engine_start(struct engine *e)
 }
 
 void
+engine_block(struct engine *e, mbedtls_ssl_send_t *send)
+{
+    mbedtls_ssl_set_bio(&e->ssl, e, send != NULL ? send : on_send, on_recv,
+                        NULL);
+}
+
+void
 engine_free(struct engine *e)
 {
     mbedtls_ssl_free(&e->ssl);

@@ -54,6 +54,9 @@ void engine_init(struct engine *e, bool server,
 void engine_start(struct engine *e);
 void engine_free(struct engine *e);
 
+/* Send through another callback from now on; NULL: the usual one. */
+void engine_block(struct engine *e, mbedtls_ssl_send_t *send);
+
 /* Bytes for it to read. */
 void engine_feed(struct engine *e, const void *data, size_t len);
 /* Give the peer what the engine sent, and the engine what the peer sent. */

@@ -411,6 +411,269 @@ its_close_notify_would_reuse_our_nonce(void **state)
     end();
 }
 
+/* How many records opened with this key, from the first that does. */
+static uint64_t
+opened_records(const struct record_key *key, uint64_t first)
+{
+    uint8_t plain[4096], type;
+    uint64_t number = first;
+    size_t i;
+
+    for (i = 0; i < engine.sends; i++)
+        if (engine.send_len[i] < sizeof(plain) &&
+            record_open(key, number, engine.out + engine.send_at[i],
+                        engine.send_len[i], plain, &type) >= 0)
+            number++;
+    return number;
+}
+
+/* Finished is number 0 in TLS 1.2, nothing is in TLS 1.3 without tickets. */
+static void
+write_counters_at_the_takeover(void **state)
+{
+    struct record_key key;
+    int role;
+
+    (void)state;
+    for (role = 0; role < 2; role++) {
+        complete(role != 0, TLS13);
+        record_key13(&key, engine.secret[role ? SERVER_APP : CLIENT_APP]);
+        assert_int_equal(opened_records(&key, 0), 0);
+        end();
+        complete(role != 0, TLS12);
+        record_key12(&key, &engine, role == 0);
+        assert_int_equal(opened_records(&key, 0), 1);
+        end();
+    }
+}
+
+static void
+hash_is_the_length_of_a_secret(void **state)
+{
+    static const int suites[] = { MBEDTLS_TLS1_3_AES_256_GCM_SHA384, 0 };
+
+    (void)state;
+    begin(true, TLS13);
+    mbedtls_ssl_conf_ciphersuites(&engine.conf, suites);
+    SSL_CTX_set_ciphersuites(peer.ctx, "TLS_AES_256_GCM_SHA384");
+    start();
+    assert_int_equal(engine_handshake(&engine, &peer), 0);
+    assert_int_equal(engine.secret_len[SERVER_HS], 48);
+    assert_int_equal(engine.secret_len[CLIENT_HS], 48);
+    assert_int_equal(engine.secret_len[SERVER_APP], 48);
+    assert_int_equal(engine.secret_len[CLIENT_APP], 48);
+    end();
+}
+
+static void
+secrets_come_once_on_a_retry(void **state)
+{
+    static const uint16_t p384[] = { MBEDTLS_SSL_IANA_TLS_GROUP_SECP384R1,
+                                     MBEDTLS_SSL_IANA_TLS_GROUP_NONE };
+    static const uint16_t both[] = { MBEDTLS_SSL_IANA_TLS_GROUP_X25519,
+                                     MBEDTLS_SSL_IANA_TLS_GROUP_SECP384R1,
+                                     MBEDTLS_SSL_IANA_TLS_GROUP_NONE };
+    int role;
+
+    (void)state;
+    for (role = 0; role < 2; role++) {
+        begin(role != 0, TLS13);
+        mbedtls_ssl_conf_groups(&engine.conf, role ? p384 : both);
+        SSL_CTX_set1_groups_list(peer.ctx, role ? "X25519:P-384" : "P-384");
+        start();
+        assert_int_equal(engine_handshake(&engine, &peer), 0);
+        assert_int_equal(engine.exports[CLIENT_HS], 1);
+        assert_int_equal(engine.exports[SERVER_HS], 1);
+        assert_int_equal(engine.exports[CLIENT_APP], 1);
+        assert_int_equal(engine.exports[SERVER_APP], 1);
+        end();
+    }
+}
+
+#if defined(MBEDTLS_SSL_SESSION_TICKETS)
+static int
+write_ticket(void *ctx, const mbedtls_ssl_session *session,
+             unsigned char *start_at, const unsigned char *end_at, size_t *len,
+             uint32_t *lifetime)
+{
+    (void)ctx;
+    (void)session;
+    assert_true(end_at - start_at >= 16);
+    memset(start_at, 7, 16);
+    *len = 16;
+    *lifetime = 100;
+    return 0;
+}
+
+static int
+parse_ticket(void *ctx, mbedtls_ssl_session *session, unsigned char *buf,
+             size_t len)
+{
+    (void)ctx;
+    (void)session;
+    (void)buf;
+    (void)len;
+    return MBEDTLS_ERR_SSL_INVALID_MAC;
+}
+
+static int
+send_nothing(void *ctx, const unsigned char *buf, size_t len)
+{
+    (void)ctx;
+    (void)buf;
+    (void)len;
+    return MBEDTLS_ERR_SSL_WANT_WRITE;
+}
+
+/*
+ * A server that has tickets to write says that its handshake is over while
+ * they are not sent yet; only the return of 0 comes behind them.
+ */
+static void
+handshake_over_is_said_too_early(void **state)
+{
+    struct record_key key;
+
+    (void)state;
+    begin(true, TLS13);
+    mbedtls_ssl_conf_session_tickets_cb(&engine.conf, write_ticket,
+                                        parse_ticket, NULL);
+    mbedtls_ssl_conf_tls13_key_exchange_modes(
+        &engine.conf, MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_ALL);
+    mbedtls_ssl_conf_new_session_tickets(&engine.conf, 2);
+    start();
+    ossl_step(&peer);
+    engine_from_peer(&engine, &peer);
+    assert_int_equal(mbedtls_ssl_handshake(&engine.ssl),
+                     MBEDTLS_ERR_SSL_WANT_READ);
+    engine_to_peer(&engine, &peer);
+    ossl_step(&peer);
+    engine_from_peer(&engine, &peer);
+    engine_block(&engine, send_nothing);
+    assert_int_equal(mbedtls_ssl_handshake(&engine.ssl),
+                     MBEDTLS_ERR_SSL_WANT_WRITE);
+    assert_int_equal(mbedtls_ssl_is_handshake_over(&engine.ssl), 1);
+    record_key13(&key, engine.secret[SERVER_APP]);
+    assert_int_equal(opened_records(&key, 0), 0);
+    engine_block(&engine, NULL);
+    assert_int_equal(mbedtls_ssl_handshake(&engine.ssl), 0);
+    assert_int_equal(opened_records(&key, 0), 2);
+    end();
+}
+#endif
+
+static unsigned certificate_calls;
+
+static int
+on_certificate(mbedtls_ssl_context *ssl)
+{
+    (void)ssl;
+    certificate_calls++;
+    return 0;
+}
+
+static void
+certificate_callback_always_runs(void **state)
+{
+    int v;
+
+    (void)state;
+    for (v = 0; v < 2; v++) {
+        begin(true, v ? TLS13 : TLS12);
+        mbedtls_ssl_conf_cert_cb(&engine.conf, on_certificate);
+        start();
+        /* Even for a client that names nobody. */
+        SSL_set_tlsext_host_name(peer.ssl, NULL);
+        certificate_calls = 0;
+        assert_int_equal(engine_handshake(&engine, &peer), 0);
+        assert_int_equal(certificate_calls, 1);
+        end();
+    }
+}
+
+/* Why what it calls the protocol outlives it. */
+static void
+alpn_is_the_configurations(void **state)
+{
+    static const char *protocols[] = { "h2", "http/1.1", NULL };
+    const char *agreed;
+
+    (void)state;
+    begin(true, TLS13);
+    assert_int_equal(mbedtls_ssl_conf_alpn_protocols(&engine.conf, protocols),
+                     0);
+    SSL_CTX_set_alpn_protos(peer.ctx, (const unsigned char *)"\10http/1.1", 9);
+    start();
+    assert_int_equal(engine_handshake(&engine, &peer), 0);
+    agreed = mbedtls_ssl_get_alpn_protocol(&engine.ssl);
+    assert_ptr_equal(agreed, protocols[1]);
+    end();
+}
+
+/* In TLS 1.2 the limit that a client asks for has a getter. */
+static void
+fragment_limit_is_told_in_tls12(void **state)
+{
+    (void)state;
+    begin(true, TLS12);
+    SSL_CTX_set_tlsext_max_fragment_length(peer.ctx,
+                                           TLSEXT_max_fragment_length_1024);
+    start();
+    assert_int_equal(engine_handshake(&engine, &peer), 0);
+    assert_int_equal(mbedtls_ssl_get_max_out_record_payload(&engine.ssl), 1024);
+    end();
+    complete(true, TLS12);
+    assert_int_equal(mbedtls_ssl_get_max_out_record_payload(&engine.ssl),
+                     16384);
+    end();
+}
+
+/* RFC 8446 has certificate_required (116) for this. */
+static void
+missing_client_certificate_is_alert_41(void **state)
+{
+    const uint8_t *r;
+    struct record_key hs;
+    uint8_t plain[100], type = 0;
+    int len = -1;
+    uint64_t i;
+
+    (void)state;
+    begin(true, TLS13);
+    mbedtls_ssl_conf_authmode(&engine.conf, MBEDTLS_SSL_VERIFY_REQUIRED);
+    mbedtls_ssl_conf_ca_chain(&engine.conf, &engine.crt, NULL);
+    start();
+    assert_true(engine_handshake(&engine, &peer) < 0);
+    r = engine.out + engine.send_at[engine.sends - 1];
+    record_key13(&hs, engine.secret[SERVER_HS]);
+    for (i = 0; i < 10 && len < 0; i++)
+        len = record_open(&hs, i, r, engine.send_len[engine.sends - 1], plain,
+                          &type);
+    assert_int_equal(len, 2);
+    assert_int_equal(type, 21);
+    assert_int_equal(plain[1], 41);
+    end();
+}
+
+/* Its write key is ours from then on: freeing it says nothing. */
+static void
+freeing_says_nothing(void **state)
+{
+    size_t before;
+    int role, v;
+
+    (void)state;
+    for (role = 0; role < 2; role++)
+        for (v = 0; v < 2; v++) {
+            complete(role != 0, v ? TLS13 : TLS12);
+            before = engine.sends;
+            mbedtls_ssl_free(&engine.ssl);
+            assert_int_equal(engine.sends, before);
+            mbedtls_ssl_init(&engine.ssl);
+            end();
+        }
+}
+
 static int
 set_up(void **state)
 {
@@ -442,6 +705,17 @@ main(void)
         TEST(extended_master_secret_is_not_enforced),
         TEST(record_limit_of_the_engine_is_one_short),
         TEST(its_close_notify_would_reuse_our_nonce),
+        TEST(write_counters_at_the_takeover),
+        TEST(hash_is_the_length_of_a_secret),
+        TEST(secrets_come_once_on_a_retry),
+#if defined(MBEDTLS_SSL_SESSION_TICKETS)
+        TEST(handshake_over_is_said_too_early),
+#endif
+        TEST(certificate_callback_always_runs),
+        TEST(alpn_is_the_configurations),
+        TEST(fragment_limit_is_told_in_tls12),
+        TEST(missing_client_certificate_is_alert_41),
+        TEST(freeing_says_nothing),
     };
 
     return cmocka_run_group_tests(tests, set_up, NULL);
