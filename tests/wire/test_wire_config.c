@@ -1,0 +1,578 @@
+/* SPDX-License-Identifier: ISC */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <openssl/pem.h>
+
+#include <flow/tls.h>
+
+#include "mint.h"
+#include "stacks.h"
+#include "test.h"
+
+/*
+ * Mistakes in a configuration: each has its status, a phrase that names the
+ * cause, and the file that it is about; afterwards the configuration is as it
+ * was.
+ */
+
+static struct flow_tls_config *config;
+static struct flow_error err;
+static char dir[64];
+static char path[4][96];
+static unsigned wrong;
+
+static void
+begin(bool server)
+{
+    memset(&err, 0, sizeof(err));
+    assert_status(server ? flow_tls_config_new_server(TEST_ENV, &config, &err)
+                         : flow_tls_config_new_client(TEST_ENV, &config, &err),
+                  FLOW_OK);
+}
+
+static void
+end(void)
+{
+    flow_tls_config_unref(config);
+    config = NULL;
+}
+
+/* A file of the test's own; its path, one of four in turn. */
+static const char *
+file(const char *name, const void *data, size_t len)
+{
+    static unsigned next;
+    char *p = path[next++ % 4];
+    FILE *f;
+
+    snprintf(p, sizeof(path[0]), "%s/%s", dir, name);
+    f = fopen(p, "w");
+    assert_non_null(f);
+    assert_int_equal(fwrite(data, 1, len, f), len);
+    fclose(f);
+    return p;
+}
+
+static const char *
+text_file(const char *name, const char *text)
+{
+    return file(name, text, strlen(text));
+}
+
+static char *
+read_pki(const char *name, size_t *ret_len)
+{
+    FILE *f = fopen(pki(name), "r");
+    char *data = calloc(1, 65536);
+
+    assert_true(f != NULL && data != NULL);
+    *ret_len = fread(data, 1, 65535, f);
+    fclose(f);
+    return data;
+}
+
+/* The record says what was returned, the cause, and the file. */
+static void
+said(const char *what, enum flow_status got, enum flow_status wanted,
+     const char *text, const char *detail)
+{
+    char line[400];
+
+    (void)flow_error_format(&err, line, sizeof(line));
+    if (got == wanted && err.status == wanted && err.text != NULL &&
+        strstr(err.text, text) != NULL && err.layer_count == 1 &&
+        strcmp(err.layers[0], "tls config") == 0 &&
+        (detail == NULL || strstr(err.detail, detail) != NULL))
+        return;
+    print_error("%s: %s, not %s; \"%s\", wanted \"%s\" and \"%s\"\n", what,
+                flow_status_name(got), flow_status_name(wanted), line, text,
+                detail == NULL ? "" : detail);
+    wrong++;
+}
+
+static void
+pair_said(const char *what, const char *chain, const char *key,
+          enum flow_status wanted, const char *text, const char *detail)
+{
+    char chain_path[128], key_path[128];
+
+    snprintf(chain_path, sizeof(chain_path), "%s",
+             chain[0] == '/' ? chain : pki(chain));
+    snprintf(key_path, sizeof(key_path), "%s", key[0] == '/' ? key : pki(key));
+    guard_case(what);
+    begin(true);
+    said(what,
+         flow_tls_config_add_keypair_file(config, chain_path, key_path, NULL,
+                                          NULL, &err),
+         wanted, text, detail);
+    /* Nothing of it stays. */
+    if (flow_tls_config_freeze(config, &err) != FLOW_E_INVAL ||
+        strstr(err.text, "needs a certificate") == NULL || err.hint == NULL) {
+        print_error("%s: something was added\n", what);
+        wrong++;
+    }
+    end();
+}
+
+static void
+files_that_cannot_be_read(void **state)
+{
+    static char big[(4 << 20) + 2];
+
+    (void)state;
+    wrong = 0;
+    pair_said("no chain", "/nowhere/chain.pem", "p256.key", FLOW_E_SYS,
+              "cannot be read", "/nowhere/chain.pem");
+    assert_int_equal(err.code, 0);
+    pair_said("no key", "p256.pem", "/nowhere/key.pem", FLOW_E_SYS,
+              "cannot be read", "/nowhere/key.pem");
+    pair_said("a directory", dir, "p256.key", FLOW_E_SYS, "cannot be read",
+              dir);
+    memset(big, 'x', sizeof(big));
+    pair_said("4 MB", file("big", big, sizeof(big)), "p256.key", FLOW_E_INVAL,
+              "too large", "big");
+    pair_said("empty", text_file("empty", ""), "p256.key", FLOW_E_INVAL,
+              "not understood", "empty");
+    pair_said("empty key", "p256.pem", text_file("empty.key", ""), FLOW_E_INVAL,
+              "not understood", "empty.key");
+
+    begin(false);
+    said("no trust",
+         flow_tls_config_add_trust_file(config, "/nowhere/ca.pem", &err),
+         FLOW_E_SYS, "cannot be read", "/nowhere/ca.pem");
+    assert_int_equal(err.domain, FLOW_DOMAIN_ERRNO);
+    assert_true(err.code != 0);
+    end();
+    assert_int_equal(wrong, 0);
+}
+
+static void
+things_that_do_not_fit(void **state)
+{
+    (void)state;
+    wrong = 0;
+    pair_said("another key", "p256.pem", "second.key", FLOW_E_INVAL,
+              "does not belong", "second.key");
+    pair_said("another kind of key", "rsa.pem", "p256.key", FLOW_E_INVAL,
+              "does not belong", "p256.key");
+    pair_said("another curve", "p384.pem", "p256.key", FLOW_E_INVAL,
+              "does not belong", "p256.key");
+    pair_said("swapped", "p256.key", "p256.pem", FLOW_E_INVAL, "not understood",
+              "p256.key");
+    pair_said("a certificate for a key", "p256.pem", "p256.pem", FLOW_E_INVAL,
+              "not understood", "p256.pem");
+    pair_said("misspelt",
+              text_file("bad.pem", "-----BEGIN CERTIFICATE-----\nnonsense\n"
+                                   "-----END CERTIFICATE-----\n"),
+              "p256.key", FLOW_E_INVAL, "not understood", "bad.pem");
+    pair_said("words", text_file("words.pem", "hello\n"), "p256.key",
+              FLOW_E_INVAL, "not understood", "words.pem");
+    pair_said("misspelt key", "p256.pem",
+              text_file("bad.key", "-----BEGIN PRIVATE KEY-----\nMIGH\n"
+                                   "-----END PRIVATE KEY-----\n"),
+              FLOW_E_INVAL, "not understood", "bad.key");
+    pair_said("expired", "expired.pem", "expired.key", FLOW_E_AUTH, "expired",
+              "expired.pem");
+    assert_true(wrong > 0 || err.hint != NULL);
+    pair_said("not valid yet", "future.pem", "future.key", FLOW_E_AUTH,
+              "not valid yet", "future.pem");
+    assert_int_equal(wrong, 0);
+}
+
+static void
+expired_on_request(void **state)
+{
+    (void)state;
+    begin(true);
+    assert_status(flow_tls_config_allow_expired(config, true), FLOW_OK);
+    assert_status(flow_tls_config_add_keypair_file(config, pki("expired.pem"),
+                                                   pki("expired.key"), NULL,
+                                                   NULL, &err),
+                  FLOW_OK);
+    assert_status(flow_tls_config_freeze(config, &err), FLOW_OK);
+    end();
+    /* The clock is the environment's. */
+    test_env.wall_offset = INT64_C(40) * 365 * 86400;
+    wrong = 0;
+    pair_said("in forty years", "p256.pem", "p256.key", FLOW_E_AUTH, "expired",
+              "p256.pem");
+    assert_int_equal(wrong, 0);
+}
+
+/* A certificate for this key, and the files of both. */
+static void
+unsupported(const char *what, EVP_PKEY *key, const char *text)
+{
+    static const struct mint plain = { "a", "DNS:a.example", NULL, NULL, NULL,
+                                       NULL };
+    X509 *leaf = mint_certificate(&plain, key, NULL, NULL);
+    char *chain = mint_pem(leaf), *pem = mint_key_pem(key, NULL);
+
+    guard_case(what);
+    begin(true);
+    said(what,
+         flow_tls_config_add_keypair_file(config, text_file("odd.pem", chain),
+                                          text_file("odd.key", pem), NULL, NULL,
+                                          &err),
+         FLOW_E_INVAL, text, "odd.");
+    end();
+    free(chain);
+    free(pem);
+    X509_free(leaf);
+    EVP_PKEY_free(key);
+}
+
+static void
+keys_we_do_not_have(void **state)
+{
+    (void)state;
+    wrong = 0;
+    unsupported("explicit parameters", mint_ec("P-256", 1), "not understood");
+    unsupported("secp256k1", mint_ec("secp256k1", 0), "");
+    unsupported("P-224", mint_ec("P-224", 0), "");
+    assert_int_equal(wrong, 0);
+}
+
+struct answer {
+    const char *text;
+    unsigned asked;
+};
+
+static size_t
+passphrase(void *user, char *buf, size_t cap)
+{
+    struct answer *a = user;
+
+    a->asked++;
+    assert_true(cap >= 64);
+    memcpy(buf, a->text, strlen(a->text));
+    return strlen(a->text);
+}
+
+static enum flow_status
+add_encrypted(const char *key, struct answer *a)
+{
+    begin(true);
+    return flow_tls_config_add_keypair_file(
+        config, pki("p256.pem"), key, a != NULL ? passphrase : NULL, a, &err);
+}
+
+/* One encrypted key, asked for in every way. */
+static void
+encrypted(const char *what, const char *key, const char *name)
+{
+    struct answer right = { "opensesame", 0 }, bad = { "sesame", 0 },
+                  none = { "", 0 };
+
+    guard_case(what);
+    said(what, add_encrypted(key, NULL), FLOW_E_AUTH,
+         "encrypted and no passphrase", name);
+    if (err.hint == NULL) {
+        print_error("%s: no hint\n", what);
+        wrong++;
+    }
+    end();
+    said(what, add_encrypted(key, &bad), FLOW_E_AUTH, "passphrase", name);
+    assert_int_equal(bad.asked, 1);
+    end();
+    said(what, add_encrypted(key, &none), FLOW_E_AUTH, "passphrase", name);
+    assert_int_equal(none.asked, 1);
+    end();
+    if (add_encrypted(key, &right) != FLOW_OK || right.asked != 1 ||
+        flow_tls_config_freeze(config, &err) != FLOW_OK) {
+        print_error("%s: the right passphrase is refused: %s\n", what,
+                    err.text);
+        wrong++;
+    }
+    end();
+}
+
+static EVP_PKEY *
+read_key(const char *name)
+{
+    size_t len;
+    char *pem = read_pki(name, &len);
+    BIO *bio = BIO_new_mem_buf(pem, (int)len);
+    EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL);
+
+    assert_non_null(key);
+    BIO_free(bio);
+    free(pem);
+    return key;
+}
+
+static void
+encrypted_keys(void **state)
+{
+    EVP_PKEY *key = read_key("p256.key");
+    char *pem = mint_key_pem(key, "opensesame");
+    char kept[128];
+    size_t len;
+    unsigned char *der = mint_key_der(key, "opensesame", &len);
+
+    (void)state;
+    wrong = 0;
+    snprintf(kept, sizeof(kept), "%s", pki("encrypted.key"));
+    encrypted("PEM", kept, "encrypted.key");
+    encrypted("PKCS#8 in PEM", text_file("pkcs8.pem", pem), "pkcs8.pem");
+    encrypted("PKCS#8 in DER", file("pkcs8.der", der, len), "pkcs8.der");
+    free(pem);
+    free(der);
+    EVP_PKEY_free(key);
+    assert_int_equal(wrong, 0);
+}
+
+/* A passphrase is not asked for where none is needed. */
+static void
+plain_keys_need_no_passphrase(void **state)
+{
+    struct answer a = { "opensesame", 0 };
+
+    (void)state;
+    assert_status(add_encrypted(pki("p256.key"), &a), FLOW_OK);
+    assert_int_equal(a.asked, 0);
+    end();
+}
+
+static enum flow_status
+add_memory(const char *chain, size_t chain_len, const char *key, size_t key_len)
+{
+    begin(true);
+    return flow_tls_config_add_keypair(config, chain, chain_len, key, key_len,
+                                       NULL, NULL, &err);
+}
+
+/* Every shape in which the same pair may come. */
+static void
+shapes_of_a_pair(void **state)
+{
+    static const char *const names[2][2] = { { "p256.pem", "p256.key" },
+                                             { "p256.der", "p256.key.der" } };
+    char joined[8192], crlf[16384];
+    size_t chain_len, key_len, n, i;
+    char *chain, *key, *exact;
+    int form;
+
+    (void)state;
+    for (form = 0; form < 2; form++) {
+        chain = read_pki(names[form][0], &chain_len);
+        key = read_pki(names[form][1], &key_len);
+        /* Memory of exactly their length, so that a byte too many is seen. */
+        exact = malloc(chain_len);
+        memcpy(exact, chain, chain_len);
+        guard_case(names[form][0]);
+        assert_status(add_memory(exact, chain_len, key, key_len), FLOW_OK);
+        assert_status(flow_tls_config_freeze(config, &err), FLOW_OK);
+        end();
+        free(exact);
+        free(chain);
+        free(key);
+    }
+    chain = read_pki("p256.pem", &chain_len);
+    key = read_pki("p256.key", &key_len);
+    guard_case("no end of line");
+    assert_status(add_memory(chain, chain_len - 1, key, key_len - 1), FLOW_OK);
+    end();
+    guard_case("words around");
+    n = (size_t)snprintf(joined, sizeof(joined), "subject=a\n%s\nissuer=b\n%s",
+                         key, chain);
+    assert_status(add_memory(joined, n, joined, n), FLOW_OK);
+    end();
+    guard_case("ends of line of DOS");
+    for (i = n = 0; i < chain_len; i++) {
+        if (chain[i] == '\n')
+            crlf[n++] = '\r';
+        crlf[n++] = chain[i];
+    }
+    assert_status(add_memory(crlf, n, key, key_len), FLOW_OK);
+    end();
+    free(chain);
+    free(key);
+}
+
+static void
+trust_is_all_or_nothing(void **state)
+{
+    static const char garbage[] = "-----BEGIN CERTIFICATE-----\nMIIB\n"
+                                  "-----END CERTIFICATE-----\n";
+    char both[16384];
+    size_t len;
+    char *ca = read_pki("ca.pem", &len);
+
+    (void)state;
+    wrong = 0;
+    begin(false);
+    snprintf(both, sizeof(both), "%s%s", ca, garbage);
+    said("partly broken",
+         flow_tls_config_add_trust_file(config, text_file("part.pem", both),
+                                        &err),
+         FLOW_E_INVAL, "not understood", "part.pem");
+    snprintf(both, sizeof(both), "%s%s", garbage, ca);
+    said("broken first",
+         flow_tls_config_add_trust(config, both, strlen(both), &err),
+         FLOW_E_INVAL, "understood", "certificate 1");
+    said("a key", flow_tls_config_add_trust_file(config, pki("p256.key"), &err),
+         FLOW_E_INVAL, "understood", "p256.key");
+    said("nothing", flow_tls_config_add_trust(config, "", 0, &err),
+         FLOW_E_INVAL, "understood", NULL);
+    /* And then the good one alone. */
+    assert_status(flow_tls_config_add_trust(config, ca, len, &err), FLOW_OK);
+    assert_status(flow_tls_config_freeze(config, &err), FLOW_OK);
+    said("too late", flow_tls_config_add_trust(config, ca, len, &err),
+         FLOW_E_BUSY, "in use", NULL);
+    end();
+    free(ca);
+    assert_int_equal(wrong, 0);
+}
+
+static void
+chains_are_whole(void **state)
+{
+    char both[16384];
+    size_t len;
+    char *leaf = read_pki("p256.pem", &len);
+
+    (void)state;
+    wrong = 0;
+    snprintf(both, sizeof(both),
+             "%s-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
+             leaf);
+    pair_said("second is broken", text_file("second.pem", both), "p256.key",
+              FLOW_E_INVAL, "not understood", "second.pem");
+    free(leaf);
+    assert_int_equal(wrong, 0);
+}
+
+static void
+settings_out_of_range(void **state)
+{
+    static const uint16_t tls13_suite[] = { 0x1301 },
+                          cbc[] = { 0x1301, 0xc013 };
+    static const uint16_t ffdhe[] = { 0x001d, 0x0100 }, unknown[] = { 0x4242 };
+    static const char *const empty_name[] = { "" };
+    uint16_t many[40];
+    size_t i;
+
+    (void)state;
+    wrong = 0;
+    for (i = 0; i < 40; i++)
+        many[i] = i < 33 ? 0x1301 : 0x001d;
+    begin(false);
+    assert_status(
+        flow_tls_config_set_versions(config, FLOW_TLS_1_3, FLOW_TLS_1_2),
+        FLOW_E_INVAL);
+    assert_status(flow_tls_config_set_versions(
+                      config, (enum flow_tls_version)0x0302, FLOW_TLS_1_3),
+                  FLOW_E_INVAL);
+    assert_status(flow_tls_config_set_suites(config, cbc, 2), FLOW_E_NOTSUP);
+    assert_status(flow_tls_config_set_suites(config, cbc, 0), FLOW_E_INVAL);
+    assert_status(flow_tls_config_set_suites(config, many, 33), FLOW_E_INVAL);
+    assert_status(flow_tls_config_set_groups(config, ffdhe, 2), FLOW_E_NOTSUP);
+    assert_status(flow_tls_config_set_groups(config, unknown, 1),
+                  FLOW_E_NOTSUP);
+    assert_status(flow_tls_config_set_groups(config, many, 9), FLOW_E_INVAL);
+    assert_status(flow_tls_config_set_alpn(config, empty_name, 1),
+                  FLOW_E_INVAL);
+    assert_status(flow_tls_config_set_handshake_limits(config, 0, 1023),
+                  FLOW_E_INVAL);
+    assert_status(
+        flow_tls_config_set_handshake_limits(config, 0, (1u << 20) + 1),
+        FLOW_E_INVAL);
+    assert_status(
+        flow_tls_config_set_key_limit(config, (UINT64_C(1) << 32) + 1),
+        FLOW_E_INVAL);
+    /* A server's business. */
+    said("pair of a client",
+         flow_tls_config_add_keypair_file(config, pki("p256.pem"),
+                                          pki("p256.key"), NULL, NULL, &err),
+         FLOW_E_NOTSUP, "client certificates", NULL);
+    /* They must fit each other. */
+    assert_status(flow_tls_config_set_suites(config, tls13_suite, 1), FLOW_OK);
+    assert_status(
+        flow_tls_config_set_versions(config, FLOW_TLS_1_2, FLOW_TLS_1_2),
+        FLOW_OK);
+    assert_status(flow_tls_config_add_trust_file(config, pki("ca.pem"), &err),
+                  FLOW_OK);
+    said("suites of the other version", flow_tls_config_freeze(config, &err),
+         FLOW_E_INVAL, "no cipher suite fits", NULL);
+    assert_status(
+        flow_tls_config_set_versions(config, FLOW_TLS_1_2, FLOW_TLS_1_3),
+        FLOW_OK);
+    assert_status(flow_tls_config_freeze(config, &err), FLOW_OK);
+    assert_status(
+        flow_tls_config_set_versions(config, FLOW_TLS_1_2, FLOW_TLS_1_3),
+        FLOW_E_BUSY);
+    assert_status(flow_tls_config_set_alpn(config, NULL, 0), FLOW_E_BUSY);
+    assert_status(flow_tls_config_insecure_skip_verify(config, true),
+                  FLOW_E_BUSY);
+    end();
+    assert_int_equal(wrong, 0);
+}
+
+/* A configuration that was shared is not frozen by a mistake. */
+static void
+a_failed_freeze_can_be_mended(void **state)
+{
+    (void)state;
+    begin(true);
+    assert_status(flow_tls_config_freeze(config, &err), FLOW_E_INVAL);
+    assert_status(flow_tls_config_add_keypair_file(config, pki("p256.pem"),
+                                                   pki("p256.key"), NULL, NULL,
+                                                   &err),
+                  FLOW_OK);
+    assert_status(flow_tls_config_freeze(config, &err), FLOW_OK);
+    end();
+}
+
+static int
+make_dir(void **state)
+{
+    if (guard_process(state) != 0)
+        return -1;
+    snprintf(dir, sizeof(dir), "%s/flow-config-XXXXXX",
+             getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
+    return mkdtemp(dir) != NULL ? 0 : -1;
+}
+
+static int
+remove_dir(void **state)
+{
+    static const char *const names[] = {
+        "big",       "empty",     "empty.key", "bad.pem",
+        "words.pem", "bad.key",   "odd.pem",   "odd.key",
+        "pkcs8.pem", "pkcs8.der", "part.pem",  "second.pem"
+    };
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        char name[128];
+
+        snprintf(name, sizeof(name), "%s/%s", dir, names[i]);
+        unlink(name);
+    }
+    return rmdir(dir);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(files_that_cannot_be_read),
+        TEST(things_that_do_not_fit),
+        TEST(expired_on_request),
+        TEST(keys_we_do_not_have),
+        TEST(encrypted_keys),
+        TEST(plain_keys_need_no_passphrase),
+        TEST(shapes_of_a_pair),
+        TEST(trust_is_all_or_nothing),
+        TEST(chains_are_whole),
+        TEST(settings_out_of_range),
+        TEST(a_failed_freeze_can_be_mended),
+    };
+
+    return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}
