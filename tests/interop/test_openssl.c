@@ -6,199 +6,13 @@
 #include <flow/pair.h>
 #include <flow/tls.h>
 
-#include "ossl.h"
+#include "link.h"
 #include "step.h"
-#include "tap.h"
 
 /*
  * OpenSSL at the other end of a pair, in process: what was agreed, data both
  * ways, ends, KeyUpdates and refusals, with what OpenSSL saw of them.
  */
-
-struct link {
-    struct flow *ours;  /* TLS. */
-    struct flow *other; /* The end that OpenSSL is on. */
-    struct tap *tap;    /* Under ours. */
-    struct wire wire;   /* What we sent. */
-    struct ossl peer;
-    struct flow_tls_config *config;
-    bool we_serve;
-};
-
-/* Ours and OpenSSL's settings can be changed until link_start(). */
-static void
-link_init(struct link *l, bool we_serve, uint32_t version)
-{
-    enum flow_tls_version v = (enum flow_tls_version)version;
-
-    memset(l, 0, sizeof(*l));
-    l->we_serve = we_serve;
-    if (we_serve)
-        assert_status(flow_tls_config_new_server(TEST_ENV, &l->config, NULL),
-                      FLOW_OK);
-    else
-        assert_status(flow_tls_config_new_client(TEST_ENV, &l->config, NULL),
-                      FLOW_OK);
-    if (version != 0)
-        assert_status(flow_tls_config_set_versions(l->config, v, v), FLOW_OK);
-    if (!we_serve)
-        assert_status(
-            flow_tls_config_add_trust_file(l->config, pki("ca.pem"), NULL),
-            FLOW_OK);
-    ossl_init(&l->peer, !we_serve, (int)version);
-}
-
-static void
-link_key(struct link *l, const char *chain, const char *key)
-{
-    if (!l->we_serve) {
-        ossl_use_key(&l->peer, chain, key);
-        return;
-    }
-    assert_status(flow_tls_config_add_keypair_file(l->config, pki(chain),
-                                                   pki(key), NULL, NULL, NULL),
-                  FLOW_OK);
-}
-
-static void
-link_start(struct link *l)
-{
-    struct flow *near;
-
-    assert_status(flow_pair_new(TEST_ENV, 1 << 16, NULL, &near, &l->other),
-                  FLOW_OK);
-    near = tap_wrap(near, &l->wire, &l->tap);
-    if (l->we_serve)
-        assert_status(flow_tls_wrap_server(l->config, near, 0, &l->ours),
-                      FLOW_OK);
-    else
-        assert_status(flow_tls_wrap_client(l->config, near, "server.example", 0,
-                                           &l->ours),
-                      FLOW_OK);
-    ossl_start(&l->peer, l->other);
-}
-
-/* Until neither moves; what our opening answered. */
-static enum flow_status
-link_handshake(struct link *l)
-{
-    enum flow_status st = FLOW_AGAIN;
-    int quiet = 0;
-
-    while (quiet < 3) {
-        if (st == FLOW_AGAIN)
-            st = flow_open(l->ours);
-        if (st == FLOW_OK)
-            (void)!flow_flush(l->ours);
-        quiet = ossl_step(&l->peer) ? 0 : quiet + 1;
-    }
-    return st;
-}
-
-static void
-link_open(struct link *l)
-{
-    struct flow_error err;
-    char line[300];
-
-    link_start(l);
-    if (link_handshake(l) != FLOW_OK || !ossl_open(&l->peer)) {
-        flow_get_error(l->ours, FLOW_READ, &err);
-        flow_error_format(&err, line, sizeof(line));
-        fail_msg("no handshake: %s; OpenSSL got alert %d", line,
-                 l->peer.alert_in);
-    }
-}
-
-static void
-link_close(struct link *l)
-{
-    ossl_free(&l->peer);
-    flow_close(l->ours);
-    flow_close(l->other);
-    flow_tls_config_unref(l->config);
-    wire_free(&l->wire);
-}
-
-/* A key for the side that serves, and open. */
-static void
-link_make(struct link *l, bool we_serve, uint32_t version)
-{
-    link_init(l, we_serve, version);
-    if (we_serve)
-        link_key(l, "p256.pem", "p256.key");
-    link_open(l);
-}
-
-static void
-say(struct link *l, size_t len, uint64_t seed)
-{
-    uint8_t *data = malloc(len + 1), *got = malloc(len + 1);
-    size_t sent = 0, received = 0, n;
-    unsigned tries = 0;
-    int r;
-
-    assert_true(data != NULL && got != NULL);
-    test_fill(data, len, seed);
-    while (received < len) {
-        enum flow_status st = FLOW_OK;
-
-        if (sent < len)
-            st = flow_write(l->ours, data + sent, len - sent, &n);
-        else
-            n = 0;
-        assert_status_in(st, STATUS_BIT(FLOW_OK) | STATUS_BIT(FLOW_AGAIN));
-        sent += n;
-        (void)!flow_flush(l->ours);
-        r = ossl_read(&l->peer, got + received, len - received);
-        assert_true(r >= 0);
-        received += (size_t)r;
-        assert_true(tries++ < 100000);
-    }
-    test_check(got, len, seed, 0);
-    free(data);
-    free(got);
-}
-
-static void
-hear(struct link *l, size_t len, uint64_t seed)
-{
-    uint8_t *data = malloc(len + 1), *got = malloc(len + 1);
-    size_t sent = 0, received = 0, n;
-    unsigned tries = 0;
-
-    assert_true(data != NULL && got != NULL);
-    test_fill(data, len, seed);
-    while (received < len) {
-        size_t part = len - sent < 16000 ? len - sent : 16000;
-        enum flow_status st;
-
-        if (part > 0 && l->peer.held_len == 0) {
-            assert_true(ossl_write(&l->peer, data + sent, part));
-            sent += part;
-        }
-        ossl_step(&l->peer);
-        st = flow_read(l->ours, got + received, len - received, &n);
-        assert_status_in(st, STATUS_BIT(FLOW_OK) | STATUS_BIT(FLOW_AGAIN));
-        received += n;
-        assert_true(tries++ < 100000);
-    }
-    test_check(got, len, seed, 0);
-    free(data);
-    free(got);
-}
-
-static void
-talk(struct link *l)
-{
-    static const size_t len[] = { 1, 3, 1000, 16383, 16384, 16385, 60000 };
-    size_t i;
-
-    for (i = 0; i < sizeof(len) / sizeof(len[0]); i++) {
-        say(l, len[i], i);
-        hear(l, len[i], i + 10);
-    }
-}
 
 struct suite {
     uint32_t version;
@@ -242,7 +56,7 @@ check_suite(const struct suite *s, bool we_serve)
     else
         assert_int_equal(SSL_CTX_set_cipher_list(l.peer.ctx, s->name), 1);
     link_open(&l);
-    talk(&l);
+    link_talk(&l);
     assert_status(flow_tls_get_info(l.ours, &info), FLOW_OK);
     assert_int_equal(info.version, s->version);
     assert_int_equal(info.suite, s->number);
@@ -301,8 +115,8 @@ every_group_in_both_roles(void **state)
                 assert_int_equal(
                     SSL_CTX_set1_groups_list(l.peer.ctx, groups[i].name), 1);
                 link_open(&l);
-                say(&l, 100, i);
-                hear(&l, 100, i);
+                link_say(&l, 100, i);
+                link_hear(&l, 100, i);
                 assert_status(flow_tls_get_info(l.ours, &info), FLOW_OK);
                 assert_true(info.group == groups[i].number || info.group == 0);
                 if (v == 0x0304)
@@ -325,13 +139,13 @@ hello_retry_request(void **state)
     assert_status(flow_tls_config_set_groups(l.config, p384, 1), FLOW_OK);
     assert_int_equal(SSL_CTX_set1_groups_list(l.peer.ctx, "X25519:P-384"), 1);
     link_open(&l);
-    talk(&l);
+    link_talk(&l);
     link_close(&l);
     link_init(&l, false, 0x0304);
     assert_status(flow_tls_config_set_groups(l.config, ours, 2), FLOW_OK);
     assert_int_equal(SSL_CTX_set1_groups_list(l.peer.ctx, "P-384"), 1);
     link_open(&l);
-    talk(&l);
+    link_talk(&l);
     link_close(&l);
 }
 
@@ -385,7 +199,7 @@ alpn_is_agreed(void **state)
         assert_status(flow_tls_get_info(l.ours, &info), FLOW_OK);
         /* The server's preference decides. */
         assert_string_equal(info.alpn, role != 0 ? "http/1.1" : "h2");
-        say(&l, 10, 1);
+        link_say(&l, 10, 1);
         link_close(&l);
     }
     link_init(&l, true, 0);
@@ -479,12 +293,12 @@ chains_are_followed(void **state)
     link_init(&l, false, 0);
     link_key(&l, "chain.pem", "chained.key");
     link_open(&l);
-    say(&l, 10, 1);
+    link_say(&l, 10, 1);
     link_close(&l);
     link_init(&l, true, 0);
     link_key(&l, "chain.pem", "chained.key");
     link_open(&l);
-    say(&l, 10, 1);
+    link_say(&l, 10, 1);
     link_close(&l);
 }
 
@@ -508,25 +322,6 @@ extended_master_secret_is_required(void **state)
     }
 }
 
-/* Read ours to its end. */
-static enum flow_status
-our_end(struct link *l, size_t *ret_len)
-{
-    enum flow_status st;
-    uint8_t buf[512];
-    unsigned quiet = 0;
-    size_t n;
-
-    *ret_len = 0;
-    do {
-        st = flow_read(l->ours, buf, sizeof(buf), &n);
-        *ret_len += n;
-        if (st == FLOW_AGAIN && !ossl_step(&l->peer))
-            quiet++;
-    } while (st == FLOW_OK || (st == FLOW_AGAIN && quiet < 5));
-    return st;
-}
-
 static void
 half_close(bool we_serve, uint32_t version)
 {
@@ -535,15 +330,15 @@ half_close(bool we_serve, uint32_t version)
     size_t n;
 
     link_make(&l, we_serve, version);
-    say(&l, 100, 1);
+    link_say(&l, 100, 1);
     /* Ours first; OpenSSL goes on. */
     assert_status(flow_shutdown(l.ours, FLOW_WRITE), FLOW_OK);
     assert_int_equal(ossl_read(&l.peer, buf, sizeof(buf)), -2);
     assert_int_equal(l.peer.close_notify_in, 1);
-    hear(&l, 3000, 2);
+    link_hear(&l, 3000, 2);
     SSL_shutdown(l.peer.ssl);
     ossl_step(&l.peer);
-    assert_status(our_end(&l, &n), FLOW_EOF);
+    assert_status(link_end(&l, &n), FLOW_EOF);
     assert_int_equal(n, 0);
     assert_int_equal(step_query(l.ours, FLOW_QUERY_END_READ),
                      FLOW_END_AUTHENTICATED);
@@ -573,12 +368,12 @@ writing_goes_on_after_the_peers_end(void **state)
     (void)state;
     for (v = 0x0303; v <= 0x0304; v++) {
         link_make(&l, true, v);
-        hear(&l, 100, 1);
+        link_hear(&l, 100, 1);
         SSL_shutdown(l.peer.ssl);
         ossl_step(&l.peer);
-        assert_status(our_end(&l, &n), FLOW_EOF);
+        assert_status(link_end(&l, &n), FLOW_EOF);
         /* OpenSSL reads on only where it has not received ours. */
-        say(&l, 5000, 2);
+        link_say(&l, 5000, 2);
         assert_status(flow_shutdown(l.ours, FLOW_WRITE), FLOW_OK);
         assert_int_equal(ossl_read(&l.peer, buf, sizeof(buf)), -2);
         assert_int_equal(l.peer.close_notify_in, 1);
@@ -608,14 +403,14 @@ key_updates_of_the_peer(void **state)
         link_make(&l, role != 0, 0x0304);
         for (i = 0; i < 5; i++) {
             peer_updates(&l, false);
-            hear(&l, 1000, (uint64_t)i);
-            say(&l, 1000, (uint64_t)i);
+            link_hear(&l, 1000, (uint64_t)i);
+            link_say(&l, 1000, (uint64_t)i);
         }
         assert_int_equal(l.peer.key_update_in, 0);
         for (i = 0; i < 5; i++) {
             peer_updates(&l, true);
-            hear(&l, 1000, (uint64_t)i);
-            say(&l, 1000, (uint64_t)i);
+            link_hear(&l, 1000, (uint64_t)i);
+            link_say(&l, 1000, (uint64_t)i);
             assert_int_equal(l.peer.key_update_in, i + 1);
         }
         assert_int_equal(l.peer.key_update_asked, 0);
@@ -625,9 +420,9 @@ key_updates_of_the_peer(void **state)
         /* Many requests before we write: one answer. */
         for (i = 0; i < 3; i++) {
             peer_updates(&l, true);
-            hear(&l, 100, (uint64_t)i);
+            link_hear(&l, 100, (uint64_t)i);
         }
-        say(&l, 1000, 9);
+        link_say(&l, 1000, 9);
         assert_int_equal(l.peer.key_update_in, 6);
         link_close(&l);
     }
@@ -645,9 +440,9 @@ key_updates_of_ours(void **state)
         for (i = 0; i < 4; i++) {
             assert_status(flow_control(l.ours, FLOW_CONTROL_REKEY, i % 2),
                           FLOW_OK);
-            say(&l, 1000, (uint64_t)i);
-            hear(&l, 1000, (uint64_t)i);
-            say(&l, 20000, (uint64_t)i);
+            link_say(&l, 1000, (uint64_t)i);
+            link_hear(&l, 1000, (uint64_t)i);
+            link_say(&l, 20000, (uint64_t)i);
         }
         assert_int_equal(l.peer.key_update_in, 4);
         assert_int_equal(l.peer.key_update_asked, 2);
@@ -659,7 +454,7 @@ key_updates_of_ours(void **state)
         assert_status(flow_tls_config_set_key_limit(l.config, 10), FLOW_OK);
         link_open(&l);
         for (i = 0; i < 55; i++)
-            say(&l, 100, (uint64_t)i);
+            link_say(&l, 100, (uint64_t)i);
         assert_in_range(l.peer.key_update_in, 5, 7);
         link_close(&l);
     }
@@ -680,11 +475,11 @@ no_key_update_behind_our_close_notify(void **state)
     assert_status(flow_shutdown(l.ours, FLOW_WRITE), FLOW_OK);
     before = l.wire.len;
     peer_updates(&l, true);
-    hear(&l, 100, 1);
+    link_hear(&l, 100, 1);
     (void)!flow_flush(l.ours);
     SSL_shutdown(l.peer.ssl);
     ossl_step(&l.peer);
-    assert_status(our_end(&l, &n), FLOW_EOF);
+    assert_status(link_end(&l, &n), FLOW_EOF);
     assert_int_equal(l.wire.len, before);
     assert_int_equal(ossl_read(&l.peer, buf, sizeof(buf)), -2);
     link_close(&l);
@@ -825,8 +620,8 @@ early_data_is_skipped(bool retry)
     assert_true(ossl_open(&l.peer));
     assert_int_equal(SSL_get_early_data_status(l.peer.ssl),
                      SSL_EARLY_DATA_REJECTED);
-    say(&l, 1000, 1);
-    hear(&l, 1000, 2);
+    link_say(&l, 1000, 1);
+    link_hear(&l, 1000, 2);
     SSL_SESSION_free(session);
     link_close(&l);
 }
