@@ -245,34 +245,31 @@ drop_source(struct entry *e, struct source *source)
 }
 
 static bool
-is_same(const struct source *mine, const struct flow_wait_source *wanted)
+is_wanted(const struct source *mine, const struct flow_wait_sink *sink)
 {
-    if (wanted->kind == FLOW_WAIT_EVENT)
-        return mine->event == wanted->event;
-    return mine->event == NULL && mine->fd == wanted->fd;
+    size_t i;
+
+    for (i = 0; i < sink->count; i++)
+        if (sink->source[i].kind == FLOW_WAIT_FD &&
+            sink->source[i].fd == mine->fd)
+            return true;
+    return false;
 }
 
-/* Sources that the flow no longer waits for would wake us for nothing, or
- * belong to somebody else by now.  A kept event stays armed. */
+/* A descriptor that is still wanted stays registered.  Events are entered anew
+ * each time: one at the same address may be another by now. */
 static void
 drop_sources(struct entry *e, const struct flow_wait_sink *sink)
 {
-    size_t i, k, kept = 0;
+    size_t i, kept = 0;
 
     for (i = 0; i < e->source_count; i++) {
-        for (k = 0; k < sink->count; k++)
-            if (is_same(&e->source[i], &sink->source[k]))
-                break;
-        if (k == sink->count) {
+        if (e->source[i].event != NULL || !is_wanted(&e->source[i], sink)) {
             drop_source(e, &e->source[i]);
-        } else if (e->source[i].event == NULL) {
-            e->source[kept++] = e->source[i];
-        } else if (kept == i) {
-            kept++;
-        } else {
-            /* A node cannot move while it is armed. */
-            flow_event_disarm(&e->source[i].node);
+            continue;
         }
+        e->source[kept].event = NULL;
+        e->source[kept++].fd = e->source[i].fd;
     }
     e->source_count = kept;
 }
@@ -327,40 +324,37 @@ watch_fd(struct entry *e, const struct flow_wait_source *wanted)
     return true;
 }
 
-static struct source *
-find_source(struct entry *e, const struct flow_wait_source *wanted)
+static bool
+has_fd(const struct entry *e, int fd)
 {
     size_t i;
 
     for (i = 0; i < e->source_count; i++)
-        if (is_same(&e->source[i], wanted))
-            return &e->source[i];
-    return NULL;
+        if (e->source[i].event == NULL && e->source[i].fd == fd)
+            return true;
+    return false;
 }
 
+/* false when it cannot be watched. */
 static bool
 watch(struct entry *e, const struct flow_wait_source *wanted)
 {
-    struct source *mine = find_source(e, wanted);
-    bool is_new = mine == NULL;
+    struct source *mine = &e->source[e->source_count];
 
-    if (is_new) {
-        mine = &e->source[e->source_count++];
+    if (wanted->kind == FLOW_WAIT_FD) {
+        if (!watch_fd(e, wanted))
+            return false;
+        if (has_fd(e, wanted->fd))
+            return true;
         mine->event = NULL;
         mine->fd = wanted->fd;
+    } else {
+        mine->event = wanted->event;
+        if (!flow_event_arm(wanted->event, &mine->node, &e->waker,
+                            wanted->sequence))
+            queue(e);
     }
-    if (wanted->kind == FLOW_WAIT_FD) {
-        if (watch_fd(e, wanted))
-            return true;
-        if (is_new)
-            e->source_count--;
-        return false;
-    }
-    mine->event = wanted->event;
-    if (is_new ? !flow_event_arm(wanted->event, &mine->node, &e->waker,
-                                 wanted->sequence)
-               : flow_event_sequence(wanted->event) != wanted->sequence)
-        queue(e);
+    e->source_count++;
     return true;
 }
 

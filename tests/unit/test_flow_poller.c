@@ -515,6 +515,74 @@ descriptor_numbers_change_hands(void **state)
     flow_close(&b[1]->base);
 }
 
+/* Waits for an event that may be replaced by another at the same address. */
+struct fickle {
+    struct flow base;
+    struct flow_event event;
+    bool ready;
+};
+
+static enum flow_status
+fickle_readv(struct flow *f, const struct flow_vec *vec, size_t count,
+             size_t *ret_len)
+{
+    (void)f;
+    (void)vec;
+    (void)count;
+    (void)ret_len;
+    return FLOW_AGAIN;
+}
+
+static uint32_t
+fickle_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+{
+    struct fickle *x = (struct fickle *)(void *)f;
+
+    if (x->ready)
+        return interest;
+    flow_wait_add_event(sink, &x->event, flow_event_sequence(&x->event));
+    return 0;
+}
+
+static void
+fickle_close(struct flow *f)
+{
+    flow_base_fini(f);
+}
+
+static const struct flow_ops fickle_ops = {
+    .version = FLOW_OPS_VERSION,
+    .name = "fickle",
+    .readv = fickle_readv,
+    .wait = fickle_wait,
+    .close = fickle_close,
+};
+
+static void
+event_that_ended_is_not_mistaken_for_the_next(void **state)
+{
+    struct flow_poller *p = *(struct flow_poller **)*state;
+    struct flow_poller_event ev[2];
+    struct fickle x = { .ready = false };
+    size_t n;
+
+    flow_base_init(&x.base, &fickle_ops, &env, FLOW_CAP_DUPLEX);
+    flow_event_init(&x.event);
+    assert_int_equal(flow_poller_add(p, &x.base, FLOW_READY_READ, NULL),
+                     FLOW_OK);
+    assert_int_equal(now(p, ev, 2), 0);
+    flow_event_fini(&x.event);
+    flow_event_init(&x.event);
+    assert_int_equal(flow_read(&x.base, &n, 1, &n), FLOW_AGAIN);
+    assert_int_equal(now(p, ev, 2), 0);
+    x.ready = true;
+    flow_event_signal(&x.event);
+    assert_int_equal(flow_poller_wait(p, ev, 2, FLOW_NEVER, &n), FLOW_OK);
+    assert_int_equal(n, 1);
+    flow_close(&x.base);
+    flow_event_fini(&x.event);
+}
+
 /* An echo of two ducts through one poller, all sizes and orders. */
 static void
 bytes_pass_in_both_directions(void **state)
@@ -583,6 +651,7 @@ main(void)
         TEST(wake_ends_this_wait_or_the_next),
         TEST(idle_flows_are_not_asked),
         TEST(descriptor_numbers_change_hands),
+        TEST(event_that_ended_is_not_mistaken_for_the_next),
         TEST(bytes_pass_in_both_directions),
         TEST(survives_any_failed_allocation),
     };
