@@ -186,26 +186,45 @@ vchan_shutdown(struct flow *f, enum flow_dir dir)
     return FLOW_OK;
 }
 
+/* Too many events for nothing: the channel is left alone for a while. */
+static void
+count_event(struct vchan *v)
+{
+    if (__atomic_add_fetch(&v->idle_events, 1, __ATOMIC_RELAXED) < STORM_EVENTS)
+        return;
+    __atomic_store_n(&v->idle_events, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&v->muted_until, clock_now(v) + STORM_MUTE,
+                     __ATOMIC_RELAXED);
+}
+
 /*
- * Takes in the events.  One channel serves both directions and whoever waits
- * for either: the direction that did not call is told to look too.
+ * Announces that `interest` may sleep, and takes in the events when it did
+ * before: that costs a system call, and an event that still stands ends the
+ * next sleep at once.
+ *
+ * One channel serves both directions and whoever waits for either, so who
+ * takes an event in tells the other to look too.  The announcement comes
+ * before the look: an event that is taken from a direction between its look
+ * and its sleep finds its bit set and wakes it.
  */
 static void
 take_events(struct vchan *v, uint32_t interest)
 {
-    uint32_t idle;
+    uint32_t others;
 
-    if (!v->conn.hyp->events->drain(v->conn.channel))
+    if ((__atomic_fetch_or(&v->asleep, interest, __ATOMIC_SEQ_CST) &
+         interest) == 0)
         return;
-    idle = __atomic_add_fetch(&v->idle_events, 1, __ATOMIC_RELAXED);
-    if (idle >= STORM_EVENTS) {
-        __atomic_store_n(&v->idle_events, 0, __ATOMIC_RELAXED);
-        __atomic_store_n(&v->muted_until, clock_now(v) + STORM_MUTE,
-                         __ATOMIC_RELAXED);
+    others =
+        __atomic_exchange_n(&v->asleep, interest, __ATOMIC_SEQ_CST) & ~interest;
+    if (!v->conn.hyp->events->drain(v->conn.channel)) {
+        __atomic_fetch_or(&v->asleep, others, __ATOMIC_SEQ_CST);
+        return;
     }
-    if ((interest & FLOW_READY_READ) == 0)
+    count_event(v);
+    if (others & FLOW_READY_READ)
         flow_wake(&v->base, FLOW_READ);
-    if ((interest & FLOW_READY_WRITE) == 0)
+    if (others & ~FLOW_READY_READ)
         flow_wake(&v->base, FLOW_WRITE);
 }
 
@@ -215,9 +234,8 @@ take_events(struct vchan *v, uint32_t interest)
  * True when the peer turned out to be gone.
  */
 static bool
-check_channel(struct vchan *v, struct flow_wait_sink *sink)
+check_channel(struct vchan *v, uint64_t now, struct flow_wait_sink *sink)
 {
-    uint64_t now = clock_now(v);
     uint64_t at = __atomic_load_n(&v->check_at, __ATOMIC_RELAXED);
     uint64_t pause = __atomic_load_n(&v->check_pause, __ATOMIC_RELAXED);
 
@@ -242,11 +260,11 @@ check_channel(struct vchan *v, struct flow_wait_sink *sink)
 }
 
 static void
-add_sources(struct vchan *v, struct flow_wait_sink *sink)
+add_sources(struct vchan *v, uint64_t now, struct flow_wait_sink *sink)
 {
     uint64_t muted = __atomic_load_n(&v->muted_until, __ATOMIC_RELAXED);
 
-    if (muted > clock_now(v))
+    if (muted > now)
         flow_wait_add_time(sink, muted);
     else
         flow_wait_add_fd(sink, v->conn.hyp->events->fd(v->conn.channel),
@@ -258,6 +276,7 @@ vchan_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
 {
     struct vchan *v = vchan_of(f);
     uint32_t ready = interest & FLOW_READY_FLUSH; /* nothing is held back */
+    uint64_t now;
     uint32_t len;
 
     if (interest & FLOW_READY_OPEN)
@@ -267,12 +286,16 @@ vchan_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
         ready |= FLOW_READY_READ;
     if ((interest & FLOW_READY_WRITE) && look_tx(v, true, &len) != FLOW_AGAIN)
         ready |= FLOW_READY_WRITE;
+    if (ready == 0) {
+        now = clock_now(v);
+        if (check_channel(v, now, sink))
+            ready = interest;
+        else
+            add_sources(v, now, sink);
+    }
     if (ready != 0)
-        return ready;
-    if (check_channel(v, sink))
-        return interest;
-    add_sources(v, sink);
-    return 0;
+        __atomic_fetch_and(&v->asleep, ~interest, __ATOMIC_SEQ_CST);
+    return ready;
 }
 
 static unsigned
