@@ -95,6 +95,13 @@ bool flow__vchan_tx_attach(struct vchan_tx *tx);
  */
 enum flow_status flow__vchan_rx_look(struct vchan_rx *rx, uint32_t *ret_avail);
 
+/*
+ * Whether nothing follows what look() found: only after OK.  The peer may have
+ * written before it left, so *ret_avail is new in that case.  A fault is in
+ * rx->fault.
+ */
+bool flow__vchan_rx_is_last(struct vchan_rx *rx, uint32_t *ret_avail);
+
 /* Copies bytes off .. off + len of what look() found; does not consume. */
 void flow__vchan_rx_get(const struct vchan_rx *rx, uint32_t off, void *dst,
                         uint32_t len);

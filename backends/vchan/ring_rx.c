@@ -27,6 +27,19 @@ load_prod(struct vchan_rx *rx)
         rx->prod = now;
 }
 
+bool
+flow__vchan_rx_is_last(struct vchan_rx *rx, uint32_t *ret_avail)
+{
+    if (!rx->last &&
+        flow__vchan_live_look(&rx->live, &rx->fault) == VCHAN_LIVE_GONE &&
+        rx->fault == VCHAN_FAULT_NONE) {
+        load_prod(rx);
+        rx->last = true;
+    }
+    *ret_avail = rx->prod - rx->cons;
+    return rx->last && rx->fault == VCHAN_FAULT_NONE;
+}
+
 enum flow_status
 flow__vchan_rx_look(struct vchan_rx *rx, uint32_t *ret_avail)
 {

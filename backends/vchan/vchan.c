@@ -332,8 +332,13 @@ vchan_lease(struct flow *f, enum flow_dir dir, size_t want,
     st = reads ? look_rx(v, false, &len) : look_tx(v, false, &len);
     if (st != FLOW_OK)
         return outcome(v, dir, st);
-    if (len < want && !(reads && v->rx.last))
-        return FLOW_AGAIN;
+    /* Fewer than wanted is an answer only at the end of the stream (C54). */
+    if (len < want && !(reads && flow__vchan_rx_is_last(&v->rx, &len))) {
+        if (!reads || v->rx.fault == VCHAN_FAULT_NONE)
+            return FLOW_AGAIN;
+        spread_fault(v, v->rx.fault);
+        return outcome(v, dir, FLOW_E_PROTO);
+    }
     if (reads)
         flow__vchan_rx_spans(&v->rx, len, span);
     else
