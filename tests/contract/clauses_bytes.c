@@ -21,11 +21,13 @@ c01_status_and_count_are_apart(struct ends *e)
         assert_in_range(n, st == FLOW_OK ? 1 : 0, st == FLOW_OK ? 10 : 0);
     } while (st == FLOW_AGAIN);
     assert_status(st, FLOW_OK);
-    step_shutdown(e, e->b);
+    contract_end(e, e->b);
     assert_status(step_end(e, e->a, NULL), FLOW_EOF);
     n = 99;
     assert_status(flow_read(e->a, buf, sizeof(buf), &n), FLOW_EOF);
     assert_int_equal(n, 0);
+    if (e->b == NULL)
+        return;
     n = 99;
     assert_status(flow_write(e->b, buf, sizeof(buf), &n), FLOW_E_CLOSED);
     assert_int_equal(n, 0);
@@ -87,7 +89,7 @@ c04_sticky_stays(struct ends *e)
 
     step_open(e);
     step_put(e, e->b, "x", 1);
-    step_shutdown(e, e->b);
+    contract_end(e, e->b);
     assert_status(step_end(e, e->a, &n), FLOW_EOF);
     assert_int_equal(n, 1);
     flow_close(e->b);
@@ -290,7 +292,7 @@ c11_empty_read_has_no_effect(struct ends *e)
     assert_int_equal(n, 0);
     step_get(e, e->a, &byte, 1);
     assert_int_equal(byte, 'z');
-    step_shutdown(e, e->b);
+    contract_end(e, e->b);
     assert_status(step_end(e, e->a, NULL), FLOW_EOF);
     assert_status(flow_read(e->a, NULL, 0, &n), FLOW_OK);
     flow_abort(e->a);
@@ -429,6 +431,8 @@ c17_more_is_ended_by_the_next_write(struct ends *e)
     put_flags(e, e->a, data, 20, FLOW_MORE);
     put_flags(e, e->a, data + 20, 20, 0);
     contract_take(e, e->b, sizeof(data), 17);
+    if (!contract_half_close(e->b))
+        return;
     put_flags(e, e->b, data, sizeof(data), FLOW_MORE);
     step_shutdown(e, e->b);
     contract_take(e, e->a, sizeof(data), 17);
@@ -442,6 +446,8 @@ c18_fin_ends_with_the_last_byte(struct ends *e)
     size_t n;
 
     step_open(e);
+    if (!contract_half_close(e->a))
+        return;
     test_fill(data, sizeof(data), 18);
     put_flags(e, e->a, data, sizeof(data), FLOW_FIN);
     assert_status(flow_write(e->a, data, 1, &n), FLOW_E_CLOSED);
@@ -461,6 +467,8 @@ c19_fin_on_a_prefix_is_ignored(struct ends *e)
     size_t n, total = 0;
 
     step_open(e);
+    if (!contract_half_close(e->a))
+        return;
     do {
         st = flow_writev(e->a, &vec, 1, FLOW_FIN, &n);
         total += n;

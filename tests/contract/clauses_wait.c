@@ -70,7 +70,7 @@ c34_ready_is_not_again(struct ends *e)
         if (dice & 4)
             check_ready(e, f, FLOW_READY_READ);
     }
-    step_shutdown(e, e->b);
+    contract_end(e, e->b);
     assert_status(step_end(e, e->a, NULL), FLOW_EOF);
 }
 
@@ -139,10 +139,11 @@ static void
 c38_ends_and_errors_are_ready(struct ends *e)
 {
     step_open(e);
-    step_shutdown(e, e->b);
+    contract_end(e, e->b);
     assert_status(step_end(e, e->a, NULL), FLOW_EOF);
     assert_int_equal(step_ready(e->a, FLOW_READY_READ), FLOW_READY_READ);
-    assert_int_equal(step_ready(e->b, FLOW_READY_WRITE), FLOW_READY_WRITE);
+    if (e->b != NULL)
+        assert_int_equal(step_ready(e->b, FLOW_READY_WRITE), FLOW_READY_WRITE);
     flow_abort(e->a);
     assert_int_equal(step_ready(e->a, FLOW_READY_READ | FLOW_READY_WRITE),
                      FLOW_READY_READ | FLOW_READY_WRITE);
@@ -156,6 +157,8 @@ c39_pending_shutdown_waits_under_flush(struct ends *e)
     size_t sent;
 
     step_open(e);
+    if (!contract_half_close(e->a))
+        return;
     sent = contract_fill(e, e->a, 39);
     st = flow_shutdown(e->a, FLOW_WRITE);
     assert_status_in(st, STATUS_BIT(FLOW_OK) | STATUS_BIT(FLOW_AGAIN));
@@ -308,12 +311,13 @@ c44_deadlines_are_wait_sources(struct ends *e)
     flow_set_deadline(e->a, FLOW_READ, when);
     flow_wait_sink_init(&sink);
     assert_int_equal(flow_wait_sources(e->a, FLOW_READY_READ, &sink), 0);
-    assert_int_equal(sink.deadline, when);
+    /* Some look after their peer by the clock, and then more often. */
+    assert_in_range(sink.deadline, FLOW_NOW, when);
     flow_set_deadline(e->a, FLOW_READ, FLOW_NEVER);
     flow_set_deadline(e->a, FLOW_WRITE, when);
     flow_wait_sink_init(&sink);
     assert_int_equal(flow_wait_sources(e->a, FLOW_READY_READ, &sink), 0);
-    assert_int_equal(sink.deadline, FLOW_NEVER);
+    assert_int_not_equal(sink.deadline, when);
 }
 
 static void
@@ -372,7 +376,9 @@ c47_abort_cancels_both_directions(struct ends *e)
     assert_status(flow_read(e->b, &byte, 1, &n), FLOW_E_CANCELED);
     assert_status(flow_write(e->b, &byte, 1, &n), FLOW_E_CANCELED);
     assert_status(flow_flush(e->b), FLOW_E_CANCELED);
-    assert_status(flow_shutdown(e->b, FLOW_WRITE), FLOW_E_CANCELED);
+    assert_status(flow_shutdown(e->b, FLOW_WRITE),
+                  flow_caps(e->b) & FLOW_CAP_HALF_CLOSE_WRITE ? FLOW_E_CANCELED
+                                                              : FLOW_E_NOTSUP);
     /* Nothing was sent. */
     assert_status(step_drain(e, e->a, &n), FLOW_AGAIN);
     assert_int_equal(n, 0);
@@ -387,7 +393,7 @@ c48_open_stays_open(struct ends *e)
     step_open(e);
     step_pass(e, e->a, 10, 48);
     assert_status(flow_open(e->a), FLOW_OK);
-    step_shutdown(e, e->a);
+    contract_end(e, e->a);
     assert_status(step_end(e, e->b, NULL), FLOW_EOF);
     assert_status(flow_open(e->b), FLOW_OK);
 }

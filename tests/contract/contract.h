@@ -34,4 +34,10 @@ size_t contract_fill(struct ends *e, struct flow *f, uint64_t seed);
 /* Read len bytes of test_fill(seed) from f and compare them. */
 void contract_take(struct ends *e, struct flow *f, size_t len, uint64_t seed);
 
+/* Whether shutdown(WRITE) is there; where it is not, it says so. */
+bool contract_half_close(struct flow *f);
+
+/* End f's direction as it can: with shutdown(WRITE), else by closing it. */
+void contract_end(struct ends *e, struct flow *f);
+
 #endif

@@ -56,6 +56,30 @@ contract_take(struct ends *e, struct flow *f, size_t len, uint64_t seed)
     free(got);
 }
 
+bool
+contract_half_close(struct flow *f)
+{
+    if (flow_caps(f) & FLOW_CAP_HALF_CLOSE_WRITE)
+        return true;
+    assert_status(flow_shutdown(f, FLOW_WRITE), FLOW_E_NOTSUP);
+    return false;
+}
+
+void
+contract_end(struct ends *e, struct flow *f)
+{
+    if (contract_half_close(f)) {
+        step_shutdown(e, f);
+        return;
+    }
+    step_flush(e, f);
+    if (f == e->a)
+        e->a = NULL;
+    else
+        e->b = NULL;
+    flow_close(f);
+}
+
 static void
 run_case(void **state)
 {

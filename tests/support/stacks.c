@@ -15,6 +15,9 @@
 #include <flow/tls.h>
 #include <flow/trace.h>
 #include <flow/unix.h>
+#ifdef TEST_VCHAN
+#include <flow/vchan.h>
+#endif
 
 #include "stacks.h"
 #include "test.h"
@@ -63,17 +66,27 @@ make_socketpair(struct ends *e)
 static void
 join(struct ends *e, struct flow_listener *l)
 {
-    enum flow_status st;
+    uint64_t deadline = TEST_ENV->now(TEST_ENV->ctx) + UINT64_C(5000000000);
+    enum flow_status opened = FLOW_AGAIN, accepted = FLOW_AGAIN;
+    struct flow_wait_sink sink;
 
-    flow_set_deadline(e->a, FLOW_READ | FLOW_WRITE,
-                      TEST_ENV->now(TEST_ENV->ctx) + UINT64_C(5000000000));
-    while ((st = flow_open(e->a)) == FLOW_AGAIN)
-        must_ok(flow_wait(e->a, FLOW_READY_OPEN, NULL), "connect");
-    must_ok(st, "connect");
-    flow_set_deadline(e->a, FLOW_READ | FLOW_WRITE, FLOW_NEVER);
-    flow_listener_set_deadline(l, TEST_ENV->now(TEST_ENV->ctx) +
-                                      UINT64_C(5000000000));
-    must_ok(flow_accept_wait(l, &e->b), "accept");
+    for (;;) {
+        if (opened == FLOW_AGAIN)
+            opened = flow_open(e->a);
+        if (accepted == FLOW_AGAIN)
+            accepted = flow_accept(l, &e->b);
+        if (opened != FLOW_AGAIN && accepted != FLOW_AGAIN)
+            break;
+        flow_wait_sink_init(&sink);
+        if ((opened == FLOW_AGAIN &&
+             flow_wait_sources(e->a, FLOW_READY_OPEN, &sink) != 0) ||
+            (accepted == FLOW_AGAIN && flow_listener_wait_sources(l, &sink)))
+            continue;
+        must_ok(TEST_ENV->wait(TEST_ENV->ctx, &sink, deadline), "wait");
+        assert_true(TEST_ENV->now(TEST_ENV->ctx) < deadline);
+    }
+    must_ok(opened, "connect");
+    must_ok(accepted, "accept");
     flow_listener_close(l);
 }
 
@@ -109,11 +122,51 @@ make_unix(struct ends *e)
     join(e, l);
 }
 
+#ifdef TEST_VCHAN
+static void
+make_vchan_with(struct ends *e, const struct flow_vchan_options *opt)
+{
+    static unsigned counter;
+    struct flow_listener *l;
+    char dir[64];
+
+    snprintf(dir, sizeof(dir), "vchan-%ld-%u", (long)getpid(), counter++);
+    must_ok(flow_vchan_fake_listen(TEST_ENV, dir, opt, &l, NULL), "listen");
+    must_ok(flow_vchan_fake_connect(TEST_ENV, dir, opt, &e->a, NULL),
+            "connect");
+    join(e, l);
+}
+
+static void
+make_vchan(struct ends *e)
+{
+    static const struct flow_vchan_options opt = { .read_size = 4096,
+                                                   .write_size = 2048 };
+
+    make_vchan_with(e, &opt);
+}
+
+/* Which lends its rings: memory that the peer can change. */
+static void
+make_vchan_lent(struct ends *e)
+{
+    static const struct flow_vchan_options opt = { .read_size = 4096,
+                                                   .write_size = 4096,
+                                                   .lease_rings = true };
+
+    make_vchan_with(e, &opt);
+}
+#endif
+
 #define CAPS_STREAM                                                            \
     (FLOW_CAP_HALF_CLOSE_WRITE | FLOW_CAP_HALF_CLOSE_READ |                    \
      FLOW_CAP_ORDERLY_END | FLOW_CAP_DUPLEX | FLOW_CAP_WRITE_READINESS)
 #define CAPS_SOCKET                                                            \
     (CAPS_STREAM | FLOW_CAP_GATHER | FLOW_CAP_SCATTER | FLOW_CAP_FD)
+
+#define CAPS_VCHAN                                                             \
+    (FLOW_CAP_DUPLEX | FLOW_CAP_WRITE_READINESS | FLOW_CAP_GATHER |            \
+     FLOW_CAP_SCATTER | FLOW_CAP_FD)
 
 static const struct transport transport_table[] = {
     { "pair", make_pair,
@@ -125,6 +178,13 @@ static const struct transport transport_table[] = {
       STATUS_BIT(FLOW_EOF) | STATUS_BIT(FLOW_E_RESET), true },
     { "unix", make_unix, CAPS_SOCKET,
       STATUS_BIT(FLOW_EOF) | STATUS_BIT(FLOW_E_RESET), true },
+#ifdef TEST_VCHAN
+    { "vchan", make_vchan, CAPS_VCHAN, STATUS_BIT(FLOW_EOF), false },
+    { "vchan-lent", make_vchan_lent,
+      CAPS_VCHAN | FLOW_CAP_LEASE_READ | FLOW_CAP_LEASE_WRITE |
+          FLOW_CAP_LEASE_VOLATILE | FLOW_CAP_LEASE_SHARED,
+      STATUS_BIT(FLOW_EOF), false },
+#endif
 };
 
 const struct transport *
