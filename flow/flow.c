@@ -20,6 +20,7 @@ flow_readv(struct flow *f, const struct flow_vec *vec, size_t count,
         return flow__report(f, FLOW_READ, FLOW_E_INVAL,
                             "more than 1024 segments");
     total = flow_vec_len(vec, count);
+    /* In every state, and without opening (C11). */
     if (total == 0)
         return FLOW_OK;
     if (total == SIZE_MAX)
@@ -72,7 +73,7 @@ check_write(struct flow *f, const struct flow_cvec *vec, size_t count,
 }
 
 /* Entered.  What comes with FLOW_FIN is handed down with FLOW_MORE: the end
- * marker that follows at once takes it along. */
+ * marker that follows at once takes it along (C17, C18). */
 static enum flow_status
 write_step(struct flow *f, const struct flow_cvec *vec, size_t count,
            uint32_t flags, size_t *ret_len)
@@ -115,7 +116,7 @@ flow_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
     st = write_step(f, vec, count, flags, ret_len);
     flow__assert(*ret_len <= total && (st == FLOW_OK) == (*ret_len > 0));
     /* The bytes are accepted whatever becomes of the marker: if it cannot
-     * leave yet, or fails, flow_shutdown() will tell. */
+     * leave yet, or fails, flow_shutdown() will tell (C18, C19). */
     if (st == FLOW_OK && (flags & FLOW_FIN) != 0 && *ret_len == total)
         flow__end_write(f);
     flow__leave(f, FLOW_WRITE);
@@ -197,7 +198,7 @@ shutdown_write(struct flow *f)
     return st;
 }
 
-/* Not open, there is nothing below to discard. */
+/* Not open, there is nothing below to discard (C28). */
 static enum flow_status
 shutdown_read(struct flow *f)
 {

@@ -99,7 +99,8 @@ flow_commit(struct flow *f, enum flow_dir dir, size_t used, uint32_t flags)
     if (flow__swap(&f->busy[i], 1) != 0)
         return flow__report(f, dir, FLOW_E_BUSY,
                             "another call of this direction is running");
-    /* A direction that failed meanwhile gets its memory back, no bytes. */
+    /* A direction that failed meanwhile gets its memory back, no bytes
+     * (C58). */
     ended = flow__state(f, dir);
     st = f->ops->commit(f, dir, ended == FLOW_OK ? used : 0,
                         flags != 0 ? FLOW_MORE : 0);

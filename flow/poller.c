@@ -7,14 +7,13 @@
 #include "lib/checked.h"
 #include "lib/list.h"
 #include "lib/plat.h"
+#include "lib/timers.h"
 
 /* Events taken from the system at a time. */
 #define BATCH 64
 
 /* How soon to look again at what the system cannot watch, in ns. */
 #define BLIND_NAP 10000000u
-
-#define NOT_IN_HEAP SIZE_MAX
 
 /* A source that an entry is registered with. */
 struct source {
@@ -46,8 +45,7 @@ struct entry {
     struct flow_event_node wake[2]; /* at the flow's own events */
     struct source source[FLOW_WAIT_SOURCES];
     size_t source_count;
-    uint64_t due;      /* when to look at the latest */
-    size_t heap_place; /* in flow_poller::heap, or NOT_IN_HEAP */
+    struct flow__timer timer; /* when to look at the latest */
 };
 
 /* Who has registered a descriptor, and for what. */
@@ -56,10 +54,8 @@ struct slot {
     uint32_t events;
 };
 
-/*
- * Invariants: heap[0..heap_count) is a binary heap by due; it has room for
- * every entry, so that looking at one cannot fail.
- */
+/* Invariant: the timers have room for every entry, so that looking at one
+ * cannot fail. */
 struct flow_poller {
     const struct flow_env *env;
     struct flow__pollset *set;
@@ -67,9 +63,8 @@ struct flow_poller {
     struct flow__link look;
     struct flow__link woken; /* wait lock */
     size_t entry_count;
-    struct entry **heap;
-    size_t heap_count;
-    size_t heap_room;
+    struct flow__timers timers;
+    size_t timer_room;
     struct slot *slots; /* by descriptor */
     size_t slot_count;
     uint32_t round;
@@ -77,82 +72,6 @@ struct flow_poller {
     struct flow_poller_event *events; /* the caller's list of now */
     size_t event_count;
 };
-
-/* --- the heap of times ------------------------------------------------- */
-
-static void
-heap_put(struct flow_poller *p, size_t place, struct entry *e)
-{
-    p->heap[place] = e;
-    e->heap_place = place;
-}
-
-static void
-heap_up(struct flow_poller *p, size_t place)
-{
-    struct entry *e = p->heap[place];
-    size_t parent;
-
-    while (place > 0) {
-        parent = (place - 1) / 2;
-        if (p->heap[parent]->due <= e->due)
-            break;
-        heap_put(p, place, p->heap[parent]);
-        place = parent;
-    }
-    heap_put(p, place, e);
-}
-
-static void
-heap_down(struct flow_poller *p, size_t place)
-{
-    struct entry *e = p->heap[place];
-    size_t child;
-
-    for (;;) {
-        child = 2 * place + 1;
-        if (child >= p->heap_count)
-            break;
-        if (child + 1 < p->heap_count &&
-            p->heap[child + 1]->due < p->heap[child]->due)
-            child++;
-        if (e->due <= p->heap[child]->due)
-            break;
-        heap_put(p, place, p->heap[child]);
-        place = child;
-    }
-    heap_put(p, place, e);
-}
-
-static void
-heap_remove(struct flow_poller *p, struct entry *e)
-{
-    size_t place = e->heap_place;
-    struct entry *last;
-
-    if (place == NOT_IN_HEAP)
-        return;
-    e->heap_place = NOT_IN_HEAP;
-    last = p->heap[--p->heap_count];
-    if (last == e)
-        return;
-    heap_put(p, place, last);
-    heap_down(p, place);
-    heap_up(p, last->heap_place);
-}
-
-static void
-heap_set(struct flow_poller *p, struct entry *e, uint64_t due)
-{
-    if (e->heap_place != NOT_IN_HEAP && e->due == due)
-        return;
-    heap_remove(p, e);
-    if (due == FLOW_NEVER)
-        return;
-    e->due = due;
-    p->heap[p->heap_count] = e;
-    heap_up(p, p->heap_count++);
-}
 
 /* --- the queue of what must be looked at ------------------------------- */
 
@@ -204,14 +123,16 @@ take_woken(struct flow_poller *p)
 static void
 take_due(struct flow_poller *p)
 {
+    struct flow__timer *timer = flow__timers_first(&p->timers);
     uint64_t now;
 
-    if (p->heap_count == 0)
+    if (timer == NULL)
         return;
     now = p->env->now(p->env->ctx);
-    while (p->heap_count > 0 && p->heap[0]->due <= now) {
-        queue(p->heap[0]);
-        heap_remove(p, p->heap[0]);
+    while (timer != NULL && timer->due <= now) {
+        queue(flow__container(timer, struct entry, timer));
+        flow__timers_stop(&p->timers, timer);
+        timer = flow__timers_first(&p->timers);
     }
 }
 
@@ -371,7 +292,10 @@ sleep_on(struct entry *e, const struct flow_wait_sink *sink)
         if (!watch(e, &sink->source[i]))
             due = flow_deadline_min(
                 due, flow__time_after(p->env->now(p->env->ctx), BLIND_NAP));
-    heap_set(p, e, due);
+    if (due == FLOW_NEVER)
+        flow__timers_stop(&p->timers, &e->timer);
+    else
+        flow__timers_set(&p->timers, &e->timer, due);
 }
 
 /* --- looking ------------------------------------------------------------ */
@@ -478,7 +402,9 @@ poll_system(struct flow_poller *p, uint64_t deadline)
 static uint64_t
 next_due(const struct flow_poller *p)
 {
-    return p->heap_count > 0 ? p->heap[0]->due : FLOW_NEVER;
+    const struct flow__timer *first = flow__timers_first(&p->timers);
+
+    return first != NULL ? first->due : FLOW_NEVER;
 }
 
 /* Until there is something to report or a reason to give up. */
@@ -556,22 +482,22 @@ flow_poller_timeout(struct flow_poller *p)
 /* --- adding and removing ----------------------------------------------- */
 
 static bool
-grow_heap(struct flow_poller *p)
+grow_timers(struct flow_poller *p)
 {
-    size_t wanted = p->heap_room == 0 ? 16 : 2 * p->heap_room;
-    struct entry **heap;
+    size_t wanted = p->timer_room == 0 ? 16 : 2 * p->timer_room;
+    struct flow__timer **heap;
     size_t i;
 
-    if (p->entry_count < p->heap_room)
+    if (p->entry_count < p->timer_room)
         return true;
     heap = flow_env_alloc(p->env, wanted * sizeof(*heap));
     if (heap == NULL)
         return false;
-    for (i = 0; i < p->heap_count; i++)
-        heap[i] = p->heap[i];
-    flow_env_free(p->env, p->heap, p->heap_room * sizeof(*heap));
-    p->heap = heap;
-    p->heap_room = wanted;
+    for (i = 0; i < p->timers.count; i++)
+        heap[i] = p->timers.heap[i];
+    flow_env_free(p->env, p->timers.heap, p->timer_room * sizeof(*heap));
+    p->timers.heap = heap;
+    p->timer_room = wanted;
     return true;
 }
 
@@ -580,7 +506,7 @@ new_entry(struct flow_poller *p, void *user)
 {
     struct entry *e;
 
-    if (!grow_heap(p))
+    if (!grow_timers(p))
         return NULL;
     e = flow_env_alloc(p->env, sizeof(*e));
     if (e == NULL)
@@ -589,7 +515,7 @@ new_entry(struct flow_poller *p, void *user)
     e->poller = p;
     e->user = user;
     e->round = p->round;
-    e->heap_place = NOT_IN_HEAP;
+    e->timer.place = FLOW__NOT_RUNNING;
     flow__list_init(&e->look);
     flow__list_init(&e->woken);
     flow__list_append(&p->all, &e->all);
@@ -612,7 +538,7 @@ remove_entry(struct entry *e)
     flow__wait_lock();
     flow__list_remove(&e->woken);
     flow__wait_unlock();
-    heap_remove(p, e);
+    flow__timers_stop(&p->timers, &e->timer);
     unqueue(e);
     flow__list_remove(&e->all);
     p->entry_count--;
@@ -740,7 +666,7 @@ flow_poller_free(struct flow_poller *p)
     while (!flow__list_is_empty(&p->all))
         remove_entry(flow__container(p->all.next, struct entry, all));
     flow__pollset_free(p->set);
-    flow_env_free(env, p->heap, p->heap_room * sizeof(*p->heap));
+    flow_env_free(env, p->timers.heap, p->timer_room * sizeof(*p->timers.heap));
     flow_env_free(env, p->slots, p->slot_count * sizeof(*p->slots));
     flow_env_free(env, p, sizeof(*p));
 }

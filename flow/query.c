@@ -12,7 +12,8 @@
 #define LAYER_TEXT 160
 #define STACK_TEXT 512
 
-/* Whether what an outer layer knows of it says nothing about an inner one. */
+/* Whether what an outer layer knows of it says nothing about an inner one
+ * (C64). */
 static bool
 is_about_security(enum flow_query_key key)
 {

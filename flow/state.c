@@ -17,7 +17,7 @@ flow__end(struct flow *f, uint32_t dirs, enum flow_status st)
     for (i = 0; i < 2; i++) {
         int8_t running = FLOW_OK;
 
-        /* The first end of a direction is its end. */
+        /* The first end of a direction is its end (C04). */
         if ((dirs & (1u << i)) != 0)
             __atomic_compare_exchange_n(&f->state[i], &running, (int8_t)st,
                                         false, __ATOMIC_SEQ_CST,
@@ -86,7 +86,7 @@ call_open(struct flow *f)
 }
 
 /* What fails here fails for good, passing troubles included: nobody could say
- * how far the peer and we had come. */
+ * how far the peer and we had come (C45, C50). */
 static enum flow_status
 open_step(struct flow *f)
 {

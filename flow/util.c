@@ -50,6 +50,7 @@ flow_read_exact(struct flow *f, void *buf, size_t len, size_t *ret_len)
         st = flow_read_some(f, at != NULL ? at + *ret_len : NULL,
                             len - *ret_len, &n);
         *ret_len += n;
+        /* Inside is not at the boundary (C67); the flow's state is EOF. */
         if (st == FLOW_EOF && *ret_len > 0)
             return FLOW_E_TRUNCATED;
         if (st != FLOW_OK)

@@ -34,7 +34,8 @@ known_ready(const struct flow *f)
     return ready;
 }
 
-/* Before it is open, everything waits for the opening. */
+/* Before it is open, everything waits for the opening; that its deadline has
+ * passed is an answer too (C45, C49). */
 static uint32_t
 ask_opening(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
 {
@@ -93,7 +94,8 @@ flow_wait_sources(struct flow *f, uint32_t interest,
     if (rest == 0)
         return ready;
     if (ready != 0) {
-        /* Nobody will wait, so what it would wait for is not for the sink. */
+        /* Nobody will wait, so what it would wait for is not for the sink
+         * (C35). */
         flow_wait_sink_init(&unused);
         return ready | ask(f, rest, &unused);
     }
@@ -134,7 +136,7 @@ look(struct flow__wait_item *item, struct flow_wait_sink *sink)
     uint32_t seen[2];
     size_t i;
 
-    /* Before looking, so that what changes while we look is seen. */
+    /* Before looking, so that what changes while we look is seen (C40). */
     seen[0] = flow_event_sequence(&f->wake[0]);
     seen[1] = flow_event_sequence(&f->wake[1]);
     item->ready = flow_wait_sources(f, item->interest, sink);
