@@ -14,7 +14,7 @@ const char *cli_program = "flow";
 volatile sig_atomic_t cli_signals;
 
 /* The handler can only reach what is global. */
-static struct flow_poller *woken;
+static struct flow_poller *volatile woken;
 
 void
 cli_complain(const char *format, ...)
@@ -287,7 +287,8 @@ on_signal(int number)
 
     (void)number;
     cli_signals = cli_signals + 1;
-    flow_poller_wake(woken);
+    if (woken != NULL)
+        flow_poller_wake(woken);
     errno = saved;
 }
 

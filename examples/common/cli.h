@@ -84,7 +84,8 @@ int cli_client_config(const struct cli_client *client,
                       struct flow_tls_config **ret_config);
 bool cli_set_alpn(struct flow_tls_config *config, const char *list);
 
-/* SIGTERM and SIGINT so far; each ends a flow_poller_wait() of this poller. */
+/* SIGTERM and SIGINT so far; each ends a flow_poller_wait() of this poller.
+ * Called with NULL before the poller goes. */
 extern volatile sig_atomic_t cli_signals;
 bool cli_catch_signals(struct flow_poller *poller);
 

@@ -70,6 +70,7 @@ struct proxy {
     /* What runs. */
     const struct flow_env *env;
     struct flow_poller *poller;
+    struct flow_poller_event event[EVENTS]; /* the poller's as well */
     struct flow_listener *listener;
     bool listening;
     struct conn *conns;
@@ -297,11 +298,11 @@ watch_listener(struct proxy *p)
 static bool
 turn(struct proxy *p)
 {
-    struct flow_poller_event event[EVENTS];
+    const struct flow_poller_event *event = p->event;
     enum flow_status st;
     size_t count, i;
 
-    st = flow_poller_wait(p->poller, event, EVENTS, FLOW_NEVER, &count);
+    st = flow_poller_wait(p->poller, p->event, EVENTS, FLOW_NEVER, &count);
     if (st != FLOW_OK && st != FLOW_E_TIMEOUT) {
         cli_complain("cannot wait: %s", flow_status_text(st));
         return false;
@@ -441,6 +442,7 @@ clean_up(struct proxy *p)
 {
     while (p->conns != NULL)
         conn_close(p->conns);
+    cli_catch_signals(NULL);
     flow_poller_free(p->poller);
     flow_listener_close(p->listener);
     flow_tls_config_unref(p->dial.tls);

@@ -18,7 +18,6 @@
 #define OTHER_DESCRIPTORS 32
 /* Connections accepted before those that run get their turn. */
 #define ACCEPT_TURN 64
-#define EVENTS      128
 
 static const char help_text[] =
     "usage: flow-site --listen ADDR:PORT --cert FILE --key FILE\n"
@@ -334,11 +333,11 @@ stop_listening(struct site *s)
 static bool
 turn(struct site *s)
 {
-    struct flow_poller_event event[EVENTS];
+    const struct flow_poller_event *event = s->event;
     enum flow_status st;
     size_t count, i;
 
-    st = flow_poller_wait(s->poller, event, EVENTS, FLOW_NEVER, &count);
+    st = flow_poller_wait(s->poller, s->event, SITE_EVENTS, FLOW_NEVER, &count);
     if (st != FLOW_OK && st != FLOW_E_TIMEOUT) {
         cli_complain("cannot wait: %s", flow_status_text(st));
         return false;
@@ -403,6 +402,7 @@ static void
 clean_up(struct site *s)
 {
     conn_close_all(s);
+    cli_catch_signals(NULL);
     flow_poller_free(s->poller);
     flow_listener_close(s->tls);
     flow_listener_close(s->plain);

@@ -76,6 +76,9 @@ int request_parse(const char *text, size_t len, struct request *ret);
 
 struct conn;
 
+/* Events taken at a time. */
+#define SITE_EVENTS 128
+
 struct site {
     /* Settings. */
     struct resources resources;
@@ -95,6 +98,7 @@ struct site {
     /* What runs. */
     const struct flow_env *env;
     struct flow_poller *poller;
+    struct flow_poller_event event[SITE_EVENTS]; /* the poller's as well */
     struct flow_listener *tls;
     struct flow_listener *plain; /* or NULL */
     bool listening;              /* the poller watches the listeners */

@@ -42,17 +42,17 @@ class Site(support.Case):
         cls.pki.make("paper", ["paper.flow.test"], "secp384r1")
         cls.pki.make("disk", ["disk.flow.test", "*.flow.test"], "rsa")
 
-    def command(self, *more):
+    def command(self, *more, files=None):
         command = [program("flow-site"), "--listen", "127.0.0.1:0"]
         for name in ("www", "paper", "disk"):
             command += ["--cert", self.pki.path(name + ".pem"),
                         "--key", self.pki.path(name + ".key")]
-        for name, (file, _, _) in NAMES.items():
+        for name, (file, _, _) in (files or NAMES).items():
             command += ["--serve", "%s=%s" % (name, self.directory / file)]
         return command + list(more)
 
-    def serve(self, *more, **options):
-        site = self.start(*self.command(*more), **options)
+    def serve(self, *more, files=None):
+        site = self.start(*self.command(*more, files=files))
         address = site.line(b"listening on ")
         self.assertTrue(address.startswith("127.0.0.1:"))
         site.port = int(address.rpartition(":")[2])
@@ -117,9 +117,13 @@ class Answers(Site):
 
     def test_gnutls(self):
         self.need("gnutls-cli")
-        site = self.serve()
+        # It takes seconds per megabyte to print.
+        (self.directory / "small.bin").write_bytes(DISK[:200_000])
+        files = dict(NAMES)
+        files["disk.flow.test"] = ("small.bin", DISK[:200_000], None)
+        site = self.serve(files=files)
         for version in ("1.2", "1.3"):
-            for name, (_, content, _) in NAMES.items():
+            for name, (_, content, _) in files.items():
                 code, out, err = run(
                     "gnutls-cli", "--x509cafile", self.pki.ca,
                     "--sni-hostname", name, "--verify-hostname", name,
@@ -344,6 +348,15 @@ class Endings(Site):
         # A cut is seen as one: no close_notify.
         with self.assertRaises((ssl.SSLEOFError, ConnectionResetError)):
             receive_all(tls)
+
+    def test_signals_while_it_ends(self):
+        """A terminal's Ctrl-C and somebody's kill come together."""
+        for _ in range(10):
+            site = self.serve()
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT,
+                           signal.SIGTERM):
+                site.kill(number)
+            self.assertIn(site.finish(), (0, 1))
 
     def test_silent_client_is_dropped(self):
         site = self.serve("--handshake-timeout", "0.3", "--log")
