@@ -3,8 +3,13 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <unistd.h>
-#ifdef __linux__
+
+/* Tests ask for the pipe where this system would have the better. */
+#if defined(__linux__) && !defined(FLOW__WAKER_IS_PIPE)
+#define HAVE_EVENTFD 1
 #include <sys/eventfd.h>
+#else
+#define HAVE_EVENTFD 0
 #endif
 
 #include "lib/atomic.h"
@@ -28,7 +33,7 @@ fd_waker_wake(struct flow_waker *self)
     errno = saved;
 }
 
-#ifdef __linux__
+#if HAVE_EVENTFD
 static bool
 open_fds(struct flow__fd_waker *waker)
 {
