@@ -27,13 +27,13 @@ class Options(unittest.TestCase):
     def configure(self, *options, engine=None):
         """Configure with nothing but an mbedTLS of that version in reach."""
         modules = self.scratch / "pkgconfig"
-        modules.mkdir()
+        modules.mkdir(exist_ok=True)
         for name in ENGINE if engine else ():
             (modules / (name + ".pc")).write_text(
                 "Name: %s\nDescription: -\nVersion: %s\n" % (name, engine)
             )
         return subprocess.run(
-            ["meson", "setup", str(self.scratch / "build"), str(TOP),
+            ["meson", "setup", tempfile.mkdtemp(dir=self.scratch), str(TOP),
              "-Dtests=disabled", "-Dexamples=disabled", "-Ddocs=disabled",
              *options],
             env={**os.environ, "PKG_CONFIG_LIBDIR": str(modules),
@@ -85,6 +85,17 @@ class Options(unittest.TestCase):
 
     def test_unknown_engine(self):
         self.assert_refused(self.configure("-Dmbedtls=openssl"), "openssl")
+
+    def test_programs_without_what_they_speak(self):
+        for missing in ("tls", "tcp", "unix"):
+            with self.subTest(missing):
+                self.assert_refused(
+                    self.configure("-Dexamples=enabled", "-D%s=disabled" % missing),
+                    "TLS over both kinds of socket",
+                )
+
+    def test_xen_without_its_libraries(self):
+        self.assert_refused(self.configure("-Dxen=enabled"), "xen")
 
     def test_without_tls(self):
         self.assert_accepted(self.configure("-Dtls=disabled"), "no")
