@@ -652,7 +652,8 @@ c71_reader_and_writer_in_parallel(struct ends *e)
 static uint32_t
 poll_now(struct flow_poller *p, const struct flow *f)
 {
-    struct flow_poller_event ev[4];
+    /* The poller has them until its next call. */
+    static struct flow_poller_event ev[4];
     size_t n = 0;
 
     if (flow_poller_wait(p, ev, 4, FLOW_NOW, &n) != FLOW_OK || n == 0)

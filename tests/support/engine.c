@@ -350,7 +350,8 @@ record_seal(const struct record_key *k, uint64_t number, uint8_t type,
     int n = 0;
 
     assert_true(len < sizeof(text));
-    memcpy(text, plain, len);
+    if (len > 0)
+        memcpy(text, plain, len);
     text[len] = type;
     body = head - 5 + inner + 16;
     ret_record[0] = k->tls12 ? type : 23;
