@@ -136,6 +136,7 @@ flow__handshake_free(struct flow__handshake *hs)
     flow__record_fini(&hs->feed_keys);
     flow_env_free(env, hs->alpn, hs->alpn_len);
     flow_env_free(env, hs->chain, hs->chain_len);
+    flow_env_free(env, hs->names, hs->names_len);
     flow_wipe(hs, sizeof(*hs));
     flow_env_free(env, hs, sizeof(*hs));
 }
@@ -466,6 +467,24 @@ give_up_engine(struct flow__handshake *hs, struct flow *lower,
     return give_up(hs, lower, err);
 }
 
+/* No longer than they are: they stay as long as the connection. */
+static enum flow_status
+keep_names(struct flow__handshake *hs)
+{
+    const char *asked = hs->server ? hs->sni : hs->name;
+    size_t asked_len = strlen(asked) + 1;
+
+    if (!hs->server)
+        flow__engine_matched_name(hs->engine, hs->pattern, sizeof(hs->pattern));
+    hs->names_len = asked_len + strlen(hs->pattern) + 1;
+    hs->names = flow_env_alloc(hs->env, hs->names_len);
+    if (hs->names == NULL)
+        return FLOW_E_NOMEM;
+    memcpy(hs->names, asked, asked_len);
+    memcpy(hs->names + asked_len, hs->pattern, strlen(hs->pattern) + 1);
+    return FLOW_OK;
+}
+
 /* The last things a handshake needs before its engine may go. */
 static enum flow_status
 complete(struct flow__handshake *hs, struct flow__fault *fault)
@@ -479,6 +498,9 @@ complete(struct flow__handshake *hs, struct flow__fault *fault)
                      "the engine exported no keys");
         return FLOW_E_SYS;
     }
+    st = keep_names(hs);
+    if (st != FLOW_OK)
+        return st;
     hs->chain_len = flow__engine_peer_chain(hs->engine, NULL, 0);
     if (hs->chain_len > 0) {
         hs->chain = flow_env_alloc(hs->env, hs->chain_len);
@@ -650,14 +672,11 @@ flow__handshake_take(struct flow__handshake *hs,
     ret_agreed->resumed = hs->resumed;
     ret_agreed->alpn = flow__engine_alpn(hs->engine);
     ret_agreed->verify_flags = flow__engine_verify_flags(hs->engine);
-    if (hs->server) {
-        memcpy(ret_agreed->server_name, hs->sni, sizeof(hs->sni));
-        memcpy(ret_agreed->matched_name, hs->pattern, sizeof(hs->pattern));
-    } else {
-        memcpy(ret_agreed->server_name, hs->name, sizeof(hs->name));
-        flow__engine_matched_name(hs->engine, ret_agreed->matched_name,
-                                  sizeof(ret_agreed->matched_name));
-    }
+    ret_agreed->names = hs->names;
+    ret_agreed->names_len = hs->names_len;
+    ret_agreed->server_name = hs->names;
+    ret_agreed->matched_name = hs->names + strlen(hs->names) + 1;
+    hs->names = NULL;
     ret_agreed->peer_chain = hs->chain;
     ret_agreed->peer_chain_len = hs->chain_len;
     hs->chain = NULL;

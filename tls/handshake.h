@@ -29,8 +29,10 @@ struct flow__agreed {
     uint16_t group; /* 0: not known */
     bool resumed;
     const char *alpn; /* the configuration's, or "" */
-    char server_name[FLOW__NAME_MAX + 1];
-    char matched_name[FLOW__NAME_MAX + 3]; /* may begin with a star */
+    char *names; /* the two that follow, names_len bytes */
+    size_t names_len;
+    const char *server_name;
+    const char *matched_name; /* may begin with a star */
     uint32_t verify_flags;
     uint8_t *peer_chain;
     size_t peer_chain_len;

@@ -89,6 +89,8 @@ struct flow__handshake {
 
     uint8_t *chain; /* the peer's certificates, when done */
     size_t chain_len;
+    char *names; /* asked for, and what matched it; each with its NUL */
+    size_t names_len;
 
     int engine_alert; /* that it wanted to send, -1: none */
     /* Set by what runs inside an engine call; looked at behind it. */

@@ -48,7 +48,7 @@ footprint(struct flow__tls *t)
 {
     size_t sum = sizeof(*t) + t->reader.cipher.cap + t->reader.plain.cap +
                  t->reader.post.cap + t->writer.out.cap + t->writer.open.cap +
-                 t->agreed.peer_chain_len;
+                 t->agreed.peer_chain_len + t->agreed.names_len;
 
     if (t->hs != NULL)
         sum += flow__handshake_footprint(t->hs);

@@ -411,6 +411,7 @@ tls_close(struct flow *f)
     flow__reader_fini(&t->reader);
     flow__writer_fini(&t->writer);
     flow_env_free(env, t->agreed.peer_chain, t->agreed.peer_chain_len);
+    flow_env_free(env, t->agreed.names, t->agreed.names_len);
     flow_base_fini(f);
     flow_tls_config_unref(t->config);
     flow__lock_fini(&t->rx_lock);
