@@ -63,8 +63,7 @@ url_that_is_none_is_refused(void **state)
         "https://example.org:99999999999999999999/",
         "https://example.org:/",
         "https://example.org:1x/",
-        "https://b\xc3\xbc"
-        "cher.example/",
+        "https://b\303\274cher.example/",
         "https://[::1/",
         "https://[::1]x/",
         "https://h/a b",

@@ -404,8 +404,8 @@ class Endings(Site):
             self.assertEqual(silent[0].recv(100), b"")
         except ConnectionResetError:
             pass
-        # A loop that spins takes the whole second.
-        self.assertLess(site.cpu_seconds() - before, 0.4)
+        # A loop that spins takes all of the second that others leave it.
+        self.assertLess(site.cpu_seconds() - before, 0.1)
         waiting.close()
 
     def test_no_more_than_max_connections(self):
