@@ -223,6 +223,12 @@ take_retry(struct flow__handshake *hs, const struct flow__server_hello *hello,
     if (hello->group == 0 && hello->cookie.len == 0)
         return refuse(fault, FLOW__ALERT_ILLEGAL_PARAMETER,
                       "the peer's HelloRetryRequest asks for nothing");
+    /* mbedTLS calls every cookie unasked for, as if RFC 8446 4.2.2 had not
+     * said that it is. */
+    if (!hs->server && hello->cookie.len > 0)
+        return refuse(fault, FLOW__ALERT_HANDSHAKE_FAILURE,
+                      "the server wants a cookie back, which the engine cannot "
+                      "send");
     hs->retry = true;
     return FLOW_OK;
 }

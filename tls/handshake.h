@@ -29,7 +29,7 @@ struct flow__agreed {
     uint16_t group; /* 0: not known */
     bool resumed;
     const char *alpn; /* the configuration's, or "" */
-    char *names; /* the two that follow, names_len bytes */
+    char *names;      /* the two that follow, names_len bytes */
     size_t names_len;
     const char *server_name;
     const char *matched_name; /* may begin with a star */

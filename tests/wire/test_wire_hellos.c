@@ -233,6 +233,14 @@ retry_for_nothing(struct evil *e, struct evil_record *r)
         remove_extension(r, 51);
 }
 
+/* RFC 8446 4.2.2 has us send it back, which the engine cannot. */
+static void
+retry_with_cookie(struct evil *e, struct evil_record *r)
+{
+    if (is_retry(e, r))
+        put_extension(r, 44, "\0\7cookies", 9);
+}
+
 static void
 retry_twice(struct evil *e, struct evil_record *r)
 {
@@ -311,6 +319,8 @@ server_hellos(void **state)
         { "retry with a group not offered", false, 0x0304,
           retry_group_not_offered, 47, PLAIN, with_hrr },
         { "retry for nothing", false, 0x0304, retry_for_nothing, 47, PLAIN,
+          with_hrr },
+        { "retry with a cookie", false, 0x0304, retry_with_cookie, 40, PLAIN,
           with_hrr },
         { "retry twice", false, 0x0304, retry_twice, 10, PLAIN, with_hrr },
         { "other suite than retry's", false, 0x0304, retry_other_suite, 47,
@@ -580,12 +590,74 @@ client_hellos(void **state)
     LIES(lies);
 }
 
+/* --- hellos that are unusual, and right --- */
+
+/* Insert into a list of an extension, behind its length of so many bytes. */
+static void
+into_list(struct evil_record *r, uint16_t type, size_t len_size,
+          const void *data, size_t len)
+{
+    size_t at = extension(r, type);
+
+    assert_true(at != 0);
+    add(r->content + at + 2, (int)len);
+    if (len_size == 1)
+        r->content[at + 4] = (uint8_t)(r->content[at + 4] + len);
+    else
+        add(r->content + at + 4, (int)len);
+    add(extensions_len(r), (int)len);
+    resize(r, at + 4 + len_size, (int)len);
+    memcpy(r->content + at + 4 + len_size, data, len);
+}
+
+/* RFC 8701, and a key share that is larger than most hellos were. */
+static void
+grease(struct evil *e, struct evil_record *r)
+{
+    uint8_t large_share[4 + 1216] = { 0x11, 0xec, 4, 0xc0 };
+    size_t at = suites_at(r);
+
+    (void)e;
+    if (!is_hello(r))
+        return;
+    into_list(r, 43, 1, "\x3a\x3a", 2);
+    into_list(r, 10, 2, "\x2a\x2a\x11\xec", 4);
+    into_list(r, 51, 2, large_share, sizeof(large_share));
+    into_list(r, 51, 2, "\x2a\x2a\0\1\0", 5);
+    into_list(r, 13, 2, "\x4a\x4a", 2);
+    put_extension(r, 0x5a5a, "\0", 1);
+    put_extension(r, 0x0a0a, "", 0);
+    add(r->content + at, 2);
+    resize(r, at + 2, 2);
+    memcpy(r->content + at + 2, "\x1a\x1a", 2);
+}
+
+/* OpenSSL did not send what we got, so it ends with the Finished; until then
+ * we go along. */
+static void
+grease_is_passed_over(void **state)
+{
+    static struct evil evil;
+
+    (void)state;
+    evil_init(&evil, true, 0x0304);
+    evil.edit = grease;
+    evil_start(&evil);
+    evil_run(&evil);
+    /* ServerHello and the flight behind it. */
+    assert_true(evil.loop.out_len > 600);
+    assert_int_equal(evil.loop.out[0], 22);
+    assert_int_equal(evil.loop.out[5], SERVER_HELLO);
+    evil_free(&evil);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(server_hellos),
         TEST(client_hellos),
+        TEST(grease_is_passed_over),
     };
 
     return TEST_RUN(tests);
