@@ -57,8 +57,6 @@ ask_opening(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
 static uint32_t
 ask(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
 {
-    if (flow__opens_with_lower(f) && flow__load(&f->lower->opened) != 0)
-        flow__store(&f->opened, 1);
     if (flow__load(&f->opened) == 0)
         return ask_opening(f, interest, sink);
     interest &= ~FLOW_READY_OPEN;
@@ -80,6 +78,18 @@ deadline_of(const struct flow *f, uint32_t interest)
     return deadline;
 }
 
+/* Of a flow below another, a deadline that has passed wakes nobody: whoever
+ * sleeps above obeys that of the flow above and would be woken for ever. */
+static void
+add_deadline(const struct flow *f, uint32_t interest,
+             struct flow_wait_sink *sink)
+{
+    uint64_t deadline = deadline_of(f, interest);
+
+    if (flow__load(&f->upper) == NULL || !flow__is_due(f->env, deadline))
+        flow_wait_add_time(sink, deadline);
+}
+
 /* See <flow/flow.h>. */
 uint32_t
 flow_wait_sources(struct flow *f, uint32_t interest,
@@ -89,6 +99,8 @@ flow_wait_sources(struct flow *f, uint32_t interest,
     uint32_t ready, rest;
 
     interest &= KNOWN;
+    if (flow__opens_with_lower(f) && flow__load(&f->lower->opened) != 0)
+        flow__store(&f->opened, 1);
     ready = interest & known_ready(f);
     rest = interest & ~ready;
     if (rest == 0)
@@ -101,7 +113,7 @@ flow_wait_sources(struct flow *f, uint32_t interest,
     }
     ready = ask(f, rest, sink);
     if (ready == 0)
-        flow_wait_add_time(sink, deadline_of(f, rest));
+        add_deadline(f, rest, sink);
     return ready;
 }
 

@@ -2,6 +2,7 @@
 #include <pthread.h>
 
 #include <flow/flow.h>
+#include <flow/trace.h>
 
 #include "lib/atomic.h"
 #include "lib/plat/fake/fake.h"
@@ -145,6 +146,49 @@ open_flow_is_ready_to_open(void **state)
     m->ready = 0;
     assert_int_equal(ask(m, FLOW_READY_OPEN, &sink), FLOW_READY_OPEN);
     flow_close(&m->base);
+}
+
+/* That of a flow which was opened by somebody else, too. */
+static void
+filter_is_open_as_soon_as_the_flow_below(void **state)
+{
+    struct mock *low = mock_new(&fake.env, MOCK_CAPS | FLOW_CAP_NEEDS_OPEN);
+    struct mock *top = mock_wrap(&low->base, true,
+                                 MOCK_CAPS | FLOW_CAP_NEEDS_OPEN |
+                                     FLOW_CAP_FILTER);
+    struct flow_wait_sink sink;
+
+    (void)state;
+    top->ready = 0;
+    assert_int_equal(ask(top, FLOW_READY_OPEN, &sink), 0);
+    assert_int_equal(flow_open(&low->base), FLOW_OK);
+    assert_int_equal(ask(top, FLOW_READY_OPEN, &sink), FLOW_READY_OPEN);
+    flow_close(&top->base);
+}
+
+/* It is not the sleeper's, and would wake it for ever. */
+static void
+passed_deadline_below_is_no_source(void **state)
+{
+    struct mock *low = mock_new(&fake.env, MOCK_CAPS);
+    struct flow_wait_sink sink;
+    struct flow *top;
+
+    (void)state;
+    low->ready = 0;
+    flow_set_deadline(&low->base, FLOW_READ, 3 * SEC);
+    assert_int_equal(flow_trace_wrap(&low->base, NULL, NULL, &top), FLOW_OK);
+    flow_set_deadline(top, FLOW_READ, 9 * SEC);
+    fake.now = 4 * SEC;
+    flow_wait_sink_init(&sink);
+    assert_int_equal(flow_wait_sources(top, FLOW_READY_READ, &sink), 0);
+    assert_true(sink.deadline == 9 * SEC);
+    assert_int_equal(flow_wait(top, FLOW_READY_READ, NULL), FLOW_E_TIMEOUT);
+    assert_true(fake.now == 9 * SEC);
+    /* Asked itself, it still obeys. */
+    assert_int_equal(flow_wait(&low->base, FLOW_READY_READ, NULL),
+                     FLOW_E_TIMEOUT);
+    flow_close(top);
 }
 
 static void
@@ -386,6 +430,8 @@ main(void)
         TEST(one_that_was_aborted_is_ready_for_all),
         TEST(everything_waits_for_the_opening),
         TEST(open_flow_is_ready_to_open),
+        TEST(filter_is_open_as_soon_as_the_flow_below),
+        TEST(passed_deadline_below_is_no_source),
         TEST(timeout_is_not_sticky),
         TEST(abort_reaches_sleepers),
         TEST(moved_deadline_reaches_the_sleeper),
