@@ -300,6 +300,20 @@ sleep_on(struct entry *e, const struct flow_wait_sink *sink)
 
 /* --- looking ------------------------------------------------------------ */
 
+/* A listener's deadline bounds its accept_wait only, but it is reported like a
+ * flow's: as a time to wake at, it would wake us for ever once it has passed. */
+static uint32_t
+look_at_listener(struct entry *e, struct flow_wait_sink *sink)
+{
+    uint32_t ready = 0;
+
+    if (flow_listener_wait_sources(e->listener, sink))
+        ready = FLOW_READY_ACCEPT;
+    if (flow__is_due(e->listener->env, flow__load(&e->listener->deadline)))
+        ready |= FLOW_READY_DEADLINE;
+    return ready;
+}
+
 static uint32_t
 look_at_flow(struct entry *e, struct flow_wait_sink *sink)
 {
@@ -319,13 +333,11 @@ static uint32_t
 look_at(struct entry *e)
 {
     struct flow_wait_sink sink;
-    uint32_t ready = 0;
+    uint32_t ready;
 
     flow_wait_sink_init(&sink);
-    if (e->flow != NULL)
-        ready = look_at_flow(e, &sink);
-    else if (flow_listener_wait_sources(e->listener, &sink))
-        ready = FLOW_READY_ACCEPT;
+    ready = e->flow != NULL ? look_at_flow(e, &sink)
+                            : look_at_listener(e, &sink);
     if (ready == 0)
         sleep_on(e, &sink);
     return ready;

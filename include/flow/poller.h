@@ -28,7 +28,8 @@ extern "C" {
 struct flow_poller;
 
 /** flow_poller_event::ready: a deadline of the flow has passed, of either
- *  direction whatever the interest; reported until it is moved. */
+ *  direction whatever the interest, or that of the listener; reported until it
+ *  is moved. */
 #define FLOW_READY_DEADLINE 0x100u
 /** flow_poller_event::ready: a listener has a flow to accept. */
 #define FLOW_READY_ACCEPT 0x200u

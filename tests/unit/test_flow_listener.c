@@ -146,6 +146,29 @@ abort_ends_a_sleeping_accept(void **state)
     flow_listener_close(&live.base);
 }
 
+/* Once, and not as a reason to look again and again. */
+static void
+poller_reports_a_listener_that_is_late(void **state)
+{
+    struct flow_poller_event ev[2];
+    struct flow_poller *p;
+    size_t n;
+
+    (void)state;
+    assert_int_equal(flow_poller_new(&fake.env, &p), FLOW_OK);
+    assert_int_equal(flow_poller_add_listener(p, &listener.base, NULL),
+                     FLOW_OK);
+    flow_listener_set_deadline(&listener.base, 5 * SEC);
+    fake.now = 6 * SEC;
+    assert_int_equal(flow_poller_wait(p, ev, 2, FLOW_NEVER, &n), FLOW_OK);
+    assert_int_equal(n, 1);
+    assert_ptr_equal(ev[0].listener, &listener.base);
+    assert_int_equal(ev[0].ready, FLOW_READY_DEADLINE);
+    flow_listener_set_deadline(&listener.base, FLOW_NEVER);
+    assert_int_equal(flow_poller_wait(p, ev, 2, FLOW_NOW, &n), FLOW_E_TIMEOUT);
+    flow_poller_free(p);
+}
+
 static void
 poller_reports_a_listener(void **state)
 {
@@ -290,6 +313,7 @@ main(void)
         TEST(listener_is_described),
         TEST(abort_ends_a_sleeping_accept),
         TEST(poller_reports_a_listener),
+        TEST(poller_reports_a_listener_that_is_late),
         TEST(names_find_their_scheme),
         TEST(refused_names_say_what_is_allowed),
     };
