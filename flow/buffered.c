@@ -209,6 +209,8 @@ buffered_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
         if (*ret_len > 0)
             return FLOW_OK;
     }
+    /* From here on it is the lower flow that must be waited for. */
+    b->out.starved = false;
     if (held(&b->out) > 0)
         st = push(b, FLOW_MORE);
     if (st == FLOW_OK)
@@ -273,7 +275,8 @@ buffered_commit(struct flow *f, enum flow_dir dir, size_t used, uint32_t flags)
     if (used == 0 || (flags & FLOW_MORE) != 0)
         return FLOW_OK;
     st = push(b, 0);
-    return st == FLOW_AGAIN ? FLOW_OK : st;
+    /* All of it is accepted; what could not leave is held. */
+    return flow_status_is_sticky(st) ? st : FLOW_OK;
 }
 
 /* --- the rest ----------------------------------------------------------- */

@@ -536,6 +536,60 @@ empty_pool_is_something_to_wait_for(void **state)
     flow_pool_free(pool);
 }
 
+/* A write that found neither a buffer nor room waits for the room. */
+static void
+write_without_a_buffer_waits_for_the_lower_flow(void **state)
+{
+    struct mock *m = mock_new(&fake.env, MOCK_CAPS);
+    const struct flow_cvec vec = { "abc", 3 };
+    struct flow_wait_sink sink;
+    struct flow_pool *pool;
+    struct flow_buf taken;
+    struct flow *f;
+    size_t n;
+
+    (void)state;
+    assert_int_equal(flow_pool_new(&fake.env, 16, 1, 1, &pool), FLOW_OK);
+    f = buffer_on(&m->base, flow_pool_policy(pool), 16);
+    assert_int_equal(flow_buf_acquire(flow_pool_policy(pool), 1, &taken),
+                     FLOW_OK);
+    m->write_st = FLOW_AGAIN;
+    m->ready = 0;
+    assert_int_equal(flow_writev(f, &vec, 1, FLOW_MORE, &n), FLOW_AGAIN);
+    m->ready = FLOW_READY_WRITE;
+    flow_wait_sink_init(&sink);
+    assert_int_equal(flow_wait_sources(f, FLOW_READY_WRITE, &sink),
+                     FLOW_READY_WRITE);
+    flow_buf_release(flow_pool_policy(pool), &taken);
+    flow_close(f);
+    flow_pool_free(pool);
+}
+
+/* What a commit accepts is accepted, whatever passing trouble is below. */
+static void
+commit_keeps_what_cannot_leave_yet(void **state)
+{
+    struct mock *m = mock_new(&fake.env, MOCK_CAPS);
+    struct flow_pool *pool;
+    struct flow_vec span[2];
+    struct flow *f;
+
+    (void)state;
+    assert_int_equal(flow_pool_new(&fake.env, 16, 1, 1, &pool), FLOW_OK);
+    f = buffer_on(&m->base, flow_pool_policy(pool), 16);
+    assert_int_equal(flow_lease(f, FLOW_WRITE, 3, span), FLOW_OK);
+    memcpy(span[0].base, "abc", 3);
+    m->write_st = FLOW_E_NOMEM;
+    assert_int_equal(flow_commit(f, FLOW_WRITE, 3, 0), FLOW_OK);
+    assert_int_equal(flow_flush(f), FLOW_E_NOMEM);
+    m->write_st = FLOW_OK;
+    m->write_max = 3;
+    assert_int_equal(flow_flush(f), FLOW_OK);
+    assert_int_equal(m->writes, 3);
+    flow_close(f);
+    flow_pool_free(pool);
+}
+
 static void
 buffered_detaches_with_what_it_read_ahead(void **state)
 {
@@ -581,6 +635,8 @@ main(void)
         TEST(more_is_held_back_until_it_must_go),
         TEST(write_lease_is_accepted_whole),
         TEST(empty_pool_is_something_to_wait_for),
+        TEST(write_without_a_buffer_waits_for_the_lower_flow),
+        TEST(commit_keeps_what_cannot_leave_yet),
         TEST(buffered_detaches_with_what_it_read_ahead),
     };
 
