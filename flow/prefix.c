@@ -102,8 +102,10 @@ prefix_detach(struct flow *f, const void **ret_ahead, size_t *ret_len)
 {
     struct prefix *p = of_flow(f);
 
-    *ret_ahead = p->bytes + p->off;
-    *ret_len = left(p);
+    if (left(p) > 0) {
+        *ret_ahead = p->bytes + p->off;
+        *ret_len = left(p);
+    }
     return FLOW_OK;
 }
 
