@@ -147,26 +147,51 @@ key_is_worn(const struct flow__writer *w)
            (w->key_limit != 0 && w->keys.seq + 1 >= w->key_limit);
 }
 
+static struct flow__writer_result
+seal_refusal(struct flow__writer *w)
+{
+    const uint8_t refusal[2] = { ALERT_WARNING, FLOW__ALERT_NO_RENEGOTIATION };
+    struct flow__writer_result r =
+        seal_bytes(w, FLOW__CONTENT_ALERT, refusal, sizeof(refusal));
+
+    if (r.status != FLOW_OK)
+        flow__store(&w->owes_refusal, 1);
+    return r;
+}
+
+/* However often the peer asked, one answer is due. */
+static struct flow__writer_result
+seal_update(struct flow__writer *w)
+{
+    uint8_t wanted = flow__swap(&w->wants_update, 0);
+    uint8_t owed = flow__swap(&w->owes_update, 0);
+    struct flow__writer_result r;
+
+    if (wanted == 0 && owed == 0 && !key_is_worn(w))
+        return ok();
+    r = update_key(w, wanted == 2 ? KEY_UPDATE_REQUESTED
+                                  : KEY_UPDATE_NOT_REQUESTED);
+    if (r.status == FLOW_OK)
+        return r;
+    /* Still due. */
+    if (owed != 0)
+        flow__store(&w->owes_update, owed);
+    if (wanted != 0)
+        flow__store(&w->wants_update, wanted);
+    return r;
+}
+
 /* What must go out before the next record of ours. */
 static struct flow__writer_result
 seal_owed(struct flow__writer *w)
 {
-    const uint8_t refusal[2] = { ALERT_WARNING, FLOW__ALERT_NO_RENEGOTIATION };
-    uint8_t wanted;
-
     if (w->close_sealed)
         return ok();
     if (flow__swap(&w->owes_refusal, 0) != 0)
-        return seal_bytes(w, FLOW__CONTENT_ALERT, refusal, sizeof(refusal));
-    if (!w->tls13)
-        return key_is_worn(w) ? result(FLOW_E_PROTO, FLOW__WRITER_EXHAUSTED)
-                              : ok();
-    /* However often the peer asked, one answer is due. */
-    wanted = flow__swap(&w->wants_update, 0);
-    if (flow__swap(&w->owes_update, 0) != 0 || wanted != 0 || key_is_worn(w))
-        return update_key(w, wanted == 2 ? KEY_UPDATE_REQUESTED
-                                         : KEY_UPDATE_NOT_REQUESTED);
-    return ok();
+        return seal_refusal(w);
+    if (w->tls13)
+        return seal_update(w);
+    return key_is_worn(w) ? result(FLOW_E_PROTO, FLOW__WRITER_EXHAUSTED) : ok();
 }
 
 static size_t
@@ -325,7 +350,10 @@ write_some(struct flow__writer *w, struct flow *lower,
     if (len > w->limit)
         len = w->limit;
     r = seal_from(w, lower, vec, off, len);
-    if (r.status == FLOW_OK || r.status == FLOW_AGAIN)
+    /* What is sealed is accepted, also when the lower flow has a passing
+     * trouble: sent again it would arrive twice (C05). */
+    if (r.status >= 0 || (r.cause == FLOW__WRITER_LOWER &&
+                          !flow_status_is_sticky(r.status)))
         *ret_len = len;
     return r;
 }
@@ -396,7 +424,9 @@ flow__writer_alert(struct flow__writer *w, struct flow *lower, int alert)
 
     if (w->dead)
         return false;
-    drop_open(w);
+    /* Lent memory is the writer's until its commit (C58). */
+    if (!w->open_is_leased)
+        drop_open(w);
     sent = !w->close_sealed &&
            seal_bytes(w, FLOW__CONTENT_ALERT, fatal, sizeof(fatal)).status ==
                FLOW_OK &&
@@ -439,8 +469,10 @@ flow__writer_commit(struct flow__writer *w, struct flow *lower, size_t used,
     struct flow__writer_result r;
 
     w->open_is_leased = false;
-    if (w->dead || !w->has_open)
+    if (w->dead) {
+        drop_open(w);
         return result(FLOW_E_PROTO, FLOW__WRITER_DEAD);
+    }
     w->open.end += used;
     if (open_len(w) == 0) {
         drop_open(w);
@@ -450,7 +482,7 @@ flow__writer_commit(struct flow__writer *w, struct flow *lower, size_t used,
         return ok();
     r = flow__writer_flush(w, lower);
     /* All of it is accepted; what could not leave is staged. */
-    return r.status == FLOW_AGAIN ? ok() : r;
+    return flow_status_is_sticky(r.status) ? r : ok();
 }
 
 /* See tls/writer.h. */
