@@ -18,8 +18,10 @@
 /* A source that an entry is registered with. */
 struct source {
     struct flow_event *event; /* NULL: a descriptor */
-    struct flow_event_node node;
-    int fd;
+    union {
+        struct flow_event_node node;
+        int fd;
+    } at;
 };
 
 /*
@@ -153,14 +155,14 @@ drop_source(struct entry *e, struct source *source)
     struct slot *slot;
 
     if (source->event != NULL) {
-        flow_event_disarm(&source->node);
+        flow_event_disarm(&source->at.node);
         return;
     }
     /* Another flow may have been given the number since. */
-    slot = &p->slots[source->fd];
+    slot = &p->slots[source->at.fd];
     if (slot->owner != e)
         return;
-    flow__pollset_set(p->set, source->fd, slot->events, 0, NULL);
+    flow__pollset_set(p->set, source->at.fd, slot->events, 0, NULL);
     slot->owner = NULL;
     slot->events = 0;
 }
@@ -172,7 +174,7 @@ is_wanted(const struct source *mine, const struct flow_wait_sink *sink)
 
     for (i = 0; i < sink->count; i++)
         if (sink->source[i].kind == FLOW_WAIT_FD &&
-            sink->source[i].fd == mine->fd)
+            sink->source[i].fd == mine->at.fd)
             return true;
     return false;
 }
@@ -190,7 +192,7 @@ drop_sources(struct entry *e, const struct flow_wait_sink *sink)
             continue;
         }
         e->source[kept].event = NULL;
-        e->source[kept++].fd = e->source[i].fd;
+        e->source[kept++].at.fd = e->source[i].at.fd;
     }
     e->source_count = kept;
 }
@@ -251,7 +253,7 @@ has_fd(const struct entry *e, int fd)
     size_t i;
 
     for (i = 0; i < e->source_count; i++)
-        if (e->source[i].event == NULL && e->source[i].fd == fd)
+        if (e->source[i].event == NULL && e->source[i].at.fd == fd)
             return true;
     return false;
 }
@@ -268,10 +270,10 @@ watch(struct entry *e, const struct flow_wait_source *wanted)
         if (has_fd(e, wanted->fd))
             return true;
         mine->event = NULL;
-        mine->fd = wanted->fd;
+        mine->at.fd = wanted->fd;
     } else {
         mine->event = wanted->event;
-        if (!flow_event_arm(wanted->event, &mine->node, &e->waker,
+        if (!flow_event_arm(wanted->event, &mine->at.node, &e->waker,
                             wanted->sequence))
             queue(e);
     }
@@ -301,7 +303,8 @@ sleep_on(struct entry *e, const struct flow_wait_sink *sink)
 /* --- looking ------------------------------------------------------------ */
 
 /* A listener's deadline bounds its accept_wait only, but it is reported like a
- * flow's: as a time to wake at, it would wake us for ever once it has passed. */
+ * flow's: as a time to wake at, it would wake us for ever once it has passed.
+ */
 static uint32_t
 look_at_listener(struct entry *e, struct flow_wait_sink *sink)
 {
@@ -336,8 +339,8 @@ look_at(struct entry *e)
     uint32_t ready;
 
     flow_wait_sink_init(&sink);
-    ready = e->flow != NULL ? look_at_flow(e, &sink)
-                            : look_at_listener(e, &sink);
+    ready =
+        e->flow != NULL ? look_at_flow(e, &sink) : look_at_listener(e, &sink);
     if (ready == 0)
         sleep_on(e, &sink);
     return ready;
