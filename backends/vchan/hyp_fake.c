@@ -2,7 +2,6 @@
 #include "backends/vchan/hyp_fake.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "backends/vchan/hyp_fake_set.h"
 #include "backends/vchan/hyp_fake_world.h"
 
 /* A region, with what it takes to undo it. */
@@ -25,13 +25,14 @@ struct fake_region {
 /*
  * An event channel is a stream socket, an event one byte in it: a second
  * event before the first was taken in adds nothing, as on Xen.  The end that
- * was allocated listens until its peer binds; its descriptor keeps its number.
+ * was allocated listens until its peer binds, and the socket is another one
+ * from then on; what is handed out is the set that it is in.
  */
 struct vchan_channel {
     struct fake_hyp *hyp;
     pthread_mutex_t lock; /* notify and drain come from both directions */
-    int fd;
-    int idle; /* writing end of the pipe that fd is once the peer is gone */
+    int set;
+    int fd; /* the socket, in the set until the peer is gone */
     uint32_t port;
     bool listens;
     bool gone;
@@ -285,8 +286,8 @@ channel_free(struct vchan_channel *c)
 
     if (c->fd >= 0)
         close(c->fd);
-    if (c->idle >= 0)
-        close(c->idle);
+    if (c->set >= 0)
+        close(c->set);
     pthread_mutex_lock(&h->lock);
     *c->link = c->next;
     if (c->next != NULL)
@@ -305,7 +306,6 @@ channel_new(struct fake_hyp *h, uint32_t port)
         return NULL;
     c->hyp = h;
     c->port = port;
-    c->idle = -1;
     pthread_mutex_init(&c->lock, NULL);
     pthread_mutex_lock(&h->lock);
     c->next = h->channels;
@@ -314,8 +314,9 @@ channel_new(struct fake_hyp *h, uint32_t port)
         c->next->link = &c->next;
     h->channels = c;
     pthread_mutex_unlock(&h->lock);
+    c->set = flow__fake_set_new();
     c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (c->fd >= 0)
+    if (c->set >= 0 && c->fd >= 0)
         return c;
     channel_free(c);
     return NULL;
@@ -356,7 +357,7 @@ fake_alloc(struct vchan_hyp *hyp, uint16_t peer,
         return channel_undo(h, port, c, err);
     unlink(addr.sun_path);
     if (bind(c->fd, (struct sockaddr *)&addr, sizeof(addr)) != 0 ||
-        listen(c->fd, 1) != 0)
+        listen(c->fd, 1) != 0 || flow__fake_set_put(c->set, c->fd) != 0)
         return channel_undo(h, port, c, err);
     c->listens = true;
     *ret_channel = c;
@@ -405,6 +406,8 @@ fake_bind(struct vchan_hyp *hyp, uint16_t peer, uint32_t remote,
         channel_undo(h, port, c, NULL);
         return FLOW_AGAIN; /* its owner died */
     }
+    if (flow__fake_set_put(c->set, c->fd) != 0)
+        return channel_undo(h, port, c, err);
     *ret_channel = c;
     return FLOW_OK;
 }
@@ -418,7 +421,7 @@ fake_port(const struct vchan_channel *c)
 static int
 fake_fd(const struct vchan_channel *c)
 {
-    return c->fd;
+    return c->set;
 }
 
 /* Takes the peer's connection, if it came; called under the lock. */
@@ -429,17 +432,18 @@ channel_accept(struct vchan_channel *c)
 
     if (fd < 0)
         return false;
-    /* Whoever waits knows the number: only what it stands for changes. */
-    dup3(fd, c->fd, O_CLOEXEC);
-    close(fd);
+    flow__fake_set_take(c->set, c->fd);
+    close(c->fd);
+    c->fd = fd;
+    flow__fake_set_put(c->set, fd);
     c->listens = false;
     return true;
 }
 
 /*
- * The socket has ended: the peer closed its end, or died.  A descriptor that
- * is readable for ever would spin its waiters, so it becomes one that never
- * is.  True when the kernel would have sent an event.
+ * The socket has ended: the peer closed its end, or died.  It would be
+ * readable for ever and spin its waiters, so it is taken out of the set.  True
+ * when the kernel would have sent an event.
  */
 static bool
 channel_ended(struct vchan_channel *c)
@@ -447,7 +451,6 @@ channel_ended(struct vchan_channel *c)
     struct fake_world *w = c->hyp->dir.world;
     struct fake_port *port = &w->port[c->port];
     bool told;
-    int idle[2];
 
     flow__fake_lock(w);
     if (port->state == FAKE_BOUND && w->port[port->remote].state == FAKE_BOUND)
@@ -457,11 +460,7 @@ channel_ended(struct vchan_channel *c)
     flow__fake_unlock(w);
 
     c->gone = true;
-    if (pipe2(idle, O_CLOEXEC | O_NONBLOCK) == 0) {
-        dup3(idle[0], c->fd, O_CLOEXEC);
-        close(idle[0]);
-        c->idle = idle[1];
-    }
+    flow__fake_set_take(c->set, c->fd);
     return told;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Listeners and flows on the fake hypervisor. */
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include <flow/poller.h>
 #include <flow/util.h>
 #include <flow/vchan.h>
 
@@ -647,6 +649,128 @@ four_threads_share_two_channels(void **state)
     place_check_and_remove(&p);
 }
 
+static uint64_t
+soon(void)
+{
+    const struct flow_env *env = flow_env_default();
+
+    return env->now(env->ctx) + 100 * MSEC;
+}
+
+/* A client by hand: binds, then attaches, then leaves, while its server
+ * sleeps in between.  Too short a pause makes the test weaker, not wrong. */
+static void *
+slow_client(void *arg)
+{
+    const struct place *p = arg;
+    const struct vchan_parting none = { VCHAN_CLEAR_NONE, NULL };
+    struct vchan_channel *channel;
+    struct vchan_region *page;
+    struct vchan_hyp *hyp;
+    uint32_t port = 0;
+    uint32_t ref = 0;
+
+    flow__vchan_fake_open(flow_env_default(), p->dir, 2, 0, &hyp, NULL);
+    hyp->store->lookup(hyp, "/local/domain/1/data/vchan/2/flow", &ref, &port,
+                       NULL);
+    hyp->events->bind(hyp, 1, port, &channel, NULL);
+    poll(NULL, 0, 30);
+    hyp->grants->map(hyp, 1, &ref, 1, true, none, &page, NULL);
+    page->base[20] = VCHAN_LIVE_HERE;
+    hyp->events->notify(channel);
+    poll(NULL, 0, 30);
+    page->base[20] = VCHAN_LIVE_GONE;
+    hyp->events->notify(channel);
+    hyp->grants->unmap(hyp, page);
+    hyp->events->close(channel);
+    flow__vchan_hyp_unref(hyp);
+    return NULL;
+}
+
+/*
+ * A client that has bound and not yet attached has sent an event that says
+ * nothing yet.  Those that follow must reach a poller too, which knows the
+ * channel's descriptor by what it was.
+ */
+static void
+a_poller_sees_a_client_that_takes_its_time(void **state)
+{
+    struct flow_poller_event event;
+    struct flow_listener *l;
+    struct flow_poller *poller;
+    pthread_t thread;
+    struct flow *f;
+    struct place p;
+    size_t n;
+
+    (void)state;
+    place_make(&p);
+    l = listen_on(&p, NULL);
+    assert_int_equal(flow_poller_new(flow_env_default(), &poller), FLOW_OK);
+    assert_int_equal(flow_poller_add_listener(poller, l, NULL), FLOW_OK);
+    assert_int_equal(pthread_create(&thread, NULL, slow_client, &p), 0);
+    assert_int_equal(
+        flow_poller_wait(poller, &event, 1, soon() + 5000 * MSEC, &n), FLOW_OK);
+    assert_ptr_equal(event.listener, l);
+    assert_int_equal(flow_accept(l, &f), FLOW_OK);
+    assert_int_equal(flow_poller_add(poller, f, FLOW_READY_READ, NULL),
+                     FLOW_OK);
+    assert_int_equal(
+        flow_poller_wait(poller, &event, 1, soon() + 5000 * MSEC, &n), FLOW_OK);
+    assert_ptr_equal(event.flow, f);
+    pthread_join(thread, NULL);
+    flow_poller_free(poller);
+    flow_close(f);
+    flow_listener_close(l);
+    place_check_and_remove(&p);
+}
+
+/* Three clients, one after the other, each with its flow in the poller that
+ * has the listener. */
+static void
+a_poller_has_a_listener_and_its_flows(void **state)
+{
+    const struct flow_env *env = flow_env_default();
+    struct flow_poller_event event;
+    struct flow_listener *l;
+    struct flow_poller *poller;
+    struct flow *f[3][2];
+    struct place p;
+    size_t n;
+
+    (void)state;
+    place_make(&p);
+    l = listen_on(&p, NULL);
+    assert_int_equal(flow_poller_new(env, &poller), FLOW_OK);
+    assert_int_equal(flow_poller_add_listener(poller, l, NULL), FLOW_OK);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(flow_poller_wait(poller, &event, 1, soon(), &n),
+                         FLOW_E_TIMEOUT);
+        f[i][1] = dial(&p, NULL);
+        assert_int_equal(flow_open(f[i][1]), FLOW_OK);
+        assert_int_equal(
+            flow_poller_wait(poller, &event, 1, soon() + 5000 * MSEC, &n),
+            FLOW_OK);
+        assert_ptr_equal(event.listener, l);
+        assert_int_equal(flow_accept(l, &f[i][0]), FLOW_OK);
+        assert_int_equal(
+            flow_poller_add(poller, f[i][0], FLOW_READY_READ, NULL), FLOW_OK);
+        assert_int_equal(flow_poller_wait(poller, &event, 1, soon(), &n),
+                         FLOW_E_TIMEOUT);
+        assert_int_equal(flow_write(f[i][1], "x", 1, &n), FLOW_OK);
+        assert_int_equal(
+            flow_poller_wait(poller, &event, 1, soon() + 5000 * MSEC, &n),
+            FLOW_OK);
+        assert_ptr_equal(event.flow, f[i][0]);
+        flow_poller_set(poller, f[i][0], 0);
+    }
+    flow_poller_free(poller);
+    for (unsigned i = 0; i < 3; i++)
+        close_pair(f[i]);
+    flow_listener_close(l);
+    place_check_and_remove(&p);
+}
+
 static void
 memory_that_runs_out_is_an_error_and_no_leak(void **state)
 {
@@ -715,6 +839,8 @@ main(void)
         cmocka_unit_test(nothing_but_payload_stands_in_shared_pages),
         cmocka_unit_test(two_greedy_writers_do_not_deadlock),
         cmocka_unit_test(four_threads_share_two_channels),
+        cmocka_unit_test(a_poller_sees_a_client_that_takes_its_time),
+        cmocka_unit_test(a_poller_has_a_listener_and_its_flows),
         cmocka_unit_test(memory_that_runs_out_is_an_error_and_no_leak),
     };
 
