@@ -278,7 +278,7 @@ class Proxy(Flows):
         thread.join()
         tls.settimeout(LIMIT)
         # The relay lets our direction run on, and finds that nobody hears it.
-        with self.assertRaises((ssl.SSLEOFError, ConnectionResetError,
+        with self.assertRaises((ssl.SSLError, ConnectionResetError,
                                 BrokenPipeError)):
             while tls.send(b"more"):
                 if support.readable(tls, 0.05) and tls.recv(1) == b"":
@@ -291,7 +291,7 @@ class Proxy(Flows):
         server.close()
         proxy = self.proxy("tls+tcp", "tcp://127.0.0.1:%d" % port, "--log")
         tls = self.connect_tls(proxy.port, NAME)
-        with self.assertRaises((ssl.SSLEOFError, ConnectionResetError)):
+        with self.assertRaises((ssl.SSLError, ConnectionResetError)):
             receive_all(tls)
         proxy.wait_for(lambda p: b"to the server: tcp: " in p.errors)
         self.end(proxy)
@@ -347,7 +347,7 @@ class Proxy(Flows):
         for client in (silent, idle):
             try:
                 receive_all(client)
-            except (ConnectionResetError, ssl.SSLEOFError):
+            except (ConnectionResetError, ssl.SSLError):
                 pass
         proxy.wait_for(lambda p: b", then it was silent" in p.errors)
         self.end(proxy)
