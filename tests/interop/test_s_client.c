@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: ISC */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <flow/util.h>
+
+#include "remote.h"
+#include "stacks.h"
+#include "test.h"
+
+/* openssl s_client and s_server, as they are typed. */
+
+/* --- s_client --- */
+
+/* The usual arguments, then those of the test up to NULL. */
+static void
+s_client(const char *const more[])
+{
+    const char *argv[ARGS] = { "openssl",
+                               "s_client",
+                               "-connect",
+                               remote.address,
+                               "-servername",
+                               "server.example",
+                               "-verify_hostname",
+                               "server.example",
+                               "-CAfile",
+                               remote.ca,
+                               "-verify_return_error" };
+    size_t n = 11;
+
+    while (*more != NULL && n < ARGS - 1)
+        argv[n++] = *more++;
+    child_start(&remote.child, NULL, argv);
+}
+
+static void
+s_client_with_every_suite(void **state)
+{
+    size_t i;
+
+    (void)state;
+    for (i = 0; suites[i].number != 0; i++) {
+        const struct suite *s = &suites[i];
+
+        guard_case(s->openssl);
+        serve(s->pair, s->version);
+        offer(s);
+        s_client((const char *[]){
+            "-quiet", s->version == 0x0304 ? "-tls1_3" : "-tls1_2",
+            s->version == 0x0304 ? "-ciphersuites" : "-cipher", s->openssl,
+            NULL });
+        must_open(accept_tls());
+        child_write(&remote.child, "ping\n");
+        hear("ping\n");
+        agreed(s->version, s->number);
+        say_bye("pong\n");
+        assert_true(child_expect(&remote.child, "pong"));
+        assert_int_equal(child_wait(&remote.child), 0);
+        hear_end(FLOW_EOF);
+        end();
+    }
+}
+
+/* Both kinds of KeyUpdate, typed into a running s_client. */
+static void
+s_client_updates_its_keys(void **state)
+{
+    struct flow_tls_info info;
+
+    (void)state;
+    serve("p256", 0x0304);
+    s_client((const char *[]){ "-tls1_3", NULL });
+    must_open(accept_tls());
+    child_write(&remote.child, "one\n");
+    hear("one\n");
+    child_write(&remote.child, "k\n");
+    assert_true(child_expect(&remote.child, "KEYUPDATE"));
+    child_write(&remote.child, "two\n");
+    hear("two\n");
+    child_write(&remote.child, "K\n");
+    child_write(&remote.child, "three\n");
+    hear("three\n");
+    say("answered\n");
+    assert_true(child_expect(&remote.child, "answered"));
+    assert_status(flow_control(remote.tls, FLOW_CONTROL_REKEY, 1), FLOW_OK);
+    say("ours\n");
+    assert_true(child_expect(&remote.child, "ours"));
+    child_write(&remote.child, "four\n");
+    hear("four\n");
+    assert_status(flow_tls_get_info(remote.tls, &info), FLOW_OK);
+    /* k, K, and the answer to ours; our answer to K, and ours. */
+    assert_int_equal(info.key_updates_received, 3);
+    assert_int_equal(info.key_updates_sent, 2);
+    child_write(&remote.child, "Q\n");
+    hear_end(FLOW_EOF);
+    assert_int_equal(child_wait(&remote.child), 0);
+    end();
+}
+
+/* What s_client prints when we refuse. */
+static void
+refused_s_client(int version, const char *const more[], int alert,
+                 const char *text)
+{
+    struct flow_error err;
+
+    (void)version;
+    s_client(more);
+    assert_status(accept_tls(), FLOW_E_PROTO);
+    flow_get_error(remote.tls, FLOW_READ, &err);
+    assert_int_equal(err.alert_sent, alert);
+    flow_close(remote.tls);
+    remote.tls = NULL;
+    if (!child_expect(&remote.child, text))
+        fail_msg("no \"%s\" in: %s", text, remote.child.text);
+    assert_int_not_equal(child_wait(&remote.child), 0);
+}
+
+static void
+s_client_is_refused_by_name(void **state)
+{
+    static const char *const protocols[] = { "h2" };
+    const uint16_t p521[] = { FLOW_TLS_GROUP_P521 };
+
+    (void)state;
+    guard_case("ALPN");
+    serve("p256", 0);
+    assert_status(flow_tls_config_set_alpn(remote.config, protocols, 1),
+                  FLOW_OK);
+    refused_s_client(0, (const char *[]){ "-alpn", "gopher,spdy/1", NULL }, 120,
+                     "no application protocol");
+    end();
+    guard_case("fallback");
+    serve("p256", 0);
+    refused_s_client(0, (const char *[]){ "-tls1_2", "-fallback_scsv", NULL },
+                     86, "inappropriate fallback");
+    end();
+    guard_case("version");
+    serve("p256", 0x0304);
+    refused_s_client(0, (const char *[]){ "-tls1_2", NULL }, 70,
+                     "protocol version");
+    end();
+    guard_case("group");
+    serve("p256", 0x0304);
+    assert_status(flow_tls_config_set_groups(remote.config, p521, 1), FLOW_OK);
+    refused_s_client(0, (const char *[]){ "-groups", "X25519:P-256", NULL }, 40,
+                     "handshake failure");
+    end();
+    guard_case("signature algorithm");
+    serve("p256", 0x0304);
+    refused_s_client(0, (const char *[]){ "-sigalgs", "RSA-PSS+SHA256", NULL },
+                     40, "handshake failure");
+    end();
+}
+
+static void
+s_client_gets_a_retry(void **state)
+{
+    const uint16_t p384[] = { FLOW_TLS_GROUP_P384 };
+    struct flow_tls_info info;
+
+    (void)state;
+    serve("p256", 0x0304);
+    assert_status(flow_tls_config_set_groups(remote.config, p384, 1), FLOW_OK);
+    s_client((const char *[]){ "-quiet", "-groups", "X25519:P-384", NULL });
+    must_open(accept_tls());
+    child_write(&remote.child, "ping\n");
+    hear("ping\n");
+    assert_status(flow_tls_get_info(remote.tls, &info), FLOW_OK);
+    assert_int_equal(info.group, FLOW_TLS_GROUP_P384);
+    say_bye("pong\n");
+    assert_int_equal(child_wait(&remote.child), 0);
+    end();
+}
+
+/* The certificate that fits the name and what the client can check. */
+static void
+s_client_gets_the_right_certificate(void **state)
+{
+    static const struct {
+        const char *name;
+        const char *option;
+        const char *value;
+        const char *subject;
+        const char *matched;
+    } rows[] = {
+        { "server.example", "-sigalgs", "ECDSA+SHA256:RSA-PSS+SHA256",
+          "subject=CN = p256", "server.example" },
+        { "server.example", "-sigalgs", "RSA-PSS+SHA256", "subject=CN = rsa",
+          "server.example" },
+        { "SECOND.example", "-sigalgs", "ECDSA+SHA256", "subject=CN = second",
+          "second.example" },
+        { "a.wild.example", "-sigalgs", "ECDSA+SHA256", "subject=CN = wildcard",
+          "*.wild.example" },
+        { "elsewhere.example", "-sigalgs", "ECDSA+SHA256", "subject=CN = p256",
+          "" },
+    };
+    struct flow_tls_info info;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const char *argv[] = { "openssl",      "s_client",    "-connect",
+                               remote.address, "-servername", rows[i].name,
+                               rows[i].option, rows[i].value, "-CAfile",
+                               remote.ca,      NULL };
+
+        guard_case(rows[i].name);
+        serve("p256", 0);
+        add_pair("rsa");
+        add_pair("second");
+        add_pair("wildcard");
+        child_start(&remote.child, NULL, argv);
+        must_open(accept_tls());
+        if (!child_expect(&remote.child, rows[i].subject))
+            fail_msg("no \"%s\" in: %s", rows[i].subject, remote.child.text);
+        assert_status(flow_tls_get_info(remote.tls, &info), FLOW_OK);
+        assert_string_equal(info.matched_name, rows[i].matched);
+        end();
+    }
+}
+
+/* A tool that dies is no end; our dying is none to it. */
+static void
+cut_connections(void **state)
+{
+    struct flow_tls_info info;
+    char buf[10];
+    enum flow_status st;
+    size_t n;
+
+    (void)state;
+    guard_case("s_client is killed");
+    serve("p256", 0x0304);
+    s_client((const char *[]){ "-quiet", NULL });
+    must_open(accept_tls());
+    child_write(&remote.child, "ping\n");
+    hear("ping\n");
+    child_kill(&remote.child);
+    st = flow_read_some(remote.tls, buf, sizeof(buf), &n);
+    assert_status_in(st,
+                     STATUS_BIT(FLOW_E_TRUNCATED) | STATUS_BIT(FLOW_E_RESET));
+    end();
+    guard_case("we go without a word");
+    serve("p256", 0x0304);
+    s_client((const char *[]){ "-quiet", NULL });
+    must_open(accept_tls());
+    assert_status(flow_tls_get_info(remote.tls, &info), FLOW_OK);
+    flow_close(remote.tls);
+    remote.tls = NULL;
+    assert_true(child_expect(&remote.child, "unexpected eof"));
+    assert_int_not_equal(child_wait(&remote.child), 0);
+    end();
+}
+
+/* --- openssl s_server --- */
+
+static void
+s_server(const char *pair, const char *const more[])
+{
+    char chain[64], key[64], chain_path[256], key_path[256];
+    const char *argv[ARGS] = { "openssl", "s_server", "-accept", "127.0.0.1:0",
+                               "-cert",   chain_path, "-key",    key_path };
+    char at[16];
+    size_t n = 8;
+
+    snprintf(chain, sizeof(chain), "%s.pem", pair);
+    snprintf(key, sizeof(key), "%s.key", pair);
+    snprintf(chain_path, sizeof(chain_path), "%s", pki(chain));
+    snprintf(key_path, sizeof(key_path), "%s", pki(key));
+    while (*more != NULL && n < ARGS - 1)
+        argv[n++] = *more++;
+    child_start(&remote.child, NULL, argv);
+    if (!child_expect(&remote.child, "ACCEPT 127.0.0.1:") ||
+        !child_expect(&remote.child, "\n"))
+        fail_msg("no port in: %s", remote.child.text);
+    snprintf(at, sizeof(at), "%u",
+             child_number(&remote.child, "ACCEPT 127.0.0.1:"));
+    snprintf(remote.port, sizeof(remote.port), "%s", at);
+}
+
+static void
+s_server_with_every_suite(void **state)
+{
+    char at[16];
+    size_t i;
+
+    (void)state;
+    for (i = 0; suites[i].number != 0; i++) {
+        const struct suite *s = &suites[i];
+
+        guard_case(s->openssl);
+        s_server(s->pair,
+                 (const char *[]){ s->version == 0x0304 ? "-tls1_3" : "-tls1_2",
+                                   s->version == 0x0304 ? "-ciphersuites"
+                                                        : "-cipher",
+                                   s->openssl, "-rev", NULL });
+        memcpy(at, remote.port, sizeof(at));
+        client_of(at, s->version);
+        offer(s);
+        must_open(dial_tls());
+        agreed(s->version, s->number);
+        /* Tickets stand in front of what we read. */
+        say("ping\n");
+        hear("gnip\n");
+        say_bye("last\n");
+        end();
+    }
+}
+
+static void
+s_server_with_every_group(void **state)
+{
+    static const struct {
+        const char *name;
+        uint16_t number;
+        bool by_default;
+    } groups[] = { { "X25519", FLOW_TLS_GROUP_X25519, true },
+                   { "P-256", FLOW_TLS_GROUP_P256, true },
+                   { "P-384", FLOW_TLS_GROUP_P384, true },
+                   { "P-521", FLOW_TLS_GROUP_P521, false } };
+    struct flow_tls_info info;
+    char at[16];
+    size_t i;
+    int v;
+
+    (void)state;
+    for (i = 0; i < 4; i++)
+        for (v = 0x0303; v <= 0x0304; v++) {
+            guard_case(groups[i].name);
+            s_server("rsa", (const char *[]){ "-rev", "-groups", groups[i].name,
+                                              NULL });
+            memcpy(at, remote.port, sizeof(at));
+            client_of(at, v);
+            if (!groups[i].by_default)
+                assert_status(flow_tls_config_set_groups(remote.config,
+                                                         &groups[i].number, 1),
+                              FLOW_OK);
+            /* Most of them by a HelloRetryRequest. */
+            must_open(dial_tls());
+            say("ping\n");
+            hear("gnip\n");
+            assert_status(flow_tls_get_info(remote.tls, &info), FLOW_OK);
+            assert_int_equal(info.group, groups[i].number);
+            end();
+        }
+}
+
+static void
+s_server_updates_its_keys(void **state)
+{
+    struct flow_tls_info info;
+    char at[16];
+
+    (void)state;
+    s_server("p256", (const char *[]){ "-tls1_3", NULL });
+    memcpy(at, remote.port, sizeof(at));
+    client_of(at, 0x0304);
+    must_open(dial_tls());
+    say("hello\n");
+    assert_true(child_expect(&remote.child, "hello"));
+    child_write(&remote.child, "k\n");
+    child_write(&remote.child, "one\n");
+    hear("one\n");
+    child_write(&remote.child, "K\n");
+    child_write(&remote.child, "two\n");
+    hear("two\n");
+    say("answered\n");
+    assert_true(child_expect(&remote.child, "answered"));
+    assert_status(flow_tls_get_info(remote.tls, &info), FLOW_OK);
+    assert_int_equal(info.key_updates_received, 2);
+    assert_int_equal(info.key_updates_sent, 1);
+    end();
+}
+
+/* It may ask for a certificate; we have none. */
+static void
+s_server_asks_for_a_certificate(void **state)
+{
+    struct flow_error err;
+    char at[16];
+    int v;
+
+    (void)state;
+    for (v = 0x0303; v <= 0x0304; v++) {
+        guard_case("it may be left out");
+        s_server("p256", (const char *[]){ "-verify", "1", "-rev", NULL });
+        memcpy(at, remote.port, sizeof(at));
+        client_of(at, v);
+        must_open(dial_tls());
+        say("ping\n");
+        hear("gnip\n");
+        end();
+        guard_case("it may not");
+        s_server("p256", (const char *[]){ "-Verify", "1", "-rev", NULL });
+        memcpy(at, remote.port, sizeof(at));
+        client_of(at, v);
+        if (dial_tls() == FLOW_OK)
+            hear_end(FLOW_E_PROTO);
+        flow_get_error(remote.tls, FLOW_READ, &err);
+        assert_int_equal(err.alert_received, v == 0x0304 ? 116 : 40);
+        end();
+    }
+}
+
+static void
+s_server_is_killed(void **state)
+{
+    char at[16], buf[10];
+    size_t n;
+
+    (void)state;
+    s_server("p256", (const char *[]){ "-rev", NULL });
+    memcpy(at, remote.port, sizeof(at));
+    client_of(at, 0);
+    must_open(dial_tls());
+    say("ping\n");
+    hear("gnip\n");
+    child_kill(&remote.child);
+    assert_status_in(flow_read_some(remote.tls, buf, sizeof(buf), &n),
+                     STATUS_BIT(FLOW_E_TRUNCATED) | STATUS_BIT(FLOW_E_RESET));
+    end();
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(s_client_with_every_suite),
+        TEST(s_client_updates_its_keys),
+        TEST(s_client_is_refused_by_name),
+        TEST(s_client_gets_a_retry),
+        TEST(s_client_gets_the_right_certificate),
+        TEST(cut_connections),
+        TEST(s_server_with_every_suite),
+        TEST(s_server_with_every_group),
+        TEST(s_server_updates_its_keys),
+        TEST(s_server_asks_for_a_certificate),
+        TEST(s_server_is_killed),
+    };
+
+    return TEST_RUN(tests);
+}
