@@ -260,14 +260,17 @@ find_type(struct flow__keypair *pair, struct flow_error *err, const char *name)
         return FLOW_OK;
     }
     if (mbedtls_pk_can_do(&pair->key, MBEDTLS_PK_ECDSA)) {
-        switch (mbedtls_pk_get_bitlen(&pair->key)) {
-        case 256:
+        /* The curve and not its size: the system's build of the engine may
+         * know others of 256 bits, which TLS has no signature for. */
+        switch (
+            (int)mbedtls_ecp_keypair_get_group_id(mbedtls_pk_ec(pair->key))) {
+        case MBEDTLS_ECP_DP_SECP256R1:
             pair->type = FLOW__KEY_P256;
             return FLOW_OK;
-        case 384:
+        case MBEDTLS_ECP_DP_SECP384R1:
             pair->type = FLOW__KEY_P384;
             return FLOW_OK;
-        case 521:
+        case MBEDTLS_ECP_DP_SECP521R1:
             pair->type = FLOW__KEY_P521;
             return FLOW_OK;
         default:
