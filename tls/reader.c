@@ -276,8 +276,13 @@ take_handshake(struct flow__reader *r, const uint8_t *content, size_t len)
 {
     struct flow__reader_result res = result(FLOW_OK);
 
-    if (!flow__stage_append(&r->post, content, len))
-        return no_memory();
+    /* The record is gone, so that nobody could try again. */
+    if (!flow__stage_append(&r->post, content, len)) {
+        res = refuse(FLOW__ALERT_INTERNAL_ERROR,
+                     "no memory for a handshake message");
+        res.status = FLOW_E_SYS;
+        return res;
+    }
     while (res.status == FLOW_OK &&
            flow__stage_len(&r->post) >= FLOW__HANDSHAKE_HEADER) {
         const uint8_t *msg = flow__stage_data(&r->post);
@@ -437,6 +442,9 @@ flow__reader_gather(struct flow__reader *r, struct flow *lower, size_t want)
 
     while (res.status == FLOW_OK && flow__stage_len(&r->plain) < want)
         res = read_record(r, lower, NULL, 0, &none);
+    /* The error of a record is told once, and not before what came. */
+    if (flow_status_is_sticky(res.status) && flow__stage_len(&r->plain) > 0)
+        r->held = res;
     return res;
 }
 

@@ -80,6 +80,8 @@ fail_reading(struct flow__tls *t, const struct flow__reader_result *r)
     t->writer.dead = true;
     (void)flow_fail_with(&t->base, FLOW_READ, &err);
     flow__lock_release(&t->tx_lock);
+    /* Who waits to write need not wait any more. */
+    flow_wake(&t->base, FLOW_WRITE);
     return r->status;
 }
 
@@ -239,9 +241,12 @@ tls_shutdown(struct flow *f, enum flow_dir dir)
 static bool
 can_write(struct flow__tls *t, struct flow_wait_sink *sink)
 {
-    struct flow__writer_result r =
-        flow__writer_drain(&t->writer, t->base.lower);
+    struct flow__writer_result r;
 
+    /* A write would say why; only a close_notify still has somewhere to go. */
+    if (t->writer.dead && !t->writer.close_sealed)
+        return true;
+    r = flow__writer_drain(&t->writer, t->base.lower);
     if (r.status != FLOW_AGAIN)
         return true;
     return flow_wait_sources(t->base.lower, FLOW_READY_WRITE, sink) != 0;
@@ -323,9 +328,8 @@ lease_read(struct flow__tls *t, size_t want, struct flow_vec ret_span[2])
         return FLOW_E_INVAL;
     r = flow__reader_gather(&t->reader, f->lower, want);
     len = flow__stage_len(&t->reader.plain);
-    /* What is there at the end of the stream is lent though it is less. */
-    if (len == 0 ||
-        (len < want && r.status != FLOW_EOF && r.status != FLOW_E_TRUNCATED))
+    /* What came before an end is lent first, though it is less (C12). */
+    if (len == 0 || (len < want && !flow_status_is_sticky(r.status)))
         return finish_read(t, &r);
     pass_owed(t);
     st = FLOW_OK;

@@ -28,6 +28,72 @@ soon(void)
 }
 
 #ifdef TEST_TLS
+/* Two flows with TLS, open, over memory of so many bytes. */
+static void
+open_pair(struct ends *e, size_t capacity)
+{
+    *e = (struct ends){ 0 };
+    assert_status(flow_pair_new(TEST_ENV, capacity, NULL, &e->a, &e->b),
+                  FLOW_OK);
+    layer_tls13(e);
+    step_open(e);
+}
+
+/* A record that no key has sealed, past the TLS of who sends it. */
+static void
+send_bad_record(struct flow *f)
+{
+    static const uint8_t record[5 + 40] = { 23, 3, 3, 0, 40 };
+    struct flow *lower;
+    size_t len = sizeof(lower), n;
+
+    assert_status(flow_query(f, FLOW_QUERY_LOWER, &lower, &len), FLOW_OK);
+    assert_status(flow_write(lower, record, sizeof(record), &n), FLOW_OK);
+    assert_int_equal(n, sizeof(record));
+}
+
+/* It cannot be written any more, and no room will ever be made for it. */
+static void
+failed_reading_is_told_to_who_waits_to_write(void **state)
+{
+    static uint8_t bytes[4096];
+    struct flow_wait_sink sink;
+    struct ends e;
+    size_t n;
+
+    (void)state;
+    open_pair(&e, 8192);
+    while (flow_write(e.a, bytes, sizeof(bytes), &n) == FLOW_OK)
+        continue;
+    flow_wait_sink_init(&sink);
+    assert_int_equal(flow_wait_sources(e.a, FLOW_READY_WRITE, &sink), 0);
+    send_bad_record(e.b);
+    assert_status(flow_read(e.a, bytes, sizeof(bytes), &n), FLOW_E_PROTO);
+    assert_int_equal(flow_wait_sources(e.a, FLOW_READY_WRITE, &sink),
+                     FLOW_READY_WRITE);
+    assert_status(flow_write(e.a, bytes, 1, &n), FLOW_E_PROTO);
+    ends_close(&e);
+}
+
+static void
+what_came_before_an_error_is_lent(void **state)
+{
+    struct flow_vec span[2];
+    struct ends e;
+    size_t n;
+
+    (void)state;
+    open_pair(&e, 65536);
+    step_put(&e, e.b, "0123456789", 10);
+    send_bad_record(e.b);
+    assert_status(flow_lease(e.a, FLOW_READ, 50, span), FLOW_OK);
+    assert_int_equal(span[0].len, 10);
+    assert_memory_equal(span[0].base, "0123456789", 10);
+    assert_status(flow_commit(e.a, FLOW_READ, 10, 0), FLOW_OK);
+    assert_status(flow_read(e.a, NULL, 1, &n), FLOW_E_PROTO);
+    ends_close(&e);
+}
+
 /* What the reader sees when so many bytes of the close_notify record come. */
 static enum flow_status
 cut_close_notify(uint32_t version, bool client_ends, size_t bytes,
@@ -384,6 +450,8 @@ main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
 #ifdef TEST_TLS
         TEST(only_a_whole_close_notify_is_an_end),
+        TEST(failed_reading_is_told_to_who_waits_to_write),
+        TEST(what_came_before_an_error_is_lent),
         TEST(bad_certificate_gives_everything_back),
         TEST(reset_gives_everything_back),
         TEST(timeout_gives_everything_back),
