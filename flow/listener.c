@@ -50,7 +50,10 @@ flow_listener_wait_sources(struct flow_listener *l, struct flow_wait_sink *sink)
 {
     if (flow__load(&l->canceled) != 0 || l->ops->wait(l, sink))
         return true;
-    flow_wait_add_time(sink, flow__load(&l->deadline));
+    /* One that has passed wakes nobody: who sleeps looks at it first, and one
+     * of a listener below is not the sleeper's. */
+    if (!flow__is_due(l->env, flow__load(&l->deadline)))
+        flow_wait_add_time(sink, flow__load(&l->deadline));
     return false;
 }
 

@@ -146,6 +146,23 @@ abort_ends_a_sleeping_accept(void **state)
     flow_listener_close(&live.base);
 }
 
+/* It would wake whoever sleeps on a listener above, for ever. */
+static void
+passed_deadline_is_no_source(void **state)
+{
+    struct flow_wait_sink sink;
+
+    (void)state;
+    flow_listener_set_deadline(&listener.base, 5 * SEC);
+    flow_wait_sink_init(&sink);
+    assert_false(flow_listener_wait_sources(&listener.base, &sink));
+    assert_true(sink.deadline == 5 * SEC);
+    fake.now = 6 * SEC;
+    flow_wait_sink_init(&sink);
+    assert_false(flow_listener_wait_sources(&listener.base, &sink));
+    assert_true(sink.deadline == FLOW_NEVER);
+}
+
 /* Once, and not as a reason to look again and again. */
 static void
 poller_reports_a_listener_that_is_late(void **state)
@@ -312,6 +329,7 @@ main(void)
         TEST(accepts_what_waits_and_survives_errors),
         TEST(listener_is_described),
         TEST(abort_ends_a_sleeping_accept),
+        TEST(passed_deadline_is_no_source),
         TEST(poller_reports_a_listener),
         TEST(poller_reports_a_listener_that_is_late),
         TEST(names_find_their_scheme),
