@@ -24,7 +24,7 @@ SKIP = 77
 
 LEAN = "ours-ours ours-lib lib-ours tls13 same-domain killed store".split()
 FULL = LEAN + ("lib-lib tls12 pv-ours pv-lib lib-pv pv-tls13 pvh-ours pvh-lib"
-               " pvh-tls12 from-pv from-pvh destroyed store").split()
+               " pvh-tls12 from-pv from-pvh destroyed echo site store").split()
 STEPS = {
     "lean": LEAN,
     "full": FULL,

@@ -88,12 +88,19 @@ guest_log() {
     tr -d '\r' <"/var/log/xen/console/guest-$1.log" 2>/dev/null
 }
 
-# guest_ended NAME PATTERN: waits for it; whether the log has the pattern.
-guest_ended() {
+# guest_says NAME PATTERN: waits for it.  A TLS client's patience begins with
+# its start, and a guest takes longer than that to boot.
+guest_says() {
     for _ in $(seq $((limit * 5))); do
-        guest_log "$1" | grep -q 'GUEST exit' && break
+        guest_log "$1" | grep -q "$2" && return 0
         usleep 200000
     done
+    return 1
+}
+
+# guest_ended NAME PATTERN: waits for it; whether the log has the pattern.
+guest_ended() {
+    guest_says "$1" 'GUEST exit'
     guest_log "$1" | sed -n '/GUEST runs/,$p' | sed 's/^/  guest: /'
     guest_log "$1" | grep -q "$2"
 }
@@ -140,6 +147,43 @@ destroyed() {
     [ $code -eq 0 ] && [ $took -le 11 ]
 }
 
+# The examples: TLS to an echo in a guest, by their command lines alone.
+programs_echo() {
+    command=flow-echo,--listen,tls+vchan://0/echo,--log
+    guest "g$count" pv "$command,--cert,/cert.pem,--key,/key.pem" || return 1
+    guest_says "g$count" 'listening on /local'
+    echo 'there and back' | timeout "$limit" flow-cat "tls+vchan://$id/echo" \
+        --ca /cert.pem --server-name peer.example --timeout "$limit" \
+        >/tmp/out 2>/tmp/err
+    code=$?
+    sed 's/^/  flow: /' /tmp/out /tmp/err
+    guest_log "g$count" | sed -n '/GUEST runs/,$p' | sed 's/^/  guest: /'
+    xl destroy "g$count"
+    [ $code -eq 0 ] && grep -qx 'there and back' /tmp/out
+}
+
+# A site in a guest that has no network; here a plain proxy in front of it,
+# which sees only TLS.
+programs_site() {
+    guest "g$count" pv 'site_behind_vchan' || return 1
+    guest_says "g$count" 'listening on /local'
+    flow-proxy --listen tcp://127.0.0.1:8443 --to "vchan://$id/site" \
+        --connect-timeout "$limit" --log >/tmp/proxy 2>&1 &
+    pid=$!
+    for _ in $(seq 100); do
+        grep -q listening /tmp/proxy && break
+        usleep 100000
+    done
+    timeout "$limit" flow-fetch https://peer.example:8443/ --ca /cert.pem \
+        --connect 127.0.0.1:8443 --timeout "$limit" -o /tmp/page >/tmp/out 2>&1
+    code=$?
+    kill $pid
+    sed 's/^/  flow: /' /tmp/out /tmp/proxy
+    guest_log "g$count" | sed -n '/GUEST runs/,$p' | sed 's/^/  guest: /'
+    xl destroy "g$count"
+    [ $code -eq 0 ] && cmp /tmp/page /bin/busybox
+}
+
 count=0
 
 step() {
@@ -169,6 +213,8 @@ step() {
     from-pv) guest_serves pv libxenvchan flow ;;
     from-pvh) guest_serves pvh flow flow ;;
     destroyed) destroyed pv ;;
+    echo) programs_echo ;;
+    site) programs_site ;;
     *) return 1 ;;
     esac
 }
