@@ -442,8 +442,9 @@ class Endings(Site):
         limits = pathlib.Path("/proc/%d/limits" % site.process.pid).read_text()
         allowed = int(re.search(r"Max open files +(\d+)", limits)[1])
         if allowed == 100:
-            self.assertIn(b"the hard limit on open files (ulimit -Hn) is 100, "
-                          b"so at most 68 connections", site.errors)
+            site.wait_for(
+                lambda s: b"the hard limit on open files (ulimit -Hn) is 100, "
+                          b"so at most 68 connections" in s.errors)
         else:
             self.assertGreater(allowed, 4096)
             self.assertEqual(site.errors, b"")
