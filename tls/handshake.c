@@ -212,6 +212,16 @@ flow__handshake_derive(struct flow__handshake *hs)
     return st;
 }
 
+static bool
+offers_group(const struct flow_tls_config *c, uint16_t group)
+{
+    for (size_t i = 0; i < c->group_count; i++) {
+        if (c->group[i] == group)
+            return true;
+    }
+    return false;
+}
+
 static enum flow_status
 take_retry(struct flow__handshake *hs, const struct flow__server_hello *hello,
            struct flow__fault *fault)
@@ -223,6 +233,11 @@ take_retry(struct flow__handshake *hs, const struct flow__server_hello *hello,
     if (hello->group == 0 && hello->cookie.len == 0)
         return refuse(fault, FLOW__ALERT_ILLEGAL_PARAMETER,
                       "the peer's HelloRetryRequest asks for nothing");
+    /* RFC 8446 4.2.8; mbedTLS 3.6.6 follows to any group that it has. */
+    if (!hs->server && hello->group != 0 &&
+        !offers_group(hs->config, hello->group))
+        return refuse(fault, FLOW__ALERT_ILLEGAL_PARAMETER,
+                      "the server asks for a group that was not offered");
     /* mbedTLS calls every cookie unasked for, as if RFC 8446 4.2.2 had not
      * said that it is. */
     if (!hs->server && hello->cookie.len > 0)
