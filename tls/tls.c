@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "lib/atomic.h"
+#include "lib/bits.h"
 #include "tls/config.h"
 #include "tls/tls_flow.h"
 
@@ -13,13 +14,11 @@ take_over(struct flow__tls *t)
 {
     struct flow__takeover over;
     bool tls13;
-    size_t limit;
 
     flow__handshake_take(t->hs, &over, &t->agreed);
     tls13 = t->agreed.version == FLOW_TLS_1_3;
-    limit = over.record_limit < t->writer.limit ? over.record_limit
-                                                : t->writer.limit;
-    t->writer.limit = limit;
+    t->writer.peer_limit = over.record_limit;
+    t->writer.limit = flow__min(t->writer.limit, over.record_limit);
     flow__reader_start(&t->reader, &over.rx, &over.rx_secret, &over.ahead,
                        tls13);
     flow__writer_start(&t->writer, &over.tx, &over.tx_secret, tls13);
@@ -445,7 +444,7 @@ control_limit(struct flow__tls *t, int64_t value)
     /* A record that is held back was given room for the old limit. */
     if (t->writer.has_open)
         return FLOW_E_BUSY;
-    t->writer.limit = (size_t)value;
+    t->writer.limit = flow__min((size_t)value, t->writer.peer_limit);
     return FLOW_OK;
 }
 

@@ -34,6 +34,7 @@ flow__writer_init(struct flow__writer *w, const struct flow_env *env,
     memset(w, 0, sizeof(*w));
     w->env = env;
     w->limit = limit;
+    w->peer_limit = limit;
     w->key_limit = key_limit;
     flow__stage_init(&w->out, env);
     flow__stage_init(&w->open, env);
@@ -352,8 +353,8 @@ write_some(struct flow__writer *w, struct flow *lower,
     r = seal_from(w, lower, vec, off, len);
     /* What is sealed is accepted, also when the lower flow has a passing
      * trouble: sent again it would arrive twice (C05). */
-    if (r.status >= 0 || (r.cause == FLOW__WRITER_LOWER &&
-                          !flow_status_is_sticky(r.status)))
+    if (r.status >= 0 ||
+        (r.cause == FLOW__WRITER_LOWER && !flow_status_is_sticky(r.status)))
         *ret_len = len;
     return r;
 }

@@ -26,6 +26,7 @@ struct flow__writer {
     struct flow__secret secret; /* TLS 1.3 */
     bool tls13;
     size_t limit;       /* plaintext bytes per record */
+    size_t peer_limit;  /* the most that the peer takes */
     uint64_t key_limit; /* records per key, 0: the suite's */
     uint64_t updates;   /* KeyUpdates sent */
 

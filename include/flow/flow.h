@@ -163,7 +163,7 @@ enum flow_query_key {
 enum flow_control_key {
     FLOW_CONTROL_NODELAY = 1,      /**< 0 or 1: send small segments at once. */
     FLOW_CONTROL_KEEPALIVE = 2,    /**< 0 or 1. */
-    FLOW_CONTROL_RECORD_LIMIT = 3, /**< plaintext bytes per record. */
+    FLOW_CONTROL_RECORD_LIMIT = 3, /**< plaintext bytes per record, at most. */
     FLOW_CONTROL_TRUNCATION = 4,   /**< 1: a missing end marker is EOF. */
     FLOW_CONTROL_RELEASE = 5,      /**< 1: give idle buffers back now. */
     FLOW_CONTROL_REKEY = 6,        /**< 0: our keys; 1: ask the peer too. */
