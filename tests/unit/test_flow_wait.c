@@ -153,9 +153,8 @@ static void
 filter_is_open_as_soon_as_the_flow_below(void **state)
 {
     struct mock *low = mock_new(&fake.env, MOCK_CAPS | FLOW_CAP_NEEDS_OPEN);
-    struct mock *top = mock_wrap(&low->base, true,
-                                 MOCK_CAPS | FLOW_CAP_NEEDS_OPEN |
-                                     FLOW_CAP_FILTER);
+    struct mock *top = mock_wrap(
+        &low->base, true, MOCK_CAPS | FLOW_CAP_NEEDS_OPEN | FLOW_CAP_FILTER);
     struct flow_wait_sink sink;
 
     (void)state;

@@ -95,8 +95,11 @@ static int
 choose_keypair(mbedtls_ssl_context *ssl)
 {
     struct flow__engine *e = mbedtls_ssl_get_user_data_p(ssl);
-    struct flow__keypair *pair = e->hooks.keypair(e->hooks.ctx);
+    struct flow__keypair *pair;
 
+    flow__mbed_leave();
+    pair = e->hooks.keypair(e->hooks.ctx);
+    flow__mbed_enter();
     if (pair == NULL)
         return MBEDTLS_ERR_SSL_PRIVATE_KEY_REQUIRED;
     /* mbedTLS appends on a second call, which a HelloRetryRequest causes:
@@ -150,23 +153,34 @@ flow__engine_conf_free(struct flow__engine_conf *conf)
     flow_env_free(conf->config->env, conf, sizeof(*conf));
 }
 
+/*
+ * Hooks run without the lock of flow__mbed_enter(): they derive keys and open
+ * records, which take it themselves.  mbedTLS calls them between operations on
+ * its global state, never inside one.
+ */
 static int
 engine_send(void *ctx, const unsigned char *buf, size_t len)
 {
     struct flow__engine *e = ctx;
+    bool taken;
 
+    flow__mbed_leave();
+    taken = e->hooks.send(e->hooks.ctx, buf, len);
+    flow__mbed_enter();
     /* Always the whole record or an error: a partial answer, or 0, would bring
      * back what mbedTLS does with pending output. */
-    return e->hooks.send(e->hooks.ctx, buf, len) ? (int)len
-                                                 : MBEDTLS_ERR_SSL_ALLOC_FAILED;
+    return taken ? (int)len : MBEDTLS_ERR_SSL_ALLOC_FAILED;
 }
 
 static int
 engine_recv(void *ctx, unsigned char *buf, size_t len)
 {
     struct flow__engine *e = ctx;
-    size_t n = e->hooks.recv(e->hooks.ctx, buf, len);
+    size_t n;
 
+    flow__mbed_leave();
+    n = e->hooks.recv(e->hooks.ctx, buf, len);
+    flow__mbed_enter();
     return n > 0 ? (int)n : MBEDTLS_ERR_SSL_WANT_READ;
 }
 
@@ -209,8 +223,11 @@ export_key(void *ctx, mbedtls_ssl_key_export_type type,
                                      .server_random = server_random };
 
     (void)prf;
-    if (secret_kind(type, &s.kind))
-        e->hooks.secret(e->hooks.ctx, &s);
+    if (!secret_kind(type, &s.kind))
+        return;
+    flow__mbed_leave();
+    e->hooks.secret(e->hooks.ctx, &s);
+    flow__mbed_enter();
 }
 
 static int

@@ -9,9 +9,6 @@
 static bool needs_lock;
 static struct flow__lock engine_lock;
 static uint32_t started;
-/* The engine calls us from inside its handshake, where secrets are exported
- * and records leave, and there we derive keys: the lock is taken once. */
-static _Thread_local unsigned depth;
 
 static void
 start(void)
@@ -43,14 +40,14 @@ void
 flow__mbed_enter(void)
 {
     flow__once(start, &started);
-    if (needs_lock && depth++ == 0)
+    if (needs_lock)
         flow__lock_acquire(&engine_lock);
 }
 
 void
 flow__mbed_leave(void)
 {
-    if (needs_lock && --depth == 0)
+    if (needs_lock)
         flow__lock_release(&engine_lock);
 }
 

@@ -201,7 +201,10 @@ parse_key_bytes(struct flow__keypair *pair,
          rc != MBEDTLS_ERR_PEM_PASSWORD_REQUIRED) ||
         in->passphrase == NULL)
         return rc;
+    /* What it does is its own business, TLS perhaps. */
+    flow__mbed_leave();
     n = in->passphrase(in->user, pass, sizeof(pass));
+    flow__mbed_enter();
     if (n > 0 && n <= sizeof(pass))
         rc = parse_key_with(pair, key, len, (const uint8_t *)pass, n);
     flow_wipe(pass, sizeof(pass));
