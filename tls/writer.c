@@ -299,15 +299,16 @@ seal_to_lower(struct flow__writer *w, struct flow *lower,
     size_t need = record_len(w, content->len);
     struct flow_vec span[2];
     size_t len = 0;
-    enum flow_status st;
+    enum flow_status st, committed;
 
     if ((caps & FLOW_CAP_LEASE_WRITE) == 0 || (caps & not_private) != 0)
         return false;
     if (flow_lease(lower, FLOW_WRITE, need, span) != FLOW_OK)
         return false;
     st = flow__record_seal(&w->keys, content, span[0].base, &len);
-    if (flow_commit(lower, FLOW_WRITE, st == FLOW_OK ? len : 0, 0) != FLOW_OK)
-        *ret = result(FLOW_E_RESET, FLOW__WRITER_LOWER);
+    committed = flow_commit(lower, FLOW_WRITE, st == FLOW_OK ? len : 0, 0);
+    if (committed != FLOW_OK)
+        *ret = result(committed, FLOW__WRITER_LOWER);
     else
         *ret = st == FLOW_OK ? ok() : seal_failed(st);
     return true;
@@ -479,6 +480,9 @@ flow__writer_commit(struct flow__writer *w, struct flow *lower, size_t used,
         drop_open(w);
         return ok();
     }
+    /* What was put there and not given: the memory turns into ciphertext's,
+     * which is not wiped. */
+    flow_wipe(w->open.base + w->open.end, w->limit - open_len(w));
     if ((flags & FLOW_MORE) != 0 && open_len(w) < w->limit)
         return ok();
     r = flow__writer_flush(w, lower);
