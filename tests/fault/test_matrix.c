@@ -413,14 +413,45 @@ reset_at_every_moment(void **state)
     check_action(ACT_RESET);
 }
 
+/* The marker itself is refused and leaves byte by byte: still one. */
+static void
+refused_marker_is_sent_once(void **state)
+{
+    unsigned side, v, steps;
+
+    (void)state;
+    for (v = 0; v < 2; v++)
+        for (side = 0; side < 2; side++) {
+            struct cell c = { .x = side,
+                              .version = v ? FLOW_TLS_1_3 : FLOW_TLS_1_2 };
+            struct flow *f;
+
+            make(&c);
+            reach(&c, AT_IDLE);
+            f = *end_of(&c, side);
+            tap_gate(c.tap[side], FLOW_WRITE, 0);
+            for (steps = 0; flow_shutdown(f, FLOW_WRITE) == FLOW_AGAIN; steps++)
+                tap_gate(c.tap[side], FLOW_WRITE, 1);
+            assert_in_range(steps, 24, 31);
+            tap_gate(c.tap[side], FLOW_WRITE, TAP_OPEN);
+            check_read(&c, 1 - side, FLOW_EOF, 0);
+            assert_int_equal(wire_close_notifies(&c.wire[side], 0, c.version),
+                             1);
+            ends_close(&c.e);
+            assert_int_equal(wire_close_notifies(&c.wire[side], 0, c.version),
+                             1);
+            wire_free(&c.wire[0]);
+            wire_free(&c.wire[1]);
+        }
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(shutdown_at_every_moment),
-        TEST(close_at_every_moment),
-        TEST(end_of_transport_at_every_moment),
-        TEST(reset_at_every_moment),
+        TEST(shutdown_at_every_moment),         TEST(close_at_every_moment),
+        TEST(end_of_transport_at_every_moment), TEST(reset_at_every_moment),
+        TEST(refused_marker_is_sent_once),
     };
 
     return TEST_RUN(tests);
