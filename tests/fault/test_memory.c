@@ -178,8 +178,10 @@ sweep_program(enum stack_kind kind)
             break;
     }
     assert_true(n > 1);
-    /* Two transforms on each side, each of four allocations. */
-    assert_in_range(lost, 0, 12);
+    /* Two transforms on each side lose something at three of their four
+     * allocations.  Signatures are random, so how many allocations come before
+     * differs from run to run, and one may be met twice. */
+    assert_in_range(lost, 0, 24);
     print_message("%zu allocations, %zu times another error, %zu times lost\n",
                   n, unnamed, lost);
     guard_case(NULL);
