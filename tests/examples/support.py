@@ -34,6 +34,12 @@ def sha256(data):
     return hashlib.sha256(data).hexdigest()
 
 
+def is_sanitized(program):
+    """Whether it was built with a sanitizer, which makes it slow."""
+    code = pathlib.Path(program).read_bytes()
+    return any(mark in code for mark in (b"__asan_init", b"__tsan_init"))
+
+
 class Limit:
     """A deadline that socket timeouts and polls are taken from."""
 

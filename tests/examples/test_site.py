@@ -404,8 +404,10 @@ class Endings(Site):
             self.assertEqual(silent[0].recv(100), b"")
         except ConnectionResetError:
             pass
-        # A loop that spins takes all of the second that others leave it.
-        self.assertLess(site.cpu_seconds() - before, 0.1)
+        # A loop that spins takes all of the second that others leave it; the
+        # sanitizers take their share of what is honest work.
+        limit = 0.5 if support.is_sanitized(site.process.args[0]) else 0.1
+        self.assertLess(site.cpu_seconds() - before, limit)
         waiting.close()
 
     def test_no_more_than_max_connections(self):
