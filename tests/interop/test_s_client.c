@@ -35,9 +35,26 @@ s_client(const char *const more[])
     child_start(&remote.child, NULL, argv);
 }
 
+/* The options for one suite.  Newer versions refuse short tags unless the
+ * level is lowered, which both lists of suites obey. */
+static void
+only_suite(const struct suite *s, const char *ret[5])
+{
+    static char list[80];
+
+    snprintf(list, sizeof(list), "%s:@SECLEVEL=0",
+             s->version == 0x0304 ? "ALL" : s->openssl);
+    ret[0] = s->version == 0x0304 ? "-tls1_3" : "-tls1_2";
+    ret[1] = "-cipher";
+    ret[2] = list;
+    ret[3] = "-ciphersuites";
+    ret[4] = s->version == 0x0304 ? s->openssl : "TLS_AES_128_GCM_SHA256";
+}
+
 static void
 s_client_with_every_suite(void **state)
 {
+    const char *suite[5];
     size_t i;
 
     (void)state;
@@ -47,10 +64,9 @@ s_client_with_every_suite(void **state)
         guard_case(s->openssl);
         serve(s->pair, s->version);
         offer(s);
-        s_client((const char *[]){
-            "-quiet", s->version == 0x0304 ? "-tls1_3" : "-tls1_2",
-            s->version == 0x0304 ? "-ciphersuites" : "-cipher", s->openssl,
-            NULL });
+        only_suite(s, suite);
+        s_client((const char *[]){ "-quiet", suite[0], suite[1], suite[2],
+                                   suite[3], suite[4], NULL });
         must_open(accept_tls());
         child_write(&remote.child, "ping\n");
         hear("ping\n");
@@ -187,14 +203,14 @@ s_client_gets_the_right_certificate(void **state)
         const char *matched;
     } rows[] = {
         { "server.example", "-sigalgs", "ECDSA+SHA256:RSA-PSS+SHA256",
-          "subject=CN = p256", "server.example" },
-        { "server.example", "-sigalgs", "RSA-PSS+SHA256", "subject=CN = rsa",
+          "subject=CN=p256", "server.example" },
+        { "server.example", "-sigalgs", "RSA-PSS+SHA256", "subject=CN=rsa",
           "server.example" },
-        { "SECOND.example", "-sigalgs", "ECDSA+SHA256", "subject=CN = second",
+        { "SECOND.example", "-sigalgs", "ECDSA+SHA256", "subject=CN=second",
           "second.example" },
-        { "a.wild.example", "-sigalgs", "ECDSA+SHA256", "subject=CN = wildcard",
+        { "a.wild.example", "-sigalgs", "ECDSA+SHA256", "subject=CN=wildcard",
           "*.wild.example" },
-        { "elsewhere.example", "-sigalgs", "ECDSA+SHA256", "subject=CN = p256",
+        { "elsewhere.example", "-sigalgs", "ECDSA+SHA256", "subject=CN=p256",
           "" },
     };
     struct flow_tls_info info;
@@ -202,10 +218,12 @@ s_client_gets_the_right_certificate(void **state)
 
     (void)state;
     for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        const char *argv[] = { "openssl",      "s_client",    "-connect",
-                               remote.address, "-servername", rows[i].name,
-                               rows[i].option, rows[i].value, "-CAfile",
-                               remote.ca,      NULL };
+        const char *argv[] = {
+            "openssl",     "s_client",   "-connect",     remote.address,
+            "-servername", rows[i].name, rows[i].option, rows[i].value,
+            "-CAfile",     remote.ca,    "-nameopt",     "RFC2253",
+            NULL
+        };
 
         guard_case(rows[i].name);
         serve("p256", 0);
@@ -284,6 +302,7 @@ s_server(const char *pair, const char *const more[])
 static void
 s_server_with_every_suite(void **state)
 {
+    const char *suite[5];
     char at[16];
     size_t i;
 
@@ -292,11 +311,9 @@ s_server_with_every_suite(void **state)
         const struct suite *s = &suites[i];
 
         guard_case(s->openssl);
-        s_server(s->pair,
-                 (const char *[]){ s->version == 0x0304 ? "-tls1_3" : "-tls1_2",
-                                   s->version == 0x0304 ? "-ciphersuites"
-                                                        : "-cipher",
-                                   s->openssl, "-rev", NULL });
+        only_suite(s, suite);
+        s_server(s->pair, (const char *[]){ suite[0], suite[1], suite[2],
+                                            suite[3], suite[4], "-rev", NULL });
         memcpy(at, remote.port, sizeof(at));
         client_of(at, s->version);
         offer(s);

@@ -65,6 +65,11 @@ ossl_init(struct ossl *o, bool server, int version)
     SSL_CTX_set_min_proto_version(o->ctx, version ? version : TLS1_2_VERSION);
     SSL_CTX_set_max_proto_version(o->ctx, version ? version : TLS1_3_VERSION);
     SSL_CTX_set_mode(o->ctx, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    /* What versions of OpenSSL differ in: which groups are offered first, and
+     * from which level on suites with short tags are refused. */
+    assert_int_equal(
+        SSL_CTX_set1_groups_list(o->ctx, "X25519:P-256:X448:P-521:P-384"), 1);
+    SSL_CTX_set_security_level(o->ctx, 0);
     if (server) {
         ossl_use_key(o, "p256.pem", "p256.key");
         return;

@@ -493,8 +493,12 @@ static void
 renegotiating_hello(struct evil *e, struct evil_record *r)
 {
     (void)e;
-    if (is_hello(r))
-        put_extension(r, 0xff01, "\3abc", 4);
+    if (!is_hello(r))
+        return;
+    /* Some versions send an empty one, others a suite instead. */
+    if (extension(r, 0xff01) != 0)
+        remove_extension(r, 0xff01);
+    put_extension(r, 0xff01, "\3abc", 4);
 }
 
 static void
