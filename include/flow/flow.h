@@ -215,9 +215,11 @@ FLOW_API FLOW_MUST_USE enum flow_status flow_read(struct flow *f, void *buf,
 /**
  * @brief Write a vector: accept a prefix of its bytes.
  *
- * A layer may join segments; it does not make one record per segment.  With
- * #FLOW_MORE it may hold bytes back until the next write without it,
- * flow_flush() or flow_shutdown().  With #FLOW_FIN, when every byte was
+ * Accepted bytes may be staged: before only waiting to read, call flow_flush()
+ * until #FLOW_OK, or wait for #FLOW_READY_FLUSH as well, or two peers may wait
+ * for each other.  A layer may join segments; it does not make one record per
+ * segment.  With #FLOW_MORE it may hold bytes back until the next write without
+ * it, flow_flush() or flow_shutdown().  With #FLOW_FIN, when every byte was
  * accepted, the direction is ended as by flow_shutdown() in the same call; a
  * marker that could not leave yet is driven by flow_shutdown().  When only a
  * prefix was accepted #FLOW_FIN is ignored.

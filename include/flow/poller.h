@@ -129,8 +129,10 @@ FLOW_API void flow_poller_remove_listener(struct flow_poller *p,
  * while the list is worked on has flow and listener NULL from then on.
  *
  * @param[in,out] p          The poller.
- * @param[out]    events     Where to; used until the next call or
- *                           flow_poller_free().
+ * @param[out]    events     Where to.  The poller keeps the pointer until the
+ *                           next call or flow_poller_free(), to blank what is
+ *                           removed meanwhile: never an array of a function
+ *                           that returns before that.
  * @param[in]     cap        How many fit, >= 1.
  * @param[in]     deadline   Monotonic ns, #FLOW_NEVER or #FLOW_NOW.
  * @param[out]    ret_count  How many were reported.
