@@ -325,6 +325,31 @@ encrypted_keys(void **state)
     assert_int_equal(wrong, 0);
 }
 
+/*
+ * A wrong passphrase whose noise ends in valid padding, as one in 256 does:
+ * made with "openssl pkcs8 -topk8 -v2 aes-128-cbc -iter 1" and found by trying.
+ */
+static void
+a_wrong_passphrase_that_pads_well(void **state)
+{
+    static const char pem[] =
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\n"
+        "MIHrMFYGCSqGSIb3DQEFDTBJMCgGCSqGSIb3DQEFDDAbBAj2q72IWI7VCQIBATAM\n"
+        "BggqhkiG9w0CCQUAMB0GCWCGSAFlAwQBAgQQ/niqBthLLhMMGanA7hrAigSBkH1I\n"
+        "xXpmgJXPSCr+8eeWgOgn7SxMBgk3e+/FE6kGDgf4qTF8dVi+awip61OB6NYXoiTF\n"
+        "MKVXFh9EBt/XH1pSP9w64xygZxMXcwm2Yg208SRG9gEuRxY868a4PTjYw0Pcm1iz\n"
+        "hp397uhGVniCwymFEbrW3F9LNnvnuK7YF402vfUJTuf6r1t3yFNEolGRZcRCUg==\n"
+        "-----END ENCRYPTED PRIVATE KEY-----\n";
+    struct answer unlucky = { "guess-68", 0 };
+
+    (void)state;
+    wrong = 0;
+    said("unlucky", add_encrypted(text_file("unlucky.pem", pem), &unlucky),
+         FLOW_E_AUTH, "passphrase of the private key is wrong", "unlucky.pem");
+    end();
+    assert_int_equal(wrong, 0);
+}
+
 /* A passphrase is not asked for where none is needed. */
 static void
 plain_keys_need_no_passphrase(void **state)
@@ -566,6 +591,7 @@ main(void)
         TEST(expired_on_request),
         TEST(keys_we_do_not_have),
         TEST(encrypted_keys),
+        TEST(a_wrong_passphrase_that_pads_well),
         TEST(plain_keys_need_no_passphrase),
         TEST(shapes_of_a_pair),
         TEST(trust_is_all_or_nothing),

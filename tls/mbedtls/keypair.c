@@ -185,6 +185,19 @@ is_encrypted_der(const uint8_t *key, size_t key_len)
            mbedtls_asn1_get_tag(&p, end, &len, sequence) == 0;
 }
 
+/*
+ * A wrong passphrase decrypts to noise.  One in 256 ends in what passes for
+ * padding, and then it is the key that is not understood.
+ */
+static bool
+is_noise(int rc)
+{
+    int high = -(-rc & 0x7f80);
+
+    return high == MBEDTLS_ERR_PK_KEY_INVALID_FORMAT ||
+           high == MBEDTLS_ERR_PK_KEY_INVALID_VERSION;
+}
+
 static int
 parse_key_bytes(struct flow__keypair *pair,
                 const struct flow__keypair_input *in, const uint8_t *key,
@@ -207,6 +220,8 @@ parse_key_bytes(struct flow__keypair *pair,
     flow__mbed_enter();
     if (n > 0 && n <= sizeof(pass))
         rc = parse_key_with(pair, key, len, (const uint8_t *)pass, n);
+    if (is_noise(rc))
+        rc = MBEDTLS_ERR_PK_PASSWORD_MISMATCH;
     flow_wipe(pass, sizeof(pass));
     return rc;
 }
