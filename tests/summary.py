@@ -13,25 +13,35 @@ import sys
 
 GOOD = {"OK", "EXPECTEDFAIL"}
 
+# Lines of each output of a failed test that are shown.
+TAIL = 20
+
 
 def tests_of(log):
     if log == "skip":
-        return [("the whole run", "SKIP", "no source of mbedTLS within reach")]
+        return [("the whole run", "SKIP", "no source of mbedTLS within reach",
+                 "")]
     path = pathlib.Path(log)
     if not path.exists():
-        return [("build", "FAIL", "")]
+        return [("build", "FAIL", "", "")]
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     return [
-        (test["name"], test["result"], test.get("stdout") or "")
+        (test["name"], test["result"], test.get("stdout") or "",
+         test.get("stderr") or "")
         for test in lines
     ]
+
+
+def show(output):
+    for line in output.strip().splitlines()[-TAIL:]:
+        print("  | " + line)
 
 
 def main(arguments):
     count = collections.Counter()
     for argument in arguments:
         run, log = argument.split("=", 1)
-        for name, result, said in tests_of(log):
+        for name, result, said, complained in tests_of(log):
             kind = (
                 "passed" if result in GOOD
                 else "skipped" if result == "SKIP"
@@ -39,7 +49,9 @@ def main(arguments):
             )
             count[kind] += 1
             if kind == "failed":
-                print("failed: %s: %s" % (run, name))
+                print("failed: %s: %s: %s" % (run, name, result))
+                show(said)
+                show(complained)
             elif kind == "skipped":
                 # A test that skips says why in its last line.
                 why = said.strip().rpartition("\n")[2]
