@@ -52,20 +52,30 @@ flow_event_signal(struct flow_event *ev)
     flow__wait_unlock();
 }
 
-/* See <flow/wait.h>. */
 bool
-flow_event_arm(struct flow_event *ev, struct flow_event_node *node,
-               struct flow_waker *waker, uint32_t sequence)
+flow__event_arm_locked(struct flow_event *ev, struct flow_event_node *node,
+                       struct flow_waker *waker, uint32_t sequence)
 {
-    flow__wait_lock();
     node->waker = waker;
     node->next = ev->head;
     if (node->next != NULL)
         node->next->link = &node->next;
     node->link = &ev->head;
     flow__store(&ev->head, node);
-    flow__wait_unlock();
     return flow__load(&ev->sequence) == sequence;
+}
+
+/* See <flow/wait.h>. */
+bool
+flow_event_arm(struct flow_event *ev, struct flow_event_node *node,
+               struct flow_waker *waker, uint32_t sequence)
+{
+    bool unchanged;
+
+    flow__wait_lock();
+    unchanged = flow__event_arm_locked(ev, node, waker, sequence);
+    flow__wait_unlock();
+    return unchanged;
 }
 
 static void
@@ -78,13 +88,19 @@ unlink_node(struct flow_event_node *node)
     node->link = NULL;
 }
 
+void
+flow__event_disarm_locked(struct flow_event_node *node)
+{
+    if (node->link != NULL)
+        unlink_node(node);
+}
+
 /* See <flow/wait.h>. */
 void
 flow_event_disarm(struct flow_event_node *node)
 {
     flow__wait_lock();
-    if (node->link != NULL)
-        unlink_node(node);
+    flow__event_disarm_locked(node);
     flow__wait_unlock();
 }
 

@@ -4,7 +4,10 @@
 
 #include <flow/wait.h>
 
-/* flow_event_signal() for who holds the wait lock. */
+/* Their counterparts in <flow/wait.h>, for who holds the wait lock. */
 void flow__event_signal_locked(struct flow_event *ev);
+bool flow__event_arm_locked(struct flow_event *ev, struct flow_event_node *node,
+                            struct flow_waker *waker, uint32_t sequence);
+void flow__event_disarm_locked(struct flow_event_node *node);
 
 #endif

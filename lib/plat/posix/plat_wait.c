@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "lib/event.h"
 #include "lib/plat/posix/plat_env.h"
 #include "lib/plat/posix/waker.h"
 
@@ -73,8 +74,8 @@ add_source(struct sleep *s, const struct flow_wait_source *source)
         if (source->events & FLOW_WAIT_OUT)
             pfd->events |= POLLOUT;
     } else if (s->waker != NULL) {
-        if (!flow_event_arm(source->event, &s->nodes[s->node_count++],
-                            &s->waker->base, source->sequence))
+        if (!flow__event_arm_locked(source->event, &s->nodes[s->node_count++],
+                                    &s->waker->base, source->sequence))
             s->signalled = true;
     } else if (flow_event_sequence(source->event) != source->sequence) {
         s->signalled = true;
@@ -90,8 +91,12 @@ prepare(struct sleep *s, const struct flow_wait_sink *sink)
     s->fd_count = 0;
     s->node_count = 0;
     s->signalled = false;
+    /* One lock for all events, here and at the end: this is the path of every
+     * sleep. */
+    flow__wait_lock();
     for (i = 0; i < sink->count; i++)
         add_source(s, &sink->source[i]);
+    flow__wait_unlock();
     if (s->node_count > 0) {
         s->fds[s->fd_count].fd = s->waker->read_fd;
         s->fds[s->fd_count].events = POLLIN;
@@ -116,7 +121,9 @@ flow__plat_wait(void *ctx, struct flow_wait_sink *sink, uint64_t deadline)
         if (rc > 0 && s.node_count > 0 && s.fds[s.fd_count - 1].revents != 0)
             flow__fd_waker_drain(s.waker);
     }
+    flow__wait_lock();
     for (i = 0; i < s.node_count; i++)
-        flow_event_disarm(&s.nodes[i]);
+        flow__event_disarm_locked(&s.nodes[i]);
+    flow__wait_unlock();
     return rc < 0 && errno != EINTR ? FLOW_E_SYS : FLOW_OK;
 }
