@@ -10,6 +10,7 @@ void
 flow__vchan_dial_init(struct vchan *v, const struct flow_vchan_options *opt)
 {
     v->dial.pause = PAUSE_MIN;
+    v->dial.watch = opt->watch_domains;
     if (opt->timeout > 0)
         v->dial.deadline = v->base.env->now(v->base.env->ctx) + opt->timeout;
 }
@@ -56,6 +57,10 @@ dial_once(struct vchan *v, struct flow_error *err)
         flow__vchan_conn_join(&conn, hyp, peer, ref, port, &v->rx, &v->tx, err);
     if (st != FLOW_OK)
         return st;
+    if (v->dial.watch && (st = flow__vchan_conn_watch(&conn, err)) != FLOW_OK) {
+        flow__vchan_conn_leave(&conn);
+        return st;
+    }
     /* The connection has a reference of its own. */
     flow__vchan_hyp_unref(v->conn.hyp);
     v->conn = conn;

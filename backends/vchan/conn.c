@@ -247,6 +247,14 @@ flow__vchan_conn_rings(const struct vchan_conn *conn, struct vchan_rx *rx,
     };
 }
 
+enum flow_status
+flow__vchan_conn_watch(struct vchan_conn *conn, struct flow_error *err)
+{
+    if (conn->hyp->store->deaths_open == NULL)
+        return FLOW_OK;
+    return conn->hyp->store->deaths_open(conn->hyp, &conn->deaths, err);
+}
+
 uint8_t
 flow__vchan_conn_client(const struct vchan_conn *conn)
 {
@@ -289,6 +297,8 @@ flow__vchan_conn_leave(struct vchan_conn *conn)
     }
     if (conn->channel != NULL)
         hyp->events->close(conn->channel);
+    if (conn->deaths != NULL)
+        hyp->store->deaths_close(conn->deaths);
     *conn = (struct vchan_conn){ 0 };
     flow__vchan_hyp_unref(hyp);
 }

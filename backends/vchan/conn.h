@@ -16,8 +16,9 @@ struct vchan_conn {
     struct vchan_orders orders; /* snapshot: the page's are not read again */
     struct vchan_channel *channel;
     struct vchan_region *control;
-    struct vchan_region *left;  /* NULL: in the control page */
-    struct vchan_region *right; /* the same */
+    struct vchan_region *left;   /* NULL: in the control page */
+    struct vchan_region *right;  /* the same */
+    struct vchan_deaths *deaths; /* NULL: nobody asked for it */
 };
 
 /*
@@ -43,6 +44,10 @@ enum flow_status flow__vchan_conn_join(struct vchan_conn *conn,
 /* Our ends of the two rings, with indexes at their start. */
 void flow__vchan_conn_rings(const struct vchan_conn *conn, struct vchan_rx *rx,
                             struct vchan_tx *tx);
+
+/* Has the store tell of the ends of domains, if the hypervisor needs that. */
+enum flow_status flow__vchan_conn_watch(struct vchan_conn *conn,
+                                        struct flow_error *err);
 
 /* The client's live byte, as a server that waits for one looks at it. */
 uint8_t flow__vchan_conn_client(const struct vchan_conn *conn);

@@ -25,6 +25,7 @@
 struct vchan_hyp;
 struct vchan_region;
 struct vchan_channel;
+struct vchan_deaths;
 
 /* Domain ids from here on are reserved (DOMID_FIRST_RESERVED). */
 #define VCHAN_DOMID_LIMIT 0x7ff0u
@@ -122,6 +123,23 @@ struct vchan_store_ops {
      */
     bool (*watch)(struct vchan_hyp *hyp, const char *base,
                   struct flow_wait_sink *sink);
+    /*
+     * Whether the store has let go of a domain.  For where the state of a
+     * channel cannot be had; any thread may ask.
+     */
+    bool (*released)(struct vchan_hyp *hyp, uint16_t domid);
+    /*
+     * A watch for the ends of domains ("@releaseDomain"), whose descriptor is
+     * its caller's alone: two sleepers on one would take each other's events.
+     * The functions of a watch may be called by any thread.
+     */
+    enum flow_status (*deaths_open)(struct vchan_hyp *hyp,
+                                    struct vchan_deaths **ret_deaths,
+                                    struct flow_error *err);
+    int (*deaths_fd)(const struct vchan_deaths *deaths);
+    /* Takes in what it told; true if that was something. */
+    bool (*deaths_drain)(struct vchan_deaths *deaths);
+    void (*deaths_close)(struct vchan_deaths *deaths);
 };
 
 /* One domain's view of a hypervisor; shared by a listener and its flows. */

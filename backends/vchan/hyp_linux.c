@@ -52,6 +52,11 @@ struct vchan_channel {
     uint32_t port;
 };
 
+struct vchan_deaths {
+    const struct flow_env *env;
+    struct xs_handle *store;
+};
+
 /* The Xen libraries write to stderr unless given somewhere else to: what went
  * wrong is in our error records. */
 static void
@@ -448,6 +453,64 @@ linux_watch(struct vchan_hyp *hyp, const char *base,
     return true;
 }
 
+static bool
+linux_released(struct vchan_hyp *hyp, uint16_t domid)
+{
+    errno = 0;
+    /* False is also what a request that failed answers. */
+    return !xs_is_domain_introduced(linux_of(hyp)->store, domid) && errno == 0;
+}
+
+static void
+linux_deaths_close(struct vchan_deaths *d)
+{
+    if (d->store != NULL)
+        xs_close(d->store);
+    flow_env_free(d->env, d, sizeof(*d));
+}
+
+static enum flow_status
+linux_deaths_open(struct vchan_hyp *hyp, struct vchan_deaths **ret_deaths,
+                  struct flow_error *err)
+{
+    struct vchan_deaths *d = flow_env_alloc(hyp->env, sizeof(*d));
+    enum flow_status st;
+
+    if (d == NULL)
+        return flow_error_set(err, FLOW_E_NOMEM, "vchan", FLOW_DOMAIN_NONE, 0,
+                              "no memory for a watch");
+    d->env = hyp->env;
+    d->store = xs_open(0);
+    if (d->store != NULL && xs_watch(d->store, "@releaseDomain", "vchan")) {
+        *ret_deaths = d;
+        return FLOW_OK;
+    }
+    st = fail(err, "the Xen store does not tell of the ends of domains",
+              "let it by its permissions of @releaseDomain, or do without "
+              "watch_domains");
+    linux_deaths_close(d);
+    return st;
+}
+
+static int
+linux_deaths_fd(const struct vchan_deaths *d)
+{
+    return xs_fileno(d->store);
+}
+
+static bool
+linux_deaths_drain(struct vchan_deaths *d)
+{
+    bool told = false;
+    char **event;
+
+    while ((event = xs_check_watch(d->store)) != NULL) {
+        free(event);
+        told = true;
+    }
+    return told;
+}
+
 static void
 linux_free(struct vchan_hyp *hyp)
 {
@@ -487,6 +550,11 @@ static const struct vchan_store_ops linux_store = {
     .withdraw = linux_withdraw,
     .lookup = linux_lookup,
     .watch = linux_watch,
+    .released = linux_released,
+    .deaths_open = linux_deaths_open,
+    .deaths_fd = linux_deaths_fd,
+    .deaths_drain = linux_deaths_drain,
+    .deaths_close = linux_deaths_close,
 };
 
 /* Our own domain, as the store names it. */

@@ -110,11 +110,16 @@ listener_accept(struct flow_listener *base, struct flow **ret_flow)
     if (!taken(l))
         return FLOW_AGAIN;
     withdraw(l);
-    st = flow__vchan_new(base->env, &l->opt, &l->offer, NULL, 0, l->path, &v,
-                         &err);
+    st = l->opt.watch_domains ? flow__vchan_conn_watch(&l->offer, &err)
+                              : FLOW_OK;
+    if (st == FLOW_OK)
+        st = flow__vchan_new(base->env, &l->opt, &l->offer, NULL, 0, l->path,
+                             &v, &err);
     if (st != FLOW_OK) {
         flow__vchan_conn_leave(&l->offer);
-        return flow_listener_fail(base, st, err.domain, err.code, err.text);
+        flow_listener_fail(base, st, err.domain, err.code, err.text);
+        base->error.hint = err.hint;
+        return st;
     }
     /* What keeps the next offer from being made is the next accept's. */
     renew_offer(l);

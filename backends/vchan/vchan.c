@@ -3,28 +3,10 @@
 
 #include <string.h>
 
-/*
- * How long a death that sends no event may stay unseen: the state of the
- * channel is asked for while somebody waits, in pauses that double.
- */
-#define CHECK_MIN UINT64_C(1000000000)
-#define CHECK_MAX UINT64_C(8000000000)
-
-/* Events without progress before they are ignored for a while: a peer may
- * send any number of them, for nothing. */
-#define STORM_EVENTS 1024u
-#define STORM_MUTE   UINT64_C(10000000)
-
 static struct vchan *
 vchan_of(struct flow *f)
 {
     return (struct vchan *)f;
-}
-
-static uint64_t
-clock_now(const struct vchan *v)
-{
-    return v->base.env->now(v->base.env->ctx);
 }
 
 static void
@@ -44,22 +26,6 @@ progress(struct vchan *v)
         __atomic_store_n(&v->check_at, 0, __ATOMIC_RELAXED);
 }
 
-/*
- * A fault in either direction is one of the peer, so both fail; each records
- * it in its own turn, since the other direction's record is its thread's.
- */
-static void
-spread_fault(struct vchan *v, enum vchan_fault fault)
-{
-    uint8_t none = VCHAN_FAULT_NONE;
-
-    if (!__atomic_compare_exchange_n(&v->fault, &none, (uint8_t)fault, false,
-                                     __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-        return;
-    flow__vchan_conn_goodbye(&v->conn);
-    flow_wake(&v->base, FLOW_READ | FLOW_WRITE);
-}
-
 static enum flow_status
 fail_fault(struct vchan *v, enum flow_dir dir)
 {
@@ -67,49 +33,6 @@ fail_fault(struct vchan *v, enum flow_dir dir)
 
     return flow_fail(&v->base, dir, FLOW_E_PROTO, FLOW_DOMAIN_NONE, 0,
                      flow__vchan_fault_text(fault));
-}
-
-static bool
-is_gone(const struct vchan *v)
-{
-    return __atomic_load_n(&v->gone, __ATOMIC_ACQUIRE) != 0;
-}
-
-/* Looks, or asks for an event and looks; every status of the rx ring. */
-static enum flow_status
-look_rx(struct vchan *v, bool arm, uint32_t *ret_avail)
-{
-    enum flow_status st;
-
-    *ret_avail = 0;
-    if (__atomic_load_n(&v->fault, __ATOMIC_ACQUIRE) != VCHAN_FAULT_NONE)
-        return FLOW_E_PROTO;
-    if (is_gone(v))
-        v->rx.live.seen = VCHAN_LIVE_GONE;
-    st = flow__vchan_rx_look(&v->rx, ret_avail);
-    if (st == FLOW_AGAIN && arm)
-        st = flow__vchan_rx_arm(&v->rx, ret_avail);
-    if (st == FLOW_E_PROTO)
-        spread_fault(v, v->rx.fault);
-    return st;
-}
-
-static enum flow_status
-look_tx(struct vchan *v, bool arm, uint32_t *ret_room)
-{
-    enum flow_status st;
-
-    *ret_room = 0;
-    if (__atomic_load_n(&v->fault, __ATOMIC_ACQUIRE) != VCHAN_FAULT_NONE)
-        return FLOW_E_PROTO;
-    if (is_gone(v))
-        v->tx.live.seen = VCHAN_LIVE_GONE;
-    st = flow__vchan_tx_look(&v->tx, ret_room);
-    if (st == FLOW_AGAIN && arm)
-        st = flow__vchan_tx_arm(&v->tx, ret_room);
-    if (st == FLOW_E_PROTO)
-        spread_fault(v, v->tx.fault);
-    return st;
 }
 
 /* What a look means to the caller of an operation. */
@@ -131,7 +54,7 @@ vchan_readv(struct flow *f, const struct flow_vec *vec, size_t count,
     struct vchan *v = vchan_of(f);
     uint32_t avail;
     uint32_t done = 0;
-    enum flow_status st = look_rx(v, false, &avail);
+    enum flow_status st = flow__vchan_look_rx(v, false, &avail);
 
     *ret_len = 0;
     if (st != FLOW_OK)
@@ -158,7 +81,7 @@ vchan_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
     struct vchan *v = vchan_of(f);
     uint32_t room;
     uint32_t done = 0;
-    enum flow_status st = look_tx(v, false, &room);
+    enum flow_status st = flow__vchan_look_tx(v, false, &room);
 
     (void)flags;
     *ret_len = 0;
@@ -184,118 +107,6 @@ vchan_shutdown(struct flow *f, enum flow_dir dir)
     (void)f;
     (void)dir;
     return FLOW_OK;
-}
-
-/* Too many events for nothing: the channel is left alone for a while. */
-static void
-count_event(struct vchan *v)
-{
-    if (__atomic_add_fetch(&v->idle_events, 1, __ATOMIC_RELAXED) < STORM_EVENTS)
-        return;
-    __atomic_store_n(&v->idle_events, 0, __ATOMIC_RELAXED);
-    __atomic_store_n(&v->muted_until, clock_now(v) + STORM_MUTE,
-                     __ATOMIC_RELAXED);
-}
-
-/*
- * Announces that `interest` may sleep, and takes in the events when it did
- * before: that costs a system call, and an event that still stands ends the
- * next sleep at once.
- *
- * One channel serves both directions and whoever waits for either, so who
- * takes an event in tells the other to look too.  The announcement comes
- * before the look: an event that is taken from a direction between its look
- * and its sleep finds its bit set and wakes it.
- */
-static void
-take_events(struct vchan *v, uint32_t interest)
-{
-    uint32_t others;
-
-    if ((__atomic_fetch_or(&v->asleep, interest, __ATOMIC_SEQ_CST) &
-         interest) == 0)
-        return;
-    others =
-        __atomic_exchange_n(&v->asleep, interest, __ATOMIC_SEQ_CST) & ~interest;
-    if (!v->conn.hyp->events->drain(v->conn.channel)) {
-        __atomic_fetch_or(&v->asleep, others, __ATOMIC_SEQ_CST);
-        return;
-    }
-    count_event(v);
-    if (others & FLOW_READY_READ)
-        flow_wake(&v->base, FLOW_READ);
-    if (others & ~FLOW_READY_READ)
-        flow_wake(&v->base, FLOW_WRITE);
-}
-
-/*
- * A domain that is destroyed sends no event and clears no byte; its end of
- * the channel is closed early in its destruction, and ours is unbound then.
- * True when the peer turned out to be gone.
- */
-static bool
-check_channel(struct vchan *v, uint64_t now, struct flow_wait_sink *sink)
-{
-    uint64_t at = __atomic_load_n(&v->check_at, __ATOMIC_RELAXED);
-    uint64_t pause = __atomic_load_n(&v->check_pause, __ATOMIC_RELAXED);
-
-    if (at == 0) {
-        pause = CHECK_MIN;
-    } else if (now >= at) {
-        if (v->conn.hyp->events->state(v->conn.channel) ==
-            VCHAN_CHANNEL_UNBOUND) {
-            __atomic_store_n(&v->gone, 1, __ATOMIC_RELEASE);
-            flow_wake(&v->base, FLOW_READ | FLOW_WRITE);
-            return true;
-        }
-        pause = pause < CHECK_MAX ? pause * 2 : pause;
-    }
-    if (at == 0 || now >= at) {
-        at = now + pause;
-        __atomic_store_n(&v->check_pause, pause, __ATOMIC_RELAXED);
-        __atomic_store_n(&v->check_at, at, __ATOMIC_RELAXED);
-    }
-    flow_wait_add_time(sink, at);
-    return false;
-}
-
-static void
-add_sources(struct vchan *v, uint64_t now, struct flow_wait_sink *sink)
-{
-    uint64_t muted = __atomic_load_n(&v->muted_until, __ATOMIC_RELAXED);
-
-    if (muted > now)
-        flow_wait_add_time(sink, muted);
-    else
-        flow_wait_add_fd(sink, v->conn.hyp->events->fd(v->conn.channel),
-                         FLOW_WAIT_IN);
-}
-
-static uint32_t
-vchan_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
-{
-    struct vchan *v = vchan_of(f);
-    uint32_t ready = interest & FLOW_READY_FLUSH; /* nothing is held back */
-    uint64_t now;
-    uint32_t len;
-
-    if (interest & FLOW_READY_OPEN)
-        return flow__vchan_dial_wait(v, sink) ? FLOW_READY_OPEN : 0;
-    take_events(v, interest);
-    if ((interest & FLOW_READY_READ) && look_rx(v, true, &len) != FLOW_AGAIN)
-        ready |= FLOW_READY_READ;
-    if ((interest & FLOW_READY_WRITE) && look_tx(v, true, &len) != FLOW_AGAIN)
-        ready |= FLOW_READY_WRITE;
-    if (ready == 0) {
-        now = clock_now(v);
-        if (check_channel(v, now, sink))
-            ready = interest;
-        else
-            add_sources(v, now, sink);
-    }
-    if (ready != 0)
-        __atomic_fetch_and(&v->asleep, ~interest, __ATOMIC_SEQ_CST);
-    return ready;
 }
 
 static unsigned
@@ -329,14 +140,15 @@ vchan_lease(struct flow *f, enum flow_dir dir, size_t want,
 
     if (want > size)
         return FLOW_E_INVAL;
-    st = reads ? look_rx(v, false, &len) : look_tx(v, false, &len);
+    st = reads ? flow__vchan_look_rx(v, false, &len)
+               : flow__vchan_look_tx(v, false, &len);
     if (st != FLOW_OK)
         return outcome(v, dir, st);
     /* Fewer than wanted is an answer only at the end of the stream (C54). */
     if (len < want && !(reads && flow__vchan_rx_is_last(&v->rx, &len))) {
         if (!reads || v->rx.fault == VCHAN_FAULT_NONE)
             return FLOW_AGAIN;
-        spread_fault(v, v->rx.fault);
+        flow__vchan_spread_fault(v, v->rx.fault);
         return outcome(v, dir, FLOW_E_PROTO);
     }
     if (reads)
@@ -468,7 +280,7 @@ static const struct flow_ops vchan_ops = {
     .readv = vchan_readv,
     .writev = vchan_writev,
     .shutdown = vchan_shutdown,
-    .wait = vchan_wait,
+    .wait = flow__vchan_wait,
     .close = vchan_close,
     .open = flow__vchan_dial_step,
     .lease = vchan_lease,

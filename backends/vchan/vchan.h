@@ -14,6 +14,7 @@ struct vchan_dial {
     uint64_t retry_at; /* look again by the clock */
     uint64_t pause;    /* between two looks */
     bool found;        /* the keys were there, but could not be used */
+    bool watch;        /* for the end of the peer's domain, from then on */
 };
 
 /* Memory that lends contiguously what the ring holds in two pieces. */
@@ -54,6 +55,21 @@ enum flow_status flow__vchan_new(const struct flow_env *env,
                                  uint16_t peer, const char *base,
                                  struct vchan **ret_vchan,
                                  struct flow_error *err);
+
+/*
+ * One look at a ring, by the thread that owns its direction; arm: with AGAIN
+ * the peer has been asked for an event.  A fault, or that the peer is gone, is
+ * spread to the other direction.
+ */
+enum flow_status flow__vchan_look_rx(struct vchan *v, bool arm,
+                                     uint32_t *ret_avail);
+enum flow_status flow__vchan_look_tx(struct vchan *v, bool arm,
+                                     uint32_t *ret_room);
+void flow__vchan_spread_fault(struct vchan *v, enum vchan_fault fault);
+
+/* flow_ops.wait */
+uint32_t flow__vchan_wait(struct flow *f, uint32_t interest,
+                          struct flow_wait_sink *sink);
 
 /* The opening of a client: one step, and what to wait for between steps. */
 void flow__vchan_dial_init(struct vchan *v,

@@ -61,6 +61,12 @@ struct flow_vchan_options {
     /** Listening: pages that peers may keep mapped after their flow ended,
      *  before the listener makes no more.  0: 2048. */
     uint32_t pinned_max;
+    /** Have the store tell at once when the peer's domain is destroyed, which
+     *  is else noticed within 10 s.  Costs a connection to the store, and a
+     *  thread of Xen's library, per flow; where the store refuses, as it does
+     *  to domains other than 0 unless told otherwise, there is no flow but an
+     *  error.  Nothing to the fake hypervisor, where every death is told. */
+    bool watch_domains;
     /** Allow a peer in our own domain.  It serves tests: some kernels do not
      *  survive mapping a grant of their own domain. */
     bool insecure_same_domain;

@@ -4,6 +4,7 @@
  * event; its domain, of which only the channel's state tells; one that lives
  * on but keeps our pages.
  */
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -218,6 +219,211 @@ a_live_peer_is_asked_about_less_and_less(void **state)
     world_stop(&w);
 }
 
+/*
+ * The server's hypervisor, but one that may not ask for channel states and
+ * has the store instead: of which domain it let go, and a watch that tells.
+ */
+struct vchan_deaths {
+    int pipe[2];
+};
+
+static struct vchan_event_ops blind_events;
+static struct vchan_store_ops telling_store;
+static struct vchan_deaths the_watch;
+static unsigned watches;
+static bool refuse_watch;
+static unsigned asked;
+static int let_go; /* domain, or -1 */
+
+static enum vchan_channel_state
+no_state(struct vchan_channel *channel)
+{
+    (void)channel;
+    return VCHAN_CHANNEL_UNKNOWN;
+}
+
+static bool
+is_released(struct vchan_hyp *hyp, uint16_t domid)
+{
+    (void)hyp;
+    asked++;
+    return domid == let_go;
+}
+
+static enum flow_status
+watch_open(struct vchan_hyp *hyp, struct vchan_deaths **ret_deaths,
+           struct flow_error *err)
+{
+    (void)hyp;
+    if (refuse_watch)
+        return flow_error_set(err, FLOW_E_SYS, "vchan", FLOW_DOMAIN_NONE, 0,
+                              "the store refuses");
+    assert_int_equal(pipe(the_watch.pipe), 0);
+    watches++;
+    *ret_deaths = &the_watch;
+    return FLOW_OK;
+}
+
+static int
+watch_fd(const struct vchan_deaths *d)
+{
+    return d->pipe[0];
+}
+
+static bool
+watch_drain(struct vchan_deaths *d)
+{
+    struct pollfd p = { .fd = d->pipe[0], .events = POLLIN };
+    char byte;
+
+    return poll(&p, 1, 0) == 1 && read(d->pipe[0], &byte, 1) == 1;
+}
+
+static void
+watch_close(struct vchan_deaths *d)
+{
+    close(d->pipe[0]);
+    close(d->pipe[1]);
+    watches--;
+}
+
+static void
+blind(struct vchan_hyp *hyp)
+{
+    blind_events = *hyp->events;
+    blind_events.state = no_state;
+    hyp->events = &blind_events;
+    telling_store = *hyp->store;
+    telling_store.released = is_released;
+    telling_store.deaths_open = watch_open;
+    telling_store.deaths_fd = watch_fd;
+    telling_store.deaths_drain = watch_drain;
+    telling_store.deaths_close = watch_close;
+    hyp->store = &telling_store;
+    refuse_watch = false;
+    let_go = -1;
+    asked = 0;
+}
+
+static void
+without_channel_states_the_store_is_asked(void **state)
+{
+    struct world w;
+    uint64_t next;
+    uint32_t ready;
+
+    (void)state;
+    world_start(&w, VCHAN_FAKE_SILENT, NULL);
+    world_connect(&w);
+    blind(w.server);
+    next = look(w.flow[0], FLOW_READY_READ, &ready);
+    assert_int_equal(next, fake_now + SEC);
+    assert_int_equal(asked, 0);
+    fake_now = next;
+    next = look(w.flow[0], FLOW_READY_READ, &ready);
+    assert_int_equal(ready, 0);
+    assert_int_equal(asked, 1);
+    assert_int_equal(next, fake_now + 2 * SEC);
+    let_go = 2;
+    fake_now = next;
+    look(w.flow[0], FLOW_READY_READ, &ready);
+    assert_int_equal(ready, FLOW_READY_READ);
+    expect_dead(w.flow[0]);
+    assert_int_equal(watches, 0);
+    world_stop(&w);
+}
+
+/* Told by the watch, long before the clock would have it asked. */
+static void
+a_watch_tells_at_once(void **state)
+{
+    const struct flow_vchan_options opt = { .watch_domains = true };
+    struct world w;
+    uint32_t ready;
+
+    (void)state;
+    world_start(&w, VCHAN_FAKE_SILENT, &opt);
+    blind(w.server);
+    world_connect(&w);
+    assert_int_equal(watches, 1);
+    look(w.flow[0], FLOW_READY_READ, &ready);
+    assert_int_equal(ready, 0);
+
+    /* Of another domain: it is looked, and slept on. */
+    let_go = 7;
+    assert_int_equal(write(the_watch.pipe[1], "x", 1), 1);
+    look(w.flow[0], FLOW_READY_READ, &ready);
+    assert_int_equal(ready, 0);
+    assert_int_equal(asked, 1);
+
+    let_go = 2;
+    assert_int_equal(write(the_watch.pipe[1], "x", 1), 1);
+    assert_int_equal(flow_wait(w.flow[0], FLOW_READY_READ, &ready), FLOW_OK);
+    assert_int_equal(ready, FLOW_READY_READ);
+    assert_int_equal(asked, 2);
+    expect_dead(w.flow[0]);
+    world_stop(&w);
+    assert_int_equal(watches, 0);
+}
+
+static void
+a_watch_wakes_who_sleeps_already(void **state)
+{
+    const struct flow_vchan_options opt = { .watch_domains = true };
+    struct flow_wait_sink sink;
+    struct world w;
+
+    (void)state;
+    world_start(&w, VCHAN_FAKE_SILENT, &opt);
+    blind(w.server);
+    world_connect(&w);
+    flow_wait_sink_init(&sink);
+    assert_int_equal(flow_wait_sources(w.flow[0], FLOW_READY_READ, &sink), 0);
+    let_go = 2;
+    assert_int_equal(write(the_watch.pipe[1], "x", 1), 1);
+    /* Returns because of the descriptor: this clock stands still. */
+    assert_int_equal(w.env.wait(w.env.ctx, &sink, FLOW_NEVER), FLOW_OK);
+    assert_int_not_equal(flow_wait_sources(w.flow[0], FLOW_READY_READ, &sink),
+                         0);
+    world_stop(&w);
+}
+
+static void
+a_watch_that_is_refused_is_an_error_of_both_sides(void **state)
+{
+    const struct flow_vchan_options opt = { .watch_domains = true };
+    struct flow_error err;
+    struct world w;
+    struct flow *f;
+
+    (void)state;
+    world_start(&w, 0, &opt);
+    blind(w.server);
+    refuse_watch = true;
+    assert_int_equal(flow__vchan_connect_on(flow__vchan_hyp_ref(w.client), 1,
+                                            "x", NULL, &w.flow[1], NULL),
+                     FLOW_OK);
+    assert_int_equal(flow_open(w.flow[1]), FLOW_OK);
+    assert_int_equal(flow_accept(w.listener, &f), FLOW_E_SYS);
+    flow_listener_get_error(w.listener, &err);
+    assert_string_equal(err.text, "the store refuses");
+    expect_dead(w.flow[1]);
+    flow_close(w.flow[1]);
+
+    blind(w.client);
+    refuse_watch = true;
+    assert_int_equal(flow__vchan_connect_on(flow__vchan_hyp_ref(w.client), 1,
+                                            "x", &opt, &w.flow[1], NULL),
+                     FLOW_OK);
+    while (flow_accept(w.listener, &f) != FLOW_AGAIN)
+        fake_now += SEC;
+    assert_int_equal(flow_open(w.flow[1]), FLOW_E_SYS);
+    flow_get_error(w.flow[1], FLOW_READ, &err);
+    assert_string_equal(err.text, "the store refuses");
+    w.flow[0] = NULL;
+    world_stop(&w);
+}
+
 /* A client in a process of its own, which says when it is attached. */
 static pid_t
 start_client(const char *dir, const char *last_words)
@@ -405,6 +611,10 @@ main(void)
         cmocka_unit_test(a_destroyed_domain_is_noticed_within_ten_seconds),
         cmocka_unit_test(what_the_dead_wrote_is_read_first),
         cmocka_unit_test(a_live_peer_is_asked_about_less_and_less),
+        cmocka_unit_test(without_channel_states_the_store_is_asked),
+        cmocka_unit_test(a_watch_tells_at_once),
+        cmocka_unit_test(a_watch_wakes_who_sleeps_already),
+        cmocka_unit_test(a_watch_that_is_refused_is_an_error_of_both_sides),
         cmocka_unit_test(a_killed_process_is_noticed_at_once),
         cmocka_unit_test(
             pages_that_a_peer_keeps_are_pinned_counted_and_limited),

@@ -7,7 +7,9 @@
  * Tasks: exchange (4 MiB each way at once, every byte checked, then 200
  * messages of 64 bytes to and fro), hold (wait for the peer's end and say how
  * long that took).  Options: same-domain, corrupt (spoil one byte), tls12 and
- * tls13 (TLS over it; the server's certificate is /cert.pem, for NAME).
+ * tls13 (TLS over it; the server's certificate is /cert.pem, for NAME),
+ * readonly (the server's ring is granted for reading only), watch (the store
+ * tells of the ends of domains).
  */
 #include <poll.h>
 #include <stdbool.h>
@@ -32,6 +34,13 @@
 #define PING   64u
 #define SEC    UINT64_C(1000000000)
 #define NAME   "peer.example"
+
+/* What the command line asks of a flow. */
+struct wishes {
+    bool same_domain;
+    bool readonly;
+    bool watch;
+};
 
 /* One of the two. */
 struct end {
@@ -62,12 +71,17 @@ now(void)
 }
 
 static void
-open_flow(struct end *e, uint32_t domid, const char *path, bool same_domain)
+open_flow(struct end *e, uint32_t domid, const char *path,
+          const struct wishes *wishes)
 {
-    struct flow_vchan_options opt = { .read_size = 16384,
-                                      .write_size = 16384,
-                                      .timeout = 60 * SEC,
-                                      .insecure_same_domain = same_domain };
+    struct flow_vchan_options opt = {
+        .read_size = 16384,
+        .write_size = 16384,
+        .timeout = 60 * SEC,
+        .readonly_ring = wishes->readonly,
+        .watch_domains = wishes->watch,
+        .insecure_same_domain = wishes->same_domain,
+    };
     struct flow_listener *l;
     struct flow_error err;
 
@@ -386,7 +400,7 @@ hold(struct end *e)
 int
 main(int argc, char **argv)
 {
-    bool same_domain = false;
+    struct wishes wishes = { false, false, false };
     bool corrupt = false;
     int tls = 0;
     struct end e = { 0 };
@@ -395,12 +409,15 @@ main(int argc, char **argv)
     if (argc < 6) {
         fprintf(stderr,
                 "usage: %s flow|libxenvchan serve|dial DOMID PATH "
-                "exchange|hold [same-domain] [corrupt] [tls12|tls13]\n",
+                "exchange|hold [same-domain] [corrupt] [tls12|tls13] "
+                "[readonly] [watch]\n",
                 argv[0]);
         return 2;
     }
     for (int i = 6; i < argc; i++) {
-        same_domain |= strcmp(argv[i], "same-domain") == 0;
+        wishes.same_domain |= strcmp(argv[i], "same-domain") == 0;
+        wishes.readonly |= strcmp(argv[i], "readonly") == 0;
+        wishes.watch |= strcmp(argv[i], "watch") == 0;
         corrupt |= strcmp(argv[i], "corrupt") == 0;
         if (strcmp(argv[i], "tls12") == 0)
             tls = FLOW_TLS_1_2;
@@ -409,7 +426,7 @@ main(int argc, char **argv)
     }
     e.server = strcmp(argv[2], "serve") == 0;
     if (strcmp(argv[1], "flow") == 0)
-        open_flow(&e, (uint32_t)atoi(argv[3]), argv[4], same_domain);
+        open_flow(&e, (uint32_t)atoi(argv[3]), argv[4], &wishes);
     else
         open_reference(&e, atoi(argv[3]), argv[4]);
     if (tls != 0)

@@ -23,8 +23,9 @@ HERE = pathlib.Path(__file__).resolve().parent
 SKIP = 77
 
 LEAN = "ours-ours ours-lib lib-ours tls13 same-domain killed store".split()
-FULL = LEAN + ("lib-lib tls12 pv-ours pv-lib lib-pv pv-tls13 pvh-ours pvh-lib"
-               " pvh-tls12 from-pv from-pvh destroyed echo site store").split()
+FULL = LEAN + ("lib-lib tls12 readonly pv-ours pv-lib lib-pv pv-tls13"
+               " pvh-ours pvh-lib pvh-tls12 from-pv from-pvh destroyed"
+               " destroyed-blind destroyed-watch echo site store").split()
 STEPS = {
     "lean": LEAN,
     "full": FULL,

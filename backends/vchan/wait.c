@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: ISC */
+#include "backends/vchan/vchan.h"
+
+/*
+ * How long a death that sends no event may stay unseen: the peer is asked
+ * after while somebody waits, in pauses that double.
+ */
+#define CHECK_MIN UINT64_C(1000000000)
+#define CHECK_MAX UINT64_C(8000000000)
+
+/* Events without progress before they are ignored for a while: a peer may
+ * send any number of them, for nothing. */
+#define STORM_EVENTS 1024u
+#define STORM_MUTE   UINT64_C(10000000)
+
+static uint64_t
+clock_now(const struct vchan *v)
+{
+    return v->base.env->now(v->base.env->ctx);
+}
+
+/*
+ * A fault in either direction is one of the peer, so both fail; each records
+ * it in its own turn, since the other direction's record is its thread's.
+ */
+void
+flow__vchan_spread_fault(struct vchan *v, enum vchan_fault fault)
+{
+    uint8_t none = VCHAN_FAULT_NONE;
+
+    if (!__atomic_compare_exchange_n(&v->fault, &none, (uint8_t)fault, false,
+                                     __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        return;
+    flow__vchan_conn_goodbye(&v->conn);
+    flow_wake(&v->base, FLOW_READ | FLOW_WRITE);
+}
+
+static bool
+is_gone(const struct vchan *v)
+{
+    return __atomic_load_n(&v->gone, __ATOMIC_ACQUIRE) != 0;
+}
+
+enum flow_status
+flow__vchan_look_rx(struct vchan *v, bool arm, uint32_t *ret_avail)
+{
+    enum flow_status st;
+
+    *ret_avail = 0;
+    if (__atomic_load_n(&v->fault, __ATOMIC_ACQUIRE) != VCHAN_FAULT_NONE)
+        return FLOW_E_PROTO;
+    if (is_gone(v))
+        v->rx.live.seen = VCHAN_LIVE_GONE;
+    st = flow__vchan_rx_look(&v->rx, ret_avail);
+    if (st == FLOW_AGAIN && arm)
+        st = flow__vchan_rx_arm(&v->rx, ret_avail);
+    if (st == FLOW_E_PROTO)
+        flow__vchan_spread_fault(v, v->rx.fault);
+    return st;
+}
+
+enum flow_status
+flow__vchan_look_tx(struct vchan *v, bool arm, uint32_t *ret_room)
+{
+    enum flow_status st;
+
+    *ret_room = 0;
+    if (__atomic_load_n(&v->fault, __ATOMIC_ACQUIRE) != VCHAN_FAULT_NONE)
+        return FLOW_E_PROTO;
+    if (is_gone(v))
+        v->tx.live.seen = VCHAN_LIVE_GONE;
+    st = flow__vchan_tx_look(&v->tx, ret_room);
+    if (st == FLOW_AGAIN && arm)
+        st = flow__vchan_tx_arm(&v->tx, ret_room);
+    if (st == FLOW_E_PROTO)
+        flow__vchan_spread_fault(v, v->tx.fault);
+    return st;
+}
+
+/* Which of the interests would not answer AGAIN. */
+static uint32_t
+look(struct vchan *v, uint32_t interest, bool arm)
+{
+    uint32_t ready = interest & FLOW_READY_FLUSH; /* nothing is held back */
+    uint32_t len;
+
+    if ((interest & FLOW_READY_READ) &&
+        flow__vchan_look_rx(v, arm, &len) != FLOW_AGAIN)
+        ready |= FLOW_READY_READ;
+    if ((interest & FLOW_READY_WRITE) &&
+        flow__vchan_look_tx(v, arm, &len) != FLOW_AGAIN)
+        ready |= FLOW_READY_WRITE;
+    return ready;
+}
+
+/* Too many events for nothing: the channel is left alone for a while. */
+static void
+count_event(struct vchan *v)
+{
+    if (__atomic_add_fetch(&v->idle_events, 1, __ATOMIC_RELAXED) < STORM_EVENTS)
+        return;
+    __atomic_store_n(&v->idle_events, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&v->muted_until, clock_now(v) + STORM_MUTE,
+                     __ATOMIC_RELAXED);
+}
+
+/*
+ * A domain that is destroyed sends no event and clears no byte; its end of
+ * the channel is closed early in its destruction, and ours is unbound then.
+ * Who may not ask the hypervisor for that asks the store, which lets go of
+ * the domain later.
+ */
+static bool
+peer_is_gone(struct vchan *v)
+{
+    struct vchan_hyp *hyp = v->conn.hyp;
+    enum vchan_channel_state state = hyp->events->state(v->conn.channel);
+
+    if (state == VCHAN_CHANNEL_UNKNOWN && hyp->store->released != NULL &&
+        hyp->store->released(hyp, v->conn.peer))
+        state = VCHAN_CHANNEL_UNBOUND;
+    if (state != VCHAN_CHANNEL_UNBOUND)
+        return false;
+    __atomic_store_n(&v->gone, 1, __ATOMIC_RELEASE);
+    flow_wake(&v->base, FLOW_READ | FLOW_WRITE);
+    return true;
+}
+
+/*
+ * Announces that `interest` may sleep, and takes in the events when it did
+ * before: that costs a system call, and an event that still stands ends the
+ * next sleep at once.
+ *
+ * One channel serves both directions and whoever waits for either, so who
+ * takes an event in tells the other to look too.  The announcement comes
+ * before the look: an event that is taken from a direction between its look
+ * and its sleep finds its bit set and wakes it.
+ */
+static void
+take_events(struct vchan *v, uint32_t interest)
+{
+    struct vchan_conn *conn = &v->conn;
+    uint32_t others;
+
+    if ((__atomic_fetch_or(&v->asleep, interest, __ATOMIC_SEQ_CST) &
+         interest) == 0)
+        return;
+    others =
+        __atomic_exchange_n(&v->asleep, interest, __ATOMIC_SEQ_CST) & ~interest;
+    if (!conn->hyp->events->drain(conn->channel)) {
+        __atomic_fetch_or(&v->asleep, others, __ATOMIC_SEQ_CST);
+        /* Something else ended the sleep. */
+        if (conn->deaths != NULL &&
+            conn->hyp->store->deaths_drain(conn->deaths))
+            peer_is_gone(v);
+        return;
+    }
+    count_event(v);
+    if (others & FLOW_READY_READ)
+        flow_wake(&v->base, FLOW_READ);
+    if (others & ~FLOW_READY_READ)
+        flow_wake(&v->base, FLOW_WRITE);
+}
+
+/* Asks after the peer when it is time to; true when it turned out gone. */
+static bool
+check_peer(struct vchan *v, uint64_t now, struct flow_wait_sink *sink)
+{
+    uint64_t at = __atomic_load_n(&v->check_at, __ATOMIC_RELAXED);
+    uint64_t pause = __atomic_load_n(&v->check_pause, __ATOMIC_RELAXED);
+
+    if (at == 0) {
+        pause = CHECK_MIN;
+    } else if (now >= at) {
+        if (peer_is_gone(v))
+            return true;
+        pause = pause < CHECK_MAX ? pause * 2 : pause;
+    }
+    if (at == 0 || now >= at) {
+        at = now + pause;
+        __atomic_store_n(&v->check_pause, pause, __ATOMIC_RELAXED);
+        __atomic_store_n(&v->check_at, at, __ATOMIC_RELAXED);
+    }
+    flow_wait_add_time(sink, at);
+    return false;
+}
+
+static void
+add_sources(struct vchan *v, uint64_t now, struct flow_wait_sink *sink)
+{
+    const struct vchan_conn *conn = &v->conn;
+    uint64_t muted = __atomic_load_n(&v->muted_until, __ATOMIC_RELAXED);
+
+    if (muted > now)
+        flow_wait_add_time(sink, muted);
+    else
+        flow_wait_add_fd(sink, conn->hyp->events->fd(conn->channel),
+                         FLOW_WAIT_IN);
+    if (conn->deaths != NULL)
+        flow_wait_add_fd(sink, conn->hyp->store->deaths_fd(conn->deaths),
+                         FLOW_WAIT_IN);
+}
+
+uint32_t
+flow__vchan_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+{
+    struct vchan *v = (struct vchan *)f;
+    uint32_t ready;
+    uint64_t now;
+
+    if (interest & FLOW_READY_OPEN)
+        return flow__vchan_dial_wait(v, sink) ? FLOW_READY_OPEN : 0;
+    take_events(v, interest);
+    ready = look(v, interest, true);
+    if (ready == 0) {
+        now = clock_now(v);
+        if (check_peer(v, now, sink))
+            ready = interest;
+        else
+            add_sources(v, now, sink);
+    }
+    if (ready != 0)
+        __atomic_fetch_and(&v->asleep, ~interest, __ATOMIC_SEQ_CST);
+    return ready;
+}
