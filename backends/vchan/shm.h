@@ -93,6 +93,22 @@ flow__shm_fence(void)
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
+/* Between two looks at a byte that a peer may be about to change. */
+static inline void
+flow__shm_pause(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    /* The yield instruction does nothing on most; this one takes a while. */
+    __asm__ volatile("isb" ::: "memory");
+#elif defined(__arm__)
+    __asm__ volatile("yield" ::: "memory");
+#else
+    __asm__ volatile("" ::: "memory");
+#endif
+}
+
 /* Ring bytes: into the ring, and out of it into private memory. */
 static inline void
 flow__shm_put(uint8_t *ring, const void *src, size_t len)

@@ -41,6 +41,8 @@ struct vchan {
     uint64_t muted_until; /* (a) no events are listened to before */
     uint32_t idle_events; /* (a) events in a row that brought nothing */
     uint32_t asleep;      /* (a) interests of who sleeps, or may have slept */
+    uint32_t skips;       /* (a) sleeps without a longer look before... */
+    uint32_t skips_left;  /* (a) ...and how many of them are left */
     uint8_t gone;         /* (a) the channel says that the peer is gone */
     uint8_t fault;        /* (a) enum vchan_fault of either direction */
 };

@@ -180,18 +180,14 @@ peer_write(struct peer *p, const void *buf, size_t len)
 }
 
 void
-peer_wait(struct peer *p, bool writes)
+peer_wait(struct peer *p, uint32_t interest)
 {
     uint32_t ready;
 
     if (p->ref != NULL)
         libxenvchan_wait(p->ref);
     else
-        assert_int_equal(
-            flow_wait(p->flow,
-                      FLOW_READY_READ | (writes ? FLOW_READY_WRITE : 0),
-                      &ready),
-            FLOW_OK);
+        assert_int_equal(flow_wait(p->flow, interest, &ready), FLOW_OK);
 }
 
 void

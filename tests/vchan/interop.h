@@ -40,9 +40,9 @@ void peers_connect(struct xen *xen, enum maker server, enum maker client,
 long peer_read(struct peer *p, void *buf, size_t len);
 long peer_write(struct peer *p, const void *buf, size_t len);
 
-/* Sleeps until reading or (if it wants to) writing may have become possible.
- * Call only after both answered 0 for what is wanted. */
-void peer_wait(struct peer *p, bool writes);
+/* Sleeps until one of FLOW_READY_... may have become possible; the reference
+ * cannot choose.  Call only after all of them answered 0. */
+void peer_wait(struct peer *p, uint32_t interest);
 
 /* What peer_wait() does before it sleeps: asks to be told. */
 void peer_arm(struct peer *p, bool writes);

@@ -357,6 +357,44 @@ four_threads_share_two_channels(void **state)
     place_check_and_remove(&p);
 }
 
+/* How many of so many waits looked at the ring for longer. */
+static unsigned
+patient_waits(struct flow *f, unsigned waits)
+{
+    struct vchan *v = (struct vchan *)f;
+    unsigned patient = 0;
+
+    while (waits-- > 0) {
+        struct flow_wait_sink sink;
+        uint32_t left = v->skips_left;
+
+        flow_wait_sink_init(&sink);
+        assert_int_equal(flow_wait_sources(f, FLOW_READY_READ, &sink), 0);
+        patient += left == 0;
+    }
+    return patient;
+}
+
+static void
+looks_in_vain_become_rare(void **state)
+{
+    struct flow_listener *l;
+    struct flow *f[2];
+    struct place p;
+
+    (void)state;
+    place_make(&p);
+    l = listen_on(&p, NULL);
+    connect_pair(&p, l, NULL, f);
+    /* Pauses of 1, 3, 7 ... 511 waits between them, and of 511 for ever. */
+    assert_int_equal(patient_waits(f[0], 1 + 1 + 3 + 7), 3);
+    assert_int_equal(patient_waits(f[0], 3 * 1024), 11);
+    assert_int_equal(patient_waits(f[0], 10 * 512), 10);
+    close_pair(f);
+    flow_listener_close(l);
+    place_check_and_remove(&p);
+}
+
 int
 main(void)
 {
@@ -368,6 +406,7 @@ main(void)
         cmocka_unit_test(nothing_but_payload_stands_in_shared_pages),
         cmocka_unit_test(two_greedy_writers_do_not_deadlock),
         cmocka_unit_test(four_threads_share_two_channels),
+        cmocka_unit_test(looks_in_vain_become_rare),
     };
 
     return cmocka_run_group_tests_name("vchan: flows", tests, NULL, NULL);

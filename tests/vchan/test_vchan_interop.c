@@ -14,6 +14,8 @@
 
 #include <cmocka.h>
 
+#include <flow/flow.h>
+
 #include "backends/vchan/proto.h"
 #include "interop.h"
 
@@ -235,7 +237,9 @@ work(void *arg)
         if (w->in->got < w->in->total)
             moved |= step_read(w->peer, w->in, &w->seed, buf, size);
         if (!moved)
-            peer_wait(w->peer, w->out->sent < w->out->total);
+            peer_wait(w->peer, FLOW_READY_READ | (w->out->sent < w->out->total
+                                                      ? FLOW_READY_WRITE
+                                                      : 0));
     }
     free(buf);
     return NULL;
