@@ -227,13 +227,30 @@ take_alert(struct flow__reader *r, const uint8_t *content, size_t len)
     return res;
 }
 
+/* The key that a KeyUpdate announced.  The message is gone, so what cannot be
+ * made now stays due. */
+static struct flow__reader_result
+next_key(struct flow__reader *r)
+{
+    enum flow_status st = flow__record_update(&r->keys, &r->secret);
+
+    if (st == FLOW_E_NOMEM)
+        return no_memory();
+    r->update_due = false;
+    if (st != FLOW_OK)
+        return refuse(FLOW__ALERT_INTERNAL_ERROR,
+                      "the next keys cannot be made");
+    r->updates++;
+    if (r->update_asks)
+        r->ask_update = true;
+    return result(FLOW_OK);
+}
+
 /* RFC 8446 4.6.3 */
 static struct flow__reader_result
 take_key_update(struct flow__reader *r, const uint8_t *msg, size_t len,
                 bool is_last)
 {
-    enum flow_status st;
-
     if (len != FLOW__HANDSHAKE_HEADER + 1)
         return refuse(FLOW__ALERT_DECODE_ERROR, "malformed KeyUpdate");
     if (msg[4] > 1)
@@ -242,14 +259,9 @@ take_key_update(struct flow__reader *r, const uint8_t *msg, size_t len,
     if (!is_last)
         return refuse(FLOW__ALERT_UNEXPECTED_MESSAGE,
                       "a message spans the change of keys");
-    st = flow__record_update(&r->keys, &r->secret);
-    if (st != FLOW_OK)
-        return refuse(FLOW__ALERT_INTERNAL_ERROR,
-                      "the next keys cannot be made");
-    r->updates++;
-    if (msg[4] == 1)
-        r->ask_update = true;
-    return result(FLOW_OK);
+    r->update_due = true;
+    r->update_asks = msg[4] == 1;
+    return next_key(r);
 }
 
 /* A whole message behind the handshake. */
@@ -271,32 +283,52 @@ take_message(struct flow__reader *r, const uint8_t *msg, size_t len,
                   "a handshake message after the handshake");
 }
 
+/* The messages that are whole, *ret_used bytes at the front. */
+static struct flow__reader_result
+take_messages(struct flow__reader *r, const uint8_t *msg, size_t len,
+              size_t *ret_used)
+{
+    struct flow__reader_result res = result(FLOW_OK);
+    size_t whole;
+
+    *ret_used = 0;
+    for (; res.status == FLOW_OK && len >= FLOW__HANDSHAKE_HEADER;
+         msg += whole, len -= whole) {
+        whole = FLOW__HANDSHAKE_HEADER +
+                ((size_t)msg[1] << 16 | (size_t)msg[2] << 8 | msg[3]);
+        if (whole > POST_MESSAGE_MAX)
+            return refuse(FLOW__ALERT_ILLEGAL_PARAMETER,
+                          "a handshake message is too long");
+        if (len < whole)
+            break;
+        res = take_message(r, msg, whole, len == whole);
+        *ret_used += whole;
+    }
+    return res;
+}
+
+/* Only a message that is not whole takes memory. */
 static struct flow__reader_result
 take_handshake(struct flow__reader *r, const uint8_t *content, size_t len)
 {
-    struct flow__reader_result res = result(FLOW_OK);
+    struct flow__reader_result res;
+    size_t used = 0;
 
+    if (flow__stage_len(&r->post) == 0) {
+        res = take_messages(r, content, len, &used);
+        if (res.status != FLOW_OK || used == len)
+            return res;
+    }
     /* The record is gone, so that nobody could try again. */
-    if (!flow__stage_append(&r->post, content, len)) {
+    if (!flow__stage_append(&r->post, content + used, len - used)) {
         res = refuse(FLOW__ALERT_INTERNAL_ERROR,
                      "no memory for a handshake message");
         res.status = FLOW_E_SYS;
         return res;
     }
-    while (res.status == FLOW_OK &&
-           flow__stage_len(&r->post) >= FLOW__HANDSHAKE_HEADER) {
-        const uint8_t *msg = flow__stage_data(&r->post);
-        size_t whole = FLOW__HANDSHAKE_HEADER +
-                       ((size_t)msg[1] << 16 | (size_t)msg[2] << 8 | msg[3]);
-
-        if (whole > POST_MESSAGE_MAX)
-            return refuse(FLOW__ALERT_ILLEGAL_PARAMETER,
-                          "a handshake message is too long");
-        if (flow__stage_len(&r->post) < whole)
-            break;
-        res = take_message(r, msg, whole, flow__stage_len(&r->post) == whole);
-        flow__stage_consume(&r->post, whole);
-    }
+    res = take_messages(r, flow__stage_data(&r->post),
+                        flow__stage_len(&r->post), &used);
+    flow__stage_consume(&r->post, used);
     return res;
 }
 
@@ -387,6 +419,8 @@ read_record(struct flow__reader *r, struct flow *lower,
         r->held = result(FLOW_OK);
         return res;
     }
+    if (r->update_due)
+        return next_key(r);
     if (r->closed)
         return result(FLOW_EOF);
     if (r->ended && flow__stage_len(&r->cipher) == 0)
@@ -458,10 +492,14 @@ settle(struct flow__reader *r, struct flow *lower, size_t *ret_whole)
     while (flow__stage_len(&r->plain) == 0 && r->held.status == FLOW_OK &&
            !r->closed) {
         struct flow__fault fault;
-        enum flow_status st =
-            measure(flow__stage_data(&r->cipher), flow__stage_len(&r->cipher),
-                    ret_whole, &fault);
+        enum flow_status st;
 
+        if (r->update_due) {
+            r->held = next_key(r);
+            continue;
+        }
+        st = measure(flow__stage_data(&r->cipher), flow__stage_len(&r->cipher),
+                     ret_whole, &fault);
         if (st == FLOW_AGAIN)
             return r->ended;
         if (st != FLOW_OK || *ret_whole > LOOK_AHEAD_MAX)

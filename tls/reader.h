@@ -35,6 +35,8 @@ struct flow__reader {
     bool tls13;
     bool server;      /* we are: the peer is a client */
     uint64_t updates; /* KeyUpdates received */
+    bool update_due;  /* one came, and there was no memory for its key yet */
+    bool update_asks; /* it wants an answer */
 
     struct flow__stage cipher;
     struct flow__stage plain;

@@ -75,14 +75,13 @@ make_ctx(const struct flow__record_keys *k,
 }
 
 static void
-free_ctx(struct flow__record_keys *k)
+free_ctx(const struct flow__record_keys *k, void *ctx)
 {
-    if (k->ctx == NULL)
+    if (ctx == NULL)
         return;
-    k->provider->fini(k->ctx);
-    flow_wipe(k->ctx, k->provider->ctx_size);
-    flow_env_free(k->env, k->ctx, k->provider->ctx_size);
-    k->ctx = NULL;
+    k->provider->fini(ctx);
+    flow_wipe(ctx, k->provider->ctx_size);
+    flow_env_free(k->env, ctx, k->provider->ctx_size);
 }
 
 enum flow_status
@@ -112,32 +111,60 @@ flow__record_init(struct flow__record_keys *k, const struct flow_env *env,
 void
 flow__record_fini(struct flow__record_keys *k)
 {
-    free_ctx(k);
+    free_ctx(k, k->ctx);
     flow_wipe(k, sizeof(*k));
+}
+
+enum flow_status
+flow__record_prepare(const struct flow__record_keys *k,
+                     const struct flow__secret *secret,
+                     struct flow__record_next *ret_next)
+{
+    struct flow__key_material keys = { 0 };
+    enum flow_status st;
+
+    memset(ret_next, 0, sizeof(*ret_next));
+    st = flow__keys_next(secret, &ret_next->secret);
+    if (st == FLOW_OK)
+        st = flow__keys_traffic(k->suite, &ret_next->secret, &keys);
+    if (st == FLOW_OK)
+        ret_next->ctx = make_ctx(k, &keys, &st);
+    if (st == FLOW_OK)
+        memcpy(ret_next->iv, keys.iv, sizeof(ret_next->iv));
+    else
+        flow_wipe(ret_next, sizeof(*ret_next));
+    flow_wipe(&keys, sizeof(keys));
+    return st;
+}
+
+void
+flow__record_adopt(struct flow__record_keys *k, struct flow__secret *secret,
+                   struct flow__record_next *next)
+{
+    free_ctx(k, k->ctx);
+    k->ctx = next->ctx;
+    k->seq = 0;
+    memcpy(k->iv, next->iv, sizeof(k->iv));
+    memcpy(secret, &next->secret, sizeof(*secret));
+    flow_wipe(next, sizeof(*next));
+}
+
+void
+flow__record_discard(const struct flow__record_keys *k,
+                     struct flow__record_next *next)
+{
+    free_ctx(k, next->ctx);
+    flow_wipe(next, sizeof(*next));
 }
 
 enum flow_status
 flow__record_update(struct flow__record_keys *k, struct flow__secret *secret)
 {
-    struct flow__secret next;
-    struct flow__key_material keys = { 0 };
-    void *ctx = NULL;
-    enum flow_status st;
+    struct flow__record_next next;
+    enum flow_status st = flow__record_prepare(k, secret, &next);
 
-    st = flow__keys_next(secret, &next);
     if (st == FLOW_OK)
-        st = flow__keys_traffic(k->suite, &next, &keys);
-    if (st == FLOW_OK)
-        ctx = make_ctx(k, &keys, &st);
-    if (ctx != NULL) {
-        free_ctx(k);
-        k->ctx = ctx;
-        k->seq = 0;
-        memcpy(k->iv, keys.iv, sizeof(k->iv));
-        memcpy(secret, &next, sizeof(*secret));
-    }
-    flow_wipe(&next, sizeof(next));
-    flow_wipe(&keys, sizeof(keys));
+        flow__record_adopt(k, secret, &next);
     return st;
 }
 

@@ -94,11 +94,33 @@ enum flow_status flow__record_init(struct flow__record_keys *k,
 /* Forget the keys; *k is all zero afterwards. */
 void flow__record_fini(struct flow__record_keys *k);
 
+/* The next generation of a direction: made, and not in use. */
+struct flow__record_next {
+    void *ctx; /* as that of the keys; NULL: none */
+    uint8_t iv[FLOW__AEAD_NONCE];
+    struct flow__secret secret;
+};
+
 /*
- * TLS 1.3 KeyUpdate of this direction: secret and keys become the next
- * generation, numbers start at 0.  FLOW_OK, or FLOW_E_NOMEM or FLOW_E_SYS with
- * everything as it was.
+ * Everything of a TLS 1.3 KeyUpdate that can fail.  FLOW_OK, or FLOW_E_NOMEM
+ * or FLOW_E_SYS with *ret_next all zero.  Before the keys are released, *next
+ * goes either way:
  */
+enum flow_status flow__record_prepare(const struct flow__record_keys *k,
+                                      const struct flow__secret *secret,
+                                      struct flow__record_next *ret_next);
+
+/* The next generation is in use, numbers start at 0; *next is all zero. */
+void flow__record_adopt(struct flow__record_keys *k,
+                        struct flow__secret *secret,
+                        struct flow__record_next *next);
+
+/* It is not to be; *next is all zero. */
+void flow__record_discard(const struct flow__record_keys *k,
+                          struct flow__record_next *next);
+
+/* Prepare and adopt: FLOW_OK, or FLOW_E_NOMEM or FLOW_E_SYS with everything as
+ * it was. */
 enum flow_status flow__record_update(struct flow__record_keys *k,
                                      struct flow__secret *secret);
 

@@ -122,21 +122,24 @@ seal_bytes(struct flow__writer *w, uint8_t type, const uint8_t *bytes,
     return seal_to_out(w, &content);
 }
 
-/* Our next generation: the message goes under the old key (RFC 8446 4.6.3). */
+/* Our next generation: the message goes under the old key (RFC 8446 4.6.3).
+ * Once it is sealed the peer expects the new one, so that is made before. */
 static struct flow__writer_result
 update_key(struct flow__writer *w, uint8_t request)
 {
     const uint8_t msg[5] = { KEY_UPDATE, 0, 0, 1, request };
-    struct flow__writer_result r =
-        seal_bytes(w, FLOW__CONTENT_HANDSHAKE, msg, sizeof(msg));
+    struct flow__record_next next;
+    struct flow__writer_result r;
+    enum flow_status st = flow__record_prepare(&w->keys, &w->secret, &next);
 
-    if (r.status != FLOW_OK)
+    if (st != FLOW_OK)
+        return seal_failed(st);
+    r = seal_bytes(w, FLOW__CONTENT_HANDSHAKE, msg, sizeof(msg));
+    if (r.status != FLOW_OK) {
+        flow__record_discard(&w->keys, &next);
         return r;
-    if (flow__record_update(&w->keys, &w->secret) != FLOW_OK) {
-        /* The peer already expects the next key. */
-        w->dead = true;
-        return result(FLOW_E_SYS, FLOW__WRITER_CIPHER);
     }
+    flow__record_adopt(&w->keys, &w->secret, &next);
     w->updates++;
     return ok();
 }

@@ -202,6 +202,65 @@ program_tls13(void **state)
 }
 #endif
 
+#ifdef TEST_TLS
+/* Every allocation of one call fails in turn; whether one did.  What the call
+ * answers is a want of memory, which passes. */
+static bool
+starve(struct flow *f, size_t n, bool reading)
+{
+    enum flow_status st;
+    uint8_t byte;
+    size_t len;
+    bool failed;
+
+    wrap_fail(n, false);
+    st = reading ? flow_read(f, &byte, 1, &len) : flow_flush(f);
+    failed = wrap_failed();
+    wrap_fail(0, false);
+    if (failed)
+        assert_status(st, FLOW_E_NOMEM);
+    else
+        assert_status(st, reading ? FLOW_AGAIN : FLOW_OK);
+    return failed;
+}
+
+/* A change of keys takes memory on both sides, and a want of it costs nobody
+ * the connection. */
+static void
+a_change_of_keys_survives_a_want_of_memory(void **state)
+{
+    struct ends e = { 0 };
+    size_t n, written = 0, read = 0;
+    char name[80];
+    bool failed = true;
+
+    (void)state;
+    assert_status(flow_pair_new(TEST_ENV, 1 << 17, NULL, &e.a, &e.b), FLOW_OK);
+    assert_status(wrap_tls(&e, FLOW_TLS_1_3), FLOW_OK);
+    step_open(&e);
+    step_pass(&e, e.b, 100, 0);
+    for (n = 1; failed; n++) {
+        snprintf(name, sizeof(name), "allocation %zu", n);
+        guard_case(name);
+        assert_status(flow_control(e.a, FLOW_CONTROL_REKEY, n % 2), FLOW_OK);
+        failed = starve(e.a, n, false);
+        written += failed;
+        step_flush(&e, e.a);
+        if (starve(e.b, n, true)) {
+            read++;
+            failed = true;
+        }
+        step_pass(&e, e.a, 100, n);
+        step_pass(&e, e.b, 100, n);
+    }
+    guard_case(NULL);
+    /* At least the derivations, the key and a record. */
+    assert_true(written > 3);
+    assert_true(read > 3);
+    ends_close(&e);
+}
+#endif
+
 /* usage: test_memory [STRIDE]: of the program's allocations, every STRIDEth
  * behind the first 300. */
 int
@@ -211,6 +270,7 @@ main(int argc, char **argv)
         TEST(environment_plain),
 #ifdef TEST_TLS
         TEST(environment_tls),
+        TEST(a_change_of_keys_survives_a_want_of_memory),
         TEST(program_tls12),
         TEST(program_tls13),
 #endif

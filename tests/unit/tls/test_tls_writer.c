@@ -129,6 +129,41 @@ owed_message_survives_a_want_of_memory(void **state)
     assert_true(flow__writer_is_idle(&w));
 }
 
+/* The message that announces a key is on its way only when the key is there:
+ * whichever allocation fails, the old one goes on and the call can be made
+ * again. */
+static void
+key_update_survives_a_want_of_memory(void **state)
+{
+    unsigned failed = 0;
+    uint64_t n;
+
+    (void)state;
+    for (n = 1;; n++) {
+        uint64_t updates = w.updates;
+        unsigned writes = low->writes;
+        size_t len;
+
+        w.wants_update = 1;
+        fake.fail_at = fake.allocs + n;
+        if (put(&len).status == FLOW_OK)
+            break;
+        failed++;
+        fake.fail_at = 0;
+        assert_int_equal(len, 0);
+        assert_false(w.dead);
+        if (low->writes == writes)
+            assert_int_equal(w.updates, updates);
+        assert_int_equal(put(&len).status, FLOW_OK);
+        assert_int_equal(len, 100);
+        assert_int_equal(w.updates, updates + 1);
+        assert_int_equal(w.keys.seq, 1);
+    }
+    fake.fail_at = 0;
+    /* The next key, the message, the data. */
+    assert_int_equal(failed, 3);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int
@@ -139,6 +174,7 @@ main(void)
         TEST(lent_memory_outlives_an_alert),
         TEST(commit_accepts_without_memory),
         TEST(owed_message_survives_a_want_of_memory),
+        TEST(key_update_survives_a_want_of_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
