@@ -169,9 +169,10 @@ peer_is_gone(struct vchan *v)
  * next sleep at once.
  *
  * One channel serves both directions and whoever waits for either, so who
- * takes an event in tells the other to look too.  The announcement comes
- * before the look: an event that is taken from a direction between its look
- * and its sleep finds its bit set and wakes it.
+ * takes an event in tells the other to look too.  Who announces does so before
+ * it looks, and who takes in asks for announcements after it took: either the
+ * announcement is found and its direction woken, or that direction looks at a
+ * ring that is as the event left it.
  */
 static void
 take_events(struct vchan *v, uint32_t interest)
@@ -182,16 +183,15 @@ take_events(struct vchan *v, uint32_t interest)
     if ((__atomic_fetch_or(&v->asleep, interest, __ATOMIC_SEQ_CST) &
          interest) == 0)
         return;
-    others =
-        __atomic_exchange_n(&v->asleep, interest, __ATOMIC_SEQ_CST) & ~interest;
     if (!conn->hyp->events->drain(conn->channel)) {
-        __atomic_fetch_or(&v->asleep, others, __ATOMIC_SEQ_CST);
         /* Something else ended the sleep. */
         if (conn->deaths != NULL &&
             conn->hyp->store->deaths_drain(conn->deaths))
             peer_is_gone(v);
         return;
     }
+    others =
+        __atomic_exchange_n(&v->asleep, interest, __ATOMIC_SEQ_CST) & ~interest;
     count_event(v);
     if (others & FLOW_READY_READ)
         flow_wake(&v->base, FLOW_READ);

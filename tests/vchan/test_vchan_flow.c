@@ -357,6 +357,79 @@ four_threads_share_two_channels(void **state)
     place_check_and_remove(&p);
 }
 
+/* A hypervisor whose drain() is preempted once, for another thread to run. */
+static struct {
+    struct vchan_event_ops events;
+    const struct vchan_event_ops *real;
+    struct flow *here;
+    struct flow *peer;
+    uint32_t seen; /* the writer's wakes when it fell asleep */
+} preempted;
+
+static void
+fill(struct flow *f)
+{
+    static const char zeros[4096];
+    size_t n;
+
+    while (flow_write(f, zeros, sizeof(zeros), &n) == FLOW_OK)
+        continue;
+}
+
+/* The writer goes to sleep beside a full ring; its peer makes room. */
+static bool
+drain_preempted(struct vchan_channel *channel)
+{
+    struct flow *here = preempted.here;
+    struct flow_wait_sink sink;
+    char buf[4096];
+    size_t n;
+
+    if (here != NULL) {
+        preempted.here = NULL;
+        preempted.seen = flow_event_sequence(&here->wake[1]);
+        flow_wait_sink_init(&sink);
+        assert_int_equal(flow_wait_sources(here, FLOW_READY_WRITE, &sink), 0);
+        assert_int_equal(flow_read(preempted.peer, buf, sizeof(buf), &n),
+                         FLOW_OK);
+    }
+    return preempted.real->drain(channel);
+}
+
+static void
+an_event_taken_from_who_falls_asleep_wakes_it(void **state)
+{
+    struct flow_wait_sink sink;
+    struct flow_listener *l;
+    struct flow *f[2];
+    struct place p;
+    struct vchan *v;
+
+    (void)state;
+    place_make(&p);
+    l = listen_on(&p, NULL);
+    connect_pair(&p, l, NULL, f);
+    v = (struct vchan *)f[0];
+    preempted.real = v->conn.hyp->events;
+    preempted.events = *preempted.real;
+    preempted.events.drain = drain_preempted;
+    v->conn.hyp->events = &preempted.events;
+    fill(f[0]);
+
+    /* The reader has slept, and takes in what is the writer's. */
+    for (unsigned i = 0; i < 2; i++) {
+        preempted.here = i == 1 ? f[0] : NULL;
+        preempted.peer = f[1];
+        flow_wait_sink_init(&sink);
+        assert_int_equal(flow_wait_sources(f[0], FLOW_READY_READ, &sink), 0);
+    }
+    assert_null(preempted.here);
+    assert_int_not_equal(flow_event_sequence(&f[0]->wake[1]), preempted.seen);
+    close_pair(f);
+    flow_listener_close(l);
+    place_check_and_remove(&p);
+}
+
 /* How many of so many waits looked at the ring for longer. */
 static unsigned
 patient_waits(struct flow *f, unsigned waits)
@@ -406,6 +479,7 @@ main(void)
         cmocka_unit_test(nothing_but_payload_stands_in_shared_pages),
         cmocka_unit_test(two_greedy_writers_do_not_deadlock),
         cmocka_unit_test(four_threads_share_two_channels),
+        cmocka_unit_test(an_event_taken_from_who_falls_asleep_wakes_it),
         cmocka_unit_test(looks_in_vain_become_rare),
     };
 
