@@ -183,13 +183,11 @@ take_events(struct vchan *v, uint32_t interest)
     if ((__atomic_fetch_or(&v->asleep, interest, __ATOMIC_SEQ_CST) &
          interest) == 0)
         return;
-    if (!conn->hyp->events->drain(conn->channel)) {
-        /* Something else ended the sleep. */
-        if (conn->deaths != NULL &&
-            conn->hyp->store->deaths_drain(conn->deaths))
-            peer_is_gone(v);
+    /* Whatever else is ready: a watch that told stays readable until then. */
+    if (conn->deaths != NULL && conn->hyp->store->deaths_drain(conn->deaths))
+        peer_is_gone(v);
+    if (!conn->hyp->events->drain(conn->channel))
         return;
-    }
     others =
         __atomic_exchange_n(&v->asleep, interest, __ATOMIC_SEQ_CST) & ~interest;
     count_event(v);

@@ -366,6 +366,40 @@ a_watch_tells_at_once(void **state)
     assert_int_equal(watches, 0);
 }
 
+/* A peer that sends events without end does not keep the store from telling,
+ * nor a sleeper awake over what it told. */
+static void
+a_watch_tells_in_an_event_storm(void **state)
+{
+    const struct flow_vchan_options opt = { .watch_domains = true };
+    const struct vchan_conn *peer;
+    struct world w;
+    uint32_t ready;
+
+    (void)state;
+    world_start(&w, VCHAN_FAKE_SILENT, &opt);
+    blind(w.server);
+    world_connect(&w);
+    peer = &((struct vchan *)w.flow[1])->conn;
+    look(w.flow[0], FLOW_READY_READ, &ready);
+
+    let_go = 7;
+    assert_int_equal(write(the_watch.pipe[1], "x", 1), 1);
+    peer->hyp->events->notify(peer->channel);
+    look(w.flow[0], FLOW_READY_READ, &ready);
+    assert_int_equal(ready, 0);
+    assert_int_equal(asked, 1);
+    assert_false(watch_drain(&the_watch));
+
+    let_go = 2;
+    assert_int_equal(write(the_watch.pipe[1], "x", 1), 1);
+    peer->hyp->events->notify(peer->channel);
+    look(w.flow[0], FLOW_READY_READ, &ready);
+    assert_int_equal(ready, FLOW_READY_READ);
+    expect_dead(w.flow[0]);
+    world_stop(&w);
+}
+
 static void
 a_watch_wakes_who_sleeps_already(void **state)
 {
@@ -613,6 +647,7 @@ main(void)
         cmocka_unit_test(a_live_peer_is_asked_about_less_and_less),
         cmocka_unit_test(without_channel_states_the_store_is_asked),
         cmocka_unit_test(a_watch_tells_at_once),
+        cmocka_unit_test(a_watch_tells_in_an_event_storm),
         cmocka_unit_test(a_watch_wakes_who_sleeps_already),
         cmocka_unit_test(a_watch_that_is_refused_is_an_error_of_both_sides),
         cmocka_unit_test(a_killed_process_is_noticed_at_once),
