@@ -16,12 +16,28 @@ ring_bell(struct vchan *v, bool wanted)
         v->conn.hyp->events->notify(v->conn.channel);
 }
 
-/* Bytes moved: the peer lives, and its events are worth something. */
-static void
-progress(struct vchan *v)
+static unsigned
+index_of(enum flow_dir dir)
 {
+    return dir == FLOW_READ ? 0 : 1;
+}
+
+/*
+ * Bytes moved, so events are worth something.  That the peer lives only its
+ * own index says: what it left behind can be read, and a large ring be
+ * written to, for long after its death.
+ */
+static void
+progress(struct vchan *v, enum flow_dir dir)
+{
+    uint32_t *heard = &v->heard[index_of(dir)];
+    uint32_t index = dir == FLOW_READ ? v->rx.prod : v->tx.cons;
+
     if (__atomic_load_n(&v->idle_events, __ATOMIC_RELAXED) != 0)
         __atomic_store_n(&v->idle_events, 0, __ATOMIC_RELAXED);
+    if (index == *heard)
+        return;
+    *heard = index;
     if (__atomic_load_n(&v->check_at, __ATOMIC_RELAXED) != 0)
         __atomic_store_n(&v->check_at, 0, __ATOMIC_RELAXED);
 }
@@ -68,7 +84,7 @@ vchan_readv(struct flow *f, const struct flow_vec *vec, size_t count,
         done += n;
     }
     ring_bell(v, flow__vchan_rx_take(&v->rx, done));
-    progress(v);
+    progress(v, FLOW_READ);
     *ret_len = done;
     return FLOW_OK;
 }
@@ -95,7 +111,7 @@ vchan_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
         done += n;
     }
     ring_bell(v, flow__vchan_tx_publish(&v->tx, done));
-    progress(v);
+    progress(v, FLOW_WRITE);
     *ret_len = done;
     return FLOW_OK;
 }
@@ -107,12 +123,6 @@ vchan_shutdown(struct flow *f, enum flow_dir dir)
     (void)f;
     (void)dir;
     return FLOW_OK;
-}
-
-static unsigned
-index_of(enum flow_dir dir)
-{
-    return dir == FLOW_READ ? 0 : 1;
 }
 
 /* Private memory for a lease that the ring has only in two pieces. */
@@ -190,7 +200,7 @@ vchan_commit(struct flow *f, enum flow_dir dir, size_t used, uint32_t flags)
     }
     b->lent = false;
     if (len > 0)
-        progress(v);
+        progress(v, dir);
     return FLOW_OK;
 }
 

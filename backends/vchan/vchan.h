@@ -38,6 +38,7 @@ struct vchan {
     char base_path[VCHAN_BASE_MAX]; /* for addresses */
     uint64_t check_at;    /* (a) when to ask for the channel's state; 0: off */
     uint64_t check_pause; /* (a) ns between two of these */
+    uint32_t heard[2];    /* peer's index at the last sign of life */
     uint64_t muted_until; /* (a) no events are listened to before */
     uint32_t idle_events; /* (a) events in a row that brought nothing */
     uint32_t asleep;      /* (a) interests of who sleeps, or may have slept */

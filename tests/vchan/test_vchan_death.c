@@ -192,6 +192,56 @@ what_the_dead_wrote_is_read_first(void **state)
     world_stop(&w);
 }
 
+/* Half a second passes, and whoever waits looks when its clock says so. */
+static bool
+half_a_second(struct flow *f, uint32_t interest, uint64_t *due)
+{
+    uint32_t ready = 0;
+
+    fake_now += SEC / 2;
+    if (fake_now >= *due)
+        *due = look(f, interest, &ready);
+    return ready != 0;
+}
+
+/* A writer that still finds room says nothing of a peer, nor does a reader of
+ * what the dead left: who waits for the other direction is told as soon. */
+static void
+our_own_bytes_are_no_sign_of_life(void **state)
+{
+    static const char zeros[32768];
+    struct world w;
+    uint64_t due;
+    uint64_t died;
+    uint32_t ready;
+    char c;
+    size_t n;
+
+    (void)state;
+    for (unsigned reads = 0; reads < 2; reads++) {
+        uint32_t interest = reads ? FLOW_READY_WRITE : FLOW_READY_READ;
+
+        world_start(&w, VCHAN_FAKE_SILENT, NULL);
+        world_connect(&w);
+        if (reads) {
+            assert_int_equal(flow_write(w.flow[1], zeros, 1000, &n), FLOW_OK);
+            assert_int_equal(flow_write(w.flow[0], zeros, sizeof(zeros), &n),
+                             FLOW_OK);
+        }
+        due = look(w.flow[0], interest, &ready);
+        assert_int_equal(ready, 0);
+        flow__vchan_fake_kill(w.client);
+        died = fake_now;
+        do {
+            assert_true(fake_now - died < 10 * SEC);
+            assert_int_equal(reads ? flow_read(w.flow[0], &c, 1, &n)
+                                   : flow_write(w.flow[0], "x", 1, &n),
+                             FLOW_OK);
+        } while (!half_a_second(w.flow[0], interest, &due));
+        world_stop(&w);
+    }
+}
+
 static void
 a_live_peer_is_asked_about_less_and_less(void **state)
 {
@@ -644,6 +694,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_destroyed_domain_is_noticed_within_ten_seconds),
         cmocka_unit_test(what_the_dead_wrote_is_read_first),
+        cmocka_unit_test(our_own_bytes_are_no_sign_of_life),
         cmocka_unit_test(a_live_peer_is_asked_about_less_and_less),
         cmocka_unit_test(without_channel_states_the_store_is_asked),
         cmocka_unit_test(a_watch_tells_at_once),
