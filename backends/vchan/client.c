@@ -101,8 +101,9 @@ flow__vchan_dial_wait(struct vchan *v, struct flow_wait_sink *sink)
 
     if (v->conn.channel != NULL || dial_due(v, now))
         return true;
-    /* A watch fires for new keys; for used ones only the clock does. */
-    if (hyp->store->watch(hyp, v->base_path, sink) && !v->dial.found) {
+    /* A watch fires for new keys; for used ones only the clock does, and a
+     * watch that fired would keep us awake until then. */
+    if (!v->dial.found && hyp->store->watch(hyp, v->base_path, sink)) {
         v->dial.retry_at = 0;
         flow_wait_add_time(sink, v->dial.deadline);
         return false;

@@ -688,6 +688,45 @@ a_server_that_died_leaves_keys_that_nobody_can_use(void **state)
     world_stop(&w);
 }
 
+/* A store's watch that has fired and is taken in with the next look. */
+static bool
+fired_watch(struct vchan_hyp *hyp, const char *base,
+            struct flow_wait_sink *sink)
+{
+    (void)hyp;
+    (void)base;
+    flow_wait_add_fd(sink, the_watch.pipe[0], FLOW_WAIT_IN);
+    return true;
+}
+
+static void
+keys_of_a_dead_server_do_not_spin_a_client(void **state)
+{
+    struct flow_wait_sink sink;
+    struct world w;
+
+    (void)state;
+    world_start(&w, 0, NULL);
+    flow__vchan_fake_kill(w.server);
+    telling_store = *w.client->store;
+    telling_store.watch = fired_watch;
+    w.client->store = &telling_store;
+    assert_int_equal(pipe(the_watch.pipe), 0);
+    assert_int_equal(flow__vchan_connect_on(flow__vchan_hyp_ref(w.client), 1,
+                                            "x", NULL, &w.flow[1], NULL),
+                     FLOW_OK);
+    assert_int_equal(flow_open(w.flow[1]), FLOW_AGAIN);
+    flow_wait_sink_init(&sink);
+    assert_int_equal(flow_wait_sources(w.flow[1], FLOW_READY_OPEN, &sink), 0);
+    for (size_t i = 0; i < sink.count; i++)
+        assert_int_not_equal(sink.source[i].kind, FLOW_WAIT_FD);
+    assert_true(sink.deadline > fake_now && sink.deadline < fake_now + SEC);
+    close(the_watch.pipe[0]);
+    close(the_watch.pipe[1]);
+    w.flow[0] = NULL;
+    world_stop(&w);
+}
+
 int
 main(void)
 {
@@ -705,6 +744,7 @@ main(void)
         cmocka_unit_test(
             pages_that_a_peer_keeps_are_pinned_counted_and_limited),
         cmocka_unit_test(a_server_that_died_leaves_keys_that_nobody_can_use),
+        cmocka_unit_test(keys_of_a_dead_server_do_not_spin_a_client),
     };
 
     return cmocka_run_group_tests_name("vchan: death", tests, NULL, NULL);
