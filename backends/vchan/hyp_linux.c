@@ -456,9 +456,13 @@ linux_watch(struct vchan_hyp *hyp, const char *base,
 static bool
 linux_released(struct vchan_hyp *hyp, uint16_t domid)
 {
-    errno = 0;
-    /* False is also what a request that failed answers. */
-    return !xs_is_domain_introduced(linux_of(hyp)->store, domid) && errno == 0;
+    struct xs_handle *store = linux_of(hyp)->store;
+
+    /* "No" is also what a request that failed answers, and errno does not tell
+     * the two apart: a success may set it, a lack of memory may not.  A store
+     * that answers says yes to one's own. */
+    return !xs_is_domain_introduced(store, domid) &&
+           xs_is_domain_introduced(store, DOMID_SELF);
 }
 
 static void
