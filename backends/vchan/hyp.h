@@ -111,7 +111,8 @@ struct vchan_store_ops {
     enum flow_status (*publish)(struct vchan_hyp *hyp, const char *base,
                                 uint16_t peer, uint32_t ref, uint32_t port,
                                 struct flow_error *err);
-    /* Removes both keys if they are still those of `port`. */
+    /* Removes both keys if they are still those of `port`, and the base if
+     * that leaves it empty. */
     void (*withdraw)(struct vchan_hyp *hyp, const char *base, uint32_t port);
     /* Reads both keys.  FLOW_AGAIN: not (both) there. */
     enum flow_status (*lookup)(struct vchan_hyp *hyp, const char *base,

@@ -344,6 +344,7 @@ linux_publish(struct vchan_hyp *hyp, const char *base, uint16_t peer,
               uint32_t ref, uint32_t port, struct flow_error *err)
 {
     struct linux_hyp *h = linux_of(hyp);
+    enum flow_status st;
     xs_transaction_t t;
     bool ok;
 
@@ -364,15 +365,16 @@ linux_publish(struct vchan_hyp *hyp, const char *base, uint16_t peer,
         if (xs_transaction_end(h->store, t, false))
             return FLOW_OK;
     } while (errno == EAGAIN);
-    fail(err, "cannot write to the store", "is the path below our own?");
+    st = fail(err, "cannot write to the store", "is the path below our own?");
     flow_error_set_detail(err, base);
-    return FLOW_E_SYS;
+    return st;
 }
 
-/* Reads one key: OK, AGAIN when it is not there, E_PROTO when no number. */
+/* Reads one key: OK, AGAIN when it is not there or not yet for us, E_PROTO when
+ * no number, E_SYS with errno when the store does not answer. */
 static enum flow_status
-key_read(struct linux_hyp *h, const char *base, const char *key, uint32_t min,
-         uint32_t max, uint32_t *ret_number)
+key_read(struct linux_hyp *h, xs_transaction_t t, const char *base,
+         const char *key, uint32_t min, uint32_t max, uint32_t *ret_number)
 {
     char path[KEY_MAX];
     unsigned len = 0;
@@ -380,9 +382,9 @@ key_read(struct linux_hyp *h, const char *base, const char *key, uint32_t min,
     char *text;
 
     snprintf(path, sizeof(path), "%s%s", base, key);
-    text = xs_read(h->store, XBT_NULL, path, &len);
+    text = xs_read(h->store, t, path, &len);
     if (text == NULL)
-        return FLOW_AGAIN;
+        return errno == ENOENT || errno == EACCES ? FLOW_AGAIN : FLOW_E_SYS;
     ok = flow__vchan_number(text, len, min, max, ret_number);
     free(text);
     if (ok)
@@ -391,14 +393,50 @@ key_read(struct linux_hyp *h, const char *base, const char *key, uint32_t min,
 }
 
 static void
+key_remove(struct linux_hyp *h, xs_transaction_t t, const char *base,
+           const char *key)
+{
+    char path[KEY_MAX];
+
+    snprintf(path, sizeof(path), "%s%s", base, key);
+    xs_rm(h->store, t, path);
+}
+
+/* Removes the keys of an offer, and their directory if nothing else is there:
+ * what others keep below it is theirs.  False if the offer is not there. */
+static bool
+keys_remove(struct linux_hyp *h, xs_transaction_t t, const char *base,
+            uint32_t port)
+{
+    uint32_t there = 0;
+    unsigned count = 0;
+    char **rest;
+
+    if (key_read(h, t, base, KEY_PORT, 1, PORT_MAX, &there) != FLOW_OK ||
+        there != port)
+        return false;
+    key_remove(h, t, base, KEY_PORT);
+    key_remove(h, t, base, KEY_REF);
+    rest = xs_directory(h->store, t, base, &count);
+    if (rest != NULL && count == 0)
+        xs_rm(h->store, t, base);
+    free(rest);
+    return true;
+}
+
+static void
 linux_withdraw(struct vchan_hyp *hyp, const char *base, uint32_t port)
 {
     struct linux_hyp *h = linux_of(hyp);
-    uint32_t there = 0;
+    xs_transaction_t t;
+    bool ours;
 
-    if (key_read(h, base, KEY_PORT, 1, PORT_MAX, &there) == FLOW_OK &&
-        there == port)
-        xs_rm(h->store, XBT_NULL, base);
+    do {
+        t = xs_transaction_start(h->store);
+        if (t == XBT_NULL)
+            return;
+        ours = keys_remove(h, t, base, port);
+    } while (!xs_transaction_end(h->store, t, !ours) && errno == EAGAIN);
 }
 
 /* Takes in the watch events, which say only "look". */
@@ -420,19 +458,22 @@ linux_lookup(struct vchan_hyp *hyp, const char *base, uint32_t *ret_ref,
     enum flow_status st;
 
     watch_drain(h);
-    st = key_read(h, base, KEY_PORT, 1, PORT_MAX, ret_port);
+    st = key_read(h, XBT_NULL, base, KEY_PORT, 1, PORT_MAX, ret_port);
     if (st == FLOW_OK)
-        st = key_read(h, base, KEY_REF, VCHAN_REF_MIN, UINT32_MAX, ret_ref);
+        st = key_read(h, XBT_NULL, base, KEY_REF, VCHAN_REF_MIN, UINT32_MAX,
+                      ret_ref);
     /* Both of one offer: the port is still that of before. */
     if (st == FLOW_OK)
-        st = key_read(h, base, KEY_PORT, 1, PORT_MAX, &again);
+        st = key_read(h, XBT_NULL, base, KEY_PORT, 1, PORT_MAX, &again);
     if (st == FLOW_OK && again != *ret_port)
         st = FLOW_AGAIN;
-    if (st == FLOW_E_PROTO) {
+    if (st == FLOW_E_PROTO)
         flow_error_set(err, st, "vchan", FLOW_DOMAIN_NONE, 0,
                        "the server published keys that are no numbers");
+    else if (st == FLOW_E_SYS)
+        st = fail(err, "the store does not answer", "is xenstored running?");
+    if (st != FLOW_OK && st != FLOW_AGAIN)
         flow_error_set_detail(err, base);
-    }
     return st;
 }
 
@@ -442,14 +483,16 @@ linux_watch(struct vchan_hyp *hyp, const char *base,
 {
     struct linux_hyp *h = linux_of(hyp);
     char path[KEY_MAX];
+    int fd;
 
     if (!h->watching) {
         snprintf(path, sizeof(path), "%s%s", base, KEY_PORT);
         h->watching = xs_watch(h->store, path, "vchan");
     }
-    if (!h->watching)
+    fd = h->watching ? xs_fileno(h->store) : -1;
+    if (fd < 0)
         return false;
-    flow_wait_add_fd(sink, xs_fileno(h->store), FLOW_WAIT_IN);
+    flow_wait_add_fd(sink, fd, FLOW_WAIT_IN);
     return true;
 }
 
@@ -485,7 +528,8 @@ linux_deaths_open(struct vchan_hyp *hyp, struct vchan_deaths **ret_deaths,
                               "no memory for a watch");
     d->env = hyp->env;
     d->store = xs_open(0);
-    if (d->store != NULL && xs_watch(d->store, "@releaseDomain", "vchan")) {
+    if (d->store != NULL && xs_fileno(d->store) >= 0 &&
+        xs_watch(d->store, "@releaseDomain", "vchan")) {
         *ret_deaths = d;
         return FLOW_OK;
     }

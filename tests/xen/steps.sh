@@ -38,12 +38,13 @@ same_domain() {
     grep -q 'the peer is our own domain' /tmp/out
 }
 
-# Killing a process: its kernel clears a byte and sends an event.
-killed() {
-    timeout "$limit" xen_peer flow serve 0 "$own/killed" hold same-domain \
+# held MAKER PATH: our server and its client, which is killed as soon as both
+# say that they hold.
+held() {
+    timeout "$limit" xen_peer flow serve 0 "$2" hold same-domain \
         >/tmp/server 2>&1 &
     pid=$!
-    xen_peer "$1" dial 0 "$own/killed" hold same-domain >/tmp/client 2>&1 &
+    xen_peer "$1" dial 0 "$2" hold same-domain >/tmp/client 2>&1 &
     victim=$!
     for _ in $(seq 300); do
         grep -q holds /tmp/server && grep -q holds /tmp/client && break
@@ -52,15 +53,24 @@ killed() {
     kill -9 $victim
     wait $pid || return 1
     cat /tmp/server
+}
+
+# Killing a process: its kernel clears a byte and sends an event.
+killed() {
+    held "$1" "$own/killed" || return 1
     # A second: sooner than anything that goes by the clock.
     [ "$(sed -n 's/PEER gone after \(.*\) ms/\1/p' /tmp/server)" -lt 900 ]
 }
 
-# The store holds nothing of vchans that ended.
+# The store holds nothing of vchans that ended, and all that others keep
+# where those were.
 store_is_clean() {
+    xenstore-write "$own/nest/egg" kept
+    held flow "$own/nest" || return 1
     xenstore-ls "$own" >/tmp/out 2>&1
     cat /tmp/out
-    ! grep -q 'ring-ref\|event-channel' /tmp/out
+    ! grep -q 'ring-ref\|event-channel\|killed' /tmp/out &&
+        grep -q 'egg = "kept"' /tmp/out
 }
 
 # guest NAME TYPE COMMAND: a domain that runs it, commas for blanks.
