@@ -267,6 +267,7 @@ fake_unmap(struct vchan_hyp *hyp, struct vchan_region *region)
     region_free(h, r);
 }
 
+/* Fails with errno, as what it is for. */
 static bool
 port_address(const struct fake_hyp *h, uint32_t port, struct sockaddr_un *addr)
 {
@@ -276,7 +277,10 @@ port_address(const struct fake_hyp *h, uint32_t port, struct sockaddr_un *addr)
     addr->sun_family = AF_UNIX;
     len = snprintf(addr->sun_path, sizeof(addr->sun_path), "%s/port-%u",
                    h->dir.path, port);
-    return len > 0 && (size_t)len < sizeof(addr->sun_path);
+    if (len > 0 && (size_t)len < sizeof(addr->sun_path))
+        return true;
+    errno = ENAMETOOLONG;
+    return false;
 }
 
 static void
@@ -352,7 +356,6 @@ fake_alloc(struct vchan_hyp *hyp, uint16_t peer,
     if (port == 0)
         return fail(err, FLOW_E_NOMEM, 0, "no free event channel");
     c = channel_new(h, port);
-    errno = ENAMETOOLONG;
     if (c == NULL || !port_address(h, port, &addr))
         return channel_undo(h, port, c, err);
     unlink(addr.sun_path);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -410,6 +411,35 @@ memory_that_runs_out_is_an_error_and_no_leak(void **state)
     place_check_and_remove(&p);
 }
 
+static void
+running_out_of_descriptors_is_named(void **state)
+{
+    struct vchan_channel *channel;
+    struct flow_error err;
+    struct vchan_hyp *hyp;
+    struct rlimit none;
+    struct rlimit old;
+    struct place p;
+
+    (void)state;
+    place_make(&p);
+    assert_int_equal(flow__vchan_fake_open(flow_env_default(), p.dir, 1,
+                                           VCHAN_FAKE_MAKE, &hyp, NULL),
+                     FLOW_OK);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    none = (struct rlimit){ 0, old.rlim_max };
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    assert_int_equal(hyp->events->alloc(hyp, 2, &channel, &err), FLOW_E_SYS);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    assert_int_equal(err.code, EMFILE);
+    /* Nothing of it is left. */
+    assert_int_equal(hyp->events->alloc(hyp, 2, &channel, &err), FLOW_OK);
+    assert_int_equal(hyp->events->port(channel), 1);
+    hyp->events->close(channel);
+    flow__vchan_hyp_unref(hyp);
+    place_check_and_remove(&p);
+}
+
 int
 main(void)
 {
@@ -423,6 +453,7 @@ main(void)
         cmocka_unit_test(a_poller_sees_a_client_that_takes_its_time),
         cmocka_unit_test(a_poller_has_a_listener_and_its_flows),
         cmocka_unit_test(memory_that_runs_out_is_an_error_and_no_leak),
+        cmocka_unit_test(running_out_of_descriptors_is_named),
     };
 
     return cmocka_run_group_tests_name("vchan: listeners", tests, NULL, NULL);
