@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "lib/checked.h"
 #include "tls/handshake_state.h"
 #include "tls/sni.h"
 
@@ -559,14 +560,36 @@ run_engine(struct flow__handshake *hs, struct flow *lower,
     return st == FLOW_OK ? FLOW_OK : give_up_fault(hs, lower, st, &fault, err);
 }
 
+static void
+limit_time(struct flow__handshake *hs, uint64_t nsec)
+{
+    if (nsec != 0)
+        hs->deadline = flow_deadline_min(
+            hs->deadline, flow__time_after(hs->env->now(hs->env->ctx), nsec));
+}
+
+/* Looking a name up and connecting is the lower flow's, with limits of its
+ * own: the peer's time begins when it can hear us. */
+static enum flow_status
+open_lower(struct flow__handshake *hs, struct flow *lower,
+           struct flow_error *err)
+{
+    enum flow_status st;
+
+    if (!hs->stepped)
+        limit_time(hs, hs->dial_limit);
+    hs->stepped = true;
+    st = flow_open(lower);
+    return st < 0 ? lower_failed(lower, FLOW_READ, st, err) : st;
+}
+
 static enum flow_status
 begin(struct flow__handshake *hs, struct flow_error *err)
 {
     enum flow_status st = FLOW_OK;
 
     hs->started = true;
-    if (hs->time_limit != 0)
-        hs->deadline = hs->env->now(hs->env->ctx) + hs->time_limit;
+    limit_time(hs, hs->time_limit);
     if (!hs->server)
         st = make_engine(hs);
     if (st != FLOW_OK)
@@ -606,12 +629,17 @@ flow__handshake_step(struct flow__handshake *hs, struct flow *lower,
     enum flow_status st = FLOW_OK;
 
     flow_error_clear(err);
-    if (!hs->started)
-        st = begin(hs, err);
-    if (st == FLOW_OK && hs->deadline != FLOW_NEVER &&
+    if (!hs->started) {
+        st = open_lower(hs, lower, err);
+        if (st == FLOW_OK)
+            st = begin(hs, err);
+    }
+    if (st >= 0 && hs->deadline != FLOW_NEVER &&
         hs->env->now(hs->env->ctx) >= hs->deadline)
         return flow_error_set(err, FLOW_E_TIMEOUT, "tls", FLOW_DOMAIN_NONE, 0,
-                              "the handshake took longer than its limit");
+                              hs->started
+                                  ? "the handshake took longer than its limit"
+                                  : "connecting took longer than its limit");
     while (st == FLOW_OK) {
         st = flush_out(hs, lower, err);
         if (st != FLOW_OK || hs->done)
@@ -625,16 +653,15 @@ flow__handshake_step(struct flow__handshake *hs, struct flow *lower,
 void
 flow__handshake_limit_time(struct flow__handshake *hs, uint64_t nsec)
 {
-    if (nsec != 0 && (hs->time_limit == 0 || nsec < hs->time_limit))
-        hs->time_limit = nsec;
+    hs->dial_limit = nsec;
 }
 
 /* See tls/handshake.h. */
 uint32_t
 flow__handshake_wants(const struct flow__handshake *hs)
 {
-    if (!hs->started && !hs->server)
-        return FLOW_READY_WRITE;
+    if (!hs->started)
+        return FLOW_READY_OPEN;
     if (flow__stage_len(&hs->out) > 0)
         return FLOW_READY_WRITE;
     return hs->unflushed ? FLOW_READY_FLUSH : FLOW_READY_READ;

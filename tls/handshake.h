@@ -65,14 +65,14 @@ enum flow_status flow__handshake_step(struct flow__handshake *hs,
                                       struct flow *lower,
                                       struct flow_error *err);
 
-/* Before the first step: at most nsec ns besides the configuration's limit; 0:
- * nothing more. */
+/* Before the first step: at most nsec ns from that on, with what the lower flow
+ * takes to open; 0: no limit.  The configuration's counts from there on. */
 void flow__handshake_limit_time(struct flow__handshake *hs, uint64_t nsec);
 
 /* One FLOW_READY_ bit of the lower flow. */
 uint32_t flow__handshake_wants(const struct flow__handshake *hs);
 
-/* When it must be done, monotonic ns; FLOW_NEVER: no limit, or not begun. */
+/* When it must be done, monotonic ns; FLOW_NEVER: no limit, or none yet. */
 uint64_t flow__handshake_deadline(const struct flow__handshake *hs);
 
 /* Nothing was read or written yet. */

@@ -23,10 +23,12 @@ struct flow__handshake {
     const struct flow_env *env;
     struct flow_tls_config *config; /* the TLS flow holds the reference */
     bool server;
-    bool started;
+    bool stepped; /* what is below was asked to open */
+    bool started; /* it is open */
     bool done;
-    uint64_t time_limit; /* ns for all of it; 0: none */
-    uint64_t deadline;
+    uint64_t time_limit;           /* ns from started on; 0: none */
+    uint64_t dial_limit;           /* ns from stepped on; 0: none */
+    uint64_t deadline;             /* what these two make */
     char name[FLOW__NAME_MAX + 1]; /* client: to ask for */
     bool has_name;
     bool ip_name;

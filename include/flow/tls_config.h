@@ -309,12 +309,14 @@ flow_tls_config_allow_expired(struct flow_tls_config *c, bool allow);
 /**
  * @brief Bound a handshake.
  *
- * The time holds besides the flow's own deadlines.  The bytes bound what a
- * peer may send before the handshake is over.
+ * The time begins when the flow below is open: looking a name up and
+ * connecting has limits of its own.  It holds besides the flow's deadlines and
+ * the timeout of a dialled endpoint, which count from the start.  The bytes
+ * bound what a peer may send before the handshake is over.
  *
  * @param[in,out] c          The configuration.
- * @param[in]     nsec       ns from its first step on; 0: no limit; default
- *                           10 s.
+ * @param[in]     nsec       ns from when the flow below is open; 0: no limit;
+ *                           default 10 s.
  * @param[in]     max_bytes  1,024..2^20; 0 for the default, 65,536.
  * @retval FLOW_OK       Set.
  * @retval FLOW_E_INVAL  Out of range.

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: ISC */
+#include <string.h>
+
+#include <flow/tls.h>
+
+#include "lib/plat/fake/fake.h"
+#include "stacks.h"
+#include "test.h"
+#include "tests/unit/mock_flow.h"
+#include "tls/tls_flow.h"
+
+/*
+ * When the handshake's time begins: with the flow below, which the test opens
+ * when it likes.
+ */
+
+#define SECOND UINT64_C(1000000000)
+
+static struct flow__fake fake;
+static struct mock *low;
+static struct flow *tls;
+
+static void
+make(bool server)
+{
+    flow__fake_init(&fake, 1);
+    low = mock_new(&fake.env, FLOW_CAP_DUPLEX | FLOW_CAP_NEEDS_OPEN);
+    low->open_st = FLOW_AGAIN;
+    low->read_st = FLOW_AGAIN;
+    low->ready = 0;
+    if (server)
+        assert_status(
+            flow_tls_wrap_server(stack_tls_server(0), &low->base, 0, &tls),
+            FLOW_OK);
+    else
+        assert_status(flow_tls_wrap_client(stack_tls_client(0), &low->base,
+                                           "server.example", 0, &tls),
+                      FLOW_OK);
+}
+
+static void
+unmake(void)
+{
+    flow_close(tls);
+    assert_int_equal(fake.live_blocks, 0);
+}
+
+/* What a sleeper for the opening is told, nothing below being ready. */
+static uint64_t
+wake_time(void)
+{
+    struct flow_wait_sink sink;
+
+    flow_wait_sink_init(&sink);
+    assert_int_equal(flow_wait_sources(tls, FLOW_READY_OPEN, &sink), 0);
+    return sink.deadline;
+}
+
+static void
+check_text(const char *part)
+{
+    struct flow_error err;
+
+    flow_get_error(tls, FLOW_READ, &err);
+    assert_status(err.status, FLOW_E_TIMEOUT);
+    assert_non_null(strstr(err.text, part));
+}
+
+/* However long the connecting took, the peer has all of the handshake's
+ * time. */
+static void
+time_begins_with_the_flow_below(void **state)
+{
+    int role;
+
+    (void)state;
+    for (role = 0; role < 2; role++) {
+        make(role != 0);
+        assert_status(flow_open(tls), FLOW_AGAIN);
+        assert_true(wake_time() == FLOW_NEVER);
+        flow__fake_advance(&fake, 60 * SECOND);
+        assert_status(flow_open(tls), FLOW_AGAIN);
+        assert_int_equal(low->writes, 0);
+        assert_int_equal(low->reads, 0);
+        assert_true(wake_time() == FLOW_NEVER);
+
+        low->open_st = FLOW_OK;
+        assert_status(flow_open(tls), FLOW_AGAIN);
+        assert_int_equal(low->reads, 1);
+        assert_true(wake_time() == fake.now + 10 * SECOND);
+        flow__fake_advance(&fake, 10 * SECOND - 1);
+        assert_status(flow_open(tls), FLOW_AGAIN);
+        flow__fake_advance(&fake, 1);
+        assert_status(flow_open(tls), FLOW_E_TIMEOUT);
+        check_text("the handshake took longer");
+        unmake();
+    }
+}
+
+/* Who sleeps on it is told that there is something to open, and what comes
+ * next is the handshake's. */
+static void
+sleepers_wait_for_the_flow_below(void **state)
+{
+    int role;
+
+    (void)state;
+    for (role = 0; role < 2; role++) {
+        struct flow_wait_sink sink;
+
+        make(role != 0);
+        assert_status(flow_open(tls), FLOW_AGAIN);
+        (void)wake_time();
+        assert_int_equal(low->interest, FLOW_READY_OPEN);
+        low->ready = FLOW_READY_OPEN;
+        flow_wait_sink_init(&sink);
+        assert_int_equal(flow_wait_sources(tls, FLOW_READY_OPEN, &sink),
+                         FLOW_READY_OPEN);
+        low->open_st = FLOW_OK;
+        low->ready = 0;
+        assert_status(flow_open(tls), FLOW_AGAIN);
+        (void)wake_time();
+        assert_int_equal(low->interest, FLOW_READY_READ);
+        unmake();
+    }
+}
+
+/* A flow that is dialled has one time for all of its opening. */
+static void
+time_of_dialling_holds_from_the_start(void **state)
+{
+    (void)state;
+    make(false);
+    flow__handshake_limit_time(flow__tls_of(tls)->hs, 30 * SECOND);
+    assert_status(flow_open(tls), FLOW_AGAIN);
+    assert_true(wake_time() == fake.now + 30 * SECOND);
+    flow__fake_advance(&fake, 25 * SECOND);
+    low->open_st = FLOW_OK;
+    assert_status(flow_open(tls), FLOW_AGAIN);
+    assert_true(wake_time() == fake.now + 5 * SECOND);
+    flow__fake_advance(&fake, 5 * SECOND);
+    assert_status(flow_open(tls), FLOW_E_TIMEOUT);
+    unmake();
+
+    make(false);
+    flow__handshake_limit_time(flow__tls_of(tls)->hs, 30 * SECOND);
+    assert_status(flow_open(tls), FLOW_AGAIN);
+    flow__fake_advance(&fake, 30 * SECOND);
+    assert_status(flow_open(tls), FLOW_E_TIMEOUT);
+    check_text("connecting took longer");
+    unmake();
+}
+
+/* The flow's own deadline counts whatever is being opened. */
+static void
+deadlines_hold_while_it_connects(void **state)
+{
+    (void)state;
+    make(false);
+    flow_set_deadline(tls, (uint32_t)FLOW_READ, fake.now + SECOND);
+    assert_status(flow_open(tls), FLOW_AGAIN);
+    assert_true(wake_time() == fake.now + SECOND);
+    flow__fake_advance(&fake, SECOND);
+    assert_status(flow_open(tls), FLOW_E_TIMEOUT);
+    unmake();
+}
+
+/* What went wrong below is what our opening answers. */
+static void
+failures_below_are_passed_on(void **state)
+{
+    struct flow_error err;
+    int role;
+
+    (void)state;
+    for (role = 0; role < 2; role++) {
+        make(role != 0);
+        assert_status(flow_open(tls), FLOW_AGAIN);
+        low->open_st = FLOW_E_CLOSED;
+        low->fail_text = "nobody listens";
+        assert_status(flow_open(tls), FLOW_E_CLOSED);
+        flow_get_error(tls, FLOW_WRITE, &err);
+        assert_string_equal(err.text, "nobody listens");
+        assert_int_equal(low->writes, 0);
+        unmake();
+    }
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(time_begins_with_the_flow_below),
+        TEST(sleepers_wait_for_the_flow_below),
+        TEST(time_of_dialling_holds_from_the_start),
+        TEST(deadlines_hold_while_it_connects),
+        TEST(failures_below_are_passed_on),
+    };
+
+    return TEST_RUN(tests);
+}
