@@ -8,17 +8,24 @@
 
 #define LAYER "endpoint"
 
-/* What follows the scheme in a name, or NULL when the name is of another.  A
- * scheme "tls+" takes every name that begins so: the rest is an endpoint. */
+/* A scheme "tls+" takes every name that begins so: the rest is an endpoint. */
+static bool
+wraps(const struct flow_scheme *scheme)
+{
+    size_t len = strlen(scheme->name);
+
+    return len > 0 && scheme->name[len - 1] == '+';
+}
+
+/* What follows the scheme in a name, or NULL when the name is of another. */
 static const char *
 rest_after(const char *name, const struct flow_scheme *scheme)
 {
     size_t len = strlen(scheme->name);
-    bool wraps = len > 0 && scheme->name[len - 1] == '+';
 
     if (strncmp(name, scheme->name, len) != 0)
         return NULL;
-    if (wraps)
+    if (wraps(scheme))
         return name + len;
     return name[len] == ':' ? name + len + 1 : NULL;
 }
@@ -33,7 +40,7 @@ append(char *text, size_t cap, const char *more)
     text[len + n] = '\0';
 }
 
-/* "this build has tcp: unix: tls+..." */
+/* "this build has tls+... tcp: unix:"; the syntax of each would not fit. */
 static void
 set_schemes_as_detail(struct flow_error *err)
 {
@@ -44,7 +51,8 @@ set_schemes_as_detail(struct flow_error *err)
         append(text, sizeof(text), " none");
     for (; *scheme != NULL; scheme++) {
         append(text, sizeof(text), " ");
-        append(text, sizeof(text), (*scheme)->syntax);
+        append(text, sizeof(text), (*scheme)->name);
+        append(text, sizeof(text), wraps(*scheme) ? "..." : ":");
     }
     flow_error_set_detail(err, text);
 }

@@ -459,6 +459,16 @@ class Usage(Flows):
                 self.assertIn(b"--" + option.encode(), out)
             self.assertIn(b"tcp://", out)
 
+    def test_every_scheme_is_named(self):
+        _, out, _ = run(program("flow-cat"), "--help")
+        schemes = out.decode().partition("is one of\n\n")[2].split("\n\n")[0]
+        code, _, err = run(program("flow-cat"), "spx://x")
+        self.assertEqual(code, 2)
+        for scheme in schemes.split():
+            name = scheme.partition(":")[0].removesuffix("SCHEME")
+            self.assertRegex(err.decode(),
+                             " %s[:.]" % name.replace("+", r"\+"))
+
     def test_wrong_usage(self):
         for command, text, wanted in (
                 (["flow-echo"], "--listen ENDPOINT is missing", 2),
