@@ -2,11 +2,13 @@
 #include "cli.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <flow/endpoint.h>
 
@@ -15,6 +17,22 @@ volatile sig_atomic_t cli_signals;
 
 /* The handler can only reach what is global. */
 static struct flow_poller *volatile woken;
+
+void
+cli_start(const char *program)
+{
+    int fd;
+
+    cli_program = program;
+    for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) != -1)
+            continue;
+        /* The lowest free one, so it is fd itself; opened the wrong way round,
+         * so that using it still fails with EBADF. */
+        if (open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+            _exit(CLI_FAILED);
+    }
+}
 
 void
 cli_complain(const char *format, ...)

@@ -23,8 +23,12 @@
 
 #define CLI_NSEC UINT64_C(1000000000)
 
-/* Set first thing in main(); begins every message. */
-extern const char *cli_program;
+/*
+ * First thing in main(): the name that begins every message, and standard
+ * descriptors that are taken.  One that the caller has closed would become a
+ * socket, and what the program says would go to a peer.
+ */
+void cli_start(const char *program);
 
 void cli_complain(const char *format, ...)
     __attribute__((format(printf, 1, 2)));

@@ -324,7 +324,7 @@ main(int argc, char **argv)
     struct options options = { .timeout = 30 * CLI_NSEC };
     int option, code = -1;
 
-    cli_program = "flow-cat";
+    cli_start("flow-cat");
     while (code < 0 &&
            (option = getopt_long(argc, argv, "", long_options, NULL)) != -1)
         code = take_option(option, optarg, &options);

@@ -297,7 +297,7 @@ main(int argc, char **argv)
     int option, code;
     bool ok = true;
 
-    cli_program = "flow-echo";
+    cli_start("flow-echo");
     while (ok &&
            (option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
         switch (option) {

@@ -485,7 +485,7 @@ main(int argc, char **argv)
     struct options options = { .timeout = 30 * CLI_NSEC };
     int option, code = -1;
 
-    cli_program = "flow-fetch";
+    cli_start("flow-fetch");
     while (code < 0 &&
            (option = getopt_long(argc, argv, "o:qv", long_options, NULL)) != -1)
         code = take_option(option, optarg, &options);

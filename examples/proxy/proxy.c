@@ -547,7 +547,7 @@ main(int argc, char **argv)
     };
     int option, code = -1;
 
-    cli_program = "flow-proxy";
+    cli_start("flow-proxy");
     while (code < 0 &&
            (option = getopt_long(argc, argv, "", long_options, NULL)) != -1)
         code = take_option(option, optarg, &proxy);

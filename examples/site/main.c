@@ -424,7 +424,7 @@ main(int argc, char **argv)
     struct options options = { 0 };
     int option, code = -1;
 
-    cli_program = "flow-site";
+    cli_start("flow-site");
     while (code < 0 &&
            (option = getopt_long(argc, argv, "", long_options, NULL)) != -1)
         code = take_option(option, optarg, &options, &site);

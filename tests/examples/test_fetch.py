@@ -122,6 +122,22 @@ class Bodies(Fetch):
             self.assertIn(text, err)
             self.assertIn(b"certificate verified for " + NAME.encode(), err)
 
+    def test_without_standard_error(self):
+        """The connection does not take its place: remarks would go there."""
+        port = self.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+        code, out, _ = run("sh", "-c", 'exec "$@" 2>&-', "sh",
+                           program("flow-fetch"), "-v", "--ca", self.pki.ca,
+                           "--connect", "127.0.0.1:%d" % port,
+                           "https://%s/" % NAME)
+        self.assertEqual((code, out), (0, b"hello"))
+
+    def test_without_standard_output(self):
+        port = self.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+        got = run("sh", "-c", 'exec "$@" >&-', "sh", program("flow-fetch"),
+                  "--ca", self.pki.ca, "--connect", "127.0.0.1:%d" % port,
+                  "https://%s/" % NAME)
+        self.failed(got, "standard output")
+
     def test_file_appears_when_it_is_whole(self):
         path = self.directory / "body"
         port = self.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")

@@ -161,6 +161,18 @@ class EchoAndCat(Flows):
         os.close(writer)
         self.end(server)
 
+    def test_cat_without_standard_input(self):
+        """The connection does not become its standard input."""
+        server = self.listen()
+        cat = self.start("sh", "-c", 'exec "$0" "$1" <&-', program("flow-cat"),
+                         "tcp://127.0.0.1:%d" % server.getsockname()[1])
+        connection = server.accept()[0]
+        connection.settimeout(LIMIT)
+        self.assertEqual(cat.finish(), 1)
+        self.assertIn(b"standard input and output must be open", cat.errors)
+        connection.sendall(b"not for cat's input")
+        connection.close()
+
     def test_cat_verifies(self):
         server = self.echo("tls+tcp")
         code, _, err = run(program("flow-cat"), server.endpoint, "--ca",
