@@ -12,7 +12,7 @@
 
 #include <flow/endpoint.h>
 
-const char *cli_program = "flow";
+static const char *cli_program = "flow";
 volatile sig_atomic_t cli_signals;
 
 /* The handler can only reach what is global. */
@@ -84,6 +84,22 @@ cli_endpoint_error(const char *what, const struct flow_error *err)
     return err->status == FLOW_E_INVAL || err->status == FLOW_E_NOTSUP
                ? CLI_USAGE
                : CLI_FAILED;
+}
+
+bool
+cli_is_tls(const char *endpoint)
+{
+    return strncmp(endpoint, "tls+", 4) == 0;
+}
+
+int
+cli_plain(const char *endpoint, bool given)
+{
+    if (!given)
+        return CLI_OK;
+    return cli_usage("%s is not encrypted, but there are options for TLS; "
+                     "write tls+%s",
+                     endpoint, endpoint);
 }
 
 void
@@ -275,6 +291,13 @@ set_up_client(const struct cli_client *client, struct flow_tls_config *config)
         return CLI_FAILED;
     }
     return CLI_OK;
+}
+
+bool
+cli_client_given(const struct cli_client *client)
+{
+    return client->ca != NULL || client->alpn != NULL || client->only != 0 ||
+           client->insecure_skip_verify;
 }
 
 int

@@ -42,6 +42,10 @@ int cli_close_stdout(int code);
 
 /* As cli_flow_error(); answers CLI_USAGE for an endpoint that is none. */
 int cli_endpoint_error(const char *what, const struct flow_error *err);
+bool cli_is_tls(const char *endpoint);
+/* For an endpoint without TLS; `given`: an option about TLS was.  CLI_USAGE
+ * then: whoever gives one would believe that what is sent is protected. */
+int cli_plain(const char *endpoint, bool given);
 /* The endpoints of this build, for --help. */
 void cli_print_endpoints(void);
 
@@ -83,6 +87,8 @@ struct cli_client {
     bool insecure_skip_verify;
 };
 
+/* Whether any of it was asked for. */
+bool cli_client_given(const struct cli_client *client);
 /* As cli_server_config(). */
 int cli_client_config(const struct cli_client *client,
                       struct flow_tls_config **ret_config);

@@ -198,11 +198,13 @@ dial(const struct options *o, const char *name, struct flow **ret_flow)
     int code;
 
     snprintf(what, sizeof(what), "cannot reach %s", name);
-    if (strncmp(name, "tls+", 4) == 0) {
+    if (cli_is_tls(name))
         code = cli_client_config(&o->client, &options.tls);
-        if (code != CLI_OK)
-            return code;
-    }
+    else
+        code = cli_plain(name, cli_client_given(&o->client) ||
+                                   o->server_name != NULL);
+    if (code != CLI_OK)
+        return code;
     st = flow_endpoint_dial(NULL, name, &options, &flow, &err);
     flow_tls_config_unref(options.tls);
     if (st != FLOW_OK)

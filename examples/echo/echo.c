@@ -227,11 +227,12 @@ listen_on(struct server *s, const char *name, const struct cli_keypairs *pairs)
     enum flow_status st;
     int code;
 
-    if (strncmp(name, "tls+", 4) == 0) {
+    if (cli_is_tls(name))
         code = cli_server_config(pairs, &options.tls);
-        if (code != CLI_OK)
-            return code;
-    }
+    else
+        code = cli_plain(name, pairs->cert_count + pairs->key_count > 0);
+    if (code != CLI_OK)
+        return code;
     st = flow_endpoint_listen(NULL, name, &options, &s->listener, &err);
     flow_tls_config_unref(options.tls);
     if (st == FLOW_OK)

@@ -354,11 +354,13 @@ prepare_dial(struct proxy *p)
     int code;
 
     p->dial.timeout = p->connect_timeout;
-    if (strncmp(p->to, "tls+", 4) == 0) {
+    if (cli_is_tls(p->to))
         code = cli_client_config(&p->client, &p->dial.tls);
-        if (code != CLI_OK)
-            return code;
-    }
+    else
+        code = cli_plain(p->to, cli_client_given(&p->client) ||
+                                    p->dial.server_name != NULL);
+    if (code != CLI_OK)
+        return code;
     /* A flow that is not opened connects nowhere. */
     st = flow_endpoint_dial(NULL, p->to, &p->dial, &probe, &err);
     if (st == FLOW_OK) {
@@ -378,11 +380,13 @@ listen_on(struct proxy *p)
     char what[300];
     int code;
 
-    if (strncmp(p->listen, "tls+", 4) == 0) {
+    if (cli_is_tls(p->listen))
         code = cli_server_config(&p->pairs, &options.tls);
-        if (code != CLI_OK)
-            return code;
-    }
+    else
+        code =
+            cli_plain(p->listen, p->pairs.cert_count + p->pairs.key_count > 0);
+    if (code != CLI_OK)
+        return code;
     st = flow_endpoint_listen(NULL, p->listen, &options, &p->listener, &err);
     flow_tls_config_unref(options.tls);
     if (st == FLOW_OK)

@@ -481,6 +481,26 @@ class Usage(Flows):
             self.assertRegex(err.decode(),
                              " %s[:.]" % name.replace("+", r"\+"))
 
+    def test_tls_options_without_tls(self):
+        """Whoever asks for a certificate does not want it to be plain."""
+        keys = self.keys("tls+tcp")
+        plain = "tcp://127.0.0.1:0"
+        to = "tcp://127.0.0.1:1"
+        for command in (
+                ["flow-echo", "--listen", plain, *keys],
+                ["flow-proxy", "--listen", plain, "--to", to, *keys],
+                ["flow-proxy", "--listen", plain, "--to", to, "--ca",
+                 self.pki.ca],
+                ["flow-cat", to, "--ca", self.pki.ca],
+                ["flow-cat", to, "--alpn", "x"],
+                ["flow-cat", to, "--tls1.3"],
+                ["flow-cat", to, "--server-name", NAME],
+                ["flow-cat", to, "--insecure-skip-verify"]):
+            with self.subTest(" ".join(command)):
+                code, _, err = run(program(command[0]), *command[1:])
+                self.assertEqual(code, 2, err)
+                self.assertIn(b"tls+tcp://127.0.0.1:", err)
+
     def test_wrong_usage(self):
         for command, text, wanted in (
                 (["flow-echo"], "--listen ENDPOINT is missing", 2),
