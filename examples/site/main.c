@@ -199,7 +199,8 @@ prepare_descriptors(struct site *s)
                  got, s->max_connections);
 }
 
-static bool
+/* An exit code. */
+static int
 listen_tcp(const char *option, const char *text, struct flow_listener **ret)
 {
     struct flow_tcp_options options = { .backlog = 1024 };
@@ -208,13 +209,13 @@ listen_tcp(const char *option, const char *text, struct flow_listener **ret)
     char what[320];
 
     if (!cli_address(option, text, &address))
-        return false;
+        return CLI_USAGE;
     if (flow_tcp_listen(NULL, address.host, address.port, &options, ret,
                         &err) == FLOW_OK)
-        return true;
+        return CLI_OK;
     snprintf(what, sizeof(what), "cannot listen on %s", text);
     cli_flow_error(what, &err);
-    return false;
+    return CLI_FAILED;
 }
 
 /* An exit code. */
@@ -230,10 +231,13 @@ listen_tls(struct site *s, const struct options *o)
     if (code != CLI_OK)
         return code;
     st = flow_tls_config_set_handshake_limits(config, s->handshake_timeout, 0);
-    if (st != FLOW_OK || !cli_set_alpn(config, "http/1.1") ||
-        !listen_tcp("--listen", o->listen, &tcp)) {
+    if (st != FLOW_OK || !cli_set_alpn(config, "http/1.1"))
+        code = CLI_FAILED;
+    else
+        code = listen_tcp("--listen", o->listen, &tcp);
+    if (code != CLI_OK) {
         flow_tls_config_unref(config);
-        return CLI_FAILED;
+        return code;
     }
     st = flow_tls_listen(config, tcp, (unsigned)s->max_connections, &s->tls);
     flow_tls_config_unref(config);
@@ -386,9 +390,10 @@ run(struct site *s, const struct options *o)
     code = listen_tls(s, o);
     if (code != CLI_OK)
         return code;
-    if (o->redirect != NULL &&
-        !listen_tcp("--redirect", o->redirect, &s->plain))
-        return CLI_FAILED;
+    if (o->redirect != NULL)
+        code = listen_tcp("--redirect", o->redirect, &s->plain);
+    if (code != CLI_OK)
+        return code;
     if (flow_poller_new(s->env, &s->poller) != FLOW_OK) {
         cli_complain("cannot make a poller: %s", strerror(errno));
         return CLI_FAILED;

@@ -513,8 +513,12 @@ class Usage(Site):
         self.refused(1, b"is no regular file", "--serve", "a.test=/")
         self.refused(1, b"www.pem: ", "--listen", ":0", "--serve", page, *www,
                      "--key", self.pki.path("paper.key"))
-        self.refused(1, b"has no port", "--listen", "127.0.0.1", *good)
-        self.refused(1, b"in brackets", "--listen", "::1:0", *good)
+        self.refused(2, b"has no port", "--listen", "127.0.0.1", *good)
+        self.refused(2, b"in brackets", "--listen", "::1:0", *good)
+        self.refused(2, b"is no number from 0 to 65535", "--listen",
+                     "127.0.0.1:65536", *good)
+        self.refused(2, b"--redirect: ", "--listen", "127.0.0.1:0",
+                     "--redirect", "127.0.0.1", *good)
         taken = self.listen().getsockname()[1]
         self.refused(1, b"cannot listen on 127.0.0.1:%d" % taken, "--listen",
                      "127.0.0.1:%d" % taken, *good)
