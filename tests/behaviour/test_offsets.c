@@ -160,16 +160,30 @@ over_tcp(void **state)
     check_transport("tcp");
 }
 
-/* usage: test_offsets [STRIDE] */
+#ifdef TEST_VCHAN
+static void
+over_vchan(void **state)
+{
+    (void)state;
+    check_transport("vchan");
+}
+#endif
+
+/* usage: test_offsets [STRIDE [TEST]] */
 int
 main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         TEST(over_memory),
         TEST(over_tcp),
+#ifdef TEST_VCHAN
+        TEST(over_vchan),
+#endif
     };
 
     if (argc > 1 && atoi(argv[1]) > 0)
         stride = (size_t)atoi(argv[1]);
+    if (argc > 2)
+        cmocka_set_test_filter(argv[2]);
     return TEST_RUN(tests);
 }
