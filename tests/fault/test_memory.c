@@ -254,9 +254,10 @@ a_change_of_keys_survives_a_want_of_memory(void **state)
         step_pass(&e, e.b, 100, n);
     }
     guard_case(NULL);
-    /* At least the derivations, the key and a record. */
-    assert_true(written > 3);
-    assert_true(read > 3);
+    /* The key and a record; the derivations are in sight only where mbedTLS is
+     * linked in. */
+    assert_true(written >= 2);
+    assert_true(read >= 2);
     ends_close(&e);
 }
 #endif
