@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "backends/vchan/vchan.h"
+#include "lib/checked.h"
 
 /* Pauses between looks for a server, where the store has no watch and after
  * keys that could not be used. */
@@ -12,7 +13,8 @@ flow__vchan_dial_init(struct vchan *v, const struct flow_vchan_options *opt)
     v->dial.pause = PAUSE_MIN;
     v->dial.watch = opt->watch_domains;
     if (opt->timeout > 0)
-        v->dial.deadline = v->base.env->now(v->base.env->ctx) + opt->timeout;
+        v->dial.deadline =
+            flow__time_after(v->base.env->now(v->base.env->ctx), opt->timeout);
 }
 
 static bool

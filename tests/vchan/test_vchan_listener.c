@@ -148,6 +148,10 @@ a_client_without_a_server_times_out_and_says_why(void **state)
     (void)state;
     place_make(&p);
     expect_timeout(dial(&p, &opt), "no server published its keys in the store");
+    /* As good as for ever. */
+    f = dial(&p, &(struct flow_vchan_options){ .timeout = UINT64_MAX });
+    assert_int_equal(flow_open(f), FLOW_AGAIN);
+    flow_close(f);
     l = listen_on(&p, NULL);
     f = dial(&p, NULL);
     assert_int_equal(flow_open(f), FLOW_OK);
