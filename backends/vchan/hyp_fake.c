@@ -25,14 +25,16 @@ struct fake_region {
 /*
  * An event channel is a stream socket, an event one byte in it: a second
  * event before the first was taken in adds nothing, as on Xen.  The end that
- * was allocated listens until its peer binds, and the socket is another one
- * from then on; what is handed out is the set that it is in.
+ * was allocated listens until its peer binds, and again when that one is gone;
+ * the socket in between is another one.  What is handed out is the set that it
+ * is in.
  */
 struct vchan_channel {
     struct fake_hyp *hyp;
     pthread_mutex_t lock; /* notify and drain come from both directions */
     int set;
-    int fd; /* the socket, in the set until the peer is gone */
+    int fd;        /* the socket, in the set until the peer is gone */
+    int listening; /* the other one meanwhile, or -1 */
     uint32_t port;
     bool listens;
     bool gone;
@@ -290,6 +292,8 @@ channel_free(struct vchan_channel *c)
 
     if (c->fd >= 0)
         close(c->fd);
+    if (c->listening >= 0)
+        close(c->listening);
     if (c->set >= 0)
         close(c->set);
     pthread_mutex_lock(&h->lock);
@@ -310,6 +314,7 @@ channel_new(struct fake_hyp *h, uint32_t port)
         return NULL;
     c->hyp = h;
     c->port = port;
+    c->listening = -1;
     pthread_mutex_init(&c->lock, NULL);
     pthread_mutex_lock(&h->lock);
     c->next = h->channels;
@@ -436,7 +441,7 @@ channel_accept(struct vchan_channel *c)
     if (fd < 0)
         return false;
     flow__fake_set_take(c->set, c->fd);
-    close(c->fd);
+    c->listening = c->fd;
     c->fd = fd;
     flow__fake_set_put(c->set, fd);
     c->listens = false;
@@ -445,8 +450,9 @@ channel_accept(struct vchan_channel *c)
 
 /*
  * The socket has ended: the peer closed its end, or died.  It would be
- * readable for ever and spin its waiters, so it is taken out of the set.  True
- * when the kernel would have sent an event.
+ * readable for ever and spin its waiters, so it is taken out of the set.  Who
+ * allocated the channel has one then that may be bound again.  True when the
+ * kernel would have sent an event.
  */
 static bool
 channel_ended(struct vchan_channel *c)
@@ -459,11 +465,19 @@ channel_ended(struct vchan_channel *c)
     if (port->state == FAKE_BOUND && w->port[port->remote].state == FAKE_BOUND)
         flow__fake_bury(&c->hyp->dir, w->port[port->remote].owner);
     port->state = FAKE_UNBOUND;
+    port->remote = 0;
     told = !w->silent;
     flow__fake_unlock(w);
 
-    c->gone = true;
     flow__fake_set_take(c->set, c->fd);
+    c->gone = c->listening < 0;
+    if (c->gone)
+        return told;
+    close(c->fd);
+    c->fd = c->listening;
+    c->listening = -1;
+    c->listens = true;
+    flow__fake_set_put(c->set, c->fd);
     return told;
 }
 
@@ -678,7 +692,10 @@ flow__vchan_fake_kill(struct vchan_hyp *hyp)
     struct fake_hyp *h = fake_of(hyp);
 
     pthread_mutex_lock(&h->lock);
-    for (struct vchan_channel *c = h->channels; c != NULL; c = c->next)
+    for (struct vchan_channel *c = h->channels; c != NULL; c = c->next) {
         shutdown(c->fd, SHUT_RDWR);
+        if (c->listening >= 0)
+            shutdown(c->listening, SHUT_RDWR);
+    }
     pthread_mutex_unlock(&h->lock);
 }

@@ -83,6 +83,44 @@ two_clients_never_share_an_offer(void **state)
     place_check_and_remove(&p);
 }
 
+/* One that has bound and goes without having attached leaves the offer to the
+ * next: an event channel can be bound again. */
+static void
+a_client_that_only_binds_blocks_nobody(void **state)
+{
+    struct vchan_channel *channel;
+    struct flow_listener *l;
+    struct vchan_hyp *hyp;
+    struct flow *f[2];
+    struct place p;
+    uint32_t port = 0;
+    uint32_t ref = 0;
+
+    (void)state;
+    place_make(&p);
+    l = listen_on(&p, NULL);
+    assert_int_equal(
+        flow__vchan_fake_open(flow_env_default(), p.dir, 2, 0, &hyp, NULL),
+        FLOW_OK);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(hyp->store->lookup(hyp,
+                                            "/local/domain/1/data/vchan/2/flow",
+                                            &ref, &port, NULL),
+                         FLOW_OK);
+        assert_int_equal(hyp->events->bind(hyp, 1, port, &channel, NULL),
+                         FLOW_OK);
+        hyp->events->close(channel);
+        assert_int_equal(flow_accept(l, &f[0]), FLOW_AGAIN);
+        assert_int_equal(flow_accept(l, &f[0]), FLOW_AGAIN);
+    }
+    connect_pair(&p, l, NULL, f);
+    pass(f[0], f[1], "after all");
+    close_pair(f);
+    flow__vchan_hyp_unref(hyp);
+    flow_listener_close(l);
+    place_check_and_remove(&p);
+}
+
 static void *
 late_server(void *arg)
 {
@@ -450,6 +488,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_client_has_pages_of_its_own),
         cmocka_unit_test(two_clients_never_share_an_offer),
+        cmocka_unit_test(a_client_that_only_binds_blocks_nobody),
         cmocka_unit_test(a_client_may_come_before_its_server),
         cmocka_unit_test(a_client_without_a_server_times_out_and_says_why),
         cmocka_unit_test(misuse_is_refused_by_name),
