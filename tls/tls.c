@@ -143,8 +143,12 @@ finish_write(struct flow__tls *t, const struct flow__writer_result *r)
     case FLOW__WRITER_LOWER:
         return flow_fail_lower(f, FLOW_WRITE, FLOW_WRITE, r->status);
     case FLOW__WRITER_EXHAUSTED:
-        return flow_fail(f, FLOW_WRITE, FLOW_E_PROTO, FLOW_DOMAIN_NONE, 0,
-                         "the key has sealed all the records it may");
+        (void)flow_error_set(&why, FLOW_E_PROTO, "tls", FLOW_DOMAIN_NONE, 0,
+                             "the key has sealed all the records it may, and "
+                             "TLS 1.2 has no other: connect again");
+        if (t->writer.spent)
+            why.alert_sent = FLOW__WRITER_SPENT_ALERT;
+        return flow_fail_with(f, FLOW_WRITE, &why);
     case FLOW__WRITER_MEMORY:
         return flow_fail(f, FLOW_WRITE, FLOW_E_NOMEM, FLOW_DOMAIN_NONE, 0,
                          "no memory to encrypt a record");

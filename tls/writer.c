@@ -144,11 +144,16 @@ update_key(struct flow__writer *w, uint8_t request)
     return ok();
 }
 
+/* Only the record is left that ends the key: a KeyUpdate, or in TLS 1.2 an
+ * alert. */
 static bool
-key_is_worn(const struct flow__writer *w)
+key_is_worn(const struct flow__writer *w, uint64_t besides)
 {
-    return flow__record_left(&w->keys) <= 1 ||
-           (w->key_limit != 0 && w->keys.seq + 1 >= w->key_limit);
+    uint64_t kept = 1 + besides;
+
+    return flow__record_left(&w->keys) <= kept ||
+           (w->key_limit != 0 &&
+            (w->key_limit <= kept || w->keys.seq >= w->key_limit - kept));
 }
 
 static struct flow__writer_result
@@ -171,7 +176,7 @@ seal_update(struct flow__writer *w)
     uint8_t owed = flow__swap(&w->owes_update, 0);
     struct flow__writer_result r;
 
-    if (wanted == 0 && owed == 0 && !key_is_worn(w))
+    if (wanted == 0 && owed == 0 && !key_is_worn(w, 0))
         return ok();
     r = update_key(w, wanted == 2 ? KEY_UPDATE_REQUESTED
                                   : KEY_UPDATE_NOT_REQUESTED);
@@ -191,11 +196,21 @@ seal_owed(struct flow__writer *w)
 {
     if (w->close_sealed)
         return ok();
-    if (flow__swap(&w->owes_refusal, 0) != 0)
-        return seal_refusal(w);
     if (w->tls13)
         return seal_update(w);
-    return key_is_worn(w) ? result(FLOW_E_PROTO, FLOW__WRITER_EXHAUSTED) : ok();
+    /* A warning may be left out; what is held back was given its number. */
+    if (flow__swap(&w->owes_refusal, 0) != 0 &&
+        !key_is_worn(w, w->has_open ? 1 : 0))
+        return seal_refusal(w);
+    return ok();
+}
+
+/* Whether another byte of data may be accepted: a key of TLS 1.2 ends the
+ * connection with it. */
+static bool
+has_room(const struct flow__writer *w)
+{
+    return w->tls13 || w->has_open || !key_is_worn(w, 0);
 }
 
 static size_t
@@ -255,10 +270,34 @@ make_way(struct flow__writer *w, struct flow *lower)
     r = flow__writer_drain(w, lower);
     if (r.status != FLOW_OK)
         return r;
+    if (w->spent) {
+        (void)!flow_flush(lower);
+        return result(FLOW_E_PROTO, FLOW__WRITER_EXHAUSTED);
+    }
     /* An owed message may not cut into held-back data: it has no number yet,
      * so it may go first. */
     r = seal_owed(w);
     return r.status == FLOW_OK ? flow__writer_drain(w, lower) : r;
+}
+
+/*
+ * Before the first byte that a call accepts.  The last record of a key is for
+ * close_notify; but who wants to send more gets an alert out instead, since a
+ * close_notify would tell the peer that it has everything.
+ */
+static struct flow__writer_result
+admit(struct flow__writer *w, struct flow *lower)
+{
+    const uint8_t fatal[2] = { ALERT_FATAL, FLOW__WRITER_SPENT_ALERT };
+    struct flow__writer_result r;
+
+    if (has_room(w))
+        return ok();
+    r = seal_bytes(w, FLOW__CONTENT_ALERT, fatal, sizeof(fatal));
+    if (r.status != FLOW_OK)
+        return r;
+    w->spent = true;
+    return make_way(w, lower);
 }
 
 static bool
@@ -376,7 +415,10 @@ flow__writer_write(struct flow__writer *w, struct flow *lower,
     *ret_len = 0;
     while (*ret_len < total) {
         r = make_way(w, lower);
-        if (r.status != FLOW_OK)
+        /* Who stops here can still end in order. */
+        if (r.status == FLOW_OK && *ret_len == 0)
+            r = admit(w, lower);
+        if (r.status != FLOW_OK || !has_room(w))
             break;
         r = write_some(w, lower, vec, count, *ret_len, total - *ret_len, flags,
                        &n);
@@ -432,7 +474,7 @@ flow__writer_alert(struct flow__writer *w, struct flow *lower, int alert)
     /* Lent memory is the writer's until its commit (C58). */
     if (!w->open_is_leased)
         drop_open(w);
-    sent = !w->close_sealed &&
+    sent = !w->close_sealed && !w->spent &&
            seal_bytes(w, FLOW__CONTENT_ALERT, fatal, sizeof(fatal)).status ==
                FLOW_OK &&
            flow__writer_drain(w, lower).status == FLOW_OK &&
@@ -458,6 +500,9 @@ flow__writer_lease(struct flow__writer *w, struct flow *lower, size_t want,
         if (r.status != FLOW_OK)
             return r;
     }
+    r = admit(w, lower);
+    if (r.status != FLOW_OK)
+        return r;
     if (!ensure_open(w))
         return result(FLOW_E_NOMEM, FLOW__WRITER_MEMORY);
     ret_span->base = w->open.base + w->open.end;

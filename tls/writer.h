@@ -36,6 +36,7 @@ struct flow__writer {
     bool has_open;
 
     bool close_sealed; /* our close_notify stands on out or has left */
+    bool spent;        /* the key's last record was an alert; TLS 1.2 */
     bool dead;         /* a fatal alert went either way */
 
     /* Owed to the peer; set by the reading side, any thread (atomic). */
@@ -54,11 +55,15 @@ void flow__writer_start(struct flow__writer *w,
 
 void flow__writer_fini(struct flow__writer *w);
 
+/* Nothing that the peer did or that it could do anything about. */
+#define FLOW__WRITER_SPENT_ALERT FLOW__ALERT_INTERNAL_ERROR
+
 /* Where things went wrong, for the error record. */
 enum flow__writer_cause {
     FLOW__WRITER_OK = 0,
     FLOW__WRITER_LOWER,     /* the lower flow's write side failed */
-    FLOW__WRITER_EXHAUSTED, /* no more records with this key */
+    FLOW__WRITER_EXHAUSTED, /* no more records with this key; if spent, the
+                               alert FLOW__WRITER_SPENT_ALERT has said so */
     FLOW__WRITER_MEMORY,
     FLOW__WRITER_CIPHER,
     FLOW__WRITER_DEAD

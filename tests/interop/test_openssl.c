@@ -463,6 +463,85 @@ key_updates_of_ours(void **state)
     link_close(&l);
 }
 
+/* In TLS 1.2 the record that a key has left is for the end: who stops in time
+ * gets its close_notify out, to who goes on it is an alert, for the peer must
+ * not take what it has for everything. */
+static void
+tls12_keys_end_with_an_alert(void **state)
+{
+    const char *more = "more than the key allows";
+    struct flow_error err;
+    struct records sealed;
+    struct link l;
+    size_t before, n;
+    uint8_t byte;
+    int role, shuts, i;
+
+    (void)state;
+    for (role = 0; role < 2; role++)
+        for (shuts = 0; shuts < 2; shuts++) {
+            link_init(&l, role != 0, 0x0303);
+            link_key(&l, "p256.pem", "p256.key");
+            assert_status(flow_tls_config_set_key_limit(l.config, 10), FLOW_OK);
+            link_open(&l);
+            before = l.wire.len;
+            /* Finished was one of them. */
+            for (i = 0; i < 8; i++)
+                link_say(&l, 100, (uint64_t)i);
+            if (shuts != 0) {
+                assert_status(flow_shutdown(l.ours, FLOW_WRITE), FLOW_OK);
+                assert_int_equal(ossl_read(&l.peer, &byte, 1), -2);
+                assert_int_equal(l.peer.close_notify_in, 1);
+                assert_int_equal(l.peer.fatal_in, 0);
+                link_hear(&l, 1000, 1);
+            } else {
+                assert_status(flow_write(l.ours, more, strlen(more), &n),
+                              FLOW_E_PROTO);
+                assert_int_equal(n, 0);
+                flow_get_error(l.ours, FLOW_WRITE, &err);
+                assert_non_null(strstr(err.text, "TLS 1.2"));
+                assert_non_null(strstr(err.text, "key"));
+                assert_int_equal(err.alert_sent, 80);
+                assert_status(flow_shutdown(l.ours, FLOW_WRITE), FLOW_E_PROTO);
+                assert_int_equal(ossl_read(&l.peer, &byte, 1), -1);
+                assert_int_equal(l.peer.alert_in, 80);
+                assert_int_equal(l.peer.fatal_in, 1);
+                assert_int_equal(l.peer.close_notify_in, 0);
+            }
+            wire_records(&l.wire, before, &sealed);
+            assert_int_equal(sealed.total, 9);
+            link_close(&l);
+        }
+}
+
+/* What was accepted and held back has its record as well. */
+static void
+tls12_keys_keep_a_record_for_what_is_held_back(void **state)
+{
+    uint8_t data[100], got[100];
+    struct flow_cvec vec = { data, sizeof(data) };
+    struct link l;
+    size_t n;
+    int i;
+
+    (void)state;
+    test_fill(data, sizeof(data), 1);
+    link_init(&l, true, 0x0303);
+    link_key(&l, "p256.pem", "p256.key");
+    assert_status(flow_tls_config_set_key_limit(l.config, 10), FLOW_OK);
+    link_open(&l);
+    for (i = 0; i < 7; i++)
+        link_say(&l, 100, (uint64_t)i);
+    assert_status(flow_writev(l.ours, &vec, 1, FLOW_MORE, &n), FLOW_OK);
+    assert_status(flow_shutdown(l.ours, FLOW_WRITE), FLOW_OK);
+    ossl_step(&l.peer);
+    assert_int_equal(ossl_read(&l.peer, got, sizeof(got)), sizeof(got));
+    test_check(got, sizeof(got), 1, 0);
+    assert_int_equal(ossl_read(&l.peer, got, 1), -2);
+    assert_int_equal(l.peer.close_notify_in, 1);
+    link_close(&l);
+}
+
 static void
 no_key_update_behind_our_close_notify(void **state)
 {
@@ -673,6 +752,8 @@ main(void)
         TEST(writing_goes_on_after_the_peers_end),
         TEST(key_updates_of_the_peer),
         TEST(key_updates_of_ours),
+        TEST(tls12_keys_end_with_an_alert),
+        TEST(tls12_keys_keep_a_record_for_what_is_held_back),
         TEST(no_key_update_behind_our_close_notify),
         TEST(flood_of_key_updates_ends),
         TEST(writes_are_coalesced),

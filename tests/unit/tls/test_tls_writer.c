@@ -164,6 +164,93 @@ key_update_survives_a_want_of_memory(void **state)
     assert_int_equal(failed, 3);
 }
 
+/* The same writer in TLS 1.2, whose key has so many records left. */
+static void
+be_tls12(uint64_t left)
+{
+    struct flow__key_material keys = { .key = { 1 } };
+
+    flow__record_fini(&w.keys);
+    assert_int_equal(flow__record_init(&w.keys, &fake.env,
+                                       flow__suite_find(0xc02f), &keys, 1),
+                     FLOW_OK);
+    w.tls13 = false;
+    w.keys.limit = w.keys.seq + left;
+}
+
+/* The alert at the end of a key is not lost to a full lower flow or a want of
+ * memory: it goes out first, then the writer fails. */
+static void
+last_record_of_a_key_is_an_alert(void **state)
+{
+    struct flow__writer_result r;
+    unsigned writes;
+    size_t n;
+
+    (void)state;
+    be_tls12(2);
+    assert_int_equal(put(&n).status, FLOW_OK);
+    assert_int_equal(n, 100);
+    fake.fail_at = fake.allocs + 1;
+    assert_int_equal(put(&n).status, FLOW_E_NOMEM);
+    assert_int_equal(flow__record_left(&w.keys), 1);
+    low->write_st = FLOW_AGAIN;
+    assert_int_equal(put(&n).status, FLOW_AGAIN);
+    assert_int_equal(n, 0);
+    assert_int_equal(flow__record_left(&w.keys), 0);
+    /* No close_notify behind it, and no second alert. */
+    assert_int_equal(flow__writer_close(&w, &low->base).status, FLOW_AGAIN);
+    low->write_st = FLOW_OK;
+    writes = low->writes;
+    r = put(&n);
+    assert_int_equal(r.status, FLOW_E_PROTO);
+    assert_int_equal(r.cause, FLOW__WRITER_EXHAUSTED);
+    assert_int_equal(low->writes, writes + 1);
+    assert_int_equal(put(&n).cause, FLOW__WRITER_EXHAUSTED);
+    assert_int_equal(flow__writer_close(&w, &low->base).cause,
+                     FLOW__WRITER_EXHAUSTED);
+    assert_false(flow__writer_alert(&w, &low->base, FLOW__ALERT_DECODE_ERROR));
+    assert_int_equal(low->writes, writes + 1);
+    assert_int_equal(w.keys.seq, w.keys.limit);
+}
+
+/* As much as the key allows is accepted, and can still be ended in order. */
+static void
+end_of_a_key_can_be_ended_in_order(void **state)
+{
+    static const uint8_t text[3 * FLOW__RECORD_PLAIN_MAX] = { 7 };
+    const struct flow_cvec vec = { text, sizeof(text) };
+    struct flow_vec span;
+    size_t n;
+
+    (void)state;
+    be_tls12(3);
+    assert_int_equal(flow__writer_write(&w, &low->base, &vec, 1, 0, &n).status,
+                     FLOW_OK);
+    assert_int_equal(n, 2 * FLOW__RECORD_PLAIN_MAX);
+    assert_int_equal(flow__record_left(&w.keys), 1);
+    assert_int_equal(flow__writer_flush(&w, &low->base).status, FLOW_OK);
+    w.owes_refusal = 1;
+    assert_int_equal(flow__writer_flush(&w, &low->base).status, FLOW_OK);
+    assert_int_equal(flow__record_left(&w.keys), 1);
+    assert_true(flow__writer_is_idle(&w));
+    assert_int_equal(flow__writer_close(&w, &low->base).status, FLOW_OK);
+    assert_true(w.close_sealed);
+    assert_int_equal(flow__record_left(&w.keys), 0);
+
+    be_tls12(2);
+    w.close_sealed = false;
+    assert_int_equal(flow__writer_lease(&w, &low->base, 100, &span).status,
+                     FLOW_OK);
+    memset(span.base, 1, 100);
+    w.owes_refusal = 1;
+    assert_int_equal(flow__writer_commit(&w, &low->base, 100, 0).status,
+                     FLOW_OK);
+    assert_int_equal(flow__record_left(&w.keys), 1);
+    assert_int_equal(flow__writer_lease(&w, &low->base, 100, &span).cause,
+                     FLOW__WRITER_EXHAUSTED);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int
@@ -175,6 +262,8 @@ main(void)
         TEST(commit_accepts_without_memory),
         TEST(owed_message_survives_a_want_of_memory),
         TEST(key_update_survives_a_want_of_memory),
+        TEST(last_record_of_a_key_is_an_alert),
+        TEST(end_of_a_key_can_be_ended_in_order),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
