@@ -650,9 +650,12 @@ flow_poller_remove_listener(struct flow_poller *p, struct flow_listener *l)
 enum flow_status
 flow_poller_new(const struct flow_env *env, struct flow_poller **ret_poller)
 {
-    struct flow_poller *p = flow_env_alloc(env, sizeof(*p));
+    struct flow_poller *p;
     enum flow_status st;
 
+    if (env == NULL)
+        env = flow_env_default();
+    p = flow_env_alloc(env, sizeof(*p));
     if (p == NULL)
         return FLOW_E_NOMEM;
     p->env = env;

@@ -95,6 +95,8 @@ flow_pool_new(const struct flow_env *env, size_t block_size, size_t count,
         !flow__checked_mul(size, count, &total))
         return FLOW_E_INVAL;
 
+    if (env == NULL)
+        env = flow_env_default();
     pool = flow_env_alloc(env, sizeof(*pool));
     if (pool == NULL)
         return FLOW_E_NOMEM;

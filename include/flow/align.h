@@ -31,7 +31,7 @@ struct flow_align_policy {
  * with nothing else.
  *
  * @param[out] p       Caller's memory.
- * @param[in]  env     Must outlive the policy.
+ * @param[in]  env     Must outlive the policy; NULL: flow_env_default().
  * @param[in]  align   Power of two: 1 for plain heap, #FLOW_CACHE_LINE,
  *                     #FLOW_PAGE_SIZE, or any other.
  * @param[in]  secret  Wipe buffers when they are given back.
@@ -55,7 +55,7 @@ struct flow_pool;
  * event tells when to try again: back-pressure, never a crash.  Blocks are
  * wiped when they come back, so that none ever shows another's bytes.
  *
- * @param[in]  env         Must outlive the pool.
+ * @param[in]  env         Must outlive the pool; NULL: flow_env_default().
  * @param[in]  block_size  Bytes per block, >= 1; rounded up to @p align.
  * @param[in]  count       Blocks, 1..65536.
  * @param[in]  align       Power of two, 1..2^30.

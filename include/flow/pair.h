@@ -24,7 +24,7 @@ struct flow_buf_policy;
  * by the other as #FLOW_E_TRUNCATED when reading and #FLOW_E_CLOSED when
  * writing, after the bytes that were accepted.
  *
- * @param[in]  env       Environment of both ends.
+ * @param[in]  env       Environment of both ends; NULL: flow_env_default().
  * @param[in]  capacity  Bytes per direction, 1..2^30, rounded up to a power of
  *                       two.
  * @param[in]  policy    Where the rings' memory comes from (<flow/buf.h>), or

@@ -44,7 +44,7 @@ struct flow_poller_event {
 
 /**
  * @brief Make a poller.
- * @param[in]  env         Its environment.
+ * @param[in]  env         Its environment; NULL: flow_env_default().
  * @param[out] ret_poller  The poller; release: flow_poller_free().
  * @retval FLOW_OK        Made.
  * @retval FLOW_E_NOMEM   No memory.

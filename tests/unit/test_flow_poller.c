@@ -633,6 +633,20 @@ survives_any_failed_allocation(void **state)
     flow_close(&m->base);
 }
 
+static void
+environment_may_be_left_out(void **state)
+{
+    struct flow_poller_event event;
+    struct flow_poller *p;
+    size_t n;
+
+    (void)state;
+    assert_int_equal(flow_poller_new(NULL, &p), FLOW_OK);
+    assert_int_equal(flow_poller_wait(p, &event, 1, FLOW_NOW, &n),
+                     FLOW_E_TIMEOUT);
+    flow_poller_free(p);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int
@@ -654,6 +668,7 @@ main(void)
         TEST(event_that_ended_is_not_mistaken_for_the_next),
         TEST(bytes_pass_in_both_directions),
         TEST(survives_any_failed_allocation),
+        TEST(environment_may_be_left_out),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

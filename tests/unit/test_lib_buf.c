@@ -214,6 +214,24 @@ wipe_leaves_zeros(void **state)
     flow_wipe(NULL, 0);
 }
 
+static void
+environment_may_be_left_out(void **state)
+{
+    struct flow_align_policy policy;
+    struct flow_pool *pool;
+    struct flow_buf buf;
+
+    (void)state;
+    assert_int_equal(flow_align_init(&policy, NULL, 64, false), FLOW_OK);
+    assert_int_equal(flow_buf_acquire(&policy.base, 1, &buf), FLOW_OK);
+    flow_buf_release(&policy.base, &buf);
+    assert_int_equal(flow_pool_new(NULL, 64, 1, 64, &pool), FLOW_OK);
+    assert_int_equal(flow_buf_acquire(flow_pool_policy(pool), 1, &buf),
+                     FLOW_OK);
+    flow_buf_release(flow_pool_policy(pool), &buf);
+    flow_pool_free(pool);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, nothing_leaked)
 
 int
@@ -228,6 +246,7 @@ main(void)
         TEST(pool_survives_any_failed_allocation),
         TEST(arena_cuts_and_empties),
         TEST(wipe_leaves_zeros),
+        TEST(environment_may_be_left_out),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
