@@ -307,12 +307,14 @@ buffered_shutdown(struct flow *f, enum flow_dir dir)
     return flow_fail_lower(f, (uint32_t)dir, dir, flow_shutdown(f->lower, dir));
 }
 
-/* Adds the pool to what is waited for, where the last lease missed it. */
+/* Adds the pool to what is waited for, where the last lease missed it and it
+ * has had nothing since. */
 static bool
 waits_for_pool(const struct buffered *b, const struct stage *s,
                struct flow_wait_sink *sink)
 {
-    if (!s->starved)
+    if (!s->starved ||
+        flow_event_sequence(b->policy->available) != s->missed)
         return false;
     flow_wait_add_event(sink, b->policy->available, s->missed);
     return true;
@@ -333,8 +335,8 @@ static uint32_t
 wait_write(struct buffered *b, uint32_t bit, struct flow_wait_sink *sink)
 {
     if (bit == FLOW_READY_WRITE) {
-        if (waits_for_pool(b, &b->out, sink))
-            return 0;
+        if (b->out.starved)
+            return waits_for_pool(b, &b->out, sink) ? 0 : bit;
         if (held(&b->out) > 0 && b->out.wanted == 0 && held(&b->out) < b->size)
             return bit;
     } else if (held(&b->out) == 0) {

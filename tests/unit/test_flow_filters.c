@@ -524,6 +524,9 @@ empty_pool_is_something_to_wait_for(void **state)
     flow_buf_release(policy, &taken);
     assert_int_not_equal(flow_event_sequence(policy->available),
                          sink.source[0].sequence);
+    /* Which also ends the wait. */
+    assert_int_equal(flow_wait_sources(end[0], FLOW_READY_WRITE, &sink),
+                     FLOW_READY_WRITE);
     assert_int_equal(flow_lease(end[0], FLOW_WRITE, 1, span), FLOW_OK);
     assert_int_equal(flow_pool_in_use(pool), 1);
     assert_int_equal(flow_commit(end[0], FLOW_WRITE, 0, 0), FLOW_OK);
