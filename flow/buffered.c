@@ -18,8 +18,7 @@ struct stage {
     struct flow_buf buf;
     size_t off;
     size_t len;      /* atomic: looked at from either direction's thread */
-    size_t wanted;   /* bytes that the last lease could not get, or 0 */
-    bool starved;    /* ... because the pool was empty */
+    bool starved;    /* a lease was refused because the pool was empty */
     uint32_t missed; /* the pool's event, from before it was asked */
 };
 
@@ -107,7 +106,6 @@ buffered_readv(struct flow *f, const struct flow_vec *vec, size_t count,
 {
     struct buffered *b = of_flow(f);
 
-    b->in.wanted = 0;
     b->in.starved = false;
     if (held(&b->in) > 0) {
         *ret_len = flow_vec_put(vec, count, 0, b->in.buf.base + b->in.off,
@@ -149,7 +147,6 @@ lease_read(struct buffered *b, size_t want, struct flow_vec *ret_span)
             st = flow_fail_lower(&b->base, FLOW_READ, FLOW_READ,
                                  gather(b, want));
     }
-    b->in.wanted = st == FLOW_AGAIN ? want : 0;
     if (st != FLOW_OK) {
         give_back_if_empty(b, &b->in);
         return st;
@@ -161,9 +158,10 @@ lease_read(struct buffered *b, size_t want, struct flow_vec *ret_span)
 
 /* --- writing ------------------------------------------------------------ */
 
-/* Hands down what is held, as far as it goes. */
+/* Hands down what is held, as far as it goes.  The reason of an error stays
+ * with the lower flow. */
 static enum flow_status
-push(struct buffered *b, uint32_t flags)
+hand_down(struct buffered *b, uint32_t flags)
 {
     enum flow_status st = FLOW_OK;
     struct flow_cvec vec;
@@ -176,7 +174,14 @@ push(struct buffered *b, uint32_t flags)
         if (n > 0)
             consume(b, &b->out, n);
     }
-    return flow_fail_lower(&b->base, FLOW_WRITE, FLOW_WRITE, st);
+    return st;
+}
+
+static enum flow_status
+push(struct buffered *b, uint32_t flags)
+{
+    return flow_fail_lower(&b->base, FLOW_WRITE, FLOW_WRITE,
+                           hand_down(b, flags));
 }
 
 /* Copies in what fits; 0 when nothing does, or there is no buffer. */
@@ -200,7 +205,6 @@ buffered_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
     struct buffered *b = of_flow(f);
     enum flow_status st = FLOW_OK;
 
-    b->out.wanted = 0;
     b->out.starved = false;
     /* More to come and it fits: nothing goes down yet. */
     if ((flags & FLOW_MORE) != 0 &&
@@ -236,7 +240,6 @@ lease_write(struct buffered *b, size_t want, struct flow_vec *ret_span)
         else
             st = take_buffer(b, &b->out);
     }
-    b->out.wanted = st == FLOW_AGAIN ? want : 0;
     if (st == FLOW_E_NOMEM)
         return flow_fail(&b->base, FLOW_WRITE, st, FLOW_DOMAIN_NONE, 0,
                          "no memory for a buffer");
@@ -313,37 +316,81 @@ static bool
 waits_for_pool(const struct buffered *b, const struct stage *s,
                struct flow_wait_sink *sink)
 {
-    if (!s->starved ||
-        flow_event_sequence(b->policy->available) != s->missed)
+    if (!s->starved || flow_event_sequence(b->policy->available) != s->missed)
         return false;
     flow_wait_add_event(sink, b->policy->available, s->missed);
     return true;
 }
 
+/* Reads ahead for a lease; true when that says all there is to say. */
+static bool
+take_in(struct buffered *b, size_t want)
+{
+    size_t before = held(&b->in);
+    enum flow_status st = take_buffer(b, &b->in);
+
+    if (st == FLOW_OK)
+        st = gather(b, want);
+    give_back_if_empty(b, &b->in);
+    if (st != FLOW_AGAIN)
+        return true;
+    /* The lower flow said ready and is not: hand that on. */
+    return held(&b->in) == before && !b->in.starved;
+}
+
+/* The lower flow cannot tell how much it has, so for a lease it is read. */
 static uint32_t
 wait_read(struct buffered *b, struct flow_wait_sink *sink)
 {
-    if (held(&b->in) > 0 && held(&b->in) >= b->in.wanted)
-        return FLOW_READY_READ;
-    if (waits_for_pool(b, &b->in, sink))
-        return 0;
-    return flow_wait_sources(b->base.lower, FLOW_READY_READ, sink);
+    size_t want = flow_wanted(&b->base, FLOW_READ);
+
+    while (held(&b->in) < want) {
+        if (waits_for_pool(b, &b->in, sink) ||
+            flow_wait_sources(b->base.lower, FLOW_READY_READ, sink) == 0)
+            return 0;
+        if (want == 1 || take_in(b, want))
+            break;
+    }
+    return FLOW_READY_READ;
 }
 
-/* FLUSH while something is held back waits for the lower flow to take it. */
+/* Nor how much it would take. */
 static uint32_t
-wait_write(struct buffered *b, uint32_t bit, struct flow_wait_sink *sink)
+wait_room(struct buffered *b, size_t want, struct flow_wait_sink *sink)
 {
-    if (bit == FLOW_READY_WRITE) {
-        if (b->out.starved)
-            return waits_for_pool(b, &b->out, sink) ? 0 : bit;
-        if (held(&b->out) > 0 && b->out.wanted == 0 && held(&b->out) < b->size)
-            return bit;
-    } else if (held(&b->out) == 0) {
-        return flow_wait_sources(b->base.lower, bit, sink);
+    while (b->size - held(&b->out) < want) {
+        size_t before = held(&b->out);
+
+        if (flow_wait_sources(b->base.lower, FLOW_READY_WRITE, sink) == 0)
+            return 0;
+        if (hand_down(b, FLOW_MORE) != FLOW_AGAIN || held(&b->out) == before)
+            break;
     }
-    return flow_wait_sources(b->base.lower, FLOW_READY_WRITE, sink) != 0 ? bit
-                                                                         : 0;
+    return FLOW_READY_WRITE;
+}
+
+static uint32_t
+wait_write(struct buffered *b, struct flow_wait_sink *sink)
+{
+    size_t want = flow_wanted(&b->base, FLOW_WRITE);
+
+    if (b->out.starved)
+        return waits_for_pool(b, &b->out, sink) ? 0 : FLOW_READY_WRITE;
+    if (want > 1)
+        return wait_room(b, want, sink);
+    if (held(&b->out) > 0 && held(&b->out) < b->size)
+        return FLOW_READY_WRITE;
+    return flow_wait_sources(b->base.lower, FLOW_READY_WRITE, sink);
+}
+
+/* While something is held back the lower flow must take it. */
+static uint32_t
+wait_flush(struct buffered *b, struct flow_wait_sink *sink)
+{
+    uint32_t bit = held(&b->out) > 0 ? FLOW_READY_WRITE : FLOW_READY_FLUSH;
+
+    return flow_wait_sources(b->base.lower, bit, sink) != 0 ? FLOW_READY_FLUSH
+                                                            : 0;
 }
 
 static uint32_t
@@ -358,9 +405,9 @@ buffered_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
     if ((interest & FLOW_READY_READ) != 0)
         ready |= wait_read(b, &all);
     if ((interest & FLOW_READY_WRITE) != 0)
-        ready |= wait_write(b, FLOW_READY_WRITE, &all);
+        ready |= wait_write(b, &all);
     if ((interest & FLOW_READY_FLUSH) != 0)
-        ready |= wait_write(b, FLOW_READY_FLUSH, &all);
+        ready |= wait_flush(b, &all);
     if (ready == 0)
         *sink = all;
     return ready;

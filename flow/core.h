@@ -40,6 +40,10 @@ flow__opens_with_lower(const struct flow *f)
 enum flow_status flow__enter(struct flow *f, enum flow_dir dir);
 void flow__leave(struct flow *f, enum flow_dir dir);
 
+/* The same for a read, a write or a lease, which ends what a refused lease
+ * waits for (C34). */
+enum flow_status flow__enter_data(struct flow *f, enum flow_dir dir);
+
 /* Make sticky what is, and see that an error has a record; returns st. */
 enum flow_status flow__settle(struct flow *f, enum flow_dir dir,
                               enum flow_status st);

@@ -27,7 +27,7 @@ flow_readv(struct flow *f, const struct flow_vec *vec, size_t count,
         return flow__report(f, FLOW_READ, FLOW_E_INVAL,
                             "the segments' lengths do not fit a size_t");
 
-    st = flow__enter(f, FLOW_READ);
+    st = flow__enter_data(f, FLOW_READ);
     if (st != FLOW_OK)
         return st;
     st = flow__drive_open(f);
@@ -110,7 +110,7 @@ flow_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
     if (total == 0)
         return (flags & FLOW_FIN) != 0 ? flow_shutdown(f, FLOW_WRITE) : FLOW_OK;
 
-    st = flow__enter(f, FLOW_WRITE);
+    st = flow__enter_data(f, FLOW_WRITE);
     if (st != FLOW_OK)
         return st;
     st = write_step(f, vec, count, flags, ret_len);

@@ -49,10 +49,12 @@ flow_lease(struct flow *f, enum flow_dir dir, size_t want,
     st = check_lease(f, dir, want);
     if (st != FLOW_OK)
         return st;
-    st = flow__enter(f, dir);
+    st = flow__enter_data(f, dir);
     if (st != FLOW_OK)
         return st;
     st = lease_step(f, dir, want, span);
+    if (st == FLOW_AGAIN)
+        flow__store(&f->wanted[i], want);
     if (st == FLOW_OK) {
         ret_span[0] = span[0];
         ret_span[1] = span[1];

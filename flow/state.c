@@ -2,6 +2,7 @@
 #include "flow/core.h"
 #include "flow/watch.h"
 #include "lib/atomic.h"
+#include "lib/bits.h"
 
 enum flow_status
 flow__state(const struct flow *f, enum flow_dir dir)
@@ -53,6 +54,23 @@ flow__enter(struct flow *f, enum flow_dir dir)
     if (st != FLOW_OK)
         flow__leave(f, dir);
     return st;
+}
+
+enum flow_status
+flow__enter_data(struct flow *f, enum flow_dir dir)
+{
+    enum flow_status st = flow__enter(f, dir);
+
+    if (st == FLOW_OK)
+        flow__store(&f->wanted[flow__index(dir)], 0);
+    return st;
+}
+
+/* See <flow/backend.h>. */
+size_t
+flow_wanted(const struct flow *f, enum flow_dir dir)
+{
+    return flow__max(1, flow__load(&f->wanted[flow__index(dir)]));
 }
 
 void

@@ -482,14 +482,15 @@ flow__reader_gather(struct flow__reader *r, struct flow *lower, size_t want)
     return res;
 }
 
-/* true: a read would not answer FLOW_AGAIN.  false: *ret_whole bytes of
+/* true: want bytes are there, or no more come.  false: *ret_whole bytes of
  * cipher make the next record. */
 static bool
-settle(struct flow__reader *r, struct flow *lower, size_t *ret_whole)
+settle(struct flow__reader *r, struct flow *lower, size_t want,
+       size_t *ret_whole)
 {
     size_t none;
 
-    while (flow__stage_len(&r->plain) == 0 && r->held.status == FLOW_OK &&
+    while (flow__stage_len(&r->plain) < want && r->held.status == FLOW_OK &&
            !r->closed) {
         struct flow__fault fault;
         enum flow_status st;
@@ -502,31 +503,39 @@ settle(struct flow__reader *r, struct flow *lower, size_t *ret_whole)
                      ret_whole, &fault);
         if (st == FLOW_AGAIN)
             return r->ended;
-        if (st != FLOW_OK || *ret_whole > LOOK_AHEAD_MAX)
+        if (st != FLOW_OK || (want == 1 && *ret_whole > LOOK_AHEAD_MAX))
             return true;
         r->held = read_record(r, lower, NULL, 0, &none);
     }
     return true;
 }
 
+/* Whether the lower flow lends a record that is taken for data unseen. */
+static bool
+lends_large(struct flow__reader *r, struct flow *lower)
+{
+    size_t len;
+
+    if (lease_record(r, lower, &len) == NULL)
+        return false;
+    drop_record(r, lower, 0);
+    return len > LOOK_AHEAD_MAX;
+}
+
 /* See tls/reader.h. */
 bool
-flow__reader_wait(struct flow__reader *r, struct flow *lower,
+flow__reader_wait(struct flow__reader *r, struct flow *lower, size_t want,
                   struct flow_wait_sink *sink)
 {
     size_t whole;
 
-    while (!settle(r, lower, &whole)) {
+    while (!settle(r, lower, want, &whole)) {
         struct flow__reader_result res;
-        size_t leased;
 
         if (flow_wait_sources(lower, FLOW_READY_READ, sink) == 0)
             return false;
-        if (lease_record(r, lower, &leased) != NULL) {
-            drop_record(r, lower, 0);
-            if (leased > LOOK_AHEAD_MAX)
-                return true;
-        }
+        if (want == 1 && lends_large(r, lower))
+            return true;
         res = fill_cipher(r, lower, whole);
         /* It said ready and is not: hand that on instead of asking again. */
         if (res.status == FLOW_AGAIN)

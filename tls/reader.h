@@ -83,12 +83,14 @@ struct flow__reader_result flow__reader_gather(struct flow__reader *r,
                                                struct flow *lower, size_t want);
 
 /*
- * Whether a read would not answer FLOW_AGAIN; else what the lower flow waits
- * for.  Looks into small records, which may carry no data, and takes in what
- * the lower flow has; a large record is taken for data unseen, so that it can
- * still be decrypted straight into the caller's buffer.
+ * Whether a read would not answer FLOW_AGAIN, or with a want above 1 whether a
+ * lease of so many bytes would not; else what the lower flow waits for.  Looks
+ * into small records, which may carry no data, and takes in what the lower flow
+ * has; a large record is taken for data unseen, so that it can still be
+ * decrypted straight into the caller's buffer.  For a lease nothing is unseen:
+ * its bytes go onto plain anyway.
  */
-bool flow__reader_wait(struct flow__reader *r, struct flow *lower,
+bool flow__reader_wait(struct flow__reader *r, struct flow *lower, size_t want,
                        struct flow_wait_sink *sink);
 
 #endif

@@ -240,7 +240,8 @@ tls_shutdown(struct flow *f, enum flow_dir dir)
     return st;
 }
 
-/* Under tx_lock: true when nothing is staged, now or after pushing. */
+/* Under tx_lock: true when nothing is staged, now or after pushing.  What was
+ * in the way of a lease is staged since then, so that is its answer too. */
 static bool
 can_write(struct flow__tls *t, struct flow_wait_sink *sink)
 {
@@ -305,7 +306,8 @@ tls_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
         return wait_open(t, sink);
     if ((interest & FLOW_READY_READ) != 0) {
         flow__lock_acquire(&t->rx_lock);
-        if (flow__reader_wait(&t->reader, f->lower, sink))
+        if (flow__reader_wait(&t->reader, f->lower, flow_wanted(f, FLOW_READ),
+                              sink))
             ready |= FLOW_READY_READ;
         pass_owed(t);
         flow__lock_release(&t->rx_lock);

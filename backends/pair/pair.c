@@ -185,9 +185,9 @@ flow__pair_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
     struct ring_view out = ring_look(e, e->out);
     uint32_t ready = FLOW_READY_FLUSH | FLOW_READY_OPEN;
 
-    if (in.used > 0 || in.ended || in.writer_gone)
+    if (in.used >= flow_wanted(f, FLOW_READ) || in.ended || in.writer_gone)
         ready |= FLOW_READY_READ;
-    if (out.room > 0 || out.reader_gone)
+    if (out.room >= flow_wanted(f, FLOW_WRITE) || out.reader_gone)
         ready |= FLOW_READY_WRITE;
     if ((ready & interest) != 0)
         return ready & interest;

@@ -22,26 +22,6 @@ index_of(enum flow_dir dir)
     return dir == FLOW_READ ? 0 : 1;
 }
 
-/*
- * Bytes moved, so events are worth something.  That the peer lives only its
- * own index says: what it left behind can be read, and a large ring be
- * written to, for long after its death.
- */
-static void
-progress(struct vchan *v, enum flow_dir dir)
-{
-    uint32_t *heard = &v->heard[index_of(dir)];
-    uint32_t index = dir == FLOW_READ ? v->rx.prod : v->tx.cons;
-
-    if (__atomic_load_n(&v->idle_events, __ATOMIC_RELAXED) != 0)
-        __atomic_store_n(&v->idle_events, 0, __ATOMIC_RELAXED);
-    if (index == *heard)
-        return;
-    *heard = index;
-    if (__atomic_load_n(&v->check_at, __ATOMIC_RELAXED) != 0)
-        __atomic_store_n(&v->check_at, 0, __ATOMIC_RELAXED);
-}
-
 static enum flow_status
 fail_fault(struct vchan *v, enum flow_dir dir)
 {
@@ -70,7 +50,7 @@ vchan_readv(struct flow *f, const struct flow_vec *vec, size_t count,
     struct vchan *v = vchan_of(f);
     uint32_t avail;
     uint32_t done = 0;
-    enum flow_status st = flow__vchan_look_rx(v, false, &avail);
+    enum flow_status st = flow__vchan_look_rx(v, 1, false, &avail);
 
     *ret_len = 0;
     if (st != FLOW_OK)
@@ -84,7 +64,7 @@ vchan_readv(struct flow *f, const struct flow_vec *vec, size_t count,
         done += n;
     }
     ring_bell(v, flow__vchan_rx_take(&v->rx, done));
-    progress(v, FLOW_READ);
+    flow__vchan_progress(v, FLOW_READ);
     *ret_len = done;
     return FLOW_OK;
 }
@@ -97,7 +77,7 @@ vchan_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
     struct vchan *v = vchan_of(f);
     uint32_t room;
     uint32_t done = 0;
-    enum flow_status st = flow__vchan_look_tx(v, false, &room);
+    enum flow_status st = flow__vchan_look_tx(v, 1, false, &room);
 
     (void)flags;
     *ret_len = 0;
@@ -111,7 +91,7 @@ vchan_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
         done += n;
     }
     ring_bell(v, flow__vchan_tx_publish(&v->tx, done));
-    progress(v, FLOW_WRITE);
+    flow__vchan_progress(v, FLOW_WRITE);
     *ret_len = done;
     return FLOW_OK;
 }
@@ -150,17 +130,10 @@ vchan_lease(struct flow *f, enum flow_dir dir, size_t want,
 
     if (want > size)
         return FLOW_E_INVAL;
-    st = reads ? flow__vchan_look_rx(v, false, &len)
-               : flow__vchan_look_tx(v, false, &len);
+    st = reads ? flow__vchan_look_rx(v, want, false, &len)
+               : flow__vchan_look_tx(v, want, false, &len);
     if (st != FLOW_OK)
         return outcome(v, dir, st);
-    /* Fewer than wanted is an answer only at the end of the stream (C54). */
-    if (len < want && !(reads && flow__vchan_rx_is_last(&v->rx, &len))) {
-        if (!reads || v->rx.fault == VCHAN_FAULT_NONE)
-            return FLOW_AGAIN;
-        flow__vchan_spread_fault(v, v->rx.fault);
-        return outcome(v, dir, FLOW_E_PROTO);
-    }
     if (reads)
         flow__vchan_rx_spans(&v->rx, len, span);
     else
@@ -200,7 +173,7 @@ vchan_commit(struct flow *f, enum flow_dir dir, size_t used, uint32_t flags)
     }
     b->lent = false;
     if (len > 0)
-        progress(v, dir);
+        flow__vchan_progress(v, dir);
     return FLOW_OK;
 }
 

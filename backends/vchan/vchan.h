@@ -60,14 +60,22 @@ enum flow_status flow__vchan_new(const struct flow_env *env,
                                  struct flow_error *err);
 
 /*
- * One look at a ring, by the thread that owns its direction; arm: with AGAIN
- * the peer has been asked for an event.  A fault, or that the peer is gone, is
- * spread to the other direction.
+ * One look at a ring, by the thread that owns its direction.  OK: at least want
+ * bytes, or fewer and they are the last; AGAIN: fewer, and with arm the peer
+ * has been asked for an event.  A fault, or that the peer is gone, is spread to
+ * the other direction.
  */
-enum flow_status flow__vchan_look_rx(struct vchan *v, bool arm,
+enum flow_status flow__vchan_look_rx(struct vchan *v, size_t want, bool arm,
                                      uint32_t *ret_avail);
-enum flow_status flow__vchan_look_tx(struct vchan *v, bool arm,
+enum flow_status flow__vchan_look_tx(struct vchan *v, size_t want, bool arm,
                                      uint32_t *ret_room);
+
+/*
+ * Bytes moved, so events are worth something.  That the peer lives only its
+ * own index says: what it left behind can be read, and a large ring be
+ * written to, for long after its death.
+ */
+void flow__vchan_progress(struct vchan *v, enum flow_dir dir);
 void flow__vchan_spread_fault(struct vchan *v, enum vchan_fault fault);
 
 /* flow_ops.wait */

@@ -51,9 +51,37 @@ is_gone(const struct vchan *v)
     return __atomic_load_n(&v->gone, __ATOMIC_ACQUIRE) != 0;
 }
 
-enum flow_status
-flow__vchan_look_rx(struct vchan *v, bool arm, uint32_t *ret_avail)
+void
+flow__vchan_progress(struct vchan *v, enum flow_dir dir)
 {
+    uint32_t *heard = &v->heard[dir == FLOW_READ ? 0 : 1];
+    uint32_t index = dir == FLOW_READ ? v->rx.prod : v->tx.cons;
+
+    if (__atomic_load_n(&v->idle_events, __ATOMIC_RELAXED) != 0)
+        __atomic_store_n(&v->idle_events, 0, __ATOMIC_RELAXED);
+    if (index == *heard)
+        return;
+    *heard = index;
+    if (__atomic_load_n(&v->check_at, __ATOMIC_RELAXED) != 0)
+        __atomic_store_n(&v->check_at, 0, __ATOMIC_RELAXED);
+}
+
+/* What a look at the ring means to who wants so many bytes: fewer are an answer
+ * only at the end of the stream (C54). */
+static enum flow_status
+enough(struct vchan_rx *rx, size_t want, enum flow_status st,
+       uint32_t *ret_avail)
+{
+    if (st != FLOW_OK || *ret_avail >= want ||
+        flow__vchan_rx_is_last(rx, ret_avail))
+        return st;
+    return rx->fault != VCHAN_FAULT_NONE ? FLOW_E_PROTO : FLOW_AGAIN;
+}
+
+enum flow_status
+flow__vchan_look_rx(struct vchan *v, size_t want, bool arm, uint32_t *ret_avail)
+{
+    uint32_t before = v->rx.prod;
     enum flow_status st;
 
     *ret_avail = 0;
@@ -61,17 +89,22 @@ flow__vchan_look_rx(struct vchan *v, bool arm, uint32_t *ret_avail)
         return FLOW_E_PROTO;
     if (is_gone(v))
         v->rx.live.seen = VCHAN_LIVE_GONE;
-    st = flow__vchan_rx_look(&v->rx, ret_avail);
+    st =
+        enough(&v->rx, want, flow__vchan_rx_look(&v->rx, ret_avail), ret_avail);
     if (st == FLOW_AGAIN && arm)
-        st = flow__vchan_rx_arm(&v->rx, ret_avail);
+        st = enough(&v->rx, want, flow__vchan_rx_arm(&v->rx, ret_avail),
+                    ret_avail);
     if (st == FLOW_E_PROTO)
         flow__vchan_spread_fault(v, v->rx.fault);
+    else if (st == FLOW_AGAIN && v->rx.prod != before)
+        flow__vchan_progress(v, FLOW_READ);
     return st;
 }
 
 enum flow_status
-flow__vchan_look_tx(struct vchan *v, bool arm, uint32_t *ret_room)
+flow__vchan_look_tx(struct vchan *v, size_t want, bool arm, uint32_t *ret_room)
 {
+    uint32_t before = v->tx.cons;
     enum flow_status st;
 
     *ret_room = 0;
@@ -80,10 +113,17 @@ flow__vchan_look_tx(struct vchan *v, bool arm, uint32_t *ret_room)
     if (is_gone(v))
         v->tx.live.seen = VCHAN_LIVE_GONE;
     st = flow__vchan_tx_look(&v->tx, ret_room);
-    if (st == FLOW_AGAIN && arm)
+    if (st == FLOW_OK && *ret_room < want)
+        st = FLOW_AGAIN;
+    if (st == FLOW_AGAIN && arm) {
         st = flow__vchan_tx_arm(&v->tx, ret_room);
+        if (st == FLOW_OK && *ret_room < want)
+            st = FLOW_AGAIN;
+    }
     if (st == FLOW_E_PROTO)
         flow__vchan_spread_fault(v, v->tx.fault);
+    else if (st == FLOW_AGAIN && v->tx.cons != before)
+        flow__vchan_progress(v, FLOW_WRITE);
     return st;
 }
 
@@ -95,10 +135,12 @@ look(struct vchan *v, uint32_t interest, bool arm)
     uint32_t len;
 
     if ((interest & FLOW_READY_READ) &&
-        flow__vchan_look_rx(v, arm, &len) != FLOW_AGAIN)
+        flow__vchan_look_rx(v, flow_wanted(&v->base, FLOW_READ), arm, &len) !=
+            FLOW_AGAIN)
         ready |= FLOW_READY_READ;
     if ((interest & FLOW_READY_WRITE) &&
-        flow__vchan_look_tx(v, arm, &len) != FLOW_AGAIN)
+        flow__vchan_look_tx(v, flow_wanted(&v->base, FLOW_WRITE), arm, &len) !=
+            FLOW_AGAIN)
         ready |= FLOW_READY_WRITE;
     return ready;
 }

@@ -90,7 +90,8 @@ struct flow_ops {
      * Called: at any time, from either direction's thread.  @p interest has
      * only bits whose state the core cannot answer itself (an ended direction
      * is ready without asking).  Before the flow is open the core asks with
-     * #FLOW_READY_OPEN alone.  Take flow_event_sequence() before looking.
+     * #FLOW_READY_OPEN alone.  Take flow_event_sequence() before looking.  A
+     * flow with leases holds what there is against flow_wanted().
      * Returns: ready bits of @p interest; sources only when there are none.
      */
     uint32_t (*wait)(struct flow *f, uint32_t interest,
@@ -118,7 +119,8 @@ struct flow_ops {
     /**
      * Lend memory.  NULL: not supported.
      * Called: as readv or writev; @p want >= 1; only with the capability.
-     * Returns: as flow_lease().
+     * Returns: as flow_lease().  AGAIN only if wait will tell when @p want
+     * bytes, or that much room, are there: the core keeps @p want for it.
      */
     enum flow_status (*lease)(struct flow *f, enum flow_dir dir, size_t want,
                               struct flow_vec ret_span[2]);
@@ -185,6 +187,8 @@ struct flow {
     uint8_t ending;             /**< (a) shutdown(write) has begun. */
     uint8_t ended;              /**< (a) shutdown(write) answered OK. */
     size_t lent[2];             /**< Bytes of the lease. */
+    size_t wanted[2];           /**< (a) Bytes of the lease that was refused
+                                     last; see flow_wanted(). */
     uint64_t deadline[2];       /**< (a) Monotonic ns or #FLOW_NEVER. */
     struct flow_event wake[2];  /**< Signalled to make sleepers look. */
     void *watch;                /**< The poller's entry, or NULL. */
@@ -320,6 +324,23 @@ FLOW_API enum flow_status flow_answer_string(void *buf, size_t *len,
  * 0.1
  */
 FLOW_API void flow_wake(struct flow *f, uint32_t dirs);
+
+/**
+ * @brief With how many bytes, or how much room, a direction is ready (C34).
+ *
+ * For the wait operation of a flow with leases.
+ *
+ * @param[in] f    The flow.
+ * @param[in] dir  One direction.
+ * @return What the last lease wanted and was refused with #FLOW_AGAIN, until
+ *         the next read, write or lease of @p dir; 1 without such a lease, and
+ *         while a lease is out.
+ * @par Threads
+ * Any.
+ * @par Since
+ * 0.1
+ */
+FLOW_API size_t flow_wanted(const struct flow *f, enum flow_dir dir);
 
 /**
  * @brief Capabilities that a filter passing everything through may forward.

@@ -331,9 +331,10 @@ FLOW_API void flow_close(struct flow *f);
  * @brief Ask what can make progress, and what to wait for if nothing can.
  *
  * For pollers and foreign event loops.  Ready means that the call would not
- * answer #FLOW_AGAIN: buffered bytes count, ends and errors too.  Only when
- * nothing of @p interest is ready are sources added to @p sink; the flow's
- * deadlines are among them.
+ * answer #FLOW_AGAIN: buffered bytes count, ends and errors too.  After a
+ * flow_lease() that answered #FLOW_AGAIN that lease is meant, until the next
+ * read, write or lease of its direction.  Only when nothing of @p interest is
+ * ready are sources added to @p sink; the flow's deadlines are among them.
  *
  * @param[in,out] f         The flow.
  * @param[in]     interest  FLOW_READY_ bits.
@@ -350,7 +351,8 @@ FLOW_API uint32_t flow_wait_sources(struct flow *f, uint32_t interest,
 /**
  * @brief Sleep until something can make progress.
  *
- * The one place where a thread blocks.  Also ends when flow_abort() or
+ * The one place where a thread blocks.  What is ready is as for
+ * flow_wait_sources().  Also ends when flow_abort() or
  * flow_set_deadline() is called from another thread; the new deadline counts.
  *
  * @param[in,out] f          The flow.
@@ -405,13 +407,20 @@ FLOW_API void flow_abort(struct flow *f);
  * #FLOW_CAP_LEASE_VOLATILE the peer can change the bytes at any time: copy
  * before looking.
  *
+ * After #FLOW_AGAIN the flow is ready in @p dir (flow_wait(), a poller) when
+ * this lease would be answered: with @p want bytes or that much room, at an
+ * end, or with an error.  A read, a write or another lease of @p dir, but not
+ * flow_flush(), ends that; so to go on with less, read or write, and wait when
+ * that answers #FLOW_AGAIN.
+ *
  * @param[in,out] f         The flow.
  * @param[in]     dir       One direction.
  * @param[in]     want      Contiguous bytes wanted in the first span, >= 1.
  * @param[out]    ret_span  Two spans; the second may be empty.
  * @retval FLOW_OK       At least @p want bytes, or fewer when the stream ends
  *                       behind them.
- * @retval FLOW_AGAIN    Fewer are there and more may come.
+ * @retval FLOW_AGAIN    Fewer are there and more may come; wait for
+ *                       #FLOW_READY_READ or #FLOW_READY_WRITE.
  * @retval FLOW_EOF      The stream ended, nothing is left.
  * @retval FLOW_E_INVAL  @p want is 0 or more than the flow can ever lend.
  * @retval FLOW_E_NOTSUP No leases in this direction (flow_caps());

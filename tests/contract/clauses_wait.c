@@ -74,6 +74,114 @@ c34_ready_is_not_again(struct ends *e)
     assert_status(step_end(e, e->a, NULL), FLOW_EOF);
 }
 
+/* Bytes that the leases below are refused: more than TLS looks ahead. */
+#define WANT 1200u
+
+/* What a refused lease waits for.  Where a layer must look to know, looking
+ * gets somewhere and comes to an end, as in check_ready(). */
+static enum flow_status
+lease_until_quiet(struct ends *e, enum flow_dir dir, struct flow_vec span[2])
+{
+    uint32_t bit = dir == FLOW_READ ? FLOW_READY_READ : FLOW_READY_WRITE;
+    struct flow_wait_sink sink;
+    enum flow_status st;
+    unsigned tries = 0;
+
+    for (;;) {
+        st = flow_lease(e->a, dir, WANT, span);
+        if (st != FLOW_AGAIN)
+            return st;
+        flow_wait_sink_init(&sink);
+        if (flow_wait_sources(e->a, bit, &sink) == 0)
+            break;
+        if (exact(e->stack) || ++tries == 1000)
+            fail_msg("ready for a lease that is refused");
+    }
+    assert_true(sink.count > 0 || sink.deadline != FLOW_NEVER);
+    return st;
+}
+
+/* Sleeps until a lease is ready, and takes it. */
+static void
+lease_when_ready(struct ends *e, enum flow_dir dir, struct flow_vec span[2])
+{
+    uint32_t bit = dir == FLOW_READ ? FLOW_READY_READ : FLOW_READY_WRITE;
+
+    while (lease_until_quiet(e, dir, span) == FLOW_AGAIN)
+        step_wait(e, bit, 0);
+}
+
+static void
+c34_refused_read_lease_is_waited_for(struct ends *e)
+{
+    struct flow_vec span[2];
+    uint8_t data[WANT], byte;
+    size_t n;
+
+    step_open(e);
+    if ((flow_caps(e->a) & FLOW_CAP_LEASE_READ) == 0)
+        return;
+    test_fill(data, sizeof(data), 34);
+    step_put(e, e->b, data, 1);
+    assert_status(lease_until_quiet(e, FLOW_READ, span), FLOW_AGAIN);
+    step_put(e, e->b, data + 1, WANT - 2);
+    assert_status(lease_until_quiet(e, FLOW_READ, span), FLOW_AGAIN);
+    step_put(e, e->b, data + WANT - 1, 1);
+    lease_when_ready(e, FLOW_READ, span);
+    assert_true(span[0].len >= WANT);
+    test_check(span[0].base, WANT, 34, 0);
+    assert_status(flow_commit(e->a, FLOW_READ, 1, 0), FLOW_OK);
+
+    /* Another call of the direction wants what there is. */
+    assert_status(lease_until_quiet(e, FLOW_READ, span), FLOW_AGAIN);
+    assert_status(flow_read(e->a, &byte, 0, &n), FLOW_OK);
+    assert_int_equal(step_ready(e->a, FLOW_READY_READ), 0);
+    step_get(e, e->a, &byte, 1);
+    assert_int_equal(byte, data[1]);
+    assert_int_equal(step_ready(e->a, FLOW_READY_READ), FLOW_READY_READ);
+
+    /* An end is ready, however little is in front of it. */
+    assert_status(lease_until_quiet(e, FLOW_READ, span), FLOW_AGAIN);
+    contract_end(e, e->b);
+    lease_when_ready(e, FLOW_READ, span);
+    assert_int_equal(span[0].len + span[1].len, WANT - 2);
+    assert_status(flow_commit(e->a, FLOW_READ, WANT - 2, 0), FLOW_OK);
+}
+
+static void
+c34_refused_write_lease_is_waited_for(struct ends *e)
+{
+    struct flow_vec span[2];
+    uint8_t got[4096];
+    size_t n, sent, off = 0, i;
+    enum flow_status st;
+
+    step_open(e);
+    if ((flow_caps(e->a) & FLOW_CAP_LEASE_WRITE) == 0)
+        return;
+    sent = contract_fill(e, e->a, 34);
+    for (i = 0; (st = lease_until_quiet(e, FLOW_WRITE, span)) == FLOW_AGAIN;
+         i++) {
+        assert_true(off < sent);
+        /* A little room is none. */
+        n = i < 20 ? 100 : sizeof(got);
+        n = n < sent - off ? n : sent - off;
+        step_get(e, e->b, got, n);
+        test_check(got, n, 34, off);
+        off += n;
+    }
+    assert_status(st, FLOW_OK);
+    assert_true(span[0].len >= WANT);
+    test_fill(span[0].base, 10, 35);
+    assert_status(flow_commit(e->a, FLOW_WRITE, 10, 0), FLOW_OK);
+    for (; off < sent; off += n) {
+        n = sizeof(got) < sent - off ? sizeof(got) : sent - off;
+        step_get(e, e->b, got, n);
+        test_check(got, n, 34, off);
+    }
+    contract_take(e, e->b, 10, 35);
+}
+
 static void
 c35_sources_only_when_nothing_is_ready(struct ends *e)
 {
@@ -232,6 +340,87 @@ c40_no_wake_is_lost(struct ends *e)
     assert_int_equal(pthread_join(s.thread, NULL), 0);
     assert_status(s.status, FLOW_OK);
     assert_int_equal(s.got, 300);
+}
+
+/* A thread that waits for more at once than its peer sends at once. */
+struct borrower {
+    pthread_t thread;
+    struct flow *f;
+    unsigned refused;
+    size_t lent;
+    enum flow_status status;
+};
+
+static void *
+sleep_and_lease(void *arg)
+{
+    struct borrower *s = arg;
+    struct flow_vec span[2];
+
+    for (;;) {
+        s->status = flow_lease(s->f, FLOW_READ, WANT, span);
+        if (s->status != FLOW_AGAIN)
+            break;
+        s->refused++;
+        s->status = flow_wait(s->f, FLOW_READY_READ, NULL);
+        if (s->status != FLOW_OK)
+            break;
+    }
+    if (s->status == FLOW_OK) {
+        s->lent = span[0].len + span[1].len;
+        s->status = flow_commit(s->f, FLOW_READ, s->lent, 0);
+    }
+    return NULL;
+}
+
+static void
+borrower_start(struct borrower *s, struct flow *f)
+{
+    memset(s, 0, sizeof(*s));
+    s->f = f;
+    assert_int_equal(pthread_create(&s->thread, NULL, sleep_and_lease, s), 0);
+}
+
+static void
+trickle(struct flow *f, size_t len)
+{
+    enum flow_status st;
+    size_t n;
+
+    while (len > 0) {
+        st = flow_write(f, "x", 1, &n);
+        if (st == FLOW_AGAIN)
+            st = flow_wait(f, FLOW_READY_WRITE, NULL);
+        assert_status(st, FLOW_OK);
+        len -= n;
+        assert_status(flow_flush_wait(f), FLOW_OK);
+    }
+}
+
+static void
+c34_refused_lease_loses_no_wake(struct ends *e)
+{
+    struct borrower s;
+
+    step_open(e);
+    if ((flow_caps(e->b) & FLOW_CAP_LEASE_READ) == 0)
+        return;
+    borrower_start(&s, e->b);
+    trickle(e->a, WANT);
+    assert_int_equal(pthread_join(s.thread, NULL), 0);
+    assert_status(s.status, FLOW_OK);
+    assert_int_equal(s.lent, WANT);
+    if (exact(e->stack))
+        assert_in_range(s.refused, 0, 1);
+
+    borrower_start(&s, e->b);
+    trickle(e->a, WANT / 2);
+    contract_end(e, e->a);
+    assert_int_equal(pthread_join(s.thread, NULL), 0);
+    assert_status(s.status, FLOW_OK);
+    assert_int_equal(s.lent, WANT / 2);
+    if (exact(e->stack))
+        assert_in_range(s.refused, 0, 1);
 }
 
 static void
@@ -466,6 +655,9 @@ c51_agreed_facts_are_known_after_opening(struct ends *e)
 
 const struct clause clauses_wait[] = {
     CLAUSE(c34_ready_is_not_again),
+    CLAUSE(c34_refused_read_lease_is_waited_for),
+    CLAUSE(c34_refused_write_lease_is_waited_for),
+    CLAUSE(c34_refused_lease_loses_no_wake),
     CLAUSE(c35_sources_only_when_nothing_is_ready),
     CLAUSE(c36_readiness_is_level_triggered),
     CLAUSE(c37_held_bytes_are_readable),

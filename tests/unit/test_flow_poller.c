@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <flow/backend.h>
+#include <flow/pair.h>
 #include <flow/poller.h>
 #include <flow/prefix.h>
 
@@ -220,6 +221,34 @@ bytes_read_ahead_count(void **state)
     assert_int_equal(n, 1);
     flow_close(f);
     flow_close(&s[1]->base);
+}
+
+/* A poller too keeps quiet about bytes that a refused lease cannot use. */
+static void
+refused_lease_is_waited_for(void **state)
+{
+    struct flow_poller *p = *(struct flow_poller **)*state;
+    struct flow_poller_event ev[4];
+    struct flow_vec span[2];
+    struct flow *f[2];
+    char byte;
+    size_t n;
+
+    assert_int_equal(flow_pair_new(&env, 16, NULL, &f[0], &f[1]), FLOW_OK);
+    assert_int_equal(flow_poller_add(p, f[0], FLOW_READY_READ, NULL), FLOW_OK);
+    assert_int_equal(flow_lease(f[0], FLOW_READ, 4, span), FLOW_AGAIN);
+    assert_int_equal(flow_write(f[1], "abc", 3, &n), FLOW_OK);
+    assert_int_equal(now(p, ev, 4), 0);
+    /* No event of the ring comes now: the read itself changed the answer. */
+    assert_int_equal(flow_read(f[0], &byte, 1, &n), FLOW_OK);
+    assert_int_equal(now(p, ev, 4), 1);
+    assert_int_equal(flow_lease(f[0], FLOW_READ, 4, span), FLOW_AGAIN);
+    assert_int_equal(now(p, ev, 4), 0);
+    assert_int_equal(flow_write(f[1], "de", 2, &n), FLOW_OK);
+    assert_int_equal(now(p, ev, 4), 1);
+    assert_int_equal(flow_lease(f[0], FLOW_READ, 4, span), FLOW_OK);
+    flow_close(f[0]);
+    flow_close(f[1]);
 }
 
 static void
@@ -655,6 +684,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         TEST(descriptor_and_event_flows_are_level_triggered),
         TEST(bytes_read_ahead_count),
+        TEST(refused_lease_is_waited_for),
         TEST(small_list_starves_nobody),
         TEST(ready_ones_do_not_hide_the_others),
         TEST(removed_while_the_list_is_worked_on),

@@ -79,6 +79,43 @@ lease_that_cannot_be_changes_nothing(void **state)
     flow_close(&m->base);
 }
 
+/* What a refused lease wanted is kept until somebody wants something else. */
+static void
+refused_lease_is_remembered(void **state)
+{
+    struct mock *m = new_mock();
+    struct flow_vec span[2];
+    uint8_t byte;
+    size_t n;
+
+    (void)state;
+    assert_int_equal(flow_wanted(&m->base, FLOW_READ), 1);
+    m->lease_st = FLOW_AGAIN;
+    assert_int_equal(flow_lease(&m->base, FLOW_READ, 5, span), FLOW_AGAIN);
+    assert_int_equal(flow_lease(&m->base, FLOW_WRITE, 7, span), FLOW_AGAIN);
+    assert_int_equal(flow_wanted(&m->base, FLOW_READ), 5);
+    assert_int_equal(flow_wanted(&m->base, FLOW_WRITE), 7);
+    /* These want nothing. */
+    assert_int_equal(flow_read(&m->base, NULL, 0, &n), FLOW_OK);
+    assert_int_equal(flow_write(&m->base, NULL, 0, &n), FLOW_OK);
+    assert_int_equal(flow_flush(&m->base), FLOW_OK);
+    assert_int_equal(flow_lease(&m->base, FLOW_READ, 0, span), FLOW_E_INVAL);
+    assert_int_equal(flow_wanted(&m->base, FLOW_READ), 5);
+    assert_int_equal(flow_wanted(&m->base, FLOW_WRITE), 7);
+
+    m->read_st = FLOW_AGAIN;
+    assert_int_equal(flow_read(&m->base, &byte, 1, &n), FLOW_AGAIN);
+    assert_int_equal(flow_wanted(&m->base, FLOW_READ), 1);
+    assert_int_equal(flow_wanted(&m->base, FLOW_WRITE), 7);
+    assert_int_equal(flow_write(&m->base, "x", 1, &n), FLOW_OK);
+    assert_int_equal(flow_wanted(&m->base, FLOW_WRITE), 1);
+    assert_int_equal(flow_lease(&m->base, FLOW_WRITE, 7, span), FLOW_AGAIN);
+    m->lease_st = FLOW_OK;
+    assert_int_equal(flow_lease(&m->base, FLOW_WRITE, 3, span), FLOW_OK);
+    assert_int_equal(flow_wanted(&m->base, FLOW_WRITE), 1);
+    flow_close(&m->base);
+}
+
 static void
 commit_can_end_the_direction(void **state)
 {
@@ -319,6 +356,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         TEST(lease_keeps_others_out),
         TEST(lease_that_cannot_be_changes_nothing),
+        TEST(refused_lease_is_remembered),
         TEST(commit_can_end_the_direction),
         TEST(lease_of_an_aborted_flow_comes_back_empty),
         TEST(query_falls_through_but_security_stops),

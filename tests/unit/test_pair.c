@@ -323,9 +323,10 @@ read_lease_wants(void **state)
     assert_int_equal(flow_lease(x.b, FLOW_READ, 0, span), FLOW_E_INVAL);
     assert_int_equal(flow_lease(x.b, FLOW_READ, 17, span), FLOW_E_INVAL);
     assert_int_equal(flow_lease(x.b, FLOW_READ, 4, span), FLOW_AGAIN);
-    /* C02: nothing was recorded, the three bytes are there to be read. */
-    assert_int_equal(ready(x.b, FLOW_READY_READ), FLOW_READY_READ);
+    /* C34: three bytes are none, an end is an answer. */
+    assert_int_equal(ready(x.b, FLOW_READY_READ), 0);
     assert_int_equal(flow_shutdown(x.a, FLOW_WRITE), FLOW_OK);
+    assert_int_equal(ready(x.b, FLOW_READY_READ), FLOW_READY_READ);
     assert_int_equal(flow_lease(x.b, FLOW_READ, 4, span), FLOW_OK);
     assert_int_equal(span[0].len, 3);
     assert_int_equal(span[1].len, 0);

@@ -111,6 +111,65 @@ the_end_is_gone_and_never_orderly(void **state)
     place_check_and_remove(&p);
 }
 
+/* The descriptor of the channel is among the sources: it is listened to. */
+static bool
+listens(struct flow *f, uint32_t interest)
+{
+    struct flow_wait_sink sink;
+
+    flow_wait_sink_init(&sink);
+    assert_int_equal(flow_wait_sources(f, interest, &sink), 0);
+    for (size_t i = 0; i < sink.count; i++)
+        if (sink.source[i].kind == FLOW_WAIT_FD)
+            return true;
+    return false;
+}
+
+/* Every byte on the way to a large lease asks for its event anew, and such
+ * events are no storm, however many they are. */
+static void
+bytes_that_trickle_in_are_no_storm(void **state)
+{
+    const struct flow_vchan_options opt = { .read_size = 4096,
+                                            .write_size = 4096,
+                                            .lease_rings = true };
+    struct flow_listener *l;
+    struct flow_vec span[2];
+    struct flow *f[2];
+    struct place p;
+    uint8_t buf[4096];
+    size_t n;
+
+    (void)state;
+    place_make(&p);
+    l = listen_on(&p, &opt);
+    connect_pair(&p, l, &opt, f);
+    memset(buf, 'a', sizeof(buf));
+    for (unsigned i = 0; i < 2000; i++) {
+        assert_int_equal(flow_lease(f[0], FLOW_READ, 2000, span), FLOW_AGAIN);
+        assert_true(listens(f[0], FLOW_READY_READ));
+        assert_true(
+            (*((struct vchan *)f[1])->tx.bells.own & VCHAN_NOTIFY_WRITE) != 0);
+        assert_int_equal(flow_write(f[1], "a", 1, &n), FLOW_OK);
+    }
+    assert_int_equal(flow_lease(f[0], FLOW_READ, 2000, span), FLOW_OK);
+    assert_int_equal(flow_commit(f[0], FLOW_READ, 2000, 0), FLOW_OK);
+
+    assert_int_equal(flow_write(f[1], buf, 4096, &n), FLOW_OK);
+    assert_int_equal(n, 4096);
+    for (unsigned i = 0; i < 2000; i++) {
+        assert_int_equal(flow_lease(f[1], FLOW_WRITE, 2000, span), FLOW_AGAIN);
+        assert_true(listens(f[1], FLOW_READY_WRITE));
+        assert_true(
+            (*((struct vchan *)f[0])->rx.bells.own & VCHAN_NOTIFY_READ) != 0);
+        assert_int_equal(flow_read(f[0], buf, 1, &n), FLOW_OK);
+    }
+    assert_int_equal(flow_lease(f[1], FLOW_WRITE, 2000, span), FLOW_OK);
+    close_pair(f);
+    flow_listener_close(l);
+    place_check_and_remove(&p);
+}
+
 static void
 leases_are_ring_memory_and_contiguous_when_wanted(void **state)
 {
@@ -475,6 +534,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_says_what_it_can_and_who_it_is),
         cmocka_unit_test(the_end_is_gone_and_never_orderly),
+        cmocka_unit_test(bytes_that_trickle_in_are_no_storm),
         cmocka_unit_test(leases_are_ring_memory_and_contiguous_when_wanted),
         cmocka_unit_test(a_ring_for_reading_only_works),
         cmocka_unit_test(nothing_but_payload_stands_in_shared_pages),
