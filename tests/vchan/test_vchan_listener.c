@@ -24,6 +24,14 @@
 
 #define MSEC UINT64_C(1000000)
 
+static uint64_t
+soon(void)
+{
+    const struct flow_env *env = flow_env_default();
+
+    return env->now(env->ctx) + 100 * MSEC;
+}
+
 static void
 each_client_has_pages_of_its_own(void **state)
 {
@@ -117,6 +125,75 @@ a_client_that_only_binds_blocks_nobody(void **state)
     pass(f[0], f[1], "after all");
     close_pair(f);
     flow__vchan_hyp_unref(hyp);
+    flow_listener_close(l);
+    place_check_and_remove(&p);
+}
+
+/* A domain that dies between its bind and its attaching says nothing. */
+static void
+a_client_that_dies_before_it_attached_is_a_timeout(void **state)
+{
+    struct vchan_channel *channel;
+    struct flow_listener *l;
+    struct vchan_hyp *server;
+    struct vchan_hyp *client;
+    struct flow_error err;
+    struct flow *f;
+    struct place p;
+    uint32_t port = 0;
+    uint32_t ref = 0;
+
+    (void)state;
+    place_make(&p);
+    assert_int_equal(flow__vchan_fake_open(flow_env_default(), p.dir, 1,
+                                           VCHAN_FAKE_MAKE | VCHAN_FAKE_SILENT,
+                                           &server, NULL),
+                     FLOW_OK);
+    assert_int_equal(
+        flow__vchan_fake_open(flow_env_default(), p.dir, 2, 0, &client, NULL),
+        FLOW_OK);
+    assert_int_equal(flow__vchan_listen_on(server, 2, "flow", NULL, &l, NULL),
+                     FLOW_OK);
+    client->store->lookup(client, "/local/domain/1/data/vchan/2/flow", &ref,
+                          &port, NULL);
+    assert_int_equal(client->events->bind(client, 1, port, &channel, NULL),
+                     FLOW_OK);
+    flow__vchan_fake_kill(client);
+    flow_listener_set_deadline(l, soon());
+    assert_int_equal(flow_accept_wait(l, &f), FLOW_E_TIMEOUT);
+    flow_listener_get_error(l, &err);
+    assert_int_equal(err.status, FLOW_E_TIMEOUT);
+    client->events->close(channel);
+    flow__vchan_hyp_unref(client);
+    flow_listener_close(l);
+    place_check_and_remove(&p);
+}
+
+/* Its live byte goes from "never came" to "gone" unseen; its bytes stay. */
+static void
+a_client_may_be_gone_before_it_is_accepted(void **state)
+{
+    struct flow_listener *l;
+    struct flow *client;
+    struct flow *f;
+    struct place p;
+    char buf[8];
+    size_t n;
+
+    (void)state;
+    place_make(&p);
+    l = listen_on(&p, NULL);
+    client = dial(&p, NULL);
+    assert_int_equal(flow_open(client), FLOW_OK);
+    assert_int_equal(flow_write(client, "hello", 5, &n), FLOW_OK);
+    flow_close(client);
+    assert_int_equal(flow_accept_wait(l, &f), FLOW_OK);
+    assert_int_equal(flow_write(f, "x", 1, &n), FLOW_E_CLOSED);
+    assert_int_equal(flow_read(f, buf, sizeof(buf), &n), FLOW_OK);
+    assert_int_equal(n, 5);
+    assert_memory_equal(buf, "hello", 5);
+    assert_int_equal(flow_read(f, buf, sizeof(buf), &n), FLOW_EOF);
+    flow_close(f);
     flow_listener_close(l);
     place_check_and_remove(&p);
 }
@@ -278,14 +355,6 @@ two_listeners_cannot_have_one_directory(void **state)
     close_pair(f);
     flow_listener_close(l);
     place_check_and_remove(&p);
-}
-
-static uint64_t
-soon(void)
-{
-    const struct flow_env *env = flow_env_default();
-
-    return env->now(env->ctx) + 100 * MSEC;
 }
 
 /* A client by hand: binds, then attaches, then leaves, while its server
@@ -489,6 +558,8 @@ main(void)
         cmocka_unit_test(each_client_has_pages_of_its_own),
         cmocka_unit_test(two_clients_never_share_an_offer),
         cmocka_unit_test(a_client_that_only_binds_blocks_nobody),
+        cmocka_unit_test(a_client_that_dies_before_it_attached_is_a_timeout),
+        cmocka_unit_test(a_client_may_be_gone_before_it_is_accepted),
         cmocka_unit_test(a_client_may_come_before_its_server),
         cmocka_unit_test(a_client_without_a_server_times_out_and_says_why),
         cmocka_unit_test(misuse_is_refused_by_name),
