@@ -66,11 +66,12 @@ no_memory(void)
 
 void
 flow__reader_init(struct flow__reader *r, const struct flow_env *env,
-                  bool server)
+                  bool server, uint64_t key_limit)
 {
     memset(r, 0, sizeof(*r));
     r->env = env;
     r->server = server;
+    r->key_limit = key_limit;
     r->ahead = AHEAD_MIN;
     r->held = result(FLOW_OK);
     flow__stage_init(&r->cipher, env);
@@ -237,6 +238,8 @@ next_key(struct flow__reader *r)
     if (st == FLOW_E_NOMEM)
         return no_memory();
     r->update_due = false;
+    r->renewal_asked = false;
+    r->refuse_from = 0;
     if (st != FLOW_OK)
         return refuse(FLOW__ALERT_INTERNAL_ERROR,
                       "the next keys cannot be made");
@@ -373,6 +376,48 @@ choose_target(struct flow__reader *r, const struct flow_vec *vec, size_t count,
     return flow__stage_tail(&r->plain);
 }
 
+/*
+ * RFC 8446 5.5 binds who writes; but many do not count, and we may ask (4.6.3).
+ * Of TLS 1.2 nobody is asked for what it does not have.
+ */
+static void
+count_record(struct flow__reader *r)
+{
+    if (!r->tls13 || r->renewal_asked)
+        return;
+    if (flow__record_left(&r->keys) == 0 ||
+        (r->key_limit != 0 && r->keys.seq >= r->key_limit)) {
+        r->renewal_asked = true;
+        r->ask_renewal = true;
+    }
+}
+
+/* See tls/reader.h. */
+void
+flow__reader_expect_update(struct flow__reader *r)
+{
+    uint64_t from;
+
+    if (!r->renewal_asked || r->refuse_from != 0)
+        return;
+    /* What was on its way is not counted: it is much less than another whole
+     * key's worth of the suite. */
+    if (!__builtin_add_overflow(r->keys.seq, r->keys.limit, &from))
+        r->refuse_from = from;
+}
+
+/* Why data that was opened is not delivered, or NULL. */
+static const char *
+unwanted(const struct flow__reader *r)
+{
+    if (flow__stage_len(&r->post) > 0)
+        return "the peer interrupted a handshake message";
+    /* RFC 8446 4.6.3: before its next data. */
+    if (r->refuse_from != 0 && r->keys.seq > r->refuse_from)
+        return "the peer does not renew a key that it was asked to renew";
+    return NULL;
+}
+
 /* A record that was opened at out. */
 static struct flow__reader_result
 deliver(struct flow__reader *r, const struct flow__record_opened *opened,
@@ -380,11 +425,13 @@ deliver(struct flow__reader *r, const struct flow__record_opened *opened,
 {
     struct flow__reader_result res;
 
+    count_record(r);
     if (opened->type == FLOW__CONTENT_APPLICATION_DATA && opened->len > 0) {
-        if (flow__stage_len(&r->post) > 0) {
+        const char *why = unwanted(r);
+
+        if (why != NULL) {
             flow_wipe(out, opened->len);
-            return refuse(FLOW__ALERT_UNEXPECTED_MESSAGE,
-                          "the peer interrupted a handshake message");
+            return refuse(FLOW__ALERT_UNEXPECTED_MESSAGE, why);
         }
         r->idle_records = 0;
         if (direct)

@@ -33,8 +33,12 @@ struct flow__reader {
     struct flow__record_keys keys;
     struct flow__secret secret; /* TLS 1.3 */
     bool tls13;
-    bool server;      /* we are: the peer is a client */
-    uint64_t updates; /* KeyUpdates received */
+    bool server;          /* we are: the peer is a client */
+    uint64_t updates;     /* KeyUpdates received */
+    uint64_t key_limit;   /* records of a key of the peer before we ask for
+                             another, 0: the suite's; TLS 1.3 */
+    bool renewal_asked;   /* of this key */
+    uint64_t refuse_from; /* a number that it was to be renewed before, or 0 */
     bool update_due;  /* one came, and there was no memory for its key yet */
     bool update_asks; /* it wants an answer */
 
@@ -54,10 +58,12 @@ struct flow__reader {
     /* What the writing side should do about what came; see flow__writer. */
     bool ask_update;
     bool ask_refusal;
+    bool ask_renewal;
 };
 
+/* key_limit: of the configuration, 0: the suite's. */
 void flow__reader_init(struct flow__reader *r, const struct flow_env *env,
-                       bool server);
+                       bool server, uint64_t key_limit);
 
 /* Take over; keys, secret and the bytes read ahead move in. */
 void flow__reader_start(struct flow__reader *r,
@@ -66,6 +72,10 @@ void flow__reader_start(struct flow__reader *r,
                         const struct flow__stage *ahead, bool tls13);
 
 void flow__reader_fini(struct flow__reader *r);
+
+/* A KeyUpdate of ours that asks for one is on its way.  Says nothing unless
+ * that is due. */
+void flow__reader_expect_update(struct flow__reader *r);
 
 /*
  * Bring plaintext: into vec when it is not NULL and nothing stands on plain,

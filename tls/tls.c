@@ -56,10 +56,17 @@ pass_owed(struct flow__tls *t)
         flow__store(&t->writer.owes_update, 1);
     if (t->reader.ask_refusal)
         flow__store(&t->writer.owes_refusal, 1);
-    if (t->reader.ask_update || t->reader.ask_refusal)
+    if (t->reader.ask_renewal)
+        flow__store(&t->writer.wants_update, 2);
+    if (t->reader.ask_update || t->reader.ask_refusal || t->reader.ask_renewal)
         flow_wake(&t->base, FLOW_WRITE);
     t->reader.ask_update = false;
     t->reader.ask_refusal = false;
+    t->reader.ask_renewal = false;
+    if (flow__load(&t->writer.has_asked) != 0) {
+        flow__store(&t->writer.has_asked, 0);
+        flow__reader_expect_update(&t->reader);
+    }
 }
 
 /* The connection is lost for both directions; the alert goes out once. */
@@ -438,7 +445,9 @@ control_rekey(struct flow__tls *t, int64_t value)
         return FLOW_AGAIN;
     if (t->agreed.version != FLOW_TLS_1_3)
         return FLOW_E_NOTSUP;
-    flow__store(&t->writer.wants_update, (uint8_t)(value + 1));
+    /* What is wanted already, by us or for a worn key, is not taken back. */
+    if (value == 1 || flow__load(&t->writer.wants_update) == 0)
+        flow__store(&t->writer.wants_update, (uint8_t)(value + 1));
     return FLOW_OK;
 }
 
@@ -550,7 +559,7 @@ flow__tls_wrap(struct flow_tls_config *c, struct flow *lower,
     }
     flow__lock_init(&t->rx_lock);
     flow__lock_init(&t->tx_lock);
-    flow__reader_init(&t->reader, env, c->server);
+    flow__reader_init(&t->reader, env, c->server, c->key_limit);
     flow__writer_init(&t->writer, env, FLOW__RECORD_PLAIN_MAX, c->key_limit);
     t->config = flow_tls_config_ref(c);
     t->propagate = owned;

@@ -141,6 +141,8 @@ update_key(struct flow__writer *w, uint8_t request)
     }
     flow__record_adopt(&w->keys, &w->secret, &next);
     w->updates++;
+    if (request == KEY_UPDATE_REQUESTED)
+        flow__store(&w->has_asked, 1);
     return ok();
 }
 

@@ -42,7 +42,9 @@ struct flow__writer {
     /* Owed to the peer; set by the reading side, any thread (atomic). */
     uint8_t owes_update;  /* an answer to its KeyUpdate */
     uint8_t owes_refusal; /* no_renegotiation, TLS 1.2 */
-    uint8_t wants_update; /* asked for by control: 1 ours, 2 the peer's too */
+    uint8_t wants_update; /* 1 ours, 2 the peer's too */
+    /* For the reading side (atomic): one that asks for the peer's is sealed. */
+    uint8_t has_asked;
 };
 
 void flow__writer_init(struct flow__writer *w, const struct flow_env *env,

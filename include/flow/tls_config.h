@@ -348,9 +348,10 @@ flow_tls_config_tolerate_truncation(struct flow_tls_config *c, bool tolerate);
  * @brief Records that may be sealed with one key before it is replaced.
  *
  * Lowers the limit of RFC 8446 5.5.  In TLS 1.3 our KeyUpdate goes out by
- * itself.  In TLS 1.2 the last record is kept for the end: flow_shutdown()
- * still sends close_notify, while a write sends the alert internal_error and
- * fails with #FLOW_E_PROTO.
+ * itself, and asks a peer for its own whose key has come as far.  In TLS 1.2
+ * the last record is kept for the end: flow_shutdown() still sends
+ * close_notify, while a write sends the alert internal_error and fails with
+ * #FLOW_E_PROTO.
  *
  * @param[in,out] c        The configuration.
  * @param[in]     records  1..2^32; values above the cipher's own limit have no

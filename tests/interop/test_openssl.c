@@ -463,6 +463,32 @@ key_updates_of_ours(void **state)
     link_close(&l);
 }
 
+/* The peer's key wears too, and the peer does not count. */
+static void
+keys_of_the_peer_are_renewed(void **state)
+{
+    struct link l;
+    uint8_t byte;
+    int role, i;
+
+    (void)state;
+    for (role = 0; role < 2; role++) {
+        link_init(&l, role != 0, 0x0304);
+        link_key(&l, "p256.pem", "p256.key");
+        assert_status(flow_tls_config_set_key_limit(l.config, 30), FLOW_OK);
+        link_open(&l);
+        for (i = 0; i < 100; i++) {
+            link_hear(&l, 100, (uint64_t)i);
+            assert_status(flow_flush(l.ours), FLOW_OK);
+            assert_int_equal(ossl_read(&l.peer, &byte, 1), 0);
+        }
+        assert_in_range(l.peer.key_update_asked, 3, 4);
+        assert_in_range(l.peer.key_update_out, 3, 4);
+        link_say(&l, 100, 1);
+        link_close(&l);
+    }
+}
+
 /* In TLS 1.2 the record that a key has left is for the end: who stops in time
  * gets its close_notify out, to who goes on it is an alert, for the peer must
  * not take what it has for everything. */
@@ -752,6 +778,7 @@ main(void)
         TEST(writing_goes_on_after_the_peers_end),
         TEST(key_updates_of_the_peer),
         TEST(key_updates_of_ours),
+        TEST(keys_of_the_peer_are_renewed),
         TEST(tls12_keys_end_with_an_alert),
         TEST(tls12_keys_keep_a_record_for_what_is_held_back),
         TEST(no_key_update_behind_our_close_notify),

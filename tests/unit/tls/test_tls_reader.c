@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: ISC */
+#include "tests/unit/tls/bytes.h"
+
+#include "lib/plat/fake/fake.h"
+#include "tests/unit/mock_flow.h"
+#include "tls/mbedtls/psa.h"
+#include "tls/reader.h"
+
+/*
+ * The receiving half of TLS against a peer that goes on with its key for as
+ * long as it likes.
+ */
+
+#define LIMIT 20u
+
+static struct flow__fake fake;
+static struct mock *low; /* has no more than was read ahead */
+static struct flow__reader r;
+/* The peer's. */
+static struct flow__record_keys theirs;
+static struct flow__secret secret;
+
+static void
+make(uint16_t suite)
+{
+    const struct flow__stage nothing = { .env = &fake.env };
+    const struct flow__suite *s = flow__suite_find(suite);
+    struct flow__key_material keys = { .key = { 1 } };
+    struct flow__record_keys k;
+    bool tls13 = s->version == 0x0304;
+
+    flow__fake_init(&fake, 1);
+    low = mock_new(&fake.env, FLOW_CAP_DUPLEX);
+    low->read_st = FLOW_AGAIN;
+    memset(&secret, 0, sizeof(secret));
+    secret.hash = s->hash;
+    assert_int_equal(
+        flow__record_init(&theirs, &fake.env, s, &keys, tls13 ? 0 : 1),
+        FLOW_OK);
+    assert_int_equal(flow__record_init(&k, &fake.env, s, &keys, theirs.seq),
+                     FLOW_OK);
+    k.limit = LIMIT;
+    flow__reader_init(&r, &fake.env, true, 0);
+    flow__reader_start(&r, &k, &secret, &nothing, tls13);
+}
+
+static void
+unmake(void)
+{
+    flow__reader_fini(&r);
+    flow__record_fini(&theirs);
+    flow_close(&low->base);
+    assert_int_equal(fake.live_blocks, 0);
+}
+
+static void
+send_record(uint8_t type, const void *bytes, size_t len)
+{
+    const struct flow_cvec vec = { bytes, len };
+    const struct flow__record_content content = { type, &vec, 0, len };
+    uint8_t record[200];
+    size_t total;
+
+    assert_int_equal(flow__record_seal(&theirs, &content, record, &total),
+                     FLOW_OK);
+    assert_true(flow__stage_append(&r.cipher, record, total));
+}
+
+/* One record of data arrives; what reading it answers. */
+static struct flow__reader_result
+receive(void)
+{
+    static const uint8_t zero[100];
+    uint8_t data[100], got[100] = { 0 };
+    const struct flow_vec vec = { got, sizeof(got) };
+    struct flow__reader_result res;
+    size_t n;
+
+    memset(data, 7, sizeof(data));
+    send_record(FLOW__CONTENT_APPLICATION_DATA, data, sizeof(data));
+    res = flow__reader_read(&r, &low->base, &vec, 1, &n);
+    assert_int_equal(n, res.status == FLOW_OK ? sizeof(data) : 0);
+    assert_memory_equal(got, res.status == FLOW_OK ? data : zero, sizeof(got));
+    return res;
+}
+
+static void
+receive_many(unsigned count)
+{
+    while (count-- > 0)
+        assert_int_equal(receive().status, FLOW_OK);
+}
+
+/* The peer takes its next key, as if it had heard us. */
+static void
+renew(void)
+{
+    static const uint8_t update[5] = { 24, 0, 0, 1, 0 };
+
+    send_record(FLOW__CONTENT_HANDSHAKE, update, sizeof(update));
+    assert_int_equal(flow__record_update(&theirs, &secret), FLOW_OK);
+}
+
+static bool
+asks(void)
+{
+    bool asked = r.ask_renewal;
+
+    r.ask_renewal = false;
+    return asked;
+}
+
+static void
+worn_key_is_asked_to_be_renewed(void **state)
+{
+    int i;
+
+    (void)state;
+    make(0x1301);
+    for (i = 0; i < 3; i++) {
+        receive_many(LIMIT - 1);
+        assert_false(asks());
+        receive_many(1);
+        assert_true(asks());
+        /* Once; and nobody is blamed who was not told yet. */
+        receive_many(5 * LIMIT);
+        assert_false(asks());
+        flow__reader_expect_update(&r);
+        receive_many(LIMIT);
+        renew();
+    }
+    assert_int_equal(r.updates, 2);
+    unmake();
+}
+
+/* Our own limit may be lower. */
+static void
+configured_limit_counts(void **state)
+{
+    (void)state;
+    make(0x1301);
+    r.key_limit = 5;
+    receive_many(4);
+    assert_false(asks());
+    receive_many(1);
+    assert_true(asks());
+    renew();
+    receive_many(5);
+    assert_true(asks());
+    unmake();
+}
+
+static void
+peer_that_does_not_renew_is_refused(void **state)
+{
+    struct flow__reader_result res;
+
+    (void)state;
+    make(0x1301);
+    /* Not before it was due. */
+    flow__reader_expect_update(&r);
+    receive_many(3 * LIMIT);
+    assert_true(asks());
+    flow__reader_expect_update(&r);
+    receive_many(LIMIT);
+    res = receive();
+    assert_int_equal(res.status, FLOW_E_PROTO);
+    assert_int_equal(res.fault.alert, FLOW__ALERT_UNEXPECTED_MESSAGE);
+    assert_non_null(strstr(res.fault.text, "key"));
+    unmake();
+}
+
+/* There a peer cannot renew its key, and no RFC tells it to stop. */
+static void
+tls12_peers_are_not_held_to_our_limit(void **state)
+{
+    (void)state;
+    make(0xc02f);
+    receive_many(3 * LIMIT);
+    assert_false(asks());
+    flow__reader_expect_update(&r);
+    receive_many(3 * LIMIT);
+    unmake();
+}
+
+static int
+start(void **state)
+{
+    (void)state;
+    return flow__psa_init() == FLOW_OK ? 0 : -1;
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(worn_key_is_asked_to_be_renewed),
+        cmocka_unit_test(configured_limit_counts),
+        cmocka_unit_test(peer_that_does_not_renew_is_refused),
+        cmocka_unit_test(tls12_peers_are_not_held_to_our_limit),
+    };
+
+    return cmocka_run_group_tests(tests, start, NULL);
+}
