@@ -125,8 +125,9 @@ struct vchan_store_ops {
     bool (*watch)(struct vchan_hyp *hyp, const char *base,
                   struct flow_wait_sink *sink);
     /*
-     * Whether the store has let go of a domain.  For where the state of a
-     * channel cannot be had; any thread may ask.
+     * Whether the store has let go of a domain; false too where it does not
+     * tell us.  For where the state of a channel cannot be had; any thread may
+     * ask.
      */
     bool (*released)(struct vchan_hyp *hyp, uint16_t domid);
     /*

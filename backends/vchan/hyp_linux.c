@@ -503,7 +503,7 @@ linux_released(struct vchan_hyp *hyp, uint16_t domid)
 
     /* "No" is also what a request that failed answers, and errno does not tell
      * the two apart: a success may set it, a lack of memory may not.  A store
-     * that answers says yes to one's own. */
+     * that answers, which it does to domain 0 alone, says yes to one's own. */
     return !xs_is_domain_introduced(store, domid) &&
            xs_is_domain_introduced(store, DOMID_SELF);
 }

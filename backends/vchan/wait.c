@@ -187,7 +187,7 @@ count_event(struct vchan *v)
  * A domain that is destroyed sends no event and clears no byte; its end of
  * the channel is closed early in its destruction, and ours is unbound then.
  * Who may not ask the hypervisor for that asks the store, which lets go of
- * the domain later.
+ * the domain later, and answers domain 0 alone (XSA-115).
  */
 static bool
 peer_is_gone(struct vchan *v)

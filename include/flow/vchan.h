@@ -62,9 +62,12 @@ struct flow_vchan_options {
      *  before the listener makes no more.  0: 2048. */
     uint32_t pinned_max;
     /** Have the store tell at once when the peer's domain is destroyed, which
-     *  is else noticed within 10 s.  Costs a connection to the store, and a
-     *  thread of Xen's library, per flow; where the store refuses, as it does
-     *  to domains other than 0 unless told otherwise, there is no flow but an
+     *  is else noticed within 10 s where the user may make hypercalls
+     *  (/dev/xen/privcmd) or is in domain 0, and not at all elsewhere: what
+     *  the store tells is that some domain ended, so which it was must be
+     *  found out all the same.  Costs a connection to the store, and a thread
+     *  of Xen's library, per flow; where the store refuses, as it does to
+     *  domains other than 0 unless told otherwise, there is no flow but an
      *  error.  Nothing to the fake hypervisor, where every death is told. */
     bool watch_domains;
     /** Allow a peer in our own domain.  It serves tests: some kernels do not
