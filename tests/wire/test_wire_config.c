@@ -566,9 +566,9 @@ static int
 remove_dir(void **state)
 {
     static const char *const names[] = {
-        "big",       "empty",     "empty.key", "bad.pem",
-        "words.pem", "bad.key",   "odd.pem",   "odd.key",
-        "pkcs8.pem", "pkcs8.der", "part.pem",  "second.pem"
+        "big",      "empty",      "empty.key",  "bad.pem",   "words.pem",
+        "bad.key",  "odd.pem",    "odd.key",    "pkcs8.pem", "pkcs8.der",
+        "part.pem", "second.pem", "unlucky.pem"
     };
     size_t i;
 
