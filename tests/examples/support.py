@@ -259,6 +259,13 @@ class Case(unittest.TestCase):
         self.addCleanup(server.close)
         return server
 
+    def refusing_port(self):
+        """A port where nobody listens and nobody else will."""
+        held = socket.socket()
+        held.bind(("127.0.0.1", 0))
+        self.addCleanup(held.close)
+        return held.getsockname()[1]
+
     def need(self, tool):
         if shutil.which(tool) is None:
             self.skipTest("no %s here" % tool)

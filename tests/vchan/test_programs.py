@@ -59,7 +59,7 @@ class Programs(unittest.TestCase):
     def test_bare_vchan_has_no_half_close(self):
         place = "vchan+fake://%s/xen" % self.dir
         self.start("flow-echo", "--listen", place)
-        done = self.run_client("flow-cat", place, "--idle-timeout", "1",
+        done = self.run_client("flow-cat", place, "--idle-timeout", "2",
                                input=b"text")
         self.assertEqual(done.stdout, b"text")
         self.assertEqual(done.returncode, 1)
