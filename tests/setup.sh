@@ -37,6 +37,7 @@ test  cmd:doxygen    doxygen         doxygen         doxygen         doxygen    
 test  cmd:clang-format-14 clang-format-14? -     -               -           -
 test  file:/usr/include/libxenvchan.h libxen-dev? - -               -           -
 test  cmd:qemu-system-x86_64 qemu-system-x86? - -             -           -
+test  cmd:zstd       zstd?           -               -               -           -
 test  file:/etc/ssl/certs/ca-certificates.crt ca-certificates - ca-certificates - -
 demo  cmd:openssl    openssl         openssl         openssl         openssl     openssl
 demo  cmd:curl       curl            curl            curl            curl        curl

@@ -6,6 +6,7 @@ import lzma
 import os
 import pathlib
 import re
+import shutil
 import stat
 import struct
 import subprocess
@@ -36,9 +37,25 @@ def kernel(root, target):
     offset, length = struct.unpack_from("<II", image, 0x248)
     start = setup * 512 + offset
     payload = image[start:start + length]
-    if payload[:6] != b"\xfd7zXZ\x00":
-        raise Missing("the kernel is not compressed with xz")
-    target.write_bytes(lzma.LZMADecompressor().decompress(payload))
+    if payload[:6] == b"\xfd7zXZ\x00":
+        target.write_bytes(lzma.LZMADecompressor().decompress(payload))
+    elif payload[:4] == b"\x28\xb5\x2f\xfd":
+        unzstd(payload, target)
+    else:
+        raise Missing("the kernel is compressed with neither xz nor zstd")
+
+
+def unzstd(payload, target):
+    if shutil.which("zstd") is None:
+        raise Missing("no zstd here to unpack the kernel")
+    # Behind the frame stands the size of what is in it, four bytes.
+    done = subprocess.run(
+        ["zstd", "-dc"], input=payload[:-4], check=False,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )
+    if done.returncode != 0:
+        raise Missing("zstd does not unpack the kernel")
+    target.write_bytes(done.stdout)
 
 
 def needed(path):
@@ -128,8 +145,11 @@ def common(cpio, root, programs, library_dirs, init):
     cpio.link("bin/sh", "busybox")
     files = {"bin/" + p.name: p for p in programs}
     for module in MODULES:
-        path = one(root, "lib/modules/*/kernel/drivers/xen/%s.ko" % module)
-        cpio.add("modules/" + path.name, path.read_bytes())
+        path = one(root, "lib/modules/*/kernel/drivers/xen/%s.ko*" % module)
+        code = path.read_bytes()
+        if path.suffix == ".xz":
+            code = lzma.decompress(code)
+        cpio.add("modules/%s.ko" % path.name.partition(".")[0], code)
     files["bin/xenstore"] = one(root, "usr/bin/xenstore")
     for name, path in files.items():
         cpio.add(name, path.read_bytes())

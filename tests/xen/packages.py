@@ -56,6 +56,13 @@ def wanted():
     return [hypervisor, utils, misc, kernel] + PLAIN
 
 
+def merge(root):
+    """As on the system: newer packages have everything below usr."""
+    for name in ("bin", "lib", "sbin"):
+        if not (root / name).exists():
+            (root / name).symlink_to("usr/" + name)
+
+
 def prune(root):
     """Leaves out what the images do not take, nine tenths of it modules."""
     shutil.rmtree(root / "usr/share", ignore_errors=True)
@@ -86,6 +93,7 @@ def unpacked(directory):
     for package in sorted(files.glob("*.deb")):
         run("dpkg", "-x", str(package.resolve()), str(root.resolve()))
     shutil.rmtree(files)
+    merge(root)
     prune(root)
     stamp.write_text("\n".join(names) + "\n")
     return root
