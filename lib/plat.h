@@ -57,13 +57,14 @@ void flow__plat_free(void *ptr, size_t size, size_t align);
 /*
  * A whole file into memory of env; *ret_len bytes, plus a NUL that is not
  * counted, so that PEM parsers find their end.  Release: flow_env_free() with
- * *ret_len + 1.  FLOW_E_SYS with *ret_code = errno; FLOW_E_INVAL above max
- * bytes; FLOW_E_NOTSUP where there are no files.
+ * *ret_len + 1.  FLOW_E_SYS with *ret_code = errno and *ret_text saying in a
+ * static phrase what that means; FLOW_E_INVAL above max bytes; FLOW_E_NOTSUP
+ * where there are no files.
  */
 enum flow_status flow__plat_read_file(const struct flow_env *env,
                                       const char *path, size_t max,
                                       uint8_t **ret_data, size_t *ret_len,
-                                      int32_t *ret_code);
+                                      int32_t *ret_code, const char **ret_text);
 
 /* The files in which systems keep their trust store, best first, ended by
  * NULL; a list without entries where there are none. */

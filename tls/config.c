@@ -141,9 +141,10 @@ load_system_trust(struct flow_tls_config *c, struct flow_error *err)
     for (path = flow__plat_trust_files(); *path != NULL; path++) {
         uint8_t *data;
         size_t len, count = 0;
+        const char *text;
         int32_t code;
         enum flow_status st = flow__plat_read_file(
-            c->env, *path, MAX_FILE_BYTES, &data, &len, &code);
+            c->env, *path, MAX_FILE_BYTES, &data, &len, &code, &text);
 
         if (st == FLOW_E_NOMEM)
             return refuse(err, st, "no memory for the trust store");
@@ -423,15 +424,15 @@ static enum flow_status
 read_file(const struct flow_tls_config *c, const char *path, uint8_t **ret_data,
           size_t *ret_len, struct flow_error *err)
 {
+    const char *text = "the file cannot be read";
     int32_t code = 0;
     enum flow_status st = flow__plat_read_file(c->env, path, MAX_FILE_BYTES,
-                                               ret_data, ret_len, &code);
+                                               ret_data, ret_len, &code, &text);
 
     if (st != FLOW_OK) {
         flow_error_set(err, st, "tls config",
                        code != 0 ? FLOW_DOMAIN_ERRNO : FLOW_DOMAIN_NONE, code,
-                       st == FLOW_E_INVAL ? "file is too large"
-                                          : "file cannot be read");
+                       st == FLOW_E_INVAL ? "the file is too large" : text);
         flow_error_set_detail(err, path);
     }
     return st;

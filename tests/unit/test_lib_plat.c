@@ -109,6 +109,7 @@ file_is_read_whole(void **state)
 {
     char path[] = "libflow-test-XXXXXX";
     struct flow__fake fake;
+    const char *text;
     uint8_t *data;
     size_t len, n;
     int32_t code;
@@ -122,28 +123,31 @@ file_is_read_whole(void **state)
     close(fd);
 
     assert_int_equal(
-        flow__plat_read_file(&fake.env, path, 6, &data, &len, &code), FLOW_OK);
+        flow__plat_read_file(&fake.env, path, 6, &data, &len, &code, &text),
+        FLOW_OK);
     assert_int_equal(len, 6);
     assert_string_equal((const char *)data, "hello\n");
     flow_env_free(&fake.env, data, len + 1);
     assert_int_equal(
-        flow__plat_read_file(&fake.env, path, 5, &data, &len, &code),
+        flow__plat_read_file(&fake.env, path, 5, &data, &len, &code, &text),
         FLOW_E_INVAL);
     for (n = 1; n <= 2; n++) {
         fake.fail_at = fake.allocs + n;
         assert_int_equal(
-            flow__plat_read_file(&fake.env, path, 6, &data, &len, &code),
+            flow__plat_read_file(&fake.env, path, 6, &data, &len, &code, &text),
             FLOW_E_NOMEM);
     }
     unlink(path);
     assert_int_equal(
-        flow__plat_read_file(&fake.env, path, 6, &data, &len, &code),
+        flow__plat_read_file(&fake.env, path, 6, &data, &len, &code, &text),
         FLOW_E_SYS);
     assert_int_equal(code, ENOENT);
+    assert_string_equal(text, "there is no such file");
     assert_int_equal(
-        flow__plat_read_file(&fake.env, "/", 6, &data, &len, &code),
+        flow__plat_read_file(&fake.env, "/", 6, &data, &len, &code, &text),
         FLOW_E_SYS);
     assert_int_equal(code, EISDIR);
+    assert_string_equal(text, "this is a directory, not a file");
     assert_int_equal(fake.live_blocks, 0);
 }
 
@@ -151,15 +155,16 @@ static void
 file_without_a_size_is_read_too(void **state)
 {
     struct flow__fake fake;
+    const char *text;
     uint8_t *data;
     int32_t code;
     size_t len;
 
     (void)state;
     flow__fake_init(&fake, 1);
-    assert_int_equal(
-        flow__plat_read_file(&fake.env, "/dev/null", 100, &data, &len, &code),
-        FLOW_OK);
+    assert_int_equal(flow__plat_read_file(&fake.env, "/dev/null", 100, &data,
+                                          &len, &code, &text),
+                     FLOW_OK);
     assert_int_equal(len, 0);
     assert_int_equal(data[0], 0);
     flow_env_free(&fake.env, data, 1);

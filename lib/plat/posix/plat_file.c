@@ -86,23 +86,38 @@ read_open_file(const struct flow_env *env, int fd, size_t max,
     return fit(env, data, cap, len, ret_data);
 }
 
+static const char *
+text_of(int code)
+{
+    switch (code) {
+    case ENOENT:
+    case ENOTDIR:
+        return "there is no such file";
+    case EACCES:
+    case EPERM:
+        return "this user may not read the file";
+    case EISDIR:
+        return "this is a directory, not a file";
+    default:
+        return "the file cannot be read";
+    }
+}
+
 enum flow_status
 flow__plat_read_file(const struct flow_env *env, const char *path, size_t max,
-                     uint8_t **ret_data, size_t *ret_len, int32_t *ret_code)
+                     uint8_t **ret_data, size_t *ret_len, int32_t *ret_code,
+                     const char **ret_text)
 {
-    enum flow_status st;
+    enum flow_status st = FLOW_E_SYS;
     int fd;
 
-    *ret_code = 0;
     fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        *ret_code = errno;
-        return FLOW_E_SYS;
-    }
-    st = read_open_file(env, fd, max, ret_data, ret_len);
-    if (st == FLOW_E_SYS)
-        *ret_code = errno;
-    close(fd);
+    if (fd >= 0)
+        st = read_open_file(env, fd, max, ret_data, ret_len);
+    *ret_code = st == FLOW_E_SYS ? errno : 0;
+    *ret_text = text_of(*ret_code);
+    if (fd >= 0)
+        close(fd);
     return st;
 }
 
