@@ -83,9 +83,12 @@ wrap_dialled(struct flow_tls_config *config, struct flow *lower,
     if (name == NULL && host_of(inner, host, sizeof(host)))
         name = host;
     st = flow_tls_wrap_client(config, lower, name, 0, ret_flow);
-    if (st == FLOW_E_INVAL)
+    if (st == FLOW_E_INVAL && (name == NULL || name[0] == '\0'))
         return refuse(err, st, "there is no server name to verify",
                       "give the name in the options");
+    if (st == FLOW_E_INVAL)
+        return refuse(err, st, "the server name is no host name and no address",
+                      "write internationalised names in their xn-- form");
     if (st != FLOW_OK)
         return refuse(err, st, "the TLS flow cannot be made", NULL);
     flow__handshake_limit_time(flow__tls_of(*ret_flow)->hs, opt->timeout);

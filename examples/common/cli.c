@@ -257,7 +257,8 @@ cli_set_alpn(struct flow_tls_config *config, const char *list)
         }
         name[count++] = word;
     }
-    ok = ok && flow_tls_config_set_alpn(config, name, count) == FLOW_OK;
+    ok = ok && count > 0 &&
+         flow_tls_config_set_alpn(config, name, count) == FLOW_OK;
     if (!ok)
         cli_usage("'%s' is no list of 1 to 16 protocol names", list);
     free(copy);
