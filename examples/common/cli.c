@@ -295,6 +295,18 @@ set_up_client(const struct cli_client *client, struct flow_tls_config *config)
 }
 
 bool
+cli_only(struct cli_client *client, enum flow_tls_version version)
+{
+    if (client->only != 0 && client->only != version) {
+        cli_usage("--tls1.2 and --tls1.3 exclude each other; without either "
+                  "both are offered");
+        return false;
+    }
+    client->only = version;
+    return true;
+}
+
+bool
 cli_client_given(const struct cli_client *client)
 {
     return client->ca != NULL || client->alpn != NULL || client->only != 0 ||

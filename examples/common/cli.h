@@ -87,6 +87,7 @@ struct cli_client {
     bool insecure_skip_verify;
 };
 
+bool cli_only(struct cli_client *client, enum flow_tls_version version);
 /* Whether any of it was asked for. */
 bool cli_client_given(const struct cli_client *client);
 /* As cli_server_config(). */

@@ -131,11 +131,9 @@ take_option(int option, const char *value, struct options *o)
         o->client.alpn = value;
         return -1;
     case OPT_TLS_1_2:
-        o->client.only = FLOW_TLS_1_2;
-        return -1;
+        return cli_only(&o->client, FLOW_TLS_1_2) ? -1 : CLI_USAGE;
     case OPT_TLS_1_3:
-        o->client.only = FLOW_TLS_1_3;
-        return -1;
+        return cli_only(&o->client, FLOW_TLS_1_3) ? -1 : CLI_USAGE;
     case OPT_TIMEOUT:
         return cli_seconds("--timeout", value, &o->timeout) ? -1 : CLI_USAGE;
     case OPT_INSECURE:

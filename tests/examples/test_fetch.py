@@ -442,6 +442,7 @@ class Usage(Fetch):
                 (["https://user@h/"], "user name"),
                 (["--timeout", "0", "https://h/"], "is no number of seconds"),
                 (["--connect", "h", "https://h/"], "has no port"),
+                (["--tls1.2", "--tls1.3", "https://h/"], "exclude each other"),
                 (["--nonsense"], "--nonsense")):
             self.failed(run(program("flow-fetch"), *arguments), text, code=2)
 
