@@ -184,7 +184,8 @@ class Failures(Fetch):
         got = self.fetch(self.answer(self.hello),
                          url="https://wrong.flow.test/")
         self.failed(got, "cannot fetch https://wrong.flow.test/", "tls",
-                    "name")
+                    "not for this name (wrong.flow.test, certificate of CN="
+                    + NAME)
         self.assertEqual(got[1], b"")
 
     def test_expired(self):

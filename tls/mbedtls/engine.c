@@ -288,6 +288,25 @@ flow__engine_free(struct flow__engine *e)
     flow_env_free(e->conf->config->env, e, sizeof(*e));
 }
 
+/* The name that was wanted, and whose certificate came instead. */
+static void
+set_name_detail(struct flow_error *err, const struct flow__mbed_verify *v)
+{
+    static const char between[] = ", certificate of ";
+    const size_t middle = sizeof(between) - 1;
+    size_t front = strlen(v->name), back = strlen(v->subject);
+    char detail[FLOW_ERROR_DETAIL];
+
+    if (front + middle + back >= sizeof(detail)) {
+        flow_error_set_detail(err, v->name);
+        return;
+    }
+    memcpy(detail, v->name, front);
+    memcpy(detail + front, between, middle);
+    memcpy(detail + front + middle, v->subject, back + 1);
+    flow_error_set_detail(err, detail);
+}
+
 static enum flow_status
 verify_error(struct flow__engine *e, int rc, struct flow_error *err)
 {
@@ -297,9 +316,8 @@ verify_error(struct flow__engine *e, int rc, struct flow_error *err)
                          flow__mbed_verify_text(flags));
     err->verify_flags = flags;
     err->alert_sent = (int16_t)flow__mbed_verify_alert(flags);
-    /* The name that was wanted says more than whose certificate it is. */
-    if (flags == FLOW_VERIFY_NAME)
-        flow_error_set_detail(err, e->verify.name);
+    if (flags == FLOW_VERIFY_NAME && e->verify.name != NULL)
+        set_name_detail(err, &e->verify);
     else
         flow_error_set_detail(err, e->verify.subject);
     if ((flags & FLOW_VERIFY_NOT_TRUSTED) != 0)
