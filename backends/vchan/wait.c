@@ -101,6 +101,13 @@ flow__vchan_look_rx(struct vchan *v, size_t want, bool arm, uint32_t *ret_avail)
     return st;
 }
 
+/* The same for who wants so much room. */
+static enum flow_status
+roomy(size_t want, enum flow_status st, const uint32_t *room)
+{
+    return st == FLOW_OK && *room < want ? FLOW_AGAIN : st;
+}
+
 enum flow_status
 flow__vchan_look_tx(struct vchan *v, size_t want, bool arm, uint32_t *ret_room)
 {
@@ -112,14 +119,9 @@ flow__vchan_look_tx(struct vchan *v, size_t want, bool arm, uint32_t *ret_room)
         return FLOW_E_PROTO;
     if (is_gone(v))
         v->tx.live.seen = VCHAN_LIVE_GONE;
-    st = flow__vchan_tx_look(&v->tx, ret_room);
-    if (st == FLOW_OK && *ret_room < want)
-        st = FLOW_AGAIN;
-    if (st == FLOW_AGAIN && arm) {
-        st = flow__vchan_tx_arm(&v->tx, ret_room);
-        if (st == FLOW_OK && *ret_room < want)
-            st = FLOW_AGAIN;
-    }
+    st = roomy(want, flow__vchan_tx_look(&v->tx, ret_room), ret_room);
+    if (st == FLOW_AGAIN && arm)
+        st = roomy(want, flow__vchan_tx_arm(&v->tx, ret_room), ret_room);
     if (st == FLOW_E_PROTO)
         flow__vchan_spread_fault(v, v->tx.fault);
     else if (st == FLOW_AGAIN && v->tx.cons != before)
