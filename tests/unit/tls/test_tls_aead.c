@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "tests/unit/tls/bytes.h"
+#include "tests/unit/tls/psa.h"
 
 #include "tls/aead.h"
-#include "tls/mbedtls/psa.h"
 
 #define TEXT_MAX 256
 
@@ -436,13 +436,6 @@ lack_of_memory_in_place_is_final_once_bytes_were_written(void **state)
     }
 }
 
-static int
-start(void **state)
-{
-    (void)state;
-    return flow__psa_init() == FLOW_OK ? 0 : -1;
-}
-
 int
 main(void)
 {
@@ -458,5 +451,5 @@ main(void)
             lack_of_memory_in_place_is_final_once_bytes_were_written),
     };
 
-    return cmocka_run_group_tests(tests, start, NULL);
+    return cmocka_run_group_tests(tests, start_psa, NULL);
 }

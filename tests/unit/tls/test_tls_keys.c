@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
+#include "tests/unit/tls/psa.h"
 #include "tests/unit/tls/vectors.h"
 
 #include <flow/env.h>
 
 #include "tls/kdf.h"
 #include "tls/keys.h"
-#include "tls/mbedtls/psa.h"
 
 static void
 assert_hex(const uint8_t *data, const char *hex)
@@ -275,13 +275,6 @@ the_table_of_suites_is_consistent(void **state)
     assert_null(flow__suite_find(0xc013)); /* CBC */
 }
 
-static int
-start(void **state)
-{
-    (void)state;
-    return flow__psa_init() == FLOW_OK ? 0 : -1;
-}
-
 int
 main(void)
 {
@@ -296,5 +289,5 @@ main(void)
         cmocka_unit_test(a_derivation_that_fails_leaves_nothing),
     };
 
-    return cmocka_run_group_tests(tests, start, NULL);
+    return cmocka_run_group_tests(tests, start_psa, NULL);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 #include "tests/unit/tls/bytes.h"
+#include "tests/unit/tls/psa.h"
 
 #include "lib/plat/fake/fake.h"
 #include "tests/unit/mock_flow.h"
-#include "tls/mbedtls/psa.h"
 #include "tls/reader.h"
 
 /*
@@ -183,13 +183,6 @@ tls12_peers_are_not_held_to_our_limit(void **state)
     unmake();
 }
 
-static int
-start(void **state)
-{
-    (void)state;
-    return flow__psa_init() == FLOW_OK ? 0 : -1;
-}
-
 int
 main(void)
 {
@@ -200,5 +193,5 @@ main(void)
         cmocka_unit_test(tls12_peers_are_not_held_to_our_limit),
     };
 
-    return cmocka_run_group_tests(tests, start, NULL);
+    return cmocka_run_group_tests(tests, start_psa, NULL);
 }
