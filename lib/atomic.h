@@ -17,6 +17,10 @@
     __atomic_fetch_add((ptr), (value), __ATOMIC_SEQ_CST)
 #define flow__sub(ptr, value)                                                  \
     __atomic_fetch_sub((ptr), (value), __ATOMIC_SEQ_CST)
+/* true: *ptr was *expected and is value now; false: *expected is what it is. */
+#define flow__replace(ptr, expected, value)                                    \
+    __atomic_compare_exchange_n((ptr), (expected), (value), 0,                 \
+                                __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
 
 /* For values that only tell whether other memory may be looked at. */
 #define flow__load_acquire(ptr) __atomic_load_n((ptr), __ATOMIC_ACQUIRE)

@@ -43,6 +43,15 @@ void flow__wait_unlock(void);
 /* Run fn exactly once per process; every caller returns after it has run. */
 void flow__once(void (*fn)(void), uint32_t *state);
 
+/*
+ * A number of the calling process, never 0, which none of the processes had
+ * that it was forked from: an object that holds the number from its making was
+ * inherited if the number is another now.  Any thread; as cheap as a load where
+ * the system allows.  A child of vfork(2) still has its parent's memory and its
+ * number, and may do nothing but exec or _exit.
+ */
+uint32_t flow__plat_process(void);
+
 /* Monotonic nanoseconds, >= 2; seconds since 1970 or -1. */
 uint64_t flow__plat_now(void);
 int64_t flow__plat_wall(void);
