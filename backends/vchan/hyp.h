@@ -99,8 +99,15 @@ struct vchan_event_ops {
      * was any.  An event after this call makes the wait source fire.
      */
     bool (*drain)(struct vchan_channel *channel);
-    /* A descriptor that is readable when an event has come, or -1. */
-    int (*fd)(const struct vchan_channel *channel);
+    /*
+     * Adds what fires for an event that drain() has not taken in, whether it
+     * came before this call or comes after it.  A port adds a descriptor, or
+     * a flow_event that notify() at the other end signals, with the count
+     * that the last drain() saw.  It never adds a time: the caller has its
+     * own.
+     */
+    void (*wait)(const struct vchan_channel *channel,
+                 struct flow_wait_sink *sink);
     enum vchan_channel_state (*state)(struct vchan_channel *channel);
     void (*close)(struct vchan_channel *channel);
 };
@@ -131,14 +138,16 @@ struct vchan_store_ops {
      */
     bool (*released)(struct vchan_hyp *hyp, uint16_t domid);
     /*
-     * A watch for the ends of domains ("@releaseDomain"), whose descriptor is
-     * its caller's alone: two sleepers on one would take each other's events.
-     * The functions of a watch may be called by any thread.
+     * A watch for the ends of domains ("@releaseDomain").  Each caller has one
+     * of its own: two sleepers on one would take each other's events.  The
+     * functions of a watch may be called by any thread.
      */
     enum flow_status (*deaths_open)(struct vchan_hyp *hyp,
                                     struct vchan_deaths **ret_deaths,
                                     struct flow_error *err);
-    int (*deaths_fd)(const struct vchan_deaths *deaths);
+    /* Adds what fires when it has told what deaths_drain() did not take. */
+    void (*deaths_wait)(const struct vchan_deaths *deaths,
+                        struct flow_wait_sink *sink);
     /* Takes in what it told; true if that was something. */
     bool (*deaths_drain)(struct vchan_deaths *deaths);
     void (*deaths_close)(struct vchan_deaths *deaths);
@@ -153,6 +162,7 @@ struct vchan_hyp {
     const struct flow_env *env;
     const char *scheme;     /* for addresses: "vchan" */
     uint16_t domid;         /* ours */
+    bool descriptors;       /* each channel's wait source is a descriptor */
     uint32_t refs;          /* atomic */
     struct vchan_pin *pins; /* atomic */
     uint32_t pinned;        /* pages, atomic */

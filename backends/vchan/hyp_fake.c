@@ -426,10 +426,10 @@ fake_port(const struct vchan_channel *c)
     return c->port;
 }
 
-static int
-fake_fd(const struct vchan_channel *c)
+static void
+fake_wait(const struct vchan_channel *c, struct flow_wait_sink *sink)
 {
-    return c->set;
+    flow_wait_add_fd(sink, c->set, FLOW_WAIT_IN);
 }
 
 /* Takes the peer's connection, if it came; called under the lock. */
@@ -643,7 +643,7 @@ static const struct vchan_event_ops fake_events = {
     .port = fake_port,
     .notify = fake_notify,
     .drain = fake_drain,
-    .fd = fake_fd,
+    .wait = fake_wait,
     .state = fake_state,
     .close = fake_close_channel,
 };
@@ -680,6 +680,7 @@ flow__vchan_fake_open(const struct flow_env *env, const char *path,
     h->base.store = &fake_store;
     h->base.free = fake_free;
     h->base.scheme = "vchan+fake";
+    h->base.descriptors = true;
     h->base.domid = domid;
     pthread_mutex_init(&h->lock, NULL);
     *ret_hyp = &h->base;

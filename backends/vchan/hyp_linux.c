@@ -294,10 +294,10 @@ linux_drain(struct vchan_channel *c)
     return true;
 }
 
-static int
-linux_fd(const struct vchan_channel *c)
+static void
+linux_wait(const struct vchan_channel *c, struct flow_wait_sink *sink)
 {
-    return xenevtchn_fd(c->handle);
+    flow_wait_add_fd(sink, xenevtchn_fd(c->handle), FLOW_WAIT_IN);
 }
 
 static enum vchan_channel_state
@@ -540,10 +540,10 @@ linux_deaths_open(struct vchan_hyp *hyp, struct vchan_deaths **ret_deaths,
     return st;
 }
 
-static int
-linux_deaths_fd(const struct vchan_deaths *d)
+static void
+linux_deaths_wait(const struct vchan_deaths *d, struct flow_wait_sink *sink)
 {
-    return xs_fileno(d->store);
+    flow_wait_add_fd(sink, xs_fileno(d->store), FLOW_WAIT_IN);
 }
 
 static bool
@@ -588,7 +588,7 @@ static const struct vchan_event_ops linux_events = {
     .port = linux_port,
     .notify = linux_notify,
     .drain = linux_drain,
-    .fd = linux_fd,
+    .wait = linux_wait,
     .state = linux_state,
     .close = linux_close_channel,
 };
@@ -600,7 +600,7 @@ static const struct vchan_store_ops linux_store = {
     .watch = linux_watch,
     .released = linux_released,
     .deaths_open = linux_deaths_open,
-    .deaths_fd = linux_deaths_fd,
+    .deaths_wait = linux_deaths_wait,
     .deaths_drain = linux_deaths_drain,
     .deaths_close = linux_deaths_close,
 };
@@ -637,6 +637,7 @@ flow__vchan_xen_open(const struct flow_env *env, struct vchan_hyp **ret_hyp,
     h->base.store = &linux_store;
     h->base.free = linux_free;
     h->base.scheme = "vchan";
+    h->base.descriptors = true;
 
     if ((h->map = xengnttab_open(&silent, 0)) == NULL)
         missing = "cannot open the device for mapping grants, xen-gntdev";

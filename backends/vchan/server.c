@@ -142,7 +142,7 @@ listener_wait(struct flow_listener *base, struct flow_wait_sink *sink)
     l->hyp->events->drain(l->offer.channel);
     if (taken(l))
         return true;
-    flow_wait_add_fd(sink, l->hyp->events->fd(l->offer.channel), FLOW_WAIT_IN);
+    l->hyp->events->wait(l->offer.channel, sink);
     return false;
 }
 

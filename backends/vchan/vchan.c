@@ -206,6 +206,19 @@ footprint(const struct vchan *v)
     return size;
 }
 
+/* The channel's descriptor, where events come by one. */
+static enum flow_status
+answer_fd(struct vchan *v, void *buf, size_t *len)
+{
+    struct flow_wait_sink sink;
+
+    if (!v->conn.hyp->descriptors)
+        return FLOW_E_NOTSUP;
+    flow_wait_sink_init(&sink);
+    v->conn.hyp->events->wait(v->conn.channel, &sink);
+    return flow_answer(buf, len, &sink.source[0].fd, sizeof(int));
+}
+
 static enum flow_status
 vchan_query(struct flow *f, enum flow_query_key key, void *buf, size_t *len)
 {
@@ -214,7 +227,6 @@ vchan_query(struct flow *f, enum flow_query_key key, void *buf, size_t *len)
     struct vchan_channel *channel = v->conn.channel;
     uint32_t number;
     size_t size;
-    int fd;
 
     if (key == FLOW_QUERY_PEER_ADDRESS)
         return answer_address(v, "", v->conn.peer, buf, len);
@@ -230,10 +242,8 @@ vchan_query(struct flow *f, enum flow_query_key key, void *buf, size_t *len)
         number = flow__vchan_hyp_reap(v->conn.hyp);
         return flow_answer(buf, len, &number, sizeof(number));
     }
-    if (key == FLOW_QUERY_FD && channel != NULL) {
-        fd = events->fd(channel);
-        return flow_answer(buf, len, &fd, sizeof(fd));
-    }
+    if (key == FLOW_QUERY_FD && channel != NULL)
+        return answer_fd(v, buf, len);
     if (key == FLOW_QUERY_PEER_PORT && channel != NULL) {
         number = events->port(channel);
         return flow_answer(buf, len, &number, sizeof(number));
@@ -272,11 +282,14 @@ static const struct flow_ops vchan_ops = {
 };
 
 static uint32_t
-caps_of(const struct flow_vchan_options *opt, bool dials)
+caps_of(const struct flow_vchan_options *opt, const struct vchan_hyp *hyp,
+        bool dials)
 {
     uint32_t caps = FLOW_CAP_GATHER | FLOW_CAP_SCATTER | FLOW_CAP_DUPLEX |
-                    FLOW_CAP_FD | FLOW_CAP_WRITE_READINESS;
+                    FLOW_CAP_WRITE_READINESS;
 
+    if (hyp->descriptors)
+        caps |= FLOW_CAP_FD;
     if (opt->lease_rings)
         caps |= FLOW_CAP_LEASE_READ | FLOW_CAP_LEASE_WRITE |
                 FLOW_CAP_LEASE_VOLATILE | FLOW_CAP_LEASE_SHARED;
@@ -296,7 +309,8 @@ flow__vchan_new(const struct flow_env *env,
     if (v == NULL)
         return flow_error_set(err, FLOW_E_NOMEM, "vchan", FLOW_DOMAIN_NONE, 0,
                               "no memory for a flow");
-    flow_base_init(&v->base, &vchan_ops, env, caps_of(opt, conn == NULL));
+    flow_base_init(&v->base, &vchan_ops, env,
+                   caps_of(opt, conn != NULL ? conn->hyp : hyp, conn == NULL));
     memcpy(v->base_path, base, strlen(base) + 1);
     if (conn != NULL) {
         v->conn = *conn;

@@ -273,11 +273,9 @@ add_sources(struct vchan *v, uint64_t now, struct flow_wait_sink *sink)
     if (muted > now)
         flow_wait_add_time(sink, muted);
     else
-        flow_wait_add_fd(sink, conn->hyp->events->fd(conn->channel),
-                         FLOW_WAIT_IN);
+        conn->hyp->events->wait(conn->channel, sink);
     if (conn->deaths != NULL)
-        flow_wait_add_fd(sink, conn->hyp->store->deaths_fd(conn->deaths),
-                         FLOW_WAIT_IN);
+        conn->hyp->store->deaths_wait(conn->deaths, sink);
 }
 
 uint32_t

@@ -276,7 +276,11 @@ xenevtchn_close(xenevtchn_handle *x)
 int
 xenevtchn_fd(xenevtchn_handle *x)
 {
-    return x->hyp->events->fd(x->channel);
+    struct flow_wait_sink sink;
+
+    flow_wait_sink_init(&sink);
+    x->hyp->events->wait(x->channel, &sink);
+    return sink.source[0].fd;
 }
 
 int

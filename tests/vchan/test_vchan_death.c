@@ -314,10 +314,10 @@ watch_open(struct vchan_hyp *hyp, struct vchan_deaths **ret_deaths,
     return FLOW_OK;
 }
 
-static int
-watch_fd(const struct vchan_deaths *d)
+static void
+watch_wait(const struct vchan_deaths *d, struct flow_wait_sink *sink)
 {
-    return d->pipe[0];
+    flow_wait_add_fd(sink, d->pipe[0], FLOW_WAIT_IN);
 }
 
 static bool
@@ -346,7 +346,7 @@ blind(struct vchan_hyp *hyp)
     telling_store = *hyp->store;
     telling_store.released = is_released;
     telling_store.deaths_open = watch_open;
-    telling_store.deaths_fd = watch_fd;
+    telling_store.deaths_wait = watch_wait;
     telling_store.deaths_drain = watch_drain;
     telling_store.deaths_close = watch_close;
     hyp->store = &telling_store;

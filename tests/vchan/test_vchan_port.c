@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A port without descriptors: the fake hypervisor, whose events reach their
+ * sleepers as flow_event signals.  Everything that a channel's descriptor
+ * would have told must be told by them.
+ */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <flow/poller.h>
+#include <flow/util.h>
+#include <flow/vchan.h>
+
+#include "backends/vchan/hyp_fake.h"
+#include "backends/vchan/vchan.h"
+#include "place.h"
+
+#define SEC UINT64_C(1000000000)
+
+#define PORTS 1024u
+
+/*
+ * One doorbell for all channels: a signal may be another's, which is a needless
+ * look.  Per port, how many signals the last drain saw.
+ */
+static struct flow_event doorbell;
+static uint32_t drained[PORTS];
+static const struct vchan_event_ops *fake_events;
+
+static void
+bell_notify(struct vchan_channel *channel)
+{
+    fake_events->notify(channel);
+    flow_event_signal(&doorbell);
+}
+
+static bool
+bell_drain(struct vchan_channel *channel)
+{
+    __atomic_store_n(&drained[fake_events->port(channel)],
+                     flow_event_sequence(&doorbell), __ATOMIC_RELEASE);
+    return fake_events->drain(channel);
+}
+
+static void
+bell_wait(const struct vchan_channel *channel, struct flow_wait_sink *sink)
+{
+    flow_wait_add_event(sink, &doorbell,
+                        __atomic_load_n(&drained[fake_events->port(channel)],
+                                        __ATOMIC_ACQUIRE));
+}
+
+static void
+bell_close(struct vchan_channel *channel)
+{
+    fake_events->close(channel);
+    flow_event_signal(&doorbell);
+}
+
+/* How many sleeps were ended by the clock rather than by a source. */
+static unsigned by_clock;
+
+static enum flow_status
+counting_wait(void *ctx, struct flow_wait_sink *sink, uint64_t deadline)
+{
+    const struct flow_env *env = flow_env_default();
+    enum flow_status st = env->wait(ctx, sink, deadline);
+    uint64_t end = flow_deadline_min(sink->deadline, deadline);
+
+    if (end > FLOW_NOW && env->now(env->ctx) >= end)
+        __atomic_add_fetch(&by_clock, 1, __ATOMIC_RELAXED);
+    return st;
+}
+
+struct port {
+    struct place place;
+    struct flow_env env;
+    struct vchan_event_ops events;
+    struct vchan_hyp *hyp[2]; /* the server's, the client's */
+    struct flow_listener *listener;
+};
+
+static void
+port_open(struct port *p, unsigned i, unsigned flags)
+{
+    assert_int_equal(flow__vchan_fake_open(&p->env, p->place.dir,
+                                           (uint16_t)(1 + i), flags, &p->hyp[i],
+                                           NULL),
+                     FLOW_OK);
+    fake_events = p->hyp[i]->events;
+    p->hyp[i]->events = &p->events;
+    p->hyp[i]->descriptors = false;
+}
+
+static void
+port_start(struct port *p)
+{
+    place_make(&p->place);
+    p->env = *flow_env_default();
+    p->env.wait = counting_wait;
+    by_clock = 0;
+    flow_event_init(&doorbell);
+    port_open(p, 0, VCHAN_FAKE_MAKE);
+    port_open(p, 1, 0);
+    p->events = *fake_events;
+    p->events.notify = bell_notify;
+    p->events.drain = bell_drain;
+    p->events.wait = bell_wait;
+    p->events.close = bell_close;
+    assert_int_equal(flow__vchan_listen_on(flow__vchan_hyp_ref(p->hyp[0]), 2,
+                                           "x", NULL, &p->listener, NULL),
+                     FLOW_OK);
+}
+
+static struct flow *
+port_dial(struct port *p)
+{
+    struct flow *f;
+
+    assert_int_equal(flow__vchan_connect_on(flow__vchan_hyp_ref(p->hyp[1]), 1,
+                                            "x", NULL, &f, NULL),
+                     FLOW_OK);
+    return f;
+}
+
+static void
+port_stop(struct port *p)
+{
+    flow_listener_close(p->listener);
+    flow__vchan_hyp_unref(p->hyp[1]);
+    flow__vchan_hyp_unref(p->hyp[0]);
+    flow_event_fini(&doorbell);
+    place_check_and_remove(&p->place);
+}
+
+static void
+nothing_is_said_of_descriptors(void **state)
+{
+    struct flow_wait_sink sink;
+    struct flow *f[2];
+    struct port p;
+    size_t len = sizeof(int);
+    int fd;
+
+    (void)state;
+    port_start(&p);
+    flow_wait_sink_init(&sink);
+    assert_false(flow_listener_wait_sources(p.listener, &sink));
+    for (size_t i = 0; i < sink.count; i++)
+        assert_int_equal(sink.source[i].kind, FLOW_WAIT_EVENT);
+    f[1] = port_dial(&p);
+    assert_int_equal(flow_open(f[1]), FLOW_OK);
+    assert_int_equal(flow_accept(p.listener, &f[0]), FLOW_OK);
+    for (unsigned i = 0; i < 2; i++) {
+        flow_wait_sink_init(&sink);
+        assert_int_equal(flow_wait_sources(f[i], FLOW_READY_READ, &sink), 0);
+        assert_true(sink.count > 0);
+        for (size_t s = 0; s < sink.count; s++)
+            assert_int_equal(sink.source[s].kind, FLOW_WAIT_EVENT);
+        assert_int_equal(flow_query(f[i], FLOW_QUERY_FD, &fd, &len),
+                         FLOW_E_NOTSUP);
+        assert_int_equal(flow_caps(f[i]) & FLOW_CAP_FD, 0);
+    }
+    close_pair(f);
+    port_stop(&p);
+}
+
+#define ROUNDS 2000
+
+static void *
+echo(void *arg)
+{
+    struct port *p = arg;
+    struct flow *f;
+    size_t n;
+    char c;
+
+    assert_int_equal(flow_accept_wait(p->listener, &f), FLOW_OK);
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        assert_int_equal(flow_read_exact(f, &c, 1, &n), FLOW_OK);
+        assert_int_equal(flow_write_all(f, &c, 1, &n), FLOW_OK);
+    }
+    assert_int_equal(flow_read_exact(f, &c, 1, &n), FLOW_EOF);
+    flow_close(f);
+    return NULL;
+}
+
+/*
+ * Two threads that sleep for each other.  The clock makes up for a wake that is
+ * lost, after a second; on a busy machine it may come first for another reason.
+ */
+static void
+no_wake_is_lost(void **state)
+{
+    pthread_t thread;
+    struct flow *f;
+    struct port p;
+    size_t n;
+
+    (void)state;
+    port_start(&p);
+    assert_int_equal(pthread_create(&thread, NULL, echo, &p), 0);
+    f = port_dial(&p);
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        char c = (char)i;
+
+        assert_int_equal(flow_write_all(f, &c, 1, &n), FLOW_OK);
+        assert_int_equal(flow_read_exact(f, &c, 1, &n), FLOW_OK);
+        assert_int_equal(c, (char)i);
+    }
+    flow_close(f);
+    pthread_join(thread, NULL);
+    assert_in_range(by_clock, 0, 4);
+    port_stop(&p);
+}
+
+static void
+a_poller_is_woken(void **state)
+{
+    const struct flow_env *env = flow_env_default();
+    struct flow_poller_event event;
+    struct flow_poller *poller;
+    struct flow *f[2];
+    struct port p;
+    size_t n;
+
+    (void)state;
+    port_start(&p);
+    assert_int_equal(flow_poller_new(env, &poller), FLOW_OK);
+    assert_int_equal(flow_poller_add_listener(poller, p.listener, NULL),
+                     FLOW_OK);
+    assert_int_equal(
+        flow_poller_wait(poller, &event, 1, env->now(env->ctx) + SEC / 50, &n),
+        FLOW_E_TIMEOUT);
+    f[1] = port_dial(&p);
+    assert_int_equal(flow_open(f[1]), FLOW_OK);
+    assert_int_equal(
+        flow_poller_wait(poller, &event, 1, env->now(env->ctx) + 30 * SEC, &n),
+        FLOW_OK);
+    assert_ptr_equal(event.listener, p.listener);
+    assert_int_equal(flow_accept(p.listener, &f[0]), FLOW_OK);
+    assert_int_equal(flow_poller_add(poller, f[0], FLOW_READY_READ, NULL),
+                     FLOW_OK);
+    assert_int_equal(
+        flow_poller_wait(poller, &event, 1, env->now(env->ctx) + SEC / 50, &n),
+        FLOW_E_TIMEOUT);
+    assert_int_equal(flow_write(f[1], "x", 1, &n), FLOW_OK);
+    assert_int_equal(
+        flow_poller_wait(poller, &event, 1, env->now(env->ctx) + 30 * SEC, &n),
+        FLOW_OK);
+    assert_ptr_equal(event.flow, f[0]);
+    flow_poller_free(poller);
+    close_pair(f);
+    port_stop(&p);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_is_said_of_descriptors),
+        cmocka_unit_test(no_wake_is_lost),
+        cmocka_unit_test(a_poller_is_woken),
+    };
+
+    return cmocka_run_group_tests_name("vchan: a port without descriptors",
+                                       tests, NULL, NULL);
+}
