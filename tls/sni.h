@@ -16,12 +16,14 @@
  * itself.  See docs/sni.md.
  */
 
-/* The key of a certificate; in order of preference. */
+/* The key of a certificate; in order of preference.  OTHER: a peer's, none of
+ * these or not known; a candidate never has it. */
 enum flow__key_type {
     FLOW__KEY_P256 = 0,
     FLOW__KEY_P384 = 1,
     FLOW__KEY_P521 = 2,
-    FLOW__KEY_RSA = 3
+    FLOW__KEY_RSA = 3,
+    FLOW__KEY_OTHER = 4
 };
 
 /* A certificate to choose from; everything stays the caller's. */

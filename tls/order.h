@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef FLOW_TLS_ORDER_H
+#define FLOW_TLS_ORDER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <flow/status.h>
+
+#include "tls/alert.h"
+#include "tls/checks.h"
+#include "tls/hello.h"
+#include "tls/order_kinds.h"
+
+/*
+ * What may come next in a handshake: RFC 8446 appendix A and RFC 5246 7.3 as
+ * tables, one per role and version.  Pure: no memory, no engine, no I/O.
+ *
+ * For each message, the peer's or ours: flow__order_kind(),
+ * flow__order_find(), the check of the row, the engine, flow__order_take(),
+ * in this order.  Until the engine has taken a message the state is the old
+ * one, and so is the level at which it is refused.
+ *
+ * What we never offer has no row: early data, client authentication after the
+ * handshake, CertificateStatus.
+ */
+
+/*
+ * C client, S server; C_ and S_ before the version is agreed.  A state is
+ * named after the message that comes next, SEND_ if that is ours.  _R: a
+ * client certificate was requested.  _C: a client certificate was sent.
+ * R_: a session is resumed.
+ */
+enum flow__order_state {
+    FLOW__STATE_C_START = 0,
+    FLOW__STATE_C_SH,
+    FLOW__STATE_C_SEND_CH2, /* after a HelloRetryRequest */
+    FLOW__STATE_C_SH2,
+
+    FLOW__STATE_C13_EE,
+    FLOW__STATE_C13_EE_PSK,
+    FLOW__STATE_C13_CERT_CR,
+    FLOW__STATE_C13_CERT_R,
+    FLOW__STATE_C13_CV,
+    FLOW__STATE_C13_CV_R,
+    FLOW__STATE_C13_FIN,
+    FLOW__STATE_C13_FIN_R,
+    FLOW__STATE_C13_SEND_CERT,
+    FLOW__STATE_C13_SEND_CV,
+    FLOW__STATE_C13_SEND_FIN,
+    FLOW__STATE_C13_OPEN,
+
+    FLOW__STATE_C12_CERT,
+    FLOW__STATE_C12_SKE,
+    FLOW__STATE_C12_CR_SHD,
+    FLOW__STATE_C12_SHD_R,
+    FLOW__STATE_C12_SEND_CERT,
+    FLOW__STATE_C12_SEND_CKE,
+    FLOW__STATE_C12_SEND_CKE_C,
+    FLOW__STATE_C12_SEND_CV,
+    FLOW__STATE_C12_SEND_CCS,
+    FLOW__STATE_C12_SEND_FIN,
+    FLOW__STATE_C12_NST_CCS,
+    FLOW__STATE_C12_CCS,
+    FLOW__STATE_C12_FIN,
+    FLOW__STATE_C12_R_NST,
+    FLOW__STATE_C12_R_CCS,
+    FLOW__STATE_C12_R_FIN,
+    FLOW__STATE_C12_R_SEND_CCS,
+    FLOW__STATE_C12_R_SEND_FIN,
+    FLOW__STATE_C12_OPEN,
+
+    FLOW__STATE_S_CH,
+    FLOW__STATE_S_SEND_SH,
+    FLOW__STATE_S_CH2, /* after a HelloRetryRequest */
+    FLOW__STATE_S_SEND_SH2,
+
+    FLOW__STATE_S13_SEND_EE,
+    FLOW__STATE_S13_SEND_EE_PSK,
+    FLOW__STATE_S13_SEND_CERT_CR,
+    FLOW__STATE_S13_SEND_CERT_R,
+    FLOW__STATE_S13_SEND_CV,
+    FLOW__STATE_S13_SEND_CV_R,
+    FLOW__STATE_S13_SEND_FIN,
+    FLOW__STATE_S13_SEND_FIN_R,
+    FLOW__STATE_S13_CERT,
+    FLOW__STATE_S13_CV,
+    FLOW__STATE_S13_FIN,
+    FLOW__STATE_S13_OPEN,
+
+    FLOW__STATE_S12_SEND_CERT,
+    FLOW__STATE_S12_SEND_SKE,
+    FLOW__STATE_S12_SEND_CR_SHD,
+    FLOW__STATE_S12_SEND_SHD_R,
+    FLOW__STATE_S12_CERT_R,
+    FLOW__STATE_S12_CKE,
+    FLOW__STATE_S12_CKE_C,
+    FLOW__STATE_S12_CV,
+    FLOW__STATE_S12_CCS,
+    FLOW__STATE_S12_FIN,
+    FLOW__STATE_S12_SEND_NST_CCS,
+    FLOW__STATE_S12_SEND_CCS,
+    FLOW__STATE_S12_SEND_FIN,
+    FLOW__STATE_S12_R_SEND_NST,
+    FLOW__STATE_S12_R_SEND_CCS,
+    FLOW__STATE_S12_R_SEND_FIN,
+    FLOW__STATE_S12_R_CCS,
+    FLOW__STATE_S12_R_FIN,
+    FLOW__STATE_S12_OPEN,
+
+    FLOW__STATE_COUNT
+};
+
+enum flow__turn {
+    FLOW__TURN_PEER,  /* read */
+    FLOW__TURN_OURS,  /* send; nothing is read meanwhile */
+    FLOW__TURN_EITHER /* the handshake is over */
+};
+
+/* Refused 0-RTT data (RFC 8446 4.2.10), where the ClientHello had early_data.
+ * All of it together is limited by the caller. */
+enum flow__skip {
+    FLOW__SKIP_NONE,
+    FLOW__SKIP_APPLICATION_DATA, /* every record of this type */
+    FLOW__SKIP_UNOPENED          /* records with a bad MAC, until one opens */
+};
+
+/* What holds in a state, whatever comes. */
+struct flow__order_facts {
+    const char *name;    /* as in the tables, for tests and logs */
+    uint16_t version;    /* 0x0303, 0x0304, or 0: not agreed */
+    enum flow__level rx; /* of the peer's next message */
+    enum flow__level tx; /* of our next one, and of an alert of ours */
+    enum flow__turn turn;
+    /* TLS 1.3: a change_cipher_spec record of one byte 1 is dropped (RFC 8446
+     * 5); their number is limited by the caller.  false: such a record is a
+     * message of kind FLOW__KIND_CHANGE_CIPHER_SPEC at the plain level. */
+    bool drops_ccs;
+    enum flow__skip skip;
+};
+
+/* Of a row; those about what is sent are for the caller. */
+#define FLOW__ROW_REFUSED 0x01u /* not allowed, with an alert of its own */
+/* Not for the engine: read over, counted and limited (HelloRequest). */
+#define FLOW__ROW_IGNORED 0x02u
+/* A change_cipher_spec of TLS 1.3 goes before or after this message of ours,
+ * if none was sent and the client's session id is not empty (RFC 8446 D.4). */
+#define FLOW__ROW_CCS_BEFORE 0x04u
+#define FLOW__ROW_CCS_AFTER  0x08u
+/* Answered with the warning no_renegotiation (RFC 5746 4.5). */
+#define FLOW__ROW_NO_RENEGOTIATION 0x10u
+/* Bytes after this message in its record, or joined to it by fragments, are
+ * refused with unexpected_message: the turn or the key of the peer changes. */
+#define FLOW__ROW_LAST 0x20u
+/* Sets, and needs set or clear, flow__order::ticket. */
+#define FLOW__ROW_TICKET    0x40u
+#define FLOW__ROW_IF_TICKET 0x80u
+#define FLOW__ROW_NO_TICKET 0x100u
+
+struct flow__order_row {
+    enum flow__order_state from;
+    bool ours; /* sent by us, not by the peer */
+    enum flow__kind kind;
+    enum flow__order_state to;
+    unsigned flags;         /* FLOW__ROW_ */
+    enum flow__alert alert; /* of a row that is REFUSED, else NONE */
+    flow__check_fn *check;  /* of a message of the peer; NULL: none */
+};
+
+/* Where a handshake is. */
+struct flow__order {
+    enum flow__order_state state;
+    bool ticket; /* TLS 1.2: the server promised a NewSessionTicket */
+};
+
+/* The start: of a client it is our turn, of a server the peer's. */
+void flow__order_init(struct flow__order *order, bool server);
+
+/* Never NULL. */
+const struct flow__order_facts *flow__order_facts(enum flow__order_state state);
+
+/*
+ * The kind of a whole handshake message, header included, len >= 4.
+ * session_id: that of the ClientHello; it tells a session that is resumed in
+ * TLS 1.2.
+ */
+enum flow__kind flow__order_kind(const struct flow__order *order,
+                                 const uint8_t *msg, size_t len,
+                                 struct flow__span session_id);
+
+/*
+ * The row of a message that came, or is to be sent, at a level.  FLOW_OK:
+ * *ret_row.  FLOW_E_PROTO: the peer's message is out of place, or at the wrong
+ * level; *ret_fault says how.  FLOW_E_SYS: ours is, which is the engine's
+ * mistake: internal_error.
+ */
+enum flow_status flow__order_find(const struct flow__order *order, bool ours,
+                                  enum flow__kind kind, enum flow__level level,
+                                  const struct flow__order_row **ret_row,
+                                  struct flow__fault *ret_fault);
+
+/* Go on to the next state.  row is of the present one. */
+void flow__order_take(struct flow__order *order,
+                      const struct flow__order_row *row);
+
+/* Whether the handshake is over. */
+bool flow__order_is_open(const struct flow__order *order);
+
+/* All rows, table after table; NULL after the last one. */
+const struct flow__order_row *flow__order_row(size_t index);
+
+#endif
