@@ -163,18 +163,36 @@ load_system_trust(struct flow_tls_config *c, struct flow_error *err)
     return FLOW_E_SYS;
 }
 
-static enum flow_status
-check_suites(const struct flow_tls_config *c, struct flow_error *err)
+static bool
+has_suite(const struct flow_tls_config *c, enum flow_tls_version version)
 {
     for (size_t i = 0; i < c->suite_count; i++) {
         const struct flow__suite *s = flow__suite_find(c->suite[i]);
 
-        if (s != NULL && s->version >= c->min_version &&
-            s->version <= c->max_version)
-            return FLOW_OK;
+        if (s != NULL && s->version == version)
+            return true;
     }
-    return refuse(err, FLOW_E_INVAL,
-                  "no cipher suite fits the protocol versions");
+    return false;
+}
+
+/* A version without a suite must not be agreed on: the handshake would fail
+ * with every peer that prefers that version. */
+static enum flow_status
+narrow_versions(struct flow_tls_config *c, struct flow_error *err)
+{
+    enum flow_tls_version min = c->min_version;
+    enum flow_tls_version max = c->max_version;
+
+    if (!has_suite(c, min))
+        min = max;
+    if (!has_suite(c, max))
+        max = min;
+    if (!has_suite(c, min))
+        return refuse(err, FLOW_E_INVAL,
+                      "no cipher suite fits the protocol versions");
+    c->min_version = min;
+    c->max_version = max;
+    return FLOW_OK;
 }
 
 static size_t
@@ -219,13 +237,12 @@ make_candidates(struct flow_tls_config *c, struct flow_error *err)
     return FLOW_OK;
 }
 
+/* Load and make what only a complete configuration can have. */
 static enum flow_status
-freeze(struct flow_tls_config *c, struct flow_error *err)
+complete(struct flow_tls_config *c, struct flow_error *err)
 {
-    enum flow_status st = check_suites(c, err);
+    enum flow_status st;
 
-    if (st != FLOW_OK)
-        return st;
     if (c->server && c->pair_count == 0) {
         (void)refuse(err, FLOW_E_INVAL, "a server needs a certificate");
         if (err != NULL)
@@ -251,6 +268,23 @@ freeze(struct flow_tls_config *c, struct flow_error *err)
     st = flow__engine_conf_new(c, &c->engine, err);
     if (st != FLOW_OK)
         free_candidates(c);
+    return st;
+}
+
+static enum flow_status
+freeze(struct flow_tls_config *c, struct flow_error *err)
+{
+    const enum flow_tls_version min = c->min_version;
+    const enum flow_tls_version max = c->max_version;
+    enum flow_status st = narrow_versions(c, err);
+
+    if (st == FLOW_OK)
+        st = complete(c, err);
+    if (st != FLOW_OK) {
+        /* Other suites may be set before the next attempt. */
+        c->min_version = min;
+        c->max_version = max;
+    }
     return st;
 }
 
@@ -390,14 +424,27 @@ name_certificate(struct flow_error *err, const char *name, size_t number)
 }
 
 static enum flow_status
+may_add_trust(const struct flow_tls_config *c, struct flow_error *err)
+{
+    if (is_frozen(c))
+        return refuse(err, FLOW_E_BUSY, "the configuration is in use");
+    /* Certificates that are taken and never looked at would let a user believe
+     * that clients must have one. */
+    if (c->server)
+        return refuse(err, FLOW_E_NOTSUP,
+                      "a server does not verify client certificates yet");
+    return FLOW_OK;
+}
+
+static enum flow_status
 add_trust(struct flow_tls_config *c, const char *name, const void *data,
           size_t len, struct flow_error *err)
 {
     size_t number = 0;
-    enum flow_status st;
+    enum flow_status st = may_add_trust(c, err);
 
-    if (is_frozen(c))
-        return refuse(err, FLOW_E_BUSY, "the configuration is in use");
+    if (st != FLOW_OK)
+        return st;
     if (c->trust == NULL) {
         st = flow__trust_new(c->env, &c->trust);
         if (st != FLOW_OK)
@@ -452,8 +499,10 @@ flow_tls_config_add_trust_file(struct flow_tls_config *c, const char *path,
 {
     uint8_t *data;
     size_t len;
-    enum flow_status st = read_file(c, path, &data, &len, ret_err);
+    enum flow_status st = may_add_trust(c, ret_err);
 
+    if (st == FLOW_OK)
+        st = read_file(c, path, &data, &len, ret_err);
     if (st != FLOW_OK)
         return st;
     st = add_trust(c, path, data, len, ret_err);

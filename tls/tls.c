@@ -16,6 +16,8 @@ take_over(struct flow__tls *t)
     bool tls13;
 
     flow__handshake_take(t->hs, &over, &t->agreed);
+    if (t->config->server || t->config->skip_verify || t->config->skip_name)
+        t->agreed.verify_flags |= FLOW_VERIFY_NOT_CHECKED;
     tls13 = t->agreed.version == FLOW_TLS_1_3;
     t->writer.peer_limit = over.record_limit;
     t->writer.limit = flow__min(t->writer.limit, over.record_limit);

@@ -147,7 +147,8 @@ enum flow_query_key {
     FLOW_QUERY_VERSION = 9,       /**< uint32_t: 0x0303, 0x0304. */
     FLOW_QUERY_SUITE = 10,        /**< string: IANA name of the suite. */
     FLOW_QUERY_PEER_CHAIN = 11,   /**< bytes: DER certificates, leaf first. */
-    FLOW_QUERY_VERIFY_FLAGS = 12, /**< uint32_t: FLOW_VERIFY_ bits. */
+    FLOW_QUERY_VERIFY_FLAGS = 12, /**< uint32_t: FLOW_VERIFY_ bits, 0 only for
+                                       a peer that was verified. */
     FLOW_QUERY_RESUMED = 13,      /**< uint32_t: 0 or 1. */
     FLOW_QUERY_END_READ = 14,     /**< uint32_t: enum flow_end. */
     FLOW_QUERY_END_WRITE = 15,    /**< uint32_t: enum flow_end. */

@@ -24,7 +24,9 @@ extern "C" {
  * peer's we can still write (RFC 8446 6.1, and by the same rule in TLS 1.2).
  */
 
-/** @name Why a peer's identity was refused: flow_error::verify_flags */
+/** @name What is known against a peer's identity
+ *  flow_error::verify_flags, flow_tls_info::verify_flags,
+ *  #FLOW_QUERY_VERIFY_FLAGS */
 /**@{*/
 /** A certificate has expired. */
 #define FLOW_VERIFY_EXPIRED 0x0001u
@@ -44,6 +46,11 @@ extern "C" {
 #define FLOW_VERIFY_MISSING 0x0080u
 /** Another reason of the engine. */
 #define FLOW_VERIFY_OTHER 0x0100u
+/** The peer's chain, its name, or both were not verified: the configuration
+ *  is a server's, which asks for no certificate, or has one of the insecure
+ *  settings.  Only among the facts about an open flow, beside whatever else was
+ *  found; never in an error. */
+#define FLOW_VERIFY_NOT_CHECKED 0x0200u
 /**@}*/
 
 /** flow_tls_wrap_client(), flow_tls_wrap_server(): leave the lower flow its
@@ -130,7 +137,8 @@ struct flow_tls_info {
     const char *server_name;       /**< Asked for, normalised; "" for none. */
     const char *matched_name;      /**< The certificate's name that matched,
                                         "" when the default was used. */
-    uint32_t verify_flags;         /**< 0 when the peer was verified. */
+    uint32_t verify_flags;         /**< FLOW_VERIFY_ bits; 0 only when the
+                                        peer's chain and name were verified. */
     const uint8_t *peer_chain;     /**< DER certificates behind each other,
                                         leaf first; NULL for none. */
     size_t peer_chain_len;         /**< Bytes. */

@@ -118,8 +118,9 @@ FLOW_API void flow_tls_config_unref(struct flow_tls_config *c);
 /**
  * @brief Finish a configuration now, to learn of mistakes before a peer does.
  *
- * The first flow does it otherwise.  Checks that a server has a key pair and
- * loads the system's trust store for a client that was given none.
+ * The first flow does it otherwise.  Checks that a server has a key pair,
+ * leaves out protocol versions without a cipher suite, and loads the system's
+ * trust store for a client that was given none.
  *
  * @param[in,out] c        The configuration.
  * @param[out]    ret_err  Why it failed; may be NULL.
@@ -156,7 +157,9 @@ flow_tls_config_set_versions(struct flow_tls_config *c,
  *
  * Order is the preference.  Only AEAD suites with (EC)DHE are possible:
  * 0x1301..0x1305 of TLS 1.3 and the ECDHE suites of TLS 1.2 with AES-GCM,
- * ChaCha20-Poly1305 and AES-CCM.
+ * ChaCha20-Poly1305 and AES-CCM.  A suite belongs to one version; a version
+ * without a suite in the list is neither offered nor accepted, whatever
+ * flow_tls_config_set_versions() said.
  *
  * @param[in,out] c      The configuration.
  * @param[in]     suite  IANA numbers; copied.
@@ -215,7 +218,8 @@ flow_tls_config_set_alpn(struct flow_tls_config *c, const char *const *name,
 /**
  * @brief Trust certificates from memory instead of the system's store.
  *
- * May be called more than once; they add up.
+ * May be called more than once; they add up.  For clients: a server does not
+ * ask for certificates yet, so there is nothing that it could verify.
  *
  * @param[in,out] c        The configuration.
  * @param[in]     data     One or more PEM certificates, or one in DER.
@@ -223,6 +227,7 @@ flow_tls_config_set_alpn(struct flow_tls_config *c, const char *const *name,
  * @param[out]    ret_err  Why it failed; may be NULL.
  * @retval FLOW_OK       Every certificate was taken.
  * @retval FLOW_E_INVAL  One was not understood; none was taken.
+ * @retval FLOW_E_NOTSUP @p c is a server's.
  * @retval FLOW_E_NOMEM  No memory.
  * @retval FLOW_E_BUSY   Frozen.
  * @par Since

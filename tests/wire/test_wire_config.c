@@ -452,6 +452,28 @@ trust_is_all_or_nothing(void **state)
     assert_int_equal(wrong, 0);
 }
 
+/* Nobody is to believe that clients must have a certificate. */
+static void
+servers_have_no_use_for_trust(void **state)
+{
+    size_t len;
+    char *ca = read_pki("ca.pem", &len);
+
+    (void)state;
+    wrong = 0;
+    begin(true);
+    said("memory", flow_tls_config_add_trust(config, ca, len, &err),
+         FLOW_E_NOTSUP, "client certificates", NULL);
+    said("a file", flow_tls_config_add_trust_file(config, pki("ca.pem"), &err),
+         FLOW_E_NOTSUP, "client certificates", NULL);
+    said("no file",
+         flow_tls_config_add_trust_file(config, "/nowhere/ca.pem", &err),
+         FLOW_E_NOTSUP, "client certificates", NULL);
+    end();
+    free(ca);
+    assert_int_equal(wrong, 0);
+}
+
 static void
 chains_are_whole(void **state)
 {
@@ -594,6 +616,7 @@ main(void)
         TEST(plain_keys_need_no_passphrase),
         TEST(shapes_of_a_pair),
         TEST(trust_is_all_or_nothing),
+        TEST(servers_have_no_use_for_trust),
         TEST(chains_are_whole),
         TEST(settings_out_of_range),
         TEST(a_failed_freeze_can_be_mended),

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: ISC */
+#include <flow/pair.h>
+#include <flow/tls.h>
+
+#include "step.h"
+
+/*
+ * What a configuration says and what its flows then agree on: versions without
+ * a suite are left out, and "verified" is told from "not verified".
+ */
+
+static struct flow_tls_config *client, *server;
+
+static void
+configure(void)
+{
+    assert_status(flow_tls_config_new_client(TEST_ENV, &client, NULL), FLOW_OK);
+    assert_status(flow_tls_config_new_server(TEST_ENV, &server, NULL), FLOW_OK);
+    assert_status(flow_tls_config_add_trust_file(client, pki("ca.pem"), NULL),
+                  FLOW_OK);
+    assert_status(flow_tls_config_add_keypair_file(server, pki("p256.pem"),
+                                                   pki("p256.key"), NULL, NULL,
+                                                   NULL),
+                  FLOW_OK);
+}
+
+static void
+release(void)
+{
+    flow_tls_config_unref(client);
+    flow_tls_config_unref(server);
+}
+
+static void
+connect_as(struct ends *e, const char *name)
+{
+    *e = (struct ends){ 0 };
+    assert_status(flow_pair_new(TEST_ENV, 65536, NULL, &e->a, &e->b), FLOW_OK);
+    assert_status(flow_tls_wrap_client(client, e->a, name, 0, &e->a), FLOW_OK);
+    assert_status(flow_tls_wrap_server(server, e->b, 0, &e->b), FLOW_OK);
+    step_open(e);
+}
+
+static void
+agrees_on(uint32_t version)
+{
+    struct ends e;
+
+    connect_as(&e, "server.example");
+    assert_int_equal(step_query(e.a, FLOW_QUERY_VERSION), version);
+    assert_int_equal(step_query(e.b, FLOW_QUERY_VERSION), version);
+    step_pass(&e, e.a, 1000, version);
+    ends_close(&e);
+}
+
+static void
+suites_narrow_the_versions(void **state)
+{
+    static const uint16_t old[] = { 0xc02b, 0xc02f }, new[] = { 0x1301 };
+    static const struct {
+        const char *name;
+        const uint16_t *suite;
+        size_t count;
+        uint32_t version;
+    } rows[] = {
+        { "1.2 only", old, 2, FLOW_TLS_1_2 },
+        { "1.3 only", new, 1, FLOW_TLS_1_3 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        for (int side = 0; side < 2; side++) {
+            guard_case(rows[i].name);
+            configure();
+            assert_status(
+                flow_tls_config_set_suites(side == 0 ? client : server,
+                                           rows[i].suite, rows[i].count),
+                FLOW_OK);
+            agrees_on(rows[i].version);
+            release();
+        }
+    guard_case(NULL);
+}
+
+/* What a freeze that failed had left out is not left out for good. */
+static void
+a_failed_freeze_narrows_nothing(void **state)
+{
+    static const uint16_t old[] = { 0xc02b }, both[] = { 0x1301, 0xc02b };
+    struct flow_tls_config *c;
+
+    (void)state;
+    configure();
+    assert_status(flow_tls_config_new_server(TEST_ENV, &c, NULL), FLOW_OK);
+    assert_status(flow_tls_config_set_suites(c, old, 1), FLOW_OK);
+    assert_status(flow_tls_config_freeze(c, NULL), FLOW_E_INVAL);
+    assert_status(flow_tls_config_set_suites(c, both, 2), FLOW_OK);
+    assert_status(flow_tls_config_add_keypair_file(
+                      c, pki("p256.pem"), pki("p256.key"), NULL, NULL, NULL),
+                  FLOW_OK);
+    flow_tls_config_unref(server);
+    server = c;
+    agrees_on(FLOW_TLS_1_3);
+    release();
+}
+
+static void
+only_a_verified_peer_has_no_flags(void **state)
+{
+    enum { ALL, NO_NAME, NOTHING };
+    static const struct {
+        const char *name;
+        int skip;
+        uint32_t flags;
+    } rows[] = {
+        { "server.example", ALL, 0 },
+        { "server.example", NO_NAME, FLOW_VERIFY_NOT_CHECKED },
+        { "other.example", NO_NAME, FLOW_VERIFY_NOT_CHECKED },
+        { "server.example", NOTHING, FLOW_VERIFY_NOT_CHECKED },
+        { "other.example", NOTHING, FLOW_VERIFY_NOT_CHECKED },
+        { NULL, NOTHING, FLOW_VERIFY_NOT_CHECKED },
+    };
+    struct flow_tls_info info;
+    struct ends e;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        guard_case(rows[i].name != NULL ? rows[i].name : "no name");
+        configure();
+        assert_status(
+            flow_tls_config_insecure_skip_name(client, rows[i].skip == NO_NAME),
+            FLOW_OK);
+        assert_status(flow_tls_config_insecure_skip_verify(
+                          client, rows[i].skip == NOTHING),
+                      FLOW_OK);
+        connect_as(&e, rows[i].name);
+        assert_status(flow_tls_get_info(e.a, &info), FLOW_OK);
+        assert_int_equal(info.verify_flags, rows[i].flags);
+        assert_int_equal(step_query(e.a, FLOW_QUERY_VERIFY_FLAGS),
+                         rows[i].flags);
+        /* It asks its clients for nothing. */
+        assert_status(flow_tls_get_info(e.b, &info), FLOW_OK);
+        assert_int_equal(info.verify_flags, FLOW_VERIFY_NOT_CHECKED);
+        assert_null(info.peer_chain);
+        ends_close(&e);
+        release();
+    }
+    guard_case(NULL);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(suites_narrow_the_versions),
+        TEST(a_failed_freeze_narrows_nothing),
+        TEST(only_a_verified_peer_has_no_flags),
+    };
+
+    return TEST_RUN(tests);
+}
