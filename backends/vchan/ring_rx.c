@@ -88,8 +88,11 @@ flow__vchan_rx_get(const struct vchan_rx *rx, uint32_t off, void *dst,
     uint32_t at = (rx->cons + off) & (rx->size - 1);
     uint32_t first = rx->size - at < len ? rx->size - at : len;
 
+    if (len == 0)
+        return;
     flow__shm_get(dst, rx->data + at, first);
-    flow__shm_get((uint8_t *)dst + first, rx->data, len - first);
+    if (len > first)
+        flow__shm_get((uint8_t *)dst + first, rx->data, len - first);
 }
 
 bool

@@ -69,8 +69,11 @@ flow__vchan_tx_put(struct vchan_tx *tx, uint32_t off, const void *src,
     uint32_t at = (tx->prod + off) & (tx->size - 1);
     uint32_t first = tx->size - at < len ? tx->size - at : len;
 
+    if (len == 0)
+        return;
     flow__shm_put(tx->data + at, src, first);
-    flow__shm_put(tx->data, (const uint8_t *)src + first, len - first);
+    if (len > first)
+        flow__shm_put(tx->data, (const uint8_t *)src + first, len - first);
 }
 
 bool

@@ -109,7 +109,10 @@ flow__shm_pause(void)
 #endif
 }
 
-/* Ring bytes: into the ring, and out of it into private memory. */
+/*
+ * Ring bytes: into the ring, and out of it into private memory.  len is not 0,
+ * since an empty piece may have no address.
+ */
 static inline void
 flow__shm_put(uint8_t *ring, const void *src, size_t len)
 {
