@@ -218,12 +218,12 @@ flow__vchan_conn_rings(const struct vchan_conn *conn, struct vchan_rx *rx,
     struct vchan_page *page = page_of(conn);
     uint8_t *left = ring_memory(conn, conn->orders.left, conn->left);
     uint8_t *right = ring_memory(conn, conn->orders.right, conn->right);
-    struct vchan_bells bells;
+    struct vchan_notify notify;
     struct vchan_live live;
     bool server = conn->server;
 
-    bells.peer = server ? &page->cli_notify : &page->srv_notify;
-    bells.own = server ? &page->srv_notify : &page->cli_notify;
+    notify.peer = server ? &page->cli_notify : &page->srv_notify;
+    notify.own = server ? &page->srv_notify : &page->cli_notify;
     live.byte = server ? &page->cli_live : &page->srv_live;
     live.seen = live.max = server ? VCHAN_LIVE_NEVER : VCHAN_LIVE_HERE;
 
@@ -233,7 +233,7 @@ flow__vchan_conn_rings(const struct vchan_conn *conn, struct vchan_rx *rx,
                                               : conn->orders.right),
         .shr_prod = server ? &page->left.prod : &page->right.prod,
         .shr_cons = server ? &page->left.cons : &page->right.cons,
-        .bells = bells,
+        .notify = notify,
         .live = live,
     };
     *tx = (struct vchan_tx){
@@ -242,7 +242,7 @@ flow__vchan_conn_rings(const struct vchan_conn *conn, struct vchan_rx *rx,
                                               : conn->orders.left),
         .shr_prod = server ? &page->right.prod : &page->left.prod,
         .shr_cons = server ? &page->right.cons : &page->left.cons,
-        .bells = bells,
+        .notify = notify,
         .live = live,
     };
 }

@@ -44,17 +44,34 @@ uint8_t flow__vchan_live_look(struct vchan_live *live,
                               enum vchan_fault *ret_fault);
 
 /* The notify bytes, same pair for both directions. */
-struct vchan_bells {
+struct vchan_notify {
     uint8_t *peer; /* the peer's: we set what we want to hear about */
     uint8_t *own;  /* ours: the peer sets, we clear when we report */
 };
+
+/*
+ * A request of the peer is bit, fence, load of the index; a report of ours is
+ * store of the index, fence, load of the bit.  With both fences one of the two
+ * sides sees the store of the other; without either, both may miss it, and the
+ * peer sleeps beside a ring that has what it waits for.
+ */
+
+/* Requests an event.  The caller looks at the index again before it sleeps. */
+void flow__vchan_request(const struct vchan_notify *notify, uint8_t bit);
+
+/*
+ * After an index was stored: true when the peer has requested an event for it.
+ * Only one thread tests a bit, and no other clears it, so a bit that was
+ * found set is still set when it is cleared.
+ */
+bool flow__vchan_requested(const struct vchan_notify *notify, uint8_t bit);
 
 struct vchan_rx {
     const uint8_t *data;
     uint32_t size;
     const uint32_t *shr_prod;
     uint32_t *shr_cons;
-    struct vchan_bells bells;
+    struct vchan_notify notify;
     struct vchan_live live;
     uint32_t prod; /* last accepted */
     uint32_t cons; /* ours */
@@ -67,7 +84,7 @@ struct vchan_tx {
     uint32_t size;
     uint32_t *shr_prod;
     const uint32_t *shr_cons;
-    struct vchan_bells bells;
+    struct vchan_notify notify;
     struct vchan_live live;
     uint32_t prod; /* ours */
     uint32_t cons; /* last accepted */

@@ -100,21 +100,12 @@ flow__vchan_rx_take(struct vchan_rx *rx, uint32_t len)
 {
     rx->cons += len;
     flow__shm_store32(rx->shr_cons, rx->cons);
-
-    /*
-     * Report.  The peer's request is bit, fence, load; ours is store, fence,
-     * bit.  With both fences one of the two sees the other's store; without
-     * either, both may miss, and the peer sleeps beside a ring with room.
-     */
-    flow__shm_fence();
-    return (flow__shm_clear8(rx->bells.own, VCHAN_NOTIFY_READ) &
-            VCHAN_NOTIFY_READ) != 0;
+    return flow__vchan_requested(&rx->notify, VCHAN_NOTIFY_READ);
 }
 
 enum flow_status
 flow__vchan_rx_arm(struct vchan_rx *rx, uint32_t *ret_avail)
 {
-    flow__shm_set8(rx->bells.peer, VCHAN_NOTIFY_WRITE);
-    flow__shm_fence();
+    flow__vchan_request(&rx->notify, VCHAN_NOTIFY_WRITE);
     return flow__vchan_rx_look(rx, ret_avail);
 }

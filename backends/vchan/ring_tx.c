@@ -81,17 +81,12 @@ flow__vchan_tx_publish(struct vchan_tx *tx, uint32_t len)
 {
     tx->prod += len;
     flow__shm_store32(tx->shr_prod, tx->prod);
-
-    /* Store, fence, bit: see flow__vchan_rx_take(). */
-    flow__shm_fence();
-    return (flow__shm_clear8(tx->bells.own, VCHAN_NOTIFY_WRITE) &
-            VCHAN_NOTIFY_WRITE) != 0;
+    return flow__vchan_requested(&tx->notify, VCHAN_NOTIFY_WRITE);
 }
 
 enum flow_status
 flow__vchan_tx_arm(struct vchan_tx *tx, uint32_t *ret_room)
 {
-    flow__shm_set8(tx->bells.peer, VCHAN_NOTIFY_READ);
-    flow__shm_fence();
+    flow__vchan_request(&tx->notify, VCHAN_NOTIFY_READ);
     return flow__vchan_tx_look(tx, ret_room);
 }

@@ -72,11 +72,15 @@ flow__shm_set8(uint8_t *p, uint8_t bits)
     __atomic_fetch_or(p, bits, __ATOMIC_RELAXED);
 }
 
-/* Clears bits and returns what the byte held before. */
-static inline uint8_t
+/*
+ * Clears bits.  It does not return what the byte held before: on x86 that
+ * would be a loop of compare and exchange, which a peer that keeps changing
+ * the byte could keep from ending.
+ */
+static inline void
 flow__shm_clear8(uint8_t *p, uint8_t bits)
 {
-    return __atomic_fetch_and(p, (uint8_t)~bits, __ATOMIC_RELAXED);
+    __atomic_fetch_and(p, (uint8_t)~bits, __ATOMIC_RELAXED);
 }
 
 /* Changes `from` into `to` in one step; nonzero when this call did it. */
@@ -111,7 +115,9 @@ flow__shm_pause(void)
 
 /*
  * Ring bytes: into the ring, and out of it into private memory.  len is not 0,
- * since an empty piece may have no address.
+ * since an empty piece may have no address.  Without the fence after the copy,
+ * which orders the compiler and not the processor, a compiler that sees both
+ * the copy and its use might load from the ring once more.
  */
 static inline void
 flow__shm_put(uint8_t *ring, const void *src, size_t len)
@@ -123,6 +129,7 @@ static inline void
 flow__shm_get(void *dst, const uint8_t *ring, size_t len)
 {
     memcpy(dst, ring, len);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
 #endif

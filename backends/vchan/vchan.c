@@ -10,7 +10,7 @@ vchan_of(struct flow *f)
 }
 
 static void
-ring_bell(struct vchan *v, bool wanted)
+notify_peer(struct vchan *v, bool wanted)
 {
     if (wanted)
         v->conn.hyp->events->notify(v->conn.channel);
@@ -63,7 +63,7 @@ vchan_readv(struct flow *f, const struct flow_vec *vec, size_t count,
             flow__vchan_rx_get(&v->rx, done, vec[i].base, n);
         done += n;
     }
-    ring_bell(v, flow__vchan_rx_take(&v->rx, done));
+    notify_peer(v, flow__vchan_rx_take(&v->rx, done));
     flow__vchan_progress(v, FLOW_READ);
     *ret_len = done;
     return FLOW_OK;
@@ -90,7 +90,7 @@ vchan_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
         flow__vchan_tx_put(&v->tx, done, vec[i].base, n);
         done += n;
     }
-    ring_bell(v, flow__vchan_tx_publish(&v->tx, done));
+    notify_peer(v, flow__vchan_tx_publish(&v->tx, done));
     flow__vchan_progress(v, FLOW_WRITE);
     *ret_len = done;
     return FLOW_OK;
@@ -165,11 +165,11 @@ vchan_commit(struct flow *f, enum flow_dir dir, size_t used, uint32_t flags)
 
     (void)flags;
     if (len > 0 && dir == FLOW_READ) {
-        ring_bell(v, flow__vchan_rx_take(&v->rx, len));
+        notify_peer(v, flow__vchan_rx_take(&v->rx, len));
     } else if (len > 0) {
         if (b->lent)
             flow__vchan_tx_put(&v->tx, 0, b->base, len);
-        ring_bell(v, flow__vchan_tx_publish(&v->tx, len));
+        notify_peer(v, flow__vchan_tx_publish(&v->tx, len));
     }
     b->lent = false;
     if (len > 0)

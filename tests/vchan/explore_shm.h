@@ -16,7 +16,7 @@ enum explore_kind {
     EXPLORE_STORE,         /* plain: ring bytes */
     EXPLORE_STORE_RELEASE, /* indexes, live bytes */
     EXPLORE_SET,           /* atomic OR, result unused: may be delayed */
-    EXPLORE_CLEAR,         /* atomic AND-NOT, result used */
+    EXPLORE_CLEAR,         /* atomic AND-NOT, likewise */
     EXPLORE_FENCE,
     EXPLORE_EVENT, /* send an event to the peer */
 };
@@ -55,10 +55,10 @@ flow__shm_set8(uint8_t *p, uint8_t bits)
     explore_step(EXPLORE_SET, p, 1, bits);
 }
 
-static inline uint8_t
+static inline void
 flow__shm_clear8(uint8_t *p, uint8_t bits)
 {
-    return (uint8_t)explore_step(EXPLORE_CLEAR, p, 1, bits);
+    explore_step(EXPLORE_CLEAR, p, 1, bits);
 }
 
 static inline void

@@ -9,10 +9,10 @@
  * stack is saved, and a state is plain bytes that can be compared.
  *
  * Memory is weaker than any machine the library runs on: stores, and atomic
- * ORs whose result is unused, sit in a buffer of their side and reach memory
- * in any order, except that a release store waits for everything before it
- * and two accesses to one place keep their order.  A fence, a clear whose
- * result is used (for its own place only) and an event wait for the buffer.
+ * operations whose result is unused, sit in a buffer of their side and reach
+ * memory in any order, except that a release store waits for everything before
+ * it and two accesses to one place keep their order.  A fence and an event wait
+ * until the buffer is empty.
  *
  * In every state: each byte read is the next byte written.  In every final
  * state: nobody sleeps, every published byte was read, both sides ended.
@@ -42,8 +42,8 @@ struct memory {
     uint32_t cons;
     uint8_t writer_live;
     uint8_t reader_live;
-    uint8_t writer_bell; /* what the writer must report */
-    uint8_t reader_bell;
+    uint8_t writer_notify; /* what the writer must report */
+    uint8_t reader_notify;
     uint8_t data[4];
 };
 
@@ -287,6 +287,8 @@ memory_apply(struct memory *m, const struct store *st)
 
     if (st->kind == EXPLORE_SET)
         *byte |= (uint8_t)st->value;
+    else if (st->kind == EXPLORE_CLEAR)
+        *byte &= (uint8_t)~st->value;
     else if (st->width == 1)
         *byte = (uint8_t)st->value;
     else
@@ -386,15 +388,10 @@ take_step(struct state *st, int side)
 
     switch ((enum explore_kind)request.kind) {
     case EXPLORE_LOAD:
-        if (own != NULL && own->kind == EXPLORE_SET)
+        if (own != NULL &&
+            (own->kind == EXPLORE_SET || own->kind == EXPLORE_CLEAR))
             return false;
         value = load(st, s);
-        break;
-    case EXPLORE_CLEAR:
-        if (own != NULL)
-            return false;
-        value = memory_read(&st->mem, request.off, 1);
-        ((uint8_t *)&st->mem)[request.off] &= (uint8_t)~request.value;
         break;
     case EXPLORE_FENCE:
         if (s->stores > 0 && !fence_removed(s))
@@ -412,6 +409,7 @@ take_step(struct state *st, int side)
         break;
     case EXPLORE_STORE:
     case EXPLORE_SET:
+    case EXPLORE_CLEAR:
         s->store[s->stores++] = request;
         break;
     }
@@ -594,7 +592,7 @@ start(struct state *st)
     memset(st, 0, sizeof(*st));
     st->mem.prod = st->mem.cons = START;
     st->mem.writer_live = st->mem.reader_live = VCHAN_LIVE_HERE;
-    st->mem.writer_bell = VCHAN_NOTIFY_WRITE;
+    st->mem.writer_notify = VCHAN_NOTIFY_WRITE;
     st->side[WRITER].seen_index = st->side[READER].seen_index = START;
     st->side[WRITER].seen_live = st->side[READER].seen_live = VCHAN_LIVE_HERE;
 
@@ -603,7 +601,7 @@ start(struct state *st)
         .size = plan.ring,
         .shr_prod = &place.prod,
         .shr_cons = &place.cons,
-        .bells = { .peer = &place.reader_bell, .own = &place.writer_bell },
+        .notify = { .peer = &place.reader_notify, .own = &place.writer_notify },
         .live = { .byte = &place.reader_live,
                   .seen = VCHAN_LIVE_HERE,
                   .max = VCHAN_LIVE_HERE },
@@ -615,7 +613,7 @@ start(struct state *st)
         .size = plan.ring,
         .shr_prod = &place.prod,
         .shr_cons = &place.cons,
-        .bells = { .peer = &place.writer_bell, .own = &place.reader_bell },
+        .notify = { .peer = &place.writer_notify, .own = &place.reader_notify },
         .live = { .byte = &place.writer_live,
                   .seen = VCHAN_LIVE_HERE,
                   .max = VCHAN_LIVE_HERE },

@@ -149,7 +149,7 @@ bytes_that_trickle_in_are_no_storm(void **state)
         assert_int_equal(flow_lease(f[0], FLOW_READ, 2000, span), FLOW_AGAIN);
         assert_true(listens(f[0], FLOW_READY_READ));
         assert_true(
-            (*((struct vchan *)f[1])->tx.bells.own & VCHAN_NOTIFY_WRITE) != 0);
+            (*((struct vchan *)f[1])->tx.notify.own & VCHAN_NOTIFY_WRITE) != 0);
         assert_int_equal(flow_write(f[1], "a", 1, &n), FLOW_OK);
     }
     assert_int_equal(flow_lease(f[0], FLOW_READ, 2000, span), FLOW_OK);
@@ -161,7 +161,7 @@ bytes_that_trickle_in_are_no_storm(void **state)
         assert_int_equal(flow_lease(f[1], FLOW_WRITE, 2000, span), FLOW_AGAIN);
         assert_true(listens(f[1], FLOW_READY_WRITE));
         assert_true(
-            (*((struct vchan *)f[0])->rx.bells.own & VCHAN_NOTIFY_READ) != 0);
+            (*((struct vchan *)f[0])->rx.notify.own & VCHAN_NOTIFY_READ) != 0);
         assert_int_equal(flow_read(f[0], buf, 1, &n), FLOW_OK);
     }
     assert_int_equal(flow_lease(f[1], FLOW_WRITE, 2000, span), FLOW_OK);

@@ -22,3 +22,20 @@ flow__vchan_live_look(struct vchan_live *live, enum vchan_fault *ret_fault)
     live->seen = VCHAN_LIVE_GONE;
     return VCHAN_LIVE_GONE;
 }
+
+void
+flow__vchan_request(const struct vchan_notify *notify, uint8_t bit)
+{
+    flow__shm_set8(notify->peer, bit);
+    flow__shm_fence();
+}
+
+bool
+flow__vchan_requested(const struct vchan_notify *notify, uint8_t bit)
+{
+    flow__shm_fence();
+    if ((flow__shm_load8(notify->own) & bit) == 0)
+        return false;
+    flow__shm_clear8(notify->own, bit);
+    return true;
+}
