@@ -38,69 +38,6 @@ const uint8_t flow__hello_retry_random[32] = {
 };
 /* clang-format on */
 
-/*
- * A span that is eaten from the front.  Every take_ function answers false,
- * and takes nothing that is looked at later, when there is not enough.
- */
-
-static bool
-take(struct flow__span *in, size_t len, struct flow__span *ret)
-{
-    if (in->len < len)
-        return false;
-    ret->base = in->base;
-    ret->len = len;
-    in->base += len;
-    in->len -= len;
-    return true;
-}
-
-static bool
-take_u8(struct flow__span *in, uint8_t *ret)
-{
-    struct flow__span b;
-
-    if (!take(in, 1, &b))
-        return false;
-    *ret = b.base[0];
-    return true;
-}
-
-static bool
-take_u16(struct flow__span *in, uint16_t *ret)
-{
-    struct flow__span b;
-
-    if (!take(in, 2, &b))
-        return false;
-    *ret = (uint16_t)(b.base[0] << 8 | b.base[1]);
-    return true;
-}
-
-/* A vector with a length of one byte, or of two. */
-static bool
-take_vec8(struct flow__span *in, struct flow__span *ret)
-{
-    uint8_t len;
-
-    return take_u8(in, &len) && take(in, len, ret);
-}
-
-static bool
-take_vec16(struct flow__span *in, struct flow__span *ret)
-{
-    uint16_t len;
-
-    return take_u16(in, &len) && take(in, len, ret);
-}
-
-/* A list of one or more numbers of two bytes, behind its length. */
-static bool
-take_numbers(struct flow__span *in, struct flow__span *ret)
-{
-    return take_vec16(in, ret) && ret->len >= 2 && ret->len % 2 == 0;
-}
-
 static enum flow_status
 refuse(struct flow__fault *fault, enum flow__alert alert, const char *text)
 {
@@ -109,23 +46,13 @@ refuse(struct flow__fault *fault, enum flow__alert alert, const char *text)
     return FLOW_E_PROTO;
 }
 
-bool
-flow__span_has_u16(struct flow__span list, uint16_t value)
-{
-    uint16_t v;
-
-    while (take_u16(&list, &v))
-        if (v == value)
-            return true;
-    return false;
-}
-
 static bool
 next_key_share(struct flow__span *list, uint16_t *ret_group)
 {
     struct flow__span key;
 
-    return take_u16(list, ret_group) && take_vec16(list, &key) && key.len > 0;
+    return flow__span_take_u16(list, ret_group) &&
+           flow__span_take_vec16(list, &key) && key.len > 0;
 }
 
 bool
@@ -144,14 +71,15 @@ flow__hello_has_key_share(const struct flow__client_hello *hello,
 bool
 flow__hello_next_alpn(struct flow__span *list, struct flow__span *ret_name)
 {
-    return take_vec8(list, ret_name);
+    return flow__span_take_vec8(list, ret_name);
 }
 
 bool
 flow__hello_next_extension(struct flow__span *list, uint16_t *ret_type,
                            struct flow__span *ret_body)
 {
-    return take_u16(list, ret_type) && take_vec16(list, ret_body);
+    return flow__span_take_u16(list, ret_type) &&
+           flow__span_take_vec16(list, ret_body);
 }
 
 /* RFC 7301 3.1: a list, not empty, of names, none empty. */
@@ -161,10 +89,10 @@ take_alpn(struct flow__span *in, struct flow__span *ret)
     struct flow__span list;
     struct flow__span name;
 
-    if (!take_vec16(in, ret) || ret->len == 0)
+    if (!flow__span_take_vec16(in, ret) || ret->len == 0)
         return false;
     for (list = *ret; list.len > 0;)
-        if (!take_vec8(&list, &name) || name.len == 0)
+        if (!flow__span_take_vec8(&list, &name) || name.len == 0)
             return false;
     return true;
 }
@@ -212,11 +140,11 @@ read_server_name(struct flow__span *body, struct flow__client_hello *h)
     struct flow__span name;
     uint8_t type;
 
-    if (!take_vec16(body, &list) || list.len == 0)
+    if (!flow__span_take_vec16(body, &list) || list.len == 0)
         return false;
     while (list.len > 0) {
-        if (!take_u8(&list, &type) || !take_vec16(&list, &name) ||
-            name.len == 0)
+        if (!flow__span_take_u8(&list, &type) ||
+            !flow__span_take_vec16(&list, &name) || name.len == 0)
             return false;
         set_sni(h, type, name);
     }
@@ -226,25 +154,25 @@ read_server_name(struct flow__span *body, struct flow__client_hello *h)
 static bool
 read_max_fragment_length(struct flow__span *body, struct flow__client_hello *h)
 {
-    return take_u8(body, &h->max_fragment_length);
+    return flow__span_take_u8(body, &h->max_fragment_length);
 }
 
 static bool
 read_groups(struct flow__span *body, struct flow__client_hello *h)
 {
-    return take_numbers(body, &h->groups);
+    return flow__span_take_numbers(body, &h->groups);
 }
 
 static bool
 read_sigalgs(struct flow__span *body, struct flow__client_hello *h)
 {
-    return take_numbers(body, &h->sigalgs);
+    return flow__span_take_numbers(body, &h->sigalgs);
 }
 
 static bool
 read_sigalgs_cert(struct flow__span *body, struct flow__client_hello *h)
 {
-    return take_numbers(body, &h->sigalgs_cert);
+    return flow__span_take_numbers(body, &h->sigalgs_cert);
 }
 
 static bool
@@ -263,7 +191,7 @@ read_ems(struct flow__span *body, struct flow__client_hello *h)
 static bool
 read_record_size_limit(struct flow__span *body, struct flow__client_hello *h)
 {
-    return take_u16(body, &h->record_size_limit);
+    return flow__span_take_u16(body, &h->record_size_limit);
 }
 
 static bool
@@ -272,7 +200,7 @@ read_session_ticket(struct flow__span *body, struct flow__client_hello *h)
     struct flow__span ticket;
 
     h->session_ticket = true;
-    return take(body, body->len, &ticket);
+    return flow__span_take(body, body->len, &ticket);
 }
 
 static bool
@@ -282,8 +210,8 @@ read_psk(struct flow__span *body, struct flow__client_hello *h)
     struct flow__span binders;
 
     h->psk = true;
-    return take_vec16(body, &identities) && identities.len > 0 &&
-           take_vec16(body, &binders) && binders.len > 0;
+    return flow__span_take_vec16(body, &identities) && identities.len > 0 &&
+           flow__span_take_vec16(body, &binders) && binders.len > 0;
 }
 
 static bool
@@ -292,7 +220,7 @@ read_psk_modes(struct flow__span *body, struct flow__client_hello *h)
     struct flow__span modes;
 
     h->psk_modes = true;
-    return take_vec8(body, &modes) && modes.len > 0;
+    return flow__span_take_vec8(body, &modes) && modes.len > 0;
 }
 
 static bool
@@ -305,14 +233,14 @@ read_early_data(struct flow__span *body, struct flow__client_hello *h)
 static bool
 read_versions(struct flow__span *body, struct flow__client_hello *h)
 {
-    return take_vec8(body, &h->versions) && h->versions.len >= 2 &&
+    return flow__span_take_vec8(body, &h->versions) && h->versions.len >= 2 &&
            h->versions.len % 2 == 0;
 }
 
 static bool
 read_cookie(struct flow__span *body, struct flow__client_hello *h)
 {
-    return take_vec16(body, &h->cookie) && h->cookie.len > 0;
+    return flow__span_take_vec16(body, &h->cookie) && h->cookie.len > 0;
 }
 
 static bool
@@ -321,7 +249,7 @@ read_key_shares(struct flow__span *body, struct flow__client_hello *h)
     struct flow__span list;
     uint16_t group;
 
-    if (!take_vec16(body, &h->key_shares))
+    if (!flow__span_take_vec16(body, &h->key_shares))
         return false;
     for (list = h->key_shares; list.len > 0;)
         if (!next_key_share(&list, &group))
@@ -335,7 +263,7 @@ read_renegotiation(struct flow__span *body, struct flow__client_hello *h)
     struct flow__span verify_data;
 
     h->renegotiation_info = true;
-    return take_vec8(body, &verify_data);
+    return flow__span_take_vec8(body, &verify_data);
 }
 
 /* The extensions of a ClientHello that mean something to us. */
@@ -382,7 +310,8 @@ struct extensions {
 static enum flow_status
 next_extension(struct extensions *x, struct flow__fault *fault)
 {
-    if (!take_u16(&x->rest, &x->type) || !take_vec16(&x->rest, &x->body))
+    if (!flow__span_take_u16(&x->rest, &x->type) ||
+        !flow__span_take_vec16(&x->rest, &x->body))
         return refuse(fault, FLOW__ALERT_DECODE_ERROR,
                       "hello cut inside an extension");
     if (x->count == FLOW__HELLO_EXTENSIONS_MAX)
@@ -402,7 +331,8 @@ begin_extensions(struct flow__span *body, struct extensions *x,
                  struct flow__fault *fault)
 {
     memset(x, 0, sizeof(*x));
-    if (body->len > 0 && (!take_vec16(body, &x->rest) || body->len > 0))
+    if (body->len > 0 &&
+        (!flow__span_take_vec16(body, &x->rest) || body->len > 0))
         return refuse(fault, FLOW__ALERT_DECODE_ERROR,
                       "wrong length of the extensions of a hello");
     return FLOW_OK;
@@ -473,7 +403,7 @@ highest_version(const struct flow__client_hello *h)
     if (list.base == NULL)
         return h->legacy_version < VERSION_HIGHEST ? h->legacy_version
                                                    : VERSION_HIGHEST - 1;
-    while (take_u16(&list, &v))
+    while (flow__span_take_u16(&list, &v))
         if (v >= VERSION_LOWEST && v <= VERSION_HIGHEST && v > best)
             best = v;
     return best;
@@ -493,11 +423,12 @@ flow__hello_parse_client(const uint8_t *msg, size_t len,
     st = open_message(msg, len, FLOW__HANDSHAKE_CLIENT_HELLO, &body, ret_fault);
     if (st != FLOW_OK)
         return st;
-    if (!take_u16(&body, &h->legacy_version) || !take(&body, 32, &h->random) ||
-        !take_vec8(&body, &h->session_id) ||
+    if (!flow__span_take_u16(&body, &h->legacy_version) ||
+        !flow__span_take(&body, 32, &h->random) ||
+        !flow__span_take_vec8(&body, &h->session_id) ||
         h->session_id.len > SESSION_ID_MAX ||
-        !take_numbers(&body, &h->suites) || !take_vec8(&body, &compression) ||
-        compression.len == 0)
+        !flow__span_take_numbers(&body, &h->suites) ||
+        !flow__span_take_vec8(&body, &compression) || compression.len == 0)
         return refuse(ret_fault, FLOW__ALERT_DECODE_ERROR,
                       "malformed ClientHello");
     st = read_client_extensions(&body, h, ret_fault);
@@ -522,16 +453,16 @@ read_server_extension(uint16_t type, struct flow__span *body,
 
     switch (type) {
     case EXT_SUPPORTED_VERSIONS:
-        return take_u16(body, &h->version);
+        return flow__span_take_u16(body, &h->version);
     case EXT_KEY_SHARE:
         /* RFC 8446 4.2.8: a HelloRetryRequest only names the group. */
-        return take_u16(body, &h->group) &&
-               (h->retry || (take_vec16(body, &key) && key.len > 0));
+        return flow__span_take_u16(body, &h->group) &&
+               (h->retry || (flow__span_take_vec16(body, &key) && key.len > 0));
     case EXT_PRE_SHARED_KEY:
         h->psk = true;
-        return take_u16(body, &h->psk_index);
+        return flow__span_take_u16(body, &h->psk_index);
     case EXT_COOKIE:
-        return take_vec16(body, &h->cookie) && h->cookie.len > 0;
+        return flow__span_take_vec16(body, &h->cookie) && h->cookie.len > 0;
     case EXT_ALPN:
         return take_alpn(body, &h->alpn) &&
                h->alpn.len == (size_t)h->alpn.base[0] + 1;
@@ -542,9 +473,9 @@ read_server_extension(uint16_t type, struct flow__span *body,
         h->session_ticket = true;
         return read_empty(body);
     case EXT_MAX_FRAGMENT_LENGTH:
-        return take_u8(body, &h->max_fragment_length);
+        return flow__span_take_u8(body, &h->max_fragment_length);
     default:
-        return take(body, body->len, &key);
+        return flow__span_take(body, body->len, &key);
     }
 }
 
@@ -582,10 +513,12 @@ flow__hello_parse_server(const uint8_t *msg, size_t len,
     st = open_message(msg, len, FLOW__HANDSHAKE_SERVER_HELLO, &body, ret_fault);
     if (st != FLOW_OK)
         return st;
-    if (!take_u16(&body, &legacy_version) || !take(&body, 32, &h->random) ||
-        !take_vec8(&body, &h->session_id) ||
-        h->session_id.len > SESSION_ID_MAX || !take_u16(&body, &h->suite) ||
-        !take_u8(&body, &compression))
+    if (!flow__span_take_u16(&body, &legacy_version) ||
+        !flow__span_take(&body, 32, &h->random) ||
+        !flow__span_take_vec8(&body, &h->session_id) ||
+        h->session_id.len > SESSION_ID_MAX ||
+        !flow__span_take_u16(&body, &h->suite) ||
+        !flow__span_take_u8(&body, &compression))
         return refuse(ret_fault, FLOW__ALERT_DECODE_ERROR,
                       "malformed ServerHello");
     h->retry = memcmp(h->random.base, flow__hello_retry_random, 32) == 0;

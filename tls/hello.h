@@ -10,6 +10,7 @@
 
 #include "tls/alert.h"
 #include "tls/name.h"
+#include "tls/span.h"
 
 /*
  * ClientHello and ServerHello, read from the wire before the engine sees them:
@@ -24,12 +25,6 @@
 #define FLOW__HANDSHAKE_SERVER_HELLO 2
 /* More extensions than this in one message are refused. */
 #define FLOW__HELLO_EXTENSIONS_MAX 64
-
-/* Bytes inside a message; base is NULL when the thing is absent. */
-struct flow__span {
-    const uint8_t *base;
-    size_t len;
-};
 
 enum flow__sni_state {
     FLOW__SNI_ABSENT = 0,
@@ -100,9 +95,6 @@ enum flow_status flow__hello_parse_client(const uint8_t *msg, size_t len,
 enum flow_status flow__hello_parse_server(const uint8_t *msg, size_t len,
                                           struct flow__server_hello *ret_hello,
                                           struct flow__fault *ret_fault);
-
-/* Whether a list of 2-byte numbers holds one; false for an absent list. */
-bool flow__span_has_u16(struct flow__span list, uint16_t value);
 
 /* Whether the client sent a key share of a group. */
 bool flow__hello_has_key_share(const struct flow__client_hello *hello,
