@@ -23,8 +23,8 @@ import urllib.request
 TOP = pathlib.Path(__file__).resolve().parent.parent
 SUBPROJECTS = TOP / "subprojects"
 OVERLAY = SUBPROJECTS / "packagefiles" / "mbedtls"
-OLDEST = (3, 6, 6)
-SUITES = ("forky", "trixie")
+OLDEST = (3, 6, 7)
+SUITES = ("forky", "sid", "trixie")
 CONNECT_SECONDS = 10
 APT_SECONDS = 600
 
@@ -201,7 +201,7 @@ def download(suite, private):
         if numbers and OLDEST <= numbers < (3, 7):
             found[numbers] = version
     if not found:
-        raise Failed("no source package of mbedTLS 3.6 >= 3.6.6 in " + suite)
+        raise Failed("no source package of mbedTLS 3.6 >= 3.6.7 in " + suite)
     version = found[max(found)]
     say("downloading Debian's source package " + version)
     run_apt(
@@ -253,5 +253,5 @@ if __name__ == "__main__":
         say(str(why))
         say("put the file that subprojects/mbedtls.wrap names into")
         say("subprojects/packagecache/ and start again, or install")
-        say("mbedTLS 3.6 (3.6.6 or later) with its headers")
+        say("mbedTLS 3.6 (3.6.7 or later) with its headers")
         sys.exit(1)

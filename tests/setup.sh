@@ -11,7 +11,7 @@
 # On Debian what is missing is installed; elsewhere it is named.  Nothing is
 # touched, and no network asked, when everything is there.
 
-SETUP_MBEDTLS_OLDEST=3.6.6
+SETUP_MBEDTLS_OLDEST=3.6.7
 
 # One tool per line: the group that needs it, how to see that it is there
 # (cmd: a program, pc: a pkg-config module, file: a path), and the package

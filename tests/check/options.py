@@ -60,7 +60,7 @@ class Options(unittest.TestCase):
     def test_system_engine_too_old(self):
         self.assert_refused(
             self.configure("-Dtls=enabled", "-Dmbedtls=system",
-                           engine="3.6.5"),
+                           engine="3.6.6"),
             "mbedtls",
         )
 
@@ -74,8 +74,8 @@ class Options(unittest.TestCase):
     def test_oldest_system_engine(self):
         self.assert_accepted(
             self.configure("-Dtls=enabled", "-Dmbedtls=system",
-                           engine="3.6.6"),
-            "system mbedTLS 3.6.6",
+                           engine="3.6.7"),
+            "system mbedTLS 3.6.7",
         )
 
     def test_system_engine_asked_for_without_tls(self):
