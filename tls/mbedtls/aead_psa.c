@@ -14,6 +14,16 @@
  * AEAD by PSA's multipart functions, which read a vector as it is and split
  * their output.  An update gives as many bytes as it takes for every algorithm
  * here; PSA allows otherwise, so that is checked.
+ *
+ * PSA keeps keys in slots that all threads share, and an operation copies its
+ * key during the setup.  So the engine's lock is held where a slot is made,
+ * read or destroyed, and not while a record passes.
+ *
+ * A build without MBEDTLS_PSA_ASSUME_EXCLUSIVE_BUFFERS works on copies of its
+ * arguments.  Its psa_aead_finish() writes to NULL when it finds no memory for
+ * the copy of the tag (3.6.7, 4.1.0), so there a record is sealed by one call
+ * of psa_aead_encrypt(), which reads the slot at its end once more: the lock
+ * is held throughout.
  */
 
 /*
@@ -37,7 +47,6 @@ struct pass {
     size_t ad_len;
     size_t plain_len;
     psa_aead_operation_t op;
-    psa_key_id_t id;
 };
 
 static enum flow_status
@@ -102,6 +111,13 @@ psa_supports(enum flow__aead_alg alg, size_t key_len)
     }
 }
 
+/* Answers 0 for a feature that is compiled in. */
+static bool
+has_feature(const char *name)
+{
+    return mbedtls_version_check_feature(name) == 0;
+}
+
 static psa_status_t
 import_key(const struct psa_key *k, const uint8_t *key, psa_key_id_t *ret_id)
 {
@@ -127,7 +143,7 @@ psa_init(void *ctx, enum flow__aead_alg alg, const uint8_t *key, size_t key_len)
     k->type = alg == FLOW__AEAD_CHACHA20_POLY1305 ? PSA_KEY_TYPE_CHACHA20
                                                   : PSA_KEY_TYPE_AES;
     k->key_len = key_len;
-    if (mbedtls_version_check_feature("MBEDTLS_PSA_KEY_STORE_DYNAMIC") != 0) {
+    if (!has_feature("MBEDTLS_PSA_KEY_STORE_DYNAMIC")) {
         memcpy(k->key, key, key_len);
         return FLOW_OK;
     }
@@ -148,21 +164,49 @@ psa_fini(void *ctx)
     flow_wipe(k, sizeof(*k));
 }
 
-/* Everything before the first byte of the content; end() undoes it. */
+/* The slot that holds the key; release_key() gives it back, even after a
+ * failure.  Under the engine's lock. */
+static psa_status_t
+acquire_key(const struct psa_key *k, psa_key_id_t *ret_id)
+{
+    *ret_id = k->id;
+    return k->id == PSA_KEY_ID_NULL ? import_key(k, k->key, ret_id)
+                                    : PSA_SUCCESS;
+}
+
+static void
+release_key(const struct psa_key *k, psa_key_id_t id)
+{
+    if (k->id == PSA_KEY_ID_NULL)
+        psa_destroy_key(id);
+}
+
+static psa_status_t
+set_up(struct pass *p, bool encrypt)
+{
+    const struct psa_key *k = p->key;
+    psa_key_id_t id;
+    psa_status_t status;
+
+    flow__mbed_enter();
+    status = acquire_key(k, &id);
+    if (status == PSA_SUCCESS)
+        status = encrypt ? psa_aead_encrypt_setup(&p->op, id, k->alg)
+                         : psa_aead_decrypt_setup(&p->op, id, k->alg);
+    release_key(k, id);
+    flow__mbed_leave();
+    return status;
+}
+
+/* Everything before the first byte of the content; psa_aead_abort() undoes
+ * it. */
 static psa_status_t
 begin(struct pass *p, bool encrypt)
 {
-    const struct psa_key *k = p->key;
-    psa_status_t status = PSA_SUCCESS;
+    psa_status_t status;
 
-    flow__mbed_enter();
     p->op = psa_aead_operation_init();
-    p->id = k->id;
-    if (p->id == PSA_KEY_ID_NULL)
-        status = import_key(k, k->key, &p->id);
-    if (status == PSA_SUCCESS)
-        status = encrypt ? psa_aead_encrypt_setup(&p->op, p->id, k->alg)
-                         : psa_aead_decrypt_setup(&p->op, p->id, k->alg);
+    status = set_up(p, encrypt);
     /* CCM must know the lengths; the others do not care. */
     if (status == PSA_SUCCESS)
         status = psa_aead_set_lengths(&p->op, p->ad_len, p->plain_len);
@@ -186,20 +230,9 @@ update(void *state, const uint8_t *in, size_t len, uint8_t *out)
     return status_of(status);
 }
 
-/* Give back what begin() took. */
-static void
-end(struct pass *p)
-{
-    psa_aead_abort(&p->op);
-    if (p->key->id == PSA_KEY_ID_NULL)
-        psa_destroy_key(p->id);
-    flow__mbed_leave();
-}
-
 static enum flow_status
-psa_seal(void *ctx, const struct flow__aead_seal *op)
+seal_in_pieces(const struct psa_key *k, const struct flow__aead_seal *op)
 {
-    const struct psa_key *k = ctx;
     const size_t tag_len = PSA_AEAD_TAG_LENGTH(k->type, k->key_len * 8, k->alg);
     struct pass p = {
         .key = k,
@@ -222,8 +255,67 @@ psa_seal(void *ctx, const struct flow__aead_seal *op)
             status_of(psa_aead_finish(&p.op, tag, 0, &n, tag, tag_len, &n_tag));
     if (st == FLOW_OK && (n != 0 || n_tag != tag_len))
         st = FLOW_E_SYS;
-    end(&p);
+    psa_aead_abort(&p.op);
     return flow__aead_end_seal(op, written, st);
+}
+
+/* Plaintext that was put where its ciphertext goes, and was not there. */
+struct moved {
+    uint8_t *begin; /* NULL: none */
+    uint8_t *end;
+};
+
+/* A flow__aead_update_fn. */
+static enum flow_status
+gather(void *state, const uint8_t *in, size_t len, uint8_t *out)
+{
+    struct moved *moved = state;
+
+    if (in == out)
+        return FLOW_OK;
+    memmove(out, in, len);
+    if (moved->begin == NULL)
+        moved->begin = out;
+    moved->end = out + len;
+    return FLOW_OK;
+}
+
+static enum flow_status
+seal_at_once(const struct psa_key *k, const struct flow__aead_seal *op)
+{
+    const size_t tag_len = PSA_AEAD_TAG_LENGTH(k->type, k->key_len * 8, k->alg);
+    struct moved moved = { NULL, NULL };
+    size_t len, n = 0;
+    psa_status_t status;
+    psa_key_id_t id;
+
+    (void)flow__aead_feed_seal(op, gather, &moved, &len);
+    flow__mbed_enter();
+    status = acquire_key(k, &id);
+    if (status == PSA_SUCCESS)
+        status = psa_aead_encrypt(id, k->alg, op->nonce, FLOW__AEAD_NONCE,
+                                  op->ad, op->ad_len, op->out, len, op->out,
+                                  len + tag_len, &n);
+    release_key(k, id);
+    flow__mbed_leave();
+    if (status == PSA_ERROR_INSUFFICIENT_MEMORY) {
+        /* PSA has not begun to write: what was in place still is. */
+        if (moved.begin != NULL)
+            flow_wipe(moved.begin, (size_t)(moved.end - moved.begin));
+        return FLOW_E_NOMEM;
+    }
+    return flow__aead_end_seal(op, len,
+                               status == PSA_SUCCESS && n != len + tag_len
+                                   ? FLOW_E_SYS
+                                   : status_of(status));
+}
+
+static enum flow_status
+psa_seal(void *ctx, const struct flow__aead_seal *op)
+{
+    return has_feature("MBEDTLS_PSA_ASSUME_EXCLUSIVE_BUFFERS")
+               ? seal_in_pieces(ctx, op)
+               : seal_at_once(ctx, op);
 }
 
 static enum flow_status
@@ -248,7 +340,7 @@ psa_open(void *ctx, const struct flow__aead_open *op)
     if (st == FLOW_OK)
         st = status_of(psa_aead_verify(&p.op, &none, 0, &n,
                                        op->in + p.plain_len, tag_len));
-    end(&p);
+    psa_aead_abort(&p.op);
     return flow__aead_end_open(op, written, st);
 }
 
