@@ -40,7 +40,8 @@ void flow__lock_release(struct flow__lock *lock);
 void flow__wait_lock(void);
 void flow__wait_unlock(void);
 
-/* Run fn exactly once per process; every caller returns after it has run. */
+/* Run fn exactly once per process; every caller returns after it has run.  fn
+ * may not call flow__fork_block(). */
 void flow__once(void (*fn)(void), uint32_t *state);
 
 /*
@@ -51,6 +52,14 @@ void flow__once(void (*fn)(void), uint32_t *state);
  * number, and may do nothing but exec or _exit.
  */
 uint32_t flow__plat_process(void);
+
+/*
+ * Around what uses a lock that threads share beyond one flow: a fork(2) waits
+ * until no thread is between the two, so that the child finds such locks free
+ * and what they guard whole.  May be nested.  Nothing is waited for in between.
+ */
+void flow__fork_block(void);
+void flow__fork_unblock(void);
 
 /* Monotonic nanoseconds, >= 2; seconds since 1970 or -1. */
 uint64_t flow__plat_now(void);

@@ -3,6 +3,7 @@
 
 #include "lib/atomic.h"
 #include "lib/plat.h"
+#include "lib/plat/posix/plat_fork.h"
 
 _Static_assert(sizeof(pthread_mutex_t) <= sizeof(struct flow__lock),
                "a mutex fits into its place");
@@ -45,6 +46,14 @@ flow__lock_release(struct flow__lock *lock)
 
 static pthread_mutex_t wait_mutex = PTHREAD_MUTEX_INITIALIZER;
 
+/* Before anybody can hold it: as the library is loaded, when there is memory
+ * for one entry in the list of handlers, or nothing runs. */
+__attribute__((constructor)) static void
+keep_locks_over_forks(void)
+{
+    flow__fork_watch();
+}
+
 void
 flow__wait_lock(void)
 {
@@ -62,6 +71,7 @@ enum { ONCE_NEW = 0, ONCE_RUNNING = 1, ONCE_DONE = 2 };
 
 static pthread_mutex_t once_mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t once_done = PTHREAD_COND_INITIALIZER;
+static unsigned once_running; /* Functions; under the mutex. */
 
 void
 flow__once(void (*fn)(void), uint32_t *state)
@@ -74,8 +84,10 @@ flow__once(void (*fn)(void), uint32_t *state)
     while (flow__load_acquire(state) == ONCE_RUNNING)
         pthread_cond_wait(&once_done, &once_mutex);
     mine = flow__load_acquire(state) == ONCE_NEW;
-    if (mine)
+    if (mine) {
         flow__store_release(state, ONCE_RUNNING);
+        once_running++;
+    }
     pthread_mutex_unlock(&once_mutex);
     if (!mine)
         return;
@@ -84,6 +96,27 @@ flow__once(void (*fn)(void), uint32_t *state)
     fn();
     pthread_mutex_lock(&once_mutex);
     flow__store_release(state, ONCE_DONE);
+    once_running--;
     pthread_cond_broadcast(&once_done);
+    pthread_mutex_unlock(&once_mutex);
+}
+
+void
+flow__locks_before_fork(void)
+{
+    pthread_mutex_lock(&once_mutex);
+    while (once_running > 0)
+        pthread_cond_wait(&once_done, &once_mutex);
+    pthread_mutex_lock(&wait_mutex);
+}
+
+void
+flow__locks_after_fork(bool in_child)
+{
+    static const pthread_cond_t no_waiters = PTHREAD_COND_INITIALIZER;
+
+    pthread_mutex_unlock(&wait_mutex);
+    if (in_child)
+        once_done = no_waiters;
     pthread_mutex_unlock(&once_mutex);
 }

@@ -6,57 +6,146 @@
 
 #include "lib/event.h"
 #include "lib/plat/posix/plat_env.h"
+#include "lib/plat/posix/plat_fork.h"
 #include "lib/plat/posix/waker.h"
 
 /* Without a waker of its own a thread looks again that often, in ns. */
 #define BLIND_NAP 10000000u
 
-static pthread_key_t waker_key;
-static bool waker_key_is_made;
-static uint32_t waker_once;
+/*
+ * One per thread that ever slept, in a list under the wait lock.  A sleeper's
+ * nodes are here and not on its stack: a forked child has the events with the
+ * nodes in their lists, but not the thread, and its stack is given to the next
+ * one.
+ */
+struct sleeper {
+    struct flow__fd_waker waker;
+    struct flow_event_node nodes[FLOW_WAIT_SOURCES];
+    size_t node_count; /* Of the sleep that is on. */
+    struct sleeper *next;
+    struct sleeper **link;
+};
+
+static struct sleeper *sleepers;
+static pthread_key_t sleeper_key;
+static bool sleeper_key_is_made;
+static uint32_t sleeper_once;
 
 static void
-end_waker(void *ptr)
+disarm_nodes_locked(struct sleeper *me)
 {
-    flow__fd_waker_fini(ptr);
-    free(ptr);
+    size_t i;
+
+    for (i = 0; i < me->node_count; i++)
+        flow__event_disarm_locked(&me->nodes[i]);
+    me->node_count = 0;
 }
 
 static void
-make_waker_key(void)
+enlist_locked(struct sleeper *me)
 {
-    waker_key_is_made = pthread_key_create(&waker_key, end_waker) == 0;
+    me->next = sleepers;
+    if (me->next != NULL)
+        me->next->link = &me->next;
+    me->link = &sleepers;
+    sleepers = me;
 }
 
-/* The calling thread's waker, made at its first sleep and ended with it. */
-static struct flow__fd_waker *
-thread_waker(void)
+static void
+delist_locked(struct sleeper *me)
 {
-    struct flow__fd_waker *waker;
+    if (me->next != NULL)
+        me->next->link = me->link;
+    *me->link = me->next;
+}
 
-    flow__once(make_waker_key, &waker_once);
-    if (!waker_key_is_made)
+static void
+end_sleeper(void *ptr)
+{
+    struct sleeper *me = ptr;
+
+    flow__wait_lock();
+    delist_locked(me);
+    flow__wait_unlock();
+    flow__fd_waker_fini(&me->waker);
+    free(me);
+}
+
+static void
+make_sleeper_key(void)
+{
+    sleeper_key_is_made = pthread_key_create(&sleeper_key, end_sleeper) == 0;
+}
+
+static struct sleeper *
+new_sleeper(void)
+{
+    struct sleeper *me = calloc(1, sizeof(*me));
+
+    if (me == NULL)
         return NULL;
-    waker = pthread_getspecific(waker_key);
-    if (waker != NULL)
-        return waker;
-    waker = malloc(sizeof(*waker));
-    if (waker == NULL)
+    if (!flow__fd_waker_init(&me->waker) ||
+        pthread_setspecific(sleeper_key, me) != 0) {
+        flow__fd_waker_fini(&me->waker);
+        free(me);
         return NULL;
-    if (flow__fd_waker_init(waker) &&
-        pthread_setspecific(waker_key, waker) == 0)
-        return waker;
-    end_waker(waker);
-    return NULL;
+    }
+    flow__wait_lock();
+    enlist_locked(me);
+    flow__wait_unlock();
+    return me;
+}
+
+/*
+ * What the calling thread sleeps with, made at its first sleep and ended with
+ * it; NULL: not to be had.  In a child of a fork that ran no handlers it has
+ * descriptors that are the parent's, and may by now be the numbers of others.
+ */
+static struct sleeper *
+thread_sleeper(void)
+{
+    struct sleeper *me;
+
+    flow__once(make_sleeper_key, &sleeper_once);
+    if (!sleeper_key_is_made)
+        return NULL;
+    me = pthread_getspecific(sleeper_key);
+    if (me == NULL)
+        return new_sleeper();
+    if (me->waker.read_fd >= 0 && !flow__fd_waker_is_inherited(&me->waker))
+        return me;
+    return flow__fd_waker_init(&me->waker) ? me : NULL;
+}
+
+/*
+ * In a child, at once: later the program may have closed all descriptors, as
+ * daemons do, and opened others under their numbers.  Only the thread that
+ * forked is here, and goes on with its sleeper.
+ */
+void
+flow__wakers_after_fork(void)
+{
+    struct sleeper *mine =
+        sleeper_key_is_made ? pthread_getspecific(sleeper_key) : NULL;
+    struct sleeper *next;
+    struct sleeper *it;
+
+    for (it = sleepers; it != NULL; it = next) {
+        next = it->next;
+        disarm_nodes_locked(it);
+        flow__fd_waker_fini(&it->waker);
+        if (it == mine)
+            continue;
+        delist_locked(it);
+        free(it);
+    }
 }
 
 /* What one sleep needs, on its stack. */
 struct sleep {
-    struct flow__fd_waker *waker; /* NULL: none to be had */
+    struct sleeper *me; /* NULL: nothing can wake this thread */
     struct pollfd fds[FLOW_WAIT_SOURCES + 1];
     nfds_t fd_count;
-    struct flow_event_node nodes[FLOW_WAIT_SOURCES];
-    size_t node_count;
     bool signalled; /* an event fired before the sleep */
 };
 
@@ -73,13 +162,21 @@ add_source(struct sleep *s, const struct flow_wait_source *source)
             pfd->events |= POLLIN;
         if (source->events & FLOW_WAIT_OUT)
             pfd->events |= POLLOUT;
-    } else if (s->waker != NULL) {
-        if (!flow__event_arm_locked(source->event, &s->nodes[s->node_count++],
-                                    &s->waker->base, source->sequence))
+    } else if (s->me != NULL) {
+        if (!flow__event_arm_locked(source->event,
+                                    &s->me->nodes[s->me->node_count++],
+                                    &s->me->waker.base, source->sequence))
             s->signalled = true;
     } else if (flow_event_sequence(source->event) != source->sequence) {
         s->signalled = true;
     }
+}
+
+/* Whether an event can end the sleep. */
+static bool
+has_nodes(const struct sleep *s)
+{
+    return s->me != NULL && s->me->node_count > 0;
 }
 
 static void
@@ -87,9 +184,8 @@ prepare(struct sleep *s, const struct flow_wait_sink *sink)
 {
     size_t i;
 
-    s->waker = thread_waker();
+    s->me = thread_sleeper();
     s->fd_count = 0;
-    s->node_count = 0;
     s->signalled = false;
     /* One lock for all events, here and at the end: this is the path of every
      * sleep. */
@@ -97,8 +193,8 @@ prepare(struct sleep *s, const struct flow_wait_sink *sink)
     for (i = 0; i < sink->count; i++)
         add_source(s, &sink->source[i]);
     flow__wait_unlock();
-    if (s->node_count > 0) {
-        s->fds[s->fd_count].fd = s->waker->read_fd;
+    if (has_nodes(s)) {
+        s->fds[s->fd_count].fd = s->me->waker.read_fd;
         s->fds[s->fd_count].events = POLLIN;
         s->fd_count++;
     }
@@ -108,22 +204,22 @@ enum flow_status
 flow__plat_wait(void *ctx, struct flow_wait_sink *sink, uint64_t deadline)
 {
     struct sleep s;
-    size_t i;
     int rc = 0;
 
     (void)ctx;
     prepare(&s, sink);
     deadline = flow_deadline_min(deadline, sink->deadline);
-    if (s.waker == NULL)
+    if (s.me == NULL)
         deadline = flow_deadline_min(deadline, flow__plat_now() + BLIND_NAP);
     if (!s.signalled) {
         rc = poll(s.fds, s.fd_count, flow__poll_timeout(deadline));
-        if (rc > 0 && s.node_count > 0 && s.fds[s.fd_count - 1].revents != 0)
-            flow__fd_waker_drain(s.waker);
+        if (rc > 0 && has_nodes(&s) && s.fds[s.fd_count - 1].revents != 0)
+            flow__fd_waker_drain(&s.me->waker);
     }
-    flow__wait_lock();
-    for (i = 0; i < s.node_count; i++)
-        flow__event_disarm_locked(&s.nodes[i]);
-    flow__wait_unlock();
+    if (s.me != NULL) {
+        flow__wait_lock();
+        disarm_nodes_locked(s.me);
+        flow__wait_unlock();
+    }
     return rc < 0 && errno != EINTR ? FLOW_E_SYS : FLOW_OK;
 }

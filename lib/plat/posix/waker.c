@@ -16,6 +16,12 @@
 #include "lib/plat.h"
 #include "lib/plat/posix/waker.h"
 
+bool
+flow__fd_waker_is_inherited(const struct flow__fd_waker *waker)
+{
+    return waker->process != flow__plat_process();
+}
+
 /* Async-signal-safe. */
 static void
 fd_waker_wake(struct flow_waker *self)
@@ -25,7 +31,8 @@ fd_waker_wake(struct flow_waker *self)
     int saved = errno;
     ssize_t n;
 
-    if (flow__swap(&waker->pending, 1) == 0) {
+    if (!flow__fd_waker_is_inherited(waker) &&
+        flow__swap(&waker->pending, 1) == 0) {
         /* It cannot be full: nobody else writes, and it was read empty. */
         n = write(waker->write_fd, &one, sizeof(one));
         (void)n;
@@ -65,6 +72,7 @@ flow__fd_waker_init(struct flow__fd_waker *waker)
 {
     waker->base.wake = fd_waker_wake;
     waker->pending = 0;
+    waker->process = flow__plat_process();
     waker->read_fd = -1;
     waker->write_fd = -1;
     return open_fds(waker);

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: ISC */
+#include "lib/plat/posix/plat_fork.h"
+
+#include <pthread.h>
+
+#include "lib/atomic.h"
+#include "lib/plat.h"
+
+/*
+ * fork(2) copies the thread that calls it and no other, so a lock that another
+ * thread holds is held for ever in the child.  What threads share beyond one
+ * flow must not be caught like that:
+ *
+ * - a thread between flow__fork_block() and flow__fork_unblock() is waited for,
+ *   and nobody gets between them until the fork is over;
+ * - then no function of flow__once() runs, and the wait lock is free.
+ *
+ * Order: the gate, the lock of flow__once(), the wait lock.  A function that
+ * flow__once() runs may therefore not block forks.
+ *
+ * Invariants: fork_inside counts the threads between the two calls; a thread
+ * that counts itself looks at fork_begun afterwards, and a fork that begins
+ * looks at fork_inside afterwards, so that one of the two sees the other.
+ */
+static pthread_mutex_t fork_mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t fork_changed = PTHREAD_COND_INITIALIZER;
+static uint32_t fork_begun;  /* Atomic; written under the mutex. */
+static uint32_t fork_inside; /* Atomic. */
+
+/* How deep this thread is inside; only the outermost call counts. */
+static _Thread_local uint32_t fork_depth;
+
+static void
+leave_gate(void)
+{
+    flow__sub(&fork_inside, 1);
+    if (flow__load(&fork_begun) == 0)
+        return;
+    pthread_mutex_lock(&fork_mutex);
+    pthread_cond_broadcast(&fork_changed);
+    pthread_mutex_unlock(&fork_mutex);
+}
+
+static void
+wait_for_fork_to_end(void)
+{
+    pthread_mutex_lock(&fork_mutex);
+    while (flow__load(&fork_begun) != 0)
+        pthread_cond_wait(&fork_changed, &fork_mutex);
+    pthread_mutex_unlock(&fork_mutex);
+}
+
+void
+flow__fork_block(void)
+{
+    if (fork_depth++ > 0)
+        return;
+    flow__add(&fork_inside, 1);
+    while (flow__load(&fork_begun) != 0) {
+        leave_gate();
+        wait_for_fork_to_end();
+        flow__add(&fork_inside, 1);
+    }
+}
+
+void
+flow__fork_unblock(void)
+{
+    if (--fork_depth == 0)
+        leave_gate();
+}
+
+/* Of the thread that forks itself: 1 when it is inside, as a callback of an
+ * environment is; what it holds is its own, and it holds it in the child. */
+static uint32_t
+inside_myself(void)
+{
+    return fork_depth > 0 ? 1 : 0;
+}
+
+static void
+before_fork(void)
+{
+    pthread_mutex_lock(&fork_mutex);
+    while (flow__load(&fork_begun) != 0)
+        pthread_cond_wait(&fork_changed, &fork_mutex);
+    flow__store(&fork_begun, 1);
+    while (flow__load(&fork_inside) > inside_myself())
+        pthread_cond_wait(&fork_changed, &fork_mutex);
+    pthread_mutex_unlock(&fork_mutex);
+    flow__locks_before_fork();
+}
+
+static void
+after_fork_in_parent(void)
+{
+    flow__locks_after_fork(false);
+    pthread_mutex_lock(&fork_mutex);
+    flow__store(&fork_begun, 0);
+    pthread_cond_broadcast(&fork_changed);
+    pthread_mutex_unlock(&fork_mutex);
+}
+
+/* Threads that waited at the gate may have held the mutex, and are not here. */
+static void
+after_fork_in_child(void)
+{
+    static const pthread_mutex_t free_mutex = PTHREAD_MUTEX_INITIALIZER;
+    static const pthread_cond_t no_waiters = PTHREAD_COND_INITIALIZER;
+
+    flow__wakers_after_fork();
+    flow__locks_after_fork(true);
+    fork_mutex = free_mutex;
+    fork_changed = no_waiters;
+    flow__store(&fork_inside, inside_myself());
+    flow__store(&fork_begun, 0);
+}
+
+void
+flow__fork_watch(void)
+{
+    (void)pthread_atfork(before_fork, after_fork_in_parent,
+                         after_fork_in_child);
+}

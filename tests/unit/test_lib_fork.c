@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: ISC */
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <flow/env.h>
+
+#include "lib/atomic.h"
+#include "lib/plat.h"
+#include "lib/plat/posix/waker.h"
+#include "unit.h"
+
+#define SEC UINT64_C(1000000000)
+/* What a child may take before it counts as hanging, in seconds. */
+#define CHILD_SECONDS 60
+/* Longer than any sleep that is woken. */
+#define LONG (20 * SEC)
+
+/* A child that hangs ends by SIGALRM; a child that fails has the line. */
+static pid_t
+begin_child(void)
+{
+    pid_t child = fork();
+
+    if (child == 0)
+        alarm(CHILD_SECONDS);
+    return child;
+}
+
+#define CHECK(what)                                                            \
+    do {                                                                       \
+        if (!(what))                                                           \
+            _exit(__LINE__ & 0xff);                                            \
+    } while (0)
+
+static void
+assert_child_succeeds(pid_t child)
+{
+    int status;
+
+    assert_true(child > 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+static void
+sleep_until(struct flow_event *ev, uint32_t sequence, uint64_t deadline)
+{
+    const struct flow_env *env = flow_env_default();
+    struct flow_wait_sink sink;
+
+    flow_wait_sink_init(&sink);
+    flow_wait_add_event(&sink, ev, sequence);
+    (void)env->wait(env->ctx, &sink, deadline);
+}
+
+/* This thread sleeps once, and so has a waker. */
+static void
+sleep_once(void)
+{
+    struct flow_event ev;
+
+    flow_event_init(&ev);
+    sleep_until(&ev, flow_event_sequence(&ev), FLOW_NOW);
+    flow_event_fini(&ev);
+}
+
+/* Two threads that pass a turn to and fro, asleep in between. */
+struct table {
+    struct flow_event ball[2];
+    unsigned turns;
+    bool late;
+};
+
+struct player {
+    struct table *table;
+    size_t side;
+};
+
+static void *
+play(void *arg)
+{
+    const struct player *p = arg;
+    struct table *t = p->table;
+    uint32_t turn;
+    uint64_t begin;
+
+    for (turn = 0; turn < t->turns; turn++) {
+        if (p->side == 0)
+            flow_event_signal(&t->ball[0]);
+        begin = flow__plat_now();
+        while (flow_event_sequence(&t->ball[1 - p->side]) <= turn) {
+            sleep_until(&t->ball[1 - p->side], turn, flow__plat_now() + LONG);
+            if (flow__plat_now() - begin >= LONG) {
+                t->late = true;
+                return NULL;
+            }
+        }
+        if (p->side == 1)
+            flow_event_signal(&t->ball[1]);
+    }
+    return NULL;
+}
+
+/* Whether every ball that this thread plays comes back in time. */
+static bool
+match(unsigned turns)
+{
+    struct table t = { .turns = turns };
+    struct player us = { &t, 0 };
+    struct player them = { &t, 1 };
+    pthread_t thread;
+
+    flow_event_init(&t.ball[0]);
+    flow_event_init(&t.ball[1]);
+    if (pthread_create(&thread, NULL, play, &them) != 0)
+        return false;
+    play(&us);
+    pthread_join(thread, NULL);
+    flow_event_fini(&t.ball[0]);
+    flow_event_fini(&t.ball[1]);
+    return !t.late;
+}
+
+/* ThreadSanitizer (gcc: __SANITIZE_THREAD__) ends a child that makes threads
+ * when its parent has had some. */
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer) && !defined(__SANITIZE_THREAD__)
+#define __SANITIZE_THREAD__
+#endif
+#endif
+
+/* As match(), in a child of a parent with threads. */
+static bool
+match_in_child(unsigned turns)
+{
+#ifdef __SANITIZE_THREAD__
+    (void)turns;
+    sleep_once();
+    return true;
+#else
+    return match(turns);
+#endif
+}
+
+static void
+parent_and_child_are_both_woken(void **state)
+{
+    pid_t child;
+
+    (void)state;
+    sleep_once();
+    child = begin_child();
+    if (child == 0) {
+        CHECK(match_in_child(20000));
+        _exit(0);
+    }
+    assert_true(match(20000));
+    assert_child_succeeds(child);
+}
+
+static bool
+is_readable(int fd)
+{
+    struct pollfd p = { .fd = fd, .events = POLLIN };
+
+    return poll(&p, 1, 0) > 0;
+}
+
+static void
+child_cannot_wake_through_what_it_inherited(void **state)
+{
+    struct flow__fd_waker waker;
+    struct flow_event_node node;
+    struct flow_event ev;
+    pid_t child;
+
+    (void)state;
+    flow_event_init(&ev);
+    assert_true(flow__fd_waker_init(&waker));
+    assert_true(
+        flow_event_arm(&ev, &node, &waker.base, flow_event_sequence(&ev)));
+    child = begin_child();
+    if (child == 0) {
+        CHECK(flow__fd_waker_is_inherited(&waker));
+        waker.base.wake(&waker.base);
+        flow_event_signal(&ev);
+        flow_event_disarm(&node);
+        flow_event_fini(&ev);
+        flow__fd_waker_fini(&waker);
+        _exit(0);
+    }
+    assert_child_succeeds(child);
+    assert_false(is_readable(waker.read_fd));
+    flow_event_signal(&ev);
+    assert_true(is_readable(waker.read_fd));
+    flow_event_disarm(&node);
+    flow_event_fini(&ev);
+    flow__fd_waker_fini(&waker);
+}
+
+/* A thread that sleeps until it is told to end. */
+struct dreamer {
+    struct flow_event ev;
+    uint32_t end;    /* Atomic. */
+    uint32_t sleeps; /* Atomic. */
+};
+
+static void *
+dream(void *arg)
+{
+    struct dreamer *d = arg;
+    uint32_t sequence;
+
+    for (;;) {
+        sequence = flow_event_sequence(&d->ev);
+        if (flow__load(&d->end) != 0)
+            return NULL;
+        flow__add(&d->sleeps, 1);
+        sleep_until(&d->ev, sequence, FLOW_NEVER);
+    }
+}
+
+static bool
+has_sleeper(struct flow_event *ev)
+{
+    bool armed;
+
+    flow__wait_lock();
+    armed = ev->head != NULL;
+    flow__wait_unlock();
+    return armed;
+}
+
+#define DREAMERS 4
+
+/* Threads that the child does not have: it gives their stacks to its own. */
+static void
+child_is_rid_of_threads_that_slept(void **state)
+{
+    struct dreamer dreamer[DREAMERS];
+    pthread_t thread[DREAMERS];
+    pid_t child;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < DREAMERS; i++) {
+        dreamer[i] = (struct dreamer){ .end = 0 };
+        flow_event_init(&dreamer[i].ev);
+        assert_int_equal(pthread_create(&thread[i], NULL, dream, &dreamer[i]),
+                         0);
+    }
+    for (i = 0; i < DREAMERS; i++)
+        while (!has_sleeper(&dreamer[i].ev))
+            sleep_once();
+    child = begin_child();
+    if (child == 0) {
+        for (i = 0; i < DREAMERS; i++)
+            CHECK(!has_sleeper(&dreamer[i].ev));
+        CHECK(match_in_child(100));
+        for (i = 0; i < DREAMERS; i++)
+            flow_event_signal(&dreamer[i].ev);
+        _exit(0);
+    }
+    assert_child_succeeds(child);
+    for (i = 0; i < DREAMERS; i++) {
+        assert_true(has_sleeper(&dreamer[i].ev));
+        flow__store(&dreamer[i].end, 1);
+        flow_event_signal(&dreamer[i].ev);
+        pthread_join(thread[i], NULL);
+        /* Nothing that the child did woke it. */
+        assert_int_equal(dreamer[i].sleeps, 1);
+        flow_event_fini(&dreamer[i].ev);
+    }
+}
+
+static int
+lowest_free_descriptor(void)
+{
+    int fd = dup(STDIN_FILENO);
+
+    close(fd);
+    return fd;
+}
+
+/* A daemon closes all descriptors and opens its own. */
+static void
+child_may_close_every_descriptor(void **state)
+{
+    pid_t child;
+    int fd[2];
+    int i;
+
+    (void)state;
+    sleep_once();
+    child = begin_child();
+    if (child == 0) {
+        for (i = STDERR_FILENO + 1; i < 64; i++)
+            close(i);
+        CHECK(pipe(fd) == 0);
+        CHECK(match_in_child(100));
+        CHECK(write(fd[1], "x", 1) == 1 && is_readable(fd[0]));
+        _exit(0);
+    }
+    assert_child_succeeds(child);
+}
+
+static void
+descriptors_do_not_add_up_over_generations(void **state)
+{
+    int before;
+    int status = 1;
+    pid_t child;
+    int depth;
+
+    (void)state;
+    sleep_once();
+    before = lowest_free_descriptor();
+    child = begin_child();
+    if (child == 0) {
+        for (depth = 0; depth < 8; depth++) {
+            sleep_once();
+            CHECK(lowest_free_descriptor() == before);
+            child = begin_child();
+            if (child != 0)
+                break;
+        }
+        if (child != 0)
+            CHECK(waitpid(child, &status, 0) == child && status == 0);
+        _exit(0);
+    }
+    assert_child_succeeds(child);
+}
+
+/* Locks. */
+
+static uint32_t storm_is_over; /* Atomic. */
+static struct flow_event storm_event;
+static struct flow__lock storm_lock;
+static unsigned storm_pair[2]; /* Equal, whenever the lock is free. */
+static uint32_t storm_once[1000];
+static uint32_t storm_once_next; /* Atomic. */
+
+static void
+take_a_while(void)
+{
+    sched_yield();
+}
+
+static void *
+storm(void *arg)
+{
+    uint32_t n;
+
+    (void)arg;
+    while (flow__load(&storm_is_over) == 0) {
+        sleep_until(&storm_event, flow_event_sequence(&storm_event),
+                    flow__plat_now() + 1000);
+        flow_event_signal(&storm_event);
+        flow__fork_block();
+        flow__lock_acquire(&storm_lock);
+        storm_pair[0]++;
+        sched_yield();
+        storm_pair[1]++;
+        flow__lock_release(&storm_lock);
+        flow__fork_unblock();
+        n = flow__add(&storm_once_next, 1);
+        flow__once(take_a_while, &storm_once[n % COUNT(storm_once)]);
+    }
+    return NULL;
+}
+
+/* Everything that the threads of the storm may have been inside of. */
+static void
+use_locks_in_child(void)
+{
+    size_t i;
+
+    flow__fork_block();
+    flow__lock_acquire(&storm_lock);
+    CHECK(storm_pair[0] == storm_pair[1]);
+    flow__lock_release(&storm_lock);
+    flow__fork_unblock();
+    for (i = 0; i < COUNT(storm_once); i++)
+        flow__once(take_a_while, &storm_once[i]);
+    CHECK(match_in_child(10));
+}
+
+#define STORM_THREADS 4
+#define STORM_FORKS   300
+
+static void
+no_lock_of_another_thread_is_inherited(void **state)
+{
+    pthread_t thread[STORM_THREADS];
+    pid_t child;
+    size_t i;
+
+    (void)state;
+    flow_event_init(&storm_event);
+    flow__lock_init(&storm_lock);
+    for (i = 0; i < COUNT(thread); i++)
+        assert_int_equal(pthread_create(&thread[i], NULL, storm, NULL), 0);
+    for (i = 0; i < STORM_FORKS; i++) {
+        child = begin_child();
+        if (child == 0) {
+            use_locks_in_child();
+            _exit(0);
+        }
+        assert_child_succeeds(child);
+    }
+    flow__store(&storm_is_over, 1);
+    for (i = 0; i < COUNT(thread); i++)
+        pthread_join(thread[i], NULL);
+    assert_int_equal(storm_pair[0], storm_pair[1]);
+    flow_event_fini(&storm_event);
+    flow__lock_fini(&storm_lock);
+}
+
+/* An environment's callback may fork, under whatever we hold. */
+static void
+thread_inside_may_fork_itself(void **state)
+{
+    pid_t child;
+
+    (void)state;
+    flow__fork_block();
+    flow__fork_block();
+    child = begin_child();
+    if (child == 0) {
+        flow__fork_unblock();
+        flow__fork_unblock();
+        child = begin_child();
+        if (child == 0)
+            _exit(!match_in_child(10));
+        assert_child_succeeds(child);
+        _exit(0);
+    }
+    flow__fork_unblock();
+    flow__fork_unblock();
+    assert_child_succeeds(child);
+    assert_true(match(10));
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(parent_and_child_are_both_woken),
+        cmocka_unit_test(child_cannot_wake_through_what_it_inherited),
+        cmocka_unit_test(child_is_rid_of_threads_that_slept),
+        cmocka_unit_test(child_may_close_every_descriptor),
+        cmocka_unit_test(descriptors_do_not_add_up_over_generations),
+        cmocka_unit_test(no_lock_of_another_thread_is_inherited),
+        cmocka_unit_test(thread_inside_may_fork_itself),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
