@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include <flow/status.h>
+
 /* Alert numbers (RFC 8446 6); their names: flow_alert_name(). */
 enum flow__alert {
     FLOW__ALERT_NONE = -1,
@@ -41,5 +43,16 @@ struct flow__fault {
     enum flow__alert alert; /* FLOW__ALERT_NONE: nothing to send */
     const char *text;       /* static phrase for flow_error::text, or NULL */
 };
+
+/* Refuse what the peer sent: FLOW_E_PROTO, with an alert and a static phrase.
+ */
+static inline enum flow_status
+flow__fault_proto(struct flow__fault *ret_fault, enum flow__alert alert,
+                  const char *text)
+{
+    ret_fault->alert = alert;
+    ret_fault->text = text;
+    return FLOW_E_PROTO;
+}
 
 #endif

@@ -2,6 +2,7 @@
 #ifndef FLOW_TLS_CHECKS_H
 #define FLOW_TLS_CHECKS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,12 +20,16 @@
  */
 
 struct flow__check_facts {
-    /* Our ClientHello: the one sent last.  Client only. */
+    /* Our ClientHello: the one sent last.  Client only, else NULL. */
     const struct flow__client_hello *offer;
-    /* What the server may negotiate.  Server only. */
+    /* It offers to resume a session of TLS 1.2. */
+    bool resumes;
+    /* What the server may negotiate.  Server only, else NULL. */
     const struct flow__sni_policy *policy;
-    /* The agreed suite; NULL before the ServerHello was taken. */
+    /* The agreed suite, or that of a HelloRetryRequest; NULL before. */
     const struct flow__suite *suite;
+    /* TLS 1.2, server: the curve of our ServerKeyExchange. */
+    uint16_t group;
     /* Of the peer's certificate; FLOW__KEY_OTHER before it was taken. */
     enum flow__key_type peer_key;
 };
@@ -35,30 +40,54 @@ typedef enum flow_status flow__check_fn(const struct flow__check_facts *facts,
                                         const uint8_t *msg, size_t len,
                                         struct flow__fault *ret_fault);
 
-/* An extension of a ClientHello is malformed, missing, or contradicts the
- * version that the policy chooses. */
+/*
+ * check_hello.c.  ClientHello: what the version that the policy chooses needs
+ * is there, and there is no fall-back (RFC 7507).  The others: what was chosen
+ * was offered, and no extension is unsolicited or misplaced.
+ */
 flow__check_fn flow__check_client_hello;
-/* Version, suite, group and extensions were offered. */
 flow__check_fn flow__check_server_hello;
 flow__check_fn flow__check_hello_retry_request;
 flow__check_fn flow__check_encrypted_extensions;
+
+/*
+ * check_certificate.c.  CertificateVerify of TLS 1.3: the scheme is one for
+ * messages, and fits peer_key (RFC 8446 4.2.3).
+ */
 flow__check_fn flow__check_certificate_request12;
 flow__check_fn flow__check_certificate_request13;
 flow__check_fn flow__check_certificate12;
 flow__check_fn flow__check_certificate13;
-/* RFC 8446 4.4.3: the scheme is one for messages, and fits peer_key. */
 flow__check_fn flow__check_certificate_verify12;
 flow__check_fn flow__check_certificate_verify13;
-/* The point is uncompressed (RFC 8422 5.4, 5.7); the server's certificate fits
- * the suite, and the signature the certificate (RFC 5246 7.4.2). */
+
+/*
+ * check_exchange.c, TLS 1.2: the curve was offered, the point is uncompressed
+ * (RFC 8422 5.4, 5.7).  ServerKeyExchange: the server's certificate fits the
+ * suite, and the scheme of the signature the certificate (RFC 5246 7.4.2).
+ */
 flow__check_fn flow__check_server_key_exchange;
 flow__check_fn flow__check_client_key_exchange;
+
+/* check_small.c.  empty: HelloRequest and ServerHelloDone, without a body. */
 flow__check_fn flow__check_finished12;
 flow__check_fn flow__check_finished13;
 flow__check_fn flow__check_new_session_ticket12;
 flow__check_fn flow__check_new_session_ticket13;
 flow__check_fn flow__check_key_update;
-/* A body without a byte: HelloRequest, ServerHelloDone. */
 flow__check_fn flow__check_empty;
+
+/* The body of a message whose length is that of its header; false if not. */
+bool flow__check_body(const uint8_t *msg, size_t len,
+                      struct flow__span *ret_body);
+
+/* Extensions of a message of TLS 1.3, one of FLOW__IN_: no repeats, none that
+ * is for other messages, and with offer none that was not offered. */
+enum flow_status flow__check_extensions(struct flow__span list, unsigned place,
+                                        const struct flow__client_hello *offer,
+                                        struct flow__fault *ret_fault);
+
+/* Whether a scheme signs messages of TLS 1.3 with a key (RFC 8446 4.2.3). */
+bool flow__check_scheme13(uint16_t scheme, enum flow__key_type key);
 
 #endif

@@ -3,26 +3,6 @@
 
 #include <string.h>
 
-/* Extension types (the IANA registry names the RFC of each). */
-enum {
-    EXT_SERVER_NAME = 0,
-    EXT_MAX_FRAGMENT_LENGTH = 1,
-    EXT_SUPPORTED_GROUPS = 10,
-    EXT_SIGNATURE_ALGORITHMS = 13,
-    EXT_ALPN = 16,
-    EXT_EXTENDED_MASTER_SECRET = 23,
-    EXT_RECORD_SIZE_LIMIT = 28,
-    EXT_SESSION_TICKET = 35,
-    EXT_PRE_SHARED_KEY = 41,
-    EXT_EARLY_DATA = 42,
-    EXT_SUPPORTED_VERSIONS = 43,
-    EXT_COOKIE = 44,
-    EXT_PSK_KEY_EXCHANGE_MODES = 45,
-    EXT_SIGNATURE_ALGORITHMS_CERT = 50,
-    EXT_KEY_SHARE = 51,
-    EXT_RENEGOTIATION_INFO = 0xff01
-};
-
 #define SCSV_RENEGOTIATION 0x00ff
 #define SCSV_FALLBACK      0x5600
 #define VERSION_LOWEST     0x0300
@@ -37,14 +17,6 @@ const uint8_t flow__hello_retry_random[32] = {
     0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
 };
 /* clang-format on */
-
-static enum flow_status
-refuse(struct flow__fault *fault, enum flow__alert alert, const char *text)
-{
-    fault->alert = alert;
-    fault->text = text;
-    return FLOW_E_PROTO;
-}
 
 static bool
 next_key_share(struct flow__span *list, uint16_t *ret_group)
@@ -155,6 +127,14 @@ static bool
 read_max_fragment_length(struct flow__span *body, struct flow__client_hello *h)
 {
     return flow__span_take_u8(body, &h->max_fragment_length);
+}
+
+/* RFC 8422 5.1.2.  Only TLS 1.2 has a use for them. */
+static bool
+read_point_formats(struct flow__span *body, struct flow__client_hello *h)
+{
+    return flow__span_take_vec8(body, &h->point_formats) &&
+           h->point_formats.len > 0;
 }
 
 static bool
@@ -272,88 +252,67 @@ static const struct {
     bool (*read)(struct flow__span *body, struct flow__client_hello *h);
     const char *text;
 } client_extensions[] = {
-    { EXT_SERVER_NAME, read_server_name, "malformed server_name" },
-    { EXT_MAX_FRAGMENT_LENGTH, read_max_fragment_length,
+    { FLOW__EXTENSION_SERVER_NAME, read_server_name, "malformed server_name" },
+    { FLOW__EXTENSION_MAX_FRAGMENT_LENGTH, read_max_fragment_length,
       "malformed max_fragment_length" },
-    { EXT_SUPPORTED_GROUPS, read_groups, "malformed supported_groups" },
-    { EXT_SIGNATURE_ALGORITHMS, read_sigalgs,
+    { FLOW__EXTENSION_SUPPORTED_GROUPS, read_groups,
+      "malformed supported_groups" },
+    { FLOW__EXTENSION_EC_POINT_FORMATS, read_point_formats,
+      "malformed ec_point_formats" },
+    { FLOW__EXTENSION_SIGNATURE_ALGORITHMS, read_sigalgs,
       "malformed signature_algorithms" },
-    { EXT_ALPN, read_alpn, "malformed application_layer_protocol_negotiation" },
-    { EXT_EXTENDED_MASTER_SECRET, read_ems,
+    { FLOW__EXTENSION_ALPN, read_alpn,
+      "malformed application_layer_protocol_negotiation" },
+    { FLOW__EXTENSION_EXTENDED_MASTER_SECRET, read_ems,
       "malformed extended_master_secret" },
-    { EXT_RECORD_SIZE_LIMIT, read_record_size_limit,
+    { FLOW__EXTENSION_RECORD_SIZE_LIMIT, read_record_size_limit,
       "malformed record_size_limit" },
-    { EXT_SESSION_TICKET, read_session_ticket, "malformed session_ticket" },
-    { EXT_PRE_SHARED_KEY, read_psk, "malformed pre_shared_key" },
-    { EXT_PSK_KEY_EXCHANGE_MODES, read_psk_modes,
+    { FLOW__EXTENSION_SESSION_TICKET, read_session_ticket,
+      "malformed session_ticket" },
+    { FLOW__EXTENSION_PRE_SHARED_KEY, read_psk, "malformed pre_shared_key" },
+    { FLOW__EXTENSION_PSK_KEY_EXCHANGE_MODES, read_psk_modes,
       "malformed psk_key_exchange_modes" },
-    { EXT_EARLY_DATA, read_early_data, "malformed early_data" },
-    { EXT_SUPPORTED_VERSIONS, read_versions, "malformed supported_versions" },
-    { EXT_COOKIE, read_cookie, "malformed cookie" },
-    { EXT_SIGNATURE_ALGORITHMS_CERT, read_sigalgs_cert,
+    { FLOW__EXTENSION_EARLY_DATA, read_early_data, "malformed early_data" },
+    { FLOW__EXTENSION_SUPPORTED_VERSIONS, read_versions,
+      "malformed supported_versions" },
+    { FLOW__EXTENSION_COOKIE, read_cookie, "malformed cookie" },
+    { FLOW__EXTENSION_SIGNATURE_ALGORITHMS_CERT, read_sigalgs_cert,
       "malformed signature_algorithms_cert" },
-    { EXT_KEY_SHARE, read_key_shares, "malformed key_share" },
-    { EXT_RENEGOTIATION_INFO, read_renegotiation,
+    { FLOW__EXTENSION_KEY_SHARE, read_key_shares, "malformed key_share" },
+    { FLOW__EXTENSION_RENEGOTIATION_INFO, read_renegotiation,
       "malformed renegotiation_info" },
 };
 
-/* The list of extensions of a message, with what is needed to find repeats. */
-struct extensions {
-    struct flow__span rest;
-    struct flow__span body; /* of the one in hand */
-    uint16_t type;
-    unsigned count;
-    uint16_t seen[FLOW__HELLO_EXTENSIONS_MAX];
-};
-
-/* Step to the next extension; there is one. */
-static enum flow_status
-next_extension(struct extensions *x, struct flow__fault *fault)
-{
-    if (!flow__span_take_u16(&x->rest, &x->type) ||
-        !flow__span_take_vec16(&x->rest, &x->body))
-        return refuse(fault, FLOW__ALERT_DECODE_ERROR,
-                      "hello cut inside an extension");
-    if (x->count == FLOW__HELLO_EXTENSIONS_MAX)
-        return refuse(fault, FLOW__ALERT_DECODE_ERROR,
-                      "too many extensions in a hello");
-    for (unsigned i = 0; i < x->count; i++)
-        if (x->seen[i] == x->type)
-            return refuse(fault, FLOW__ALERT_ILLEGAL_PARAMETER,
-                          "an extension came twice in a hello");
-    x->seen[x->count++] = x->type;
-    return FLOW_OK;
-}
-
 /* What is behind the fixed fields: nothing, or one list of extensions. */
 static enum flow_status
-begin_extensions(struct flow__span *body, struct extensions *x,
+begin_extensions(struct flow__span *body, struct flow__extensions *x,
                  struct flow__fault *fault)
 {
-    memset(x, 0, sizeof(*x));
-    if (body->len > 0 &&
-        (!flow__span_take_vec16(body, &x->rest) || body->len > 0))
-        return refuse(fault, FLOW__ALERT_DECODE_ERROR,
-                      "wrong length of the extensions of a hello");
+    struct flow__span list = { NULL, 0 };
+
+    if (body->len > 0 && (!flow__span_take_vec16(body, &list) || body->len > 0))
+        return flow__fault_proto(fault, FLOW__ALERT_DECODE_ERROR,
+                                 "wrong length of the extensions of a hello");
+    flow__extensions_init(x, list);
     return FLOW_OK;
 }
 
 static enum flow_status
-read_client_extension(struct extensions *x, struct flow__client_hello *h,
+read_client_extension(struct flow__extensions *x, struct flow__client_hello *h,
                       struct flow__fault *fault)
 {
     const size_t n = sizeof(client_extensions) / sizeof(client_extensions[0]);
 
     /* RFC 8446 4.2.11: its binders cover all that stands before them. */
-    if (x->type == EXT_PRE_SHARED_KEY && x->rest.len > 0)
-        return refuse(fault, FLOW__ALERT_ILLEGAL_PARAMETER,
-                      "pre_shared_key is not the last extension");
+    if (x->type == FLOW__EXTENSION_PRE_SHARED_KEY && x->rest.len > 0)
+        return flow__fault_proto(fault, FLOW__ALERT_ILLEGAL_PARAMETER,
+                                 "pre_shared_key is not the last extension");
     for (size_t i = 0; i < n; i++) {
         if (client_extensions[i].type != x->type)
             continue;
         if (!client_extensions[i].read(&x->body, h) || x->body.len > 0)
-            return refuse(fault, FLOW__ALERT_DECODE_ERROR,
-                          client_extensions[i].text);
+            return flow__fault_proto(fault, FLOW__ALERT_DECODE_ERROR,
+                                     client_extensions[i].text);
     }
     return FLOW_OK;
 }
@@ -362,12 +321,12 @@ static enum flow_status
 read_client_extensions(struct flow__span *body, struct flow__client_hello *h,
                        struct flow__fault *fault)
 {
-    struct extensions x;
+    struct flow__extensions x;
     enum flow_status st = begin_extensions(body, &x, fault);
 
     h->extensions = x.rest;
     while (st == FLOW_OK && x.rest.len > 0) {
-        st = next_extension(&x, fault);
+        st = flow__extensions_next(&x, fault);
         if (st == FLOW_OK)
             st = read_client_extension(&x, h, fault);
     }
@@ -381,13 +340,15 @@ open_message(const uint8_t *msg, size_t len, uint8_t type,
              struct flow__span *ret_body, struct flow__fault *fault)
 {
     if (len > 0 && msg[0] != type)
-        return refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
-                      "another handshake message where a hello was due");
+        return flow__fault_proto(
+            fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
+            "another handshake message where a hello was due");
     if (len < FLOW__HANDSHAKE_HEADER ||
         ((size_t)msg[1] << 16 | (size_t)msg[2] << 8 | msg[3]) !=
             len - FLOW__HANDSHAKE_HEADER)
-        return refuse(fault, FLOW__ALERT_DECODE_ERROR,
-                      "length of a hello is not that of its message");
+        return flow__fault_proto(
+            fault, FLOW__ALERT_DECODE_ERROR,
+            "length of a hello is not that of its message");
     ret_body->base = msg + FLOW__HANDSHAKE_HEADER;
     ret_body->len = len - FLOW__HANDSHAKE_HEADER;
     return FLOW_OK;
@@ -429,14 +390,14 @@ flow__hello_parse_client(const uint8_t *msg, size_t len,
         h->session_id.len > SESSION_ID_MAX ||
         !flow__span_take_numbers(&body, &h->suites) ||
         !flow__span_take_vec8(&body, &compression) || compression.len == 0)
-        return refuse(ret_fault, FLOW__ALERT_DECODE_ERROR,
-                      "malformed ClientHello");
+        return flow__fault_proto(ret_fault, FLOW__ALERT_DECODE_ERROR,
+                                 "malformed ClientHello");
     st = read_client_extensions(&body, h, ret_fault);
     if (st != FLOW_OK)
         return st;
     if (memchr(compression.base, 0, compression.len) == NULL)
-        return refuse(ret_fault, FLOW__ALERT_ILLEGAL_PARAMETER,
-                      "client offers no null compression");
+        return flow__fault_proto(ret_fault, FLOW__ALERT_ILLEGAL_PARAMETER,
+                                 "client offers no null compression");
     h->max_version = highest_version(h);
     h->fallback_scsv = flow__span_has_u16(h->suites, SCSV_FALLBACK);
     if (flow__span_has_u16(h->suites, SCSV_RENEGOTIATION))
@@ -452,28 +413,34 @@ read_server_extension(uint16_t type, struct flow__span *body,
     struct flow__span key;
 
     switch (type) {
-    case EXT_SUPPORTED_VERSIONS:
+    case FLOW__EXTENSION_SUPPORTED_VERSIONS:
         return flow__span_take_u16(body, &h->version);
-    case EXT_KEY_SHARE:
+    case FLOW__EXTENSION_KEY_SHARE:
         /* RFC 8446 4.2.8: a HelloRetryRequest only names the group. */
         return flow__span_take_u16(body, &h->group) &&
                (h->retry || (flow__span_take_vec16(body, &key) && key.len > 0));
-    case EXT_PRE_SHARED_KEY:
+    case FLOW__EXTENSION_PRE_SHARED_KEY:
         h->psk = true;
         return flow__span_take_u16(body, &h->psk_index);
-    case EXT_COOKIE:
+    case FLOW__EXTENSION_COOKIE:
         return flow__span_take_vec16(body, &h->cookie) && h->cookie.len > 0;
-    case EXT_ALPN:
+    case FLOW__EXTENSION_ALPN:
         return take_alpn(body, &h->alpn) &&
                h->alpn.len == (size_t)h->alpn.base[0] + 1;
-    case EXT_EXTENDED_MASTER_SECRET:
+    case FLOW__EXTENSION_EXTENDED_MASTER_SECRET:
         h->extended_master_secret = true;
         return read_empty(body);
-    case EXT_SESSION_TICKET:
+    case FLOW__EXTENSION_SESSION_TICKET:
         h->session_ticket = true;
         return read_empty(body);
-    case EXT_MAX_FRAGMENT_LENGTH:
+    case FLOW__EXTENSION_MAX_FRAGMENT_LENGTH:
         return flow__span_take_u8(body, &h->max_fragment_length);
+    case FLOW__EXTENSION_SERVER_NAME:
+        /* RFC 6066 3 */
+        return read_empty(body);
+    case FLOW__EXTENSION_EC_POINT_FORMATS:
+        return flow__span_take_vec8(body, &h->point_formats) &&
+               h->point_formats.len > 0;
     default:
         return flow__span_take(body, body->len, &key);
     }
@@ -483,16 +450,16 @@ static enum flow_status
 read_server_extensions(struct flow__span *body, struct flow__server_hello *h,
                        struct flow__fault *fault)
 {
-    struct extensions x;
+    struct flow__extensions x;
     enum flow_status st = begin_extensions(body, &x, fault);
 
     h->extensions = x.rest;
     while (st == FLOW_OK && x.rest.len > 0) {
-        st = next_extension(&x, fault);
+        st = flow__extensions_next(&x, fault);
         if (st == FLOW_OK &&
             (!read_server_extension(x.type, &x.body, h) || x.body.len > 0))
-            st = refuse(fault, FLOW__ALERT_DECODE_ERROR,
-                        "malformed extension in a ServerHello");
+            st = flow__fault_proto(fault, FLOW__ALERT_DECODE_ERROR,
+                                   "malformed extension in a ServerHello");
     }
     h->extension_count = x.count;
     return st;
@@ -519,20 +486,20 @@ flow__hello_parse_server(const uint8_t *msg, size_t len,
         h->session_id.len > SESSION_ID_MAX ||
         !flow__span_take_u16(&body, &h->suite) ||
         !flow__span_take_u8(&body, &compression))
-        return refuse(ret_fault, FLOW__ALERT_DECODE_ERROR,
-                      "malformed ServerHello");
+        return flow__fault_proto(ret_fault, FLOW__ALERT_DECODE_ERROR,
+                                 "malformed ServerHello");
     h->retry = memcmp(h->random.base, flow__hello_retry_random, 32) == 0;
     st = read_server_extensions(&body, h, ret_fault);
     if (st != FLOW_OK)
         return st;
     if (compression != 0)
-        return refuse(ret_fault, FLOW__ALERT_ILLEGAL_PARAMETER,
-                      "server chose a compression");
+        return flow__fault_proto(ret_fault, FLOW__ALERT_ILLEGAL_PARAMETER,
+                                 "server chose a compression");
     /* RFC 8446 4.2.1: supported_versions is not for older versions, and what
      * is newer was not offered. */
     if (h->version != 0 && h->version != VERSION_HIGHEST)
-        return refuse(ret_fault, FLOW__ALERT_ILLEGAL_PARAMETER,
-                      "server names a version that was not offered");
+        return flow__fault_proto(ret_fault, FLOW__ALERT_ILLEGAL_PARAMETER,
+                                 "server names a version that was not offered");
     if (h->version == 0)
         h->version = legacy_version;
     return FLOW_OK;

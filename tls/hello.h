@@ -9,6 +9,7 @@
 #include <flow/status.h>
 
 #include "tls/alert.h"
+#include "tls/extension.h"
 #include "tls/name.h"
 #include "tls/span.h"
 
@@ -24,7 +25,7 @@
 #define FLOW__HANDSHAKE_CLIENT_HELLO 1
 #define FLOW__HANDSHAKE_SERVER_HELLO 2
 /* More extensions than this in one message are refused. */
-#define FLOW__HELLO_EXTENSIONS_MAX 64
+#define FLOW__HELLO_EXTENSIONS_MAX FLOW__EXTENSIONS_MAX
 
 enum flow__sni_state {
     FLOW__SNI_ABSENT = 0,
@@ -44,10 +45,11 @@ struct flow__client_hello {
     struct flow__span versions;   /* supported_versions */
     struct flow__span sigalgs;    /* signature_algorithms */
     struct flow__span sigalgs_cert;
-    struct flow__span groups;     /* supported_groups */
-    struct flow__span key_shares; /* {group 2, length 2, bytes} in a row */
-    struct flow__span alpn;       /* {length 1, bytes} in a row */
-    struct flow__span cookie;     /* of a second ClientHello */
+    struct flow__span groups;        /* supported_groups */
+    struct flow__span point_formats; /* of curves, a byte each */
+    struct flow__span key_shares;    /* {group 2, length 2, bytes} in a row */
+    struct flow__span alpn;          /* {length 1, bytes} in a row */
+    struct flow__span cookie;        /* of a second ClientHello */
     enum flow__sni_state sni_state;
     struct flow__name sni;        /* kind FLOW__NAME_DNS in state NAME */
     uint16_t record_size_limit;   /* RFC 8449, 0: absent */
@@ -69,11 +71,12 @@ struct flow__server_hello {
     struct flow__span random;
     struct flow__span session_id;
     uint16_t suite;
-    uint16_t group;              /* of key_share, 0: absent */
-    struct flow__span alpn;      /* TLS 1.2: the one name agreed */
-    struct flow__span cookie;    /* of a HelloRetryRequest */
-    uint8_t max_fragment_length; /* TLS 1.2, 0: absent */
-    bool psk;                    /* pre_shared_key (41): resumed in TLS 1.3 */
+    uint16_t group;                  /* of key_share, 0: absent */
+    struct flow__span alpn;          /* TLS 1.2: the one name agreed */
+    struct flow__span cookie;        /* of a HelloRetryRequest */
+    uint8_t max_fragment_length;     /* TLS 1.2, 0: absent */
+    struct flow__span point_formats; /* TLS 1.2: of curves, a byte each */
+    bool psk; /* pre_shared_key (41): resumed in TLS 1.3 */
     uint16_t psk_index;
     bool extended_master_secret;  /* TLS 1.2 */
     bool session_ticket;          /* TLS 1.2: a ticket will come */

@@ -163,9 +163,9 @@ struct flow__order_row {
     bool ours; /* sent by us, not by the peer */
     enum flow__kind kind;
     enum flow__order_state to;
-    unsigned flags;         /* FLOW__ROW_ */
-    enum flow__alert alert; /* of a row that is REFUSED, else NONE */
-    flow__check_fn *check;  /* of a message of the peer; NULL: none */
+    unsigned flags;           /* FLOW__ROW_ */
+    struct flow__fault fault; /* of a row that is REFUSED */
+    flow__check_fn *check;    /* of a message of the peer; NULL: none */
 };
 
 /* Where a handshake is. */

@@ -17,8 +17,9 @@ enum flow__level {
 
 /*
  * What the order depends on: the type of a message, and where one type has
- * unlike successors, what tells them apart.  A malformed message has the first
- * kind of its type.
+ * unlike successors, what tells them apart.  A malformed ServerHello is one of
+ * TLS 1.3, another malformed message has the first kind of its type: the check
+ * of its row refuses it.
  */
 enum flow__kind {
     FLOW__KIND_HELLO_REQUEST = 0, /* TLS 1.2 */
