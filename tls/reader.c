@@ -138,10 +138,14 @@ fill_cipher(struct flow__reader *r, struct flow *lower, size_t whole)
         r->ahead *= 2;
     else if (st == FLOW_OK && n < r->ahead / 4 && r->ahead > AHEAD_MIN)
         r->ahead /= 2;
-    /* An idle connection holds no memory. */
-    flow__stage_consume(&r->cipher, 0);
+    /* A connection may stand like that for long: it keeps memory for the record
+     * that has begun, which its header told the length of, and none otherwise.
+     */
+    if (st == FLOW_AGAIN)
+        flow__stage_trim(&r->cipher, whole);
     if (st == FLOW_OK || st == FLOW_AGAIN)
         return result(st);
+    flow__stage_consume(&r->cipher, 0);
     if (st == FLOW_EOF) {
         r->ended = true;
         return result(FLOW_E_TRUNCATED);
@@ -239,6 +243,8 @@ next_key(struct flow__reader *r)
         return no_memory();
     r->update_due = false;
     r->renewal_asked = false;
+    /* The old key may have been counted as worn by the record that ends it. */
+    r->ask_renewal = false;
     r->refuse_from = 0;
     if (st != FLOW_OK)
         return refuse(FLOW__ALERT_INTERNAL_ERROR,
@@ -357,23 +363,61 @@ take_other(struct flow__reader *r, uint8_t type, const uint8_t *content,
                   "change_cipher_spec after the handshake");
 }
 
-/* Where to decrypt to: the caller's first segment when nothing waits in front
- * of it and the record fits, else onto plain. */
-static uint8_t *
-choose_target(struct flow__reader *r, const struct flow_vec *vec, size_t count,
-              size_t room, bool *ret_direct)
+/* Where the content of a record is opened, and what follows for it. */
+struct target {
+    enum {
+        ON_PLAIN,  /* stays there */
+        ON_CALLER, /* is where the caller wants it */
+        ON_SMALL   /* is copied to the caller's vector */
+    } kind;
+    uint8_t *out;
+    uint8_t small[LOOK_AHEAD_MAX];
+};
+
+/* In TLS 1.2 the header tells data from what the caller does not get.  In TLS
+ * 1.3 only the opened record does, but without data it is small, unless
+ * somebody pads it. */
+static bool
+is_taken_for_data(const struct flow__reader *r, const uint8_t *record,
+                  size_t room)
 {
+    return r->tls13 ? room > LOOK_AHEAD_MAX
+                    : record[0] == FLOW__CONTENT_APPLICATION_DATA;
+}
+
+/*
+ * The caller's first segment, when nothing waits in front of it and a record
+ * that is taken for data fits.  A record that may have none is not opened
+ * there, since a read that answers FLOW_AGAIN leaves the caller's memory alone
+ * (C02), but in small where the caller's vector has room for all of it.
+ * Everything else goes onto plain.  false: no memory.
+ */
+static bool
+choose_target(struct flow__reader *r, const struct flow_vec *vec, size_t count,
+              const uint8_t *record, size_t room, struct target *t)
+{
+    bool is_first = vec != NULL && flow__stage_len(&r->plain) == 0;
     size_t i = 0;
 
-    while (vec != NULL && i < count && vec[i].len == 0)
+    while (is_first && i < count && vec[i].len == 0)
         i++;
-    *ret_direct = vec != NULL && i < count && vec[i].base != NULL &&
-                  vec[i].len >= room && flow__stage_len(&r->plain) == 0;
-    if (*ret_direct)
-        return vec[i].base;
+    if (is_first && i < count && vec[i].base != NULL && vec[i].len >= room &&
+        is_taken_for_data(r, record, room)) {
+        t->kind = ON_CALLER;
+        t->out = vec[i].base;
+        return true;
+    }
+    if (is_first && room <= LOOK_AHEAD_MAX &&
+        flow_vec_len(vec, count) >= room) {
+        t->kind = ON_SMALL;
+        t->out = t->small;
+        return true;
+    }
+    t->kind = ON_PLAIN;
     if (!flow__stage_reserve(&r->plain, room > 0 ? room : 1))
-        return NULL;
-    return flow__stage_tail(&r->plain);
+        return false;
+    t->out = flow__stage_tail(&r->plain);
+    return true;
 }
 
 /*
@@ -418,31 +462,44 @@ unwanted(const struct flow__reader *r)
     return NULL;
 }
 
-/* A record that was opened at out. */
+/* Data that was opened at its target. */
+static struct flow__reader_result
+deliver_data(struct flow__reader *r, struct target *t, size_t len,
+             const struct flow_vec *vec, size_t count, size_t *ret_len)
+{
+    const char *why = unwanted(r);
+
+    if (why != NULL) {
+        flow_wipe(t->out, len);
+        return refuse(FLOW__ALERT_UNEXPECTED_MESSAGE, why);
+    }
+    r->idle_records = 0;
+    if (t->kind == ON_PLAIN) {
+        r->plain.end += len;
+        return result(FLOW_OK);
+    }
+    *ret_len = len;
+    if (t->kind == ON_SMALL) {
+        (void)flow_vec_put(vec, count, 0, t->out, len);
+        flow_wipe(t->out, len);
+    }
+    return result(FLOW_OK);
+}
+
+/* A record that was opened at its target. */
 static struct flow__reader_result
 deliver(struct flow__reader *r, const struct flow__record_opened *opened,
-        uint8_t *out, bool direct, size_t *ret_len)
+        struct target *t, const struct flow_vec *vec, size_t count,
+        size_t *ret_len)
 {
     struct flow__reader_result res;
 
     count_record(r);
-    if (opened->type == FLOW__CONTENT_APPLICATION_DATA && opened->len > 0) {
-        const char *why = unwanted(r);
-
-        if (why != NULL) {
-            flow_wipe(out, opened->len);
-            return refuse(FLOW__ALERT_UNEXPECTED_MESSAGE, why);
-        }
-        r->idle_records = 0;
-        if (direct)
-            *ret_len = opened->len;
-        else
-            r->plain.end += opened->len;
-        return result(FLOW_OK);
-    }
-    res = take_other(r, opened->type, out, opened->len);
-    flow_wipe(out, opened->len);
-    if (!direct)
+    if (opened->type == FLOW__CONTENT_APPLICATION_DATA && opened->len > 0)
+        return deliver_data(r, t, opened->len, vec, count, ret_len);
+    res = take_other(r, opened->type, t->out, opened->len);
+    flow_wipe(t->out, opened->len);
+    if (t->kind == ON_PLAIN)
         flow__stage_consume(&r->plain, 0);
     return res;
 }
@@ -456,9 +513,8 @@ read_record(struct flow__reader *r, struct flow *lower,
     struct flow__reader_result res;
     struct flow__fault fault = { FLOW__ALERT_NONE, NULL };
     const uint8_t *record;
+    struct target target;
     size_t len;
-    uint8_t *out;
-    bool direct;
     enum flow_status st;
 
     if (r->held.status != FLOW_OK) {
@@ -475,14 +531,13 @@ read_record(struct flow__reader *r, struct flow *lower,
     res = next_record(r, lower, &record, &len);
     if (res.status != FLOW_OK)
         return res;
-    out =
-        choose_target(r, vec, count, flow__record_room(&r->keys, len), &direct);
-    if (out == NULL) {
+    if (!choose_target(r, vec, count, record, flow__record_room(&r->keys, len),
+                       &target)) {
         drop_record(r, lower, 0);
         return no_memory();
     }
-    st = flow__record_open(&r->keys, record, len, out, &opened, &fault);
-    if (!direct && st != FLOW_OK)
+    st = flow__record_open(&r->keys, record, len, target.out, &opened, &fault);
+    if (target.kind == ON_PLAIN && st != FLOW_OK)
         flow__stage_consume(&r->plain, 0);
     drop_record(r, lower, st == FLOW_OK ? len : 0);
     if (st == FLOW_E_NOMEM)
@@ -492,7 +547,7 @@ read_record(struct flow__reader *r, struct flow *lower,
         res.status = st;
         return res;
     }
-    return deliver(r, &opened, out, direct, ret_len);
+    return deliver(r, &opened, &target, vec, count, ret_len);
 }
 
 /* See tls/reader.h. */
@@ -579,8 +634,10 @@ flow__reader_wait(struct flow__reader *r, struct flow *lower, size_t want,
     while (!settle(r, lower, want, &whole)) {
         struct flow__reader_result res;
 
-        if (flow_wait_sources(lower, FLOW_READY_READ, sink) == 0)
+        if (flow_wait_sources(lower, FLOW_READY_READ, sink) == 0) {
+            flow__stage_trim(&r->cipher, whole);
             return false;
+        }
         if (want == 1 && lends_large(r, lower))
             return true;
         res = fill_cipher(r, lower, whole);

@@ -28,33 +28,50 @@ flow__stage_release(struct flow__stage *stage)
     stage->end = 0;
 }
 
+/* To memory for len bytes, which those on the stage are not more than. */
+static bool
+move_stage(struct flow__stage *stage, size_t len)
+{
+    size_t used = flow__stage_len(stage);
+    size_t cap = (len + STEP - 1) / STEP * STEP;
+    /* Not zeroed: every byte is written before it is read. */
+    uint8_t *base = stage->env->alloc(stage->env->ctx, cap, 0);
+
+    if (base == NULL)
+        return false;
+    if (used > 0)
+        memcpy(base, flow__stage_data(stage), used);
+    flow__stage_release(stage);
+    stage->base = base;
+    stage->cap = cap;
+    stage->end = used;
+    return true;
+}
+
 bool
 flow__stage_reserve(struct flow__stage *stage, size_t len)
 {
     size_t used = flow__stage_len(stage);
-    size_t cap;
-    uint8_t *grown;
 
     if (flow__stage_room(stage) >= len)
         return true;
-    if (stage->cap - used >= len) {
-        memmove(stage->base, flow__stage_data(stage), used);
-        stage->start = 0;
-        stage->end = used;
-        return true;
-    }
-    cap = (used + len + STEP - 1) / STEP * STEP;
-    /* Not zeroed: every byte is written before it is read. */
-    grown = stage->env->alloc(stage->env->ctx, cap, 0);
-    if (grown == NULL)
-        return false;
-    if (used > 0)
-        memcpy(grown, flow__stage_data(stage), used);
-    flow__stage_release(stage);
-    stage->base = grown;
-    stage->cap = cap;
+    if (stage->cap - used < len)
+        return move_stage(stage, used + len);
+    memmove(stage->base, flow__stage_data(stage), used);
+    stage->start = 0;
     stage->end = used;
     return true;
+}
+
+void
+flow__stage_trim(struct flow__stage *stage, size_t len)
+{
+    size_t used = flow__stage_len(stage);
+
+    if (used == 0)
+        flow__stage_release(stage);
+    else if (stage->cap - STEP >= (len > used ? len : used))
+        (void)move_stage(stage, len > used ? len : used);
 }
 
 bool

@@ -58,6 +58,10 @@ flow__stage_room(const struct flow__stage *stage)
  * memory, nothing changed. */
 bool flow__stage_reserve(struct flow__stage *stage, size_t len);
 
+/* Hold no more memory than len bytes need, or than what is on it; none if that
+ * is nothing.  Without memory to move to it stays as it was. */
+void flow__stage_trim(struct flow__stage *stage, size_t len);
+
 /* Append; false: no memory, nothing changed. */
 bool flow__stage_append(struct flow__stage *stage, const void *data,
                         size_t len);

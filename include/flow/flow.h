@@ -176,8 +176,10 @@ enum flow_control_key {
  *
  * Fills the segments in order and returns as soon as at least one byte was
  * delivered; never waits for more.  A segment with a NULL base discards.  The
- * first call opens the flow.  Memory behind the count is unspecified: a layer
- * may have written there.
+ * first call opens the flow.  After #FLOW_OK the memory behind the count is
+ * unspecified: a layer may have written there.  #FLOW_AGAIN leaves the memory
+ * as it was, except that a TLS peer which pads messages without data to more
+ * than 1,024 bytes makes zeros of what was there.
  *
  * @param[in,out] f        The flow.
  * @param[in]     vec      Segments.

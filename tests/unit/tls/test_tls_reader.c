@@ -183,6 +183,100 @@ tls12_peers_are_not_held_to_our_limit(void **state)
     unmake();
 }
 
+/* The record that brings a new key is the last of the old one: that it was worn
+ * with this record is of no interest any more. */
+static void
+a_renewed_key_is_not_asked_for(void **state)
+{
+    uint8_t got[100];
+    const struct flow_vec vec = { got, sizeof(got) };
+    size_t n;
+
+    (void)state;
+    make(0x1301);
+    r.key_limit = 1;
+    renew();
+    assert_int_equal(flow__reader_read(&r, &low->base, &vec, 1, &n).status,
+                     FLOW_AGAIN);
+    assert_int_equal(r.updates, 1);
+    assert_false(asks());
+    unmake();
+}
+
+/* What brings no data is not seen in the caller's memory (C02), and what brings
+ * some is spread over all of it. */
+static void
+only_data_reaches_the_callers_memory(void **state)
+{
+    static const uint16_t suites[] = { 0x1301, 0xc02f };
+    static const uint8_t warning[2] = { 1, 90 };
+    uint8_t before[2][500], got[2][500], data[100];
+    const struct flow_vec vec[3] = { { got[0], 30 },
+                                     { NULL, 0 },
+                                     { got[1], sizeof(got[1]) } };
+    size_t n;
+
+    memset(before, 0xaa, sizeof(before));
+    memset(data, 7, sizeof(data));
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        make(suites[i]);
+        memset(got, 0xaa, sizeof(got));
+        send_record(FLOW__CONTENT_ALERT, warning, sizeof(warning));
+        send_record(FLOW__CONTENT_APPLICATION_DATA, data, 0);
+        if (r.tls13)
+            renew();
+        assert_int_equal(flow__reader_read(&r, &low->base, vec, 3, &n).status,
+                         FLOW_AGAIN);
+        assert_int_equal(n, 0);
+        assert_memory_equal(got, before, sizeof(got));
+        send_record(FLOW__CONTENT_APPLICATION_DATA, data, sizeof(data));
+        assert_int_equal(flow__reader_read(&r, &low->base, vec, 3, &n).status,
+                         FLOW_OK);
+        assert_int_equal(n, sizeof(data));
+        assert_memory_equal(got[0], data, 30);
+        assert_memory_equal(got[0] + 30, before, sizeof(got[0]) - 30);
+        assert_memory_equal(got[1], data, 70);
+        assert_memory_equal(got[1] + 70, before, sizeof(got[1]) - 70);
+        unmake();
+    }
+}
+
+/* However much was read ahead: a record that has begun costs what its header
+ * says, and one of which not even that has come costs next to nothing. */
+static void
+a_partial_record_holds_what_it_needs(void **state)
+{
+    static const uint8_t large[5] = { 23, 3, 3, 0x40, 0x11 };
+    static const uint8_t some[65536];
+    struct flow_wait_sink sink;
+    size_t n;
+
+    (void)state;
+    for (size_t known = 1; known <= sizeof(large) + 1; known++)
+        for (int sleeps = 0; sleeps < 2; sleeps++) {
+            make(0x1301);
+            low->ready = 0;
+            assert_true(flow__stage_append(&r.cipher, some, sizeof(some)));
+            r.cipher.start = sizeof(some) - known;
+            memcpy(flow__stage_data(&r.cipher), large,
+                   known < sizeof(large) ? known : sizeof(large));
+            flow_wait_sink_init(&sink);
+            if (sleeps)
+                assert_false(flow__reader_wait(&r, &low->base, 1, &sink));
+            else
+                assert_int_equal(
+                    flow__reader_read(&r, &low->base, NULL, 0, &n).status,
+                    FLOW_AGAIN);
+            assert_int_equal(flow__stage_len(&r.cipher), known);
+            assert_memory_equal(flow__stage_data(&r.cipher), large,
+                                known < sizeof(large) ? known : sizeof(large));
+            assert_in_range(r.cipher.cap, known,
+                            known < sizeof(large) ? 2048 : 9 * 2048);
+            unmake();
+        }
+}
+
 int
 main(void)
 {
@@ -191,6 +285,9 @@ main(void)
         cmocka_unit_test(configured_limit_counts),
         cmocka_unit_test(peer_that_does_not_renew_is_refused),
         cmocka_unit_test(tls12_peers_are_not_held_to_our_limit),
+        cmocka_unit_test(a_renewed_key_is_not_asked_for),
+        cmocka_unit_test(only_data_reaches_the_callers_memory),
+        cmocka_unit_test(a_partial_record_holds_what_it_needs),
     };
 
     return cmocka_run_group_tests(tests, start_psa, NULL);
