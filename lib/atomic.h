@@ -17,6 +17,7 @@
     __atomic_fetch_add((ptr), (value), __ATOMIC_SEQ_CST)
 #define flow__sub(ptr, value)                                                  \
     __atomic_fetch_sub((ptr), (value), __ATOMIC_SEQ_CST)
+#define flow__or(ptr, value) __atomic_fetch_or((ptr), (value), __ATOMIC_SEQ_CST)
 /* true: *ptr was *expected and is value now; false: *expected is what it is. */
 #define flow__replace(ptr, expected, value)                                    \
     __atomic_compare_exchange_n((ptr), (expected), (value), 0,                 \

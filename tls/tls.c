@@ -54,14 +54,14 @@ tls_open(struct flow *f)
 static void
 pass_owed(struct flow__tls *t)
 {
-    if (t->reader.ask_update)
-        flow__store(&t->writer.owes_update, 1);
-    if (t->reader.ask_refusal)
-        flow__store(&t->writer.owes_refusal, 1);
-    if (t->reader.ask_renewal)
-        flow__store(&t->writer.wants_update, 2);
-    if (t->reader.ask_update || t->reader.ask_refusal || t->reader.ask_renewal)
+    uint32_t owed = (t->reader.ask_update ? FLOW__OWED_ANSWER : 0) |
+                    (t->reader.ask_refusal ? FLOW__OWED_REFUSAL : 0) |
+                    (t->reader.ask_renewal ? FLOW__OWED_REQUEST : 0);
+
+    if (owed != 0) {
+        flow__writer_owe(&t->writer, owed);
         flow_wake(&t->base, FLOW_WRITE);
+    }
     t->reader.ask_update = false;
     t->reader.ask_refusal = false;
     t->reader.ask_renewal = false;
@@ -252,25 +252,34 @@ tls_shutdown(struct flow *f, enum flow_dir dir)
 /* Under tx_lock: true when nothing is staged, now or after pushing.  What was
  * in the way of a lease is staged since then, so that is its answer too. */
 static bool
-can_write(struct flow__tls *t, struct flow_wait_sink *sink)
+can_drain(struct flow__tls *t, struct flow_wait_sink *sink)
 {
-    struct flow__writer_result r;
+    struct flow__writer_result r =
+        flow__writer_drain(&t->writer, t->base.lower);
 
-    /* A write would say why; only a close_notify still has somewhere to go. */
-    if (t->writer.dead && !t->writer.close_sealed)
-        return true;
-    r = flow__writer_drain(&t->writer, t->base.lower);
     if (r.status != FLOW_AGAIN)
         return true;
     return flow_wait_sources(t->base.lower, FLOW_READY_WRITE, sink) != 0;
 }
 
 static bool
+can_write(struct flow__tls *t, struct flow_wait_sink *sink)
+{
+    /* A write of a dead writer says why, whatever is staged; only a
+     * close_notify still has somewhere to go. */
+    return (t->writer.dead && !t->writer.close_sealed) || can_drain(t, sink);
+}
+
+static bool
 can_flush(struct flow__tls *t, struct flow_wait_sink *sink)
 {
-    if (!can_write(t, sink))
+    const struct flow__writer *w = &t->writer;
+
+    if (w->dead && !w->parting && !w->close_sealed)
+        return true;
+    if (!can_drain(t, sink))
         return false;
-    if (!flow__writer_is_idle(&t->writer))
+    if (!w->dead && !flow__writer_is_idle(&t->writer))
         return true;
     return flow_wait_sources(t->base.lower, FLOW_READY_FLUSH, sink) != 0;
 }
@@ -321,6 +330,9 @@ tls_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
         pass_owed(t);
         flow__lock_release(&t->rx_lock);
     }
+    /* A reader does not wait for the writer's lock. */
+    if ((interest & (FLOW_READY_WRITE | FLOW_READY_FLUSH)) == 0)
+        return ready;
     flow__lock_acquire(&t->tx_lock);
     if ((interest & FLOW_READY_WRITE) != 0 && can_write(t, sink))
         ready |= FLOW_READY_WRITE;
@@ -447,9 +459,8 @@ control_rekey(struct flow__tls *t, int64_t value)
         return FLOW_AGAIN;
     if (t->agreed.version != FLOW_TLS_1_3)
         return FLOW_E_NOTSUP;
-    /* What is wanted already, by us or for a worn key, is not taken back. */
-    if (value == 1 || flow__load(&t->writer.wants_update) == 0)
-        flow__store(&t->writer.wants_update, (uint8_t)(value + 1));
+    flow__writer_owe(&t->writer,
+                     value == 1 ? FLOW__OWED_REQUEST : FLOW__OWED_UPDATE);
     return FLOW_OK;
 }
 

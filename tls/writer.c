@@ -147,15 +147,25 @@ update_key(struct flow__writer *w, uint8_t request)
 }
 
 /* Only the record is left that ends the key: a KeyUpdate, or in TLS 1.2 an
- * alert. */
+ * alert.  A key of TLS 1.3 that has sealed nothing is not worn, however low the
+ * limit: replaced again and again, it would carry nothing but KeyUpdates. */
 static bool
 key_is_worn(const struct flow__writer *w, uint64_t besides)
 {
     uint64_t kept = 1 + besides;
 
+    if (w->tls13 && w->keys.seq == 0)
+        return false;
     return flow__record_left(&w->keys) <= kept ||
            (w->key_limit != 0 &&
             (w->key_limit <= kept || w->keys.seq >= w->key_limit - kept));
+}
+
+/* See tls/writer.h. */
+void
+flow__writer_owe(struct flow__writer *w, uint32_t owed)
+{
+    (void)flow__or(&w->owed, owed);
 }
 
 static struct flow__writer_result
@@ -166,7 +176,7 @@ seal_refusal(struct flow__writer *w)
         seal_bytes(w, FLOW__CONTENT_ALERT, refusal, sizeof(refusal));
 
     if (r.status != FLOW_OK)
-        flow__store(&w->owes_refusal, 1);
+        flow__writer_owe(w, FLOW__OWED_REFUSAL);
     return r;
 }
 
@@ -174,21 +184,17 @@ seal_refusal(struct flow__writer *w)
 static struct flow__writer_result
 seal_update(struct flow__writer *w)
 {
-    uint8_t wanted = flow__swap(&w->wants_update, 0);
-    uint8_t owed = flow__swap(&w->owes_update, 0);
+    uint32_t owed = flow__swap(&w->owed, 0);
     struct flow__writer_result r;
 
-    if (wanted == 0 && owed == 0 && !key_is_worn(w, 0))
+    if (owed == 0 && !key_is_worn(w, 0))
         return ok();
-    r = update_key(w, wanted == 2 ? KEY_UPDATE_REQUESTED
-                                  : KEY_UPDATE_NOT_REQUESTED);
-    if (r.status == FLOW_OK)
-        return r;
-    /* Still due. */
-    if (owed != 0)
-        flow__store(&w->owes_update, owed);
-    if (wanted != 0)
-        flow__store(&w->wants_update, wanted);
+    r = update_key(w, (owed & FLOW__OWED_REQUEST) != 0
+                          ? KEY_UPDATE_REQUESTED
+                          : KEY_UPDATE_NOT_REQUESTED);
+    /* Still due, beside what the reading side has added meanwhile. */
+    if (r.status != FLOW_OK)
+        flow__writer_owe(w, owed);
     return r;
 }
 
@@ -201,8 +207,7 @@ seal_owed(struct flow__writer *w)
     if (w->tls13)
         return seal_update(w);
     /* A warning may be left out; what is held back was given its number. */
-    if (flow__swap(&w->owes_refusal, 0) != 0 &&
-        !key_is_worn(w, w->has_open ? 1 : 0))
+    if (flow__swap(&w->owed, 0) != 0 && !key_is_worn(w, w->has_open ? 1 : 0))
         return seal_refusal(w);
     return ok();
 }
@@ -261,14 +266,34 @@ seal_open(struct flow__writer *w)
     return ok();
 }
 
+/* The alert of a dead writer, down and on: nobody above asks for it, and the
+ * lower flow may be one that holds bytes back.  What becomes of it is told to
+ * nobody; why the writer is dead is. */
+static struct flow__writer_result
+push_alert(struct flow__writer *w, struct flow *lower)
+{
+    enum flow_status st = FLOW_OK;
+
+    if (w->parting)
+        st = flow__writer_drain(w, lower).status;
+    if (w->parting && st == FLOW_OK)
+        st = flow_flush(lower);
+    if (st == FLOW_AGAIN)
+        return result(st, FLOW__WRITER_OK);
+    w->parting = false;
+    return result(FLOW_E_PROTO, FLOW__WRITER_DEAD);
+}
+
 /* Before new plaintext is taken: nothing of the old is left. */
 static struct flow__writer_result
 make_way(struct flow__writer *w, struct flow *lower)
 {
     struct flow__writer_result r;
 
-    if (w->dead)
+    if (w->dead) {
+        (void)push_alert(w, lower);
         return result(FLOW_E_PROTO, FLOW__WRITER_DEAD);
+    }
     r = flow__writer_drain(w, lower);
     if (r.status != FLOW_OK)
         return r;
@@ -412,10 +437,12 @@ flow__writer_write(struct flow__writer *w, struct flow *lower,
 {
     size_t total = flow_cvec_len(vec, count);
     struct flow__writer_result r = ok();
+    unsigned records;
     size_t n;
 
     *ret_len = 0;
-    while (*ret_len < total) {
+    for (records = 0; *ret_len < total && records < FLOW__WRITER_RECORDS;
+         records++) {
         r = make_way(w, lower);
         /* Who stops here can still end in order. */
         if (r.status == FLOW_OK && *ret_len == 0)
@@ -436,8 +463,11 @@ flow__writer_write(struct flow__writer *w, struct flow *lower,
 struct flow__writer_result
 flow__writer_flush(struct flow__writer *w, struct flow *lower)
 {
-    struct flow__writer_result r = make_way(w, lower);
+    struct flow__writer_result r;
 
+    if (w->dead)
+        return push_alert(w, lower);
+    r = make_way(w, lower);
     if (r.status != FLOW_OK)
         return r;
     if (!w->open_is_leased)
@@ -469,20 +499,21 @@ bool
 flow__writer_alert(struct flow__writer *w, struct flow *lower, int alert)
 {
     const uint8_t fatal[2] = { ALERT_FATAL, (uint8_t)alert };
-    bool sent;
 
     if (w->dead)
         return false;
     /* Lent memory is the writer's until its commit (C58). */
     if (!w->open_is_leased)
         drop_open(w);
-    sent = !w->close_sealed && !w->spent &&
-           seal_bytes(w, FLOW__CONTENT_ALERT, fatal, sizeof(fatal)).status ==
-               FLOW_OK &&
-           flow__writer_drain(w, lower).status == FLOW_OK &&
-           flow_flush(lower) == FLOW_OK;
+    if (!w->close_sealed && !w->spent)
+        w->parting =
+            seal_bytes(w, FLOW__CONTENT_ALERT, fatal, sizeof(fatal)).status ==
+            FLOW_OK;
     w->dead = true;
-    return sent;
+    if (!w->parting)
+        return false;
+    (void)push_alert(w, lower);
+    return true;
 }
 
 /* See tls/writer.h. */
@@ -547,7 +578,5 @@ flow__writer_is_idle(struct flow__writer *w)
     if (flow__stage_len(&w->out) > 0 || w->has_open)
         return false;
     /* Behind our close_notify nothing is owed any more. */
-    return w->close_sealed || (flow__load(&w->owes_update) == 0 &&
-                               flow__load(&w->owes_refusal) == 0 &&
-                               flow__load(&w->wants_update) == 0);
+    return w->close_sealed || flow__load(&w->owed) == 0;
 }

@@ -11,14 +11,24 @@
 #include "tls/record.h"
 #include "tls/stage.h"
 
+/* Messages that are due to the peer: bits of flow__writer::owed. */
+#define FLOW__OWED_ANSWER  0x1u /* a KeyUpdate, since the peer asked for one */
+#define FLOW__OWED_UPDATE  0x2u /* a KeyUpdate, since the program asked */
+#define FLOW__OWED_REQUEST 0x4u /* a KeyUpdate that asks for the peer's */
+#define FLOW__OWED_REFUSAL 0x8u /* the warning no_renegotiation, TLS 1.2 */
+
 /*
  * Our direction after the handshake: plaintext into records, records into the
  * lower flow.  Used under the TLS flow's write lock.
  *
  * A record is sealed once; the bytes of it that the lower flow refuses stand
  * on out.  New plaintext is accepted only while out is empty, so at most one
- * record waits there.  What FLOW_MORE or a lease holds back stands in open,
- * unsealed, with room for header and tag around it.
+ * record waits there, and behind it perhaps a fatal alert.  What FLOW_MORE or a
+ * lease holds back stands in open, unsealed, with room for header and tag
+ * around it.
+ *
+ * A dead writer accepts nothing more.  An alert that was staged when it died
+ * still leaves with the next flush or close.
  */
 struct flow__writer {
     const struct flow_env *env;
@@ -38,11 +48,9 @@ struct flow__writer {
     bool close_sealed; /* our close_notify stands on out or has left */
     bool spent;        /* the key's last record was an alert; TLS 1.2 */
     bool dead;         /* a fatal alert went either way */
+    bool parting;      /* dead, and our alert has not left yet */
 
-    /* Owed to the peer; set by the reading side, any thread (atomic). */
-    uint8_t owes_update;  /* an answer to its KeyUpdate */
-    uint8_t owes_refusal; /* no_renegotiation, TLS 1.2 */
-    uint8_t wants_update; /* 1 ours, 2 the peer's too */
+    uint32_t owed; /* FLOW__OWED_ bits (atomic); see flow__writer_owe() */
     /* For the reading side (atomic): one that asks for the peer's is sealed. */
     uint8_t has_asked;
 };
@@ -56,6 +64,10 @@ void flow__writer_start(struct flow__writer *w,
                         const struct flow__secret *secret, bool tls13);
 
 void flow__writer_fini(struct flow__writer *w);
+
+/* Of one call: a reader that needs the write lock for a moment, to fail or to
+ * be asked about, must not wait for as long as the lower flow accepts. */
+#define FLOW__WRITER_RECORDS 16
 
 /* Nothing that the peer did or that it could do anything about. */
 #define FLOW__WRITER_SPENT_ALERT FLOW__ALERT_INTERNAL_ERROR
@@ -80,7 +92,12 @@ struct flow__writer_result {
 struct flow__writer_result flow__writer_drain(struct flow__writer *w,
                                               struct flow *lower);
 
-/* Accept a prefix of a vector; flags as flow_ops::writev. */
+/* Messages become due, FLOW__OWED_ bits.  Any thread, without the write lock;
+ * what is due stays so until it is sealed. */
+void flow__writer_owe(struct flow__writer *w, uint32_t owed);
+
+/* Accept a prefix of a vector, FLOW__WRITER_RECORDS records of it at most;
+ * flags as flow_ops::writev. */
 struct flow__writer_result flow__writer_write(struct flow__writer *w,
                                               struct flow *lower,
                                               const struct flow_cvec *vec,
@@ -95,8 +112,9 @@ struct flow__writer_result flow__writer_flush(struct flow__writer *w,
 struct flow__writer_result flow__writer_close(struct flow__writer *w,
                                               struct flow *lower);
 
-/* A fatal alert, best effort; nothing can be written afterwards.  true: the
- * lower flow took it. */
+/* Die with a fatal alert.  true: it is staged, and what the lower flow does not
+ * take now leaves with the next flush or close; false: there is none, since
+ * another end is on its way already or there is no memory. */
 bool flow__writer_alert(struct flow__writer *w, struct flow *lower, int alert);
 
 /* Lend want..limit contiguous bytes of a record to be. */

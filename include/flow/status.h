@@ -106,7 +106,8 @@ struct flow_error {
     enum flow_domain domain;
     /** Native code in @ref domain, 0 when there is none. */
     int32_t code;
-    /** TLS alert that we sent, -1 when none. */
+    /** TLS alert that we sent, or that leaves with the next flow_flush(); -1
+     *  when none. */
     int16_t alert_sent;
     /** TLS alert that the peer sent, -1 when none. */
     int16_t alert_received;

@@ -353,7 +353,9 @@ flow_tls_config_tolerate_truncation(struct flow_tls_config *c, bool tolerate);
  * @brief Records that may be sealed with one key before it is replaced.
  *
  * Lowers the limit of RFC 8446 5.5.  In TLS 1.3 our KeyUpdate goes out by
- * itself, and asks a peer for its own whose key has come as far.  In TLS 1.2
+ * itself, and asks a peer for its own whose key has come as far.  The KeyUpdate
+ * counts, and a key seals one record besides it at least: 1 means the same as
+ * 2.  In TLS 1.2
  * the last record is kept for the end: flow_shutdown() still sends
  * close_notify, while a write sends the alert internal_error and fails with
  * #FLOW_E_PROTO.

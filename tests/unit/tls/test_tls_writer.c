@@ -100,7 +100,7 @@ commit_accepts_without_memory(void **state)
     (void)state;
     assert_int_equal(flow__writer_lease(&w, &low->base, 100, &span).status,
                      FLOW_OK);
-    w.owes_update = 1;
+    flow__writer_owe(&w, FLOW__OWED_ANSWER);
     fake.fail_at = fake.allocs + 1;
     assert_int_equal(flow__writer_commit(&w, &low->base, 100, 0).status,
                      FLOW_OK);
@@ -115,18 +115,123 @@ static void
 owed_message_survives_a_want_of_memory(void **state)
 {
     (void)state;
-    w.owes_update = 1;
+    flow__writer_owe(&w, FLOW__OWED_ANSWER);
     fake.fail_at = fake.allocs + 1;
     assert_int_equal(flow__writer_flush(&w, &low->base).status, FLOW_E_NOMEM);
     assert_false(flow__writer_is_idle(&w));
     assert_int_equal(flow__writer_flush(&w, &low->base).status, FLOW_OK);
     assert_int_equal(w.updates, 1);
-    w.wants_update = 2;
+    flow__writer_owe(&w, FLOW__OWED_REQUEST);
     fake.fail_at = fake.allocs + 1;
     assert_int_equal(flow__writer_flush(&w, &low->base).status, FLOW_E_NOMEM);
     assert_int_equal(flow__writer_flush(&w, &low->base).status, FLOW_OK);
     assert_int_equal(w.updates, 2);
     assert_true(flow__writer_is_idle(&w));
+}
+
+/* In the place of the allocator's: there is no memory, and while the writer
+ * asks, the reading side finds that the peer's key is worn. */
+static void *
+no_memory_and_a_request(void *ctx, size_t size, size_t align)
+{
+    (void)ctx;
+    (void)size;
+    (void)align;
+    flow__writer_owe(&w, FLOW__OWED_REQUEST);
+    return NULL;
+}
+
+static void
+a_request_during_a_want_of_memory_is_kept(void **state)
+{
+    void *(*const alloc)(void *, size_t, size_t) = fake.env.alloc;
+
+    (void)state;
+    flow__writer_owe(&w, FLOW__OWED_UPDATE);
+    fake.env.alloc = no_memory_and_a_request;
+    assert_int_equal(flow__writer_flush(&w, &low->base).status, FLOW_E_NOMEM);
+    fake.env.alloc = alloc;
+    assert_int_equal(flow__writer_flush(&w, &low->base).status, FLOW_OK);
+    assert_int_equal(w.updates, 1);
+    /* It asked for the peer's. */
+    assert_int_equal(w.has_asked, 1);
+}
+
+/* A limit of one record is one of data: a flush without data does not go on
+ * replacing keys that have sealed nothing. */
+static void
+an_idle_key_is_not_worn(void **state)
+{
+    unsigned writes;
+    size_t n;
+
+    (void)state;
+    w.key_limit = 1;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(flow__writer_flush(&w, &low->base).status, FLOW_OK);
+        assert_int_equal(w.updates, i);
+        assert_int_equal(put(&n).status, FLOW_OK);
+        assert_int_equal(n, 100);
+        assert_int_equal(w.updates, i);
+        assert_int_equal(flow__writer_flush(&w, &low->base).status, FLOW_OK);
+        assert_int_equal(w.updates, i + 1);
+        writes = low->writes;
+        assert_int_equal(flow__writer_flush(&w, &low->base).status, FLOW_OK);
+        assert_int_equal(low->writes, writes);
+    }
+    assert_true(flow__writer_is_idle(&w));
+}
+
+/* The lower flow takes whatever it is given; whoever waits for the lock gets
+ * it nevertheless. */
+static void
+one_call_seals_a_bounded_number_of_records(void **state)
+{
+    enum { PARTS = FLOW__WRITER_RECORDS + 3 };
+    static const uint8_t text[PARTS * FLOW__RECORD_PLAIN_MAX] = { 7 };
+    struct flow_cvec vec = { text, sizeof(text) };
+    size_t n;
+
+    (void)state;
+    assert_int_equal(flow__writer_write(&w, &low->base, &vec, 1, 0, &n).status,
+                     FLOW_OK);
+    assert_int_equal(n, FLOW__WRITER_RECORDS * FLOW__RECORD_PLAIN_MAX);
+    assert_int_equal(w.keys.seq, FLOW__WRITER_RECORDS);
+    vec.len -= n;
+    assert_int_equal(flow__writer_write(&w, &low->base, &vec, 1, 0, &n).status,
+                     FLOW_OK);
+    assert_int_equal(n, vec.len);
+}
+
+/* The lower flow is full when the connection is given up: the alert waits for
+ * room as any record does, and then the writer says that it is dead. */
+static void
+an_alert_waits_for_room(void **state)
+{
+    unsigned writes;
+    size_t n;
+
+    (void)state;
+    low->write_st = FLOW_AGAIN;
+    assert_true(flow__writer_alert(&w, &low->base, FLOW__ALERT_BAD_RECORD_MAC));
+    assert_int_equal(w.keys.seq, 1);
+    assert_true(flow__stage_len(&w.out) > 0);
+    assert_int_equal(flow__writer_flush(&w, &low->base).status, FLOW_AGAIN);
+    assert_int_equal(flow__writer_close(&w, &low->base).status, FLOW_AGAIN);
+    /* A write waits for nothing. */
+    assert_int_equal(put(&n).cause, FLOW__WRITER_DEAD);
+    low->write_st = FLOW_OK;
+    low->flush_st = FLOW_AGAIN;
+    assert_int_equal(flow__writer_flush(&w, &low->base).status, FLOW_AGAIN);
+    assert_int_equal(flow__stage_len(&w.out), 0);
+    writes = low->writes;
+    low->flush_st = FLOW_OK;
+    assert_int_equal(flow__writer_flush(&w, &low->base).cause,
+                     FLOW__WRITER_DEAD);
+    assert_int_equal(flow__writer_close(&w, &low->base).cause,
+                     FLOW__WRITER_DEAD);
+    assert_int_equal(low->writes, writes);
+    assert_int_equal(w.keys.seq, 1);
 }
 
 /* The message that announces a key is on its way only when the key is there:
@@ -144,7 +249,7 @@ key_update_survives_a_want_of_memory(void **state)
         unsigned writes = low->writes;
         size_t len;
 
-        w.wants_update = 1;
+        flow__writer_owe(&w, FLOW__OWED_UPDATE);
         fake.fail_at = fake.allocs + n;
         if (put(&len).status == FLOW_OK)
             break;
@@ -230,7 +335,7 @@ end_of_a_key_can_be_ended_in_order(void **state)
     assert_int_equal(n, 2 * FLOW__RECORD_PLAIN_MAX);
     assert_int_equal(flow__record_left(&w.keys), 1);
     assert_int_equal(flow__writer_flush(&w, &low->base).status, FLOW_OK);
-    w.owes_refusal = 1;
+    flow__writer_owe(&w, FLOW__OWED_REFUSAL);
     assert_int_equal(flow__writer_flush(&w, &low->base).status, FLOW_OK);
     assert_int_equal(flow__record_left(&w.keys), 1);
     assert_true(flow__writer_is_idle(&w));
@@ -243,7 +348,7 @@ end_of_a_key_can_be_ended_in_order(void **state)
     assert_int_equal(flow__writer_lease(&w, &low->base, 100, &span).status,
                      FLOW_OK);
     memset(span.base, 1, 100);
-    w.owes_refusal = 1;
+    flow__writer_owe(&w, FLOW__OWED_REFUSAL);
     assert_int_equal(flow__writer_commit(&w, &low->base, 100, 0).status,
                      FLOW_OK);
     assert_int_equal(flow__record_left(&w.keys), 1);
@@ -261,6 +366,10 @@ main(void)
         TEST(lent_memory_outlives_an_alert),
         TEST(commit_accepts_without_memory),
         TEST(owed_message_survives_a_want_of_memory),
+        TEST(a_request_during_a_want_of_memory_is_kept),
+        TEST(an_idle_key_is_not_worn),
+        TEST(one_call_seals_a_bounded_number_of_records),
+        TEST(an_alert_waits_for_room),
         TEST(key_update_survives_a_want_of_memory),
         TEST(last_record_of_a_key_is_an_alert),
         TEST(end_of_a_key_can_be_ended_in_order),
