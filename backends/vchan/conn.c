@@ -15,77 +15,53 @@ fail_fault(struct flow_error *err, enum vchan_fault fault)
                           flow__vchan_fault_text(fault));
 }
 
-/* Grants the pages of one ring; none for a ring in the control page. */
-static enum flow_status
-offer_ring(struct vchan_conn *conn, unsigned order, bool writable,
-           uint32_t *ret_refs, struct vchan_region **ret_region,
-           struct flow_error *err)
-{
-    const struct vchan_parting none = { VCHAN_CLEAR_NONE, NULL };
-    uint32_t pages = flow__vchan_order_pages(order);
-
-    if (pages == 0)
-        return FLOW_OK;
-    return conn->hyp->grants->share(conn->hyp, conn->peer, pages, writable,
-                                    none, ret_refs, ret_region, err);
-}
-
 /*
- * The page is published only after this, so plain order would do; the stores
- * are atomic because the peer can write here from the grant on.
+ * The peer can look at the page while this goes on, and a client that read old
+ * keys may be at work on it: our live byte comes last, and with it the rest.
  */
 static void
-fill_page(struct vchan_conn *conn, const uint32_t *refs, uint32_t count)
+fill_page(struct vchan_conn *conn)
 {
+    const struct vchan_set *set = conn->set;
     struct vchan_page *page = page_of(conn);
 
     flow__shm_store16(&page->left_order, (uint16_t)conn->orders.left);
     flow__shm_store16(&page->right_order, (uint16_t)conn->orders.right);
-    for (uint32_t i = 0; i < count; i++)
-        flow__shm_store32(&page->grants[i], refs[i]);
+    for (uint32_t i = 0; i < set->ring_pages; i++)
+        flow__shm_store32(&page->grants[i], set->ring_refs[i]);
     flow__shm_store8(&page->cli_live, VCHAN_LIVE_NEVER);
-    flow__shm_store8(&page->srv_live, VCHAN_LIVE_HERE);
     /* The first write signals although nobody asked: programs rely on it. */
     flow__shm_store8(&page->cli_notify, VCHAN_NOTIFY_WRITE);
+    flow__shm_store8(&page->srv_live, VCHAN_LIVE_HERE);
     flow__shm_fence();
 }
 
 enum flow_status
-flow__vchan_conn_offer(struct vchan_conn *conn, struct vchan_hyp *hyp,
-                       uint16_t peer, struct vchan_orders orders,
-                       bool readonly_ring, uint32_t *ret_ref,
+flow__vchan_conn_offer(struct vchan_conn *conn, struct vchan_sets *sets,
                        struct flow_error *err)
 {
-    uint32_t left = flow__vchan_order_pages(orders.left);
-    uint32_t right = flow__vchan_order_pages(orders.right);
-    struct vchan_parting parting;
-    uint32_t refs[VCHAN_PAGES_MAX];
-    enum flow_status st;
+    struct vchan_set *set;
+    struct flow_buf buf;
+    enum flow_status st =
+        flow_buf_acquire(&sets->policy, VCHAN_PAGE_SIZE, &buf);
 
-    *conn = (struct vchan_conn){ .hyp = flow__vchan_hyp_ref(hyp),
-                                 .peer = peer,
+    if (st != FLOW_OK) {
+        if (err != NULL)
+            *err = sets->error;
+        return st;
+    }
+    set = flow__vchan_sets_find(sets, &buf);
+    *conn = (struct vchan_conn){ .hyp = flow__vchan_hyp_ref(sets->hyp),
+                                 .peer = sets->peer,
                                  .server = true,
-                                 .orders = orders };
-    st = hyp->events->alloc(hyp, peer, &conn->channel, err);
-    if (st != FLOW_OK)
-        goto fail;
-    parting.clear_at = offsetof(struct vchan_page, srv_live);
-    parting.channel = conn->channel;
-    st = hyp->grants->share(hyp, peer, 1, true, parting, ret_ref,
-                            &conn->control, err);
-    if (st == FLOW_OK)
-        st = offer_ring(conn, orders.left, true, refs, &conn->left, err);
-    if (st == FLOW_OK)
-        st = offer_ring(conn, orders.right, !readonly_ring, refs + left,
-                        &conn->right, err);
-    if (st != FLOW_OK)
-        goto fail;
-    fill_page(conn, refs, left + right);
+                                 .orders = sets->orders,
+                                 .channel = set->channel,
+                                 .control = set->control,
+                                 .left = set->left,
+                                 .right = set->right,
+                                 .set = set };
+    fill_page(conn);
     return FLOW_OK;
-
-fail:
-    flow__vchan_conn_leave(conn);
-    return st;
 }
 
 /* Reads the orders and the grant list once, and checks the copies. */
@@ -273,32 +249,42 @@ flow__vchan_conn_goodbye(struct vchan_conn *conn)
 }
 
 /*
- * The channel goes last: a region's parting may send an event on it.  The
- * control page goes after the rings, since a peer that sees our live byte
- * must find it at 0 for as long as it can see anything of us.
+ * Unmaps the server's pages.  The channel goes last: a region's parting may
+ * send an event on it, and a server takes its closing for a sign that nothing
+ * is mapped any more.  The control page goes after the rings, since a peer that
+ * sees our live byte must find it at 0 for as long as it can see anything of
+ * us.
  */
+static void
+leave_memory(struct vchan_conn *conn)
+{
+    struct vchan_region *region[] = { conn->left, conn->right, conn->control };
+
+    for (unsigned i = 0; i < 3; i++)
+        if (region[i] != NULL)
+            conn->hyp->grants->unmap(conn->hyp, region[i]);
+    if (conn->channel != NULL)
+        conn->hyp->events->close(conn->channel);
+}
+
 void
 flow__vchan_conn_leave(struct vchan_conn *conn)
 {
     struct vchan_hyp *hyp = conn->hyp;
-    struct vchan_region *region[] = { conn->left, conn->right, conn->control };
+    struct flow_buf buf;
 
     if (hyp == NULL)
         return;
     if (conn->control != NULL)
         flow__vchan_conn_goodbye(conn);
-    for (unsigned i = 0; i < 3; i++) {
-        if (region[i] == NULL)
-            continue;
-        if (conn->server)
-            flow__vchan_hyp_retire(hyp, region[i]);
-        else
-            hyp->grants->unmap(hyp, region[i]);
-    }
-    if (conn->channel != NULL)
-        hyp->events->close(conn->channel);
     if (conn->deaths != NULL)
         hyp->store->deaths_close(conn->deaths);
+    if (conn->set != NULL) {
+        buf = flow__vchan_set_buf(conn->set);
+        flow_buf_release(&conn->set->sets->policy, &buf);
+    } else {
+        leave_memory(conn);
+    }
     *conn = (struct vchan_conn){ 0 };
     flow__vchan_hyp_unref(hyp);
 }

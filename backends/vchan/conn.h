@@ -4,6 +4,7 @@
 
 #include "backends/vchan/hyp.h"
 #include "backends/vchan/ring.h"
+#include "backends/vchan/sets.h"
 
 /*
  * One connection: the pages, the channel and who set them up.  A server
@@ -18,17 +19,16 @@ struct vchan_conn {
     struct vchan_region *control;
     struct vchan_region *left;   /* NULL: in the control page */
     struct vchan_region *right;  /* the same */
+    struct vchan_set *set;       /* server: whose all of these are */
     struct vchan_deaths *deaths; /* NULL: nobody asked for it */
 };
 
 /*
- * Server: allocates and grants everything, initialises the control page.
- * Nothing is published yet.  *ret_ref is the control page's reference.
+ * Server: takes a set from the pool and initialises its control page.  Nothing
+ * is published yet.  AGAIN: the pool is exhausted, and err has the reason.
  */
 enum flow_status flow__vchan_conn_offer(struct vchan_conn *conn,
-                                        struct vchan_hyp *hyp, uint16_t peer,
-                                        struct vchan_orders orders,
-                                        bool readonly_ring, uint32_t *ret_ref,
+                                        struct vchan_sets *sets,
                                         struct flow_error *err);
 
 /*

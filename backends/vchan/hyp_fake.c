@@ -2,6 +2,7 @@
 #include "backends/vchan/hyp_fake.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -518,16 +519,14 @@ static enum vchan_channel_state
 fake_state(struct vchan_channel *c)
 {
     struct fake_world *w = c->hyp->dir.world;
+    struct pollfd p = { .events = 0 };
     bool bound;
-    uint8_t byte;
-    ssize_t n;
 
+    /* The end counts whatever was sent before it: the state is not an event. */
     pthread_mutex_lock(&c->lock);
-    if (!c->listens && !c->gone) {
-        n = recv(c->fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK);
-        if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-            channel_ended(c);
-    }
+    p.fd = c->fd;
+    if (!c->listens && !c->gone && poll(&p, 1, 0) == 1)
+        channel_ended(c);
     pthread_mutex_unlock(&c->lock);
 
     flow__fake_lock(w);

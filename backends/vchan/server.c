@@ -12,13 +12,16 @@
 struct vchan_listener {
     struct flow_listener base;
     struct vchan_hyp *hyp;
+    struct vchan_sets *sets;
     struct flow_vchan_options opt;
     struct vchan_orders orders;
     uint16_t peer;
     char path[VCHAN_BASE_MAX];
     struct vchan_conn offer; /* channel NULL: none is out */
     uint32_t port;           /* of the offer, as published */
+    uint32_t came_back;      /* sets that had, when none could be offered */
     uint64_t retry_at;
+    enum flow_status failed; /* what listener_wait() met; for the next accept */
 };
 
 static struct vchan_listener *
@@ -41,49 +44,54 @@ withdraw(struct vchan_listener *l)
         l->hyp->store->withdraw(l->hyp, l->path, l->port);
 }
 
-/* Makes fresh pages and publishes them. */
+/* Takes pages that no client can have any more, or fresh ones, and publishes
+ * them. */
 static enum flow_status
 make_offer(struct vchan_listener *l, struct flow_error *err)
 {
     enum flow_status st;
-    uint32_t ref;
 
-    if (flow__vchan_hyp_reap(l->hyp) > l->opt.pinned_max) {
-        flow_error_set(err, FLOW_E_NOMEM, "vchan", FLOW_DOMAIN_NONE, 0,
-                       "peers keep too many pages of ended flows mapped");
-        if (err != NULL)
-            err->hint = "end the peer, or raise pinned_max";
-        return FLOW_E_NOMEM;
-    }
-    st = flow__vchan_conn_offer(&l->offer, l->hyp, l->peer, l->orders,
-                                l->opt.readonly_ring, &ref, err);
+    l->came_back = flow_event_sequence(l->sets->policy.available);
+    st = flow__vchan_conn_offer(&l->offer, l->sets, err);
     if (st != FLOW_OK)
         return st;
     l->port = l->hyp->events->port(l->offer.channel);
-    st = l->hyp->store->publish(l->hyp, l->path, l->peer, ref, l->port, err);
+    st = l->hyp->store->publish(l->hyp, l->path, l->peer, l->offer.set->ref,
+                                l->port, err);
     if (st != FLOW_OK)
         flow__vchan_conn_leave(&l->offer);
     return st;
 }
 
-/* Keeps an offer out, with a pause after a failure. */
+/* Whether it is time to try again for an offer: a set came back, or the pause
+ * is over. */
+static bool
+is_due(const struct vchan_listener *l)
+{
+    return l->came_back != flow_event_sequence(l->sets->policy.available) ||
+           l->retry_at <= clock_now(l);
+}
+
+/* Keeps an offer out, with a pause after a failure.  AGAIN: the pool is
+ * exhausted, or the pause is not over. */
 static enum flow_status
 renew_offer(struct vchan_listener *l)
 {
     struct flow_error err;
-    uint64_t now;
     enum flow_status st;
 
     if (l->offer.channel != NULL)
         return FLOW_OK;
-    now = clock_now(l);
-    if (l->retry_at > now)
+    if (!is_due(l))
         return FLOW_AGAIN;
     st = make_offer(l, &err);
     if (st == FLOW_OK)
         return FLOW_OK;
-    l->retry_at = now + RETRY;
-    flow_listener_fail(&l->base, st, err.domain, err.code, err.text);
+    l->retry_at = clock_now(l) + RETRY;
+    /* A set that the failure itself gave back is no reason to try again. */
+    if (st != FLOW_AGAIN)
+        l->came_back = flow_event_sequence(l->sets->policy.available);
+    flow_listener_fail(&l->base, err.status, err.domain, err.code, err.text);
     l->base.error.hint = err.hint;
     return st;
 }
@@ -100,10 +108,11 @@ static enum flow_status
 listener_accept(struct flow_listener *base, struct flow **ret_flow)
 {
     struct vchan_listener *l = listener_of(base);
-    enum flow_status st = renew_offer(l);
+    enum flow_status st = l->failed != FLOW_OK ? l->failed : renew_offer(l);
     struct flow_error err;
     struct vchan *v;
 
+    l->failed = FLOW_OK;
     if (st != FLOW_OK)
         return st;
     l->hyp->events->drain(l->offer.channel);
@@ -132,12 +141,16 @@ listener_wait(struct flow_listener *base, struct flow_wait_sink *sink)
 {
     struct vchan_listener *l = listener_of(base);
 
-    if (l->offer.channel == NULL) {
-        if (l->retry_at <= clock_now(l))
-            return true;
+    enum flow_status st = l->failed != FLOW_OK ? l->failed : renew_offer(l);
+
+    if (st == FLOW_AGAIN) {
+        flow_wait_add_event(sink, l->sets->policy.available, l->came_back);
         flow_wait_add_time(sink, l->retry_at);
         return false;
     }
+    l->failed = st;
+    if (st != FLOW_OK)
+        return true;
     /* A client that attaches always sends an event. */
     l->hyp->events->drain(l->offer.channel);
     if (taken(l))
@@ -154,6 +167,7 @@ listener_close(struct flow_listener *base)
 
     withdraw(l);
     flow__vchan_conn_leave(&l->offer);
+    flow__vchan_sets_close(l->sets);
     flow__vchan_hyp_unref(l->hyp);
     flow_env_free(env, l, sizeof(*l));
 }
@@ -168,7 +182,12 @@ listener_query(struct flow_listener *base, enum flow_query_key key, void *buf,
     if (key == FLOW_QUERY_LOCAL_ADDRESS)
         return flow_answer_string(buf, len, l->path);
     if (key == FLOW_QUERY_PINNED_PAGES) {
-        number = flow__vchan_hyp_reap(l->hyp);
+        number =
+            flow__vchan_hyp_reap(l->hyp) + flow__vchan_sets_stats(l->sets).kept;
+        return flow_answer(buf, len, &number, sizeof(number));
+    }
+    if (key == FLOW_QUERY_GRANTED_PAGES) {
+        number = flow__vchan_sets_stats(l->sets).granted;
         return flow_answer(buf, len, &number, sizeof(number));
     }
     return FLOW_E_NOTSUP;
@@ -213,6 +232,19 @@ settle(struct vchan_listener *l, uint32_t domid, const char *path,
     return FLOW_E_INVAL;
 }
 
+static enum flow_status
+make_pool(struct vchan_listener *l, struct flow_error *err)
+{
+    enum flow_status st =
+        flow__vchan_sets_new(l->hyp, l->peer, l->orders, l->opt.readonly_ring,
+                             l->opt.pinned_max, &l->sets);
+
+    if (st != FLOW_OK)
+        flow_error_set(err, st, "vchan", FLOW_DOMAIN_NONE, 0,
+                       "no memory for a pool of pages");
+    return st;
+}
+
 enum flow_status
 flow__vchan_listen_on(struct vchan_hyp *hyp, uint32_t domid, const char *path,
                       const struct flow_vchan_options *opt,
@@ -231,6 +263,8 @@ flow__vchan_listen_on(struct vchan_hyp *hyp, uint32_t domid, const char *path,
     flow_listener_init(&l->base, &listener_ops, env);
     l->hyp = hyp;
     st = settle(l, domid, path, opt, err);
+    if (st == FLOW_OK)
+        st = make_pool(l, err);
     if (st == FLOW_OK)
         st = make_offer(l, err);
     if (st != FLOW_OK) {

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * A peer that dies: its process, whose kernel clears a byte and sends an
- * event; its domain, of which only the channel's state tells; one that lives
- * on but keeps our pages.
+ * event; its domain, of which only the channel's state tells.
  */
 #include <poll.h>
 #include <setjmp.h>
@@ -579,80 +578,6 @@ a_killed_process_is_noticed_at_once(void **state)
     assert_int_not_equal(access(dir, F_OK), 0);
 }
 
-static void *
-page_of(struct vchan_hyp *hyp, uint32_t ref, struct vchan_region **ret_region)
-{
-    const struct vchan_parting none = { VCHAN_CLEAR_NONE, NULL };
-
-    assert_int_equal(
-        hyp->grants->map(hyp, 1, &ref, 1, true, none, ret_region, NULL),
-        FLOW_OK);
-    return (*ret_region)->base;
-}
-
-static uint32_t
-pinned(struct flow_listener *l)
-{
-    uint32_t count;
-    size_t len = sizeof(count);
-
-    assert_int_equal(
-        flow_listener_query(l, FLOW_QUERY_PINNED_PAGES, &count, &len), FLOW_OK);
-    return count;
-}
-
-static void
-pages_that_a_peer_keeps_are_pinned_counted_and_limited(void **state)
-{
-    const struct flow_vchan_options opt = { .read_size = 4096,
-                                            .write_size = 4096,
-                                            .pinned_max = 2 };
-    struct vchan_region *kept[4];
-    struct flow_error err;
-    struct world w;
-    struct flow *none;
-    uint32_t port;
-    uint32_t ref;
-
-    (void)state;
-    world_start(&w, 0, &opt);
-    for (unsigned i = 0; i < 3; i++) {
-        assert_int_equal(
-            w.client->store->lookup(w.client, "/local/domain/1/data/vchan/2/x",
-                                    &ref, &port, NULL),
-            FLOW_OK);
-        world_connect(&w);
-        page_of(w.client, ref, &kept[i]);
-        flow_close(w.flow[1]);
-        /* The peer's own end is gone, another mapping of its is not. */
-        page_of(w.client, ref, &kept[i]);
-        flow_close(w.flow[0]);
-        w.flow[0] = w.flow[1] = NULL;
-        assert_int_equal(pinned(w.listener), i + 1);
-        /* What is pinned is never given out again. */
-        memset(kept[i]->base, 0xee, VCHAN_PAGE_SIZE);
-    }
-    /* The offer that is out still serves one; then it is enough. */
-    world_connect(&w);
-    flow_close(w.flow[1]);
-    flow_close(w.flow[0]);
-    w.flow[0] = w.flow[1] = NULL;
-    assert_int_equal(flow_accept(w.listener, &none), FLOW_AGAIN);
-    flow_listener_get_error(w.listener, &err);
-    assert_int_equal(err.status, FLOW_E_NOMEM);
-    assert_string_equal(err.text,
-                        "peers keep too many pages of ended flows mapped");
-
-    /* It lets go: the pages come back, and the listener offers again. */
-    for (unsigned i = 0; i < 3; i++)
-        w.client->grants->unmap(w.client, kept[i]);
-    assert_int_equal(pinned(w.listener), 0);
-    fake_now += SEC;
-    assert_int_equal(flow_accept(w.listener, &none), FLOW_AGAIN);
-    world_connect(&w);
-    world_stop(&w);
-}
-
 static void
 a_server_that_died_leaves_keys_that_nobody_can_use(void **state)
 {
@@ -741,8 +666,6 @@ main(void)
         cmocka_unit_test(a_watch_wakes_who_sleeps_already),
         cmocka_unit_test(a_watch_that_is_refused_is_an_error_of_both_sides),
         cmocka_unit_test(a_killed_process_is_noticed_at_once),
-        cmocka_unit_test(
-            pages_that_a_peer_keeps_are_pinned_counted_and_limited),
         cmocka_unit_test(a_server_that_died_leaves_keys_that_nobody_can_use),
         cmocka_unit_test(keys_of_a_dead_server_do_not_spin_a_client),
     };

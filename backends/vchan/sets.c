@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: ISC */
+#include "backends/vchan/sets.h"
+
+#include <string.h>
+
+#include "backends/vchan/shm.h"
+#include "lib/checked.h"
+
+/* How long a client may take from its live byte to its munmap(). */
+#define SETS_COOL UINT64_C(1000000000)
+
+static struct vchan_sets *
+sets_of(const struct flow_buf_policy *policy)
+{
+    return (struct vchan_sets *)(uintptr_t)policy;
+}
+
+static size_t
+set_size(uint32_t ring_pages)
+{
+    return sizeof(struct vchan_set) + ring_pages * sizeof(uint32_t);
+}
+
+static struct vchan_page *
+set_page(const struct vchan_set *set)
+{
+    return (struct vchan_page *)(void *)set->control->base;
+}
+
+/* The channel goes last: ending the control page may send an event on it. */
+static void
+set_end(struct vchan_set *set)
+{
+    struct vchan_hyp *hyp = set->sets->hyp;
+
+    flow__vchan_hyp_retire(hyp, set->left);
+    flow__vchan_hyp_retire(hyp, set->right);
+    flow__vchan_hyp_retire(hyp, set->control);
+    if (set->channel != NULL)
+        hyp->events->close(set->channel);
+    flow_env_free(hyp->env, set, set_size(set->ring_pages));
+}
+
+static enum flow_status
+set_grant_ring(struct vchan_set *set, unsigned order, bool writable,
+               uint32_t *ret_refs, struct vchan_region **ret_region)
+{
+    const struct vchan_parting none = { VCHAN_CLEAR_NONE, NULL };
+    struct vchan_sets *sets = set->sets;
+    uint32_t pages = flow__vchan_order_pages(order);
+
+    if (pages == 0)
+        return FLOW_OK;
+    return sets->hyp->grants->share(sets->hyp, sets->peer, pages, writable,
+                                    none, ret_refs, ret_region, &sets->error);
+}
+
+/* Allocates the channel and grants the pages; what there is so far is the
+ * set's in every outcome. */
+static enum flow_status
+set_grant(struct vchan_set *set)
+{
+    struct vchan_sets *sets = set->sets;
+    struct vchan_hyp *hyp = sets->hyp;
+    struct vchan_parting parting;
+    enum flow_status st;
+
+    st = hyp->events->alloc(hyp, sets->peer, &set->channel, &sets->error);
+    if (st != FLOW_OK)
+        return st;
+    parting.clear_at = offsetof(struct vchan_page, srv_live);
+    parting.channel = set->channel;
+    st = hyp->grants->share(hyp, sets->peer, 1, true, parting, &set->ref,
+                            &set->control, &sets->error);
+    if (st == FLOW_OK)
+        st = set_grant_ring(set, sets->orders.left, true, set->ring_refs,
+                            &set->left);
+    if (st == FLOW_OK)
+        st = set_grant_ring(set, sets->orders.right, !sets->readonly_ring,
+                            set->ring_refs +
+                                flow__vchan_order_pages(sets->orders.left),
+                            &set->right);
+    return st;
+}
+
+/* A set that was never out, at the front of the list. */
+static enum flow_status
+sets_grow(struct vchan_sets *sets, struct vchan_set **ret_set)
+{
+    uint32_t pages = flow__vchan_order_pages(sets->orders.left) +
+                     flow__vchan_order_pages(sets->orders.right);
+    struct vchan_set *set = flow_env_alloc(sets->hyp->env, set_size(pages));
+    enum flow_status st;
+
+    if (set == NULL)
+        return flow_error_set(&sets->error, FLOW_E_NOMEM, "vchan",
+                              FLOW_DOMAIN_NONE, 0, "no memory for a set");
+    set->sets = sets;
+    set->ring_pages = pages;
+    st = set_grant(set);
+    if (st != FLOW_OK) {
+        set_end(set);
+        return st;
+    }
+    flow__lock_acquire(&sets->lock);
+    set->next = sets->first;
+    sets->first = set;
+    flow__lock_release(&sets->lock);
+    *ret_set = set;
+    return FLOW_OK;
+}
+
+/* Whether the peer has let go of a set that came back. */
+static bool
+set_is_free(const struct vchan_set *set, uint64_t now)
+{
+    switch (set->sets->hyp->events->state(set->channel)) {
+    case VCHAN_CHANNEL_UNBOUND:
+        return true;
+    case VCHAN_CHANNEL_BOUND:
+        return false;
+    case VCHAN_CHANNEL_UNKNOWN:
+        break;
+    }
+    return flow__shm_load8(&set_page(set)->cli_live) != VCHAN_LIVE_HERE &&
+           now >= flow__time_after(set->back_at, SETS_COOL);
+}
+
+static uint64_t
+sets_clock(const struct vchan_sets *sets)
+{
+    const struct flow_env *env = sets->hyp->env;
+
+    return env->now(env->ctx);
+}
+
+/* A set that may be used again, or NULL; how many pages are kept from that if
+ * there is none. */
+static struct vchan_set *
+sets_pick(struct vchan_sets *sets, uint32_t *ret_kept)
+{
+    uint64_t now = sets_clock(sets);
+    struct vchan_set *set;
+
+    *ret_kept = 0;
+    flow__lock_acquire(&sets->lock);
+    for (set = sets->first; set != NULL; set = set->next) {
+        if (set->out)
+            continue;
+        if (set_is_free(set, now))
+            break;
+        *ret_kept += 1 + set->ring_pages;
+    }
+    flow__lock_release(&sets->lock);
+    return set;
+}
+
+/* Nothing of the connection before is left when the next one sees it. */
+static void
+set_wipe(struct vchan_set *set)
+{
+    struct vchan_region *region[] = { set->left, set->right, set->control };
+
+    for (unsigned i = 0; i < 3; i++)
+        if (region[i] != NULL)
+            memset(region[i]->base, 0,
+                   (size_t)region[i]->count * VCHAN_PAGE_SIZE);
+}
+
+static enum flow_status
+sets_refuse(struct vchan_sets *sets)
+{
+    flow_error_set(&sets->error, FLOW_E_NOMEM, "vchan", FLOW_DOMAIN_NONE, 0,
+                   "the peer keeps too many pages of ended flows mapped");
+    sets->error.hint = "end the peer, or raise pinned_max";
+    return FLOW_AGAIN;
+}
+
+/* See struct flow_buf_policy. */
+static enum flow_status
+sets_acquire(const struct flow_buf_policy *policy, size_t min_size,
+             struct flow_buf *ret_buf)
+{
+    struct vchan_sets *sets = sets_of(policy);
+    struct vchan_set *set;
+    enum flow_status st;
+    uint32_t kept;
+
+    if (min_size > VCHAN_PAGE_SIZE)
+        return FLOW_E_INVAL;
+    set = sets_pick(sets, &kept);
+    if (set != NULL)
+        set_wipe(set);
+    else if (kept > sets->kept_max ||
+             flow__vchan_hyp_reap(sets->hyp) > sets->kept_max)
+        return sets_refuse(sets);
+    else if ((st = sets_grow(sets, &set)) != FLOW_OK)
+        return st;
+    flow__lock_acquire(&sets->lock);
+    set->out = true;
+    sets->users++;
+    flow__lock_release(&sets->lock);
+    *ret_buf = flow__vchan_set_buf(set);
+    return FLOW_OK;
+}
+
+/* One user less; the last one frees the pool. */
+static void
+sets_drop(struct vchan_sets *sets)
+{
+    struct vchan_hyp *hyp = sets->hyp;
+    bool last;
+
+    flow__lock_acquire(&sets->lock);
+    last = --sets->users == 0;
+    flow__lock_release(&sets->lock);
+    if (!last)
+        return;
+    flow_event_fini(&sets->available);
+    flow__lock_fini(&sets->lock);
+    flow_env_free(hyp->env, sets, sizeof(*sets));
+    flow__vchan_hyp_unref(hyp);
+}
+
+/* See struct flow_buf_policy. */
+static void
+sets_release(const struct flow_buf_policy *policy, struct flow_buf *buf)
+{
+    struct vchan_sets *sets = sets_of(policy);
+    struct vchan_set *set = flow__vchan_sets_find(sets, buf);
+    uint64_t now = sets_clock(sets);
+    struct vchan_set **at = &sets->first;
+    bool ends;
+
+    flow__lock_acquire(&sets->lock);
+    set->out = false;
+    set->back_at = now;
+    ends = sets->closed;
+    while (ends && *at != set)
+        at = &(*at)->next;
+    if (ends)
+        *at = set->next;
+    flow__lock_release(&sets->lock);
+    if (ends)
+        set_end(set);
+    else
+        flow_event_signal(&sets->available);
+    sets_drop(sets);
+}
+
+enum flow_status
+flow__vchan_sets_new(struct vchan_hyp *hyp, uint16_t peer,
+                     struct vchan_orders orders, bool readonly_ring,
+                     uint32_t kept_max, struct vchan_sets **ret_sets)
+{
+    struct vchan_sets *sets = flow_env_alloc(hyp->env, sizeof(*sets));
+
+    if (sets == NULL)
+        return FLOW_E_NOMEM;
+    flow_buf_hints_init(&sets->policy.hints);
+    sets->policy.hints.align = VCHAN_PAGE_SIZE;
+    sets->policy.hints.granularity = VCHAN_PAGE_SIZE;
+    sets->policy.hints.max_contiguous = VCHAN_PAGE_SIZE;
+    sets->policy.hints.backing = FLOW_BUF_GRANTABLE;
+    sets->policy.acquire = sets_acquire;
+    sets->policy.release = sets_release;
+    sets->policy.available = &sets->available;
+    sets->hyp = flow__vchan_hyp_ref(hyp);
+    sets->peer = peer;
+    sets->orders = orders;
+    sets->readonly_ring = readonly_ring;
+    sets->kept_max = kept_max;
+    sets->users = 1;
+    flow_event_init(&sets->available);
+    flow__lock_init(&sets->lock);
+    *ret_sets = sets;
+    return FLOW_OK;
+}
+
+struct vchan_set *
+flow__vchan_sets_find(struct vchan_sets *sets, const struct flow_buf *buf)
+{
+    struct vchan_set *set;
+
+    flow__lock_acquire(&sets->lock);
+    set = sets->first;
+    while (set->control->base != buf->base)
+        set = set->next;
+    flow__lock_release(&sets->lock);
+    return set;
+}
+
+struct flow_buf
+flow__vchan_set_buf(const struct vchan_set *set)
+{
+    return (struct flow_buf){ set->control->base, VCHAN_PAGE_SIZE };
+}
+
+struct vchan_sets_stats
+flow__vchan_sets_stats(struct vchan_sets *sets)
+{
+    struct vchan_sets_stats stats = { 0, 0 };
+    uint64_t now = sets_clock(sets);
+
+    flow__lock_acquire(&sets->lock);
+    for (struct vchan_set *set = sets->first; set != NULL; set = set->next) {
+        stats.granted += 1 + set->ring_pages;
+        if (!set->out && !set_is_free(set, now))
+            stats.kept += 1 + set->ring_pages;
+    }
+    flow__lock_release(&sets->lock);
+    return stats;
+}
+
+void
+flow__vchan_sets_close(struct vchan_sets *sets)
+{
+    struct vchan_set **at;
+    struct vchan_set *ended = NULL;
+
+    if (sets == NULL)
+        return;
+    flow__lock_acquire(&sets->lock);
+    sets->closed = true;
+    for (at = &sets->first; *at != NULL;) {
+        struct vchan_set *set = *at;
+
+        if (set->out) {
+            at = &set->next;
+            continue;
+        }
+        *at = set->next;
+        set->next = ended;
+        ended = set;
+    }
+    flow__lock_release(&sets->lock);
+    while (ended != NULL) {
+        struct vchan_set *set = ended;
+
+        ended = set->next;
+        set_end(set);
+    }
+    sets_drop(sets);
+}

@@ -1,0 +1,645 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The page sets of a listener: granted once, used again, bounded; and the peer
+ * that lets go of none of them.
+ */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <flow/util.h>
+#include <flow/vchan.h>
+
+#include "backends/vchan/hyp_fake.h"
+#include "backends/vchan/vchan.h"
+#include "place.h"
+
+#define SEC UINT64_C(1000000000)
+
+#define BASE "/local/domain/1/data/vchan/2/x"
+
+static const struct vchan_parting nothing = { VCHAN_CLEAR_NONE, NULL };
+
+/* Two rings of a page each: a set has three. */
+#define SET_PAGES 3u
+static const struct vchan_orders small = { 12, 12 };
+
+/* A clock that is set by hand; everything else is the platform's. */
+static uint64_t fake_now;
+
+static uint64_t
+read_fake_clock(void *ctx)
+{
+    (void)ctx;
+    return fake_now;
+}
+
+struct world {
+    struct place place;
+    struct flow_env env;
+    struct vchan_hyp *server;
+    struct vchan_hyp *client;
+    struct flow_listener *listener;
+};
+
+static void
+world_start(struct world *w)
+{
+    uint32_t ref;
+    uint32_t port;
+
+    place_make(&w->place);
+    fake_now = 1000 * SEC;
+    w->env = *flow_env_default();
+    w->env.now = read_fake_clock;
+    assert_int_equal(flow__vchan_fake_open(&w->env, w->place.dir, 1,
+                                           VCHAN_FAKE_MAKE, &w->server, NULL),
+                     FLOW_OK);
+    assert_int_equal(
+        flow__vchan_fake_open(&w->env, w->place.dir, 2, 0, &w->client, NULL),
+        FLOW_OK);
+    /* Joins the world by looking. */
+    assert_int_equal(
+        w->client->store->lookup(w->client, BASE, &ref, &port, NULL),
+        FLOW_AGAIN);
+    w->listener = NULL;
+}
+
+static void
+world_listen(struct world *w, uint32_t pinned_max)
+{
+    const struct flow_vchan_options opt = { .read_size = 4096,
+                                            .write_size = 4096,
+                                            .pinned_max = pinned_max };
+
+    assert_int_equal(flow__vchan_listen_on(flow__vchan_hyp_ref(w->server), 2,
+                                           "x", &opt, &w->listener, NULL),
+                     FLOW_OK);
+}
+
+static void
+world_stop(struct world *w)
+{
+    flow_listener_close(w->listener);
+    flow__vchan_hyp_unref(w->client);
+    flow__vchan_hyp_unref(w->server);
+    place_check_and_remove(&w->place);
+}
+
+/* A client by hand, which can leave without letting go of everything. */
+struct client {
+    struct vchan_channel *channel;
+    struct vchan_region *control;
+    struct vchan_region *rings;
+};
+
+static void
+client_attach(struct world *w, struct client *c)
+{
+    struct vchan_hyp *hyp = w->client;
+    struct vchan_page *page;
+    uint32_t port;
+    uint32_t ref;
+
+    assert_int_equal(hyp->store->lookup(hyp, BASE, &ref, &port, NULL), FLOW_OK);
+    assert_int_equal(hyp->events->bind(hyp, 1, port, &c->channel, NULL),
+                     FLOW_OK);
+    assert_int_equal(
+        hyp->grants->map(hyp, 1, &ref, 1, true, nothing, &c->control, NULL),
+        FLOW_OK);
+    page = (struct vchan_page *)(void *)c->control->base;
+    assert_int_equal(hyp->grants->map(hyp, 1, page->grants, 1, true, nothing,
+                                      &c->rings, NULL),
+                     FLOW_OK);
+    page->cli_live = VCHAN_LIVE_HERE;
+    hyp->events->notify(c->channel);
+}
+
+/* Says goodbye and leaves the channel. */
+static void
+client_leave(struct world *w, struct client *c)
+{
+    c->control->base[offsetof(struct vchan_page, cli_live)] = VCHAN_LIVE_GONE;
+    w->client->events->notify(c->channel);
+    w->client->events->close(c->channel);
+}
+
+static void
+client_unmap(struct world *w, struct client *c)
+{
+    w->client->grants->unmap(w->client, c->control);
+    w->client->grants->unmap(w->client, c->rings);
+}
+
+static uint32_t
+ask(struct flow_listener *l, enum flow_query_key key)
+{
+    uint32_t number;
+    size_t len = sizeof(number);
+
+    assert_int_equal(flow_listener_query(l, key, &number, &len), FLOW_OK);
+    return number;
+}
+
+/*
+ * A kernel that ends any grant at once and keeps the pages to itself for as
+ * long as they are mapped: what it counts to nobody is counted here.
+ */
+static const struct vchan_grant_ops *strict_grants;
+static struct vchan_grant_ops lax_grants;
+static uint32_t lost_pages;
+
+static enum flow_status
+lax_unshare(struct vchan_hyp *hyp, struct vchan_region *region)
+{
+    uint32_t count = region->count;
+
+    if (strict_grants->unshare(hyp, region) == FLOW_E_BUSY)
+        lost_pages += count;
+    return FLOW_OK;
+}
+
+static void
+grant_laxly(struct vchan_hyp *hyp)
+{
+    strict_grants = hyp->grants;
+    lax_grants = *strict_grants;
+    lax_grants.unshare = lax_unshare;
+    hyp->grants = &lax_grants;
+    lost_pages = 0;
+}
+
+#define CONNECTIONS 1000u
+
+static void
+a_client_that_keeps_its_mappings_exhausts_nothing(void **state)
+{
+    static struct client c[CONNECTIONS];
+    struct world w;
+    struct flow *f;
+
+    (void)state;
+    world_start(&w);
+    grant_laxly(w.server);
+    world_listen(&w, 0);
+    for (unsigned i = 0; i < CONNECTIONS; i++) {
+        client_attach(&w, &c[i]);
+        assert_int_equal(flow_accept(w.listener, &f), FLOW_OK);
+        client_leave(&w, &c[i]);
+        flow_close(f);
+        assert_int_equal(lost_pages, 0);
+        assert_in_range(ask(w.listener, FLOW_QUERY_GRANTED_PAGES), SET_PAGES,
+                        2 * SET_PAGES);
+    }
+    assert_int_equal(ask(w.listener, FLOW_QUERY_PINNED_PAGES), 0);
+    for (unsigned i = 0; i < CONNECTIONS; i++)
+        client_unmap(&w, &c[i]);
+    world_stop(&w);
+}
+
+/* One that holds on to its channel too may have its pages mapped in good
+ * faith: these are left alone, and limited. */
+static void
+a_client_that_keeps_its_channels_is_limited(void **state)
+{
+    struct flow_wait_sink sink;
+    struct flow_error err;
+    struct client c[4];
+    struct world w;
+    struct flow *f;
+
+    (void)state;
+    world_start(&w);
+    world_listen(&w, 2 * SET_PAGES);
+    for (unsigned i = 0; i < 3; i++) {
+        client_attach(&w, &c[i]);
+        assert_int_equal(flow_accept(w.listener, &f), FLOW_OK);
+        flow_close(f);
+        assert_int_equal(ask(w.listener, FLOW_QUERY_PINNED_PAGES),
+                         (i + 1) * SET_PAGES);
+        /* Not given to anybody else. */
+        memset(c[i].rings->base, 0xee, VCHAN_PAGE_SIZE);
+    }
+    /* The offer that is out still serves one; then it is enough. */
+    client_attach(&w, &c[3]);
+    assert_int_equal(flow_accept(w.listener, &f), FLOW_OK);
+    flow_close(f);
+    assert_int_equal(flow_accept(w.listener, &f), FLOW_AGAIN);
+    flow_listener_get_error(w.listener, &err);
+    assert_int_equal(err.status, FLOW_E_NOMEM);
+    assert_string_equal(err.text, "the peer keeps too many pages of ended "
+                                  "flows mapped");
+    flow_wait_sink_init(&sink);
+    assert_false(flow_listener_wait_sources(w.listener, &sink));
+    assert_true(sink.deadline > fake_now);
+
+    /* It lets go of one, and is served again. */
+    client_leave(&w, &c[1]);
+    client_unmap(&w, &c[1]);
+    fake_now = sink.deadline;
+    assert_int_equal(flow_accept(w.listener, &f), FLOW_AGAIN);
+    client_attach(&w, &c[1]);
+    assert_int_equal(flow_accept(w.listener, &f), FLOW_OK);
+    flow_close(f);
+    for (unsigned i = 0; i < 4; i++) {
+        client_leave(&w, &c[i]);
+        client_unmap(&w, &c[i]);
+    }
+    assert_int_equal(ask(w.listener, FLOW_QUERY_PINNED_PAGES), 0);
+    world_stop(&w);
+}
+
+static struct vchan_sets *
+sets_of(struct world *w, uint32_t kept_max)
+{
+    struct vchan_sets *sets;
+
+    assert_int_equal(
+        flow__vchan_sets_new(w->server, 2, small, false, kept_max, &sets),
+        FLOW_OK);
+    return sets;
+}
+
+static struct vchan_set *
+take(struct vchan_sets *sets)
+{
+    struct flow_buf buf;
+
+    assert_int_equal(flow_buf_acquire(&sets->policy, 1, &buf), FLOW_OK);
+    assert_int_equal(buf.len, VCHAN_PAGE_SIZE);
+    return flow__vchan_sets_find(sets, &buf);
+}
+
+static void
+give(struct vchan_set *set)
+{
+    struct flow_buf buf = flow__vchan_set_buf(set);
+
+    flow_buf_release(&set->sets->policy, &buf);
+    assert_null(buf.base);
+}
+
+static void
+every_page_has_a_reference_of_its_own(void **state)
+{
+    uint32_t refs[5 * SET_PAGES];
+    struct vchan_set *set[5];
+    struct vchan_sets *sets;
+    unsigned count = 0;
+    struct world w;
+
+    (void)state;
+    world_start(&w);
+    sets = sets_of(&w, 0);
+    for (unsigned round = 0; round < 3; round++) {
+        count = 0;
+        for (unsigned i = 0; i < 5; i++) {
+            set[i] = take(sets);
+            refs[count++] = set[i]->ref;
+            for (unsigned r = 0; r < set[i]->ring_pages; r++)
+                refs[count++] = set[i]->ring_refs[r];
+        }
+        assert_int_equal(count, 5 * SET_PAGES);
+        for (unsigned i = 0; i < count; i++)
+            for (unsigned j = 0; j < i; j++)
+                assert_int_not_equal(refs[i], refs[j]);
+        for (unsigned i = 0; i < 5; i++)
+            give(set[i]);
+        assert_int_equal(flow__vchan_sets_stats(sets).granted, count);
+        assert_int_equal(flow__vchan_sets_stats(sets).kept, 0);
+    }
+    flow__vchan_sets_close(sets);
+    world_stop(&w);
+}
+
+static bool
+all_zero(const struct vchan_region *region)
+{
+    for (uint32_t i = 0; i < region->count * VCHAN_PAGE_SIZE; i++)
+        if (region->base[i] != 0)
+            return false;
+    return true;
+}
+
+/* Whoever wrote last, we or a peer that still can. */
+static void
+a_set_goes_out_with_every_byte_zero(void **state)
+{
+    struct vchan_region *kept;
+    struct vchan_sets *sets;
+    struct vchan_set *set;
+    struct world w;
+    uint32_t ref;
+
+    (void)state;
+    world_start(&w);
+    sets = sets_of(&w, 0);
+    set = take(sets);
+    ref = set->ring_refs[0];
+    assert_int_equal(
+        w.client->grants->map(w.client, 1, &ref, 1, true, nothing, &kept, NULL),
+        FLOW_OK);
+    memset(set->control->base, 0x55, VCHAN_PAGE_SIZE);
+    memset(set->right->base, 0x55, VCHAN_PAGE_SIZE);
+    give(set);
+    memset(kept->base, 0xaa, VCHAN_PAGE_SIZE);
+    assert_ptr_equal(take(sets), set);
+    assert_true(all_zero(set->control));
+    assert_true(all_zero(set->left));
+    assert_true(all_zero(set->right));
+    assert_true(all_zero(kept));
+    give(set);
+    w.client->grants->unmap(w.client, kept);
+    flow__vchan_sets_close(sets);
+    world_stop(&w);
+}
+
+static void
+exhaustion_is_again_with_an_event(void **state)
+{
+    struct vchan_channel *channel;
+    struct vchan_sets *sets;
+    struct vchan_set *set[2];
+    struct flow_buf buf;
+    struct world w;
+    uint32_t seen;
+
+    (void)state;
+    world_start(&w);
+    sets = sets_of(&w, SET_PAGES - 1);
+    assert_int_equal(flow_buf_acquire(&sets->policy, VCHAN_PAGE_SIZE + 1, &buf),
+                     FLOW_E_INVAL);
+    set[0] = take(sets);
+    set[1] = take(sets);
+    assert_int_equal(w.client->events->bind(
+                         w.client, 1, w.server->events->port(set[0]->channel),
+                         &channel, NULL),
+                     FLOW_OK);
+    give(set[0]);
+    seen = flow_event_sequence(sets->policy.available);
+    assert_int_equal(flow_buf_acquire(&sets->policy, 1, &buf), FLOW_AGAIN);
+    assert_int_equal(flow__vchan_sets_stats(sets).kept, SET_PAGES);
+    give(set[1]);
+    assert_int_not_equal(flow_event_sequence(sets->policy.available), seen);
+    assert_ptr_equal(take(sets), set[1]);
+    w.client->events->close(channel);
+    assert_ptr_equal(take(sets), set[0]);
+    give(set[0]);
+    give(set[1]);
+    flow__vchan_sets_close(sets);
+    world_stop(&w);
+}
+
+static enum vchan_channel_state
+no_state(struct vchan_channel *channel)
+{
+    (void)channel;
+    return VCHAN_CHANNEL_UNKNOWN;
+}
+
+/* A client that cleared its byte may take a while until it has unmapped; one
+ * that did not is there. */
+static void
+without_channel_states_a_set_cools_down(void **state)
+{
+    struct vchan_event_ops blind;
+    struct vchan_sets *sets;
+    struct vchan_set *set;
+    struct world w;
+    uint8_t *live;
+
+    (void)state;
+    world_start(&w);
+    blind = *w.server->events;
+    blind.state = no_state;
+    w.server->events = &blind;
+    sets = sets_of(&w, 8 * SET_PAGES);
+    set = take(sets);
+    live = &set->control->base[offsetof(struct vchan_page, cli_live)];
+    *live = VCHAN_LIVE_GONE;
+    give(set);
+    fake_now += SEC - 1;
+    assert_int_equal(flow__vchan_sets_stats(sets).kept, SET_PAGES);
+    fake_now += 1;
+    assert_int_equal(flow__vchan_sets_stats(sets).kept, 0);
+    assert_ptr_equal(take(sets), set);
+    *live = VCHAN_LIVE_HERE;
+    give(set);
+    fake_now += 100 * SEC;
+    assert_ptr_not_equal(take(sets), set);
+    *live = VCHAN_LIVE_GONE;
+    assert_ptr_equal(take(sets), set);
+    give(set);
+    give(sets->first);
+    flow__vchan_sets_close(sets);
+    world_stop(&w);
+}
+
+static void
+closing_pins_what_is_busy(void **state)
+{
+    struct vchan_region *kept;
+    struct vchan_sets *sets;
+    struct vchan_set *set[2];
+    struct world w;
+
+    (void)state;
+    world_start(&w);
+    sets = sets_of(&w, 0);
+    set[0] = take(sets);
+    set[1] = take(sets);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(w.client->grants->map(w.client, 1, &set[i]->ref, 1,
+                                               true, nothing, &kept, NULL),
+                         FLOW_OK);
+        if (i == 0)
+            give(set[0]);
+    }
+    /* One of them is in the pool, the other one is not. */
+    flow__vchan_sets_close(sets);
+    assert_int_equal(flow__vchan_hyp_reap(w.server), 1);
+    assert_int_equal(kept->base[0], 0);
+    give(set[1]);
+    assert_int_equal(flow__vchan_hyp_reap(w.server), 2);
+    w.client->grants->unmap(w.client, kept);
+    assert_int_equal(flow__vchan_hyp_reap(w.server), 1);
+    /* The client's end gives the other one back. */
+    world_stop(&w);
+}
+
+/*
+ * A client that read the keys of an offer, and comes when its set is another
+ * offer: what it binds is that one's channel, so it is its client.
+ */
+static void
+keys_of_before_lead_to_the_set_of_now(void **state)
+{
+    struct vchan_set *first;
+    struct client c;
+    struct client late;
+    struct world w;
+    struct flow *f[2];
+    uint32_t port;
+    uint32_t ref;
+    uint32_t now;
+    char byte;
+    size_t n;
+
+    (void)state;
+    world_start(&w);
+    world_listen(&w, 0);
+    assert_int_equal(w.client->store->lookup(w.client, BASE, &ref, &port, NULL),
+                     FLOW_OK);
+    client_attach(&w, &c);
+    assert_int_equal(flow_accept(w.listener, &f[0]), FLOW_OK);
+    first = ((struct vchan *)f[0])->conn.set;
+    client_leave(&w, &c);
+    client_unmap(&w, &c);
+    flow_close(f[0]);
+    /* The next one has the other set, so that this one is offered again. */
+    client_attach(&w, &c);
+    assert_int_equal(flow_accept(w.listener, &f[0]), FLOW_OK);
+    assert_int_equal(w.client->store->lookup(w.client, BASE, &ref, &now, NULL),
+                     FLOW_OK);
+    assert_int_equal(now, port);
+    client_attach(&w, &late);
+    late.rings->base[0] = 'x';
+    ((struct vchan_page *)(void *)late.control->base)->left.prod = 1;
+    assert_int_equal(flow_accept(w.listener, &f[1]), FLOW_OK);
+    assert_ptr_equal(((struct vchan *)f[1])->conn.set, first);
+    assert_int_equal(flow_read(f[1], &byte, 1, &n), FLOW_OK);
+    assert_int_equal(byte, 'x');
+    client_leave(&w, &late);
+    client_unmap(&w, &late);
+    client_leave(&w, &c);
+    client_unmap(&w, &c);
+    flow_close(f[0]);
+    flow_close(f[1]);
+    world_stop(&w);
+}
+
+static void
+a_flow_outlives_the_pool_of_its_listener(void **state)
+{
+    struct world w;
+    struct flow *f[2];
+
+    (void)state;
+    world_start(&w);
+    world_listen(&w, 0);
+    assert_int_equal(flow__vchan_connect_on(flow__vchan_hyp_ref(w.client), 1,
+                                            "x", NULL, &f[1], NULL),
+                     FLOW_OK);
+    assert_int_equal(flow_open(f[1]), FLOW_OK);
+    assert_int_equal(flow_accept(w.listener, &f[0]), FLOW_OK);
+    flow_listener_close(w.listener);
+    w.listener = NULL;
+    pass(f[0], f[1], "down");
+    pass(f[1], f[0], "up");
+    close_pair(f);
+    assert_int_equal(flow__vchan_hyp_reap(w.server), 0);
+    world_stop(&w);
+}
+
+#define ROUNDS 300
+
+static void *
+dial_and_close(void *arg)
+{
+    const struct place *p = arg;
+
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        struct flow *f = dial(p, NULL);
+
+        assert_int_equal(flow_open_wait(f), FLOW_OK);
+        flow_close(f);
+    }
+    return NULL;
+}
+
+/* Hands flows over to a thread that closes them. */
+struct closer {
+    pthread_mutex_t lock;
+    pthread_cond_t more;
+    struct flow *flow;
+};
+
+static void *
+close_all(void *arg)
+{
+    struct closer *c = arg;
+
+    for (unsigned i = 0; i < 2 * ROUNDS; i++) {
+        struct flow *f;
+
+        pthread_mutex_lock(&c->lock);
+        while (c->flow == NULL)
+            pthread_cond_wait(&c->more, &c->lock);
+        f = c->flow;
+        c->flow = NULL;
+        pthread_cond_broadcast(&c->more);
+        pthread_mutex_unlock(&c->lock);
+        flow_close(f);
+    }
+    return NULL;
+}
+
+/* Two clients at once, one thread that accepts and one that closes. */
+static void
+sets_come_back_while_others_go_out(void **state)
+{
+    struct closer c = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER,
+                        NULL };
+    struct flow_listener *l;
+    pthread_t thread[3];
+    struct place p;
+
+    (void)state;
+    place_make(&p);
+    l = listen_on(&p, NULL);
+    assert_int_equal(pthread_create(&thread[0], NULL, close_all, &c), 0);
+    for (unsigned i = 1; i < 3; i++)
+        assert_int_equal(pthread_create(&thread[i], NULL, dial_and_close, &p),
+                         0);
+    for (unsigned i = 0; i < 2 * ROUNDS; i++) {
+        struct flow *f;
+
+        assert_int_equal(flow_accept_wait(l, &f), FLOW_OK);
+        pthread_mutex_lock(&c.lock);
+        while (c.flow != NULL)
+            pthread_cond_wait(&c.more, &c.lock);
+        c.flow = f;
+        pthread_cond_broadcast(&c.more);
+        pthread_mutex_unlock(&c.lock);
+    }
+    for (unsigned i = 0; i < 3; i++)
+        pthread_join(thread[i], NULL);
+    /* Four at once: two that are out, the offer, and one on its way back. */
+    assert_in_range(ask(l, FLOW_QUERY_GRANTED_PAGES), 17, 8 * 17);
+    flow_listener_close(l);
+    place_check_and_remove(&p);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_client_that_keeps_its_mappings_exhausts_nothing),
+        cmocka_unit_test(a_client_that_keeps_its_channels_is_limited),
+        cmocka_unit_test(every_page_has_a_reference_of_its_own),
+        cmocka_unit_test(a_set_goes_out_with_every_byte_zero),
+        cmocka_unit_test(exhaustion_is_again_with_an_event),
+        cmocka_unit_test(without_channel_states_a_set_cools_down),
+        cmocka_unit_test(closing_pins_what_is_busy),
+        cmocka_unit_test(keys_of_before_lead_to_the_set_of_now),
+        cmocka_unit_test(a_flow_outlives_the_pool_of_its_listener),
+        cmocka_unit_test(sets_come_back_while_others_go_out),
+    };
+
+    return cmocka_run_group_tests_name("vchan: page sets", tests, NULL, NULL);
+}
