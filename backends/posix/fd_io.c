@@ -168,6 +168,25 @@ flow__fd_readv(int fd, const struct flow_vec *vec, size_t count)
     return got;
 }
 
+ssize_t
+flow__fd_recvv(int fd, const struct flow_vec *vec, size_t count)
+{
+    struct iovec iov[IOV_COUNT];
+    uint8_t scratch[4096];
+    struct msghdr msg;
+    ssize_t got;
+
+    memset(&msg, 0, sizeof(msg));
+    msg.msg_iov = iov;
+    /* The member is an int here and a size_t there; a short fits in both. */
+    msg.msg_iovlen =
+        (unsigned short)fill_read(iov, vec, count, scratch, sizeof(scratch));
+    do
+        got = recvmsg(fd, &msg, MSG_DONTWAIT);
+    while (got < 0 && errno == EINTR);
+    return got;
+}
+
 static size_t
 fill_write(struct iovec *iov, const struct flow_cvec *vec, size_t count)
 {
@@ -190,10 +209,10 @@ flow__fd_sendv(int fd, const struct flow_cvec *vec, size_t count, bool more)
 
     memset(&msg, 0, sizeof(msg));
     msg.msg_iov = iov;
-    /* The member is an int here and a size_t there; a short fits in both. */
     msg.msg_iovlen = (unsigned short)fill_write(iov, vec, count);
     do
-        sent = sendmsg(fd, &msg, MSG_NOSIGNAL | (more ? MSG_MORE : 0));
+        sent = sendmsg(fd, &msg,
+                       MSG_DONTWAIT | MSG_NOSIGNAL | (more ? MSG_MORE : 0));
     while (sent < 0 && errno == EINTR);
     return sent;
 }

@@ -32,6 +32,9 @@ int flow__fd_take_error(int fd);
 /* A whole vector, as far as one call or a few can without waiting.  Segments
  * without a base are discarded.  0 is the end of the stream. */
 ssize_t flow__fd_readv(int fd, const struct flow_vec *vec, size_t count);
+/* The same for a socket, whose mode does not matter: neither this nor sending
+ * ever waits. */
+ssize_t flow__fd_recvv(int fd, const struct flow_vec *vec, size_t count);
 /* For a socket; more says that the system may hold the bytes back. */
 ssize_t flow__fd_sendv(int fd, const struct flow_cvec *vec, size_t count,
                        bool more);

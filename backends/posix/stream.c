@@ -32,6 +32,8 @@ flow__stream_new(const struct flow_env *env, const struct flow_ops *ops,
     s->in = -1;
     s->out = -1;
     s->is_socket = true;
+    s->in_is_socket = true;
+    s->process = flow__plat_process();
     return s;
 }
 
@@ -85,7 +87,8 @@ flow__stream_readv(struct flow *f, const struct flow_vec *vec, size_t count,
                    size_t *ret_len)
 {
     struct flow__stream *s = stream_of(f);
-    ssize_t got = flow__fd_readv(s->in, vec, count);
+    ssize_t got = s->in_is_socket ? flow__fd_recvv(s->in, vec, count)
+                                  : flow__fd_readv(s->in, vec, count);
     int code = errno;
 
     *ret_len = got > 0 ? (size_t)got : 0;
@@ -146,14 +149,22 @@ flow__stream_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
     return flow__stream_fail(s, FLOW_WRITE, code, "writing failed");
 }
 
+/* The mode is that of every process that has the descriptor: one that
+ * inherited the flow leaves it as the process that made the flow needs it. */
+static void
+close_fd(const struct flow__stream *s, int fd, bool restore)
+{
+    if (restore && s->process == flow__plat_process())
+        (void)flow__fd_set_nonblocking(fd, false);
+    close(fd);
+}
+
 static void
 close_out(struct flow__stream *s)
 {
     if (s->out < 0)
         return;
-    if (s->restore_out)
-        (void)flow__fd_set_nonblocking(s->out, false);
-    close(s->out);
+    close_fd(s, s->out, s->restore_out);
     s->out = -1;
 }
 
@@ -213,10 +224,8 @@ flow__stream_close(struct flow *f)
     flow_base_fini(f);
     if (s->out != s->in)
         close_out(s);
-    if (s->in >= 0 && s->restore_in)
-        (void)flow__fd_set_nonblocking(s->in, false);
     if (s->in >= 0)
-        close(s->in);
+        close_fd(s, s->in, s->restore_in);
     flow__lock_fini(&s->lock);
     flow_env_free(env, s, s->size);
 }

@@ -25,8 +25,10 @@ struct flow__stream {
     int in;             /* -1: not connected yet. */
     int out;            /* The same as in, or another; -1: closed. */
     bool is_socket;     /* out is one. */
-    bool restore_in;    /* Blocking mode is put back at the end. */
-    bool restore_out;   /* The same. */
+    bool in_is_socket;  /* in is one. */
+    bool restore_in;    /* Blocking mode is put back at the end, */
+    bool restore_out;   /* the same, */
+    uint32_t process;   /* by the process that made the flow. */
     bool broken;        /* The transport failed; under the lock. */
     socklen_t peer_len; /* Of peer; 0: not known. */
     union flow__sockaddr peer;

@@ -59,12 +59,15 @@ take_over(struct flow__stream *s, int read_fd, int write_fd)
     s->in = read_fd;
     s->out = write_fd;
     s->is_socket = get_option(write_fd, SO_TYPE) >= 0;
+    s->in_is_socket = get_option(read_fd, SO_TYPE) >= 0;
     s->peer_len = sizeof(s->peer);
     if (getpeername(read_fd, &s->peer.any, &s->peer_len) < 0)
         s->peer_len = 0;
-    /* A terminal's mode is everybody's who has it open: put back what was. */
-    s->restore_in = flow__fd_set_nonblocking(read_fd, true) == 0;
-    if (write_fd != read_fd)
+    /* The mode of a terminal or pipe is everybody's who has it open: put back
+     * what was.  A socket's is left alone. */
+    if (!s->in_is_socket)
+        s->restore_in = flow__fd_set_nonblocking(read_fd, true) == 0;
+    if (!s->is_socket && write_fd != read_fd)
         s->restore_out = flow__fd_set_nonblocking(write_fd, true) == 0;
     (void)flow__fd_set_cloexec(read_fd);
     (void)flow__fd_set_cloexec(write_fd);

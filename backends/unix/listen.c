@@ -13,6 +13,7 @@
 #include "backends/posix/fd_io.h"
 #include "backends/posix/sys_error.h"
 #include "backends/unix/unix.h"
+#include "lib/plat.h"
 
 /* For the list of schemes that the build makes. */
 extern const struct flow_scheme flow__scheme_unix;
@@ -20,7 +21,8 @@ extern const struct flow_scheme flow__scheme_unix;
 struct unix_listener {
     struct flow__acceptor acceptor;
     bool has_file;
-    dev_t dev; /* Which file is ours to remove. */
+    uint32_t process; /* Whose the file is to remove, */
+    dev_t dev;        /* and which it is. */
     ino_t ino;
     char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 };
@@ -38,9 +40,10 @@ listener_close(struct flow_listener *base)
     struct unix_listener *l = (struct unix_listener *)base;
     struct stat st;
 
-    /* Somebody may have put another file there meanwhile. */
-    if (l->has_file && lstat(l->path, &st) == 0 && st.st_dev == l->dev &&
-        st.st_ino == l->ino)
+    /* A child that closes what it inherited leaves the path to its parent, and
+     * somebody may have put another file there meanwhile. */
+    if (l->has_file && l->process == flow__plat_process() &&
+        lstat(l->path, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->ino)
         (void)unlink(l->path);
     flow__acceptor_close(base);
 }
@@ -205,6 +208,7 @@ flow_unix_listen(const struct flow_env *env, const char *path, unsigned mode,
     memcpy(l->path, path, strlen(path) + 1);
     if (is_file(&p) && lstat(path, &file) == 0) {
         l->has_file = true;
+        l->process = flow__plat_process();
         l->dev = file.st_dev;
         l->ino = file.st_ino;
     }

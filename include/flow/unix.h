@@ -33,7 +33,8 @@ flow_unix_dial(const struct flow_env *env, const char *path,
  * @brief Listen on a UNIX socket.
  *
  * A socket file left by a process that is gone is replaced; one that somebody
- * listens on is not.  The file is removed when the listener closes.
+ * listens on is not.  The file is removed when the listener closes in the
+ * process that made it; a child's copy of the listener leaves it.
  *
  * @param[in]  env           Environment; NULL: flow_env_default().
  * @param[in]  path          As flow_unix_dial().
@@ -56,8 +57,10 @@ flow_unix_listen(const struct flow_env *env, const char *path, unsigned mode,
 /**
  * @brief Make a flow of descriptors that are already connected.
  *
- * A stream socket of any family, or the two ends of pipes, a terminal or a
- * file.  Made non-blocking.  Half close is there for sockets, and where the
+ * A stream socket of any family, whose blocking mode does not matter and is
+ * left alone, or the two ends of pipes, a terminal or a file.  These are made
+ * non-blocking, for every process that has them; flow_close() puts the mode
+ * back, but not in a child that inherited the flow.  Half close is there for sockets, and where the
  * two descriptors differ (the write end is closed).
  *
  * @param[in]  env       Environment; NULL: flow_env_default().

@@ -2,7 +2,6 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <flow/env.h>
@@ -12,38 +11,11 @@
 #include "lib/plat/posix/waker.h"
 #include "unit.h"
 
+#include "tests/support/child.h"
+
 #define SEC UINT64_C(1000000000)
-/* What a child may take before it counts as hanging, in seconds. */
-#define CHILD_SECONDS 60
 /* Longer than any sleep that is woken. */
 #define LONG (20 * SEC)
-
-/* A child that hangs ends by SIGALRM; a child that fails has the line. */
-static pid_t
-begin_child(void)
-{
-    pid_t child = fork();
-
-    if (child == 0)
-        alarm(CHILD_SECONDS);
-    return child;
-}
-
-#define CHECK(what)                                                            \
-    do {                                                                       \
-        if (!(what))                                                           \
-            _exit(__LINE__ & 0xff);                                            \
-    } while (0)
-
-static void
-assert_child_succeeds(pid_t child)
-{
-    int status;
-
-    assert_true(child > 0);
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_int_equal(status, 0);
-}
 
 static void
 sleep_until(struct flow_event *ev, uint32_t sequence, uint64_t deadline)
@@ -124,19 +96,11 @@ match(unsigned turns)
     return !t.late;
 }
 
-/* ThreadSanitizer (gcc: __SANITIZE_THREAD__) ends a child that makes threads
- * when its parent has had some. */
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer) && !defined(__SANITIZE_THREAD__)
-#define __SANITIZE_THREAD__
-#endif
-#endif
-
 /* As match(), in a child of a parent with threads. */
 static bool
 match_in_child(unsigned turns)
 {
-#ifdef __SANITIZE_THREAD__
+#ifdef CHILD_HAS_NO_THREADS
     (void)turns;
     sleep_once();
     return true;
@@ -152,13 +116,13 @@ parent_and_child_are_both_woken(void **state)
 
     (void)state;
     sleep_once();
-    child = begin_child();
+    child = child_begin();
     if (child == 0) {
-        CHECK(match_in_child(20000));
-        _exit(0);
+        CHILD_CHECK(match_in_child(20000));
+        child_end();
     }
     assert_true(match(20000));
-    assert_child_succeeds(child);
+    child_join(child);
 }
 
 static bool
@@ -182,17 +146,17 @@ child_cannot_wake_through_what_it_inherited(void **state)
     assert_true(flow__fd_waker_init(&waker));
     assert_true(
         flow_event_arm(&ev, &node, &waker.base, flow_event_sequence(&ev)));
-    child = begin_child();
+    child = child_begin();
     if (child == 0) {
-        CHECK(flow__fd_waker_is_inherited(&waker));
+        CHILD_CHECK(flow__fd_waker_is_inherited(&waker));
         waker.base.wake(&waker.base);
         flow_event_signal(&ev);
         flow_event_disarm(&node);
         flow_event_fini(&ev);
         flow__fd_waker_fini(&waker);
-        _exit(0);
+        child_end();
     }
-    assert_child_succeeds(child);
+    child_join(child);
     assert_false(is_readable(waker.read_fd));
     flow_event_signal(&ev);
     assert_true(is_readable(waker.read_fd));
@@ -255,16 +219,16 @@ child_is_rid_of_threads_that_slept(void **state)
     for (i = 0; i < DREAMERS; i++)
         while (!has_sleeper(&dreamer[i].ev))
             sleep_once();
-    child = begin_child();
+    child = child_begin();
     if (child == 0) {
         for (i = 0; i < DREAMERS; i++)
-            CHECK(!has_sleeper(&dreamer[i].ev));
-        CHECK(match_in_child(100));
+            CHILD_CHECK(!has_sleeper(&dreamer[i].ev));
+        CHILD_CHECK(match_in_child(100));
         for (i = 0; i < DREAMERS; i++)
             flow_event_signal(&dreamer[i].ev);
-        _exit(0);
+        child_end();
     }
-    assert_child_succeeds(child);
+    child_join(child);
     for (i = 0; i < DREAMERS; i++) {
         assert_true(has_sleeper(&dreamer[i].ev));
         flow__store(&dreamer[i].end, 1);
@@ -295,16 +259,16 @@ child_may_close_every_descriptor(void **state)
 
     (void)state;
     sleep_once();
-    child = begin_child();
+    child = child_begin();
     if (child == 0) {
         for (i = STDERR_FILENO + 1; i < 64; i++)
             close(i);
-        CHECK(pipe(fd) == 0);
-        CHECK(match_in_child(100));
-        CHECK(write(fd[1], "x", 1) == 1 && is_readable(fd[0]));
-        _exit(0);
+        CHILD_CHECK(pipe(fd) == 0);
+        CHILD_CHECK(match_in_child(100));
+        CHILD_CHECK(write(fd[1], "x", 1) == 1 && is_readable(fd[0]));
+        child_end();
     }
-    assert_child_succeeds(child);
+    child_join(child);
 }
 
 static void
@@ -318,20 +282,20 @@ descriptors_do_not_add_up_over_generations(void **state)
     (void)state;
     sleep_once();
     before = lowest_free_descriptor();
-    child = begin_child();
+    child = child_begin();
     if (child == 0) {
         for (depth = 0; depth < 8; depth++) {
             sleep_once();
-            CHECK(lowest_free_descriptor() == before);
-            child = begin_child();
+            CHILD_CHECK(lowest_free_descriptor() == before);
+            child = child_begin();
             if (child != 0)
                 break;
         }
         if (child != 0)
-            CHECK(waitpid(child, &status, 0) == child && status == 0);
-        _exit(0);
+            CHILD_CHECK(waitpid(child, &status, 0) == child && status == 0);
+        child_end();
     }
-    assert_child_succeeds(child);
+    child_join(child);
 }
 
 /* Locks. */
@@ -380,12 +344,12 @@ use_locks_in_child(void)
 
     flow__fork_block();
     flow__lock_acquire(&storm_lock);
-    CHECK(storm_pair[0] == storm_pair[1]);
+    CHILD_CHECK(storm_pair[0] == storm_pair[1]);
     flow__lock_release(&storm_lock);
     flow__fork_unblock();
     for (i = 0; i < COUNT(storm_once); i++)
         flow__once(take_a_while, &storm_once[i]);
-    CHECK(match_in_child(10));
+    CHILD_CHECK(match_in_child(10));
 }
 
 #define STORM_THREADS 4
@@ -404,12 +368,12 @@ no_lock_of_another_thread_is_inherited(void **state)
     for (i = 0; i < COUNT(thread); i++)
         assert_int_equal(pthread_create(&thread[i], NULL, storm, NULL), 0);
     for (i = 0; i < STORM_FORKS; i++) {
-        child = begin_child();
+        child = child_begin();
         if (child == 0) {
             use_locks_in_child();
-            _exit(0);
+            child_end();
         }
-        assert_child_succeeds(child);
+        child_join(child);
     }
     flow__store(&storm_is_over, 1);
     for (i = 0; i < COUNT(thread); i++)
@@ -423,24 +387,27 @@ no_lock_of_another_thread_is_inherited(void **state)
 static void
 thread_inside_may_fork_itself(void **state)
 {
+    int status = -1;
     pid_t child;
 
     (void)state;
     flow__fork_block();
     flow__fork_block();
-    child = begin_child();
+    child = child_begin();
     if (child == 0) {
         flow__fork_unblock();
         flow__fork_unblock();
-        child = begin_child();
-        if (child == 0)
-            _exit(!match_in_child(10));
-        assert_child_succeeds(child);
-        _exit(0);
+        child = child_begin();
+        if (child == 0) {
+            CHILD_CHECK(match_in_child(10));
+            child_end();
+        }
+        CHILD_CHECK(waitpid(child, &status, 0) == child && status == 0);
+        child_end();
     }
     flow__fork_unblock();
     flow__fork_unblock();
-    assert_child_succeeds(child);
+    child_join(child);
     assert_true(match(10));
 }
 

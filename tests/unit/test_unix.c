@@ -18,6 +18,8 @@
 #include "lib/plat/fake/fake.h"
 #include "unit.h"
 
+#include "tests/support/child.h"
+
 /* A directory of this test; paths in it fit any system. */
 static char dir[64];
 static char path[80];
@@ -230,6 +232,23 @@ close_leaves_the_file_of_another(void **state)
 }
 
 static void
+child_leaves_the_file_to_its_parent(void **state)
+{
+    struct flow_listener *l = listen_on(NULL, path, 0, 0);
+    pid_t child = child_begin();
+
+    (void)state;
+    if (child == 0) {
+        flow_listener_close(l);
+        child_end();
+    }
+    child_join(child);
+    converse(l, path);
+    flow_listener_close(l);
+    assert_int_equal(access(path, F_OK), -1);
+}
+
+static void
 paths_are_checked(void **state)
 {
     struct flow_listener *l = NULL;
@@ -388,6 +407,7 @@ main(void)
         DIR_TEST(listener_in_use_is_not_replaced),
         DIR_TEST(other_files_are_not_replaced),
         DIR_TEST(close_leaves_the_file_of_another),
+        DIR_TEST(child_leaves_the_file_to_its_parent),
         DIR_TEST(paths_are_checked),
         DIR_TEST(nobody_listens),
         DIR_TEST(full_queue_is_waited_for),

@@ -15,6 +15,8 @@
 #include "lib/plat/fake/fake.h"
 #include "unit.h"
 
+#include "tests/support/child.h"
+
 #define CAPS_STREAM                                                            \
     (FLOW_CAP_ORDERLY_END | FLOW_CAP_GATHER | FLOW_CAP_SCATTER |               \
      FLOW_CAP_DUPLEX | FLOW_CAP_FD | FLOW_CAP_WRITE_READINESS)
@@ -225,6 +227,56 @@ blocking_mode_is_put_back(void **state)
 }
 
 static void
+socket_keeps_its_mode(void **state)
+{
+    uint8_t big[4096] = { 0 };
+    struct flow *f;
+    size_t n;
+    int s[2];
+    char c;
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, s), 0);
+    f = adopt(s[0], s[0]);
+    assert_true((fcntl(s[0], F_GETFL) & O_NONBLOCK) == 0);
+    /* And still no call waits. */
+    assert_int_equal(flow_read(f, &c, 1, &n), FLOW_AGAIN);
+    while (flow_write(f, big, sizeof(big), &n) == FLOW_OK)
+        continue;
+    assert_int_equal(flow_write(f, big, sizeof(big), &n), FLOW_AGAIN);
+    flow_close(f);
+    close(s[1]);
+}
+
+static void
+child_leaves_the_mode_to_its_parent(void **state)
+{
+    struct flow *f;
+    pid_t child;
+    int p[2];
+    int q[2];
+    size_t n;
+    char c;
+
+    (void)state;
+    assert_int_equal(pipe(p), 0);
+    assert_int_equal(pipe(q), 0);
+    f = adopt(p[0], q[1]);
+    child = child_begin();
+    if (child == 0) {
+        flow_close(f);
+        child_end();
+    }
+    child_join(child);
+    assert_true((fcntl(p[0], F_GETFL) & O_NONBLOCK) != 0);
+    assert_true((fcntl(q[1], F_GETFL) & O_NONBLOCK) != 0);
+    assert_int_equal(flow_read(f, &c, 1, &n), FLOW_AGAIN);
+    flow_close(f);
+    close(p[1]);
+    close(q[0]);
+}
+
+static void
 unusable_descriptors_are_refused(void **state)
 {
     struct sockaddr_in in = { .sin_family = AF_INET };
@@ -362,6 +414,8 @@ main(void)
         cmocka_unit_test(full_pipe_is_waited_for),
         cmocka_unit_test(file_is_read_to_its_end),
         cmocka_unit_test(blocking_mode_is_put_back),
+        cmocka_unit_test(socket_keeps_its_mode),
+        cmocka_unit_test(child_leaves_the_mode_to_its_parent),
         cmocka_unit_test(unusable_descriptors_are_refused),
         cmocka_unit_test(queries_and_controls),
         cmocka_unit_test(reader_and_writer_threads),
