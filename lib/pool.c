@@ -28,6 +28,21 @@ of_policy(const struct flow_buf_policy *policy)
     return (struct flow_pool *)(uintptr_t)policy;
 }
 
+/* Threads share a pool, so a child must find it whole, and its lock free. */
+static void
+pool_enter(struct flow_pool *pool)
+{
+    flow__fork_block();
+    flow__lock_acquire(&pool->lock);
+}
+
+static void
+pool_leave(struct flow_pool *pool)
+{
+    flow__lock_release(&pool->lock);
+    flow__fork_unblock();
+}
+
 static enum flow_status
 pool_acquire(const struct flow_buf_policy *policy, size_t min_size,
              struct flow_buf *ret_buf)
@@ -37,7 +52,7 @@ pool_acquire(const struct flow_buf_policy *policy, size_t min_size,
 
     if (min_size > pool->block_size)
         return FLOW_E_INVAL;
-    flow__lock_acquire(&pool->lock);
+    pool_enter(pool);
     if (pool->free_count > 0) {
         pool->free_count--;
         ret_buf->base =
@@ -45,7 +60,7 @@ pool_acquire(const struct flow_buf_policy *policy, size_t min_size,
         ret_buf->len = pool->block_size;
         st = FLOW_OK;
     }
-    flow__lock_release(&pool->lock);
+    pool_leave(pool);
     return st;
 }
 
@@ -56,9 +71,9 @@ pool_release(const struct flow_buf_policy *policy, struct flow_buf *buf)
     size_t place = (size_t)(buf->base - pool->mem) / pool->block_size;
 
     flow_wipe(buf->base, buf->len);
-    flow__lock_acquire(&pool->lock);
+    pool_enter(pool);
     pool->free_list[pool->free_count++] = (uint32_t)place;
-    flow__lock_release(&pool->lock);
+    pool_leave(pool);
     flow_event_signal(&pool->available);
 }
 

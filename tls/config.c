@@ -296,6 +296,7 @@ flow_tls_config_freeze(struct flow_tls_config *c, struct flow_error *ret_err)
 
     if (is_frozen(c))
         return FLOW_OK;
+    flow__fork_block();
     flow__lock_acquire(&c->lock);
     if (!is_frozen(c)) {
         st = freeze(c, ret_err);
@@ -303,6 +304,7 @@ flow_tls_config_freeze(struct flow_tls_config *c, struct flow_error *ret_err)
             flow__store_release(&c->frozen, 1);
     }
     flow__lock_release(&c->lock);
+    flow__fork_unblock();
     return st;
 }
 

@@ -48,7 +48,16 @@ static void
 names_acquire(void)
 {
     flow__once(names_init, &names.once);
+    /* A child gets the names as they are, and the lock free. */
+    flow__fork_block();
     flow__lock_acquire(&names.lock);
+}
+
+static void
+names_release(void)
+{
+    flow__lock_release(&names.lock);
+    flow__fork_unblock();
 }
 
 static struct pair_listener *
@@ -152,7 +161,7 @@ dial_open(struct flow *f)
     if (l != NULL && !full && !p->queued)
         enqueue(l, p);
     full = full && !p->queued;
-    flow__lock_release(&names.lock);
+    names_release();
 
     if (p->queued)
         return FLOW_OK;
@@ -181,7 +190,7 @@ dial_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
     l = names_find(p->name);
     ready =
         p->queued || l == NULL || l->waiting < l->backlog || dial_is_late(p);
-    flow__lock_release(&names.lock);
+    names_release();
     if (ready)
         return FLOW_READY_OPEN;
     flow_wait_add_event(sink, &names.changed, seq);
@@ -260,7 +269,7 @@ listener_accept(struct flow_listener *base, struct flow **ret_flow)
         l->waiting--;
         flow_event_signal(&names.changed);
     }
-    flow__lock_release(&names.lock);
+    names_release();
     if (e == NULL)
         return FLOW_AGAIN;
     flow__pair_join(e, base->env);
@@ -277,7 +286,7 @@ listener_wait(struct flow_listener *base, struct flow_wait_sink *sink)
 
     names_acquire();
     ready = l->head != NULL;
-    flow__lock_release(&names.lock);
+    names_release();
     if (!ready)
         flow_wait_add_event(sink, &l->arrived, seq);
     return ready;
@@ -302,7 +311,7 @@ listener_close(struct flow_listener *base)
     names_acquire();
     names_remove(l);
     flow_event_signal(&names.changed);
-    flow__lock_release(&names.lock);
+    names_release();
     /* Nobody finds the queue any more. */
     while ((e = l->head) != NULL) {
         l->head = e->next;
@@ -345,7 +354,7 @@ names_add(struct pair_listener *l)
         names.first = l;
         flow_event_signal(&names.changed);
     }
-    flow__lock_release(&names.lock);
+    names_release();
     return !taken;
 }
 

@@ -40,6 +40,7 @@ void
 flow__mbed_enter(void)
 {
     flow__once(start, &started);
+    flow__fork_block();
     if (needs_lock)
         flow__lock_acquire(&engine_lock);
 }
@@ -49,6 +50,7 @@ flow__mbed_leave(void)
 {
     if (needs_lock)
         flow__lock_release(&engine_lock);
+    flow__fork_unblock();
 }
 
 int

@@ -18,9 +18,10 @@
 
 /*
  * Enter and leave mbedTLS where its global state is touched: handshakes,
- * certificate and key operations, PSA.  Does nothing where mbedTLS has locks of
- * its own (MBEDTLS_THREADING_C); elsewhere it is one lock for the process.
- * Never held across anything that waits.
+ * certificate and key operations, PSA.  A fork waits until nobody is inside, so
+ * that a child finds mbedTLS's locks free.  Where mbedTLS has none
+ * (MBEDTLS_THREADING_C), it is one lock for the process.  Never held across
+ * anything that waits.
  */
 void flow__mbed_enter(void);
 void flow__mbed_leave(void);
