@@ -494,10 +494,13 @@ order_row_of(const struct flow__order *order, bool ours, enum flow__kind kind)
         order->ticket ? FLOW__ROW_NO_TICKET : FLOW__ROW_IF_TICKET;
     const struct flow__order_row *row;
 
-    for (size_t i = 0; (row = flow__order_row(i)) != NULL; i++)
-        if (row->from == order->state && row->ours == ours &&
-            row->kind == kind && (row->flags & barred) == 0)
-            return row;
+    for (size_t i = 0; i < sizeof(order_tables) / sizeof(order_tables[0]); i++)
+        for (size_t k = 0; k < order_tables[i].count; k++) {
+            row = &order_tables[i].rows[k];
+            if (row->from == order->state && row->ours == ours &&
+                row->kind == kind && (row->flags & barred) == 0)
+                return row;
+        }
     return NULL;
 }
 

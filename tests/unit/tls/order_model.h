@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef FLOW_TESTS_UNIT_TLS_ORDER_MODEL_H
+#define FLOW_TESTS_UNIT_TLS_ORDER_MODEL_H
+
+#include <stdbool.h>
+
+#include "tls/alert.h"
+#include "tls/order_kinds.h"
+
+/*
+ * A second opinion on what may come next, written from RFC 8446 appendix A,
+ * RFC 5246 7.3 and RFC 5077 alone, without a look at tls/order.c.  One endpoint
+ * is told every message of both sides, in order.
+ *
+ * The endpoint offers TLS 1.2 and 1.3, only suites with ephemeral curves and
+ * certificates, tickets and sessions, as a server also client certificates; no
+ * early data, no client authentication after the handshake, no
+ * CertificateStatus, no renegotiation.
+ */
+
+/* Model states, any numbers below this. */
+#define ORDER_MODEL_STATES 512
+
+struct order_verdict {
+    bool legal;
+    /* If legal: the next state; for a message that is ignored the same one. */
+    unsigned next;
+    /* If legal: what protects the message.  A change_cipher_spec is always at
+     * the plain level. */
+    enum flow__level level;
+    /* If not legal, and the peer's: the alert. */
+    enum flow__alert alert;
+};
+
+struct order_model {
+    unsigned (*start)(bool server);
+    /* ours: the endpoint sends it.  A change_cipher_spec that TLS 1.3 sends for
+     * middleboxes is no message when it is ours; the peer's is legal where it
+     * must be dropped. */
+    struct order_verdict (*take)(unsigned state, bool ours,
+                                 enum flow__kind kind);
+    /* The handshake is over. */
+    bool (*is_open)(unsigned state);
+};
+
+extern const struct order_model order_model;
+
+#endif
