@@ -40,6 +40,22 @@ dial_timeout(struct vchan *v)
     return flow_fail_with(&v->base, FLOW_READ | FLOW_WRITE, &err);
 }
 
+/*
+ * Whether what was found wrong with an offer was wrong while it was offered.
+ * A page that its server has withdrawn meanwhile may hold anything.
+ */
+static bool
+dial_is_current(struct vchan *v, uint32_t ref, uint32_t port)
+{
+    struct vchan_hyp *hyp = v->conn.hyp;
+    uint32_t ref_now = 0;
+    uint32_t port_now = 0;
+
+    return hyp->store->lookup(hyp, v->conn.peer, v->base_path, &ref_now,
+                              &port_now, NULL) == FLOW_OK &&
+           ref_now == ref && port_now == port;
+}
+
 static enum flow_status
 dial_once(struct vchan *v, struct flow_error *err)
 {
@@ -50,23 +66,52 @@ dial_once(struct vchan *v, struct flow_error *err)
     uint32_t port = 0;
     uint32_t ref = 0;
 
+    st = flow__vchan_hyp_check(hyp, err);
+    if (st != FLOW_OK)
+        return st;
+    /* What the watch told is taken in before the look that answers it. */
+    if (v->dial.keys != NULL)
+        hyp->store->watch_drain(v->dial.keys);
     v->dial.found = false;
-    st = hyp->store->lookup(hyp, v->base_path, &ref, &port, err);
+    st = hyp->store->lookup(hyp, peer, v->base_path, &ref, &port, err);
     if (st != FLOW_OK)
         return st;
     v->dial.found = true;
     st =
         flow__vchan_conn_join(&conn, hyp, peer, ref, port, &v->rx, &v->tx, err);
+    if (st == FLOW_E_PROTO && !dial_is_current(v, ref, port))
+        return FLOW_AGAIN;
     if (st != FLOW_OK)
         return st;
     if (v->dial.watch && (st = flow__vchan_conn_watch(&conn, err)) != FLOW_OK) {
         flow__vchan_conn_leave(&conn);
         return st;
     }
+    flow__vchan_dial_end(v);
     /* The connection has a reference of its own. */
     flow__vchan_hyp_unref(v->conn.hyp);
     v->conn = conn;
     return FLOW_OK;
+}
+
+void
+flow__vchan_dial_end(struct vchan *v)
+{
+    if (v->dial.keys != NULL)
+        v->conn.hyp->store->watch_close(v->dial.keys);
+    v->dial.keys = NULL;
+}
+
+/* Has the store tell of new keys; false: there is only the clock. */
+static bool
+dial_watch(struct vchan *v)
+{
+    struct vchan_hyp *hyp = v->conn.hyp;
+
+    return v->dial.keys != NULL ||
+           (hyp->store->watch_keys != NULL &&
+            hyp->store->watch_keys(hyp, v->base_path, &v->dial.keys, NULL) ==
+                FLOW_OK);
 }
 
 enum flow_status
@@ -79,7 +124,8 @@ flow__vchan_dial_step(struct flow *f)
 
     if (v->conn.channel != NULL)
         return FLOW_OK;
-    if (!dial_due(v, now))
+    if (!dial_due(v, now) &&
+        flow__vchan_hyp_check(v->conn.hyp, NULL) == FLOW_OK)
         return FLOW_AGAIN;
 
     st = dial_once(v, &err);
@@ -101,11 +147,13 @@ flow__vchan_dial_wait(struct vchan *v, struct flow_wait_sink *sink)
     struct vchan_hyp *hyp = v->conn.hyp;
     uint64_t now = v->base.env->now(v->base.env->ctx);
 
-    if (v->conn.channel != NULL || dial_due(v, now))
+    if (v->conn.channel != NULL || dial_due(v, now) ||
+        flow__vchan_hyp_check(hyp, NULL) != FLOW_OK)
         return true;
     /* A watch fires for new keys; for used ones only the clock does, and a
      * watch that fired would keep us awake until then. */
-    if (!v->dial.found && hyp->store->watch(hyp, v->base_path, sink)) {
+    if (!v->dial.found && dial_watch(v)) {
+        hyp->store->watch_wait(v->dial.keys, sink);
         v->dial.retry_at = 0;
         flow_wait_add_time(sink, v->dial.deadline);
         return false;

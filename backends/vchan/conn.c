@@ -226,9 +226,9 @@ flow__vchan_conn_rings(const struct vchan_conn *conn, struct vchan_rx *rx,
 enum flow_status
 flow__vchan_conn_watch(struct vchan_conn *conn, struct flow_error *err)
 {
-    if (conn->hyp->store->deaths_open == NULL)
+    if (conn->hyp->store->watch_deaths == NULL)
         return FLOW_OK;
-    return conn->hyp->store->deaths_open(conn->hyp, &conn->deaths, err);
+    return conn->hyp->store->watch_deaths(conn->hyp, &conn->deaths, err);
 }
 
 uint8_t
@@ -240,8 +240,11 @@ flow__vchan_conn_client(const struct vchan_conn *conn)
 void
 flow__vchan_conn_goodbye(struct vchan_conn *conn)
 {
-    struct vchan_page *page = page_of(conn);
+    struct vchan_page *page;
 
+    if (flow__vchan_hyp_check(conn->hyp, NULL) != FLOW_OK)
+        return;
+    page = page_of(conn);
     flow__shm_store8(conn->server ? &page->srv_live : &page->cli_live,
                      VCHAN_LIVE_GONE);
     flow__shm_fence();
@@ -278,7 +281,7 @@ flow__vchan_conn_leave(struct vchan_conn *conn)
     if (conn->control != NULL)
         flow__vchan_conn_goodbye(conn);
     if (conn->deaths != NULL)
-        hyp->store->deaths_close(conn->deaths);
+        hyp->store->watch_close(conn->deaths);
     if (conn->set != NULL) {
         buf = flow__vchan_set_buf(conn->set);
         flow_buf_release(&conn->set->sets->policy, &buf);

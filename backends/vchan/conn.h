@@ -17,10 +17,10 @@ struct vchan_conn {
     struct vchan_orders orders; /* snapshot: the page's are not read again */
     struct vchan_channel *channel;
     struct vchan_region *control;
-    struct vchan_region *left;   /* NULL: in the control page */
-    struct vchan_region *right;  /* the same */
-    struct vchan_set *set;       /* server: whose all of these are */
-    struct vchan_deaths *deaths; /* NULL: nobody asked for it */
+    struct vchan_region *left;  /* NULL: in the control page */
+    struct vchan_region *right; /* the same */
+    struct vchan_set *set;      /* server: whose all of these are */
+    struct vchan_watch *deaths; /* NULL: nobody asked for it */
 };
 
 /*

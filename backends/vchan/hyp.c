@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 #include "backends/vchan/hyp.h"
 
+#include "lib/atomic.h"
+#include "lib/plat.h"
+
 /* A region whose peer still maps it. */
 struct vchan_pin {
     struct vchan_pin *next;
@@ -11,6 +14,7 @@ void
 flow__vchan_hyp_init(struct vchan_hyp *hyp, const struct flow_env *env)
 {
     hyp->env = env;
+    hyp->process = flow__plat_process();
     hyp->refs = 1;
 }
 
@@ -19,6 +23,52 @@ flow__vchan_hyp_ref(struct vchan_hyp *hyp)
 {
     __atomic_add_fetch(&hyp->refs, 1, __ATOMIC_RELAXED);
     return hyp;
+}
+
+bool
+flow__vchan_hyp_try_ref(struct vchan_hyp *hyp)
+{
+    uint32_t refs = flow__load(&hyp->refs);
+
+    while (refs > 0)
+        if (flow__replace(&hyp->refs, &refs, refs + 1))
+            return true;
+    return false;
+}
+
+void
+flow__vchan_hyp_lost(struct vchan_hyp *hyp)
+{
+    flow__store(&hyp->lost, 1);
+}
+
+bool
+flow__vchan_hyp_is_lost(const struct vchan_hyp *hyp)
+{
+    return flow__load_acquire(&hyp->lost) != 0;
+}
+
+bool
+flow__vchan_hyp_is_inherited(const struct vchan_hyp *hyp)
+{
+    return hyp->process != flow__plat_process();
+}
+
+enum flow_status
+flow__vchan_hyp_check(const struct vchan_hyp *hyp, struct flow_error *err)
+{
+    if (flow__vchan_hyp_is_inherited(hyp)) {
+        flow_error_set(err, FLOW_E_INVAL, "vchan", FLOW_DOMAIN_NONE, 0,
+                       "a vchan is used by the process that made it alone");
+        if (err != NULL)
+            err->hint = "close it in the process that was forked";
+        return FLOW_E_INVAL;
+    }
+    if (flow__vchan_hyp_is_lost(hyp))
+        return flow_error_set(err, FLOW_E_RESET, "vchan", FLOW_DOMAIN_NONE, 0,
+                              "this domain was suspended or migrated, and its "
+                              "channels are gone");
+    return FLOW_OK;
 }
 
 static struct vchan_pin *

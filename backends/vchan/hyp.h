@@ -15,17 +15,42 @@
  * another host of vchan (a unikernel, a simulator) provides.  Three tables,
  * one per facility, so that each can be read against one Xen header.
  *
- * Nothing here blocks for the peer; store calls may take a round trip to the
- * store.  An operation that fails fills *err (which may be NULL) and has no
- * effect.  Functions are called by one thread at a time per region, channel
- * or, for the store, per hypervisor, except notify(), drain() and state(),
- * which both directions of a flow may call at once.
+ * Calls.  Nothing here blocks for the peer; store calls may take a round trip
+ * to the store.  An operation that fails fills *err (which may be NULL) and
+ * has no effect.
+ *
+ * Threads.  Functions on one region, channel or watch are called by one thread
+ * at a time, except notify(), drain(), wait(), state(), remote() and the
+ * watch's, which both directions of a flow may call at once.  Functions on a
+ * handle may be called by several threads at once.
+ *
+ * Handles.  A handle is reference-counted: every listener and flow has a
+ * reference, and the last one calls free().  A port may give out one handle
+ * for all of its domain, and should where pins or quotas are to be counted for
+ * the domain as a whole: it then keeps a reference of its own, since free()
+ * ends the pins.
+ *
+ * Order.  A server grants its rings and control page after it has allocated
+ * the channel, and ends them before it closes the channel; a client binds,
+ * maps, unmaps and closes in that order.  A server takes the state "unbound"
+ * of its channel as the client's word that it has unmapped everything, and
+ * grants the same pages to the next client of the same domain.
+ *
+ * Suspend and migration.  A port that loses what it had of the hypervisor
+ * calls flow__vchan_hyp_lost() and then makes every wait source of the handle
+ * fire.  From there on flows and listeners answer FLOW_E_RESET, and of the
+ * functions here only unshare(), unmap(), close(), watch_close() and free()
+ * are called: they give back what is local and answer FLOW_OK.
+ *
+ * fork.  A process that inherited a handle (flow__vchan_hyp_is_inherited())
+ * calls the same five and nothing else.  They close this process's copies of
+ * descriptors and free its memory; hypervisor, store and peer notice nothing.
  */
 
 struct vchan_hyp;
 struct vchan_region;
 struct vchan_channel;
-struct vchan_deaths;
+struct vchan_watch;
 
 /* Domain ids from here on are reserved (DOMID_FIRST_RESERVED). */
 #define VCHAN_DOMID_LIMIT 0x7ff0u
@@ -39,7 +64,11 @@ struct vchan_region {
     uint32_t count;
 };
 
-/* What happens to a region when we end or die, as far as the kernel can. */
+/*
+ * What happens to a region when it goes, or we die, as far as the kernel can.
+ * With a channel there is a byte to clear, and the region is of one page: a
+ * kernel takes one such order per page.
+ */
 struct vchan_parting {
     uint32_t clear_at;             /* byte to clear, or VCHAN_CLEAR_NONE */
     struct vchan_channel *channel; /* event to send, or NULL */
@@ -57,20 +86,24 @@ struct vchan_grant_ops {
                               struct vchan_region **ret_region,
                               struct flow_error *err);
     /*
-     * End the grant and free the pages.  FLOW_E_BUSY: the peer still has
-     * them mapped; nothing was freed, and nothing of it may be used again.
+     * End the grant and free the pages, after the parting.  FLOW_E_BUSY: the
+     * peer still has them mapped; nothing was freed, and nothing of it may be
+     * used again.  It is called once more then, now and again until it answers
+     * otherwise.  The parting is done the first time: its channel is closed
+     * between the first call and the second.
      */
     enum flow_status (*unshare)(struct vchan_hyp *hyp,
                                 struct vchan_region *region);
     /*
-     * Map a peer's pages, in the order of refs.  FLOW_AGAIN: the peer's page
-     * is being paged in; try later.
+     * Map a peer's pages, in the order of refs.  FLOW_AGAIN: the peer grants
+     * us no such pages, so its offer is stale, or its page is being paged in.
      */
     enum flow_status (*map)(struct vchan_hyp *hyp, uint16_t peer,
                             const uint32_t *refs, uint32_t count, bool writable,
                             struct vchan_parting parting,
                             struct vchan_region **ret_region,
                             struct flow_error *err);
+    /* After the parting; before its channel is closed. */
     void (*unmap)(struct vchan_hyp *hyp, struct vchan_region *region);
 };
 
@@ -83,7 +116,8 @@ enum vchan_channel_state {
 
 /* Event channels: xen/event_channel.h. */
 struct vchan_event_ops {
-    /* A channel that `peer` may bind. */
+    /* A channel that `peer` may bind, again after each time it has closed its
+     * end. */
     enum flow_status (*alloc)(struct vchan_hyp *hyp, uint16_t peer,
                               struct vchan_channel **ret_channel,
                               struct flow_error *err);
@@ -91,8 +125,10 @@ struct vchan_event_ops {
     enum flow_status (*bind)(struct vchan_hyp *hyp, uint16_t peer,
                              uint32_t port, struct vchan_channel **ret_channel,
                              struct flow_error *err);
-    /* The local port number. */
+    /* The port number of our end. */
     uint32_t (*port)(const struct vchan_channel *channel);
+    /* That of the peer's end; 0: it has none, or cannot be known. */
+    uint32_t (*remote)(struct vchan_channel *channel);
     void (*notify)(struct vchan_channel *channel);
     /*
      * Take in the events that have come and let new ones come: true if there
@@ -112,48 +148,65 @@ struct vchan_event_ops {
     void (*close)(struct vchan_channel *channel);
 };
 
+/* Whether the store lets a domain read what names it. */
+enum vchan_presence {
+    VCHAN_PRESENCE_UNKNOWN,
+    VCHAN_ABSENT, /* there is no such domain yet */
+    VCHAN_PRESENT,
+};
+
 /* The store: xen/io/xs_wire.h.  Paths are absolute. */
 struct vchan_store_ops {
-    /* Writes both keys, readable by `peer`, in one transaction. */
+    /* Writes both keys, readable by `peer`, in one transaction; the same ones
+     * again make them readable by a domain that came since. */
     enum flow_status (*publish)(struct vchan_hyp *hyp, const char *base,
                                 uint16_t peer, uint32_t ref, uint32_t port,
                                 struct flow_error *err);
-    /* Removes both keys if they are still those of `port`, and the base if
-     * that leaves it empty. */
+    /* Removes both keys if they are still those of `port`, and the base, and
+     * what this library keeps above it, if that leaves them empty. */
     void (*withdraw)(struct vchan_hyp *hyp, const char *base, uint32_t port);
-    /* Reads both keys.  FLOW_AGAIN: not (both) there. */
-    enum flow_status (*lookup)(struct vchan_hyp *hyp, const char *base,
-                               uint32_t *ret_ref, uint32_t *ret_port,
-                               struct flow_error *err);
     /*
-     * Adds what fires when lookup() may answer otherwise, watching the base
-     * from the first call on.  False: there is none, look again by the clock.
+     * Reads both keys.  FLOW_AGAIN: not (both) there.  FLOW_E_AUTH: they are
+     * there, but another domain's than the server's.
      */
-    bool (*watch)(struct vchan_hyp *hyp, const char *base,
-                  struct flow_wait_sink *sink);
+    enum flow_status (*lookup)(struct vchan_hyp *hyp, uint16_t server,
+                               const char *base, uint32_t *ret_ref,
+                               uint32_t *ret_port, struct flow_error *err);
+    /*
+     * Whether a domain is there to read what publish() wrote.  xenstored drops
+     * the rights of a domain that it does not know yet, so a server publishes
+     * again once its peer is there.  NULL: this store does not.
+     */
+    enum vchan_presence (*presence)(struct vchan_hyp *hyp, uint16_t domid);
     /*
      * Whether the store has let go of a domain; false too where it does not
-     * tell us.  For where the state of a channel cannot be had; any thread may
-     * ask.
+     * tell us.  For where the state of a channel cannot be had.  NULL: it can
+     * always be had.
      */
     bool (*released)(struct vchan_hyp *hyp, uint16_t domid);
     /*
-     * A watch for the ends of domains ("@releaseDomain").  Each caller has one
-     * of its own: two sleepers on one would take each other's events.  The
-     * functions of a watch may be called by any thread.
+     * Watches: what fires when lookup() of a base may answer otherwise, and
+     * what fires when some domain ends ("@releaseDomain").  Each caller has
+     * one of its own, since two sleepers on one would take each other's
+     * events, and ends it as soon as it needs it no more: what a watch tells
+     * is kept in our memory until it is drained.  watch_keys NULL: there is
+     * none, look by the clock.  watch_deaths NULL: every death is an event.
      */
-    enum flow_status (*deaths_open)(struct vchan_hyp *hyp,
-                                    struct vchan_deaths **ret_deaths,
-                                    struct flow_error *err);
-    /* Adds what fires when it has told what deaths_drain() did not take. */
-    void (*deaths_wait)(const struct vchan_deaths *deaths,
-                        struct flow_wait_sink *sink);
+    enum flow_status (*watch_keys)(struct vchan_hyp *hyp, const char *base,
+                                   struct vchan_watch **ret_watch,
+                                   struct flow_error *err);
+    enum flow_status (*watch_deaths)(struct vchan_hyp *hyp,
+                                     struct vchan_watch **ret_watch,
+                                     struct flow_error *err);
+    /* Adds what fires when it has told what watch_drain() did not take. */
+    void (*watch_wait)(const struct vchan_watch *watch,
+                       struct flow_wait_sink *sink);
     /* Takes in what it told; true if that was something. */
-    bool (*deaths_drain)(struct vchan_deaths *deaths);
-    void (*deaths_close)(struct vchan_deaths *deaths);
+    bool (*watch_drain)(struct vchan_watch *watch);
+    void (*watch_close)(struct vchan_watch *watch);
 };
 
-/* One domain's view of a hypervisor; shared by a listener and its flows. */
+/* One domain's view of a hypervisor; a reference for each user. */
 struct vchan_hyp {
     const struct vchan_grant_ops *grants;
     const struct vchan_event_ops *events;
@@ -163,14 +216,34 @@ struct vchan_hyp {
     const char *scheme;     /* for addresses: "vchan" */
     uint16_t domid;         /* ours */
     bool descriptors;       /* each channel's wait source is a descriptor */
+    uint32_t process;       /* that made it: flow__plat_process() */
+    uint32_t lost;          /* atomic */
     uint32_t refs;          /* atomic */
     struct vchan_pin *pins; /* atomic */
     uint32_t pinned;        /* pages, atomic */
 };
 
+/* For a port's constructor: the first reference. */
 void flow__vchan_hyp_init(struct vchan_hyp *hyp, const struct flow_env *env);
 struct vchan_hyp *flow__vchan_hyp_ref(struct vchan_hyp *hyp);
+/* For a port that gives out one handle: false when its last reference is gone,
+ * and free() about to be called. */
+bool flow__vchan_hyp_try_ref(struct vchan_hyp *hyp);
 void flow__vchan_hyp_unref(struct vchan_hyp *hyp);
+
+/* Suspend and migration: see above.  Any thread. */
+void flow__vchan_hyp_lost(struct vchan_hyp *hyp);
+bool flow__vchan_hyp_is_lost(const struct vchan_hyp *hyp);
+
+/* Whether another process made it, of which this one was forked. */
+bool flow__vchan_hyp_is_inherited(const struct vchan_hyp *hyp);
+
+/*
+ * Whether the handle can be used: FLOW_OK; FLOW_E_RESET when it was lost, and
+ * FLOW_E_INVAL in a process that inherited it, with the reason.
+ */
+enum flow_status flow__vchan_hyp_check(const struct vchan_hyp *hyp,
+                                       struct flow_error *err);
 
 /*
  * Frees a granted region, or keeps it as pinned when the peer will not let

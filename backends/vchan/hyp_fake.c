@@ -241,9 +241,7 @@ fake_map(struct vchan_hyp *hyp, uint16_t peer, const uint32_t *refs,
     flow__fake_unlock(h->dir.world);
     if (!ok) {
         region_free(h, r);
-        /* Xen's number for a reference that grants nothing to us. */
-        return flow_error_set(err, FLOW_E_SYS, "vchan+fake", FLOW_DOMAIN_XEN,
-                              -3, "the peer's grant is not for us");
+        return FLOW_AGAIN;
     }
     if (!region_map(h, r, writable ? PROT_READ | PROT_WRITE : PROT_READ)) {
         int code = errno;
@@ -427,6 +425,18 @@ fake_port(const struct vchan_channel *c)
     return c->port;
 }
 
+static uint32_t
+fake_remote(struct vchan_channel *c)
+{
+    struct fake_world *w = c->hyp->dir.world;
+    uint32_t port;
+
+    flow__fake_lock(w);
+    port = w->port[c->port].state == FAKE_BOUND ? w->port[c->port].remote : 0;
+    flow__fake_unlock(w);
+    return port;
+}
+
 static void
 fake_wait(const struct vchan_channel *c, struct flow_wait_sink *sink)
 {
@@ -588,13 +598,14 @@ fake_withdraw(struct vchan_hyp *hyp, const char *base, uint32_t port)
 }
 
 static enum flow_status
-fake_lookup(struct vchan_hyp *hyp, const char *base, uint32_t *ret_ref,
-            uint32_t *ret_port, struct flow_error *err)
+fake_lookup(struct vchan_hyp *hyp, uint16_t server, const char *base,
+            uint32_t *ret_ref, uint32_t *ret_port, struct flow_error *err)
 {
     struct fake_hyp *h = fake_of(hyp);
     enum flow_status st = flow__fake_dir_attach(&h->dir, err);
     struct fake_key *key;
 
+    (void)server;
     if (st != FLOW_OK)
         return st;
     flow__fake_lock(h->dir.world);
@@ -605,15 +616,6 @@ fake_lookup(struct vchan_hyp *hyp, const char *base, uint32_t *ret_ref,
     }
     flow__fake_unlock(h->dir.world);
     return key != NULL ? FLOW_OK : FLOW_AGAIN;
-}
-
-static bool
-fake_watch(struct vchan_hyp *hyp, const char *base, struct flow_wait_sink *sink)
-{
-    (void)hyp;
-    (void)base;
-    (void)sink;
-    return false;
 }
 
 static void
@@ -640,6 +642,7 @@ static const struct vchan_event_ops fake_events = {
     .alloc = fake_alloc,
     .bind = fake_bind,
     .port = fake_port,
+    .remote = fake_remote,
     .notify = fake_notify,
     .drain = fake_drain,
     .wait = fake_wait,
@@ -651,7 +654,6 @@ static const struct vchan_store_ops fake_store = {
     .publish = fake_publish,
     .withdraw = fake_withdraw,
     .lookup = fake_lookup,
-    .watch = fake_watch,
 };
 
 enum flow_status

@@ -4,43 +4,22 @@
  * EVTCHNOP_status of which is none. */
 #define __XEN_INTERFACE_VERSION__ 0x00030202
 
+#include "backends/vchan/hyp_linux.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-#include <xencall.h>
 #include <xenevtchn.h>
-#include <xengnttab.h>
-#include <xenstore.h>
 #include <xentoollog.h>
 
 #include <xen/event_channel.h>
 #include <xen/xen.h>
 
-#include "backends/vchan/path.h"
 #include "backends/vchan/proto.h"
 #include "backends/vchan/vchan.h"
-
-/* Ports of the FIFO event channel ABI, the larger of the two. */
-#define PORT_MAX 131071u
-
-/* Names of the two keys below a base path. */
-#define KEY_REF  "/ring-ref"
-#define KEY_PORT "/event-channel"
-#define KEY_MAX  (VCHAN_BASE_MAX + 16)
-
-struct linux_hyp {
-    struct vchan_hyp base;
-    xengnttab_handle *map;
-    xengntshr_handle *share;
-    xencall_handle *call; /* NULL: no permission; then no channel states */
-    struct xs_handle *store;
-    bool watching;
-};
 
 struct linux_region {
     struct vchan_region base;
@@ -50,11 +29,7 @@ struct vchan_channel {
     struct linux_hyp *hyp;
     xenevtchn_handle *handle;
     uint32_t port;
-};
-
-struct vchan_deaths {
-    const struct flow_env *env;
-    struct xs_handle *store;
+    uint32_t remote; /* of a client; a server's is asked for */
 };
 
 /* The Xen libraries write to stderr unless given somewhere else to: what went
@@ -88,29 +63,75 @@ linux_of(struct vchan_hyp *hyp)
     return (struct linux_hyp *)hyp;
 }
 
-static enum flow_status
-fail(struct flow_error *err, const char *text, const char *hint)
+enum flow_status
+flow__vchan_linux_fail(struct flow_error *err, const char *text,
+                       const char *hint)
 {
     int code = errno;
+    enum flow_status st =
+        code == ENOMEM || code == ENOSPC ? FLOW_E_NOMEM : FLOW_E_SYS;
 
-    if (code == ENOMEM || code == ENOSPC)
-        flow_error_set(err, FLOW_E_NOMEM, "vchan", FLOW_DOMAIN_ERRNO, code,
-                       text);
-    else
-        flow_error_set(err, FLOW_E_SYS, "vchan", FLOW_DOMAIN_ERRNO, code, text);
+    flow_error_set(err, st, "vchan", FLOW_DOMAIN_ERRNO, code, text);
     if (err != NULL)
         err->hint = hint;
-    return code == ENOMEM || code == ENOSPC ? FLOW_E_NOMEM : FLOW_E_SYS;
+    return st;
 }
 
+#define WHO_MAY_OPEN "load the module, and see who may open /dev/xen"
+
+/* The device for granting pages; NULL with an error. */
+static xengntshr_handle *
+share_device(struct linux_hyp *h, struct flow_error *err)
+{
+    xengntshr_handle *share;
+
+    pthread_mutex_lock(&h->lock);
+    if (h->share == NULL) {
+        h->share = xengntshr_open(&silent, 0);
+        /* Some releases leave it open in a program that we execute, which then
+         * keeps our pages granted after our death. */
+        if (h->share != NULL)
+            fcntl(xengntshr_fd(h->share), F_SETFD, FD_CLOEXEC);
+    }
+    share = h->share;
+    pthread_mutex_unlock(&h->lock);
+    if (share == NULL)
+        flow__vchan_linux_fail(
+            err, "cannot open the device for granting pages, xen-gntalloc",
+            WHO_MAY_OPEN);
+    return share;
+}
+
+/* The device for mapping a peer's pages; NULL with an error. */
+static xengnttab_handle *
+map_device(struct linux_hyp *h, struct flow_error *err)
+{
+    xengnttab_handle *map;
+
+    pthread_mutex_lock(&h->lock);
+    if (h->map == NULL)
+        h->map = xengnttab_open(&silent, 0);
+    map = h->map;
+    pthread_mutex_unlock(&h->lock);
+    if (map == NULL)
+        flow__vchan_linux_fail(
+            err, "cannot open the device for mapping grants, xen-gntdev",
+            WHO_MAY_OPEN);
+    return map;
+}
+
+/* A child must not have the pages: it would keep them mapped, and its kernel
+ * from telling the peer, when we are dead. */
 static enum flow_status
 region_give(struct vchan_hyp *hyp, void *base, uint32_t count,
-            struct vchan_region **ret_region)
+            struct vchan_region **ret_region, struct flow_error *err)
 {
     struct linux_region *r = flow_env_alloc(hyp->env, sizeof(*r));
 
     if (r == NULL)
-        return FLOW_E_NOMEM;
+        return flow_error_set(err, FLOW_E_NOMEM, "vchan", FLOW_DOMAIN_NONE, 0,
+                              "no memory for a region");
+    (void)madvise(base, (size_t)count * VCHAN_PAGE_SIZE, MADV_DONTFORK);
     r->base.base = base;
     r->base.count = count;
     *ret_region = &r->base;
@@ -122,32 +143,37 @@ linux_share(struct vchan_hyp *hyp, uint16_t peer, uint32_t count, bool writable,
             struct vchan_parting parting, uint32_t *ret_refs,
             struct vchan_region **ret_region, struct flow_error *err)
 {
-    struct linux_hyp *h = linux_of(hyp);
+    xengntshr_handle *share = share_device(linux_of(hyp), err);
+    enum flow_status st;
     void *base;
 
+    if (share == NULL)
+        return FLOW_E_SYS;
     if (parting.channel != NULL)
-        base = xengntshr_share_page_notify(h->share, peer, ret_refs, writable,
+        base = xengntshr_share_page_notify(share, peer, ret_refs, writable,
                                            parting.clear_at,
                                            parting.channel->port);
     else
-        base = xengntshr_share_pages(h->share, peer, (int)count, ret_refs,
-                                     writable);
+        base =
+            xengntshr_share_pages(share, peer, (int)count, ret_refs, writable);
     if (base == NULL)
-        return fail(err, "cannot grant pages",
-                    "see the limit parameter of the module xen-gntalloc");
+        return flow__vchan_linux_fail(
+            err, "cannot grant pages",
+            "see the limit parameter of the module xen-gntalloc");
     memset(base, 0, (size_t)count * VCHAN_PAGE_SIZE);
-    if (region_give(hyp, base, count, ret_region) == FLOW_OK)
-        return FLOW_OK;
-    xengntshr_unshare(h->share, base, count);
-    return flow_error_set(err, FLOW_E_NOMEM, "vchan", FLOW_DOMAIN_NONE, 0,
-                          "no memory for a region");
+    st = region_give(hyp, base, count, ret_region, err);
+    if (st != FLOW_OK)
+        xengntshr_unshare(share, base, count);
+    return st;
 }
 
-/* The kernel keeps pages that a peer has mapped until it unmaps them. */
+/* A kernel of today ends the grant at once, keeps the pages for as long as the
+ * peer has them mapped, and tells nobody. */
 static enum flow_status
 linux_unshare(struct vchan_hyp *hyp, struct vchan_region *region)
 {
-    xengntshr_unshare(linux_of(hyp)->share, region->base, region->count);
+    if (!flow__vchan_hyp_is_inherited(hyp))
+        xengntshr_unshare(linux_of(hyp)->share, region->base, region->count);
     flow_env_free(hyp->env, region, sizeof(struct linux_region));
     return FLOW_OK;
 }
@@ -157,43 +183,51 @@ linux_map(struct vchan_hyp *hyp, uint16_t peer, const uint32_t *refs,
           uint32_t count, bool writable, struct vchan_parting parting,
           struct vchan_region **ret_region, struct flow_error *err)
 {
-    struct linux_hyp *h = linux_of(hyp);
+    xengnttab_handle *map = map_device(linux_of(hyp), err);
     int prot = writable ? PROT_READ | PROT_WRITE : PROT_READ;
     uint32_t copy[VCHAN_PAGES_MAX];
+    enum flow_status st;
     void *base;
 
+    if (map == NULL)
+        return FLOW_E_SYS;
     if (parting.channel != NULL) {
-        base = xengnttab_map_grant_ref_notify(h->map, peer, refs[0], prot,
-                                              parting.clear_at,
-                                              parting.channel->port);
+        base = xengnttab_map_grant_ref_notify(
+            map, peer, refs[0], prot, parting.clear_at, parting.channel->port);
     } else {
         memcpy(copy, refs, count * sizeof(*refs));
-        base = xengnttab_map_domain_grant_refs(h->map, count, peer, copy, prot);
+        base = xengnttab_map_domain_grant_refs(map, count, peer, copy, prot);
     }
+    /* What the driver answers when the hypervisor refuses a reference. */
+    if (base == NULL && (errno == EINVAL || errno == EAGAIN))
+        return FLOW_AGAIN;
     if (base == NULL)
-        return fail(err, "cannot map the peer's pages",
-                    "see the limit parameter of the module xen-gntdev");
-    if (region_give(hyp, base, count, ret_region) == FLOW_OK)
-        return FLOW_OK;
-    xengnttab_unmap(h->map, base, count);
-    return flow_error_set(err, FLOW_E_NOMEM, "vchan", FLOW_DOMAIN_NONE, 0,
-                          "no memory for a region");
+        return flow__vchan_linux_fail(
+            err, "cannot map the peer's pages",
+            "see the limit parameter of the module xen-gntdev");
+    st = region_give(hyp, base, count, ret_region, err);
+    if (st != FLOW_OK)
+        xengnttab_unmap(map, base, count);
+    return st;
 }
 
 static void
 linux_unmap(struct vchan_hyp *hyp, struct vchan_region *region)
 {
-    xengnttab_unmap(linux_of(hyp)->map, region->base, region->count);
+    if (!flow__vchan_hyp_is_inherited(hyp))
+        xengnttab_unmap(linux_of(hyp)->map, region->base, region->count);
     flow_env_free(hyp->env, region, sizeof(struct linux_region));
 }
 
+/* Closing the descriptor unbinds the port, unless it was inherited: its maker
+ * has it open as well. */
 static void
 linux_close_channel(struct vchan_channel *c)
 {
     const struct flow_env *env = c->hyp->base.env;
 
     if (c->handle != NULL)
-        xenevtchn_close(c->handle); /* unbinds the port */
+        xenevtchn_close(c->handle);
     flow_env_free(env, c, sizeof(*c));
 }
 
@@ -215,8 +249,9 @@ channel_new(struct vchan_hyp *hyp, struct flow_error *err)
     /* Draining stops at the last event instead of waiting for the next. */
     if (fd >= 0 && fcntl(fd, F_SETFL, O_NONBLOCK) == 0)
         return c;
-    fail(err, "cannot open the event channel device",
-         "load the module xen-evtchn, and see who may open /dev/xen/evtchn");
+    flow__vchan_linux_fail(
+        err, "cannot open the event channel device",
+        "load the module xen-evtchn, and see who may open /dev/xen/evtchn");
     linux_close_channel(c);
     return NULL;
 }
@@ -244,8 +279,8 @@ linux_alloc(struct vchan_hyp *hyp, uint16_t peer,
     port = xenevtchn_bind_unbound_port(c->handle, peer);
     if (port >= 0)
         return channel_bound(c, port, ret_channel);
-    st = fail(err, "cannot allocate an event channel",
-              "is there a domain with this number?");
+    st = flow__vchan_linux_fail(err, "cannot allocate an event channel",
+                                "is there a domain with this number?");
     linux_close_channel(c);
     return st;
 }
@@ -260,12 +295,14 @@ linux_bind(struct vchan_hyp *hyp, uint16_t peer, uint32_t remote,
 
     if (c == NULL)
         return err != NULL ? err->status : FLOW_E_SYS;
+    c->remote = remote;
     port = xenevtchn_bind_interdomain(c->handle, peer, remote);
     if (port >= 0)
         return channel_bound(c, port, ret_channel);
     /* Whatever is not about us is about a port that is stale or taken. */
     if (errno == EACCES || errno == EPERM || errno == ENOMEM || errno == ENOSPC)
-        st = fail(err, "cannot bind the peer's event channel", NULL);
+        st = flow__vchan_linux_fail(err, "cannot bind the peer's event channel",
+                                    NULL);
     linux_close_channel(c);
     return st;
 }
@@ -300,279 +337,69 @@ linux_wait(const struct vchan_channel *c, struct flow_wait_sink *sink)
     flow_wait_add_fd(sink, xenevtchn_fd(c->handle), FLOW_WAIT_IN);
 }
 
+/* Asks for the status of a port; 0, or -1 with errno. */
+static int
+ask_status(struct linux_hyp *h, uint16_t domid, uint32_t port,
+           struct evtchn_status *ret_status)
+{
+    struct evtchn_status *op = NULL;
+    int code;
+    int rc;
+
+    if (h->call != NULL)
+        op = xencall_alloc_buffer(h->call, sizeof(*op));
+    if (op == NULL) {
+        errno = ENOSYS;
+        return -1;
+    }
+    memset(op, 0, sizeof(*op));
+    op->dom = domid;
+    op->port = port;
+    rc = xencall2(h->call, __HYPERVISOR_event_channel_op, EVTCHNOP_status,
+                  (uint64_t)(uintptr_t)op);
+    code = errno;
+    *ret_status = *op;
+    xencall_free_buffer(h->call, op);
+    errno = code;
+    return rc == 0 ? 0 : -1;
+}
+
 static enum vchan_channel_state
 linux_state(struct vchan_channel *c)
 {
-    enum vchan_channel_state state = VCHAN_CHANNEL_UNKNOWN;
-    xencall_handle *call = c->hyp->call;
-    struct evtchn_status *op;
+    struct evtchn_status status;
 
-    op = call == NULL ? NULL : xencall_alloc_buffer(call, sizeof(*op));
-    if (op == NULL)
-        return state;
-    memset(op, 0, sizeof(*op));
-    op->dom = DOMID_SELF;
-    op->port = c->port;
-    if (xencall2(call, __HYPERVISOR_event_channel_op, EVTCHNOP_status,
-                 (uint64_t)(uintptr_t)op) == 0)
-        state = op->status == EVTCHNSTAT_interdomain ? VCHAN_CHANNEL_BOUND
-                                                     : VCHAN_CHANNEL_UNBOUND;
-    xencall_free_buffer(call, op);
-    return state;
+    if (ask_status(c->hyp, DOMID_SELF, c->port, &status) != 0)
+        return VCHAN_CHANNEL_UNKNOWN;
+    return status.status == EVTCHNSTAT_interdomain ? VCHAN_CHANNEL_BOUND
+                                                   : VCHAN_CHANNEL_UNBOUND;
 }
 
-/* Writes one key that `peer` may read. */
-static bool
-key_write(struct linux_hyp *h, xs_transaction_t t, const char *base,
-          const char *key, uint32_t number, uint16_t peer)
+static uint32_t
+linux_remote(struct vchan_channel *c)
 {
-    struct xs_permissions perms[2] = {
-        { .id = h->base.domid, .perms = XS_PERM_NONE },
-        { .id = peer, .perms = XS_PERM_READ },
-    };
-    char path[KEY_MAX];
-    char text[16];
-    int len = snprintf(text, sizeof(text), "%u", number);
+    struct evtchn_status status;
 
-    snprintf(path, sizeof(path), "%s%s", base, key);
-    return xs_write(h->store, t, path, text, (unsigned)len) &&
-           xs_set_permissions(h->store, t, path, perms, 2);
+    if (c->remote != 0)
+        return c->remote;
+    if (ask_status(c->hyp, DOMID_SELF, c->port, &status) != 0 ||
+        status.status != EVTCHNSTAT_interdomain)
+        return 0;
+    return status.u.interdomain.port;
 }
 
-static enum flow_status
-linux_publish(struct vchan_hyp *hyp, const char *base, uint16_t peer,
-              uint32_t ref, uint32_t port, struct flow_error *err)
+/* An impossible port of a domain that is not ours: the error says whether the
+ * domain or the right was missing first. */
+enum vchan_presence
+flow__vchan_linux_domain(struct linux_hyp *h, uint16_t domid)
 {
-    struct linux_hyp *h = linux_of(hyp);
-    enum flow_status st;
-    xs_transaction_t t;
-    bool ok;
+    struct evtchn_status status;
 
-    /* Clients watch event-channel, so it is the last. */
-    do {
-        t = xs_transaction_start(h->store);
-        if (t == XBT_NULL)
-            break;
-        ok = key_write(h, t, base, KEY_REF, ref, peer) &&
-             key_write(h, t, base, KEY_PORT, port, peer);
-        if (!ok) {
-            int code = errno;
-
-            xs_transaction_end(h->store, t, true);
-            errno = code;
-            break;
-        }
-        if (xs_transaction_end(h->store, t, false))
-            return FLOW_OK;
-    } while (errno == EAGAIN);
-    st = fail(err, "cannot write to the store", "is the path below our own?");
-    flow_error_set_detail(err, base);
-    return st;
-}
-
-/* Reads one key: OK, AGAIN when it is not there or not yet for us, E_PROTO when
- * no number, E_SYS with errno when the store does not answer. */
-static enum flow_status
-key_read(struct linux_hyp *h, xs_transaction_t t, const char *base,
-         const char *key, uint32_t min, uint32_t max, uint32_t *ret_number)
-{
-    char path[KEY_MAX];
-    unsigned len = 0;
-    bool ok;
-    char *text;
-
-    snprintf(path, sizeof(path), "%s%s", base, key);
-    text = xs_read(h->store, t, path, &len);
-    if (text == NULL)
-        return errno == ENOENT || errno == EACCES ? FLOW_AGAIN : FLOW_E_SYS;
-    ok = flow__vchan_number(text, len, min, max, ret_number);
-    free(text);
-    if (ok)
-        return FLOW_OK;
-    return len == 0 ? FLOW_AGAIN : FLOW_E_PROTO;
-}
-
-static void
-key_remove(struct linux_hyp *h, xs_transaction_t t, const char *base,
-           const char *key)
-{
-    char path[KEY_MAX];
-
-    snprintf(path, sizeof(path), "%s%s", base, key);
-    xs_rm(h->store, t, path);
-}
-
-/* Removes the keys of an offer, and their directory if nothing else is there:
- * what others keep below it is theirs.  False if the offer is not there. */
-static bool
-keys_remove(struct linux_hyp *h, xs_transaction_t t, const char *base,
-            uint32_t port)
-{
-    uint32_t there = 0;
-    unsigned count = 0;
-    char **rest;
-
-    if (key_read(h, t, base, KEY_PORT, 1, PORT_MAX, &there) != FLOW_OK ||
-        there != port)
-        return false;
-    key_remove(h, t, base, KEY_PORT);
-    key_remove(h, t, base, KEY_REF);
-    rest = xs_directory(h->store, t, base, &count);
-    if (rest != NULL && count == 0)
-        xs_rm(h->store, t, base);
-    free(rest);
-    return true;
-}
-
-static void
-linux_withdraw(struct vchan_hyp *hyp, const char *base, uint32_t port)
-{
-    struct linux_hyp *h = linux_of(hyp);
-    xs_transaction_t t;
-    bool ours;
-
-    do {
-        t = xs_transaction_start(h->store);
-        if (t == XBT_NULL)
-            return;
-        ours = keys_remove(h, t, base, port);
-    } while (!xs_transaction_end(h->store, t, !ours) && errno == EAGAIN);
-}
-
-/* Takes in the watch events, which say only "look". */
-static void
-watch_drain(struct linux_hyp *h)
-{
-    char **event;
-
-    while (h->watching && (event = xs_check_watch(h->store)) != NULL)
-        free(event);
-}
-
-static enum flow_status
-linux_lookup(struct vchan_hyp *hyp, const char *base, uint32_t *ret_ref,
-             uint32_t *ret_port, struct flow_error *err)
-{
-    struct linux_hyp *h = linux_of(hyp);
-    uint32_t again = 0;
-    enum flow_status st;
-
-    watch_drain(h);
-    st = key_read(h, XBT_NULL, base, KEY_PORT, 1, PORT_MAX, ret_port);
-    if (st == FLOW_OK)
-        st = key_read(h, XBT_NULL, base, KEY_REF, VCHAN_REF_MIN, UINT32_MAX,
-                      ret_ref);
-    /* Both of one offer: the port is still that of before. */
-    if (st == FLOW_OK)
-        st = key_read(h, XBT_NULL, base, KEY_PORT, 1, PORT_MAX, &again);
-    if (st == FLOW_OK && again != *ret_port)
-        st = FLOW_AGAIN;
-    if (st == FLOW_E_PROTO)
-        flow_error_set(err, st, "vchan", FLOW_DOMAIN_NONE, 0,
-                       "the server published keys that are no numbers");
-    else if (st == FLOW_E_SYS)
-        st = fail(err, "the store does not answer", "is xenstored running?");
-    if (st != FLOW_OK && st != FLOW_AGAIN)
-        flow_error_set_detail(err, base);
-    return st;
-}
-
-static bool
-linux_watch(struct vchan_hyp *hyp, const char *base,
-            struct flow_wait_sink *sink)
-{
-    struct linux_hyp *h = linux_of(hyp);
-    char path[KEY_MAX];
-    int fd;
-
-    if (!h->watching) {
-        snprintf(path, sizeof(path), "%s%s", base, KEY_PORT);
-        h->watching = xs_watch(h->store, path, "vchan");
-    }
-    fd = h->watching ? xs_fileno(h->store) : -1;
-    if (fd < 0)
-        return false;
-    flow_wait_add_fd(sink, fd, FLOW_WAIT_IN);
-    return true;
-}
-
-static bool
-linux_released(struct vchan_hyp *hyp, uint16_t domid)
-{
-    struct xs_handle *store = linux_of(hyp)->store;
-
-    /* "No" is also what a request that failed answers, and errno does not tell
-     * the two apart: a success may set it, a lack of memory may not.  A store
-     * that answers, which it does to domain 0 alone, says yes to one's own. */
-    return !xs_is_domain_introduced(store, domid) &&
-           xs_is_domain_introduced(store, DOMID_SELF);
-}
-
-static void
-linux_deaths_close(struct vchan_deaths *d)
-{
-    if (d->store != NULL)
-        xs_close(d->store);
-    flow_env_free(d->env, d, sizeof(*d));
-}
-
-static enum flow_status
-linux_deaths_open(struct vchan_hyp *hyp, struct vchan_deaths **ret_deaths,
-                  struct flow_error *err)
-{
-    struct vchan_deaths *d = flow_env_alloc(hyp->env, sizeof(*d));
-    enum flow_status st;
-
-    if (d == NULL)
-        return flow_error_set(err, FLOW_E_NOMEM, "vchan", FLOW_DOMAIN_NONE, 0,
-                              "no memory for a watch");
-    d->env = hyp->env;
-    d->store = xs_open(0);
-    if (d->store != NULL && xs_fileno(d->store) >= 0 &&
-        xs_watch(d->store, "@releaseDomain", "vchan")) {
-        *ret_deaths = d;
-        return FLOW_OK;
-    }
-    st = fail(err, "the Xen store does not tell of the ends of domains",
-              "let it by its permissions of @releaseDomain, or do without "
-              "watch_domains");
-    linux_deaths_close(d);
-    return st;
-}
-
-static void
-linux_deaths_wait(const struct vchan_deaths *d, struct flow_wait_sink *sink)
-{
-    flow_wait_add_fd(sink, xs_fileno(d->store), FLOW_WAIT_IN);
-}
-
-static bool
-linux_deaths_drain(struct vchan_deaths *d)
-{
-    bool told = false;
-    char **event;
-
-    while ((event = xs_check_watch(d->store)) != NULL) {
-        free(event);
-        told = true;
-    }
-    return told;
-}
-
-static void
-linux_free(struct vchan_hyp *hyp)
-{
-    struct linux_hyp *h = linux_of(hyp);
-
-    if (h->store != NULL)
-        xs_close(h->store);
-    if (h->call != NULL)
-        xencall_close(h->call);
-    if (h->map != NULL)
-        xengnttab_close(h->map);
-    if (h->share != NULL)
-        xengntshr_close(h->share);
-    flow_env_free(hyp->env, h, sizeof(*h));
+    if (ask_status(h, domid, UINT32_MAX, &status) == 0)
+        return VCHAN_PRESENT;
+    if (errno == ENOSYS)
+        return VCHAN_PRESENCE_UNKNOWN;
+    return errno == ESRCH ? VCHAN_ABSENT : VCHAN_PRESENT;
 }
 
 static const struct vchan_grant_ops linux_grants = {
@@ -586,6 +413,7 @@ static const struct vchan_event_ops linux_events = {
     .alloc = linux_alloc,
     .bind = linux_bind,
     .port = linux_port,
+    .remote = linux_remote,
     .notify = linux_notify,
     .drain = linux_drain,
     .wait = linux_wait,
@@ -593,36 +421,40 @@ static const struct vchan_event_ops linux_events = {
     .close = linux_close_channel,
 };
 
-static const struct vchan_store_ops linux_store = {
-    .publish = linux_publish,
-    .withdraw = linux_withdraw,
-    .lookup = linux_lookup,
-    .watch = linux_watch,
-    .released = linux_released,
-    .deaths_open = linux_deaths_open,
-    .deaths_wait = linux_deaths_wait,
-    .deaths_drain = linux_deaths_drain,
-    .deaths_close = linux_deaths_close,
-};
+/*
+ * The handle that this process gives out, if there is one.  The lock is taken
+ * before any of a handle's.
+ */
+static pthread_mutex_t shared_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct linux_hyp *shared;
 
-/* Our own domain, as the store names it. */
-static bool
-own_domain(struct linux_hyp *h)
+static void
+linux_free(struct vchan_hyp *hyp)
 {
-    unsigned len = 0;
-    uint32_t domid = 0;
-    char *text = xs_read(h->store, XBT_NULL, "domid", &len);
-    bool ok = text != NULL &&
-              flow__vchan_number(text, len, 0, VCHAN_DOMID_LIMIT - 1, &domid);
+    struct linux_hyp *h = linux_of(hyp);
+    bool inherited = flow__vchan_hyp_is_inherited(hyp);
 
-    free(text);
-    h->base.domid = (uint16_t)domid;
-    return ok;
+    pthread_mutex_lock(&shared_lock);
+    if (shared == h)
+        shared = NULL;
+    pthread_mutex_unlock(&shared_lock);
+    if (h->store != NULL)
+        flow__vchan_linux_hang_up(h->store, inherited);
+    /* Its pages for hypercalls are not in a child, and it would unmap what
+     * stands in their place; the descriptor says nothing of a death. */
+    if (h->call != NULL && !inherited)
+        xencall_close(h->call);
+    if (h->map != NULL)
+        xengnttab_close(h->map);
+    if (h->share != NULL)
+        xengntshr_close(h->share);
+    pthread_mutex_destroy(&h->lock);
+    flow_env_free(hyp->env, h, sizeof(*h));
 }
 
-enum flow_status
-flow__vchan_xen_open(const struct flow_env *env, struct vchan_hyp **ret_hyp,
-                     struct flow_error *err)
+static enum flow_status
+linux_new(const struct flow_env *env, struct linux_hyp **ret_hyp,
+          struct flow_error *err)
 {
     struct linux_hyp *h = flow_env_alloc(env, sizeof(*h));
     const char *missing = NULL;
@@ -634,27 +466,52 @@ flow__vchan_xen_open(const struct flow_env *env, struct vchan_hyp **ret_hyp,
     flow__vchan_hyp_init(&h->base, env);
     h->base.grants = &linux_grants;
     h->base.events = &linux_events;
-    h->base.store = &linux_store;
+    h->base.store = &flow__vchan_linux_store;
     h->base.free = linux_free;
     h->base.scheme = "vchan";
     h->base.descriptors = true;
+    pthread_mutex_init(&h->lock, NULL);
 
-    if ((h->map = xengnttab_open(&silent, 0)) == NULL)
-        missing = "cannot open the device for mapping grants, xen-gntdev";
-    else if ((h->share = xengntshr_open(&silent, 0)) == NULL)
-        missing = "cannot open the device for granting pages, xen-gntalloc";
-    else if ((h->store = xs_open(0)) == NULL)
+    if ((h->store = xs_open(0)) == NULL)
         missing = "cannot reach the Xen store";
-    else if (!own_domain(h))
+    else if (!flow__vchan_linux_own(h->store, &h->base.domid))
         missing = "the Xen store does not say which domain this is";
     if (missing == NULL) {
         h->call = xencall_open(&silent, 0);
-        *ret_hyp = &h->base;
+        *ret_hyp = h;
         return FLOW_OK;
     }
-    st = fail(err, missing,
-              "is this a Xen domain with its modules loaded, and may this "
-              "user open /dev/xen?");
-    linux_free(&h->base);
+    st = flow__vchan_linux_fail(
+        err, missing,
+        "is this a Xen domain with its modules loaded, and may this "
+        "user open /dev/xen?");
+    if (h->store != NULL)
+        xs_close(h->store);
+    pthread_mutex_destroy(&h->lock);
+    flow_env_free(env, h, sizeof(*h));
+    return st;
+}
+
+/* Whether the handle that there is can be given out once more. */
+static bool
+shared_serves(const struct flow_env *env)
+{
+    return shared != NULL && shared->base.env == env &&
+           flow__vchan_hyp_check(&shared->base, NULL) == FLOW_OK &&
+           flow__vchan_hyp_try_ref(&shared->base);
+}
+
+enum flow_status
+flow__vchan_xen_open(const struct flow_env *env, struct vchan_hyp **ret_hyp,
+                     struct flow_error *err)
+{
+    enum flow_status st = FLOW_OK;
+
+    pthread_mutex_lock(&shared_lock);
+    if (!shared_serves(env))
+        st = linux_new(env, &shared, err);
+    if (st == FLOW_OK)
+        *ret_hyp = &shared->base;
+    pthread_mutex_unlock(&shared_lock);
     return st;
 }

@@ -9,6 +9,11 @@
 /* Pause after an offer that could not be made. */
 #define RETRY UINT64_C(100000000)
 
+/* Pauses between publications of one offer, until its peer is known to be
+ * there. */
+#define ANNOUNCE_MIN UINT64_C(1000000000)
+#define ANNOUNCE_MAX UINT64_C(8000000000)
+
 struct vchan_listener {
     struct flow_listener base;
     struct vchan_hyp *hyp;
@@ -21,6 +26,9 @@ struct vchan_listener {
     uint32_t port;           /* of the offer, as published */
     uint32_t came_back;      /* sets that had, when none could be offered */
     uint64_t retry_at;
+    uint64_t announce_at; /* FLOW_NEVER: the peer can read the keys */
+    uint64_t announce_pause;
+    bool absent;             /* the peer was, when last asked for */
     enum flow_status failed; /* what listener_wait() met; for the next accept */
 };
 
@@ -40,7 +48,8 @@ clock_now(const struct vchan_listener *l)
 static void
 withdraw(struct vchan_listener *l)
 {
-    if (l->offer.channel != NULL)
+    if (l->offer.channel != NULL &&
+        flow__vchan_hyp_check(l->hyp, NULL) == FLOW_OK)
         l->hyp->store->withdraw(l->hyp, l->path, l->port);
 }
 
@@ -63,6 +72,33 @@ make_offer(struct vchan_listener *l, struct flow_error *err)
     return st;
 }
 
+/*
+ * Publishes the offer again when the store may have dropped the peer's right
+ * to read it: that of a domain which came after its keys.  A domain is there
+ * for the hypervisor before it is for the store, so this goes on for a while.
+ */
+static void
+announce(struct vchan_listener *l)
+{
+    uint64_t now = clock_now(l);
+    enum vchan_presence there;
+
+    if (l->announce_at == FLOW_NEVER || l->announce_at > now)
+        return;
+    there = l->hyp->store->presence(l->hyp, l->peer);
+    if (l->absent && there != VCHAN_ABSENT)
+        l->announce_pause = ANNOUNCE_MIN;
+    l->absent = there == VCHAN_ABSENT;
+    if (!l->absent)
+        (void)l->hyp->store->publish(l->hyp, l->path, l->peer,
+                                     l->offer.set->ref, l->port, NULL);
+    l->announce_at = there == VCHAN_PRESENT && l->announce_pause >= ANNOUNCE_MAX
+                         ? FLOW_NEVER
+                         : now + l->announce_pause;
+    if (l->announce_pause < ANNOUNCE_MAX)
+        l->announce_pause *= 2;
+}
+
 /* Whether it is time to try again for an offer: a set came back, or the pause
  * is over. */
 static bool
@@ -80,11 +116,13 @@ renew_offer(struct vchan_listener *l)
     struct flow_error err;
     enum flow_status st;
 
-    if (l->offer.channel != NULL)
+    st = flow__vchan_hyp_check(l->hyp, &err);
+    if (st == FLOW_OK && l->offer.channel != NULL)
         return FLOW_OK;
-    if (!is_due(l))
+    if (st == FLOW_OK && !is_due(l))
         return FLOW_AGAIN;
-    st = make_offer(l, &err);
+    if (st == FLOW_OK)
+        st = make_offer(l, &err);
     if (st == FLOW_OK)
         return FLOW_OK;
     l->retry_at = clock_now(l) + RETRY;
@@ -116,8 +154,11 @@ listener_accept(struct flow_listener *base, struct flow **ret_flow)
     if (st != FLOW_OK)
         return st;
     l->hyp->events->drain(l->offer.channel);
-    if (!taken(l))
+    if (!taken(l)) {
+        announce(l);
         return FLOW_AGAIN;
+    }
+    l->announce_at = FLOW_NEVER;
     withdraw(l);
     st = l->opt.watch_domains ? flow__vchan_conn_watch(&l->offer, &err)
                               : FLOW_OK;
@@ -155,7 +196,9 @@ listener_wait(struct flow_listener *base, struct flow_wait_sink *sink)
     l->hyp->events->drain(l->offer.channel);
     if (taken(l))
         return true;
+    announce(l);
     l->hyp->events->wait(l->offer.channel, sink);
+    flow_wait_add_time(sink, l->announce_at);
     return false;
 }
 
@@ -267,6 +310,10 @@ flow__vchan_listen_on(struct vchan_hyp *hyp, uint32_t domid, const char *path,
         st = make_pool(l, err);
     if (st == FLOW_OK)
         st = make_offer(l, err);
+    if (st == FLOW_OK && hyp->store->presence != NULL) {
+        l->announce_pause = ANNOUNCE_MIN;
+        l->announce_at = clock_now(l) + ANNOUNCE_MIN;
+    }
     if (st != FLOW_OK) {
         listener_close(&l->base);
         return st;

@@ -114,6 +114,8 @@ sets_grow(struct vchan_sets *sets, struct vchan_set **ret_set)
 static bool
 set_is_free(const struct vchan_set *set, uint64_t now)
 {
+    if (flow__vchan_hyp_check(set->sets->hyp, NULL) != FLOW_OK)
+        return false;
     switch (set->sets->hyp->events->state(set->channel)) {
     case VCHAN_CHANNEL_UNBOUND:
         return true;
@@ -188,6 +190,9 @@ sets_acquire(const struct flow_buf_policy *policy, size_t min_size,
 
     if (min_size > VCHAN_PAGE_SIZE)
         return FLOW_E_INVAL;
+    st = flow__vchan_hyp_check(sets->hyp, &sets->error);
+    if (st != FLOW_OK)
+        return st;
     set = sets_pick(sets, &kept);
     if (set != NULL)
         set_wipe(set);

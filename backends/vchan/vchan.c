@@ -35,6 +35,10 @@ fail_fault(struct vchan *v, enum flow_dir dir)
 static enum flow_status
 outcome(struct vchan *v, enum flow_dir dir, enum flow_status st)
 {
+    struct flow_error err;
+
+    if (flow__vchan_hyp_check(v->conn.hyp, &err) != FLOW_OK)
+        return flow_fail_with(&v->base, dir, &err);
     if (st == FLOW_E_PROTO)
         return fail_fault(v, dir);
     if (st == FLOW_E_CLOSED)
@@ -219,11 +223,21 @@ answer_fd(struct vchan *v, void *buf, size_t *len)
     return flow_answer(buf, len, &sink.source[0].fd, sizeof(int));
 }
 
+/* The peer's end of the channel, where the hypervisor says. */
+static enum flow_status
+answer_peer_port(struct vchan *v, void *buf, size_t *len)
+{
+    uint32_t port = v->conn.hyp->events->remote(v->conn.channel);
+
+    if (port == 0)
+        return FLOW_E_NOTSUP;
+    return flow_answer(buf, len, &port, sizeof(port));
+}
+
 static enum flow_status
 vchan_query(struct flow *f, enum flow_query_key key, void *buf, size_t *len)
 {
     struct vchan *v = vchan_of(f);
-    const struct vchan_event_ops *events = v->conn.hyp->events;
     struct vchan_channel *channel = v->conn.channel;
     uint32_t number;
     size_t size;
@@ -246,10 +260,8 @@ vchan_query(struct flow *f, enum flow_query_key key, void *buf, size_t *len)
     }
     if (key == FLOW_QUERY_FD && channel != NULL)
         return answer_fd(v, buf, len);
-    if (key == FLOW_QUERY_PEER_PORT && channel != NULL) {
-        number = events->port(channel);
-        return flow_answer(buf, len, &number, sizeof(number));
-    }
+    if (key == FLOW_QUERY_PEER_PORT && channel != NULL)
+        return answer_peer_port(v, buf, len);
     return FLOW_E_NOTSUP;
 }
 
@@ -259,6 +271,7 @@ vchan_close(struct flow *f)
     struct vchan *v = vchan_of(f);
     const struct flow_env *env = f->env;
 
+    flow__vchan_dial_end(v);
     if (v->conn.channel != NULL)
         flow__vchan_conn_leave(&v->conn);
     else

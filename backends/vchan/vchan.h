@@ -15,6 +15,7 @@ struct vchan_dial {
     uint64_t pause;    /* between two looks */
     bool found;        /* the keys were there, but could not be used */
     bool watch;        /* for the end of the peer's domain, from then on */
+    struct vchan_watch *keys; /* NULL: none, or none yet */
 };
 
 /* Memory that lends contiguously what the ring holds in two pieces. */
@@ -87,6 +88,8 @@ void flow__vchan_dial_init(struct vchan *v,
                            const struct flow_vchan_options *opt);
 enum flow_status flow__vchan_dial_step(struct flow *f);
 bool flow__vchan_dial_wait(struct vchan *v, struct flow_wait_sink *sink);
+/* Ends what only the opening needs. */
+void flow__vchan_dial_end(struct vchan *v);
 
 /* Constructors on any hypervisor; *hyp becomes theirs in every outcome. */
 enum flow_status flow__vchan_listen_on(struct vchan_hyp *hyp, uint32_t domid,

@@ -85,6 +85,8 @@ flow__vchan_look_rx(struct vchan *v, size_t want, bool arm, uint32_t *ret_avail)
     enum flow_status st;
 
     *ret_avail = 0;
+    if ((st = flow__vchan_hyp_check(v->conn.hyp, NULL)) != FLOW_OK)
+        return st;
     if (__atomic_load_n(&v->fault, __ATOMIC_ACQUIRE) != VCHAN_FAULT_NONE)
         return FLOW_E_PROTO;
     if (is_gone(v))
@@ -115,6 +117,8 @@ flow__vchan_look_tx(struct vchan *v, size_t want, bool arm, uint32_t *ret_room)
     enum flow_status st;
 
     *ret_room = 0;
+    if ((st = flow__vchan_hyp_check(v->conn.hyp, NULL)) != FLOW_OK)
+        return st;
     if (__atomic_load_n(&v->fault, __ATOMIC_ACQUIRE) != VCHAN_FAULT_NONE)
         return FLOW_E_PROTO;
     if (is_gone(v))
@@ -228,7 +232,7 @@ take_events(struct vchan *v, uint32_t interest)
          interest) == 0)
         return;
     /* Whatever else is ready: a watch that told stays readable until then. */
-    if (conn->deaths != NULL && conn->hyp->store->deaths_drain(conn->deaths))
+    if (conn->deaths != NULL && conn->hyp->store->watch_drain(conn->deaths))
         peer_is_gone(v);
     if (!conn->hyp->events->drain(conn->channel))
         return;
@@ -275,7 +279,7 @@ add_sources(struct vchan *v, uint64_t now, struct flow_wait_sink *sink)
     else
         conn->hyp->events->wait(conn->channel, sink);
     if (conn->deaths != NULL)
-        conn->hyp->store->deaths_wait(conn->deaths, sink);
+        conn->hyp->store->watch_wait(conn->deaths, sink);
 }
 
 uint32_t
@@ -287,6 +291,8 @@ flow__vchan_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
 
     if (interest & FLOW_READY_OPEN)
         return flow__vchan_dial_wait(v, sink) ? FLOW_READY_OPEN : 0;
+    if (flow__vchan_hyp_check(v->conn.hyp, NULL) != FLOW_OK)
+        return interest;
     take_events(v, interest);
     ready = look_patiently(v, interest);
     if (ready == 0)

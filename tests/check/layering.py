@@ -56,7 +56,7 @@ RESERVED = [
     (re.compile(r"(mbedtls|psa)/"),
      ("tls/mbedtls/*", "tests/*", "subprojects/*")),
     (re.compile(r"xen"),
-     ("backends/vchan/hyp_linux.c", "tests/*")),
+     ("backends/vchan/hyp_linux*", "tests/*")),
 ]
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.M)
 SKIPPED = re.compile(r"(^|/)(\.|build|subprojects/(mbedtls-|packagecache))")

@@ -381,8 +381,8 @@ xs_read(struct xs_handle *x, xs_transaction_t t, const char *path,
     (void)t;
     if (strcmp(path, "domid") == 0)
         ref = x->hyp->domid;
-    else if (key == NULL ||
-             x->hyp->store->lookup(x->hyp, base, &ref, &port, NULL) != FLOW_OK)
+    else if (key == NULL || x->hyp->store->lookup(x->hyp, 0, base, &ref, &port,
+                                                  NULL) != FLOW_OK)
         return NULL;
     text = malloc(16);
     n = snprintf(text, 16, "%u",
@@ -427,7 +427,7 @@ xs_rm(struct xs_handle *x, xs_transaction_t t, const char *path)
     uint32_t port;
 
     (void)t;
-    if (x->hyp->store->lookup(x->hyp, path, &ref, &port, NULL) == FLOW_OK)
+    if (x->hyp->store->lookup(x->hyp, 0, path, &ref, &port, NULL) == FLOW_OK)
         x->hyp->store->withdraw(x->hyp, path, port);
     return true;
 }

@@ -130,7 +130,7 @@ peer_serve(struct xen *xen, enum maker maker, size_t read_size,
 
     serve(p, maker, read_size, write_size);
     assert_int_equal(
-        xen->client->store->lookup(xen->client, PATH, ret_ref, &port, NULL),
+        xen->client->store->lookup(xen->client, 1, PATH, ret_ref, &port, NULL),
         FLOW_OK);
     return p;
 }

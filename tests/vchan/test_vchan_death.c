@@ -272,13 +272,13 @@ a_live_peer_is_asked_about_less_and_less(void **state)
  * The server's hypervisor, but one that may not ask for channel states and
  * has the store instead: of which domain it let go, and a watch that tells.
  */
-struct vchan_deaths {
+struct vchan_watch {
     int pipe[2];
 };
 
 static struct vchan_event_ops blind_events;
 static struct vchan_store_ops telling_store;
-static struct vchan_deaths the_watch;
+static struct vchan_watch the_watch;
 static unsigned watches;
 static bool refuse_watch;
 static unsigned asked;
@@ -300,7 +300,7 @@ is_released(struct vchan_hyp *hyp, uint16_t domid)
 }
 
 static enum flow_status
-watch_open(struct vchan_hyp *hyp, struct vchan_deaths **ret_deaths,
+watch_open(struct vchan_hyp *hyp, struct vchan_watch **ret_watch,
            struct flow_error *err)
 {
     (void)hyp;
@@ -309,18 +309,18 @@ watch_open(struct vchan_hyp *hyp, struct vchan_deaths **ret_deaths,
                               "the store refuses");
     assert_int_equal(pipe(the_watch.pipe), 0);
     watches++;
-    *ret_deaths = &the_watch;
+    *ret_watch = &the_watch;
     return FLOW_OK;
 }
 
 static void
-watch_wait(const struct vchan_deaths *d, struct flow_wait_sink *sink)
+watch_wait(const struct vchan_watch *d, struct flow_wait_sink *sink)
 {
     flow_wait_add_fd(sink, d->pipe[0], FLOW_WAIT_IN);
 }
 
 static bool
-watch_drain(struct vchan_deaths *d)
+watch_drain(struct vchan_watch *d)
 {
     struct pollfd p = { .fd = d->pipe[0], .events = POLLIN };
     char byte;
@@ -329,7 +329,7 @@ watch_drain(struct vchan_deaths *d)
 }
 
 static void
-watch_close(struct vchan_deaths *d)
+watch_close(struct vchan_watch *d)
 {
     close(d->pipe[0]);
     close(d->pipe[1]);
@@ -344,10 +344,10 @@ blind(struct vchan_hyp *hyp)
     hyp->events = &blind_events;
     telling_store = *hyp->store;
     telling_store.released = is_released;
-    telling_store.deaths_open = watch_open;
-    telling_store.deaths_wait = watch_wait;
-    telling_store.deaths_drain = watch_drain;
-    telling_store.deaths_close = watch_close;
+    telling_store.watch_deaths = watch_open;
+    telling_store.watch_wait = watch_wait;
+    telling_store.watch_drain = watch_drain;
+    telling_store.watch_close = watch_close;
     hyp->store = &telling_store;
     refuse_watch = false;
     let_go = -1;
@@ -613,15 +613,13 @@ a_server_that_died_leaves_keys_that_nobody_can_use(void **state)
     world_stop(&w);
 }
 
-/* A store's watch that has fired and is taken in with the next look. */
-static bool
-fired_watch(struct vchan_hyp *hyp, const char *base,
-            struct flow_wait_sink *sink)
+/* A watch of the keys, of the same kind. */
+static enum flow_status
+watch_keys(struct vchan_hyp *hyp, const char *base,
+           struct vchan_watch **ret_watch, struct flow_error *err)
 {
-    (void)hyp;
     (void)base;
-    flow_wait_add_fd(sink, the_watch.pipe[0], FLOW_WAIT_IN);
-    return true;
+    return watch_open(hyp, ret_watch, err);
 }
 
 static void
@@ -633,10 +631,8 @@ keys_of_a_dead_server_do_not_spin_a_client(void **state)
     (void)state;
     world_start(&w, 0, NULL);
     flow__vchan_fake_kill(w.server);
-    telling_store = *w.client->store;
-    telling_store.watch = fired_watch;
-    w.client->store = &telling_store;
-    assert_int_equal(pipe(the_watch.pipe), 0);
+    blind(w.client);
+    telling_store.watch_keys = watch_keys;
     assert_int_equal(flow__vchan_connect_on(flow__vchan_hyp_ref(w.client), 1,
                                             "x", NULL, &w.flow[1], NULL),
                      FLOW_OK);
@@ -646,8 +642,6 @@ keys_of_a_dead_server_do_not_spin_a_client(void **state)
     for (size_t i = 0; i < sink.count; i++)
         assert_int_not_equal(sink.source[i].kind, FLOW_WAIT_FD);
     assert_true(sink.deadline > fake_now && sink.deadline < fake_now + SEC);
-    close(the_watch.pipe[0]);
-    close(the_watch.pipe[1]);
     w.flow[0] = NULL;
     world_stop(&w);
 }

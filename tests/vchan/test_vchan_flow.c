@@ -63,10 +63,15 @@ it_says_what_it_can_and_who_it_is(void **state)
     len = sizeof(fd);
     assert_int_equal(flow_query(f[0], FLOW_QUERY_FD, &fd, &len), FLOW_OK);
     assert_true(fd >= 0);
-    len = sizeof(number);
-    assert_int_equal(flow_query(f[0], FLOW_QUERY_PEER_PORT, &number, &len),
-                     FLOW_OK);
-    assert_true(number > 0);
+    /* Each end's is that of the other. */
+    for (unsigned i = 0; i < 2; i++) {
+        const struct vchan_conn *other = &((struct vchan *)f[!i])->conn;
+
+        len = sizeof(number);
+        assert_int_equal(flow_query(f[i], FLOW_QUERY_PEER_PORT, &number, &len),
+                         FLOW_OK);
+        assert_int_equal(number, other->hyp->events->port(other->channel));
+    }
     len = sizeof(n);
     assert_int_equal(flow_query(f[0], FLOW_QUERY_FOOTPRINT, &n, &len), FLOW_OK);
     /* Two rings of 32 KiB, the control page and the object. */

@@ -278,8 +278,8 @@ no_page_makes_a_client_misbehave(void **state)
                                                 1, "x", NULL, &f, NULL),
                          FLOW_OK);
         st = flow_open(f);
-        assert_true(st == FLOW_OK || st == FLOW_AGAIN || st == FLOW_E_PROTO ||
-                    st == FLOW_E_SYS);
+        /* A reference to nothing is an offer that died: AGAIN. */
+        assert_true(st == FLOW_OK || st == FLOW_AGAIN || st == FLOW_E_PROTO);
         count[st < 0 ? -st : st]++;
         flow_close(f);
         server->events->close(channel);
@@ -291,7 +291,6 @@ no_page_makes_a_client_misbehave(void **state)
     assert_true(count[FLOW_OK] > 50);
     assert_true(count[FLOW_AGAIN] > 50);
     assert_true(count[-FLOW_E_PROTO] > 50);
-    assert_true(count[-FLOW_E_SYS] > 50);
 }
 
 struct vandal {
@@ -446,7 +445,7 @@ a_client_that_lies_does_not_harm_the_listener(void **state)
         assert_int_equal(flow__vchan_listen_on(flow__vchan_hyp_ref(w.hyp[0]), 2,
                                                "x", NULL, &w.listener, NULL),
                          FLOW_OK);
-        w.hyp[1]->store->lookup(w.hyp[1], BASE, &ref, &port, NULL);
+        w.hyp[1]->store->lookup(w.hyp[1], 1, BASE, &ref, &port, NULL);
         w.hyp[1]->events->bind(w.hyp[1], 1, port, &channel, NULL);
         w.hyp[1]->grants->map(w.hyp[1], 1, &ref, 1, true, none, &region, NULL);
         ((struct vchan_page *)(void *)region->base)->cli_live = (uint8_t)value;

@@ -111,7 +111,7 @@ a_client_that_only_binds_blocks_nobody(void **state)
         flow__vchan_fake_open(flow_env_default(), p.dir, 2, 0, &hyp, NULL),
         FLOW_OK);
     for (unsigned i = 0; i < 3; i++) {
-        assert_int_equal(hyp->store->lookup(hyp,
+        assert_int_equal(hyp->store->lookup(hyp, 1,
                                             "/local/domain/1/data/vchan/2/flow",
                                             &ref, &port, NULL),
                          FLOW_OK);
@@ -126,6 +126,145 @@ a_client_that_only_binds_blocks_nobody(void **state)
     close_pair(f);
     flow__vchan_hyp_unref(hyp);
     flow_listener_close(l);
+    place_check_and_remove(&p);
+}
+
+/* The client's hypervisor, which calls back at a certain moment. */
+static const struct vchan_event_ops *plain_events;
+static struct vchan_event_ops late_events;
+static void (*between)(struct flow_listener *l);
+static struct flow_listener *between_whom;
+
+/* Once, when the channel was bound and nothing is mapped yet. */
+static enum flow_status
+bind_late(struct vchan_hyp *hyp, uint16_t peer, uint32_t port,
+          struct vchan_channel **ret_channel, struct flow_error *err)
+{
+    enum flow_status st = plain_events->bind(hyp, peer, port, ret_channel, err);
+    void (*then)(struct flow_listener * l) = between;
+
+    if (st == FLOW_OK && then != NULL) {
+        between = NULL;
+        then(between_whom);
+    }
+    return st;
+}
+
+/*
+ * A server that ends between a client's bind and its map; another one comes
+ * after it.
+ */
+static void
+an_offer_that_dies_under_a_client_is_tried_again(void **state)
+{
+    const struct flow_vchan_options opt = { .timeout = 20000 * MSEC };
+    struct vchan_hyp *server;
+    struct vchan_hyp *client;
+    struct flow_listener *l;
+    struct flow *f[2];
+    struct place p;
+    uint32_t ready;
+
+    (void)state;
+    place_make(&p);
+    assert_int_equal(flow__vchan_fake_open(flow_env_default(), p.dir, 1,
+                                           VCHAN_FAKE_MAKE, &server, NULL),
+                     FLOW_OK);
+    assert_int_equal(
+        flow__vchan_fake_open(flow_env_default(), p.dir, 2, 0, &client, NULL),
+        FLOW_OK);
+    plain_events = client->events;
+    late_events = *plain_events;
+    late_events.bind = bind_late;
+    client->events = &late_events;
+    assert_int_equal(flow__vchan_listen_on(flow__vchan_hyp_ref(server), 2,
+                                           "flow", NULL, &l, NULL),
+                     FLOW_OK);
+    between = flow_listener_close;
+    between_whom = l;
+    assert_int_equal(
+        flow__vchan_connect_on(client, 1, "flow", &opt, &f[1], NULL), FLOW_OK);
+    assert_int_equal(flow_open(f[1]), FLOW_AGAIN);
+    assert_null(between);
+    assert_int_equal(flow__vchan_listen_on(server, 2, "flow", NULL, &l, NULL),
+                     FLOW_OK);
+    while (flow_open(f[1]) == FLOW_AGAIN)
+        assert_int_equal(flow_wait(f[1], FLOW_READY_OPEN, &ready), FLOW_OK);
+    assert_int_equal(flow_accept(l, &f[0]), FLOW_OK);
+    pass(f[0], f[1], "at last");
+    close_pair(f);
+    flow_listener_close(l);
+    place_check_and_remove(&p);
+}
+
+/* The offer is withdrawn, and its page holds what no page of a vchan does. */
+static struct vchan_hyp *spoils;
+static struct vchan_region *spoilt;
+static uint32_t spoilt_port;
+
+static void
+withdraw_and_spoil(struct flow_listener *l)
+{
+    (void)l;
+    spoils->store->withdraw(spoils, "/local/domain/1/data/vchan/2/flow",
+                            spoilt_port);
+    memset(spoilt->base, 0xee, VCHAN_PAGE_SIZE);
+}
+
+static void
+leave_and_spoil(struct flow_listener *l)
+{
+    (void)l;
+    memset(spoilt->base, 0xee, VCHAN_PAGE_SIZE);
+}
+
+/* A fault of a page counts while its keys are in the store. */
+static void
+what_became_of_an_offer_is_not_held_against_it(void **state)
+{
+    static void (*const act[])(struct flow_listener * l) = { withdraw_and_spoil,
+                                                             leave_and_spoil };
+    const struct vchan_parting none = { VCHAN_CLEAR_NONE, NULL };
+    struct vchan_channel *channel;
+    struct vchan_hyp *client;
+    struct place p;
+    struct flow *f;
+    uint32_t ref;
+
+    (void)state;
+    place_make(&p);
+    assert_int_equal(flow__vchan_fake_open(flow_env_default(), p.dir, 1,
+                                           VCHAN_FAKE_MAKE, &spoils, NULL),
+                     FLOW_OK);
+    assert_int_equal(
+        flow__vchan_fake_open(flow_env_default(), p.dir, 2, 0, &client, NULL),
+        FLOW_OK);
+    plain_events = client->events;
+    late_events = *plain_events;
+    late_events.bind = bind_late;
+    client->events = &late_events;
+    assert_int_equal(
+        spoils->grants->share(spoils, 2, 1, true, none, &ref, &spoilt, NULL),
+        FLOW_OK);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(spoils->events->alloc(spoils, 2, &channel, NULL),
+                         FLOW_OK);
+        spoilt_port = spoils->events->port(channel);
+        assert_int_equal(
+            spoils->store->publish(spoils, "/local/domain/1/data/vchan/2/flow",
+                                   2, ref, spoilt_port, NULL),
+            FLOW_OK);
+        between = act[i];
+        assert_int_equal(flow__vchan_connect_on(flow__vchan_hyp_ref(client), 1,
+                                                "flow", NULL, &f, NULL),
+                         FLOW_OK);
+        assert_int_equal(flow_open(f), i == 0 ? FLOW_AGAIN : FLOW_E_PROTO);
+        flow_close(f);
+        spoils->events->close(channel);
+    }
+    assert_int_equal(spoils->grants->unshare(spoils, spoilt), FLOW_OK);
+    flow__vchan_hyp_unref(client);
+    flow__vchan_hyp_unref(spoils);
     place_check_and_remove(&p);
 }
 
@@ -154,7 +293,7 @@ a_client_that_dies_before_it_attached_is_a_timeout(void **state)
         FLOW_OK);
     assert_int_equal(flow__vchan_listen_on(server, 2, "flow", NULL, &l, NULL),
                      FLOW_OK);
-    client->store->lookup(client, "/local/domain/1/data/vchan/2/flow", &ref,
+    client->store->lookup(client, 1, "/local/domain/1/data/vchan/2/flow", &ref,
                           &port, NULL);
     assert_int_equal(client->events->bind(client, 1, port, &channel, NULL),
                      FLOW_OK);
@@ -371,7 +510,7 @@ slow_client(void *arg)
     uint32_t ref = 0;
 
     flow__vchan_fake_open(flow_env_default(), p->dir, 2, 0, &hyp, NULL);
-    hyp->store->lookup(hyp, "/local/domain/1/data/vchan/2/flow", &ref, &port,
+    hyp->store->lookup(hyp, 1, "/local/domain/1/data/vchan/2/flow", &ref, &port,
                        NULL);
     hyp->events->bind(hyp, 1, port, &channel, NULL);
     poll(NULL, 0, 30);
@@ -558,6 +697,8 @@ main(void)
         cmocka_unit_test(each_client_has_pages_of_its_own),
         cmocka_unit_test(two_clients_never_share_an_offer),
         cmocka_unit_test(a_client_that_only_binds_blocks_nobody),
+        cmocka_unit_test(an_offer_that_dies_under_a_client_is_tried_again),
+        cmocka_unit_test(what_became_of_an_offer_is_not_held_against_it),
         cmocka_unit_test(a_client_that_dies_before_it_attached_is_a_timeout),
         cmocka_unit_test(a_client_may_be_gone_before_it_is_accepted),
         cmocka_unit_test(a_client_may_come_before_its_server),

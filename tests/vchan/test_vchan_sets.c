@@ -65,7 +65,7 @@ world_start(struct world *w)
         FLOW_OK);
     /* Joins the world by looking. */
     assert_int_equal(
-        w->client->store->lookup(w->client, BASE, &ref, &port, NULL),
+        w->client->store->lookup(w->client, 1, BASE, &ref, &port, NULL),
         FLOW_AGAIN);
     w->listener = NULL;
 }
@@ -106,7 +106,8 @@ client_attach(struct world *w, struct client *c)
     uint32_t port;
     uint32_t ref;
 
-    assert_int_equal(hyp->store->lookup(hyp, BASE, &ref, &port, NULL), FLOW_OK);
+    assert_int_equal(hyp->store->lookup(hyp, 1, BASE, &ref, &port, NULL),
+                     FLOW_OK);
     assert_int_equal(hyp->events->bind(hyp, 1, port, &c->channel, NULL),
                      FLOW_OK);
     assert_int_equal(
@@ -493,8 +494,8 @@ keys_of_before_lead_to_the_set_of_now(void **state)
     (void)state;
     world_start(&w);
     world_listen(&w, 0);
-    assert_int_equal(w.client->store->lookup(w.client, BASE, &ref, &port, NULL),
-                     FLOW_OK);
+    assert_int_equal(
+        w.client->store->lookup(w.client, 1, BASE, &ref, &port, NULL), FLOW_OK);
     client_attach(&w, &c);
     assert_int_equal(flow_accept(w.listener, &f[0]), FLOW_OK);
     first = ((struct vchan *)f[0])->conn.set;
@@ -504,8 +505,8 @@ keys_of_before_lead_to_the_set_of_now(void **state)
     /* The next one has the other set, so that this one is offered again. */
     client_attach(&w, &c);
     assert_int_equal(flow_accept(w.listener, &f[0]), FLOW_OK);
-    assert_int_equal(w.client->store->lookup(w.client, BASE, &ref, &now, NULL),
-                     FLOW_OK);
+    assert_int_equal(
+        w.client->store->lookup(w.client, 1, BASE, &ref, &now, NULL), FLOW_OK);
     assert_int_equal(now, port);
     client_attach(&w, &late);
     late.rings->base[0] = 'x';

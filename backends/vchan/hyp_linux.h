@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef FLOW_VCHAN_HYP_LINUX_H
+#define FLOW_VCHAN_HYP_LINUX_H
+
+#include <pthread.h>
+
+#include <xencall.h>
+#include <xengnttab.h>
+#include <xenstore.h>
+
+#include "backends/vchan/hyp.h"
+
+/*
+ * A Linux domain's handle, over Xen's libraries.  Listeners and flows of one
+ * process and environment share it, and with it the devices: each is opened
+ * when it is first needed, and all are closed with the last reference.
+ *
+ * `lock` guards the opening; a device that is open stays as it is.  The
+ * libraries let several threads use one of them.
+ */
+struct linux_hyp {
+    struct vchan_hyp base;
+    pthread_mutex_t lock;
+    xengnttab_handle *map;   /* NULL: not needed yet */
+    xengntshr_handle *share; /* the same */
+    xencall_handle *call;    /* NULL: no permission; then no channel states */
+    struct xs_handle *store;
+};
+
+extern const struct vchan_store_ops flow__vchan_linux_store;
+
+/* Fails with errno. */
+enum flow_status flow__vchan_linux_fail(struct flow_error *err,
+                                        const char *text, const char *hint);
+
+/* Whether the hypervisor has a domain of this number; UNKNOWN without the
+ * right to make hypercalls. */
+enum vchan_presence flow__vchan_linux_domain(struct linux_hyp *h,
+                                             uint16_t domid);
+
+/* Our own domain, as the store names it; false if it does not. */
+bool flow__vchan_linux_own(struct xs_handle *store, uint16_t *ret_domid);
+
+/* Closes a connection to the store, of this process or an inherited one. */
+void flow__vchan_linux_hang_up(struct xs_handle *store, bool inherited);
+
+#endif

@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: ISC */
+#include "backends/vchan/hyp_linux.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <xen/xen.h>
+
+#include "backends/vchan/path.h"
+#include "backends/vchan/proto.h"
+
+/* Ports of the FIFO event channel ABI, the larger of the two. */
+#define PORT_MAX 131071u
+
+/* Names of the two keys below a base path. */
+#define KEY_REF  "/ring-ref"
+#define KEY_PORT "/event-channel"
+#define KEY_MAX  (VCHAN_BASE_MAX + 16)
+
+struct vchan_watch {
+    struct vchan_hyp *hyp;
+    struct xs_handle *store;
+};
+
+static struct xs_handle *
+store_of(struct vchan_hyp *hyp)
+{
+    return ((struct linux_hyp *)hyp)->store;
+}
+
+/* Writes one key that `peer` may read. */
+static bool
+key_write(struct vchan_hyp *hyp, xs_transaction_t t, const char *base,
+          const char *key, uint32_t number, uint16_t peer)
+{
+    struct xs_permissions perms[2] = {
+        { .id = hyp->domid, .perms = XS_PERM_NONE },
+        { .id = peer, .perms = XS_PERM_READ },
+    };
+    char path[KEY_MAX];
+    char text[16];
+    int len = snprintf(text, sizeof(text), "%u", number);
+
+    snprintf(path, sizeof(path), "%s%s", base, key);
+    return xs_write(store_of(hyp), t, path, text, (unsigned)len) &&
+           xs_set_permissions(store_of(hyp), t, path, perms, 2);
+}
+
+static enum flow_status
+linux_publish(struct vchan_hyp *hyp, const char *base, uint16_t peer,
+              uint32_t ref, uint32_t port, struct flow_error *err)
+{
+    struct xs_handle *store = store_of(hyp);
+    enum flow_status st;
+    xs_transaction_t t;
+    bool ok;
+
+    /* Clients watch event-channel, so it is the last. */
+    do {
+        t = xs_transaction_start(store);
+        if (t == XBT_NULL)
+            break;
+        ok = key_write(hyp, t, base, KEY_REF, ref, peer) &&
+             key_write(hyp, t, base, KEY_PORT, port, peer);
+        if (!ok) {
+            int code = errno;
+
+            xs_transaction_end(store, t, true);
+            errno = code;
+            break;
+        }
+        if (xs_transaction_end(store, t, false))
+            return FLOW_OK;
+    } while (errno == EAGAIN);
+    st = flow__vchan_linux_fail(err, "cannot write to the store",
+                                "is the path below our own?");
+    flow_error_set_detail(err, base);
+    return st;
+}
+
+/* Reads one key: OK, AGAIN when it is not there or not yet for us, E_PROTO when
+ * no number, E_SYS with errno when the store does not answer. */
+static enum flow_status
+key_read(struct xs_handle *store, xs_transaction_t t, const char *base,
+         const char *key, uint32_t min, uint32_t max, uint32_t *ret_number)
+{
+    char path[KEY_MAX];
+    unsigned len = 0;
+    bool ok;
+    char *text;
+
+    snprintf(path, sizeof(path), "%s%s", base, key);
+    text = xs_read(store, t, path, &len);
+    if (text == NULL)
+        return errno == ENOENT || errno == EACCES ? FLOW_AGAIN : FLOW_E_SYS;
+    ok = flow__vchan_number(text, len, min, max, ret_number);
+    free(text);
+    if (ok)
+        return FLOW_OK;
+    return len == 0 ? FLOW_AGAIN : FLOW_E_PROTO;
+}
+
+static void
+key_remove(struct xs_handle *store, xs_transaction_t t, const char *base,
+           const char *key)
+{
+    char path[KEY_MAX];
+
+    snprintf(path, sizeof(path), "%s%s", base, key);
+    xs_rm(store, t, path);
+}
+
+/* Removes a node with nothing below it; false if something is. */
+static bool
+empty_remove(struct xs_handle *store, xs_transaction_t t, const char *path)
+{
+    unsigned count = 0;
+    char **rest = xs_directory(store, t, path, &count);
+    bool empty = rest != NULL && count == 0;
+
+    free(rest);
+    return empty && xs_rm(store, t, path);
+}
+
+/* Removes what is empty of the base and, where the path was made from a name,
+ * of the two nodes above it, which nobody but this library and its like uses.
+ */
+static void
+base_remove(struct vchan_hyp *hyp, xs_transaction_t t, const char *base)
+{
+    char path[VCHAN_BASE_MAX];
+    size_t keep;
+
+    snprintf(path, sizeof(path), "/local/domain/%u/data/vchan", hyp->domid);
+    keep = strlen(path);
+    if (strncmp(base, path, keep) != 0 || base[keep] != '/')
+        keep = strlen(base);
+    snprintf(path, sizeof(path), "%s", base);
+    while (strlen(path) >= keep && empty_remove(store_of(hyp), t, path))
+        *strrchr(path, '/') = '\0';
+}
+
+/* Removes the keys of an offer, and what that leaves empty: what others keep
+ * there is theirs.  False if the offer is not there. */
+static bool
+keys_remove(struct vchan_hyp *hyp, xs_transaction_t t, const char *base,
+            uint32_t port)
+{
+    struct xs_handle *store = store_of(hyp);
+    uint32_t there = 0;
+
+    if (key_read(store, t, base, KEY_PORT, 1, PORT_MAX, &there) != FLOW_OK ||
+        there != port)
+        return false;
+    key_remove(store, t, base, KEY_PORT);
+    key_remove(store, t, base, KEY_REF);
+    base_remove(hyp, t, base);
+    return true;
+}
+
+static void
+linux_withdraw(struct vchan_hyp *hyp, const char *base, uint32_t port)
+{
+    struct xs_handle *store = store_of(hyp);
+    xs_transaction_t t;
+    bool ours;
+
+    do {
+        t = xs_transaction_start(store);
+        if (t == XBT_NULL)
+            return;
+        ours = keys_remove(hyp, t, base, port);
+    } while (!xs_transaction_end(store, t, !ours) && errno == EAGAIN);
+}
+
+/*
+ * Whether a key is the server's own, or domain 0's, which may do anything with
+ * the store.  Who else may write below the server's path is the server's
+ * decision, and no reason for us to trust them.  AGAIN: the key is gone.
+ */
+static enum flow_status
+key_check_owner(struct xs_handle *store, const char *base, const char *key,
+                uint16_t server)
+{
+    struct xs_permissions *perms;
+    char path[KEY_MAX];
+    unsigned count = 0;
+    bool good;
+
+    snprintf(path, sizeof(path), "%s%s", base, key);
+    perms = xs_get_permissions(store, XBT_NULL, path, &count);
+    if (perms == NULL)
+        return errno == ENOENT || errno == EACCES ? FLOW_AGAIN : FLOW_E_SYS;
+    good = count > 0 && (perms[0].id == server || perms[0].id == 0);
+    free(perms);
+    return good ? FLOW_OK : FLOW_E_AUTH;
+}
+
+/* Both keys of one offer: the port is the same before and after. */
+static enum flow_status
+keys_read(struct xs_handle *store, uint16_t server, const char *base,
+          uint32_t *ret_ref, uint32_t *ret_port)
+{
+    enum flow_status st;
+    uint32_t again = 0;
+
+    st = key_read(store, XBT_NULL, base, KEY_PORT, 1, PORT_MAX, ret_port);
+    if (st == FLOW_OK)
+        st = key_read(store, XBT_NULL, base, KEY_REF, VCHAN_REF_MIN, UINT32_MAX,
+                      ret_ref);
+    if (st == FLOW_OK)
+        st = key_check_owner(store, base, KEY_PORT, server);
+    if (st == FLOW_OK)
+        st = key_check_owner(store, base, KEY_REF, server);
+    if (st == FLOW_OK)
+        st = key_read(store, XBT_NULL, base, KEY_PORT, 1, PORT_MAX, &again);
+    return st == FLOW_OK && again != *ret_port ? FLOW_AGAIN : st;
+}
+
+static enum flow_status
+linux_lookup(struct vchan_hyp *hyp, uint16_t server, const char *base,
+             uint32_t *ret_ref, uint32_t *ret_port, struct flow_error *err)
+{
+    enum flow_status st =
+        keys_read(store_of(hyp), server, base, ret_ref, ret_port);
+
+    if (st == FLOW_E_PROTO)
+        flow_error_set(err, st, "vchan", FLOW_DOMAIN_NONE, 0,
+                       "the server published keys that are not numbers");
+    else if (st == FLOW_E_AUTH)
+        flow_error_set(err, st, "vchan", FLOW_DOMAIN_NONE, 0,
+                       "the keys in the store are not the server's own");
+    else if (st == FLOW_E_SYS)
+        st = flow__vchan_linux_fail(err, "the store does not answer",
+                                    "is xenstored running?");
+    if (st != FLOW_OK && st != FLOW_AGAIN)
+        flow_error_set_detail(err, base);
+    return st;
+}
+
+static enum vchan_presence
+linux_presence(struct vchan_hyp *hyp, uint16_t domid)
+{
+    struct linux_hyp *h = (struct linux_hyp *)hyp;
+    enum vchan_presence presence = flow__vchan_linux_domain(h, domid);
+
+    if (presence != VCHAN_PRESENCE_UNKNOWN)
+        return presence;
+    if (xs_is_domain_introduced(h->store, domid))
+        return VCHAN_PRESENT;
+    /* To others than domain 0 it says no whatever it knows. */
+    return xs_is_domain_introduced(h->store, DOMID_SELF)
+               ? VCHAN_ABSENT
+               : VCHAN_PRESENCE_UNKNOWN;
+}
+
+static bool
+linux_released(struct vchan_hyp *hyp, uint16_t domid)
+{
+    struct xs_handle *store = store_of(hyp);
+
+    /* "No" is also what a request that failed answers, and errno does not tell
+     * the two apart: a success may set it, a lack of memory may not.  A store
+     * that answers, which it does to domain 0 alone, says yes to one's own. */
+    return !xs_is_domain_introduced(store, domid) &&
+           xs_is_domain_introduced(store, DOMID_SELF);
+}
+
+void
+flow__vchan_linux_hang_up(struct xs_handle *store, bool inherited)
+{
+    /* A child has none of the threads that an ordinary end would stop. */
+    if (inherited)
+        xs_daemon_destroy_postfork(store);
+    else
+        xs_close(store);
+}
+
+static void
+linux_watch_close(struct vchan_watch *w)
+{
+    struct vchan_hyp *hyp = w->hyp;
+
+    if (w->store != NULL)
+        flow__vchan_linux_hang_up(w->store, flow__vchan_hyp_is_inherited(hyp));
+    flow_env_free(hyp->env, w, sizeof(*w));
+}
+
+/* A watch has a connection of its own, which ends with it: what the store still
+ * has to tell then goes nowhere. */
+static enum flow_status
+watch_open(struct vchan_hyp *hyp, const char *path,
+           struct vchan_watch **ret_watch, struct flow_error *err)
+{
+    struct vchan_watch *w = flow_env_alloc(hyp->env, sizeof(*w));
+    enum flow_status st;
+
+    if (w == NULL)
+        return flow_error_set(err, FLOW_E_NOMEM, "vchan", FLOW_DOMAIN_NONE, 0,
+                              "no memory for a watch");
+    w->hyp = hyp;
+    w->store = xs_open(0);
+    if (w->store != NULL && xs_fileno(w->store) >= 0 &&
+        xs_watch(w->store, path, "vchan")) {
+        *ret_watch = w;
+        return FLOW_OK;
+    }
+    st = flow__vchan_linux_fail(err, "the Xen store refuses a watch", NULL);
+    flow_error_set_detail(err, path);
+    linux_watch_close(w);
+    return st;
+}
+
+static enum flow_status
+linux_watch_keys(struct vchan_hyp *hyp, const char *base,
+                 struct vchan_watch **ret_watch, struct flow_error *err)
+{
+    char path[KEY_MAX];
+
+    snprintf(path, sizeof(path), "%s%s", base, KEY_PORT);
+    return watch_open(hyp, path, ret_watch, err);
+}
+
+static enum flow_status
+linux_watch_deaths(struct vchan_hyp *hyp, struct vchan_watch **ret_watch,
+                   struct flow_error *err)
+{
+    enum flow_status st = watch_open(hyp, "@releaseDomain", ret_watch, err);
+
+    if (st != FLOW_OK && err != NULL)
+        err->hint = "give this domain the right to @releaseDomain, or do "
+                    "without watch_domains";
+    return st;
+}
+
+static void
+linux_watch_wait(const struct vchan_watch *w, struct flow_wait_sink *sink)
+{
+    flow_wait_add_fd(sink, xs_fileno(w->store), FLOW_WAIT_IN);
+}
+
+/* The events say only "look". */
+static bool
+linux_watch_drain(struct vchan_watch *w)
+{
+    bool told = false;
+    char **event;
+
+    while ((event = xs_check_watch(w->store)) != NULL) {
+        free(event);
+        told = true;
+    }
+    return told;
+}
+
+bool
+flow__vchan_linux_own(struct xs_handle *store, uint16_t *ret_domid)
+{
+    unsigned len = 0;
+    uint32_t domid = 0;
+    char *text = xs_read(store, XBT_NULL, "domid", &len);
+    bool ok = text != NULL &&
+              flow__vchan_number(text, len, 0, VCHAN_DOMID_LIMIT - 1, &domid);
+
+    free(text);
+    *ret_domid = (uint16_t)domid;
+    return ok;
+}
+
+const struct vchan_store_ops flow__vchan_linux_store = {
+    .publish = linux_publish,
+    .withdraw = linux_withdraw,
+    .lookup = linux_lookup,
+    .presence = linux_presence,
+    .released = linux_released,
+    .watch_keys = linux_watch_keys,
+    .watch_deaths = linux_watch_deaths,
+    .watch_wait = linux_watch_wait,
+    .watch_drain = linux_watch_drain,
+    .watch_close = linux_watch_close,
+};
