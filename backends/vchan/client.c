@@ -12,6 +12,7 @@ flow__vchan_dial_init(struct vchan *v, const struct flow_vchan_options *opt)
 {
     v->dial.pause = PAUSE_MIN;
     v->dial.watch = opt->watch_domains;
+    v->dial.reattach = opt->reattach;
     if (opt->timeout > 0)
         v->dial.deadline =
             flow__time_after(v->base.env->now(v->base.env->ctx), opt->timeout);
@@ -77,8 +78,9 @@ dial_once(struct vchan *v, struct flow_error *err)
     if (st != FLOW_OK)
         return st;
     v->dial.found = true;
-    st =
-        flow__vchan_conn_join(&conn, hyp, peer, ref, port, &v->rx, &v->tx, err);
+    conn = (struct vchan_conn){ .hyp = hyp, .peer = peer };
+    st = flow__vchan_conn_join(&conn, ref, port, v->dial.reattach, &v->rx,
+                               &v->tx, err);
     if (st == FLOW_E_PROTO && !dial_is_current(v, ref, port))
         return FLOW_AGAIN;
     if (st != FLOW_OK)

@@ -135,8 +135,8 @@ join_memory(struct vchan_conn *conn, uint32_t ref, uint32_t port,
 
 /* Takes the client's place on a page that was mapped and checked. */
 static enum flow_status
-attach(struct vchan_conn *conn, struct vchan_rx *rx, struct vchan_tx *tx,
-       struct flow_error *err)
+attach(struct vchan_conn *conn, bool reattach, struct vchan_rx *rx,
+       struct vchan_tx *tx, struct flow_error *err)
 {
     struct vchan_page *page = page_of(conn);
     uint8_t server;
@@ -154,25 +154,25 @@ attach(struct vchan_conn *conn, struct vchan_rx *rx, struct vchan_tx *tx,
 
     flow__shm_set8(&page->srv_notify, VCHAN_NOTIFY_WRITE);
     flow__shm_fence();
-    if (!flow__shm_swap8(&page->cli_live, VCHAN_LIVE_NEVER, VCHAN_LIVE_HERE))
+    if (!flow__shm_swap8(&page->cli_live, VCHAN_LIVE_NEVER, VCHAN_LIVE_HERE) &&
+        !(reattach &&
+          flow__shm_swap8(&page->cli_live, VCHAN_LIVE_GONE, VCHAN_LIVE_HERE)))
         return FLOW_AGAIN;
     conn->hyp->events->notify(conn->channel);
     return FLOW_OK;
 }
 
 enum flow_status
-flow__vchan_conn_join(struct vchan_conn *conn, struct vchan_hyp *hyp,
-                      uint16_t peer, uint32_t ref, uint32_t port,
-                      struct vchan_rx *rx, struct vchan_tx *tx,
+flow__vchan_conn_join(struct vchan_conn *conn, uint32_t ref, uint32_t port,
+                      bool reattach, struct vchan_rx *rx, struct vchan_tx *tx,
                       struct flow_error *err)
 {
     enum flow_status st;
 
-    *conn =
-        (struct vchan_conn){ .hyp = flow__vchan_hyp_ref(hyp), .peer = peer };
+    flow__vchan_hyp_ref(conn->hyp);
     st = join_memory(conn, ref, port, err);
     if (st == FLOW_OK)
-        st = attach(conn, rx, tx, err);
+        st = attach(conn, reattach, rx, tx, err);
     if (st != FLOW_OK)
         flow__vchan_conn_leave(conn);
     return st;

@@ -32,12 +32,12 @@ enum flow_status flow__vchan_conn_offer(struct vchan_conn *conn,
                                         struct flow_error *err);
 
 /*
- * Client: binds, maps, checks and attaches.  AGAIN: what was published is
- * stale, taken or not ready; look the keys up again.
+ * Client: binds, maps, checks and attaches; conn has the hypervisor, no
+ * reference yet, and the peer.  reattach: also where a client has left.  AGAIN:
+ * what was published is stale, taken or not ready; look the keys up again.
  */
-enum flow_status flow__vchan_conn_join(struct vchan_conn *conn,
-                                       struct vchan_hyp *hyp, uint16_t peer,
-                                       uint32_t ref, uint32_t port,
+enum flow_status flow__vchan_conn_join(struct vchan_conn *conn, uint32_t ref,
+                                       uint32_t port, bool reattach,
                                        struct vchan_rx *rx, struct vchan_tx *tx,
                                        struct flow_error *err);
 

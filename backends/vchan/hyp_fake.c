@@ -203,6 +203,10 @@ fake_unshare(struct vchan_hyp *hyp, struct vchan_region *region)
     struct fake_region *r = (struct fake_region *)region;
     bool freed;
 
+    if (flow__vchan_hyp_is_inherited(hyp)) {
+        region_free(h, r);
+        return FLOW_OK;
+    }
     if (r->parting.channel != NULL) {
         parting_run(h, r);
         r->parting.channel = NULL; /* closed before a second attempt */
@@ -259,6 +263,10 @@ fake_unmap(struct vchan_hyp *hyp, struct vchan_region *region)
     struct fake_hyp *h = fake_of(hyp);
     struct fake_region *r = (struct fake_region *)region;
 
+    if (flow__vchan_hyp_is_inherited(hyp)) {
+        region_free(h, r);
+        return;
+    }
     if (r->parting.channel != NULL)
         parting_run(h, r);
     flow__fake_lock(h->dir.world);
@@ -551,6 +559,10 @@ fake_close_channel(struct vchan_channel *c)
     struct fake_hyp *h = c->hyp;
     struct sockaddr_un addr;
 
+    if (flow__vchan_hyp_is_inherited(&h->base)) {
+        channel_free(c);
+        return;
+    }
     flow__fake_lock(h->dir.world);
     if (h->dir.world->port[c->port].owner == h->dir.member)
         flow__fake_port_free(h->dir.world, c->port);
@@ -626,6 +638,11 @@ fake_free(struct vchan_hyp *hyp)
     /* Regions that a peer keeps mapped: the object goes, the page stays. */
     while (h->regions != NULL)
         region_free(h, h->regions);
+    /* The directory is its maker's, also to remove. */
+    if (flow__vchan_hyp_is_inherited(hyp) && h->dir.alive_fd >= 0) {
+        close(h->dir.alive_fd);
+        h->dir.alive_fd = -1;
+    }
     flow__fake_dir_leave(&h->dir);
     pthread_mutex_destroy(&h->lock);
     flow_env_free(hyp->env, h, sizeof(*h));

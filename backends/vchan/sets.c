@@ -200,7 +200,8 @@ sets_acquire(const struct flow_buf_policy *policy, size_t min_size,
              flow__vchan_hyp_reap(sets->hyp) > sets->kept_max)
         return sets_refuse(sets);
     else if ((st = sets_grow(sets, &set)) != FLOW_OK)
-        return st;
+        /* Short of pages while the peer has some of ours: it will let go. */
+        return st == FLOW_E_NOMEM && kept > 0 ? FLOW_AGAIN : st;
     flow__lock_acquire(&sets->lock);
     set->out = true;
     sets->users++;

@@ -14,6 +14,7 @@ struct vchan_dial {
     uint64_t retry_at; /* look again by the clock */
     uint64_t pause;    /* between two looks */
     bool found;        /* the keys were there, but could not be used */
+    bool reattach;     /* where a client has been before */
     bool watch;        /* for the end of the peer's domain, from then on */
     struct vchan_watch *keys; /* NULL: none, or none yet */
 };

@@ -58,8 +58,9 @@ struct flow_vchan_options {
     /** Connecting: ns until the peer's server must be there and attached,
      *  else #FLOW_E_TIMEOUT; 0: only the flow's own deadlines. */
     uint64_t timeout;
-    /** Listening: pages that peers may keep mapped after their flow ended,
-     *  before the listener makes no more.  0: 2048. */
+    /** Listening: pages that the peer may keep mapped after their flows ended,
+     *  before the listener offers no more until it lets go of some.  0: 2048.
+     *  What is not kept is used again; docs/vchan.md has the rules. */
     uint32_t pinned_max;
     /** Have the store tell at once when the peer's domain is destroyed, which
      *  is else noticed within 10 s where the user may make hypercalls
@@ -70,16 +71,23 @@ struct flow_vchan_options {
      *  domains other than 0 unless told otherwise, there is no flow but an
      *  error.  Nothing to the fake hypervisor, where every death is told. */
     bool watch_domains;
+    /** Connecting: take the place of a client that has left, which a server of
+     *  libxenvchan with `server_persist` keeps for the next one.  Such a server
+     *  goes on with the indexes and bytes that are in its rings.  Not for
+     *  servers that serve each client with pages of its own, as those of this
+     *  library: their flow of the client that has left fails. */
+    bool reattach;
     /** Allow a peer in our own domain.  It serves tests: some kernels do not
      *  survive mapping a grant of their own domain. */
     bool insecure_same_domain;
 };
 
 /**
- * @brief Offer a vchan to a domain, a fresh one for each client.
+ * @brief Offer a vchan to a domain, one for each client.
  *
- * Each flow gets pages of its own, published in the store when the one before
- * was taken.
+ * Each flow has pages of its own, published in the store when the ones before
+ * were taken.  Pages of a flow that ended serve the same domain's next ones,
+ * zeroed, once the client has let go of them.
  *
  * @param[in]  env           Environment; NULL: flow_env_default().
  * @param[in]  domid         The domain that may connect, 0..0x7fef.

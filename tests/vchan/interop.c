@@ -149,6 +149,25 @@ peers_connect(struct xen *xen, enum maker server, enum maker client,
         assert_int_equal(flow_accept(ret[0]->listener, &ret[0]->flow), FLOW_OK);
 }
 
+void
+peer_persist(struct peer *server)
+{
+    server->ref->server_persist = -1; /* a bit with a sign */
+}
+
+struct peer *
+peer_dial(struct xen *xen, bool reattach, enum flow_status *ret_status)
+{
+    const struct flow_vchan_options opt = { .reattach = reattach };
+    struct peer *p = peer_new(xen->client);
+
+    assert_int_equal(flow__vchan_connect_on(flow__vchan_hyp_ref(p->hyp), SERVER,
+                                            PATH, &opt, &p->flow, NULL),
+                     FLOW_OK);
+    *ret_status = flow_open(p->flow);
+    return p;
+}
+
 long
 peer_read(struct peer *p, void *buf, size_t len)
 {

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <flow/status.h>
+
 #include "backends/vchan/hyp.h"
 #include "scratch.h"
 
@@ -34,6 +36,13 @@ struct peer *peer_serve(struct xen *xen, enum maker maker, size_t read_size,
 /* A server and its client, attached.  Sizes as the server's requests. */
 void peers_connect(struct xen *xen, enum maker server, enum maker client,
                    size_t read_size, size_t write_size, struct peer *ret[2]);
+
+/* Has a server of the reference stay for one client after the other. */
+void peer_persist(struct peer *server);
+
+/* A client of ours to a server that is there, and what its opening answered. */
+struct peer *peer_dial(struct xen *xen, bool reattach,
+                       enum flow_status *ret_status);
 
 /* Bytes moved, 0 when none could be, -1 at the end (reading: after the last
  * byte; writing: the other is gone). */

@@ -578,6 +578,47 @@ a_killed_process_is_noticed_at_once(void **state)
     assert_int_not_equal(access(dir, F_OK), 0);
 }
 
+/* A pre-fork server of another kind: what a child inherited it closes, and the
+ * process that made it notices nothing. */
+static void
+a_child_closes_what_it_inherited(void **state)
+{
+    struct flow *dials;
+    struct world w;
+    int status;
+    char byte;
+    size_t n;
+    pid_t pid;
+
+    (void)state;
+    world_start(&w, 0, NULL);
+    world_connect(&w);
+    assert_int_equal(flow__vchan_connect_on(flow__vchan_hyp_ref(w.client), 1,
+                                            "nobody", NULL, &dials, NULL),
+                     FLOW_OK);
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        if (flow_write(w.flow[0], "x", 1, &n) != FLOW_E_INVAL ||
+            flow_read(w.flow[1], &byte, 1, &n) != FLOW_E_INVAL ||
+            flow_accept(w.listener, &dials) != FLOW_E_INVAL)
+            _exit(1);
+        flow_close(dials);
+        world_stop(&w);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_int_equal(flow_write(w.flow[0], "x", 1, &n), FLOW_OK);
+    assert_int_equal(flow_read(w.flow[1], &byte, 1, &n), FLOW_OK);
+    assert_int_equal(flow_read(w.flow[1], &byte, 1, &n), FLOW_AGAIN);
+    flow_close(dials);
+    flow_close(w.flow[0]);
+    flow_close(w.flow[1]);
+    world_connect(&w);
+    world_stop(&w);
+}
+
 static void
 a_server_that_died_leaves_keys_that_nobody_can_use(void **state)
 {
@@ -660,6 +701,7 @@ main(void)
         cmocka_unit_test(a_watch_wakes_who_sleeps_already),
         cmocka_unit_test(a_watch_that_is_refused_is_an_error_of_both_sides),
         cmocka_unit_test(a_killed_process_is_noticed_at_once),
+        cmocka_unit_test(a_child_closes_what_it_inherited),
         cmocka_unit_test(a_server_that_died_leaves_keys_that_nobody_can_use),
         cmocka_unit_test(keys_of_a_dead_server_do_not_spin_a_client),
     };

@@ -390,6 +390,51 @@ traced_exchange(void **state)
     }
 }
 
+/*
+ * A server that persists keeps its rings: the next client goes on where the one
+ * before left, with what it left unread.
+ */
+static void
+a_persistent_server_has_one_client_after_the_other(void **state)
+{
+    struct peer *server;
+    struct peer *client;
+    enum flow_status st;
+    struct xen xen;
+    char buf[16];
+    uint32_t ref;
+
+    (void)state;
+    xen_start(&xen);
+    server = peer_serve(&xen, REFERENCE, 4096, 4096, &ref);
+    peer_persist(server);
+    for (unsigned i = 0; i < 5; i++) {
+        client = peer_dial(&xen, i > 0, &st);
+        assert_int_equal(st, FLOW_OK);
+        assert_int_equal(peer_write(client, "to you", 6), 6);
+        assert_int_equal(peer_read(server, buf, sizeof(buf)), 6);
+        assert_memory_equal(buf, "to you", 6);
+        assert_int_equal(peer_write(server, "and back", 8), 8);
+        if (i > 0) {
+            assert_int_equal(peer_read(client, buf, 5), 5);
+            assert_memory_equal(buf, " back", 5);
+        }
+        assert_int_equal(peer_read(client, buf, 3), 3);
+        assert_memory_equal(buf, "and", 3);
+        peer_close(client);
+        /* It takes in that the channel is free. */
+        peer_wait(server, 0);
+        assert_int_equal(peer_write(server, "", 0), 0);
+        /* Only who asks for it is the next one. */
+        client = peer_dial(&xen, false, &st);
+        assert_int_equal(st, FLOW_AGAIN);
+        peer_close(client);
+        peer_wait(server, 0);
+    }
+    peer_close(server);
+    xen_stop(&xen);
+}
+
 int
 main(void)
 {
@@ -401,6 +446,7 @@ main(void)
         cmocka_unit_test(every_size_reference_ours),
         cmocka_unit_test(every_size_reference_reference),
         cmocka_unit_test(ten_megabytes_between_threads),
+        cmocka_unit_test(a_persistent_server_has_one_client_after_the_other),
     };
 
     return cmocka_run_group_tests_name("vchan: libxenvchan", tests, NULL, NULL);

@@ -259,6 +259,114 @@ a_poller_is_woken(void **state)
     port_stop(&p);
 }
 
+static void *
+sleeper(void *arg)
+{
+    struct flow *f = arg;
+    char byte;
+    size_t n;
+
+    assert_int_equal(flow_read_exact(f, &byte, 1, &n), FLOW_E_RESET);
+    return NULL;
+}
+
+static void *
+acceptor(void *arg)
+{
+    struct flow_listener *l = arg;
+    struct flow *f;
+
+    assert_int_equal(flow_accept_wait(l, &f), FLOW_E_RESET);
+    return NULL;
+}
+
+/* What a port must not be asked any more. */
+static bool
+never_drain(struct vchan_channel *channel)
+{
+    (void)channel;
+    fail_msg("a channel that is lost is not drained");
+    return false;
+}
+
+static void
+never_notify(struct vchan_channel *channel)
+{
+    (void)channel;
+    fail_msg("nothing is sent on a channel that is lost");
+}
+
+static enum vchan_channel_state
+never_state(struct vchan_channel *channel)
+{
+    (void)channel;
+    fail_msg("a channel that is lost is not asked for");
+    return VCHAN_CHANNEL_UNKNOWN;
+}
+
+static void
+never_withdraw(struct vchan_hyp *hyp, const char *base, uint32_t port)
+{
+    (void)hyp;
+    (void)base;
+    (void)port;
+    fail_msg("the store is not written to");
+}
+
+/*
+ * A domain that was suspended or migrated: whoever sleeps is told, everything
+ * answers with the reason, and closing asks for nothing that is gone.
+ */
+static void
+a_lost_hypervisor_ends_everything(void **state)
+{
+    struct vchan_store_ops store;
+    struct flow_error err;
+    pthread_t thread[2];
+    struct flow *dials;
+    struct flow *f[2];
+    struct flow *none;
+    struct port p;
+    size_t n;
+
+    (void)state;
+    port_start(&p);
+    f[1] = port_dial(&p);
+    assert_int_equal(flow_open(f[1]), FLOW_OK);
+    assert_int_equal(flow_accept(p.listener, &f[0]), FLOW_OK);
+    assert_int_equal(flow__vchan_connect_on(flow__vchan_hyp_ref(p.hyp[1]), 1,
+                                            "nobody", NULL, &dials, NULL),
+                     FLOW_OK);
+    assert_int_equal(flow_open(dials), FLOW_AGAIN);
+    assert_int_equal(pthread_create(&thread[0], NULL, sleeper, f[0]), 0);
+    assert_int_equal(pthread_create(&thread[1], NULL, acceptor, p.listener), 0);
+
+    flow__vchan_hyp_lost(p.hyp[0]);
+    flow__vchan_hyp_lost(p.hyp[1]);
+    flow_event_signal(&doorbell);
+    pthread_join(thread[0], NULL);
+    pthread_join(thread[1], NULL);
+    p.events.drain = never_drain;
+    p.events.notify = never_notify;
+    p.events.state = never_state;
+    store = *p.hyp[0]->store;
+    store.withdraw = never_withdraw;
+    p.hyp[0]->store = &store;
+
+    assert_int_equal(flow_write(f[1], "x", 1, &n), FLOW_E_RESET);
+    assert_int_equal(flow_write(f[0], "x", 1, &n), FLOW_E_RESET);
+    flow_get_error(f[0], FLOW_WRITE, &err);
+    assert_string_equal(err.text, "this domain was suspended or migrated, and "
+                                  "its channels are gone");
+    assert_int_equal(flow_open(dials), FLOW_E_RESET);
+    assert_int_equal(flow_accept(p.listener, &none), FLOW_E_RESET);
+    close_pair(f);
+    flow_close(dials);
+    flow_listener_close(p.listener);
+    p.listener = NULL;
+    port_stop(&p);
+}
+
 int
 main(void)
 {
@@ -266,6 +374,7 @@ main(void)
         cmocka_unit_test(nothing_is_said_of_descriptors),
         cmocka_unit_test(no_wake_is_lost),
         cmocka_unit_test(a_poller_is_woken),
+        cmocka_unit_test(a_lost_hypervisor_ends_everything),
     };
 
     return cmocka_run_group_tests_name("vchan: a port without descriptors",

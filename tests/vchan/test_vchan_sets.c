@@ -396,6 +396,57 @@ exhaustion_is_again_with_an_event(void **state)
     world_stop(&w);
 }
 
+static enum flow_status
+no_pages(struct vchan_hyp *hyp, uint16_t peer, uint32_t count, bool writable,
+         struct vchan_parting parting, uint32_t *ret_refs,
+         struct vchan_region **ret_region, struct flow_error *err)
+{
+    (void)hyp;
+    (void)peer;
+    (void)count;
+    (void)writable;
+    (void)parting;
+    (void)ret_refs;
+    (void)ret_region;
+    return flow_error_set(err, FLOW_E_NOMEM, "vchan", FLOW_DOMAIN_NONE, 0,
+                          "no pages");
+}
+
+/* A quota of the system's is an exhausted pool while the peer holds a set, and
+ * an error when it holds none. */
+static void
+a_quota_is_a_bound_too(void **state)
+{
+    struct vchan_grant_ops grants;
+    struct vchan_channel *channel;
+    struct vchan_sets *sets;
+    struct vchan_set *set;
+    struct flow_buf buf;
+    struct world w;
+
+    (void)state;
+    world_start(&w);
+    sets = sets_of(&w, 100);
+    set = take(sets);
+    grants = *w.server->grants;
+    grants.share = no_pages;
+    w.server->grants = &grants;
+    assert_int_equal(flow_buf_acquire(&sets->policy, 1, &buf), FLOW_E_NOMEM);
+    assert_string_equal(sets->error.text, "no pages");
+    assert_int_equal(
+        w.client->events->bind(
+            w.client, 1, w.server->events->port(set->channel), &channel, NULL),
+        FLOW_OK);
+    give(set);
+    assert_int_equal(flow_buf_acquire(&sets->policy, 1, &buf), FLOW_AGAIN);
+    assert_string_equal(sets->error.text, "no pages");
+    w.client->events->close(channel);
+    assert_ptr_equal(take(sets), set);
+    give(set);
+    flow__vchan_sets_close(sets);
+    world_stop(&w);
+}
+
 static enum vchan_channel_state
 no_state(struct vchan_channel *channel)
 {
@@ -635,6 +686,7 @@ main(void)
         cmocka_unit_test(every_page_has_a_reference_of_its_own),
         cmocka_unit_test(a_set_goes_out_with_every_byte_zero),
         cmocka_unit_test(exhaustion_is_again_with_an_event),
+        cmocka_unit_test(a_quota_is_a_bound_too),
         cmocka_unit_test(without_channel_states_a_set_cools_down),
         cmocka_unit_test(closing_pins_what_is_busy),
         cmocka_unit_test(keys_of_before_lead_to_the_set_of_now),
