@@ -24,8 +24,9 @@
  * Own indexes are stored to the page and never loaded back, so the peer
  * cannot rewind them and have bytes delivered or overwritten twice.
  *
- * Nothing here sleeps, allocates or sends.  Functions that move an index
- * answer whether the peer asked for an event; the caller sends it.
+ * Nothing here sleeps, allocates or sends.  After an index has moved, once or
+ * several times, the caller asks whether the peer has requested an event for
+ * it, and sends that.
  */
 
 /* The peer's live byte, as this direction has seen it so far. */
@@ -127,8 +128,9 @@ void flow__vchan_rx_get(const struct vchan_rx *rx, uint32_t off, void *dst,
 void flow__vchan_rx_spans(const struct vchan_rx *rx, uint32_t len,
                           struct vchan_span span[2]);
 
-/* Consumes; true when the peer wants an event for it. */
-bool flow__vchan_rx_take(struct vchan_rx *rx, uint32_t len);
+/* Consumes.  Before the caller returns it asks whether to send an event. */
+void flow__vchan_rx_take(struct vchan_rx *rx, uint32_t len);
+bool flow__vchan_rx_report(const struct vchan_rx *rx);
 
 /*
  * Asks for an event at the next write, then looks again: only after AGAIN
@@ -142,7 +144,11 @@ void flow__vchan_tx_put(struct vchan_tx *tx, uint32_t off, const void *src,
                         uint32_t len);
 void flow__vchan_tx_spans(struct vchan_tx *tx, uint32_t len,
                           struct vchan_span span[2]);
-bool flow__vchan_tx_publish(struct vchan_tx *tx, uint32_t len);
+
+/* The same for what was put. */
+void flow__vchan_tx_publish(struct vchan_tx *tx, uint32_t len);
+bool flow__vchan_tx_report(const struct vchan_tx *tx);
+
 enum flow_status flow__vchan_tx_arm(struct vchan_tx *tx, uint32_t *ret_room);
 
 #endif

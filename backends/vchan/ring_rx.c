@@ -95,11 +95,16 @@ flow__vchan_rx_get(const struct vchan_rx *rx, uint32_t off, void *dst,
         flow__shm_get((uint8_t *)dst + first, rx->data, len - first);
 }
 
-bool
+void
 flow__vchan_rx_take(struct vchan_rx *rx, uint32_t len)
 {
     rx->cons += len;
     flow__shm_store32(rx->shr_cons, rx->cons);
+}
+
+bool
+flow__vchan_rx_report(const struct vchan_rx *rx)
+{
     return flow__vchan_requested(&rx->notify, VCHAN_NOTIFY_READ);
 }
 

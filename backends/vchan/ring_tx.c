@@ -76,11 +76,16 @@ flow__vchan_tx_put(struct vchan_tx *tx, uint32_t off, const void *src,
         flow__shm_put(tx->data, (const uint8_t *)src + first, len - first);
 }
 
-bool
+void
 flow__vchan_tx_publish(struct vchan_tx *tx, uint32_t len)
 {
     tx->prod += len;
     flow__shm_store32(tx->shr_prod, tx->prod);
+}
+
+bool
+flow__vchan_tx_report(const struct vchan_tx *tx)
+{
     return flow__vchan_requested(&tx->notify, VCHAN_NOTIFY_WRITE);
 }
 

@@ -9,175 +9,12 @@ vchan_of(struct flow *f)
     return (struct vchan *)f;
 }
 
-static void
-notify_peer(struct vchan *v, bool wanted)
-{
-    if (wanted)
-        v->conn.hyp->events->notify(v->conn.channel);
-}
-
-static unsigned
-index_of(enum flow_dir dir)
-{
-    return dir == FLOW_READ ? 0 : 1;
-}
-
-static enum flow_status
-fail_fault(struct vchan *v, enum flow_dir dir)
-{
-    enum vchan_fault fault = __atomic_load_n(&v->fault, __ATOMIC_ACQUIRE);
-
-    return flow_fail(&v->base, dir, FLOW_E_PROTO, FLOW_DOMAIN_NONE, 0,
-                     flow__vchan_fault_text(fault));
-}
-
-/* What a look means to the caller of an operation. */
-static enum flow_status
-outcome(struct vchan *v, enum flow_dir dir, enum flow_status st)
-{
-    struct flow_error err;
-
-    if (flow__vchan_hyp_check(v->conn.hyp, &err) != FLOW_OK)
-        return flow_fail_with(&v->base, dir, &err);
-    if (st == FLOW_E_PROTO)
-        return fail_fault(v, dir);
-    if (st == FLOW_E_CLOSED)
-        return flow_fail(&v->base, dir, st, FLOW_DOMAIN_NONE, 0,
-                         "the peer closed its end or died");
-    return st;
-}
-
-static enum flow_status
-vchan_readv(struct flow *f, const struct flow_vec *vec, size_t count,
-            size_t *ret_len)
-{
-    struct vchan *v = vchan_of(f);
-    uint32_t avail;
-    uint32_t done = 0;
-    enum flow_status st = flow__vchan_look_rx(v, 1, false, &avail);
-
-    *ret_len = 0;
-    if (st != FLOW_OK)
-        return outcome(v, FLOW_READ, st);
-    for (size_t i = 0; i < count && done < avail; i++) {
-        uint32_t n = avail - done;
-
-        n = vec[i].len < n ? (uint32_t)vec[i].len : n;
-        if (vec[i].base != NULL)
-            flow__vchan_rx_get(&v->rx, done, vec[i].base, n);
-        done += n;
-    }
-    notify_peer(v, flow__vchan_rx_take(&v->rx, done));
-    flow__vchan_progress(v, FLOW_READ);
-    *ret_len = done;
-    return FLOW_OK;
-}
-
-/* FLOW_MORE holds nothing back: the index moves once per call anyway. */
-static enum flow_status
-vchan_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
-             uint32_t flags, size_t *ret_len)
-{
-    struct vchan *v = vchan_of(f);
-    uint32_t room;
-    uint32_t done = 0;
-    enum flow_status st = flow__vchan_look_tx(v, 1, false, &room);
-
-    (void)flags;
-    *ret_len = 0;
-    if (st != FLOW_OK)
-        return outcome(v, FLOW_WRITE, st);
-    for (size_t i = 0; i < count && done < room; i++) {
-        uint32_t n = room - done;
-
-        n = vec[i].len < n ? (uint32_t)vec[i].len : n;
-        flow__vchan_tx_put(&v->tx, done, vec[i].base, n);
-        done += n;
-    }
-    notify_peer(v, flow__vchan_tx_publish(&v->tx, done));
-    flow__vchan_progress(v, FLOW_WRITE);
-    *ret_len = done;
-    return FLOW_OK;
-}
-
 /* Only the core's own end of reading comes here: there is no half close. */
 static enum flow_status
 vchan_shutdown(struct flow *f, enum flow_dir dir)
 {
     (void)f;
     (void)dir;
-    return FLOW_OK;
-}
-
-/* Private memory for a lease that the ring has only in two pieces. */
-static bool
-bounce_ready(struct vchan *v, struct vchan_bounce *b, uint32_t size)
-{
-    if (b->base != NULL)
-        return true;
-    b->base = flow_env_alloc(v->base.env, size);
-    b->size = size;
-    return b->base != NULL;
-}
-
-static enum flow_status
-vchan_lease(struct flow *f, enum flow_dir dir, size_t want,
-            struct flow_vec ret_span[2])
-{
-    struct vchan *v = vchan_of(f);
-    struct vchan_bounce *b = &v->bounce[index_of(dir)];
-    bool reads = dir == FLOW_READ;
-    uint32_t size = reads ? v->rx.size : v->tx.size;
-    struct vchan_span span[2];
-    enum flow_status st;
-    uint32_t len;
-
-    if (want > size)
-        return FLOW_E_INVAL;
-    st = reads ? flow__vchan_look_rx(v, want, false, &len)
-               : flow__vchan_look_tx(v, want, false, &len);
-    if (st != FLOW_OK)
-        return outcome(v, dir, st);
-    if (reads)
-        flow__vchan_rx_spans(&v->rx, len, span);
-    else
-        flow__vchan_tx_spans(&v->tx, len, span);
-
-    b->lent = span[0].len < want && span[0].len < len;
-    if (b->lent) {
-        if (!bounce_ready(v, b, size)) {
-            b->lent = false;
-            return FLOW_E_NOMEM;
-        }
-        if (reads)
-            flow__vchan_rx_get(&v->rx, 0, b->base, len);
-        span[0].base = b->base;
-        span[0].len = len;
-        span[1].len = 0;
-    }
-    for (unsigned i = 0; i < 2; i++)
-        ret_span[i] = (struct flow_vec){ span[i].base, span[i].len };
-    return FLOW_OK;
-}
-
-static enum flow_status
-vchan_commit(struct flow *f, enum flow_dir dir, size_t used, uint32_t flags)
-{
-    struct vchan *v = vchan_of(f);
-    struct vchan_bounce *b = &v->bounce[index_of(dir)];
-    uint32_t len = (uint32_t)used;
-
-    (void)flags;
-    if (len > 0 && dir == FLOW_READ) {
-        notify_peer(v, flow__vchan_rx_take(&v->rx, len));
-    } else if (len > 0) {
-        if (b->lent)
-            flow__vchan_tx_put(&v->tx, 0, b->base, len);
-        notify_peer(v, flow__vchan_tx_publish(&v->tx, len));
-    }
-    b->lent = false;
-    if (len > 0)
-        flow__vchan_progress(v, dir);
     return FLOW_OK;
 }
 
@@ -285,14 +122,14 @@ vchan_close(struct flow *f)
 static const struct flow_ops vchan_ops = {
     .version = FLOW_OPS_VERSION,
     .name = "vchan",
-    .readv = vchan_readv,
-    .writev = vchan_writev,
+    .readv = flow__vchan_readv,
+    .writev = flow__vchan_writev,
     .shutdown = vchan_shutdown,
     .wait = flow__vchan_wait,
     .close = vchan_close,
     .open = flow__vchan_dial_step,
-    .lease = vchan_lease,
-    .commit = vchan_commit,
+    .lease = flow__vchan_lease,
+    .commit = flow__vchan_commit,
     .query = vchan_query,
 };
 

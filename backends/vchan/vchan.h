@@ -23,7 +23,7 @@ struct vchan_dial {
 struct vchan_bounce {
     uint8_t *base;
     uint32_t size;
-    bool lent;
+    uint32_t lent; /* bytes of it that stand for the first of the ring's */
 };
 
 /*
@@ -79,6 +79,17 @@ enum flow_status flow__vchan_look_tx(struct vchan *v, size_t want, bool arm,
  */
 void flow__vchan_progress(struct vchan *v, enum flow_dir dir);
 void flow__vchan_spread_fault(struct vchan *v, enum vchan_fault fault);
+
+/* flow_ops.readv, .writev, .lease and .commit */
+enum flow_status flow__vchan_readv(struct flow *f, const struct flow_vec *vec,
+                                   size_t count, size_t *ret_len);
+enum flow_status flow__vchan_writev(struct flow *f, const struct flow_cvec *vec,
+                                    size_t count, uint32_t flags,
+                                    size_t *ret_len);
+enum flow_status flow__vchan_lease(struct flow *f, enum flow_dir dir,
+                                   size_t want, struct flow_vec ret_span[2]);
+enum flow_status flow__vchan_commit(struct flow *f, enum flow_dir dir,
+                                    size_t used, uint32_t flags);
 
 /* flow_ops.wait */
 uint32_t flow__vchan_wait(struct flow *f, uint32_t interest,

@@ -176,80 +176,6 @@ bytes_that_trickle_in_are_no_storm(void **state)
 }
 
 static void
-leases_are_ring_memory_and_contiguous_when_wanted(void **state)
-{
-    const struct flow_vchan_options opt = { .read_size = 1024,
-                                            .write_size = 2048,
-                                            .lease_rings = true };
-    struct flow_listener *l;
-    struct flow_vec span[2];
-    struct flow *f[2];
-    struct place p;
-    uint8_t *ring;
-    char buf[1024];
-    size_t n;
-
-    (void)state;
-    place_make(&p);
-    l = listen_on(&p, &opt);
-    connect_pair(&p, l, &opt, f);
-    ring = ((struct vchan *)f[1])->tx.data;
-
-    /* All of an empty ring, in place. */
-    assert_int_equal(flow_lease(f[1], FLOW_WRITE, 1, span), FLOW_OK);
-    assert_ptr_equal(span[0].base, ring);
-    assert_int_equal(span[0].len, 1024);
-    assert_int_equal(span[1].len, 0);
-    memset(span[0].base, 'a', 1000);
-    assert_int_equal(flow_commit(f[1], FLOW_WRITE, 1000, 0), FLOW_OK);
-
-    /* Peek, take a part. */
-    assert_int_equal(flow_lease(f[0], FLOW_READ, 1000, span), FLOW_OK);
-    assert_int_equal(span[0].len, 1000);
-    assert_int_equal(flow_commit(f[0], FLOW_READ, 0, 0), FLOW_OK);
-    assert_int_equal(flow_lease(f[0], FLOW_READ, 1, span), FLOW_OK);
-    assert_int_equal(flow_commit(f[0], FLOW_READ, 990, 0), FLOW_OK);
-
-    /* 24 bytes up to the end, the rest from the start: two spans, ... */
-    assert_int_equal(flow_lease(f[1], FLOW_WRITE, 1, span), FLOW_OK);
-    assert_int_equal(span[0].len, 24);
-    assert_int_equal(span[1].len, 990);
-    assert_ptr_equal(span[1].base, ring);
-    assert_int_equal(flow_commit(f[1], FLOW_WRITE, 0, 0), FLOW_OK);
-    /* ... or one that is not in the ring when more is wanted in a piece. */
-    assert_int_equal(flow_lease(f[1], FLOW_WRITE, 100, span), FLOW_OK);
-    assert_int_equal(span[0].len, 1014);
-    assert_int_equal(span[1].len, 0);
-    for (unsigned i = 0; i < 100; i++)
-        ((uint8_t *)span[0].base)[i] = (uint8_t)i;
-    assert_int_equal(flow_commit(f[1], FLOW_WRITE, 100, 0), FLOW_OK);
-
-    assert_int_equal(flow_lease(f[0], FLOW_READ, 111, span), FLOW_AGAIN);
-    assert_int_equal(flow_lease(f[0], FLOW_READ, 1025, span), FLOW_E_INVAL);
-    assert_int_equal(flow_lease(f[0], FLOW_READ, 110, span), FLOW_OK);
-    assert_int_equal(span[0].len, 110);
-    memcpy(buf, span[0].base, 110);
-    assert_memory_equal(buf, "aaaaaaaaaa", 10);
-    for (unsigned i = 0; i < 100; i++)
-        assert_int_equal((uint8_t)buf[10 + i], i);
-    assert_int_equal(flow_commit(f[0], FLOW_READ, 110, 0), FLOW_OK);
-
-    /* Behind the end there are fewer. */
-    assert_int_equal(flow_write(f[1], "end", 3, &n), FLOW_OK);
-    flow_close(f[1]);
-    assert_int_equal(flow_lease(f[0], FLOW_READ, 3, span), FLOW_OK);
-    assert_int_equal(flow_commit(f[0], FLOW_READ, 0, 0), FLOW_OK);
-    assert_int_equal(flow_read(f[0], buf, 1, &n), FLOW_OK);
-    assert_int_equal(flow_lease(f[0], FLOW_READ, 2, span), FLOW_OK);
-    assert_memory_equal(span[0].base, "nd", 2);
-    assert_int_equal(flow_commit(f[0], FLOW_READ, 2, 0), FLOW_OK);
-    assert_int_equal(flow_lease(f[0], FLOW_READ, 1, span), FLOW_EOF);
-    flow_close(f[0]);
-    flow_listener_close(l);
-    place_check_and_remove(&p);
-}
-
-static void
 a_ring_for_reading_only_works(void **state)
 {
     const struct flow_vchan_options opt = { .readonly_ring = true };
@@ -295,36 +221,6 @@ nothing_but_payload_stands_in_shared_pages(void **state)
         assert_memory_equal(v->conn.right->base, text, sizeof(text) - 1);
         close_pair(f);
     }
-    flow_listener_close(l);
-    place_check_and_remove(&p);
-}
-
-/* A sanitizer build fails when such a segment reaches memcpy(). */
-static void
-an_empty_segment_needs_no_address(void **state)
-{
-    const struct flow_cvec out[] = {
-        { NULL, 0 }, { "ab", 2 }, { NULL, 0 }, { "cd", 2 }, { NULL, 0 }
-    };
-    char in[4] = "";
-    const struct flow_vec space[] = {
-        { NULL, 0 }, { in, 1 }, { NULL, 0 }, { in + 1, 3 }
-    };
-    struct flow_listener *l;
-    struct flow *f[2];
-    struct place p;
-    size_t n;
-
-    (void)state;
-    place_make(&p);
-    l = listen_on(&p, NULL);
-    connect_pair(&p, l, NULL, f);
-    assert_int_equal(flow_writev(f[0], out, 5, 0, &n), FLOW_OK);
-    assert_int_equal(n, 4);
-    assert_int_equal(flow_readv(f[1], space, 4, &n), FLOW_OK);
-    assert_int_equal(n, 4);
-    assert_memory_equal(in, "abcd", 4);
-    close_pair(f);
     flow_listener_close(l);
     place_check_and_remove(&p);
 }
@@ -570,10 +466,8 @@ main(void)
         cmocka_unit_test(it_says_what_it_can_and_who_it_is),
         cmocka_unit_test(the_end_is_gone_and_never_orderly),
         cmocka_unit_test(bytes_that_trickle_in_are_no_storm),
-        cmocka_unit_test(leases_are_ring_memory_and_contiguous_when_wanted),
         cmocka_unit_test(a_ring_for_reading_only_works),
         cmocka_unit_test(nothing_but_payload_stands_in_shared_pages),
-        cmocka_unit_test(an_empty_segment_needs_no_address),
         cmocka_unit_test(two_greedy_writers_do_not_deadlock),
         cmocka_unit_test(four_threads_share_two_channels),
         cmocka_unit_test(an_event_taken_from_who_falls_asleep_wakes_it),

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: ISC */
+#include "backends/vchan/vchan.h"
+
+/*
+ * Bytes between a caller's memory and the rings.
+ *
+ * A call moves its index whenever it has copied this many bytes, so that the
+ * peer copies the first part of a large call while we copy the next.  Between
+ * two parts it looks at the peer's index again: the call goes on for as long
+ * as the peer keeps up with it.
+ *
+ * An event costs as much as copying a part.  So the first part is reported,
+ * since the peer may sleep, and then every half of the ring; a peer that is
+ * awake sees the index move meanwhile.
+ */
+#define PART_MAX 65536u
+
+static struct vchan *
+vchan_of(struct flow *f)
+{
+    return (struct vchan *)f;
+}
+
+static void
+report(struct vchan *v, enum flow_dir dir)
+{
+    bool requested = dir == FLOW_READ ? flow__vchan_rx_report(&v->rx)
+                                      : flow__vchan_tx_report(&v->tx);
+
+    if (requested)
+        v->conn.hyp->events->notify(v->conn.channel);
+}
+
+/* Reports when enough has been moved since the last time. */
+static void
+report_part(struct vchan *v, enum flow_dir dir, size_t moved, size_t *reported)
+{
+    uint32_t ring = dir == FLOW_READ ? v->rx.size : v->tx.size;
+
+    if (moved - *reported < (*reported == 0 ? PART_MAX : ring / 2))
+        return;
+    report(v, dir);
+    *reported = moved;
+}
+
+/* At the end of a call that moved bytes. */
+static void
+report_rest(struct vchan *v, enum flow_dir dir, size_t moved, size_t reported)
+{
+    if (moved > reported)
+        report(v, dir);
+    flow__vchan_progress(v, dir);
+}
+
+static uint32_t
+least(uint32_t a, size_t b)
+{
+    return b < a ? (uint32_t)b : a;
+}
+
+static enum flow_status
+fail_fault(struct vchan *v, enum flow_dir dir)
+{
+    enum vchan_fault fault = __atomic_load_n(&v->fault, __ATOMIC_ACQUIRE);
+
+    return flow_fail(&v->base, dir, FLOW_E_PROTO, FLOW_DOMAIN_NONE, 0,
+                     flow__vchan_fault_text(fault));
+}
+
+/* What a look means to the caller of an operation. */
+static enum flow_status
+outcome(struct vchan *v, enum flow_dir dir, enum flow_status st)
+{
+    struct flow_error err;
+
+    if (flow__vchan_hyp_check(v->conn.hyp, &err) != FLOW_OK)
+        return flow_fail_with(&v->base, dir, &err);
+    if (st == FLOW_E_PROTO)
+        return fail_fault(v, dir);
+    if (st == FLOW_E_CLOSED)
+        return flow_fail(&v->base, dir, st, FLOW_DOMAIN_NONE, 0,
+                         "the peer closed its end or died");
+    return st;
+}
+
+/* The part of a vector that has not been moved: of *vec from `off` on. */
+struct scatter {
+    const struct flow_vec *vec;
+    size_t count;
+    size_t off;
+};
+
+struct gather {
+    const struct flow_cvec *vec;
+    size_t count;
+    size_t off;
+};
+
+/* Copies up to max of the bytes that look() found; how many. */
+static uint32_t
+copy_out(const struct vchan_rx *rx, struct scatter *to, uint32_t max)
+{
+    uint32_t done = 0;
+
+    while (to->count > 0 && done < max) {
+        uint32_t n = least(max - done, to->vec->len - to->off);
+
+        if (to->vec->base != NULL)
+            flow__vchan_rx_get(rx, done, (uint8_t *)to->vec->base + to->off, n);
+        done += n;
+        to->off += n;
+        if (to->off == to->vec->len) {
+            to->vec++;
+            to->count--;
+            to->off = 0;
+        }
+    }
+    return done;
+}
+
+/* Copies up to max bytes into the room that look() found; how many. */
+static uint32_t
+copy_in(struct vchan_tx *tx, struct gather *from, uint32_t max)
+{
+    uint32_t done = 0;
+
+    while (from->count > 0 && done < max) {
+        const uint8_t *base = from->vec->base;
+        uint32_t n = least(max - done, from->vec->len - from->off);
+
+        if (n > 0)
+            flow__vchan_tx_put(tx, done, base + from->off, n);
+        done += n;
+        from->off += n;
+        if (from->off == from->vec->len) {
+            from->vec++;
+            from->count--;
+            from->off = 0;
+        }
+    }
+    return done;
+}
+
+enum flow_status
+flow__vchan_readv(struct flow *f, const struct flow_vec *vec, size_t count,
+                  size_t *ret_len)
+{
+    struct vchan *v = vchan_of(f);
+    struct scatter to = { vec, count, 0 };
+    size_t reported = 0;
+    uint32_t avail;
+    uint32_t n;
+    enum flow_status st = flow__vchan_look_rx(v, 1, false, &avail);
+
+    *ret_len = 0;
+    if (st != FLOW_OK)
+        return outcome(v, FLOW_READ, st);
+    do {
+        n = copy_out(&v->rx, &to, least(PART_MAX, avail));
+        flow__vchan_rx_take(&v->rx, n);
+        *ret_len += n;
+        report_part(v, FLOW_READ, *ret_len, &reported);
+    } while (n == PART_MAX && to.count > 0 &&
+             flow__vchan_look_rx(v, 1, false, &avail) == FLOW_OK);
+    report_rest(v, FLOW_READ, *ret_len, reported);
+    return FLOW_OK;
+}
+
+/* FLOW_MORE holds nothing back: the index has moved when the call ends. */
+enum flow_status
+flow__vchan_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
+                   uint32_t flags, size_t *ret_len)
+{
+    struct vchan *v = vchan_of(f);
+    struct gather from = { vec, count, 0 };
+    size_t reported = 0;
+    uint32_t room;
+    uint32_t n;
+    enum flow_status st = flow__vchan_look_tx(v, 1, false, &room);
+
+    (void)flags;
+    *ret_len = 0;
+    if (st != FLOW_OK)
+        return outcome(v, FLOW_WRITE, st);
+    do {
+        n = copy_in(&v->tx, &from, least(PART_MAX, room));
+        flow__vchan_tx_publish(&v->tx, n);
+        *ret_len += n;
+        report_part(v, FLOW_WRITE, *ret_len, &reported);
+    } while (n == PART_MAX && from.count > 0 &&
+             flow__vchan_look_tx(v, 1, false, &room) == FLOW_OK);
+    report_rest(v, FLOW_WRITE, *ret_len, reported);
+    return FLOW_OK;
+}
+
+/* Private memory for what is wanted in one piece and stands in two. */
+static bool
+bounce_ready(struct vchan *v, struct vchan_bounce *b, uint32_t want)
+{
+    uint32_t size = VCHAN_PAGE_SIZE;
+
+    if (b->size >= want)
+        return true;
+    flow_env_free(v->base.env, b->base, b->size);
+    b->size = 0;
+    while (size < want)
+        size *= 2;
+    b->base = flow_env_alloc(v->base.env, size);
+    if (b->base == NULL)
+        return false;
+    b->size = size;
+    return true;
+}
+
+/*
+ * Lends the first `want` of `len` bytes from private memory and the rest, which
+ * stands after the wrap, from the ring.
+ */
+static enum flow_status
+lend_bounce(struct vchan *v, enum flow_dir dir, uint32_t want, uint32_t len,
+            struct vchan_span span[2])
+{
+    struct vchan_bounce *b = &v->bounce[dir == FLOW_READ ? 0 : 1];
+
+    if (!bounce_ready(v, b, want))
+        return FLOW_E_NOMEM;
+    if (dir == FLOW_READ)
+        flow__vchan_rx_get(&v->rx, 0, b->base, want);
+    span[1].base += want - span[0].len;
+    span[1].len = len - want;
+    span[0].base = b->base;
+    span[0].len = want;
+    b->lent = want;
+    return FLOW_OK;
+}
+
+enum flow_status
+flow__vchan_lease(struct flow *f, enum flow_dir dir, size_t want,
+                  struct flow_vec ret_span[2])
+{
+    struct vchan *v = vchan_of(f);
+    bool reads = dir == FLOW_READ;
+    struct vchan_span span[2];
+    enum flow_status st;
+    uint32_t len;
+
+    if (want > (reads ? v->rx.size : v->tx.size))
+        return FLOW_E_INVAL;
+    st = reads ? flow__vchan_look_rx(v, want, false, &len)
+               : flow__vchan_look_tx(v, want, false, &len);
+    if (st != FLOW_OK)
+        return outcome(v, dir, st);
+    if (reads)
+        flow__vchan_rx_spans(&v->rx, len, span);
+    else
+        flow__vchan_tx_spans(&v->tx, len, span);
+
+    /* The last bytes of a stream may be fewer than are wanted. */
+    want = least(len, want);
+    if (span[0].len < want)
+        st = lend_bounce(v, dir, (uint32_t)want, len, span);
+    for (unsigned i = 0; st == FLOW_OK && i < 2; i++)
+        ret_span[i] = (struct flow_vec){ span[i].base, span[i].len };
+    return st;
+}
+
+enum flow_status
+flow__vchan_commit(struct flow *f, enum flow_dir dir, size_t used,
+                   uint32_t flags)
+{
+    struct vchan *v = vchan_of(f);
+    struct vchan_bounce *b = &v->bounce[dir == FLOW_READ ? 0 : 1];
+    uint32_t len = (uint32_t)used;
+
+    (void)flags;
+    if (len > 0 && dir == FLOW_READ) {
+        flow__vchan_rx_take(&v->rx, len);
+    } else if (len > 0) {
+        flow__vchan_tx_put(&v->tx, 0, b->base, least(b->lent, len));
+        flow__vchan_tx_publish(&v->tx, len);
+    }
+    b->lent = 0;
+    if (len > 0)
+        report_rest(v, dir, len, 0);
+    return FLOW_OK;
+}
