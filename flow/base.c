@@ -61,8 +61,12 @@ flow_base_fini(struct flow *f)
     if (lower == NULL)
         return;
     flow__leave_lower(f);
-    if (f->owns_lower)
-        flow_close(lower);
+    if (!f->owns_lower)
+        return;
+    /* The peer must not be told an orderly end by a layer below (C47). */
+    if (flow_is_aborted(f))
+        flow_abort(lower);
+    flow_close(lower);
 }
 
 /* See <flow/backend.h>. */

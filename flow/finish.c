@@ -2,9 +2,25 @@
 #include <flow/util.h>
 
 #include "flow/core.h"
+#include "lib/atomic.h"
+
+/*
+ * The order of an end: every layer's own marker from the top down, then the
+ * peer's of every layer from the top down, then the close.  Input that is left
+ * unread in a socket when it closes makes the system send a reset, which may
+ * overtake our last bytes; so it is not enough that the top layer has seen the
+ * peer's end.
+ */
 
 /* Bytes discarded between two looks at the clock. */
 #define DRAIN_STEP 65536u
+
+/* One flow_finish(). */
+struct finish {
+    uint64_t deadline;
+    uint64_t max_drain;
+    struct flow_finish_result result; /* drained <= max_drain */
+};
 
 static enum flow_end
 end_of(struct flow *f, enum flow_query_key key)
@@ -17,12 +33,18 @@ end_of(struct flow *f, enum flow_query_key key)
     return (enum flow_end)end;
 }
 
+static bool
+has_end(const struct flow *f)
+{
+    return (flow_caps(f) & FLOW_CAP_HALF_CLOSE_WRITE) != 0;
+}
+
 static enum flow_status
 end_ours(struct flow *f, enum flow_end *ret_end)
 {
     enum flow_status st;
 
-    if ((flow_caps(f) & FLOW_CAP_HALF_CLOSE_WRITE) == 0) {
+    if (!has_end(f)) {
         st = flow_flush_wait(f);
         *ret_end = FLOW_END_GONE;
         return st;
@@ -32,27 +54,82 @@ end_ours(struct flow *f, enum flow_end *ret_end)
     return st;
 }
 
-/* Until the peer ends: input that is left unread when a socket closes makes
- * the system answer with a reset, which may overtake our last bytes. */
+/* As flow_read_some(), of a flow whose reading the caller has shut down: its
+ * state is an end, so the backend is asked. */
 static enum flow_status
-drain(struct flow *f, uint64_t deadline, uint64_t max, uint64_t *drained)
+discard_some(struct flow *f, uint64_t deadline, size_t len, size_t *ret_len)
 {
+    struct flow_wait_sink sink;
+    enum flow_status st;
+
+    for (;;) {
+        st = flow__discard(f, len, ret_len);
+        if (st != FLOW_AGAIN)
+            return st;
+        if (flow__is_due(f->env, deadline))
+            return FLOW_E_TIMEOUT;
+        flow_wait_sink_init(&sink);
+        if (f->ops->wait(f, FLOW_READY_READ, &sink) != 0)
+            continue;
+        st = f->env->wait(f->env->ctx, &sink, deadline);
+        if (st != FLOW_OK)
+            return st;
+    }
+}
+
+/* Until the peer ends. */
+static enum flow_status
+drain(struct finish *x, struct flow *f)
+{
+    uint64_t *drained = &x->result.drained;
     enum flow_status st;
     size_t len, n;
 
     for (;;) {
-        if (flow__is_due(f->env, deadline))
+        if (flow__is_due(f->env, x->deadline))
             return FLOW_E_TIMEOUT;
         /* One byte beyond the limit tells an end from more. */
-        len = max - *drained < DRAIN_STEP ? (size_t)(max - *drained) + 1
-                                          : DRAIN_STEP;
-        st = flow_read_some(f, NULL, len, &n);
+        len = x->max_drain - *drained < DRAIN_STEP
+                  ? (size_t)(x->max_drain - *drained) + 1
+                  : DRAIN_STEP;
+        if (flow__load(&f->shut) != 0)
+            st = discard_some(f, x->deadline, len, &n);
+        else
+            st = flow_read_some(f, NULL, len, &n);
         if (st != FLOW_OK)
             return st == FLOW_EOF ? FLOW_OK : st;
-        if (n > max - *drained)
+        if (n > x->max_drain - *drained)
             return FLOW_E_CANCELED;
         *drained += n;
     }
+}
+
+/* A layer with an end of its own has no need of that of a transport that has
+ * none: it is over when it closes. */
+static struct flow *
+next_below(const struct flow *f)
+{
+    if (!f->owns_lower || (has_end(f) && !has_end(f->lower)))
+        return NULL;
+    return f->lower;
+}
+
+/* The layers below a flow that has ended in order.  That one breaks is no
+ * failure any more: nothing of ours was left to deliver. */
+static enum flow_status
+finish_below(struct finish *x, const struct flow *top)
+{
+    enum flow_status st = FLOW_OK;
+    enum flow_end ours;
+    struct flow *f;
+
+    for (f = next_below(top); f != NULL && st == FLOW_OK; f = next_below(f)) {
+        flow_set_deadline(f, FLOW__BOTH, x->deadline);
+        st = end_ours(f, &ours);
+        if (st == FLOW_OK)
+            st = drain(x, f);
+    }
+    return st == FLOW_E_TIMEOUT || st == FLOW_E_CANCELED ? st : FLOW_OK;
 }
 
 /* See <flow/util.h>. */
@@ -60,15 +137,19 @@ enum flow_status
 flow_finish(struct flow *f, uint64_t deadline, uint64_t max_drain,
             struct flow_finish_result *ret)
 {
-    struct flow_finish_result result = { .status = FLOW_OK };
+    struct finish x = { .deadline = deadline, .max_drain = max_drain };
+    enum flow_status st;
 
     flow_set_deadline(f, FLOW__BOTH, deadline);
-    result.status = end_ours(f, &result.ours);
-    if (result.status == FLOW_OK)
-        result.status = drain(f, deadline, max_drain, &result.drained);
-    result.peers = end_of(f, FLOW_QUERY_END_READ);
+    st = end_ours(f, &x.result.ours);
+    if (st == FLOW_OK)
+        st = drain(&x, f);
+    if (st == FLOW_OK)
+        st = finish_below(&x, f);
+    x.result.status = st;
+    x.result.peers = end_of(f, FLOW_QUERY_END_READ);
     flow_close(f);
     if (ret != NULL)
-        *ret = result;
-    return result.status;
+        *ret = x.result;
+    return st;
 }

@@ -239,8 +239,19 @@ flow_close(struct flow *f)
 void
 flow_abort(struct flow *f)
 {
+    /* After both ends there is nothing left to cut off. */
+    if (flow__load(&f->ended) == 0 || flow__state(f, FLOW_READ) != FLOW_EOF ||
+        flow__load(&f->shut) != 0)
+        flow__store(&f->aborted, 1);
     flow_fail(f, FLOW__BOTH, FLOW_E_CANCELED, FLOW_DOMAIN_NONE, 0,
               "aborted on this side");
+}
+
+/* See <flow/backend.h>. */
+bool
+flow_is_aborted(const struct flow *f)
+{
+    return flow__load(&f->aborted) != 0;
 }
 
 /* See <flow/flow.h>. */

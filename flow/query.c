@@ -141,7 +141,9 @@ end_of(const struct flow *f, enum flow_dir dir)
     if (dir == FLOW_WRITE && flow__load(&f->ended) != 0)
         return orderly(f);
     /* Our own flow_shutdown() says nothing about the peer. */
-    if (st == FLOW_OK || (dir == FLOW_READ && flow__load(&f->shut) != 0))
+    if (dir == FLOW_READ && flow__load(&f->shut) != 0)
+        st = (enum flow_status)flow__load(&f->input_end);
+    if (st == FLOW_OK)
         return FLOW_END_NONE;
     return st == FLOW_EOF ? orderly(f) : FLOW_END_GONE;
 }

@@ -60,6 +60,8 @@ ask(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
     if (flow__load(&f->opened) == 0)
         return ask_opening(f, interest, sink);
     interest &= ~FLOW_READY_OPEN;
+    if (flow__load(&f->shut) != 0)
+        return flow__discard_wait(f, interest, sink);
     return f->ops->wait(f, interest, sink) & interest;
 }
 

@@ -215,6 +215,15 @@ flow__stream_wait(struct flow *f, uint32_t interest,
     return 0;
 }
 
+/* Only some kinds of socket have a reset; the others close as ever. */
+static void
+reset_at_close(int fd)
+{
+    const struct linger none = { .l_onoff = 1, .l_linger = 0 };
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+}
+
 void
 flow__stream_close(struct flow *f)
 {
@@ -222,6 +231,8 @@ flow__stream_close(struct flow *f)
     const struct flow_env *env = f->env;
 
     flow_base_fini(f);
+    if (s->is_socket && s->in >= 0 && flow_is_aborted(f))
+        reset_at_close(s->in);
     if (s->out != s->in)
         close_out(s);
     if (s->in >= 0)

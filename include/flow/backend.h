@@ -62,7 +62,9 @@ struct flow_ops {
     /**
      * Deliver at least one byte, or say why not.
      * Called: open, not ended, no read lease, @p vec not empty in total.
-     * A NULL base discards.
+     * A NULL base discards.  After shutdown(#FLOW_READ) the core calls it to
+     * discard what still comes, from one thread at a time, until it answers
+     * something else than OK or AGAIN; that thread may be the writer's.
      * Returns: OK with *ret_len >= 1; AGAIN, EOF or an error with 0.
      */
     enum flow_status (*readv)(struct flow *f, const struct flow_vec *vec,
@@ -89,7 +91,8 @@ struct flow_ops {
      * Say what is ready, or what to wait for.
      * Called: at any time, from either direction's thread.  @p interest has
      * only bits whose state the core cannot answer itself (an ended direction
-     * is ready without asking).  Before the flow is open the core asks with
+     * is ready without asking); after shutdown(#FLOW_READ) #FLOW_READY_READ
+     * asks for input to discard.  Before the flow is open the core asks with
      * #FLOW_READY_OPEN alone.  Take flow_event_sequence() before looking.  A
      * flow with leases holds what there is against flow_wanted().
      * Returns: ready bits of @p interest; sources only when there are none.
@@ -186,6 +189,10 @@ struct flow {
     uint8_t shut;               /**< (a) shutdown(read) was called. */
     uint8_t ending;             /**< (a) shutdown(write) has begun. */
     uint8_t ended;              /**< (a) shutdown(write) answered OK. */
+    uint8_t aborted;            /**< (a) flow_abort() came before the end. */
+    uint8_t discarding;         /**< (a) A thread discards input. */
+    int8_t input_end;           /**< (a) After shutdown(read): how the input
+                                     that is discarded ended. */
     size_t lent[2];             /**< Bytes of the lease. */
     size_t wanted[2];           /**< (a) Bytes of the lease that was refused
                                      last; see flow_wanted(). */
@@ -324,6 +331,22 @@ FLOW_API enum flow_status flow_answer_string(void *buf, size_t *len,
  * 0.1
  */
 FLOW_API void flow_wake(struct flow *f, uint32_t dirs);
+
+/**
+ * @brief Whether flow_abort() cut a flow off before both its ends (C47).
+ *
+ * For the close operation of a transport that has a reset: it then resets
+ * instead of ending in order.  flow_base_fini() aborts an owned lower flow
+ * before it closes it.
+ *
+ * @param[in] f  The flow.
+ * @return false also when both directions had ended in order before.
+ * @par Threads
+ * Any.
+ * @par Since
+ * 0.1
+ */
+FLOW_API bool flow_is_aborted(const struct flow *f);
 
 /**
  * @brief With how many bytes, or how much room, a direction is ready (C34).

@@ -300,7 +300,9 @@ FLOW_API FLOW_MUST_USE enum flow_status flow_flush(struct flow *f);
  * layer's end marker exactly once, then passes the end to the layer below if
  * that is this flow's own and can.  Reading goes on.  #FLOW_READ: discard
  * further input here; never touches the wire by itself; later reads answer
- * #FLOW_EOF.
+ * #FLOW_EOF.  Input that comes later is discarded while the flow is waited for
+ * with another interest than #FLOW_READY_READ, and by flow_finish(); a
+ * flow_close() before that leaves it unread, which a socket turns into a reset.
  *
  * @param[in,out] f    The flow.
  * @param[in]     dir  One direction.
@@ -393,7 +395,11 @@ FLOW_API void flow_set_deadline(struct flow *f, uint32_t dirs, uint64_t nsec);
 /**
  * @brief Give a flow up: both directions fail with #FLOW_E_CANCELED.
  *
- * Wakes sleepers.  Sends nothing, releases nothing; flow_close() does.
+ * Wakes sleepers.  Sends nothing, releases nothing; flow_close() does, and
+ * then resets a TCP connection, so that the peer does not take what it got for
+ * all there was; bytes on their way are lost.  A UNIX socket has no reset: its
+ * peer reads an end as after any close, or #FLOW_E_RESET when input was left
+ * unread.  When both directions had ended in order nothing is reset.
  *
  * @param[in,out] f  The flow.
  * @par Threads

@@ -145,13 +145,22 @@ struct flow_finish_result {
  * close.
  *
  * So that our last bytes are never lost to a reset because input was left
- * unread.  Without #FLOW_CAP_HALF_CLOSE_WRITE: flush, drain, close.
+ * unread.  The flows below that @p f owns are ended and drained in the same
+ * way, down to the transport: the peer's end of a TLS flow is not yet the end
+ * of its connection.  Without #FLOW_CAP_HALF_CLOSE_WRITE: flush, drain, close;
+ * below a layer that has that capability such a flow is only closed.
+ *
+ * After flow_shutdown(#FLOW_READ) the input is drained all the same.
  *
  * @param[in]  f         The flow, gone afterwards, whatever happens.
  * @param[in]  deadline  Monotonic ns; all of it ends by then.
- * @param[in]  max_drain Most bytes to discard, then close.
+ * @param[in]  max_drain Most bytes to discard, of all layers together, then
+ *                       close.
  * @param[out] ret       What was achieved; may be NULL.
- * @retval FLOW_OK          Both directions ended in order.
+ * @retval FLOW_OK          Both directions ended in order, and every layer
+ *                          below has ended or broken since.
+ * @retval FLOW_E_TIMEOUT   The deadline passed first, perhaps only below: then
+ *                          flow_finish_result::peers is an end in order.
  * @retval FLOW_E_CANCELED  More than @p max_drain bytes came.
  * @return The reason why not; the flow is closed all the same.
  * @par Since

@@ -95,6 +95,27 @@ c28_shutdown_read_stays_here(struct ends *e)
     assert_status(flow_read(e->b, buf, sizeof(buf), &n), FLOW_EOF);
 }
 
+/* The peer sends more than fits on the way, to somebody who only asks whether
+ * to write; the guard ends it where that is not enough. */
+static void
+c28_peer_may_go_on_sending(struct ends *e)
+{
+    static const uint8_t zeros[4096];
+    size_t room, n, sent = 0;
+    enum flow_status st;
+
+    step_open(e);
+    room = contract_fill(e, e->a, 28);
+    assert_status(flow_shutdown(e->b, FLOW_READ), FLOW_OK);
+    while (sent < room + 20000) {
+        assert_int_equal(step_ready(e->b, FLOW_READY_WRITE), FLOW_READY_WRITE);
+        st = flow_write(e->a, zeros, sizeof(zeros), &n);
+        assert_status_in(st, STATUS_BIT(FLOW_OK) | STATUS_BIT(FLOW_AGAIN));
+        sent += n;
+    }
+    step_pass(e, e->b, 1000, 28);
+}
+
 static void
 c29_shutdown_takes_one_direction(struct ends *e)
 {
@@ -190,6 +211,7 @@ const struct clause clauses_ends[] = {
     CLAUSE(c26_reading_goes_on_after_our_end),
     CLAUSE(c27_writing_goes_on_after_the_peers_end),
     CLAUSE(c28_shutdown_read_stays_here),
+    CLAUSE(c28_peer_may_go_on_sending),
     CLAUSE(c29_shutdown_takes_one_direction),
     CLAUSE(c30_quality_of_an_end),
     CLAUSE(c31_close_is_not_an_orderly_end),

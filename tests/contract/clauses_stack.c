@@ -582,6 +582,125 @@ c70_finish_ends_properly(struct ends *e)
     assert_status(step_end(e, e->b, NULL), FLOW_EOF);
 }
 
+/* A peer that sends while it is sent to, reading in small pieces. */
+struct talker {
+    pthread_t thread;
+    struct flow *f;
+    uint64_t seed;           /* What it must read. */
+    size_t size;             /* So much, and it sends as much. */
+    enum flow_status status; /* FLOW_OK, or what went wrong. */
+};
+
+/* Sends on, and ends; FLOW_AGAIN when nothing more can be done now. */
+static enum flow_status
+talk(struct flow *f, size_t size, size_t *sent)
+{
+    static const uint8_t zeros[1000];
+    size_t n;
+    enum flow_status st;
+
+    if (*sent < size) {
+        n = size - *sent < sizeof(zeros) ? size - *sent : sizeof(zeros);
+        st = flow_write(f, zeros, n, &n);
+        *sent += n;
+        return st;
+    }
+    st = (flow_caps(f) & FLOW_CAP_HALF_CLOSE_WRITE) != 0
+             ? flow_shutdown(f, FLOW_WRITE)
+             : flow_flush(f);
+    return st == FLOW_OK ? FLOW_EOF : st;
+}
+
+static void *
+talk_work(void *arg)
+{
+    struct talker *t = arg;
+    bool ends = (flow_caps(t->f) & FLOW_CAP_HALF_CLOSE_WRITE) != 0;
+    uint8_t *got = malloc(t->size + 1), *want = malloc(t->size);
+    enum flow_status reading = FLOW_OK, writing = FLOW_OK;
+    size_t sent = 0, received = 0, n;
+    uint32_t interest;
+
+    if (got == NULL || want == NULL)
+        abort();
+    while (writing >= 0 && reading >= 0 &&
+           (writing != FLOW_EOF ||
+            (ends ? reading != FLOW_EOF : received < t->size))) {
+        if (writing != FLOW_EOF)
+            writing = talk(t->f, t->size, &sent);
+        if (reading != FLOW_EOF)
+            reading = flow_read(
+                t->f, got + received,
+                t->size + 1 - received < 100 ? t->size + 1 - received : 100,
+                &n);
+        received += reading == FLOW_OK ? n : 0;
+        if (writing == FLOW_OK || reading == FLOW_OK)
+            continue;
+        interest = reading == FLOW_AGAIN ? FLOW_READY_READ : 0u;
+        if (writing == FLOW_AGAIN)
+            interest |= sent < t->size ? FLOW_READY_WRITE : FLOW_READY_FLUSH;
+        if (interest != 0 && flow_wait(t->f, interest, NULL) != FLOW_OK)
+            break;
+    }
+    test_fill(want, t->size, t->seed);
+    t->status = FLOW_OK;
+    if (writing != FLOW_EOF || (ends && reading != FLOW_EOF))
+        t->status = reading < 0 ? reading : writing;
+    else if (received != t->size || memcmp(got, want, t->size) != 0)
+        t->status = FLOW_E_TRUNCATED;
+    /* It must not reset us either. */
+    if (ends)
+        (void)flow_finish(t->f, TEST_ENV->now(TEST_ENV->ctx) + 30 * SECOND,
+                          UINT64_MAX, NULL);
+    else
+        flow_close(t->f);
+    free(got);
+    free(want);
+    return NULL;
+}
+
+/* Write, perhaps give reading up, and finish, while the peer still sends. */
+static void
+finish_under_fire(struct ends *e, bool deaf)
+{
+    struct talker peer = { .f = e->b, .seed = 70, .size = 40000 };
+    struct flow_finish_result r;
+    uint8_t *data = malloc(peer.size);
+    enum flow_status st;
+
+    assert_non_null(data);
+    step_open(e);
+    test_fill(data, peer.size, peer.seed);
+    e->b = NULL;
+    assert_int_equal(pthread_create(&peer.thread, NULL, talk_work, &peer), 0);
+    if (deaf)
+        assert_status(flow_shutdown(e->a, FLOW_READ), FLOW_OK);
+    assert_status(flow_write_all(e->a, data, peer.size, NULL), FLOW_OK);
+    st = flow_finish(e->a, TEST_ENV->now(TEST_ENV->ctx) + 30 * SECOND,
+                     UINT64_MAX, &r);
+    e->a = NULL;
+    assert_int_equal(pthread_join(peer.thread, NULL), 0);
+    free(data);
+    assert_status(peer.status, FLOW_OK);
+    if (e->stack->tls > 0 ||
+        (e->stack->transport->caps & FLOW_CAP_HALF_CLOSE_WRITE) != 0)
+        assert_status(st, FLOW_OK);
+    if (!deaf && st == FLOW_OK)
+        assert_int_equal(r.drained, peer.size);
+}
+
+static void
+c70_finish_while_the_peer_sends(struct ends *e)
+{
+    finish_under_fire(e, false);
+}
+
+static void
+c70_finish_after_shutdown_read(struct ends *e)
+{
+    finish_under_fire(e, true);
+}
+
 /* One direction of one end, in a thread of its own. */
 struct worker {
     pthread_t thread;
@@ -710,6 +829,8 @@ const struct clause clauses_stack[] = {
     CLAUSE(c68_write_all_hands_everything_down),
     CLAUSE(c69_copy_to_the_end),
     CLAUSE(c70_finish_ends_properly),
+    CLAUSE(c70_finish_while_the_peer_sends),
+    CLAUSE(c70_finish_after_shutdown_read),
     CLAUSE(c71_reader_and_writer_in_parallel),
     CLAUSE(c72_poller_counts_held_bytes),
     { NULL, NULL },

@@ -613,6 +613,49 @@ c47_abort_cancels_both_directions(struct ends *e)
     assert_int_equal(n, 0);
 }
 
+/* Whatever was sent before: it is cut off, not ended. */
+static void
+c47_aborted_flow_does_not_end_in_order(struct ends *e)
+{
+    enum flow_status st;
+
+    step_open(e);
+    step_pass(e, e->a, 100, 47);
+    flow_abort(e->a);
+    flow_close(e->a);
+    e->a = NULL;
+    st = step_end(e, e->b, NULL);
+    if (e->stack->tls > 0)
+        assert_status_in(st, STATUS_BIT(FLOW_E_TRUNCATED) |
+                                 STATUS_BIT(FLOW_E_RESET));
+    else
+        assert_status_in(st, e->stack->transport->aborted);
+}
+
+/* After both ends there is nothing to cut off: nothing may be lost either. */
+static void
+c47_abort_after_both_ends_changes_nothing(struct ends *e)
+{
+    uint8_t data[2000];
+    size_t n;
+
+    step_open(e);
+    /* An outer layer's marker that is unread is a reset, aborted or not. */
+    if (!contract_half_close(e->a) || e->stack->tls > 1)
+        return;
+    step_shutdown(e, e->b);
+    assert_status(step_end(e, e->a, NULL), FLOW_EOF);
+    test_fill(data, sizeof(data), 47);
+    step_put(e, e->a, data, sizeof(data));
+    step_shutdown(e, e->a);
+    flow_abort(e->a);
+    flow_close(e->a);
+    e->a = NULL;
+    contract_take(e, e->b, sizeof(data), 47);
+    assert_status(step_end(e, e->b, &n), FLOW_EOF);
+    assert_int_equal(n, 0);
+}
+
 static void
 c48_open_stays_open(struct ends *e)
 {
@@ -711,6 +754,8 @@ const struct clause clauses_wait[] = {
     CLAUSE(c45_opening_past_its_deadline_fails),
     CLAUSE(c46_moving_a_deadline_wakes),
     CLAUSE(c47_abort_cancels_both_directions),
+    CLAUSE(c47_aborted_flow_does_not_end_in_order),
+    CLAUSE(c47_abort_after_both_ends_changes_nothing),
     CLAUSE(c48_open_stays_open),
     CLAUSE(c49_data_calls_open),
     CLAUSE(c50_failed_opening_is_final),

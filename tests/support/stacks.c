@@ -171,19 +171,23 @@ make_vchan_lent(struct ends *e)
 static const struct transport transport_table[] = {
     { "pair", make_pair,
       CAPS_STREAM | FLOW_CAP_LEASE_READ | FLOW_CAP_LEASE_WRITE,
-      STATUS_BIT(FLOW_E_TRUNCATED), false },
+      STATUS_BIT(FLOW_E_TRUNCATED), STATUS_BIT(FLOW_E_TRUNCATED), false },
     { "socketpair", make_socketpair, CAPS_SOCKET,
+      STATUS_BIT(FLOW_EOF) | STATUS_BIT(FLOW_E_RESET),
       STATUS_BIT(FLOW_EOF) | STATUS_BIT(FLOW_E_RESET), true },
     { "tcp", make_tcp, CAPS_SOCKET,
-      STATUS_BIT(FLOW_EOF) | STATUS_BIT(FLOW_E_RESET), true },
+      STATUS_BIT(FLOW_EOF) | STATUS_BIT(FLOW_E_RESET), STATUS_BIT(FLOW_E_RESET),
+      true },
     { "unix", make_unix, CAPS_SOCKET,
+      STATUS_BIT(FLOW_EOF) | STATUS_BIT(FLOW_E_RESET),
       STATUS_BIT(FLOW_EOF) | STATUS_BIT(FLOW_E_RESET), true },
 #ifdef TEST_VCHAN
-    { "vchan", make_vchan, CAPS_VCHAN, STATUS_BIT(FLOW_EOF), false },
+    { "vchan", make_vchan, CAPS_VCHAN, STATUS_BIT(FLOW_EOF),
+      STATUS_BIT(FLOW_EOF), false },
     { "vchan-lent", make_vchan_lent,
       CAPS_VCHAN | FLOW_CAP_LEASE_READ | FLOW_CAP_LEASE_WRITE |
           FLOW_CAP_LEASE_VOLATILE | FLOW_CAP_LEASE_SHARED,
-      STATUS_BIT(FLOW_EOF), false },
+      STATUS_BIT(FLOW_EOF), STATUS_BIT(FLOW_EOF), false },
 #endif
 };
 
@@ -236,6 +240,33 @@ layer_seeded(struct ends *e)
     plan.again_percent = 40;
     plan.max_read = plan.max_write = 700;
     plan.random_short = true;
+    fault_both(e, &plan);
+}
+
+/* So that what fits on the way is soon read byte by byte. */
+static void
+shrink_buffers(struct flow *f)
+{
+    static const int size = 4096;
+    size_t len = sizeof(int);
+    int fd;
+
+    if (flow_query(f, FLOW_QUERY_FD, &fd, &len) != FLOW_OK)
+        return;
+    /* Only sockets have buffers of that kind. */
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+}
+
+static void
+layer_crumbs(struct ends *e)
+{
+    struct flow_fault_plan plan;
+
+    shrink_buffers(e->a);
+    shrink_buffers(e->b);
+    flow_fault_plan_init(&plan);
+    plan.max_read = 1;
     fault_both(e, &plan);
 }
 
@@ -360,6 +391,7 @@ static const struct recipe recipe_table[] = {
     { "tls12/seeded", { layer_seeded, layer_tls12 }, true },
     { "tls13/seeded", { layer_seeded, layer_tls13 }, true },
     { "tls13/tls13", { layer_tls13, layer_tls13 }, true },
+    { "tls13/tls13/crumbs", { layer_crumbs, layer_tls13, layer_tls13 }, true },
     { "tls13/tls12", { layer_tls12, layer_tls13 }, false },
     { "tls12/seeded/tls13", { layer_tls13, layer_seeded, layer_tls12 }, false },
     { "tls13/buffered", { layer_buffered, layer_tls13 }, false },

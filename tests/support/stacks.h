@@ -35,6 +35,8 @@ struct transport {
     /* STATUS_BIT()s that a reader may see when the peer closed without
      * shutdown(WRITE), everything it sent having been read. */
     uint32_t abandoned;
+    /* The same when the peer aborted its flow before it closed it. */
+    uint32_t aborted;
     /* A close with unread input may destroy what was sent before it. */
     bool close_destroys;
 };

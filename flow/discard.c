@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: ISC */
+#include "flow/core.h"
+#include "lib/atomic.h"
+
+/*
+ * What comes after flow_shutdown(FLOW_READ), C28.
+ *
+ * A transport keeps input that nobody reads: a peer that still sends would
+ * stand still, and a socket that closes with unread input resets the
+ * connection, which destroys what was sent to the peer.  So after the shutdown
+ * the core reads in the caller's place, while the flow is waited for and in
+ * flow_finish().
+ *
+ * Invariants: until shut is set, the thread that holds busy[0] reads; from
+ * then on the one that holds discarding does.  input_end is written by that
+ * thread alone and does not change once it is not FLOW_OK.
+ */
+
+/* Bytes per step, and steps per look: a peer that sends without end must not
+ * keep the caller from what else there is to do. */
+#define STEP_BYTES 65536u
+#define STEPS      4
+
+/* Holds discarding. */
+static enum flow_status
+discard_step(struct flow *f, size_t len, size_t *ret_len)
+{
+    const struct flow_vec nowhere = { NULL, len };
+    enum flow_status st = (enum flow_status)flow__load(&f->input_end);
+
+    if (st != FLOW_OK)
+        return st;
+    st = f->ops->readv(f, &nowhere, 1, ret_len);
+    /* Whatever is wrong, this flow will not be read again. */
+    if (st != FLOW_OK && st != FLOW_AGAIN)
+        flow__store(&f->input_end, (int8_t)st);
+    return st;
+}
+
+enum flow_status
+flow__discard(struct flow *f, size_t len, size_t *ret_len)
+{
+    enum flow_status st;
+
+    *ret_len = 0;
+    if (flow__swap(&f->discarding, 1) != 0)
+        return FLOW_AGAIN;
+    st = discard_step(f, len, ret_len);
+    flow__store(&f->discarding, 0);
+    return st;
+}
+
+uint32_t
+flow__discard_wait(struct flow *f, uint32_t interest,
+                   struct flow_wait_sink *sink)
+{
+    uint32_t ready = 0;
+    size_t n;
+    int step;
+
+    for (step = 0; step < STEPS && flow__load(&f->input_end) == FLOW_OK;
+         step++) {
+        ready = f->ops->wait(f, interest | FLOW_READY_READ, sink);
+        if ((ready & FLOW_READY_READ) != 0)
+            (void)!flow__discard(f, STEP_BYTES, &n);
+        if (ready != FLOW_READY_READ)
+            return ready & interest;
+    }
+    ready = f->ops->wait(f, interest, sink) & interest;
+    if (ready == 0 && flow__load(&f->input_end) == FLOW_OK)
+        flow_wait_add_time(sink, FLOW_NOW);
+    return ready;
+}
