@@ -1,10 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
-"""Use libflow as one who installed it: installed.py BUILD CC CXX BACKENDS.
+"""Use libflow as one who installed it: installed.py BUILD CC CXX BACKENDS
+[ENGINE].
 
 Installs into a directory of its own, then compiles and runs a C and a C++
 program with nothing but what "pkg-config --cflags --libs libflow" says, and
 the C one once more with --static.
+
+ENGINE is the object with the mbedTLS that is compiled in, before its names
+were hidden.  A program that defines every one of them itself, as one with
+another mbedTLS does, must link with either library, and its own must be called
+by nobody else.
 """
 
 import json
@@ -25,6 +31,39 @@ int main(void)
 {
     printf("%s\n", flow_version());
     return strcmp(flow_version(), FLOW_VERSION_STRING) != 0;
+}
+"""
+
+
+# Begins a handshake, for which the library needs most of its own mbedTLS.
+OTHER_MBEDTLS = r"""
+#include <flow/flow.h>
+#include <flow/pair.h>
+#include <flow/tls.h>
+
+long mbedtls_version_get_number(void);
+
+int main(void)
+{
+    struct flow_tls_config *config;
+    struct flow *end[2], *tls;
+    struct flow_error err;
+    unsigned char hello[4096];
+    size_t n;
+
+    if (flow_tls_config_new_client(NULL, &config, &err) != FLOW_OK ||
+        flow_tls_config_insecure_skip_verify(config, true) != FLOW_OK ||
+        flow_pair_new(NULL, 65536, NULL, &end[0], &end[1]) != FLOW_OK ||
+        flow_tls_wrap_client(config, end[0], "a.example", 0, &tls) != FLOW_OK)
+        return 1;
+    if (flow_open(tls) != FLOW_AGAIN ||
+        flow_read(end[1], hello, sizeof(hello), &n) != FLOW_OK ||
+        hello[0] != 22)
+        return 2;
+    flow_close(tls);
+    flow_close(end[1]);
+    flow_tls_config_unref(config);
+    return mbedtls_version_get_number() == 42 ? 0 : 3;
 }
 """
 
@@ -55,8 +94,49 @@ def install(build, root):
     return description.parent
 
 
+def names_of(library):
+    """What a linker sees of an object or an archive."""
+    listed = output_of("nm", "-g", "--defined-only", library)
+    return sorted({
+        words[2] for words in map(str.split, listed.splitlines())
+        if len(words) == 3
+    })
+
+
+def beside_another_mbedtls(scratch, compiler, where, engine, flags):
+    theirs = [
+        name for name in names_of(engine) if not name.startswith("flow_")
+    ]
+    if len(theirs) < 500:
+        raise SystemExit("%s: that is not an mbedTLS" % engine)
+    source = scratch / "beside.c"
+    source.write_text(OTHER_MBEDTLS)
+    other = scratch / "other_mbedtls.c"
+    other.write_text("void abort(void);\n" + "".join(
+        "long %s(void);\nlong %s(void) { %s }\n" % (
+            name, name,
+            "return 42;" if name == "mbedtls_version_get_number"
+            else "abort();  /* called by libflow */ return 0;",
+        ) for name in theirs
+    ))
+    program = str(scratch / "beside")
+    sources = (str(source), str(other), "-fno-builtin", "-o", program)
+    run(*compiler.split(), *sources, "-rdynamic", *flags("--cflags", "--libs"))
+    run(program, env={**os.environ, "LD_LIBRARY_PATH": str(where)})
+    run(*compiler.split(), *sources, "-static",
+        *flags("--static", "--cflags", "--libs"))
+    run(program)
+    shown = [
+        name for name in names_of(str(where / "libflow.a"))
+        if not name.startswith("flow_")
+    ]
+    if shown:
+        raise SystemExit("libflow.a shows: %s" % " ".join(shown[:20]))
+
+
 def main(arguments):
-    build, c_compiler, cxx_compiler, backends = arguments
+    build, c_compiler, cxx_compiler, backends = arguments[:4]
+    engine = arguments[4] if len(arguments) > 4 else None
     with tempfile.TemporaryDirectory() as scratch:
         scratch = pathlib.Path(scratch)
         where = install(build, scratch / "root")
@@ -98,6 +178,10 @@ def main(arguments):
                 stderr=subprocess.STDOUT, check=False, text=True,
             ).stdout:
                 raise SystemExit("the static program is not static")
+        if engine:
+            beside_another_mbedtls(
+                scratch, c_compiler, where.parent, engine, flags
+            )
 
 
 if __name__ == "__main__":
