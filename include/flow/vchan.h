@@ -30,6 +30,9 @@ extern "C" {
  * #FLOW_E_NOTSUP, and the end of the stream is #FLOW_END_GONE, since a peer
  * that closed and one that died look the same.  TLS on top adds both.
  *
+ * Only the process that made a flow or a listener uses it.  One that inherited
+ * it by fork(2) gets #FLOW_E_INVAL, and closes it without anybody noticing.
+ *
  * @code
  * struct flow_error err;
  * struct flow *f;
