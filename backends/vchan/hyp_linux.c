@@ -492,12 +492,22 @@ linux_new(const struct flow_env *env, struct linux_hyp **ret_hyp,
     return st;
 }
 
-/* Whether the handle that there is can be given out once more. */
+/*
+ * Whether the handle that there is can be given out once more.  A domain that
+ * was migrated or restored has another number: what was opened before is lost.
+ */
 static bool
 shared_serves(const struct flow_env *env)
 {
-    return shared != NULL && shared->base.env == env &&
-           flow__vchan_hyp_check(&shared->base, NULL) == FLOW_OK &&
+    uint16_t domid;
+
+    if (shared == NULL || shared->base.env != env ||
+        flow__vchan_hyp_check(&shared->base, NULL) != FLOW_OK ||
+        !flow__vchan_linux_own(shared->store, &domid))
+        return false;
+    if (domid != shared->base.domid)
+        flow__vchan_hyp_lost(&shared->base);
+    return domid == shared->base.domid &&
            flow__vchan_hyp_try_ref(&shared->base);
 }
 

@@ -17,6 +17,9 @@ void stub_enter(uint16_t domid);
 /* The hypervisor and the store learn of a domain. */
 void stub_introduce(uint16_t domid);
 
+/* A domain was migrated, and has another number from here on. */
+void stub_migrate(uint16_t from, uint16_t to);
+
 /* Forgets everything but handles. */
 void stub_reset(void);
 

@@ -520,6 +520,36 @@ a_child_opens_a_handle_of_its_own(void **state)
     flow_close(f);
 }
 
+/* Noticed when the next vchan is opened, which has the new number. */
+static void
+a_migrated_domain_starts_anew(void **state)
+{
+    struct flow_error err;
+    struct world w;
+    struct flow *f[2];
+    struct flow *after;
+    char byte;
+    size_t n;
+
+    (void)state;
+    world_start(&w);
+    world_listen(&w);
+    world_connect(&w, f);
+    stub_migrate(CLIENT, 9);
+    stub_enter(9);
+    assert_int_equal(
+        flow_vchan_connect(&w.env[1], SERVER, "x", NULL, &after, NULL),
+        FLOW_OK);
+    assert_int_equal(((struct vchan *)after)->conn.hyp->domid, 9);
+    assert_int_equal(flow_read(f[1], &byte, 1, &n), FLOW_E_RESET);
+    flow_get_error(f[1], FLOW_READ, &err);
+    assert_string_equal(err.text, "this domain was suspended or migrated, and "
+                                  "its channels are gone");
+    flow_close(after);
+    close_pair(f);
+    flow_listener_close(w.listener);
+}
+
 int
 main(void)
 {
@@ -536,6 +566,7 @@ main(void)
         cmocka_unit_test(each_end_knows_the_others_port),
         cmocka_unit_test(a_child_closes_and_the_parent_goes_on),
         cmocka_unit_test(a_child_opens_a_handle_of_its_own),
+        cmocka_unit_test(a_migrated_domain_starts_anew),
     };
 
     return cmocka_run_group_tests_name("vchan: the Linux port", tests, NULL,
