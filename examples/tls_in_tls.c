@@ -66,8 +66,8 @@ wrap(struct flow_tls_config *config, const char *name, struct flow **f)
     int i;
 
     for (i = 0; st == FLOW_OK && i < LAYERS; i++)
-        st = name != NULL ? flow_tls_wrap_client(config, *f, name, 0, f)
-                          : flow_tls_wrap_server(config, *f, 0, f);
+        st = name != NULL ? flow_tls_wrap_client(config, *f, name, 0, f, NULL)
+                          : flow_tls_wrap_server(config, *f, 0, f, NULL);
     return st;
 }
 

@@ -123,7 +123,7 @@ serve(char **argv)
     } else if (flow_accept_wait(l, &f) != FLOW_OK) {
         flow_listener_get_error(l, &err);
         complain("accepting", &err);
-    } else if (flow_tls_wrap_server(config, f, 0, &f) != FLOW_OK) {
+    } else if (flow_tls_wrap_server(config, f, 0, &f, NULL) != FLOW_OK) {
         fprintf(stderr, "tls_over_vchan: no memory for TLS\n");
     } else {
         code = answer(f);
@@ -154,7 +154,7 @@ dial(char **argv)
     else if (flow_tls_config_new_client(NULL, &config, &err) != FLOW_OK ||
              flow_tls_config_add_trust_file(config, argv[4], &err) != FLOW_OK)
         complain("trust", &err);
-    else if (flow_tls_wrap_client(config, f, argv[5], 0, &f) != FLOW_OK)
+    else if (flow_tls_wrap_client(config, f, argv[5], 0, &f, NULL) != FLOW_OK)
         fprintf(stderr, "tls_over_vchan: '%s' is no host name\n", argv[5]);
     else
         code = ask(f);

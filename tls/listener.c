@@ -37,7 +37,7 @@ listener_accept(struct flow_listener *l, struct flow **ret_flow)
         flow_error_add_layer(&l->error, "tls");
         return st;
     }
-    st = flow__tls_wrap(t->config, lower, NULL, 0, &tls);
+    st = flow__tls_wrap(t->config, lower, NULL, 0, &tls, NULL);
     if (st != FLOW_OK) {
         flow_close(lower);
         return flow_listener_fail(l, st, FLOW_DOMAIN_NONE, 0,
@@ -85,29 +85,42 @@ static const struct flow_listener_ops tls_listener_ops = {
     .query = listener_query,
 };
 
+static enum flow_status
+no_memory(struct flow_error *err)
+{
+    return flow_error_set(err, FLOW_E_NOMEM, "tls", FLOW_DOMAIN_NONE, 0,
+                          "no memory for a listener");
+}
+
 /* See <flow/tls.h>. */
 enum flow_status
 flow_tls_listen(struct flow_tls_config *c, struct flow_listener *lower,
-                unsigned max_handshakes, struct flow_listener **ret_listener)
+                unsigned max_handshakes, struct flow_listener **ret_listener,
+                struct flow_error *ret_err)
 {
     const struct flow_env *env = lower->env;
     struct tls_listener *t;
     enum flow_status st;
 
-    if (!c->server)
+    if (!c->server) {
+        (void)flow_error_set(ret_err, FLOW_E_INVAL, "tls", FLOW_DOMAIN_NONE, 0,
+                             "a client's configuration cannot listen");
+        if (ret_err != NULL)
+            ret_err->hint = "make one with flow_tls_config_new_server()";
         return FLOW_E_INVAL;
-    st = flow_tls_config_freeze(c, NULL);
+    }
+    st = flow_tls_config_freeze(c, ret_err);
     if (st != FLOW_OK)
         return st;
     t = flow_env_alloc(env, sizeof(*t));
     if (t == NULL)
-        return FLOW_E_NOMEM;
+        return no_memory(ret_err);
     st = flow__gate_new(
         env, max_handshakes != 0 ? max_handshakes : DEFAULT_HANDSHAKES,
         &t->gate);
     if (st != FLOW_OK) {
         flow_env_free(env, t, sizeof(*t));
-        return st;
+        return no_memory(ret_err);
     }
     flow_listener_init(&t->base, &tls_listener_ops, env);
     t->lower = lower;

@@ -82,15 +82,9 @@ wrap_dialled(struct flow_tls_config *config, struct flow *lower,
 
     if (name == NULL && host_of(inner, host, sizeof(host)))
         name = host;
-    st = flow_tls_wrap_client(config, lower, name, 0, ret_flow);
-    if (st == FLOW_E_INVAL && (name == NULL || name[0] == '\0'))
-        return refuse(err, st, "there is no server name to verify",
-                      "give the name in the options");
-    if (st == FLOW_E_INVAL)
-        return refuse(err, st, "the server name is no host name and no address",
-                      "write internationalised names in their xn-- form");
+    st = flow_tls_wrap_client(config, lower, name, 0, ret_flow, err);
     if (st != FLOW_OK)
-        return refuse(err, st, "the TLS flow cannot be made", NULL);
+        return st;
     flow__handshake_limit_time(flow__tls_of(*ret_flow)->hs, opt->timeout);
     return FLOW_OK;
 }
@@ -133,12 +127,11 @@ listen(const struct flow_env *env, const char *inner,
     st = flow_endpoint_listen(env, inner, opt, &lower, err);
     if (st != FLOW_OK)
         return st;
-    st = flow_tls_listen(opt->tls, lower, opt->max_handshakes, ret_listener);
-    if (st != FLOW_OK) {
+    st = flow_tls_listen(opt->tls, lower, opt->max_handshakes, ret_listener,
+                         err);
+    if (st != FLOW_OK)
         flow_listener_close(lower);
-        return refuse(err, st, "no memory", NULL);
-    }
-    return FLOW_OK;
+    return st;
 }
 
 extern const struct flow_scheme flow__scheme_tls;

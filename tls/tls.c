@@ -549,26 +549,38 @@ caps_over(uint32_t below)
            FLOW_CAP_LEASE_WRITE | FLOW_CAP_NEEDS_OPEN | FLOW_CAP_DETACH;
 }
 
+#define NO_MEMORY "no memory for a TLS flow"
+
+static enum flow_status
+refuse_wrap(struct flow_error *err, enum flow_status status, const char *text,
+            const char *hint)
+{
+    (void)flow_error_set(err, status, "tls", FLOW_DOMAIN_NONE, 0, text);
+    if (err != NULL)
+        err->hint = hint;
+    return status;
+}
+
 /* See tls/tls_flow.h. */
 enum flow_status
 flow__tls_wrap(struct flow_tls_config *c, struct flow *lower,
                const char *server_name, uint32_t flags,
-               struct flow__tls **ret_tls)
+               struct flow__tls **ret_tls, struct flow_error *err)
 {
     const struct flow_env *env = flow_get_env(lower);
     bool owned = (flags & FLOW_TLS_BORROW) == 0;
     struct flow__tls *t;
-    enum flow_status st = flow_tls_config_freeze(c, NULL);
+    enum flow_status st = flow_tls_config_freeze(c, err);
 
     if (st != FLOW_OK)
         return st;
     t = flow_env_alloc(env, sizeof(*t));
     if (t == NULL)
-        return FLOW_E_NOMEM;
+        return refuse_wrap(err, FLOW_E_NOMEM, NO_MEMORY, NULL);
     st = flow__handshake_new(c, env, server_name, &t->hs);
     if (st != FLOW_OK) {
         flow_env_free(env, t, sizeof(*t));
-        return st;
+        return refuse_wrap(err, st, NO_MEMORY, NULL);
     }
     flow__lock_init(&t->rx_lock);
     flow__lock_init(&t->tx_lock);
@@ -594,21 +606,58 @@ is_server_name(const char *name)
            flow__name_parse(name, len, &parsed) != FLOW__NAME_INVALID;
 }
 
+/* A configuration for one role, and the flags. */
+static enum flow_status
+check_use(const struct flow_tls_config *c, bool server, uint32_t flags,
+          struct flow_error *err)
+{
+    if ((flags & ~FLOW_TLS_BORROW) != 0)
+        return refuse_wrap(err, FLOW_E_INVAL, "unknown flags",
+                           "give 0 or FLOW_TLS_BORROW");
+    if (c->server == server)
+        return FLOW_OK;
+    if (server)
+        return refuse_wrap(err, FLOW_E_INVAL,
+                           "a client's configuration cannot serve",
+                           "make one with flow_tls_config_new_server()");
+    return refuse_wrap(err, FLOW_E_INVAL,
+                       "a server's configuration cannot be a client's",
+                       "make one with flow_tls_config_new_client()");
+}
+
+static enum flow_status
+check_server_name(const struct flow_tls_config *c, const char *name,
+                  struct flow_error *err)
+{
+    bool missing = name == NULL || name[0] == '\0';
+
+    if (missing ? name == NULL && (c->skip_verify || c->skip_name)
+                : is_server_name(name))
+        return FLOW_OK;
+    if (missing)
+        return refuse_wrap(err, FLOW_E_INVAL,
+                           "there is no server name to verify",
+                           "give the name that the certificate must have");
+    (void)refuse_wrap(err, FLOW_E_INVAL,
+                      "the server name is not a host name or an address",
+                      "write internationalised names in their xn-- form");
+    flow_error_set_detail(err, name);
+    return FLOW_E_INVAL;
+}
+
 /* See <flow/tls.h>. */
 enum flow_status
 flow_tls_wrap_client(struct flow_tls_config *c, struct flow *lower,
                      const char *server_name, uint32_t flags,
-                     struct flow **ret_flow)
+                     struct flow **ret_flow, struct flow_error *ret_err)
 {
+    enum flow_status st = check_use(c, false, flags, ret_err);
     struct flow__tls *t;
-    enum flow_status st;
 
-    if (c->server || (flags & ~FLOW_TLS_BORROW) != 0)
-        return FLOW_E_INVAL;
-    if (server_name == NULL ? !c->skip_verify && !c->skip_name
-                            : !is_server_name(server_name))
-        return FLOW_E_INVAL;
-    st = flow__tls_wrap(c, lower, server_name, flags, &t);
+    if (st == FLOW_OK)
+        st = check_server_name(c, server_name, ret_err);
+    if (st == FLOW_OK)
+        st = flow__tls_wrap(c, lower, server_name, flags, &t, ret_err);
     if (st == FLOW_OK)
         *ret_flow = &t->base;
     return st;
@@ -617,14 +666,14 @@ flow_tls_wrap_client(struct flow_tls_config *c, struct flow *lower,
 /* See <flow/tls.h>. */
 enum flow_status
 flow_tls_wrap_server(struct flow_tls_config *c, struct flow *lower,
-                     uint32_t flags, struct flow **ret_flow)
+                     uint32_t flags, struct flow **ret_flow,
+                     struct flow_error *ret_err)
 {
+    enum flow_status st = check_use(c, true, flags, ret_err);
     struct flow__tls *t;
-    enum flow_status st;
 
-    if (!c->server || (flags & ~FLOW_TLS_BORROW) != 0)
-        return FLOW_E_INVAL;
-    st = flow__tls_wrap(c, lower, NULL, flags, &t);
+    if (st == FLOW_OK)
+        st = flow__tls_wrap(c, lower, NULL, flags, &t, ret_err);
     if (st == FLOW_OK)
         *ret_flow = &t->base;
     return st;

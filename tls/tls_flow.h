@@ -62,6 +62,7 @@ struct flow__tls *flow__tls_of(struct flow *f);
 /* Make a flow; the parts that both roles share. */
 enum flow_status flow__tls_wrap(struct flow_tls_config *c, struct flow *lower,
                                 const char *server_name, uint32_t flags,
-                                struct flow__tls **ret_tls);
+                                struct flow__tls **ret_tls,
+                                struct flow_error *err);
 
 #endif

@@ -31,13 +31,14 @@ struct tcp_dial {
     struct attempt attempt[TCP_DIAL_PARALLEL];
     struct flow_error error; /* Of the last address tried. */
     size_t error_index;
+    struct flow_addr source; /* Of family 0: any. */
     uint16_t port;
     char host[TCP_HOST_SIZE];
 };
 
 struct tcp_dial *
 flow__tcp_dial_new(const struct flow_env *env, const char *host, uint16_t port,
-                   uint64_t timeout)
+                   uint64_t timeout, const struct flow_addr *source)
 {
     struct tcp_dial *d = flow_env_alloc(env, sizeof(*d));
     size_t i;
@@ -47,6 +48,7 @@ flow__tcp_dial_new(const struct flow_env *env, const char *host, uint16_t port,
     d->env = env;
     d->timeout = timeout;
     d->port = port;
+    d->source = *source;
     memcpy(d->host, host, strlen(host) + 1);
     for (i = 0; i < TCP_DIAL_PARALLEL; i++)
         d->attempt[i].fd = -1;
@@ -124,14 +126,20 @@ dial_error(const struct tcp_dial *d, struct flow_error *err,
     return status;
 }
 
+/* Those that the source can reach: all, or those of its kind. */
 static void
 set_addresses(struct tcp_dial *d, size_t count)
 {
     size_t i;
 
-    d->count = count;
-    for (i = 0; i < count; i++)
-        d->addr[i].port = d->port;
+    d->count = 0;
+    for (i = 0; i < count; i++) {
+        if (d->source.family != 0 && d->addr[i].family != d->source.family)
+            continue;
+        d->addr[d->count] = d->addr[i];
+        d->addr[d->count++].port = d->port;
+    }
+    count = d->count;
     flow__tcp_interleave(d->addr, count);
     d->next_time = now(d);
 }
@@ -178,7 +186,10 @@ resolve(struct tcp_dial *d, struct flow_error *err)
     d->lookup = NULL;
     if (st == FLOW_OK && count > 0) {
         set_addresses(d, count);
-        return FLOW_OK;
+        if (d->count > 0)
+            return FLOW_OK;
+        return dial_error(d, err, FLOW_E_SYS, FLOW_DOMAIN_ERRNO, EAFNOSUPPORT,
+                          "the host has no address of the source's kind");
     }
     dial_error(d, err, st == FLOW_OK ? FLOW_E_SYS : st, FLOW_DOMAIN_RESOLVER,
                code, r->text(code));
@@ -186,8 +197,26 @@ resolve(struct tcp_dial *d, struct flow_error *err)
     return err->status;
 }
 
+/* The source, where it was what failed; else the address that was tried. */
 static void
-attempt_failed(struct tcp_dial *d, size_t index, int code)
+describe_attempt(const struct tcp_dial *d, size_t index, bool at_source,
+                 char *text, size_t size)
+{
+    union flow__sockaddr sa;
+    char where[FLOW__SOCKADDR_TEXT];
+    socklen_t len;
+
+    if (!at_source) {
+        describe(d, &d->addr[index], text, size);
+        return;
+    }
+    len = flow__tcp_sockaddr(&d->source, &sa);
+    flow__sockaddr_format(&sa, len, where);
+    snprintf(text, size, "from %.80s", where);
+}
+
+static void
+attempt_failed(struct tcp_dial *d, size_t index, int code, bool at_source)
 {
     char detail[FLOW_ERROR_DETAIL];
 
@@ -196,12 +225,15 @@ attempt_failed(struct tcp_dial *d, size_t index, int code)
     if (index < d->error_index)
         return;
     d->error_index = index;
-    describe(d, &d->addr[index], detail, sizeof(detail));
+    describe_attempt(d, index, at_source, detail, sizeof(detail));
     flow__sys_error(&d->error, "tcp", code, "connecting failed", detail);
     if (code == ETIMEDOUT) {
         d->error.status = FLOW_E_TIMEOUT;
         d->error.text = "the host did not answer";
     }
+    if (at_source)
+        d->error.hint = "give an address of this machine as the source, and a "
+                        "port that is free, or 0";
 }
 
 /*
@@ -232,7 +264,7 @@ attempt_won(struct tcp_dial *d, struct attempt *a)
     if (code == 0)
         return true;
     drop_attempt(a);
-    attempt_failed(d, a->index, code);
+    attempt_failed(d, a->index, code, false);
     return false;
 }
 
@@ -276,6 +308,26 @@ time_of_next(struct tcp_dial *d)
     return place->started + TCP_DIAL_PATIENCE;
 }
 
+/*
+ * A source without a port leaves its choice to connect(2) where the system can
+ * do that: bind(2) would look for one that is free whatever the target.  One
+ * with a port may have been used a moment ago.
+ */
+static bool
+bind_source(const struct tcp_dial *d, int fd)
+{
+    union flow__sockaddr sa;
+    socklen_t len = flow__tcp_sockaddr(&d->source, &sa);
+
+    if (d->source.port != 0)
+        (void)flow__fd_set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+#ifdef IP_BIND_ADDRESS_NO_PORT
+    else
+        (void)flow__fd_set_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+#endif
+    return bind(fd, &sa.any, len) == 0;
+}
+
 /* Begin with the next address; the attempt, or NULL when it failed at once. */
 static struct attempt *
 try_next(struct tcp_dial *d)
@@ -283,20 +335,23 @@ try_next(struct tcp_dial *d)
     struct attempt *a = place_for_next(d);
     union flow__sockaddr sa;
     socklen_t len = flow__tcp_sockaddr(&d->addr[d->next], &sa);
+    bool at_source;
 
     if (a->fd >= 0) {
         drop_attempt(a);
-        attempt_failed(d, a->index, ETIMEDOUT);
+        attempt_failed(d, a->index, ETIMEDOUT, false);
     }
     a->index = d->next++;
     a->started = now(d);
     a->fd = flow__fd_socket(sa.any.sa_family);
-    if (a->fd >= 0 && (connect(a->fd, &sa.any, len) == 0 ||
-                       errno == EINPROGRESS || errno == EINTR)) {
+    at_source = a->fd >= 0 && d->source.family != 0 && !bind_source(d, a->fd);
+    if (a->fd >= 0 && !at_source &&
+        (connect(a->fd, &sa.any, len) == 0 || errno == EINPROGRESS ||
+         errno == EINTR)) {
         d->next_time = a->started + TCP_DIAL_STAGGER;
         return a;
     }
-    attempt_failed(d, a->index, errno);
+    attempt_failed(d, a->index, errno, at_source);
     drop_attempt(a);
     return NULL;
 }

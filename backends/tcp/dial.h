@@ -28,10 +28,12 @@ struct tcp_dial;
 /* Addresses of one name that are tried. */
 #define TCP_DIAL_ADDRESSES 16
 
-/* timeout in ns from the first step on, 0: none.  NULL: no memory. */
+/* timeout in ns from the first step on, 0: none.  source: what to connect
+ * from, copied; of family 0: anything.  NULL: no memory. */
 struct tcp_dial *flow__tcp_dial_new(const struct flow_env *env,
                                     const char *host, uint16_t port,
-                                    uint64_t timeout);
+                                    uint64_t timeout,
+                                    const struct flow_addr *source);
 void flow__tcp_dial_free(struct tcp_dial *d);
 
 /*

@@ -12,8 +12,7 @@
 
 struct tcp_listener {
     struct flow__acceptor acceptor;
-    bool delay;
-    bool keepalive;
+    struct tcp_tuning tuning;
 };
 
 static enum flow_status
@@ -22,8 +21,8 @@ make_flow(struct flow__acceptor *a, int fd, const union flow__sockaddr *peer,
 {
     const struct tcp_listener *l = (const struct tcp_listener *)a;
 
-    return flow__tcp_accepted(a->base.env, fd, peer, peer_len, l->delay,
-                              l->keepalive, ret_flow);
+    return flow__tcp_accepted(a->base.env, fd, peer, peer_len, &l->tuning,
+                              ret_flow);
 }
 
 static const struct flow_listener_ops listener_ops = {
@@ -80,13 +79,13 @@ listen_anywhere(uint16_t port, const struct flow_tcp_options *opt)
 }
 
 static enum flow_status
-refuse(struct flow_error *err, const char *host, const char *text)
+refuse(struct flow_error *err, const char *host, const char *text,
+       const char *hint)
 {
     flow_error_set(err, FLOW_E_INVAL, "tcp", FLOW_DOMAIN_NONE, 0, text);
     flow_error_set_detail(err, host);
     if (err != NULL)
-        err->hint = "give an IPv4 or IPv6 address of this machine, or * for "
-                    "all of them";
+        err->hint = hint;
     return FLOW_E_INVAL;
 }
 
@@ -101,9 +100,14 @@ open_socket(const char *host, uint16_t port, const struct flow_tcp_options *opt,
     socklen_t len;
 
     if (opt->backlog < 0)
-        return refuse(err, host, "the backlog is negative");
+        return refuse(err, host, "the backlog is negative", NULL);
+    if (opt->source != NULL || opt->source_port != 0)
+        return refuse(err, host, "a source address is for dialling",
+                      "give the address to listen on as the host");
     if (!anywhere && !flow__tcp_literal(host, port, &addr))
-        return refuse(err, host, "that is no address to listen on");
+        return refuse(err, host, "the host is not an address to listen on",
+                      "give an IPv4 or IPv6 address of this machine, or * for "
+                      "all of them");
     *ret_fd =
         anywhere ? listen_anywhere(port, opt) : listen_at(&addr, false, opt);
     if (*ret_fd >= 0)
@@ -120,6 +124,7 @@ flow_tcp_listen(const struct flow_env *env, const char *host, uint16_t port,
                 struct flow_listener **ret_listener, struct flow_error *ret_err)
 {
     static const struct flow_tcp_options defaults;
+    struct tcp_tuning tuning;
     struct tcp_listener *l;
     enum flow_status st;
     int fd;
@@ -128,7 +133,9 @@ flow_tcp_listen(const struct flow_env *env, const char *host, uint16_t port,
         env = flow_env_default();
     if (opt == NULL)
         opt = &defaults;
-    st = open_socket(host, port, opt, &fd, ret_err);
+    st = flow__tcp_tuning_parse(opt, &tuning, ret_err);
+    if (st == FLOW_OK)
+        st = open_socket(host, port, opt, &fd, ret_err);
     if (st != FLOW_OK)
         return st;
     l = flow__acceptor_new(env, &listener_ops, sizeof(*l), fd);
@@ -138,8 +145,7 @@ flow_tcp_listen(const struct flow_env *env, const char *host, uint16_t port,
                               "no memory for a listener");
     }
     l->acceptor.make = make_flow;
-    l->delay = opt->delay;
-    l->keepalive = opt->keepalive;
+    l->tuning = tuning;
     *ret_listener = &l->acceptor.base;
     return FLOW_OK;
 }

@@ -19,16 +19,6 @@ tcp_of(struct flow *f)
     return (struct tcp *)f;
 }
 
-static void
-apply_options(const struct tcp *t)
-{
-    int fd = t->stream.in;
-
-    /* Both only tune: a system that refuses them still carries the bytes. */
-    (void)flow__fd_set_option(fd, IPPROTO_TCP, TCP_NODELAY, !t->delay);
-    (void)flow__fd_set_option(fd, SOL_SOCKET, SO_KEEPALIVE, t->keepalive);
-}
-
 /* Under the lock, since the other direction's thread may ask what to wait for
  * while this one takes the step. */
 static enum flow_status
@@ -49,7 +39,7 @@ tcp_open(struct flow *f)
     if (st == FLOW_OK) {
         len = flow__tcp_sockaddr(&addr, &peer);
         flow__stream_connected(&t->stream, fd, &peer, len);
-        apply_options(t);
+        flow__tcp_tuning_apply(&t->tuning, fd);
     }
     if (st != FLOW_AGAIN) {
         flow__tcp_dial_free(t->dial);
@@ -100,7 +90,8 @@ tcp_flush(struct flow *f)
     if (!t->held_back)
         return FLOW_OK;
     if (flow__fd_set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) < 0 ||
-        (t->delay && flow__fd_set_option(fd, IPPROTO_TCP, TCP_NODELAY, 0) < 0))
+        (t->tuning.delay &&
+         flow__fd_set_option(fd, IPPROTO_TCP, TCP_NODELAY, 0) < 0))
         return flow__stream_fail(&t->stream, FLOW_WRITE, errno,
                                  "flushing failed");
     t->held_back = false;
@@ -130,9 +121,9 @@ tcp_control(struct flow *f, enum flow_control_key key, int64_t value)
     if (st != FLOW_OK)
         return st;
     if (key == FLOW_CONTROL_NODELAY)
-        t->delay = value == 0;
+        t->tuning.delay = value == 0;
     else
-        t->keepalive = value == 1;
+        t->tuning.keepalive = value == 1;
     return FLOW_OK;
 }
 
@@ -153,51 +144,123 @@ static const struct flow_ops tcp_ops = {
 enum flow_status
 flow__tcp_accepted(const struct flow_env *env, int fd,
                    const union flow__sockaddr *peer, socklen_t peer_len,
-                   bool delay, bool keepalive, struct flow **ret_flow)
+                   const struct tcp_tuning *tuning, struct flow **ret_flow)
 {
     struct tcp *t =
         flow__stream_new(env, &tcp_ops, sizeof(*t), FLOW__STREAM_CAPS);
 
     if (t == NULL)
         return FLOW_E_NOMEM;
-    t->delay = delay;
-    t->keepalive = keepalive;
+    t->tuning = *tuning;
     flow__stream_connected(&t->stream, fd, peer, peer_len);
-    apply_options(t);
+    flow__tcp_tuning_apply(&t->tuning, fd);
     *ret_flow = &t->stream.base;
+    return FLOW_OK;
+}
+
+static enum flow_status
+refuse(struct flow_error *err, enum flow_status status, const char *text,
+       const char *detail, const char *hint)
+{
+    flow_error_set(err, status, "tcp", FLOW_DOMAIN_NONE, 0, text);
+    if (detail != NULL)
+        flow_error_set_detail(err, detail);
+    if (err != NULL)
+        err->hint = hint;
+    return status;
+}
+
+/* The address to connect from; of family 0 for any. */
+static enum flow_status
+parse_source(const struct flow_tcp_options *opt, struct flow_addr *ret_source,
+             struct flow_error *err)
+{
+    *ret_source = (struct flow_addr){ .family = 0 };
+    if (opt->source == NULL && opt->source_port == 0)
+        return FLOW_OK;
+    if (opt->source == NULL)
+        return refuse(err, FLOW_E_INVAL, "a source port needs an address", NULL,
+                      "give 0.0.0.0 or :: for any of that kind");
+    if (!flow__tcp_literal(opt->source, opt->source_port, ret_source))
+        return refuse(err, FLOW_E_INVAL, "the source is not an address",
+                      opt->source, "give an IPv4 or IPv6 address");
+    return FLOW_OK;
+}
+
+/* What is known to be wrong before anything is tried. */
+static enum flow_status
+check_target(const char *host, uint16_t port, const struct flow_addr *source,
+             const struct flow_addr *literal, struct flow_error *err)
+{
+    if (host[0] == '\0')
+        return refuse(err, FLOW_E_INVAL, "the host is empty", NULL,
+                      "give a host name or an address");
+    if (strlen(host) >= TCP_HOST_SIZE)
+        return refuse(err, FLOW_E_INVAL, "the host name is too long", host,
+                      NULL);
+    if (port == 0)
+        return refuse(err, FLOW_E_INVAL, "the port to dial is 0", host,
+                      "give the port that the server listens on");
+    if (literal->family != 0 && source->family != 0 &&
+        literal->family != source->family)
+        return refuse(err, FLOW_E_INVAL,
+                      "one of host and source is IPv4, the other IPv6", host,
+                      NULL);
+    return FLOW_OK;
+}
+
+static enum flow_status
+new_dialling(const struct flow_env *env, const char *host, uint16_t port,
+             uint64_t timeout, const struct flow_addr *source,
+             const struct flow_addr *literal, struct tcp **ret_tcp)
+{
+    uint32_t caps = FLOW__STREAM_CAPS | FLOW_CAP_NEEDS_OPEN;
+    struct tcp *t;
+
+    /* What a resolver waits for need not be a descriptor. */
+    if (literal->family == 0)
+        caps &= ~FLOW_CAP_FD;
+    t = flow__stream_new(env, &tcp_ops, sizeof(*t), caps);
+    if (t == NULL)
+        return FLOW_E_NOMEM;
+    t->dial = flow__tcp_dial_new(env, host, port, timeout, source);
+    if (t->dial == NULL) {
+        tcp_close(&t->stream.base);
+        return FLOW_E_NOMEM;
+    }
+    *ret_tcp = t;
     return FLOW_OK;
 }
 
 /* See <flow/tcp.h>. */
 enum flow_status
 flow_tcp_dial(const struct flow_env *env, const char *host, uint16_t port,
-              const struct flow_tcp_options *opt, struct flow **ret_flow)
+              const struct flow_tcp_options *opt, struct flow **ret_flow,
+              struct flow_error *ret_err)
 {
     static const struct flow_tcp_options defaults;
-    uint32_t caps = FLOW__STREAM_CAPS | FLOW_CAP_NEEDS_OPEN;
-    struct flow_addr literal;
+    struct flow_addr literal = { .family = 0 };
+    struct flow_addr source;
+    struct tcp_tuning tuning;
+    enum flow_status st;
     struct tcp *t;
 
     if (env == NULL)
         env = flow_env_default();
     if (opt == NULL)
         opt = &defaults;
-    if (host[0] == '\0' || strlen(host) >= TCP_HOST_SIZE || port == 0)
-        return FLOW_E_INVAL;
-    /* What a resolver waits for need not be a descriptor. */
-    if (!flow__tcp_literal(host, port, &literal))
-        caps &= ~FLOW_CAP_FD;
-
-    t = flow__stream_new(env, &tcp_ops, sizeof(*t), caps);
-    if (t == NULL)
-        return FLOW_E_NOMEM;
-    t->delay = opt->delay;
-    t->keepalive = opt->keepalive;
-    t->dial = flow__tcp_dial_new(env, host, port, opt->timeout);
-    if (t->dial == NULL) {
-        tcp_close(&t->stream.base);
-        return FLOW_E_NOMEM;
-    }
+    (void)flow__tcp_literal(host, port, &literal);
+    st = flow__tcp_tuning_parse(opt, &tuning, ret_err);
+    if (st == FLOW_OK)
+        st = parse_source(opt, &source, ret_err);
+    if (st == FLOW_OK)
+        st = check_target(host, port, &source, &literal, ret_err);
+    if (st != FLOW_OK)
+        return st;
+    st = new_dialling(env, host, port, opt->timeout, &source, &literal, &t);
+    if (st != FLOW_OK)
+        return refuse(ret_err, st, "no memory for a flow", host, NULL);
+    t->tuning = tuning;
     *ret_flow = &t->stream.base;
     return FLOW_OK;
 }
@@ -228,15 +291,7 @@ scheme_dial(const struct flow_env *env, const char *rest,
 
     if (st != FLOW_OK)
         return st;
-    st = flow_tcp_dial(env, to.host, to.port, &tcp, ret_flow);
-    if (st == FLOW_E_INVAL) {
-        flow_error_set(err, st, "tcp", FLOW_DOMAIN_NONE, 0,
-                       "dialling needs a host and a port above 0");
-        flow_error_set_detail(err, rest);
-    } else if (st != FLOW_OK) {
-        flow_error_set(err, st, "tcp", FLOW_DOMAIN_NONE, 0, "no memory");
-    }
-    return st;
+    return flow_tcp_dial(env, to.host, to.port, &tcp, ret_flow, err);
 }
 
 static enum flow_status

@@ -6,22 +6,21 @@
 
 #include "backends/posix/stream.h"
 #include "backends/tcp/dial.h"
-
-struct flow_tcp_options;
+#include "backends/tcp/tuning.h"
 
 /* A TCP flow. */
 struct tcp {
     struct flow__stream stream;
     struct tcp_dial *dial; /* Until connected; under the stream's lock. */
-    bool delay;
-    bool keepalive;
+    struct tcp_tuning tuning;
     bool held_back; /* The last write said more comes; the writer's. */
 };
 
 /* A flow of an accepted connection; FLOW_OK takes the descriptor. */
 enum flow_status flow__tcp_accepted(const struct flow_env *env, int fd,
                                     const union flow__sockaddr *peer,
-                                    socklen_t peer_len, bool delay,
-                                    bool keepalive, struct flow **ret_flow);
+                                    socklen_t peer_len,
+                                    const struct tcp_tuning *tuning,
+                                    struct flow **ret_flow);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -30,17 +31,39 @@ get_option(int fd, int name)
     return getsockopt(fd, SOL_SOCKET, name, &value, &len) < 0 ? -1 : value;
 }
 
-/* Open for the direction that the mode forbids not, and a stream. */
-static bool
-is_usable(int fd, int forbidden_mode)
+/* NULL when the descriptor is open for the direction that the mode does not
+ * forbid, and a stream; else what it is not. */
+static const char *
+what_is_wrong(int fd, int forbidden_mode)
 {
     int flags = fcntl(fd, F_GETFL);
     int type = get_option(fd, SO_TYPE);
 
-    if (flags < 0 || (flags & O_ACCMODE) == forbidden_mode)
-        return false;
-    return type < 0 ||
-           (type == SOCK_STREAM && get_option(fd, SO_ACCEPTCONN) <= 0);
+    if (flags < 0)
+        return "the descriptor is not open";
+    if ((flags & O_ACCMODE) == forbidden_mode)
+        return forbidden_mode == O_WRONLY
+                   ? "the descriptor to read from is not open for reading"
+                   : "the descriptor to write to is not open for writing";
+    if (type >= 0 && type != SOCK_STREAM)
+        return "the socket is not a stream socket";
+    if (type >= 0 && get_option(fd, SO_ACCEPTCONN) > 0)
+        return "the socket is a listening one";
+    return NULL;
+}
+
+static enum flow_status
+check_fd(int fd, int forbidden_mode, struct flow_error *err)
+{
+    const char *text = what_is_wrong(fd, forbidden_mode);
+    char detail[32];
+
+    if (text == NULL)
+        return FLOW_OK;
+    snprintf(detail, sizeof(detail), "descriptor %d", fd);
+    flow_error_set(err, FLOW_E_INVAL, "fd", FLOW_DOMAIN_NONE, 0, text);
+    flow_error_set_detail(err, detail);
+    return FLOW_E_INVAL;
 }
 
 static uint32_t
@@ -79,16 +102,20 @@ take_over(struct flow__stream *s, int read_fd, int write_fd)
 /* See <flow/unix.h>. */
 enum flow_status
 flow_fd_adopt(const struct flow_env *env, int read_fd, int write_fd,
-              struct flow **ret_flow)
+              struct flow **ret_flow, struct flow_error *ret_err)
 {
+    enum flow_status st = check_fd(read_fd, O_WRONLY, ret_err);
     struct flow__stream *s;
 
-    if (!is_usable(read_fd, O_WRONLY) || !is_usable(write_fd, O_RDONLY))
-        return FLOW_E_INVAL;
+    if (st == FLOW_OK)
+        st = check_fd(write_fd, O_RDONLY, ret_err);
+    if (st != FLOW_OK)
+        return st;
     s = flow__stream_new(env != NULL ? env : flow_env_default(), &fd_ops,
                          sizeof(*s), capabilities(read_fd, write_fd));
     if (s == NULL)
-        return FLOW_E_NOMEM;
+        return flow_error_set(ret_err, FLOW_E_NOMEM, "fd", FLOW_DOMAIN_NONE, 0,
+                              "no memory for a flow");
     take_over(s, read_fd, write_fd);
     *ret_flow = &s->base;
     return FLOW_OK;

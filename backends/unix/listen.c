@@ -172,26 +172,42 @@ open_socket(const struct place *p, int *ret_fd, struct flow_error *err)
     return flow__sys_error(err, "unix", code, "listening failed", p->path);
 }
 
-/* See <flow/unix.h>. */
-enum flow_status
-flow_unix_listen(const struct flow_env *env, const char *path, unsigned mode,
-                 int backlog, struct flow_listener **ret_listener,
-                 struct flow_error *ret_err)
+static enum flow_status
+parse_place(const char *path, const struct flow_unix_options *opt,
+            struct place *ret_place, struct flow_error *err)
 {
     struct place p = { .path = path };
+
+    if (opt->backlog < 0)
+        return refuse(err, path, "the backlog is negative");
+    if ((opt->mode & ~0777u) != 0)
+        return refuse(err, path, "the mode has more than permission bits");
+    p.len = flow__unix_address(path, &p.addr, err);
+    if (p.len == 0)
+        return FLOW_E_INVAL;
+    p.mode = (mode_t)(opt->mode != 0 ? opt->mode : 0600u);
+    p.backlog = opt->backlog > 0 ? opt->backlog : FLOW__ACCEPTOR_BACKLOG;
+    *ret_place = p;
+    return FLOW_OK;
+}
+
+/* See <flow/unix.h>. */
+enum flow_status
+flow_unix_listen(const struct flow_env *env, const char *path,
+                 const struct flow_unix_options *opt,
+                 struct flow_listener **ret_listener,
+                 struct flow_error *ret_err)
+{
+    static const struct flow_unix_options defaults;
     struct unix_listener *l;
     enum flow_status st;
     struct stat file;
+    struct place p;
     int fd = -1;
 
-    if (backlog < 0)
-        return refuse(ret_err, path, "the backlog is negative");
-    p.len = flow__unix_address(path, &p.addr);
-    if (p.len == 0)
-        return refuse(ret_err, path, "the path is empty or too long");
-    p.mode = (mode_t)(mode != 0 ? mode & 0777u : 0600u);
-    p.backlog = backlog > 0 ? backlog : FLOW__ACCEPTOR_BACKLOG;
-    st = open_socket(&p, &fd, ret_err);
+    st = parse_place(path, opt != NULL ? opt : &defaults, &p, ret_err);
+    if (st == FLOW_OK)
+        st = open_socket(&p, &fd, ret_err);
     if (st != FLOW_OK)
         return st;
 
@@ -230,23 +246,31 @@ parse(const char *rest, const char **ret_path, struct flow_error *err)
     return FLOW_E_INVAL;
 }
 
+static struct flow_unix_options
+options_of(const struct flow_endpoint_options *opt)
+{
+    struct flow_unix_options options = { .timeout = 0 };
+
+    if (opt != NULL) {
+        options.timeout = opt->timeout;
+        options.backlog = opt->backlog;
+        options.mode = opt->mode;
+    }
+    return options;
+}
+
 static enum flow_status
 scheme_dial(const struct flow_env *env, const char *rest,
             const struct flow_endpoint_options *opt, struct flow **ret_flow,
             struct flow_error *err)
 {
-    uint64_t timeout = opt != NULL ? opt->timeout : 0;
+    const struct flow_unix_options options = options_of(opt);
     const char *path;
     enum flow_status st = parse(rest, &path, err);
 
     if (st != FLOW_OK)
         return st;
-    st = flow__unix_dial(env, path, timeout, ret_flow);
-    if (st == FLOW_E_INVAL)
-        return refuse(err, path, "the path is empty or too long");
-    if (st != FLOW_OK)
-        flow_error_set(err, st, "unix", FLOW_DOMAIN_NONE, 0, "no memory");
-    return st;
+    return flow_unix_dial(env, path, &options, ret_flow, err);
 }
 
 static enum flow_status
@@ -254,13 +278,13 @@ scheme_listen(const struct flow_env *env, const char *rest,
               const struct flow_endpoint_options *opt,
               struct flow_listener **ret_listener, struct flow_error *err)
 {
+    const struct flow_unix_options options = options_of(opt);
     const char *path;
     enum flow_status st = parse(rest, &path, err);
 
     if (st != FLOW_OK)
         return st;
-    return flow_unix_listen(env, path, opt != NULL ? opt->mode : 0,
-                            opt != NULL ? opt->backlog : 0, ret_listener, err);
+    return flow_unix_listen(env, path, &options, ret_listener, err);
 }
 
 const struct flow_scheme flow__scheme_unix = {

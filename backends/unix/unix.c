@@ -20,14 +20,25 @@ unix_of(struct flow *f)
     return (struct unix_flow *)f;
 }
 
+static socklen_t
+no_address(const char *path, const char *text, struct flow_error *err)
+{
+    flow_error_set(err, FLOW_E_INVAL, "unix", FLOW_DOMAIN_NONE, 0, text);
+    flow_error_set_detail(err, path);
+    return 0;
+}
+
 socklen_t
-flow__unix_address(const char *path, union flow__sockaddr *ret_addr)
+flow__unix_address(const char *path, union flow__sockaddr *ret_addr,
+                   struct flow_error *err)
 {
     size_t len = strlen(path);
     size_t head = offsetof(struct sockaddr_un, sun_path);
 
-    if (len == 0 || len >= sizeof(ret_addr->un.sun_path))
-        return 0;
+    if (len == 0)
+        return no_address(path, "the path is empty", err);
+    if (len >= sizeof(ret_addr->un.sun_path))
+        return no_address(path, "the path is too long for a UNIX socket", err);
     memset(ret_addr, 0, sizeof(*ret_addr));
     ret_addr->un.sun_family = AF_UNIX;
     memcpy(ret_addr->un.sun_path, path, len);
@@ -35,9 +46,11 @@ flow__unix_address(const char *path, union flow__sockaddr *ret_addr)
         return (socklen_t)(head + len + 1);
 #ifdef __linux__
     ret_addr->un.sun_path[0] = '\0';
-    return len > 1 ? (socklen_t)(head + len) : 0;
+    if (len == 1)
+        return no_address(path, "the abstract name is empty", err);
+    return (socklen_t)(head + len);
 #else
-    return 0;
+    return no_address(path, "this system has no abstract names", err);
 #endif
 }
 
@@ -200,33 +213,27 @@ flow__unix_accepted(const struct flow_env *env, int fd,
     return FLOW_OK;
 }
 
+/* See <flow/unix.h>. */
 enum flow_status
-flow__unix_dial(const struct flow_env *env, const char *path, uint64_t timeout,
-                struct flow **ret_flow)
+flow_unix_dial(const struct flow_env *env, const char *path,
+               const struct flow_unix_options *opt, struct flow **ret_flow,
+               struct flow_error *ret_err)
 {
     union flow__sockaddr addr;
-    socklen_t len = flow__unix_address(path, &addr);
+    socklen_t len = flow__unix_address(path, &addr, ret_err);
     struct unix_flow *u;
 
     if (len == 0)
         return FLOW_E_INVAL;
-    u = flow__stream_new(env, &unix_ops, sizeof(*u),
-                         FLOW__STREAM_CAPS | FLOW_CAP_NEEDS_OPEN);
+    u = flow__stream_new(env != NULL ? env : flow_env_default(), &unix_ops,
+                         sizeof(*u), FLOW__STREAM_CAPS | FLOW_CAP_NEEDS_OPEN);
     if (u == NULL)
-        return FLOW_E_NOMEM;
+        return flow_error_set(ret_err, FLOW_E_NOMEM, "unix", FLOW_DOMAIN_NONE,
+                              0, "no memory for a flow");
     u->fd = -1;
-    u->timeout = timeout;
+    u->timeout = opt != NULL ? opt->timeout : 0;
     u->stream.peer = addr;
     u->stream.peer_len = len;
     *ret_flow = &u->stream.base;
     return FLOW_OK;
-}
-
-/* See <flow/unix.h>. */
-enum flow_status
-flow_unix_dial(const struct flow_env *env, const char *path,
-               struct flow **ret_flow)
-{
-    return flow__unix_dial(env != NULL ? env : flow_env_default(), path, 0,
-                           ret_flow);
 }

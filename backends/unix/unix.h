@@ -7,8 +7,6 @@
 
 #include "backends/posix/stream.h"
 
-struct flow_endpoint_options;
-
 /* A flow over a UNIX socket. */
 struct unix_flow {
     struct flow__stream stream;
@@ -21,14 +19,12 @@ struct unix_flow {
 };
 
 /*
- * The address of a path, or of an abstract name after '@'; 0 when it is empty
- * or too long, or abstract where there are no such names.
+ * The address of a path, or of an abstract name after '@'; 0, with err filled
+ * unless NULL, when it is empty or too long, or abstract where there are no
+ * such names.
  */
-socklen_t flow__unix_address(const char *path, union flow__sockaddr *ret_addr);
-
-/* As flow_unix_dial(), with a timeout in ns, 0: none. */
-enum flow_status flow__unix_dial(const struct flow_env *env, const char *path,
-                                 uint64_t timeout, struct flow **ret_flow);
+socklen_t flow__unix_address(const char *path, union flow__sockaddr *ret_addr,
+                             struct flow_error *err);
 
 /* A flow of an accepted connection; FLOW_OK takes the descriptor. */
 enum flow_status flow__unix_accepted(const struct flow_env *env, int fd,

@@ -303,7 +303,7 @@ run(const struct options *o, const char *name)
         return code;
     save_flags();
     catch_signals();
-    if (flow_fd_adopt(NULL, STDIN_FILENO, STDOUT_FILENO, &standard) !=
+    if (flow_fd_adopt(NULL, STDIN_FILENO, STDOUT_FILENO, &standard, NULL) !=
         FLOW_OK) {
         cli_complain("standard input and output must be open");
         flow_close(net);

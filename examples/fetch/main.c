@@ -196,7 +196,8 @@ dial_tcp(struct fetch *f)
         snprintf(address.host, sizeof(address.host), "%s", f->url.host);
         address.port = f->url.port;
     }
-    st = flow_tcp_dial(NULL, address.host, address.port, &options, &f->flow);
+    st = flow_tcp_dial(NULL, address.host, address.port, &options, &f->flow,
+                       NULL);
     if (st == FLOW_OK)
         return true;
     cli_complain("cannot connect to %s port %u: %s", address.host, address.port,
@@ -217,7 +218,7 @@ wrap_tls(struct fetch *f)
         client.alpn = "http/1.1";
     if (cli_client_config(&client, &config) != CLI_OK)
         return false;
-    st = flow_tls_wrap_client(config, f->flow, f->url.host, 0, &tls);
+    st = flow_tls_wrap_client(config, f->flow, f->url.host, 0, &tls, NULL);
     flow_tls_config_unref(config);
     if (st != FLOW_OK) {
         cli_complain("cannot ask for '%s' with TLS: %s", f->url.host,

@@ -239,7 +239,8 @@ listen_tls(struct site *s, const struct options *o)
         flow_tls_config_unref(config);
         return code;
     }
-    st = flow_tls_listen(config, tcp, (unsigned)s->max_connections, &s->tls);
+    st = flow_tls_listen(config, tcp, (unsigned)s->max_connections, &s->tls,
+                         NULL);
     flow_tls_config_unref(config);
     if (st == FLOW_OK)
         return CLI_OK;

@@ -29,14 +29,20 @@ struct flow_endpoint_options {
     const char *server_name;
     /** Dialling: ns for resolution, connect and handshake together; 0: none. */
     uint64_t timeout;
-    /** tcp: connections that may wait for accept; 0: 128. */
+    /** Listening: connections that may wait for accept; 0: 128. */
     int backlog;
     /** tcp: let several processes listen on one port. */
     bool reuse_port;
     /** tcp: leave small segments to Nagle's algorithm. */
     bool delay;
-    /** tcp: probe a silent peer. */
+    /** tcp: probe a silent peer, and when; as in struct flow_tcp_options. */
     bool keepalive;
+    uint64_t keepalive_idle;     /**< tcp: ns of silence before the first. */
+    uint64_t keepalive_interval; /**< tcp: ns between probes. */
+    unsigned keepalive_count;    /**< tcp: probes without an answer. */
+    /** tcp dialling: the address of this machine to connect from. */
+    const char *source;
+    uint16_t source_port; /**< tcp dialling, with source: and the port. */
     /** unix listening: permission bits of the socket file; 0: 0600. */
     unsigned mode;
     /** tls+... listening: flows whose handshake may be unfinished at a time;

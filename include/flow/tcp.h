@@ -24,8 +24,23 @@ struct flow_tcp_options {
     bool reuse_port;
     /** Leave small segments to Nagle's algorithm; default: send at once. */
     bool delay;
-    /** Probe a silent peer (SO_KEEPALIVE). */
+    /** Probe a silent peer (SO_KEEPALIVE); one of the next three above 0 means
+     *  it too. */
     bool keepalive;
+    /** ns of silence before the first probe, in whole seconds rounded up, at
+     *  most 32767 s; 0: the system's, often 2 hours. */
+    uint64_t keepalive_idle;
+    /** ns between probes, as keepalive_idle; 0: the system's. */
+    uint64_t keepalive_interval;
+    /** Probes without an answer before the connection counts as broken, at
+     *  most 127; 0: the system's. */
+    unsigned keepalive_count;
+    /** Dialling: the IPv4 or IPv6 address of this machine to connect from; the
+     *  host's addresses of the other kind are not tried.  NULL: the system
+     *  chooses. */
+    const char *source;
+    /** Dialling, with source: the port to connect from; 0: any. */
+    uint16_t source_port;
 };
 
 /**
@@ -39,17 +54,21 @@ struct flow_tcp_options {
  * @param[in]  env       Environment; NULL: flow_env_default().
  * @param[in]  host      A name, an IPv4 or an IPv6 address (without brackets).
  * @param[in]  port      1..65535.
- * @param[in]  opt       Options, or NULL.
+ * @param[in]  opt       Options, or NULL; copied.
  * @param[out] ret_flow  The flow; not connected yet.
- * @retval FLOW_OK       Made; connects when opened.
- * @retval FLOW_E_INVAL  @p host is empty or too long, or @p port is 0.
- * @retval FLOW_E_NOMEM  No memory.
+ * @param[out] ret_err   Why it failed; may be NULL.
+ * @retval FLOW_OK        Made; connects when opened.
+ * @retval FLOW_E_INVAL   @p host is empty or too long, @p port is 0, or an
+ *                        option is out of range.
+ * @retval FLOW_E_NOTSUP  The system has no times of its own for probes.
+ * @retval FLOW_E_NOMEM   No memory.
  * @par Since
  * 0.1
  */
 FLOW_API FLOW_MUST_USE enum flow_status
 flow_tcp_dial(const struct flow_env *env, const char *host, uint16_t port,
-              const struct flow_tcp_options *opt, struct flow **ret_flow);
+              const struct flow_tcp_options *opt, struct flow **ret_flow,
+              struct flow_error *ret_err);
 
 /**
  * @brief Listen on an address and port.
@@ -63,10 +82,12 @@ flow_tcp_dial(const struct flow_env *env, const char *host, uint16_t port,
  * @param[in]  opt           Options, or NULL.
  * @param[out] ret_listener  The listener.
  * @param[out] ret_err       Why it failed; may be NULL.
- * @retval FLOW_OK       Listening.
- * @retval FLOW_E_INVAL  @p host is no address.
- * @retval FLOW_E_SYS    The system refused; the record has errno.
- * @retval FLOW_E_NOMEM  No memory.
+ * @retval FLOW_OK        Listening.
+ * @retval FLOW_E_INVAL   @p host is not an address, or an option is out of
+ *                        range or only for dialling.
+ * @retval FLOW_E_NOTSUP  As flow_tcp_dial().
+ * @retval FLOW_E_SYS     The system refused; the record has errno.
+ * @retval FLOW_E_NOMEM   No memory.
  * @par Since
  * 0.1
  */

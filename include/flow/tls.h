@@ -68,12 +68,12 @@ extern "C" {
  *                             only with one of the insecure settings.
  * @param[in]     flags        0 or #FLOW_TLS_BORROW.
  * @param[out]    ret_flow     The TLS flow, not handshaken yet.
+ * @param[out]    ret_err      Why it failed; may be NULL.
  * @retval FLOW_OK       Made.
- * @retval FLOW_E_INVAL  The name is missing or no name, @p c is a server's, or
- *                       it cannot be frozen.
+ * @retval FLOW_E_INVAL  The name is missing or is not a name, or @p c is a
+ *                       server's.
  * @retval FLOW_E_NOMEM  No memory.
- * @return As flow_tls_config_freeze(), whose record says more: call it first
- *         to see it.
+ * @return As flow_tls_config_freeze().
  * @par Ownership
  * On #FLOW_OK the TLS flow owns @p lower (unless borrowed) and has a reference
  * to @p c.  On any other result nothing changed.  A handshake that fails fails
@@ -84,7 +84,7 @@ extern "C" {
 FLOW_API FLOW_MUST_USE enum flow_status
 flow_tls_wrap_client(struct flow_tls_config *c, struct flow *lower,
                      const char *server_name, uint32_t flags,
-                     struct flow **ret_flow);
+                     struct flow **ret_flow, struct flow_error *ret_err);
 
 /**
  * @brief Be a TLS server on a flow.
@@ -93,9 +93,11 @@ flow_tls_wrap_client(struct flow_tls_config *c, struct flow *lower,
  * @param[in]     lower     The flow below, before its first byte.
  * @param[in]     flags     0 or #FLOW_TLS_BORROW.
  * @param[out]    ret_flow  The TLS flow, not handshaken yet.
+ * @param[out]    ret_err   Why it failed; may be NULL.
  * @retval FLOW_OK       Made.
  * @retval FLOW_E_INVAL  @p c is a client's or has no key pair.
  * @retval FLOW_E_NOMEM  No memory.
+ * @return As flow_tls_config_freeze().
  * @par Ownership
  * As flow_tls_wrap_client().
  * @par Since
@@ -103,7 +105,8 @@ flow_tls_wrap_client(struct flow_tls_config *c, struct flow *lower,
  */
 FLOW_API FLOW_MUST_USE enum flow_status
 flow_tls_wrap_server(struct flow_tls_config *c, struct flow *lower,
-                     uint32_t flags, struct flow **ret_flow);
+                     uint32_t flags, struct flow **ret_flow,
+                     struct flow_error *ret_err);
 
 /**
  * @brief Make a listener whose flows are TLS servers.
@@ -114,6 +117,7 @@ flow_tls_wrap_server(struct flow_tls_config *c, struct flow *lower,
  *                                time; accepting answers #FLOW_AGAIN meanwhile.
  *                                0: 1024.
  * @param[out]    ret_listener    The listener.
+ * @param[out]    ret_err         Why it failed; may be NULL.
  * @retval FLOW_OK       Made.
  * @retval FLOW_E_INVAL  As flow_tls_wrap_server().
  * @retval FLOW_E_NOMEM  No memory.
@@ -124,7 +128,8 @@ flow_tls_wrap_server(struct flow_tls_config *c, struct flow *lower,
  */
 FLOW_API FLOW_MUST_USE enum flow_status
 flow_tls_listen(struct flow_tls_config *c, struct flow_listener *lower,
-                unsigned max_handshakes, struct flow_listener **ret_listener);
+                unsigned max_handshakes, struct flow_listener **ret_listener,
+                struct flow_error *ret_err);
 
 /** What the two sides agreed on. */
 struct flow_tls_info {

@@ -34,7 +34,7 @@ extern "C" {
  * flow_tls_config_new_server(NULL, &c, &err);
  * flow_tls_config_add_keypair_file(c, "chain.pem", "key.pem", NULL, NULL,
  *                                  &err);
- * flow_tls_wrap_server(c, tcp, 0, &tls);
+ * flow_tls_wrap_server(c, tcp, 0, &tls, &err);
  * flow_tls_config_unref(c);
  * @endcode
  */

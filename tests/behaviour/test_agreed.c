@@ -36,8 +36,9 @@ connect_as(struct ends *e, const char *name)
 {
     *e = (struct ends){ 0 };
     assert_status(flow_pair_new(TEST_ENV, 65536, NULL, &e->a, &e->b), FLOW_OK);
-    assert_status(flow_tls_wrap_client(client, e->a, name, 0, &e->a), FLOW_OK);
-    assert_status(flow_tls_wrap_server(server, e->b, 0, &e->b), FLOW_OK);
+    assert_status(flow_tls_wrap_client(client, e->a, name, 0, &e->a, NULL),
+                  FLOW_OK);
+    assert_status(flow_tls_wrap_server(server, e->b, 0, &e->b, NULL), FLOW_OK);
     step_open(e);
 }
 

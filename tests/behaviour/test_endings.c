@@ -173,10 +173,11 @@ static void
 attempt_wrap(struct attempt *a, struct flow_tls_config *client,
              struct flow_tls_config *server)
 {
-    assert_status(
-        flow_tls_wrap_client(client, a->e.a, "server.example", 0, &a->e.a),
-        FLOW_OK);
-    assert_status(flow_tls_wrap_server(server, a->e.b, 0, &a->e.b), FLOW_OK);
+    assert_status(flow_tls_wrap_client(client, a->e.a, "server.example", 0,
+                                       &a->e.a, NULL),
+                  FLOW_OK);
+    assert_status(flow_tls_wrap_server(server, a->e.b, 0, &a->e.b, NULL),
+                  FLOW_OK);
 }
 
 /* Failing closes nothing; closing closes it once. */
@@ -259,8 +260,9 @@ oversized_hello_gives_everything_back(void **state)
 
     (void)state;
     attempt_make(&a);
-    assert_status(flow_tls_wrap_server(stack_tls_server(0), a.e.b, 0, &a.e.b),
-                  FLOW_OK);
+    assert_status(
+        flow_tls_wrap_server(stack_tls_server(0), a.e.b, 0, &a.e.b, NULL),
+        FLOW_OK);
     do {
         (void)!flow_write(a.e.a, record, sizeof(record), &n);
         st = flow_open(a.e.b);
@@ -395,7 +397,7 @@ ask(uint16_t port, uint8_t *buf, const uint8_t *want)
     size_t n;
     bool ok;
 
-    assert_status(flow_tcp_dial(TEST_ENV, "127.0.0.1", port, NULL, &f),
+    assert_status(flow_tcp_dial(TEST_ENV, "127.0.0.1", port, NULL, &f, NULL),
                   FLOW_OK);
     flow_set_deadline(f, FLOW_READ | FLOW_WRITE, soon());
     ok = flow_write_all(f, request, ASKED, NULL) == FLOW_OK;

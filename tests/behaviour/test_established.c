@@ -97,10 +97,10 @@ idle_connections_replace_no_keys(void **state)
         assert_status(flow_pair_new(TEST_ENV, 65536, NULL, &e.a, &e.b),
                       FLOW_OK);
         assert_status(flow_tls_wrap_client(limited(client, limit), e.a,
-                                           "server.example", 0, &e.a),
+                                           "server.example", 0, &e.a, NULL),
                       FLOW_OK);
         assert_status(
-            flow_tls_wrap_server(limited(server, limit), e.b, 0, &e.b),
+            flow_tls_wrap_server(limited(server, limit), e.b, 0, &e.b, NULL),
             FLOW_OK);
         step_open(&e);
         idle_turns(&e, 200);

@@ -29,12 +29,12 @@ make(bool server)
     low->read_st = FLOW_AGAIN;
     low->ready = 0;
     if (server)
-        assert_status(
-            flow_tls_wrap_server(stack_tls_server(0), &low->base, 0, &tls),
-            FLOW_OK);
+        assert_status(flow_tls_wrap_server(stack_tls_server(0), &low->base, 0,
+                                           &tls, NULL),
+                      FLOW_OK);
     else
         assert_status(flow_tls_wrap_client(stack_tls_client(0), &low->base,
-                                           "server.example", 0, &tls),
+                                           "server.example", 0, &tls, NULL),
                       FLOW_OK);
 }
 

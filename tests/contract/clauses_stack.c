@@ -231,6 +231,19 @@ c58_close_ends_a_lease(struct ends *e)
     e->a = NULL;
 }
 
+#ifdef TEST_TLS
+/* What a constructor says of its failure, and where a reader looks next. */
+static void
+check_record(const struct flow_error *err, enum flow_status st)
+{
+    assert_status(err->status, st);
+    assert_true(err->layer_count == 1);
+    assert_string_equal(err->layers[0], "tls");
+    assert_true(err->text[0] != '\0');
+    assert_true(st == FLOW_E_NOMEM || err->hint != NULL);
+}
+#endif
+
 static void
 c59_failed_constructor_leaves_the_lower(struct ends *e)
 {
@@ -238,6 +251,9 @@ c59_failed_constructor_leaves_the_lower(struct ends *e)
     struct flow *f = untouched;
     struct flow_fault_plan plan;
     struct flow_align_policy policy;
+#ifdef TEST_TLS
+    struct flow_error err;
+#endif
 
     step_open(e);
     flow_fault_plan_init(&plan);
@@ -249,22 +265,41 @@ c59_failed_constructor_leaves_the_lower(struct ends *e)
     assert_status(flow_buffered_wrap(e->a, &policy.base, 100, &f),
                   FLOW_E_NOMEM);
 #ifdef TEST_TLS
-    assert_status(
-        flow_tls_wrap_client(stack_tls_client(0), e->a, "x.example", 0, &f),
-        FLOW_E_NOMEM);
-    assert_status(flow_tls_wrap_server(stack_tls_server(0), e->a, 0, &f),
+    assert_status(flow_tls_wrap_client(stack_tls_client(0), e->a, "x.example",
+                                       0, &f, &err),
                   FLOW_E_NOMEM);
+    check_record(&err, FLOW_E_NOMEM);
+    assert_status(flow_tls_wrap_server(stack_tls_server(0), e->a, 0, &f, &err),
+                  FLOW_E_NOMEM);
+    check_record(&err, FLOW_E_NOMEM);
 #endif
     test_env_fail(0, false);
     assert_status(flow_buffered_wrap(e->a, &policy.base, 0, &f), FLOW_E_INVAL);
     plan.again_percent = 101;
     assert_status(flow_fault_wrap(e->a, &plan, &f), FLOW_E_INVAL);
 #ifdef TEST_TLS
-    assert_status(flow_tls_wrap_client(stack_tls_client(0), e->a, NULL, 0, &f),
-                  FLOW_E_INVAL);
     assert_status(
-        flow_tls_wrap_client(stack_tls_server(0), e->a, "x.example", 0, &f),
+        flow_tls_wrap_client(stack_tls_client(0), e->a, NULL, 0, &f, &err),
         FLOW_E_INVAL);
+    check_record(&err, FLOW_E_INVAL);
+    assert_status(flow_tls_wrap_client(stack_tls_client(0), e->a, "x..example",
+                                       0, &f, &err),
+                  FLOW_E_INVAL);
+    check_record(&err, FLOW_E_INVAL);
+    assert_string_equal(err.detail, "x..example");
+    assert_status(flow_tls_wrap_client(stack_tls_server(0), e->a, "x.example",
+                                       0, &f, &err),
+                  FLOW_E_INVAL);
+    check_record(&err, FLOW_E_INVAL);
+    assert_status(flow_tls_wrap_client(stack_tls_client(0), e->a, "x.example",
+                                       0x80, &f, &err),
+                  FLOW_E_INVAL);
+    check_record(&err, FLOW_E_INVAL);
+    assert_status(flow_tls_wrap_server(stack_tls_client(0), e->a, 0, &f, &err),
+                  FLOW_E_INVAL);
+    check_record(&err, FLOW_E_INVAL);
+    assert_status(flow_tls_wrap_server(stack_tls_client(0), e->a, 0, &f, NULL),
+                  FLOW_E_INVAL);
 #endif
     assert_ptr_equal(f, untouched);
     step_pass(e, e->a, 100, 59);

@@ -49,7 +49,7 @@ listen_on(const struct kind *k)
     if (k->endpoint == NULL) {
         snprintf(socket_path, sizeof(socket_path), "test-%ld.sock",
                  (long)getpid());
-        st = flow_unix_listen(TEST_ENV, socket_path, 0, 0, &l, &err);
+        st = flow_unix_listen(TEST_ENV, socket_path, NULL, &l, &err);
     } else {
 #ifdef TEST_TLS
         opt.tls = k->tls ? stack_tls_server(0) : NULL;
@@ -77,7 +77,8 @@ dial(const struct kind *k, struct flow_listener *l)
 #endif
     opt.server_name = "server.example";
     if (k->endpoint == NULL) {
-        assert_status(flow_unix_dial(TEST_ENV, socket_path, &f), FLOW_OK);
+        assert_status(flow_unix_dial(TEST_ENV, socket_path, NULL, &f, NULL),
+                      FLOW_OK);
     } else if (strstr(k->endpoint, "tcp:") != NULL) {
         assert_status(
             flow_listener_query(l, FLOW_QUERY_LOCAL_ADDRESS, address, &len),

@@ -31,12 +31,12 @@ bench_make(struct bench *b, bool server, uint32_t version)
     assert_status(flow_pair_new(TEST_ENV, 1 << 17, NULL, &near, &b->raw),
                   FLOW_OK);
     if (server)
-        assert_status(
-            flow_tls_wrap_server(stack_tls_server(version), near, 0, &b->tls),
-            FLOW_OK);
+        assert_status(flow_tls_wrap_server(stack_tls_server(version), near, 0,
+                                           &b->tls, NULL),
+                      FLOW_OK);
     else
         assert_status(flow_tls_wrap_client(stack_tls_client(version), near,
-                                           "server.example", 0, &b->tls),
+                                           "server.example", 0, &b->tls, NULL),
                       FLOW_OK);
 }
 
@@ -514,8 +514,9 @@ point_off_the_curve_is_illegal(void **state)
     assert_status(flow_tls_config_insecure_skip_verify(c, true), FLOW_OK);
     memset(&b, 0, sizeof(b));
     assert_status(flow_pair_new(TEST_ENV, 8192, NULL, &near, &b.raw), FLOW_OK);
-    assert_status(flow_tls_wrap_client(c, near, "server.example", 0, &b.tls),
-                  FLOW_OK);
+    assert_status(
+        flow_tls_wrap_client(c, near, "server.example", 0, &b.tls, NULL),
+        FLOW_OK);
     flow_tls_config_unref(c);
     assert_status(drive(&b), FLOW_AGAIN);
     len = sent(&b, hello, sizeof(hello));
@@ -568,8 +569,9 @@ handshake_has_a_byte_limit(void **state)
     assert_status(flow_tls_config_set_handshake_limits(c, 0, 1024), FLOW_OK);
     memset(&b, 0, sizeof(b));
     assert_status(flow_pair_new(TEST_ENV, 8192, NULL, &near, &b.raw), FLOW_OK);
-    assert_status(flow_tls_wrap_client(c, near, "server.example", 0, &b.tls),
-                  FLOW_OK);
+    assert_status(
+        flow_tls_wrap_client(c, near, "server.example", 0, &b.tls, NULL),
+        FLOW_OK);
     flow_tls_config_unref(c);
     st = drive(&b);
     while (st == FLOW_AGAIN && total < 100000) {

@@ -56,9 +56,10 @@ wrap_tls(struct ends *e, uint32_t version)
     if (st == FLOW_OK)
         st = configure(true, version, &server);
     if (st == FLOW_OK)
-        st = flow_tls_wrap_client(client, e->a, "server.example", 0, &e->a);
+        st = flow_tls_wrap_client(client, e->a, "server.example", 0, &e->a,
+                                  NULL);
     if (st == FLOW_OK)
-        st = flow_tls_wrap_server(server, e->b, 0, &e->b);
+        st = flow_tls_wrap_server(server, e->b, 0, &e->b, NULL);
     flow_tls_config_unref(client);
     flow_tls_config_unref(server);
     return st;

@@ -52,12 +52,12 @@ stage_make(struct stage *s, bool we_serve, bool tls12)
     assert_status(flow_pair_new(TEST_ENV, 1 << 17, NULL, &near, &s->wire),
                   FLOW_OK);
     if (we_serve)
-        assert_status(
-            flow_tls_wrap_server(stack_tls_server(version), near, 0, &s->tls),
-            FLOW_OK);
+        assert_status(flow_tls_wrap_server(stack_tls_server(version), near, 0,
+                                           &s->tls, NULL),
+                      FLOW_OK);
     else
         assert_status(flow_tls_wrap_client(stack_tls_client(version), near,
-                                           "server.example", 0, &s->tls),
+                                           "server.example", 0, &s->tls, NULL),
                       FLOW_OK);
 }
 

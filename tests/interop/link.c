@@ -52,11 +52,11 @@ link_start(struct link *l)
                   FLOW_OK);
     near = tap_wrap(near, &l->wire, &l->tap);
     if (l->we_serve)
-        assert_status(flow_tls_wrap_server(l->config, near, 0, &l->ours),
+        assert_status(flow_tls_wrap_server(l->config, near, 0, &l->ours, NULL),
                       FLOW_OK);
     else
         assert_status(flow_tls_wrap_client(l->config, near, "server.example", 0,
-                                           &l->ours),
+                                           &l->ours, NULL),
                       FLOW_OK);
     ossl_start(&l->peer, l->other);
 }

@@ -73,8 +73,9 @@ accept_tls(void)
 
     flow_listener_set_deadline(remote.listener, soon());
     assert_status(flow_accept_wait(remote.listener, &tcp), FLOW_OK);
-    assert_status(flow_tls_wrap_server(remote.config, tcp, 0, &remote.tls),
-                  FLOW_OK);
+    assert_status(
+        flow_tls_wrap_server(remote.config, tcp, 0, &remote.tls, NULL),
+        FLOW_OK);
     flow_set_deadline(remote.tls, FLOW_READ | FLOW_WRITE, soon());
     return flow_open_wait(remote.tls);
 }
@@ -114,10 +115,10 @@ dial_tls(void)
 
     assert_status(flow_tcp_dial(TEST_ENV, "127.0.0.1",
                                 (uint16_t)strtoul(remote.port, NULL, 10), NULL,
-                                &tcp),
+                                &tcp, NULL),
                   FLOW_OK);
     assert_status(flow_tls_wrap_client(remote.config, tcp, "server.example", 0,
-                                       &remote.tls),
+                                       &remote.tls, NULL),
                   FLOW_OK);
     flow_set_deadline(remote.tls, FLOW_READ | FLOW_WRITE, soon());
     return flow_open_wait(remote.tls);

@@ -62,16 +62,23 @@ child_join(pid_t child)
 }
 
 /*
- * Whether a child of a parent that has had threads may make its own:
- * ThreadSanitizer does not let it.
+ * What sanitizers do not let a child do whose parent has threads: make threads
+ * (ThreadSanitizer), and allocate (AddressSanitizer, whose allocator another
+ * thread may have locked at the fork).
  */
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)
 #define CHILD_HAS_NO_THREADS 1
 #endif
+#if __has_feature(address_sanitizer)
+#define CHILD_HAS_NO_MEMORY 1
+#endif
 #endif
 #ifdef __SANITIZE_THREAD__
 #define CHILD_HAS_NO_THREADS 1
+#endif
+#ifdef __SANITIZE_ADDRESS__
+#define CHILD_HAS_NO_MEMORY 1
 #endif
 
 #endif

@@ -58,8 +58,8 @@ make_socketpair(struct ends *e)
     int fd[2];
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
-    must_ok(flow_fd_adopt(TEST_ENV, fd[0], fd[0], &e->a), "adopt");
-    must_ok(flow_fd_adopt(TEST_ENV, fd[1], fd[1], &e->b), "adopt");
+    must_ok(flow_fd_adopt(TEST_ENV, fd[0], fd[0], &e->a, NULL), "adopt");
+    must_ok(flow_fd_adopt(TEST_ENV, fd[1], fd[1], &e->b, NULL), "adopt");
 }
 
 /* Connect a flow to a listener; both in this thread. */
@@ -103,7 +103,7 @@ make_tcp(struct ends *e)
             "address");
     must_ok(flow_tcp_dial(TEST_ENV, "127.0.0.1",
                           (uint16_t)atoi(strrchr(address, ':') + 1), NULL,
-                          &e->a),
+                          &e->a, NULL),
             "dial");
     join(e, l);
 }
@@ -117,8 +117,8 @@ make_unix(struct ends *e)
 
     snprintf(path, sizeof(path), "@libflow-test-%ld-%u", (long)getpid(),
              counter++);
-    must_ok(flow_unix_listen(TEST_ENV, path, 0, 0, &l, NULL), "listen");
-    must_ok(flow_unix_dial(TEST_ENV, path, &e->a), "dial");
+    must_ok(flow_unix_listen(TEST_ENV, path, NULL, &l, NULL), "listen");
+    must_ok(flow_unix_dial(TEST_ENV, path, NULL, &e->a, NULL), "dial");
     join(e, l);
 }
 
@@ -353,10 +353,11 @@ static void
 tls_both(struct ends *e, uint32_t version)
 {
     must_ok(flow_tls_wrap_client(stack_tls_client(version), e->a,
-                                 "server.example", 0, &e->a),
+                                 "server.example", 0, &e->a, NULL),
             "client");
-    must_ok(flow_tls_wrap_server(stack_tls_server(version), e->b, 0, &e->b),
-            "server");
+    must_ok(
+        flow_tls_wrap_server(stack_tls_server(version), e->b, 0, &e->b, NULL),
+        "server");
 }
 
 void

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -86,7 +87,8 @@ connect_to(struct flow_listener *l, const char *host,
     const struct flow_env *env = flow_env_default();
     struct ends e = { NULL, NULL };
 
-    assert_int_equal(flow_tcp_dial(NULL, host, port_of(l), opt, &e.a), FLOW_OK);
+    assert_int_equal(flow_tcp_dial(NULL, host, port_of(l), opt, &e.a, NULL),
+                     FLOW_OK);
     flow_set_deadline(e.a, FLOW_READ | FLOW_WRITE,
                       env->now(env->ctx) + 10 * SEC);
     assert_int_equal(flow_open_wait(e.a), FLOW_OK);
@@ -169,7 +171,7 @@ capabilities_are_exact(void **state)
     assert_int_equal(flow_caps(e.a), caps | FLOW_CAP_NEEDS_OPEN);
     assert_int_equal(flow_caps(e.b), caps);
     /* A resolver may wait for other things than descriptors. */
-    assert_int_equal(flow_tcp_dial(NULL, "localhost", 1, NULL, &named),
+    assert_int_equal(flow_tcp_dial(NULL, "localhost", 1, NULL, &named, NULL),
                      FLOW_OK);
     assert_int_equal(flow_caps(named),
                      (caps | FLOW_CAP_NEEDS_OPEN) & ~FLOW_CAP_FD);
@@ -256,8 +258,9 @@ resolver_that_never_answers(void **state)
     flow__fake_init(&fake, 1);
     fake.env.resolver = &resolver;
     before = fake.now;
-    assert_int_equal(flow_tcp_dial(&fake.env, "silent.example", 80, &opt, &f),
-                     FLOW_OK);
+    assert_int_equal(
+        flow_tcp_dial(&fake.env, "silent.example", 80, &opt, &f, NULL),
+        FLOW_OK);
     /* Nothing blocks, the first write included. */
     assert_int_equal(flow_write(f, "x", 1, &n), FLOW_AGAIN);
     assert_int_equal(silent.started, 1);
@@ -270,8 +273,9 @@ resolver_that_never_answers(void **state)
     flow_close(f);
 
     /* C45: the flow's own deadline does the same. */
-    assert_int_equal(flow_tcp_dial(&fake.env, "silent.example", 80, NULL, &f),
-                     FLOW_OK);
+    assert_int_equal(
+        flow_tcp_dial(&fake.env, "silent.example", 80, NULL, &f, NULL),
+        FLOW_OK);
     flow_set_deadline(f, FLOW_WRITE, fake.now + SEC);
     assert_int_equal(flow_open_wait(f), FLOW_E_TIMEOUT);
     flow_close(f);
@@ -310,7 +314,8 @@ queries(void **state)
     close_ends(&e);
 
     /* C51. */
-    assert_int_equal(flow_tcp_dial(NULL, "127.0.0.1", 1, NULL, &f), FLOW_OK);
+    assert_int_equal(flow_tcp_dial(NULL, "127.0.0.1", 1, NULL, &f, NULL),
+                     FLOW_OK);
     len = sizeof(text);
     assert_int_equal(flow_query(f, FLOW_QUERY_LOCAL_ADDRESS, text, &len),
                      FLOW_AGAIN);
@@ -351,6 +356,116 @@ options_reach_the_socket(void **state)
     flow_listener_close(l);
 }
 
+/* Seconds are what the system counts: what is less is rounded up. */
+static void
+probe_times_reach_both_sockets(void **state)
+{
+    const struct flow_tcp_options opt = {
+        .keepalive_idle = 20 * SEC,
+        .keepalive_interval = 1,
+        .keepalive_count = 3,
+    };
+    struct flow_listener *l = listen_on(NULL, "127.0.0.1", &opt);
+    struct ends e = connect_to(l, "127.0.0.1", &opt);
+    struct flow *end[2] = { e.a, e.b };
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < 2; i++) {
+        assert_true(option_of(end[i], SOL_SOCKET, SO_KEEPALIVE) != 0);
+#ifdef TCP_KEEPIDLE
+        assert_int_equal(option_of(end[i], IPPROTO_TCP, TCP_KEEPIDLE), 20);
+#endif
+        assert_int_equal(option_of(end[i], IPPROTO_TCP, TCP_KEEPINTVL), 1);
+        assert_int_equal(option_of(end[i], IPPROTO_TCP, TCP_KEEPCNT), 3);
+    }
+    close_ends(&e);
+    flow_listener_close(l);
+}
+
+static void
+assert_options_refused(const struct flow_tcp_options *opt, const char *text)
+{
+    struct flow_listener *l = NULL;
+    struct flow *f = NULL;
+    struct flow_error err;
+
+    assert_int_equal(flow_tcp_dial(NULL, "127.0.0.1", 1, opt, &f, NULL),
+                     FLOW_E_INVAL);
+    assert_int_equal(flow_tcp_dial(NULL, "127.0.0.1", 1, opt, &f, &err),
+                     FLOW_E_INVAL);
+    assert_int_equal(err.status, FLOW_E_INVAL);
+    assert_string_equal(err.text, text);
+    assert_string_equal(err.layers[0], "tcp");
+    assert_int_equal(flow_tcp_listen(NULL, "127.0.0.1", 0, opt, &l, &err),
+                     FLOW_E_INVAL);
+    assert_null(f);
+    assert_null(l);
+}
+
+static void
+options_out_of_range_are_refused(void **state)
+{
+    const struct flow_tcp_options idle = { .keepalive_idle = 32768 * SEC };
+    const struct flow_tcp_options longest = {
+        .keepalive_idle = 32767 * SEC,
+        .keepalive_interval = 32767 * SEC,
+        .keepalive_count = 127,
+    };
+    const struct flow_tcp_options interval = { .keepalive_interval =
+                                                   UINT64_MAX };
+    const struct flow_tcp_options count = { .keepalive_count = 128 };
+    const struct flow_tcp_options name = { .source = "localhost" };
+    const struct flow_tcp_options port = { .source_port = 7 };
+    const struct flow_tcp_options kind = { .source = "::1" };
+    struct flow *f;
+
+    (void)state;
+    assert_options_refused(&idle,
+                           "a time between keepalive probes is too long");
+    assert_options_refused(&interval,
+                           "a time between keepalive probes is too long");
+    assert_options_refused(&count, "too many keepalive probes");
+    assert_options_refused(&name, "the source is not an address");
+    assert_options_refused(&port, "a source port needs an address");
+    assert_options_refused(&kind,
+                           "one of host and source is IPv4, the other IPv6");
+    assert_int_equal(flow_tcp_dial(NULL, "127.0.0.1", 1, &longest, &f, NULL),
+                     FLOW_OK);
+    flow_close(f);
+}
+
+static void
+assert_peer(struct flow *f, const char *address)
+{
+    char text[80];
+    size_t len = sizeof(text);
+
+    assert_int_equal(flow_query(f, FLOW_QUERY_PEER_ADDRESS, text, &len),
+                     FLOW_OK);
+    if (strncmp(text, address, strlen(address)) != 0)
+        fail_msg("%s is not %s", text, address);
+}
+
+static void
+source_of_another_machine_is_named(void **state)
+{
+    const struct flow_tcp_options opt = { .source = "192.0.2.77",
+                                          .source_port = 9 };
+    struct flow_error err;
+    struct flow *f;
+
+    (void)state;
+    assert_int_equal(flow_tcp_dial(NULL, "127.0.0.1", 1, &opt, &f, NULL),
+                     FLOW_OK);
+    assert_int_equal(flow_open_wait(f), FLOW_E_SYS);
+    flow_get_error(f, FLOW_WRITE, &err);
+    assert_int_equal(err.code, EADDRNOTAVAIL);
+    assert_string_equal(err.detail, "from 192.0.2.77:9");
+    assert_non_null(err.hint);
+    flow_close(f);
+}
+
 static void
 options_set_before_connecting_count(void **state)
 {
@@ -358,8 +473,8 @@ options_set_before_connecting_count(void **state)
     struct flow *f;
 
     (void)state;
-    assert_int_equal(flow_tcp_dial(NULL, "127.0.0.1", port_of(l), NULL, &f),
-                     FLOW_OK);
+    assert_int_equal(
+        flow_tcp_dial(NULL, "127.0.0.1", port_of(l), NULL, &f, NULL), FLOW_OK);
     assert_int_equal(flow_control(f, FLOW_CONTROL_NODELAY, 0), FLOW_OK);
     assert_int_equal(flow_open_wait(f), FLOW_OK);
     assert_true(option_of(f, IPPROTO_TCP, TCP_NODELAY) == 0);
@@ -499,6 +614,35 @@ hold_port(uint16_t *ret_port)
 }
 
 static void
+source_is_what_the_peer_sees(void **state)
+{
+    struct flow_tcp_options opt = { .source = "127.0.0.2" };
+    struct flow_listener *l = listen_on(NULL, "127.0.0.1", NULL);
+    struct flow_listener *other = listen_on(NULL, "127.0.0.1", NULL);
+    struct ends e = connect_to(l, "127.0.0.1", &opt);
+    char expected[40];
+    int held = hold_port(&opt.source_port);
+
+    (void)state;
+    assert_peer(e.b, "127.0.0.2:");
+    close_ends(&e);
+
+    /* Held at 127.0.0.1, so it is nobody's at 127.0.0.2. */
+    snprintf(expected, sizeof(expected), "127.0.0.2:%u",
+             (unsigned)opt.source_port);
+    e = connect_to(l, "127.0.0.1", &opt);
+    assert_peer(e.b, expected);
+    close_ends(&e);
+    /* The system still remembers the connection that it was just used for. */
+    e = connect_to(other, "127.0.0.1", &opt);
+    assert_peer(e.b, expected);
+    close_ends(&e);
+    close(held);
+    flow_listener_close(l);
+    flow_listener_close(other);
+}
+
+static void
 refused_and_bad_arguments(void **state)
 {
     struct flow_error err;
@@ -510,7 +654,8 @@ refused_and_bad_arguments(void **state)
 
     (void)state;
     held = hold_port(&port);
-    assert_int_equal(flow_tcp_dial(NULL, "127.0.0.1", port, NULL, &f), FLOW_OK);
+    assert_int_equal(flow_tcp_dial(NULL, "127.0.0.1", port, NULL, &f, NULL),
+                     FLOW_OK);
     assert_int_equal(flow_open_wait(f), FLOW_E_SYS);
     assert_int_equal(flow_read(f, host, 1, &n), FLOW_E_SYS);
     assert_int_equal(flow_write(f, "x", 1, &n), FLOW_E_SYS);
@@ -523,9 +668,15 @@ refused_and_bad_arguments(void **state)
     f = NULL;
     memset(host, 'a', sizeof(host) - 1);
     host[sizeof(host) - 1] = '\0';
-    assert_int_equal(flow_tcp_dial(NULL, "", 1, NULL, &f), FLOW_E_INVAL);
-    assert_int_equal(flow_tcp_dial(NULL, host, 1, NULL, &f), FLOW_E_INVAL);
-    assert_int_equal(flow_tcp_dial(NULL, "a", 0, NULL, &f), FLOW_E_INVAL);
+    assert_int_equal(flow_tcp_dial(NULL, "", 1, NULL, &f, NULL), FLOW_E_INVAL);
+    assert_int_equal(flow_tcp_dial(NULL, "", 1, NULL, &f, &err), FLOW_E_INVAL);
+    assert_string_equal(err.text, "the host is empty");
+    assert_int_equal(flow_tcp_dial(NULL, host, 1, NULL, &f, &err),
+                     FLOW_E_INVAL);
+    assert_string_equal(err.text, "the host name is too long");
+    assert_int_equal(flow_tcp_dial(NULL, "a", 0, NULL, &f, &err), FLOW_E_INVAL);
+    assert_string_equal(err.text, "the port to dial is 0");
+    assert_string_equal(err.detail, "a");
     assert_null(f);
 }
 
@@ -533,6 +684,7 @@ static void
 listening_refused(void **state)
 {
     const struct flow_tcp_options negative = { .backlog = -1 };
+    const struct flow_tcp_options source = { .source = "127.0.0.1" };
     struct flow_listener *l = listen_on(NULL, "127.0.0.1", NULL);
     struct flow_listener *other = NULL;
     struct flow_error err;
@@ -546,6 +698,10 @@ listening_refused(void **state)
     assert_int_equal(
         flow_tcp_listen(NULL, "127.0.0.1", 0, &negative, &other, &err),
         FLOW_E_INVAL);
+    assert_int_equal(
+        flow_tcp_listen(NULL, "127.0.0.1", 0, &source, &other, &err),
+        FLOW_E_INVAL);
+    assert_string_equal(err.text, "a source address is for dialling");
     assert_int_equal(
         flow_tcp_listen(NULL, "127.0.0.1", port_of(l), NULL, &other, &err),
         FLOW_E_SYS);
@@ -666,7 +822,7 @@ every_allocation_may_fail(void **state)
     for (n = 1; n < 10; n++) {
         flow__fake_init(&fake, 1);
         fake.fail_at = n;
-        st = flow_tcp_dial(&fake.env, "127.0.0.1", 1, NULL, &f);
+        st = flow_tcp_dial(&fake.env, "127.0.0.1", 1, NULL, &f, NULL);
         if (st == FLOW_OK)
             break;
         assert_int_equal(st, FLOW_E_NOMEM);
@@ -684,14 +840,14 @@ every_allocation_may_fail(void **state)
 
     /* C77: the peer is dropped, the listener goes on. */
     l = listen_on(&fake.env, "127.0.0.1", NULL);
-    assert_int_equal(flow_tcp_dial(NULL, "127.0.0.1", port_of(l), NULL, &f),
-                     FLOW_OK);
+    assert_int_equal(
+        flow_tcp_dial(NULL, "127.0.0.1", port_of(l), NULL, &f, NULL), FLOW_OK);
     assert_int_equal(flow_open_wait(f), FLOW_OK);
     fake.fail_at = fake.allocs + 1;
     assert_int_equal(flow_accept_wait(l, &f), FLOW_E_NOMEM);
     flow_close(f);
-    assert_int_equal(flow_tcp_dial(NULL, "127.0.0.1", port_of(l), NULL, &f),
-                     FLOW_OK);
+    assert_int_equal(
+        flow_tcp_dial(NULL, "127.0.0.1", port_of(l), NULL, &f, NULL), FLOW_OK);
     assert_int_equal(flow_open_wait(f), FLOW_OK);
     flow_close(f);
     assert_int_equal(flow_accept_wait(l, &f), FLOW_OK);
@@ -718,8 +874,8 @@ run_out_of_descriptors(void)
     flow__fake_init(&fake, 1);
     l = listen_on(&fake.env, "127.0.0.1", NULL);
     for (i = 0; i < 3; i++)
-        if (flow_tcp_dial(NULL, "127.0.0.1", port_of(l), NULL, &client[i]) !=
-                FLOW_OK ||
+        if (flow_tcp_dial(NULL, "127.0.0.1", port_of(l), NULL, &client[i],
+                          NULL) != FLOW_OK ||
             flow_open_wait(client[i]) != FLOW_OK)
             return 1;
     /* Not one descriptor above those that are open. */
@@ -756,7 +912,7 @@ run_out_of_descriptors(void)
     /* Room again. */
     for (i = 0; i < 3; i++)
         flow_close(client[i]);
-    if (flow_tcp_dial(NULL, "127.0.0.1", port_of(l), NULL, &client[0]) !=
+    if (flow_tcp_dial(NULL, "127.0.0.1", port_of(l), NULL, &client[0], NULL) !=
             FLOW_OK ||
         flow_open_wait(client[0]) != FLOW_OK)
         return 10;
@@ -796,8 +952,8 @@ accepting_survives_dead_connections(void **state)
     char c;
 
     (void)state;
-    assert_int_equal(flow_tcp_dial(NULL, "127.0.0.1", port_of(l), NULL, &f),
-                     FLOW_OK);
+    assert_int_equal(
+        flow_tcp_dial(NULL, "127.0.0.1", port_of(l), NULL, &f, NULL), FLOW_OK);
     assert_int_equal(flow_open_wait(f), FLOW_OK);
     assert_int_equal(setsockopt(fd_of(f), SOL_SOCKET, SO_LINGER, &abort_it,
                                 sizeof(abort_it)),
@@ -899,8 +1055,9 @@ two_threads_open_one_flow(void **state)
     int i;
 
     (void)state;
-    assert_int_equal(flow_tcp_dial(NULL, "localhost", port_of(l), NULL, &e.a),
-                     FLOW_OK);
+    assert_int_equal(
+        flow_tcp_dial(NULL, "localhost", port_of(l), NULL, &e.a, NULL),
+        FLOW_OK);
     assert_int_equal(pthread_create(&thread[0], NULL, stream_out, e.a), 0);
     assert_int_equal(pthread_create(&thread[1], NULL, stream_in, e.a), 0);
     assert_int_equal(flow_accept_wait(l, &e.b), FLOW_OK);
@@ -997,6 +1154,10 @@ main(void)
         cmocka_unit_test(resolver_that_never_answers),
         cmocka_unit_test(queries),
         cmocka_unit_test(options_reach_the_socket),
+        cmocka_unit_test(probe_times_reach_both_sockets),
+        cmocka_unit_test(options_out_of_range_are_refused),
+        cmocka_unit_test(source_is_what_the_peer_sees),
+        cmocka_unit_test(source_of_another_machine_is_named),
         cmocka_unit_test(options_set_before_connecting_count),
 #ifdef __linux__
         cmocka_unit_test(flush_pushes_what_more_held_back),

@@ -177,14 +177,23 @@ struct fixture {
 };
 
 static void
-begin(struct fixture *x, const char *host, uint16_t port, uint64_t timeout)
+begin_from(struct fixture *x, const char *host, uint16_t port, uint64_t timeout,
+           const struct flow_addr *source)
 {
     flow__fake_init(&x->fake, 1);
     x->fake.env.resolver = &resolver;
     x->fd = -1;
     x->descriptors = open_descriptors();
-    x->dial = flow__tcp_dial_new(&x->fake.env, host, port, timeout);
+    x->dial = flow__tcp_dial_new(&x->fake.env, host, port, timeout, source);
     assert_non_null(x->dial);
+}
+
+static void
+begin(struct fixture *x, const char *host, uint16_t port, uint64_t timeout)
+{
+    const struct flow_addr anything = { .family = 0 };
+
+    begin_from(x, host, port, timeout, &anything);
 }
 
 static void
@@ -519,6 +528,45 @@ giving_up_midway_leaves_nothing(void **state)
     end(&x);
 }
 
+static struct flow_addr
+source_at(const char *text)
+{
+    struct flow_addr source;
+
+    assert_true(flow__tcp_literal(text, 0, &source));
+    return source;
+}
+
+static void
+source_passes_over_the_other_family(void **state)
+{
+    const struct flow_addr source = source_at("127.0.0.1");
+    struct fixture x;
+    uint16_t port;
+    int s = listen_at("127.0.0.1", 0, &port);
+
+    (void)state;
+    (void)reset_lookup(NULL);
+    add_address("::1");
+    add_address("127.0.0.1");
+    answer_lookup();
+    begin_from(&x, "two.example", port, 0, &source);
+    assert_int_equal(run(&x), FLOW_OK);
+    assert_int_equal(x.peer.family, 4);
+    end(&x);
+
+    (void)reset_lookup(NULL);
+    add_address("::1");
+    answer_lookup();
+    begin_from(&x, "six.example", port, 0, &source);
+    assert_int_equal(run(&x), FLOW_E_SYS);
+    assert_int_equal(x.err.code, EAFNOSUPPORT);
+    assert_string_equal(x.err.text,
+                        "the host has no address of the source's kind");
+    end(&x);
+    close(s);
+}
+
 static void
 long_names_leave_room_for_the_address(void **state)
 {
@@ -560,6 +608,7 @@ main(void)
         DIAL_TEST(timeout_covers_all_addresses),
         DIAL_TEST(failed_lookups),
         DIAL_TEST(giving_up_midway_leaves_nothing),
+        DIAL_TEST(source_passes_over_the_other_family),
         DIAL_TEST(long_names_leave_room_for_the_address),
     };
 

@@ -47,10 +47,11 @@ static struct flow_listener *
 listen_on(const struct flow_env *env, const char *where, unsigned mode,
           int backlog)
 {
+    const struct flow_unix_options opt = { .mode = mode, .backlog = backlog };
     struct flow_listener *l = NULL;
     struct flow_error err;
 
-    if (flow_unix_listen(env, where, mode, backlog, &l, &err) != FLOW_OK)
+    if (flow_unix_listen(env, where, &opt, &l, &err) != FLOW_OK)
         fail_msg("%s: %s", where, err.text);
     return l;
 }
@@ -60,7 +61,7 @@ dial(const struct flow_env *env, const char *where)
 {
     struct flow *f = NULL;
 
-    assert_int_equal(flow_unix_dial(env, where, &f), FLOW_OK);
+    assert_int_equal(flow_unix_dial(env, where, NULL, &f, NULL), FLOW_OK);
     return f;
 }
 
@@ -122,14 +123,14 @@ abstract_names(void **state)
 #ifdef __linux__
     l = listen_on(NULL, name, 0, 0);
     converse(l, name);
-    assert_int_equal(flow_unix_listen(NULL, name, 0, 0, &l, &err), FLOW_E_SYS);
+    assert_int_equal(flow_unix_listen(NULL, name, NULL, &l, &err), FLOW_E_SYS);
     assert_int_equal(err.code, EADDRINUSE);
     flow_listener_close(l);
     l = listen_on(NULL, name, 0, 0);
     flow_listener_close(l);
-    assert_int_equal(flow_unix_listen(NULL, "@", 0, 0, &l, &err), FLOW_E_INVAL);
+    assert_int_equal(flow_unix_listen(NULL, "@", NULL, &l, &err), FLOW_E_INVAL);
 #else
-    assert_int_equal(flow_unix_listen(NULL, name, 0, 0, &l, &err),
+    assert_int_equal(flow_unix_listen(NULL, name, NULL, &l, &err),
                      FLOW_E_INVAL);
 #endif
 }
@@ -185,7 +186,7 @@ listener_in_use_is_not_replaced(void **state)
     struct flow *f;
 
     (void)state;
-    assert_int_equal(flow_unix_listen(NULL, path, 0, 0, &other, &err),
+    assert_int_equal(flow_unix_listen(NULL, path, NULL, &other, &err),
                      FLOW_E_SYS);
     assert_int_equal(err.code, EADDRINUSE);
     assert_string_equal(err.detail, path);
@@ -208,7 +209,7 @@ other_files_are_not_replaced(void **state)
     (void)state;
     assert_true(fd >= 0);
     close(fd);
-    assert_int_equal(flow_unix_listen(NULL, path, 0, 0, &l, &err), FLOW_E_SYS);
+    assert_int_equal(flow_unix_listen(NULL, path, NULL, &l, &err), FLOW_E_SYS);
     assert_int_equal(err.code, EADDRINUSE);
     assert_int_equal(stat(path, &st), 0);
     assert_true(S_ISREG(st.st_mode));
@@ -251,6 +252,8 @@ child_leaves_the_file_to_its_parent(void **state)
 static void
 paths_are_checked(void **state)
 {
+    const struct flow_unix_options negative = { .backlog = -1 };
+    const struct flow_unix_options setuid = { .mode = 04600 };
     struct flow_listener *l = NULL;
     struct flow *f = NULL;
     struct flow_error err;
@@ -260,18 +263,27 @@ paths_are_checked(void **state)
     (void)state;
     memset(longest, 'x', sizeof(longest));
     longest[most + 1] = '\0';
-    assert_int_equal(flow_unix_dial(NULL, longest, &f), FLOW_E_INVAL);
-    assert_int_equal(flow_unix_dial(NULL, "", &f), FLOW_E_INVAL);
-    assert_int_equal(flow_unix_listen(NULL, longest, 0, 0, &l, &err),
+    assert_int_equal(flow_unix_dial(NULL, longest, NULL, &f, &err),
                      FLOW_E_INVAL);
-    assert_int_equal(flow_unix_listen(NULL, path, 0, -1, &l, &err),
+    assert_string_equal(err.text, "the path is too long for a UNIX socket");
+    assert_int_equal(flow_unix_dial(NULL, "", NULL, &f, NULL), FLOW_E_INVAL);
+    assert_int_equal(flow_unix_dial(NULL, "", NULL, &f, &err), FLOW_E_INVAL);
+    assert_string_equal(err.text, "the path is empty");
+    assert_int_equal(err.status, FLOW_E_INVAL);
+    assert_int_equal(flow_unix_listen(NULL, longest, NULL, &l, &err),
                      FLOW_E_INVAL);
+    assert_int_equal(flow_unix_listen(NULL, path, &negative, &l, &err),
+                     FLOW_E_INVAL);
+    assert_string_equal(err.text, "the backlog is negative");
+    assert_int_equal(flow_unix_listen(NULL, path, &setuid, &l, &err),
+                     FLOW_E_INVAL);
+    assert_string_equal(err.detail, path);
     assert_null(l);
     longest[most] = '\0';
-    assert_int_equal(flow_unix_dial(NULL, longest, &f), FLOW_OK);
+    assert_int_equal(flow_unix_dial(NULL, longest, NULL, &f, NULL), FLOW_OK);
     flow_close(f);
     assert_int_equal(
-        flow_unix_listen(NULL, "no-such-directory/s", 0, 0, &l, &err),
+        flow_unix_listen(NULL, "no-such-directory/s", NULL, &l, &err),
         FLOW_E_SYS);
     assert_int_equal(err.code, ENOENT);
 }
@@ -385,9 +397,10 @@ every_allocation_may_fail(void **state)
     (void)state;
     flow__fake_init(&fake, 1);
     fake.fail_at = 1;
-    assert_int_equal(flow_unix_dial(&fake.env, path, &f), FLOW_E_NOMEM);
+    assert_int_equal(flow_unix_dial(&fake.env, path, NULL, &f, NULL),
+                     FLOW_E_NOMEM);
     fake.fail_at = 2;
-    assert_int_equal(flow_unix_listen(&fake.env, path, 0, 0, &l, NULL),
+    assert_int_equal(flow_unix_listen(&fake.env, path, NULL, &l, NULL),
                      FLOW_E_NOMEM);
     assert_int_equal(stat(path, &st), -1);
     assert_null(f);

@@ -27,7 +27,7 @@ adopt(int read_fd, int write_fd)
 {
     struct flow *f = NULL;
 
-    assert_int_equal(flow_fd_adopt(NULL, read_fd, write_fd, &f), FLOW_OK);
+    assert_int_equal(flow_fd_adopt(NULL, read_fd, write_fd, &f, NULL), FLOW_OK);
     return f;
 }
 
@@ -283,6 +283,7 @@ unusable_descriptors_are_refused(void **state)
     int datagram = socket(AF_INET, SOCK_DGRAM, 0);
     int listening = socket(AF_INET, SOCK_STREAM, 0);
     struct flow__fake fake;
+    struct flow_error err;
     struct flow *f = NULL;
     int p[2];
 
@@ -292,16 +293,26 @@ unusable_descriptors_are_refused(void **state)
     assert_int_equal(listen(listening, 1), 0);
     assert_int_equal(pipe(p), 0);
     flow__fake_init(&fake, 1);
-    assert_int_equal(flow_fd_adopt(&fake.env, -1, -1, &f), FLOW_E_INVAL);
-    assert_int_equal(flow_fd_adopt(&fake.env, datagram, datagram, &f),
+    assert_int_equal(flow_fd_adopt(&fake.env, -1, -1, &f, &err), FLOW_E_INVAL);
+    assert_string_equal(err.text, "the descriptor is not open");
+    assert_int_equal(flow_fd_adopt(&fake.env, datagram, datagram, &f, &err),
                      FLOW_E_INVAL);
-    assert_int_equal(flow_fd_adopt(&fake.env, listening, listening, &f),
+    assert_string_equal(err.text, "the socket is not a stream socket");
+    assert_int_equal(flow_fd_adopt(&fake.env, listening, listening, &f, &err),
                      FLOW_E_INVAL);
+    assert_string_equal(err.text, "the socket is a listening one");
     /* The wrong ends. */
-    assert_int_equal(flow_fd_adopt(&fake.env, p[1], p[1], &f), FLOW_E_INVAL);
-    assert_int_equal(flow_fd_adopt(&fake.env, p[0], p[0], &f), FLOW_E_INVAL);
+    assert_int_equal(flow_fd_adopt(&fake.env, p[1], p[1], &f, &err),
+                     FLOW_E_INVAL);
+    assert_string_equal(err.text,
+                        "the descriptor to read from is not open for reading");
+    assert_int_equal(flow_fd_adopt(&fake.env, p[0], p[0], &f, &err),
+                     FLOW_E_INVAL);
+    assert_string_equal(err.text,
+                        "the descriptor to write to is not open for writing");
     fake.fail_at = 1;
-    assert_int_equal(flow_fd_adopt(&fake.env, p[0], p[1], &f), FLOW_E_NOMEM);
+    assert_int_equal(flow_fd_adopt(&fake.env, p[0], p[1], &f, NULL),
+                     FLOW_E_NOMEM);
     assert_null(f);
     /* Still ours, and as they were. */
     assert_true((fcntl(p[0], F_GETFL) & O_NONBLOCK) == 0);

@@ -120,11 +120,11 @@ evil_start(struct evil *e)
 {
     if (e->we_serve)
         assert_status(
-            flow_tls_wrap_server(e->config, &e->loop.base, 0, &e->ours),
+            flow_tls_wrap_server(e->config, &e->loop.base, 0, &e->ours, NULL),
             FLOW_OK);
     else
         assert_status(flow_tls_wrap_client(e->config, &e->loop.base,
-                                           "server.example", 0, &e->ours),
+                                           "server.example", 0, &e->ours, NULL),
                       FLOW_OK);
     ossl_start(&e->peer, NULL);
     SSL_set_app_data(e->peer.ssl, e);

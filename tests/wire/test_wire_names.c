@@ -24,9 +24,9 @@ show(const char *name, X509 *leaf, EVP_PKEY *key, X509 *between, int version)
     assert_int_equal(SSL_CTX_use_PrivateKey(evil.peer.ctx, key), 1);
     if (between != NULL)
         assert_int_equal(SSL_CTX_add1_chain_cert(evil.peer.ctx, between), 1);
-    assert_status(
-        flow_tls_wrap_client(evil.config, &evil.loop.base, name, 0, &evil.ours),
-        FLOW_OK);
+    assert_status(flow_tls_wrap_client(evil.config, &evil.loop.base, name, 0,
+                                       &evil.ours, NULL),
+                  FLOW_OK);
     ossl_start(&evil.peer, NULL);
     SSL_set_app_data(evil.peer.ssl, &evil);
     evil_run(&evil);

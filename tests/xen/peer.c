@@ -121,9 +121,9 @@ wrap(struct end *e, enum flow_tls_version version)
                                                 NULL, NULL, &err)
              : flow_tls_config_add_trust_file(c, "/cert.pem", &err)) != FLOW_OK)
         die("TLS configuration:", &err);
-    if ((e->server
-             ? flow_tls_wrap_server(c, lower, 0, &e->flow)
-             : flow_tls_wrap_client(c, lower, NAME, 0, &e->flow)) != FLOW_OK)
+    if ((e->server ? flow_tls_wrap_server(c, lower, 0, &e->flow, NULL)
+                   : flow_tls_wrap_client(c, lower, NAME, 0, &e->flow, NULL)) !=
+        FLOW_OK)
         die("wrap", NULL);
     flow_tls_config_unref(c);
     e->tls = true;

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: ISC */
+#include "backends/tcp/tuning.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <flow/tcp.h>
+
+#include "backends/posix/fd_io.h"
+
+/* The most that Linux takes; others take no less. */
+#define TIME_MAX  32767
+#define COUNT_MAX 127
+
+#define SECOND UINT64_C(1000000000)
+
+/* macOS has another name for it. */
+#if !defined(TCP_KEEPIDLE) && defined(TCP_KEEPALIVE)
+#define TCP_KEEPIDLE TCP_KEEPALIVE
+#endif
+#if defined(TCP_KEEPIDLE) && defined(TCP_KEEPINTVL) && defined(TCP_KEEPCNT)
+#define HAVE_PROBE_TIMES 1
+#else
+#define HAVE_PROBE_TIMES 0
+#define TCP_KEEPIDLE     0
+#define TCP_KEEPINTVL    0
+#define TCP_KEEPCNT      0
+#endif
+
+static enum flow_status
+refuse_tuning(struct flow_error *err, enum flow_status status, const char *text,
+              const char *hint)
+{
+    flow_error_set(err, status, "tcp", FLOW_DOMAIN_NONE, 0, text);
+    if (err != NULL)
+        err->hint = hint;
+    return status;
+}
+
+static bool
+whole_seconds(uint64_t nsec, int *ret_seconds)
+{
+    if (nsec > TIME_MAX * SECOND)
+        return false;
+    *ret_seconds = (int)((nsec + SECOND - 1) / SECOND);
+    return true;
+}
+
+enum flow_status
+flow__tcp_tuning_parse(const struct flow_tcp_options *opt,
+                       struct tcp_tuning *ret_tuning, struct flow_error *err)
+{
+    struct tcp_tuning t = { .delay = opt->delay };
+    bool times;
+
+    if (!whole_seconds(opt->keepalive_idle, &t.idle) ||
+        !whole_seconds(opt->keepalive_interval, &t.interval))
+        return refuse_tuning(err, FLOW_E_INVAL,
+                             "a time between keepalive probes is too long",
+                             "give at most 32767 seconds, in nanoseconds");
+    if (opt->keepalive_count > COUNT_MAX)
+        return refuse_tuning(err, FLOW_E_INVAL, "too many keepalive probes",
+                             "give at most 127");
+    t.count = (int)opt->keepalive_count;
+    times = t.idle != 0 || t.interval != 0 || t.count != 0;
+    if (times && !HAVE_PROBE_TIMES)
+        return refuse_tuning(err, FLOW_E_NOTSUP,
+                             "this system has one time for keepalive probes",
+                             "leave the times and the count at 0");
+    t.keepalive = opt->keepalive || times;
+    *ret_tuning = t;
+    return FLOW_OK;
+}
+
+static void
+set_number(int fd, int name, int value)
+{
+    if (value != 0)
+        (void)flow__fd_set_option(fd, IPPROTO_TCP, name, value);
+}
+
+/* All of them only tune: a system that refuses them still carries the bytes. */
+void
+flow__tcp_tuning_apply(const struct tcp_tuning *tuning, int fd)
+{
+    (void)flow__fd_set_option(fd, IPPROTO_TCP, TCP_NODELAY, !tuning->delay);
+    (void)flow__fd_set_option(fd, SOL_SOCKET, SO_KEEPALIVE, tuning->keepalive);
+    set_number(fd, TCP_KEEPIDLE, tuning->idle);
+    set_number(fd, TCP_KEEPINTVL, tuning->interval);
+    set_number(fd, TCP_KEEPCNT, tuning->count);
+}
