@@ -502,5 +502,13 @@ flow__hello_parse_server(const uint8_t *msg, size_t len,
                                  "server names a version that was not offered");
     if (h->version == 0)
         h->version = legacy_version;
+    else if (legacy_version != VERSION_HIGHEST - 1)
+        return flow__fault_proto(ret_fault, FLOW__ALERT_ILLEGAL_PARAMETER,
+                                 "TLS 1.3 with another legacy_version than "
+                                 "0x0303");
+    /* RFC 8446 4.1.3: only supported_versions names TLS 1.3. */
+    if (h->version == legacy_version && legacy_version >= VERSION_HIGHEST)
+        return flow__fault_proto(ret_fault, FLOW__ALERT_PROTOCOL_VERSION,
+                                 "server names a version that was not offered");
     return FLOW_OK;
 }

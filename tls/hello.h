@@ -88,7 +88,9 @@ struct flow__server_hello {
  * Read a whole handshake message, header included.  FLOW_OK, or FLOW_E_PROTO
  * with the alert the RFC names: decode_error for bad lengths,
  * unexpected_message for another message, illegal_parameter for an extension
- * that comes twice, no null compression, pre_shared_key not last.  Lengths
+ * that comes twice, no null compression, pre_shared_key not last, and
+ * protocol_version for a ServerHello that names TLS 1.3 or later where older
+ * versions are named.  Lengths
  * inside extensions are checked for those listed above; unknown ones are passed
  * over.  *ret_hello is meaningful only on FLOW_OK.
  */

@@ -24,6 +24,7 @@ check_fault(enum flow_status st, const struct flow__fault *fault)
     FUZZ_CHECK(fault->text != NULL && fault->text[0] != '\0');
     FUZZ_CHECK(fault->alert == FLOW__ALERT_DECODE_ERROR ||
                fault->alert == FLOW__ALERT_ILLEGAL_PARAMETER ||
+               fault->alert == FLOW__ALERT_PROTOCOL_VERSION ||
                fault->alert == FLOW__ALERT_UNEXPECTED_MESSAGE);
 }
 

@@ -209,9 +209,11 @@ parse_both(const uint8_t *msg, size_t len, enum flow_status st[2],
             continue;
         assert_int_equal(st[i], FLOW_E_PROTO);
         assert_non_null(fault[i].text);
-        assert_true(fault[i].alert == FLOW__ALERT_DECODE_ERROR ||
-                    fault[i].alert == FLOW__ALERT_ILLEGAL_PARAMETER ||
-                    fault[i].alert == FLOW__ALERT_UNEXPECTED_MESSAGE);
+        assert_true(
+            fault[i].alert == FLOW__ALERT_DECODE_ERROR ||
+            fault[i].alert == FLOW__ALERT_ILLEGAL_PARAMETER ||
+            (i == 1 && fault[i].alert == FLOW__ALERT_PROTOCOL_VERSION) ||
+            fault[i].alert == FLOW__ALERT_UNEXPECTED_MESSAGE);
     }
     free(copy);
 }
@@ -663,6 +665,12 @@ server_hellos_get_their_alert(void **state)
         { "130100000a0010000600040161016a", FLOW__ALERT_DECODE_ERROR },
         { "1301000005", FLOW__ALERT_DECODE_ERROR },
         { "1301", FLOW__ALERT_DECODE_ERROR },
+        /* RFC 6066 3, RFC 8422 5.1.2 */
+        { "130100000400000000", FLOW__ALERT_NONE },
+        { "13010000050000000100", FLOW__ALERT_DECODE_ERROR },
+        { "1301000006000b00020100", FLOW__ALERT_NONE },
+        { "1301000005000b000100", FLOW__ALERT_DECODE_ERROR },
+        { "1301000006000b00020200", FLOW__ALERT_DECODE_ERROR },
     };
     struct flow__server_hello h;
     struct flow__fault fault;
@@ -682,6 +690,48 @@ server_hellos_get_their_alert(void **state)
     }
 }
 
+/* RFC 8446 4.1.3, 4.2.1: supported_versions names TLS 1.3, legacy_version the
+ * older ones, and neither does the other's work. */
+static void
+a_server_names_its_version_in_one_place(void **state)
+{
+    static const struct {
+        const char *legacy;
+        const char *rest;
+        enum flow__alert alert;
+        uint16_t version;
+    } table[] = {
+        { "0303", "1301000006002b00020304", FLOW__ALERT_NONE, 0x0304 },
+        { "0303", "c02f00", FLOW__ALERT_NONE, 0x0303 },
+        { "0302", "c02f00", FLOW__ALERT_NONE, 0x0302 },
+        { "0304", "130100", FLOW__ALERT_PROTOCOL_VERSION, 0 },
+        { "0305", "130100", FLOW__ALERT_PROTOCOL_VERSION, 0 },
+        { "ffff", "130100", FLOW__ALERT_PROTOCOL_VERSION, 0 },
+        { "0304", "1301000006002b00020304", FLOW__ALERT_ILLEGAL_PARAMETER, 0 },
+        { "0302", "1301000006002b00020304", FLOW__ALERT_ILLEGAL_PARAMETER, 0 },
+    };
+    struct flow__server_hello h;
+    struct flow__fault fault;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(table); i++) {
+        uint8_t msg[128];
+        size_t len = from_hex("02000000", msg, sizeof(msg));
+
+        len += from_hex(table[i].legacy, msg + len, sizeof(msg) - len);
+        len += from_hex(
+            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+            "00",
+            msg + len, sizeof(msg) - len);
+        len += from_hex(table[i].rest, msg + len, sizeof(msg) - len);
+        set_message_length(msg, len);
+        fault.alert = FLOW__ALERT_NONE;
+        if (flow__hello_parse_server(msg, len, &h, &fault) == FLOW_OK)
+            assert_int_equal(h.version, table[i].version);
+        assert_int_equal(fault.alert, table[i].alert);
+    }
+}
+
 int
 main(void)
 {
@@ -696,6 +746,7 @@ main(void)
         cmocka_unit_test(versions_and_signals_are_read),
         cmocka_unit_test(server_names_have_four_states),
         cmocka_unit_test(server_hellos_get_their_alert),
+        cmocka_unit_test(a_server_names_its_version_in_one_place),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
