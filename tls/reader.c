@@ -5,7 +5,7 @@
 
 #include <flow/backend.h>
 
-#include "tls/hello.h"
+#include "tls/order.h"
 
 /* Read in one call: from a small record up to four large ones, growing while
  * the lower flow fills all of it. */
@@ -20,11 +20,7 @@
 /* Records up to this are looked into before a reader is woken for them. */
 #define LOOK_AHEAD_MAX 1024u
 
-#define ALERT_WARNING      1
-#define HELLO_REQUEST      0
-#define CLIENT_HELLO       1
-#define NEW_SESSION_TICKET 4
-#define KEY_UPDATE         24
+#define ALERT_WARNING 1
 
 static struct flow__reader_result
 result(enum flow_status status)
@@ -255,41 +251,56 @@ next_key(struct flow__reader *r)
     return result(FLOW_OK);
 }
 
-/* RFC 8446 4.6.3 */
-static struct flow__reader_result
-take_key_update(struct flow__reader *r, const uint8_t *msg, size_t len,
-                bool is_last)
+/* The rows of these states say what may come after the handshake. */
+static enum flow__order_state
+reader_state(const struct flow__reader *r)
 {
-    if (len != FLOW__HANDSHAKE_HEADER + 1)
-        return refuse(FLOW__ALERT_DECODE_ERROR, "malformed KeyUpdate");
-    if (msg[4] > 1)
-        return refuse(FLOW__ALERT_ILLEGAL_PARAMETER,
-                      "KeyUpdate with an unknown request");
-    if (!is_last)
-        return refuse(FLOW__ALERT_UNEXPECTED_MESSAGE,
-                      "a message spans the change of keys");
-    r->update_due = true;
-    r->update_asks = msg[4] == 1;
-    return next_key(r);
+    if (r->tls13)
+        return r->server ? FLOW__STATE_S13_OPEN : FLOW__STATE_C13_OPEN;
+    return r->server ? FLOW__STATE_S12_OPEN : FLOW__STATE_C12_OPEN;
 }
 
-/* A whole message behind the handshake. */
+/* The row of a whole message that its check lets pass. */
+static enum flow_status
+reader_find_row(const struct flow__reader *r, const uint8_t *msg, size_t len,
+                const struct flow__order_row **ret_row,
+                struct flow__fault *fault)
+{
+    static const struct flow__check_facts facts = { .peer_key =
+                                                        FLOW__KEY_OTHER };
+    const struct flow__span none = { NULL, 0 };
+    const struct flow__order at = { reader_state(r), false };
+    enum flow_status st =
+        flow__order_find(&at, false, flow__order_kind(&at, msg, len, none),
+                         FLOW__LEVEL_DATA, ret_row, fault);
+
+    if (st != FLOW_OK || (*ret_row)->check == NULL)
+        return st;
+    return (*ret_row)->check(&facts, msg, len, fault);
+}
+
+/* A whole message after the handshake; those that are not answered are read
+ * over: tickets, as sessions are not resumed. */
 static struct flow__reader_result
 take_message(struct flow__reader *r, const uint8_t *msg, size_t len,
              bool is_last)
 {
-    if (r->tls13 && msg[0] == KEY_UPDATE)
-        return take_key_update(r, msg, len, is_last);
-    /* Tickets are read over: sessions are not taken up again. */
-    if (r->tls13 && !r->server && msg[0] == NEW_SESSION_TICKET)
-        return result(FLOW_OK);
-    /* RFC 5246 7.4.1.1: a warning answers what asks to renegotiate. */
-    if (!r->tls13 && msg[0] == (r->server ? CLIENT_HELLO : HELLO_REQUEST)) {
+    const struct flow__order_row *row;
+    struct flow__fault fault;
+
+    if (reader_find_row(r, msg, len, &row, &fault) != FLOW_OK)
+        return refuse(fault.alert, fault.text);
+    if ((row->flags & FLOW__ROW_LAST) != 0 && !is_last)
+        return refuse(FLOW__ALERT_UNEXPECTED_MESSAGE,
+                      "a message spans the change of keys");
+    if ((row->flags & FLOW__ROW_NO_RENEGOTIATION) != 0)
         r->ask_refusal = true;
+    if (row->kind != FLOW__KIND_KEY_UPDATE)
         return result(FLOW_OK);
-    }
-    return refuse(FLOW__ALERT_UNEXPECTED_MESSAGE,
-                  "a handshake message after the handshake");
+    /* RFC 8446 4.6.3 */
+    r->update_due = true;
+    r->update_asks = msg[FLOW__HANDSHAKE_HEADER] == 1;
+    return next_key(r);
 }
 
 /* The messages that are whole, *ret_used bytes at the front. */

@@ -68,8 +68,9 @@ floods_after_the_handshake(void **state)
     static const struct junk hello = {
         "ClientHellos", MESSAGE, "\1\0\0\0", 4, 10, -1
     };
-    static const struct junk ticket = { "tickets", MESSAGE, "\4\0\0\2xx",
-                                        6,         10,      -1 };
+    static const struct junk ticket = {
+        "tickets", MESSAGE, "\4\0\0\16\0\0\1\0\0\0\0\0\0\0\1x\0\0", 18, 10, -1
+    };
 
     (void)state;
     evil_wrong = 0;

@@ -355,6 +355,34 @@ types_after_the_handshake(void **state)
     assert_int_equal(evil_wrong, 0);
 }
 
+/* Messages that are read over are well-formed: RFC 8446 4.6.1, RFC 5246
+ * 7.4.1.1. */
+static void
+malformed_messages_after_the_handshake(void **state)
+{
+    static const struct junk tickets[] = {
+        { "empty ticket message", MESSAGE, "\4\0\0\0", 4, 50, -1 },
+        { "ticket without a ticket", MESSAGE,
+          "\4\0\0\15\0\0\1\0\0\0\0\0\0\0\0\0\0", 17, 50, -1 },
+        { "ticket without extensions", MESSAGE,
+          "\4\0\0\14\0\0\1\0\0\0\0\0\0\0\1x", 16, 50, -1 },
+        { "ticket with a byte more", MESSAGE,
+          "\4\0\0\17\0\0\1\0\0\0\0\0\0\0\1x\0\0\0", 19, 50, -1 },
+        { "ticket with a short early_data", MESSAGE,
+          "\4\0\0\22\0\0\1\0\0\0\0\0\0\0\1x\0\4\0\52\0\0", 22, 50, -1 },
+    };
+    static const struct junk request = {
+        "HelloRequest with a body", MESSAGE, "\0\0\0\1x", 5, 50, -1
+    };
+
+    (void)state;
+    evil_wrong = 0;
+    for (size_t i = 0; i < sizeof(tickets) / sizeof(tickets[0]); i++)
+        after(&tickets[i], SEALED, false, 0x0304);
+    after(&request, SEALED, false, 0x0303);
+    assert_int_equal(evil_wrong, 0);
+}
+
 /* Whatever part of a record is changed, it does not authenticate. */
 static void
 flipped_bits(void **state)
@@ -541,6 +569,7 @@ main(void)
         TEST(types_in_the_handshake),
         TEST(change_cipher_spec_is_counted),
         TEST(types_after_the_handshake),
+        TEST(malformed_messages_after_the_handshake),
         TEST(flipped_bits),
         TEST(replayed),
         TEST(padding_is_taken_off),
