@@ -222,12 +222,15 @@ end_lower(struct flow__tls *t)
     struct flow *f = &t->base;
     enum flow_status st = flow_flush(f->lower);
 
+    if (st == FLOW_OK)
+        t->settled = true;
     if (st == FLOW_OK && t->propagate &&
         (flow_caps(f->lower) & FLOW_CAP_HALF_CLOSE_WRITE) != 0) {
         st = flow_shutdown(f->lower, FLOW_WRITE);
         if (st == FLOW_E_CLOSED)
-            return FLOW_OK;
+            st = FLOW_OK;
     }
+    t->ended = st == FLOW_OK;
     return st < 0 ? flow_fail_lower(f, FLOW_WRITE, FLOW_WRITE, st) : st;
 }
 
@@ -421,8 +424,7 @@ tls_detach(struct flow *f, const void **ret_ahead, size_t *ret_len)
     if (t->hs != NULL)
         return flow__handshake_is_fresh(t->hs) ? FLOW_OK : FLOW_E_BUSY;
     clean = t->reader.closed && flow__stage_len(&t->reader.plain) == 0 &&
-            t->writer.close_sealed && flow__writer_is_idle(&t->writer) &&
-            !t->writer.dead && !t->propagate;
+            t->ended && !t->writer.dead;
     if (!clean)
         return FLOW_E_BUSY;
     *ret_ahead = flow__stage_data(&t->reader.cipher);
@@ -477,27 +479,37 @@ control_limit(struct flow__tls *t, int64_t value)
 }
 
 static enum flow_status
+control_propagate(struct flow__tls *t, bool on)
+{
+    /* What has gone down cannot be called back. */
+    if (t->settled && on != t->propagate)
+        return FLOW_E_INVAL;
+    t->propagate = on;
+    return FLOW_OK;
+}
+
+static enum flow_status
 control(struct flow__tls *t, enum flow_control_key key, int64_t value)
 {
-    bool on = value != 0;
-
     switch ((int)key) {
     case FLOW_CONTROL_REKEY:
         return control_rekey(t, value);
     case FLOW_CONTROL_RECORD_LIMIT:
         return control_limit(t, value);
     case FLOW_CONTROL_TRUNCATION:
-        t->tolerate = on;
-        break;
+        if (value != 0 && value != 1)
+            return FLOW_E_INVAL;
+        t->tolerate = value == 1;
+        return FLOW_OK;
     case FLOW_CONTROL_PROPAGATE:
-        t->propagate = on;
-        break;
+        if (value != 0 && value != 1)
+            return FLOW_E_INVAL;
+        return control_propagate(t, value == 1);
     case FLOW_CONTROL_RELEASE:
         /* Stages hold nothing when they are empty: only those below may. */
     default:
         return FLOW_E_NOTSUP;
     }
-    return value == 0 || value == 1 ? FLOW_OK : FLOW_E_INVAL;
 }
 
 static enum flow_status

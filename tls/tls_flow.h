@@ -27,6 +27,8 @@ struct flow__tls {
     struct flow__reader reader;
     struct flow__writer writer;
     bool propagate; /* shutdown(write) goes down */
+    bool settled;   /* it has gone down, or it does not any more */
+    bool ended;     /* and that is done */
     bool tolerate;  /* a missing close_notify is an end */
     bool gone;      /* reading ended without close_notify */
 };

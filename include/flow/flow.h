@@ -170,7 +170,10 @@ enum flow_control_key {
     FLOW_CONTROL_TRUNCATION = 4,   /**< 1: a missing end marker is EOF. */
     FLOW_CONTROL_RELEASE = 5,      /**< 1: give idle buffers back now. */
     FLOW_CONTROL_REKEY = 6,        /**< 0: our keys; 1: ask the peer too. */
-    FLOW_CONTROL_PROPAGATE = 7     /**< 0 or 1: shutdown(write) goes down. */
+    FLOW_CONTROL_PROPAGATE = 7     /**< 0 or 1: flow_shutdown() of #FLOW_WRITE
+                                        ends the flow below, too; before that
+                                        has happened.  0 to take the layer off
+                                        with flow_detach() and go on. */
 };
 
 /**
@@ -475,6 +478,14 @@ flow_commit(struct flow *f, enum flow_dir dir, size_t used, uint32_t flags);
  * Only at a clean point: before the layer opened, or when both directions
  * ended with their markers and nothing is staged.  Bytes that the layer had
  * read ahead come first out of *@p ret_lower.
+ *
+ * flow_shutdown() ends an owned flow below together with the layer.  To write
+ * there afterwards, say so first:
+ *
+ * 1. flow_control() with #FLOW_CONTROL_PROPAGATE and 0;
+ * 2. flow_shutdown() of #FLOW_WRITE until #FLOW_OK;
+ * 3. read until #FLOW_EOF, the peer's end;
+ * 4. flow_detach().
  *
  * @param[in]  f          The upper flow; closed on success.
  * @param[out] ret_lower  The flow below, perhaps in a prefix filter.

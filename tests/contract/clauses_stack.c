@@ -362,6 +362,7 @@ static void
 c62_detach_gives_the_lower_back(struct ends *e)
 {
     struct flow *a = NULL, *b = NULL;
+    uint8_t word[5];
 
     if (e->stack->recipe->layer[0] == NULL) {
         step_open(e);
@@ -382,15 +383,48 @@ c62_detach_gives_the_lower_back(struct ends *e)
     step_open(e);
     step_pass(e, e->a, 100, 62);
     assert_status(flow_detach(e->a, &a), FLOW_E_BUSY);
+    assert_status(flow_control(e->a, FLOW_CONTROL_PROPAGATE, 2), FLOW_E_INVAL);
     assert_status(flow_control(e->a, FLOW_CONTROL_PROPAGATE, 0), FLOW_OK);
     assert_status(flow_control(e->b, FLOW_CONTROL_PROPAGATE, 0), FLOW_OK);
+    step_shutdown(e, e->a);
+    step_shutdown(e, e->b);
+    assert_status(flow_control(e->a, FLOW_CONTROL_PROPAGATE, 1), FLOW_E_INVAL);
+    assert_status(step_end(e, e->a, NULL), FLOW_EOF);
+    assert_status(flow_detach(e->a, &a), FLOW_OK);
+    e->a = a;
+    /* What follows the marker at once is read ahead with it. */
+    step_put(e, e->a, "clear", 5);
+    assert_status(step_end(e, e->b, NULL), FLOW_EOF);
+    assert_status(flow_detach(e->b, &b), FLOW_OK);
+    e->b = b;
+    step_get(e, e->b, word, 5);
+    assert_memory_equal(word, "clear", 5);
+    step_pass(e, e->a, 100, 63);
+    step_pass(e, e->b, 100, 64);
+}
+
+/* Unless told otherwise the end went down: the lower flow comes back as it was
+ * left, ended like the layer. */
+static void
+c62_detach_after_a_passed_end(struct ends *e)
+{
+    struct flow *a = NULL, *b = NULL;
+    size_t n;
+
+    if (e->stack->recipe->layer[0] == NULL ||
+        strcmp(flow_name(e->a), "tls") != 0)
+        return;
+    step_open(e);
+    step_pass(e, e->a, 100, 65);
     end_all(e);
     assert_status(flow_detach(e->a, &a), FLOW_OK);
     assert_status(flow_detach(e->b, &b), FLOW_OK);
     e->a = a;
     e->b = b;
-    step_pass(e, e->a, 100, 63);
-    step_pass(e, e->b, 100, 64);
+    if (flow_caps(a) & FLOW_CAP_HALF_CLOSE_WRITE)
+        assert_status(flow_write(a, "x", 1, &n), FLOW_E_CLOSED);
+    else
+        step_pass(e, a, 100, 66);
 }
 
 static void
@@ -856,6 +890,7 @@ const struct clause clauses_stack[] = {
     CLAUSE(c60_owned_lower_is_closed_once),
     CLAUSE(c61_capabilities_are_computed),
     CLAUSE(c62_detach_gives_the_lower_back),
+    CLAUSE(c62_detach_after_a_passed_end),
     CLAUSE(c63_query_obeys_its_length),
     CLAUSE(c64_unknown_keys_go_down),
     CLAUSE(c65_control_refuses),

@@ -408,6 +408,45 @@ class Small(Flows):
         self.assertEqual(run(program("tls_in_tls"))[0], 2)
         self.assertEqual(run(program("tls_in_tls"), "--help")[0], 0)
 
+    def starttls(self, kind, name):
+        """A call to a server of its own: both exit codes and outputs."""
+        endpoint = self.anywhere(kind)
+        server = self.start(program("starttls"), "serve", endpoint,
+                            self.pki.path("www.pem"), self.pki.path("www.key"))
+        where = self.listening(server, endpoint)
+        called = run(program("starttls"), "call", where, self.pki.ca, name)
+        return called, server.finish(), server
+
+    def test_starttls(self):
+        for kind in ("tcp", "unix"):
+            (code, out, err), served, server = self.starttls(kind, NAME)
+            self.assertEqual((code, err, served), (0, b"", 0), server.errors)
+            self.assertEqual(out, b"READY\nGO\nWELCOME\nPLAIN\n")
+
+    def test_starttls_verifies(self):
+        (code, out, err), served, server = self.starttls("tcp", "a.test")
+        self.assertEqual((code, out, served), (1, b"READY\nGO\n", 1))
+        self.assertIn(b"name", err)
+
+    def test_starttls_goes_on_with_tls_or_not_at_all(self):
+        listener = self.listen()
+
+        def refuse():
+            connection = listener.accept()[0]
+            with connection:
+                connection.settimeout(LIMIT)
+                connection.sendall(b"READY\nNO\n")
+                self.heard = receive_all(connection)
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        port = listener.getsockname()[1]
+        code, _, err = run(program("starttls"), "call",
+                           "tcp://127.0.0.1:%d" % port, self.pki.ca, NAME)
+        thread.join(LIMIT)
+        self.assertEqual((code, self.heard), (1, b"STARTTLS\n"))
+        self.assertIn(b"did not say GO", err)
+
     def test_libuv_echo(self):
         if not os.path.exists(program("libuv_echo")):
             self.skipTest("built without libuv")

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: ISC */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <flow/endpoint.h>
+#include <flow/tls.h>
+#include <flow/util.h>
+
+/*
+ * TLS that begins in the middle of a connection and ends before it, as with
+ * STARTTLS of SMTP and CCC of FTP:
+ *
+ *     server: READY
+ *     client: STARTTLS
+ *     server: GO
+ *             ... TLS begins on the same connection ...
+ *     client: HELLO
+ *     server: WELCOME
+ *     client: CLEAR
+ *             ... both end TLS ...
+ *     server: PLAIN
+ *     client: QUIT
+ */
+
+static const char help_text[] =
+    "usage: starttls serve ENDPOINT CERT KEY\n"
+    "       starttls call ENDPOINT CA NAME\n"
+    "\n"
+    "Talks in the clear, then with TLS, then in the clear again.  The server "
+    "takes\n"
+    "one client.\n"
+    "\n"
+    "  ENDPOINT    without TLS, like tcp://127.0.0.1:2525\n"
+    "  CERT, KEY   the server's certificate chain and key, PEM\n"
+    "  CA          what the client trusts, PEM\n"
+    "  NAME        the server's name, which its certificate must have\n"
+    "\n"
+    "Exit codes: 0 done, 1 failure, 2 wrong usage.\n";
+
+#define LINE_MAX_LEN 80
+#define TIME_LIMIT   UINT64_C(20000000000) /* ns for each of the three parts */
+
+static _Noreturn void
+give_up(const char *what, const struct flow_error *err)
+{
+    char text[512];
+
+    flow_error_format(err, text, sizeof(text));
+    fprintf(stderr, "starttls: %s: %s\n", what, text);
+    exit(1);
+}
+
+static void
+check(enum flow_status st, const char *what, struct flow *f, enum flow_dir dir)
+{
+    struct flow_error err;
+
+    if (st == FLOW_OK)
+        return;
+    flow_get_error(f, dir, &err);
+    if (err.status == FLOW_OK)
+        (void)flow_error_set(&err, st, "starttls", FLOW_DOMAIN_NONE, 0,
+                             "the peer ended too early, or said more");
+    give_up(what, &err);
+}
+
+static void
+limit_time(struct flow *f)
+{
+    const struct flow_env *env = flow_get_env(f);
+
+    flow_set_deadline(f, (uint32_t)FLOW_READ | (uint32_t)FLOW_WRITE,
+                      env->now(env->ctx) + TIME_LIMIT);
+}
+
+static void
+say(struct flow *f, const char *word)
+{
+    char line[LINE_MAX_LEN];
+    int len = snprintf(line, sizeof(line), "%s\n", word);
+
+    check(flow_write_all(f, line, (size_t)len, NULL), word, f, FLOW_WRITE);
+}
+
+/* Byte by byte: what follows a line may already be TLS, or TLS may have ended
+ * behind it. */
+static void
+hear(struct flow *f, const char *word)
+{
+    char line[LINE_MAX_LEN] = "";
+    size_t len = 0, n;
+
+    do
+        check(flow_read_exact(f, line + len, 1, &n), word, f, FLOW_READ);
+    while (line[len++] != '\n' && len < sizeof(line) - 1);
+    line[len - 1] = '\0';
+    printf("%s\n", line);
+    if (strcmp(line, word) != 0) {
+        /* Above all, a client does not go on without TLS. */
+        fprintf(stderr, "starttls: the peer did not say %s\n", word);
+        exit(1);
+    }
+}
+
+/* Put TLS on a connection; NULL for name: as its server. */
+static struct flow *
+begin_tls(struct flow *f, struct flow_tls_config *config, const char *name)
+{
+    enum flow_status st = name != NULL
+                              ? flow_tls_wrap_client(config, f, name, 0, &f)
+                              : flow_tls_wrap_server(config, f, 0, &f);
+
+    check(st, "beginning TLS", f, FLOW_WRITE);
+    limit_time(f);
+    return f;
+}
+
+/* Take TLS off again: what is below goes on. */
+static struct flow *
+end_tls(struct flow *f)
+{
+    struct flow *lower = NULL;
+    size_t n;
+
+    /* The end of TLS is not the end of what is below. */
+    check(flow_control(f, FLOW_CONTROL_PROPAGATE, 0), "control", f, FLOW_WRITE);
+    check(flow_shutdown_wait(f, FLOW_WRITE), "ending TLS", f, FLOW_WRITE);
+    /* The peer's end, which nobody but the peer can have made. */
+    if (flow_read_some(f, NULL, 1, &n) != FLOW_EOF)
+        check(FLOW_E_PROTO, "the peer's end of TLS", f, FLOW_READ);
+    check(flow_detach(f, &lower), "taking TLS off", f, FLOW_READ);
+    limit_time(lower);
+    return lower;
+}
+
+static void
+serve(struct flow *f, struct flow_tls_config *config)
+{
+    say(f, "READY");
+    hear(f, "STARTTLS");
+    say(f, "GO");
+    f = begin_tls(f, config, NULL);
+    hear(f, "HELLO");
+    say(f, "WELCOME");
+    hear(f, "CLEAR");
+    f = end_tls(f);
+    say(f, "PLAIN");
+    hear(f, "QUIT");
+    flow_close(f);
+}
+
+static void
+call(struct flow *f, struct flow_tls_config *config, const char *name)
+{
+    hear(f, "READY");
+    say(f, "STARTTLS");
+    hear(f, "GO");
+    f = begin_tls(f, config, name);
+    say(f, "HELLO");
+    hear(f, "WELCOME");
+    say(f, "CLEAR");
+    f = end_tls(f);
+    hear(f, "PLAIN");
+    say(f, "QUIT");
+    flow_close(f);
+}
+
+static struct flow *
+accept_one(const char *endpoint)
+{
+    struct flow_listener *l;
+    struct flow_error err;
+    struct flow *f;
+    char where[128];
+    size_t len = sizeof(where);
+
+    if (flow_endpoint_listen(NULL, endpoint, NULL, &l, &err) != FLOW_OK)
+        give_up(endpoint, &err);
+    if (flow_listener_query(l, FLOW_QUERY_LOCAL_ADDRESS, where, &len) ==
+        FLOW_OK)
+        printf("listening on %s\n", where);
+    fflush(stdout);
+    if (flow_accept_wait(l, &f) != FLOW_OK) {
+        flow_listener_get_error(l, &err);
+        give_up("accepting", &err);
+    }
+    flow_listener_close(l);
+    limit_time(f);
+    return f;
+}
+
+static struct flow *
+dial(const char *endpoint)
+{
+    struct flow_error err;
+    struct flow *f;
+
+    if (flow_endpoint_dial(NULL, endpoint, NULL, &f, &err) != FLOW_OK)
+        give_up(endpoint, &err);
+    limit_time(f);
+    return f;
+}
+
+int
+main(int argc, char **argv)
+{
+    struct flow_tls_config *config;
+    struct flow_error err;
+    bool server = argc == 5 && strcmp(argv[1], "serve") == 0;
+    enum flow_status st;
+
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        fputs(help_text, stdout);
+        return 0;
+    }
+    if (!server && (argc != 5 || strcmp(argv[1], "call") != 0)) {
+        fputs(help_text, stderr);
+        return 2;
+    }
+    st = server ? flow_tls_config_new_server(NULL, &config, &err)
+                : flow_tls_config_new_client(NULL, &config, &err);
+    if (st == FLOW_OK)
+        st = server ? flow_tls_config_add_keypair_file(config, argv[3], argv[4],
+                                                       NULL, NULL, &err)
+                    : flow_tls_config_add_trust_file(config, argv[3], &err);
+    if (st != FLOW_OK)
+        give_up("TLS", &err);
+    if (server)
+        serve(accept_one(argv[2]), config);
+    else
+        call(dial(argv[2]), config, argv[4]);
+    flow_tls_config_unref(config);
+    return 0;
+}
