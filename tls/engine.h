@@ -10,13 +10,15 @@
 #include <flow/status.h>
 #include <flow/tls_config.h>
 
+#include "tls/order_kinds.h"
 #include "tls/sni.h"
+#include "tls/suite.h"
 
 /*
- * What tls/ needs of a TLS library: certificates, keys, and a handshake that
- * works on whole records in memory.  Records after the handshake are ours, so
- * nothing here knows sockets, flows, or application data.  One implementation
- * is linked in; today that is tls/mbedtls/.
+ * What tls/ needs of a TLS library: certificates, keys, and a handshake as
+ * messages.  Records are ours, before and after the handshake, so nothing here
+ * knows records, sockets, flows or application data.  One implementation is
+ * linked in; today that is tls/mbedtls/.
  *
  * Every function may be called from any thread, on different objects.
  */
@@ -48,7 +50,7 @@ enum flow_status flow__keypair_new(const struct flow_env *env,
 void flow__keypair_free(struct flow__keypair *pair);
 enum flow__key_type flow__keypair_type(const struct flow__keypair *pair);
 
-/* The i-th dNSName of the leaf, not NUL terminated; false behind the last. */
+/* The i-th dNSName of the leaf, not NUL terminated; false after the last. */
 bool flow__keypair_name(const struct flow__keypair *pair, size_t i,
                         const uint8_t **ret_name, size_t *ret_len);
 
@@ -78,59 +80,83 @@ enum flow_status flow__engine_conf_new(const struct flow_tls_config *c,
                                        struct flow_error *err);
 void flow__engine_conf_free(struct flow__engine_conf *conf);
 
-/* Secrets that a handshake exports.  In TLS 1.3 each direction has one for
- * the handshake and one for application data (RFC 8446 7.1). */
-enum flow__secret_kind {
-    FLOW__SECRET_CLIENT_HANDSHAKE = 0,
-    FLOW__SECRET_SERVER_HANDSHAKE,
-    FLOW__SECRET_CLIENT_DATA,
-    FLOW__SECRET_SERVER_DATA,
-    FLOW__SECRET_MASTER /* TLS 1.2 */
+/* What a handshake tells whoever drives it. */
+enum flow__engine_kind {
+    FLOW__ENGINE_MESSAGE = 0, /* to be sent to the peer */
+    FLOW__ENGINE_SECRET       /* to protect what follows */
 };
 
-struct flow__engine_secret {
-    enum flow__secret_kind kind;
+/*
+ * One event; everything it points to is the engine's, until the next call.
+ *
+ * MESSAGE: bytes is a whole handshake message with its header, level is what
+ * it must be protected with.
+ *
+ * SECRET: level and is_write (else for reading) say what bytes protects, suite
+ * with which cipher.  TLS 1.3 has a secret of 32 or 48 bytes for each direction
+ * and each of the levels HANDSHAKE and DATA.  TLS 1.2 has one event for both
+ * directions: level DATA, bytes is the master secret, and the two randoms
+ * are set.
+ */
+struct flow__engine_event {
+    enum flow__engine_kind kind;
+    enum flow__level level;
+    bool is_write;
     const uint8_t *bytes;
-    size_t len;                   /* 32 or 48; 48 for the master secret */
-    const uint8_t *client_random; /* 32 */
-    const uint8_t *server_random; /* 32 */
-};
-
-/* How an engine talks to who drives it; all are called from within
- * flow__engine_step(). */
-struct flow__engine_hooks {
-    void *ctx;
-    /* Give up to len bytes of records; 0: none now. */
-    size_t (*recv)(void *ctx, uint8_t *buf, size_t len);
-    /* Take one whole record; false: no memory. */
-    bool (*send)(void *ctx, const uint8_t *record, size_t len);
-    /* A secret was made; it is gone after the call. */
-    void (*secret)(void *ctx, const struct flow__engine_secret *secret);
-    /* Server: which pair to use for this handshake. */
-    struct flow__keypair *(*keypair)(void *ctx);
+    size_t len;
+    const struct flow__suite *suite;
+    const uint8_t *client_random; /* 32 bytes, else NULL */
+    const uint8_t *server_random;
 };
 
 /* One handshake. */
 struct flow__engine;
 
-/* server_name: client only; NULL asks for none.  ip_name: it is an address:
- * verified, but not sent (RFC 6066 3). */
+/*
+ * pair: server only, the certificate to use.  server_name: client only; NULL
+ * asks for none.  ip_name: it is an address: verified, but not sent (RFC 6066
+ * 3).  FLOW_E_NOMEM; FLOW_E_INVAL for a name that the engine does not take.
+ */
 enum flow_status flow__engine_new(struct flow__engine_conf *conf,
-                                  const struct flow__engine_hooks *hooks,
+                                  struct flow__keypair *pair,
                                   const char *server_name, bool ip_name,
                                   struct flow__engine **ret_engine);
-/* Wipes and releases. */
+/* Wipes and releases; NULL does nothing. */
 void flow__engine_free(struct flow__engine *engine);
 
-/* Go on as far as the records given so far allow.  FLOW_OK: the handshake is
- * over and every record of ours was sent.  FLOW_AGAIN: wants records.  Else
- * err says why, with the alert that the RFC names in alert_sent, or -1 where
- * the engine does not know. */
-enum flow_status flow__engine_step(struct flow__engine *engine,
-                                   struct flow_error *err);
+/* The longest message that flow__engine_feed() takes, header included. */
+size_t flow__engine_message_max(void);
 
-/* After FLOW_OK: a message hides behind the last one it looked at. */
-bool flow__engine_has_more(const struct flow__engine *engine);
+/*
+ * Client, before anything else: make the ClientHello.  FLOW_AGAIN: it is the
+ * next event.  Else as flow__engine_feed().
+ */
+enum flow_status flow__engine_start(struct flow__engine *engine,
+                                    struct flow_error *err);
+
+/*
+ * Give a whole handshake message of the peer, which was read at level.
+ * FLOW_OK: the handshake is over once the events are with the peer.
+ * FLOW_AGAIN: more messages are wanted.  Else err says why, with the alert
+ * that the RFC names in alert_sent, or -1 where none is due; the call made no
+ * events, and the engine can only be freed.
+ */
+enum flow_status flow__engine_feed(struct flow__engine *engine,
+                                   enum flow__level level, const uint8_t *msg,
+                                   size_t len, struct flow_error *err);
+
+/*
+ * The next event of the last call, in order; a secret comes before the first
+ * message that it protects, and after the ServerHello that names its suite.
+ * FLOW_OK: *ret_event is set.  FLOW_AGAIN: there is none.  FLOW_E_NOMEM or
+ * FLOW_E_SYS: the engine can only be freed.
+ */
+enum flow_status flow__engine_next(struct flow__engine *engine,
+                                   struct flow__engine_event *ret_event);
+
+/* Client: the kind of key in the peer's own certificate; FLOW__KEY_OTHER until
+ * its Certificate was fed. */
+enum flow__key_type flow__engine_peer_key(const struct flow__engine *engine);
 
 /* After FLOW_OK: the agreed protocol, static for the configuration, or "". */
 const char *flow__engine_alpn(const struct flow__engine *engine);
@@ -146,8 +172,5 @@ void flow__engine_matched_name(const struct flow__engine *engine, char *buf,
  * buf NULL only the length.  0: none. */
 size_t flow__engine_peer_chain(const struct flow__engine *engine, uint8_t *buf,
                                size_t cap);
-
-/* The largest plaintext per record that TLS 1.2 agreed on (RFC 6066 4). */
-size_t flow__engine_record_limit12(const struct flow__engine *engine);
 
 #endif

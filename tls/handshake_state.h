@@ -4,152 +4,149 @@
 
 #include "tls/config.h"
 #include "tls/engine.h"
+#include "tls/flight.h"
 #include "tls/handshake.h"
 #include "tls/hello.h"
+#include "tls/order.h"
 
 /*
- * What handshake.c (who is next), incoming.c (records of the peer, before the
- * engine sees them) and outgoing.c (records of the engine, before the peer
- * sees them) share.  Nothing else includes it.
+ * What the files of the handshake share; nothing else includes it:
+ *
+ *   handshake.c  the lower flow, time, and how it begins and ends
+ *   incoming.c   records of the peer into messages, messages into the engine
+ *   outgoing.c   events of the engine into keys and records; our alert
+ *   agree.c      what the hellos agree on
+ *
+ * Invariant: between two calls order is the state of everything that was taken
+ * and of everything that stands in out.  A message that is refused leaves it
+ * alone, so that order names the key under which the peer can read the alert.
  */
 
-/* A secret the engine exported. */
-struct flow__exported {
-    bool is_set;
-    struct flow__secret secret;
+enum flow__handshake_phase {
+    FLOW__PHASE_NEW = 0, /* the lower flow was not asked to open yet */
+    FLOW__PHASE_OPENING, /* it was */
+    FLOW__PHASE_RUNNING,
+    FLOW__PHASE_DONE,  /* but for what stands in out */
+    FLOW__PHASE_FAILED /* failure says why; an alert may stand in out */
 };
 
 struct flow__handshake {
     const struct flow_env *env;
     struct flow_tls_config *config; /* the TLS flow holds the reference */
     bool server;
-    bool stepped; /* what is below was asked to open */
-    bool started; /* it is open */
-    bool done;
-    uint64_t time_limit;           /* ns from started on; 0: none */
-    uint64_t dial_limit;           /* ns from stepped on; 0: none */
-    uint64_t deadline;             /* what these two make */
-    char name[FLOW__NAME_MAX + 1]; /* client: to ask for */
-    bool has_name;
+    enum flow__handshake_phase phase;
+    struct flow_error failure;
+    uint64_t time_limit; /* ns from RUNNING on; 0: none */
+    uint64_t dial_limit; /* ns from OPENING on; 0: none */
+    uint64_t deadline;   /* what these two make; FAILED: for the alert */
+    char name[FLOW__NAME_MAX + 1]; /* client: to ask for, or "" */
     bool ip_name;
     struct flow__engine *engine; /* server: from the ClientHello on */
+    struct flow__order order;
 
-    /* Stages: raw -> message -> feed -> engine -> out. */
     struct flow__stage raw;     /* bytes of the lower flow */
-    struct flow__stage message; /* handshake bytes to be joined */
-    bool message_sealed;        /* they came protected */
-    struct flow__stage feed;    /* whole records for the engine */
-    struct flow__stage last;    /* the last protected message that was fed */
-    struct flow__stage out;     /* whole records for the lower flow */
+    struct flow__stage message; /* a message of the peer, in fragments */
+    struct flow__flight flight; /* messages of ours */
+    struct flow__stage out;     /* records for the lower flow */
     bool unflushed;             /* the lower flow may hold some of ours back */
     size_t taken;               /* bytes of records looked at */
     bool header_checked;        /* of the record that raw begins with */
-    bool starved;               /* the engine asked for more than there is */
+    bool ccs_sent;              /* TLS 1.3: the one of RFC 8446 D.4 */
+    unsigned ccs_received;
+    unsigned warnings; /* of TLS 1.2, HelloRequests included */
+    bool skip_early;   /* refused 0-RTT data may come */
+    size_t early_bytes;
 
-    /* What went by on the wire. */
+    /* By enum flow__level; the plain ones stay empty. */
+    struct flow__record_keys rx[FLOW__LEVELS];
+    struct flow__record_keys tx[FLOW__LEVELS];
+    struct flow__secret rx_secret; /* TLS 1.3, of the data */
+    struct flow__secret tx_secret;
+
+    /* What the hellos say. */
     uint16_t version; /* 0 before the ServerHello */
     const struct flow__suite *suite;
     uint16_t group;
     bool resumed;
-    bool retry;        /* a HelloRetryRequest went by */
-    bool second_hello; /* and the ClientHello that answers it */
-    bool rx_protected; /* the peer's next record is encrypted */
-    bool tx_protected; /* ours is */
-    bool ccs_sent;
-    bool finished_sent;   /* our Finished went out: the data key is next */
-    uint8_t last_message; /* type of the peer's last one in the clear */
-    unsigned ccs_received;
-    unsigned warnings;
-
-    /* Client: extensions of our ClientHello. */
-    uint16_t offered[FLOW__HELLO_EXTENSIONS_MAX];
-    unsigned offered_count;
+    size_t record_limit;    /* content of our records */
+    uint8_t session_id[32]; /* of the ClientHello */
+    size_t session_id_len;
+    struct flow__stage hello;        /* client: our last ClientHello */
+    struct flow__client_hello offer; /* the same, read */
 
     /* Server: what the ClientHello asked for. */
     struct flow__keypair *pair;
     uint8_t *alpn; /* as in the first ClientHello */
     size_t alpn_len;
     char sni[FLOW__NAME_MAX + 1];
-    char pattern[FLOW__NAME_MAX + 3];
-    bool skip_early; /* drop what does not open: refused 0-RTT data */
-    size_t early_bytes;
-
-    /* Keys, as the engine exports them.  TLS 1.2 uses only the data ones. */
-    struct flow__exported secret[4]; /* by enum flow__secret_kind */
-    bool has_master;
-    uint8_t master[FLOW__MASTER_LEN];
-    uint8_t client_random[FLOW__RANDOM_LEN];
-    uint8_t server_random[FLOW__RANDOM_LEN];
-    /* seq of the tx keys: records that the engine sealed so far; of the rx
-     * keys: records of the peer; of feed_keys, which are the rx keys of the
-     * handshake again: records that the engine was given. */
-    struct flow__record_keys tx_handshake;
-    struct flow__record_keys rx_handshake;
-    struct flow__record_keys tx_data;
-    struct flow__record_keys rx_data;
-    struct flow__record_keys feed_keys;
+    char pattern[FLOW__NAME_MAX + 3]; /* client: the name that matched */
 
     uint8_t *chain; /* the peer's certificates, when done */
     size_t chain_len;
     char *names; /* asked for, and what matched it; each with its NUL */
     size_t names_len;
-
-    int engine_alert; /* that it wanted to send, -1: none */
-    /* Set by what runs inside an engine call; looked at behind it. */
-    enum flow_status hook_status;
-    struct flow__fault hook_fault;
 };
 
-/* Handshake messages that we look at (RFC 5246 7.4, RFC 8446 4). */
-#define FLOW__HANDSHAKE_HELLO_REQUEST        0
-#define FLOW__HANDSHAKE_ENCRYPTED_EXTENSIONS 8
-#define FLOW__HANDSHAKE_CERTIFICATE          11
-#define FLOW__HANDSHAKE_SERVER_KEY_EXCHANGE  12
-#define FLOW__HANDSHAKE_CERTIFICATE_VERIFY   15
-#define FLOW__HANDSHAKE_CLIENT_KEY_EXCHANGE  16
-#define FLOW__HANDSHAKE_FINISHED             20
+/*
+ * Functions below that may fail answer like flow__engine_feed(): FLOW_OK, or
+ * an error with err filled, alert_sent saying which alert is due, or -1.
+ */
+
+/* handshake.c */
+
+/* Fill err from a fault, or say that there is no memory; returns status. */
+enum flow_status flow__handshake_fault(const struct flow__handshake *hs,
+                                       enum flow_status status,
+                                       const struct flow__fault *fault,
+                                       struct flow_error *err);
+/* The same for one of the peer's. */
+enum flow_status flow__handshake_refuse(const struct flow__handshake *hs,
+                                        enum flow__alert alert,
+                                        const char *text,
+                                        struct flow_error *err);
+/* The engine has said that it is over, and its last events are taken. */
+enum flow_status flow__handshake_complete(struct flow__handshake *hs,
+                                          struct flow_error *err);
 
 /* incoming.c */
 
-/* Look at the next whole record in raw; the engine may get it in feed.
- * FLOW_OK: looked at one.  FLOW_AGAIN: raw has less than one.  Else *fault or,
- * for an alert of the peer, *err says why. */
+/* Look at the next whole record in raw.  FLOW_AGAIN: raw has less than one. */
 enum flow_status flow__incoming_next(struct flow__handshake *hs,
-                                     struct flow__fault *fault,
                                      struct flow_error *err);
 /* Bytes that raw lacks before there is a whole record. */
 size_t flow__incoming_missing(const struct flow__handshake *hs);
 
-/* explain.c */
-
-/* The engine refused what it was fed: the alert that the RFC names, and a
- * phrase that fits, whatever the engine had to say. */
-void flow__handshake_explain(struct flow__handshake *hs,
-                             struct flow_error *err);
-/* A list of extensions has one that our ClientHello did not ask for. */
-bool flow__handshake_is_unsolicited(const struct flow__handshake *hs,
-                                    struct flow__span extensions);
-
 /* outgoing.c */
 
-/* The engine's send hook. */
-bool flow__outgoing_record(void *ctx, const uint8_t *record, size_t len);
+/* Take the events of the engine's last call, which answered status: keys are
+ * made, messages stand in out. */
+enum flow_status flow__outgoing_events(struct flow__handshake *hs,
+                                       enum flow_status status,
+                                       struct flow_error *err);
 /* Put an alert of ours on out, under the key that the peer expects now.
- * false: no memory, no alert. */
+ * false: it cannot be sealed. */
 bool flow__outgoing_alert(struct flow__handshake *hs, int alert);
 
-/* handshake.c */
+/* agree.c */
 
-/* Make the keys whose secrets and suite are known by now. */
-enum flow_status flow__handshake_derive(struct flow__handshake *hs);
-/* A ServerHello went by, in either direction. */
-enum flow_status flow__handshake_hello(struct flow__handshake *hs,
-                                       const uint8_t *msg, size_t len,
-                                       struct flow__fault *fault);
-/* Server: the ClientHello is there: choose a certificate and make the
- * engine. */
-enum flow_status flow__handshake_client_hello(struct flow__handshake *hs,
-                                              const uint8_t *msg, size_t len,
-                                              struct flow__fault *fault);
+/* What the configuration lets a server negotiate. */
+struct flow__sni_policy flow__agree_policy(const struct flow__handshake *hs);
+
+/* Server: the ClientHello came.  The first one chooses a certificate and makes
+ * the engine; the second one may not ask for something else. */
+enum flow_status flow__agree_client_hello(struct flow__handshake *hs,
+                                          const uint8_t *msg, size_t len,
+                                          struct flow_error *err);
+/* Client: our ClientHello goes out. */
+enum flow_status flow__agree_offer(struct flow__handshake *hs,
+                                   const uint8_t *msg, size_t len,
+                                   struct flow_error *err);
+/* A ServerHello, ours or the peer's, or a HelloRetryRequest. */
+enum flow_status flow__agree_server_hello(struct flow__handshake *hs,
+                                          const uint8_t *msg, size_t len,
+                                          struct flow_error *err);
+/* A ServerKeyExchange, ours or the peer's. */
+void flow__agree_key_exchange(struct flow__handshake *hs, const uint8_t *msg,
+                              size_t len);
 
 #endif

@@ -3,8 +3,6 @@
 
 #include "tls/handshake_state.h"
 
-/* The engine's input buffer; a longer message is refused by name. */
-#define MESSAGE_MAX 16384u
 /* Enough for honest peers; floods end here. */
 #define WARNINGS_MAX 4u
 #define CCS_MAX      2u
@@ -13,12 +11,18 @@
 
 #define ALERT_WARNING 1
 
-static enum flow_status
-refuse(struct flow__fault *fault, enum flow__alert alert, const char *text)
+static const struct flow__order_facts *
+incoming_facts_of(const struct flow__handshake *hs)
 {
-    fault->alert = alert;
-    fault->text = text;
-    return FLOW_E_PROTO;
+    return flow__order_facts(hs->order.state);
+}
+
+static enum flow_status
+incoming_refuse_misplaced(const struct flow__handshake *hs, const char *text,
+                          struct flow_error *err)
+{
+    return flow__handshake_refuse(hs, FLOW__ALERT_UNEXPECTED_MESSAGE, text,
+                                  err);
 }
 
 /* See tls/handshake_state.h. */
@@ -35,329 +39,364 @@ flow__incoming_missing(const struct flow__handshake *hs)
     return need > have ? need - have : 0;
 }
 
-static enum flow_status
-feed_record(struct flow__handshake *hs, const uint8_t *record, size_t len)
-{
-    return flow__stage_append(&hs->feed, record, len) ? FLOW_OK : FLOW_E_NOMEM;
-}
+/* --- messages --- */
 
+/* What a message of the peer tells, before the engine has its say. */
 static enum flow_status
-feed_plain(struct flow__handshake *hs, const uint8_t *msg, size_t len)
+incoming_note_message(struct flow__handshake *hs, enum flow__kind kind,
+                      const uint8_t *msg, size_t len, struct flow_error *err)
 {
-    uint8_t header[FLOW__RECORD_HEADER];
-
-    flow__record_write_header(header, FLOW__CONTENT_HANDSHAKE, len);
-    if (!flow__stage_reserve(&hs->feed, sizeof(header) + len))
-        return FLOW_E_NOMEM;
-    (void)flow__stage_append(&hs->feed, header, sizeof(header));
-    (void)flow__stage_append(&hs->feed, msg, len);
+    if (kind == FLOW__KIND_CLIENT_HELLO)
+        return flow__agree_client_hello(hs, msg, len, err);
+    if (msg[0] == FLOW__HANDSHAKE_SERVER_HELLO)
+        return flow__agree_server_hello(hs, msg, len, err);
+    if (kind == FLOW__KIND_SERVER_KEY_EXCHANGE)
+        flow__agree_key_exchange(hs, msg, len);
     return FLOW_OK;
 }
 
-/* Seal a message again, in a record of its own: numbers of the records that
- * the engine sees are not those on the wire. */
 static enum flow_status
-feed_sealed(struct flow__handshake *hs, const uint8_t *msg, size_t len)
+incoming_check_message(struct flow__handshake *hs,
+                       const struct flow__order_row *row, const uint8_t *msg,
+                       size_t len, struct flow_error *err)
 {
-    struct flow_cvec vec = { msg, len };
-    struct flow__record_content content = { FLOW__CONTENT_HANDSHAKE, &vec, 0,
-                                            len };
-    size_t room = flow__record_prefix(&hs->feed_keys) + len +
-                  flow__record_suffix(&hs->feed_keys);
+    const struct flow__sni_policy policy = flow__agree_policy(hs);
+    const struct flow__check_facts facts = {
+        .offer = hs->server ? NULL : &hs->offer,
+        .policy = hs->server ? &policy : NULL,
+        .suite = hs->suite,
+        .group = hs->group,
+        .peer_key = hs->engine != NULL ? flow__engine_peer_key(hs->engine)
+                                       : FLOW__KEY_OTHER,
+    };
+    struct flow__fault fault;
     enum flow_status st;
 
-    flow__stage_release(&hs->last);
-    if (!flow__stage_append(&hs->last, msg, len) ||
-        !flow__stage_reserve(&hs->feed, room))
-        return FLOW_E_NOMEM;
-    st = flow__record_seal(&hs->feed_keys, &content,
-                           flow__stage_tail(&hs->feed), &room);
+    if (row->check == NULL)
+        return FLOW_OK;
+    st = row->check(&facts, msg, len, &fault);
+    return st == FLOW_OK ? st : flow__handshake_fault(hs, st, &fault, err);
+}
+
+/* The row of a message, or of the message that its header announces. */
+static enum flow_status
+incoming_find_row(struct flow__handshake *hs, enum flow__level level,
+                  const uint8_t *msg, size_t len, enum flow__kind *ret_kind,
+                  const struct flow__order_row **ret_row,
+                  struct flow_error *err)
+{
+    const struct flow__span session_id = { hs->session_id, hs->session_id_len };
+    struct flow__fault fault;
+    enum flow_status st;
+
+    *ret_kind = flow__order_kind(&hs->order, msg, len, session_id);
+    st = flow__order_find(&hs->order, false, *ret_kind, level, ret_row, &fault);
+    return st == FLOW_OK ? st : flow__handshake_fault(hs, st, &fault, err);
+}
+
+/* The engine's turn: it takes the message, and what it says goes out. */
+static enum flow_status
+incoming_feed(struct flow__handshake *hs, enum flow__level level,
+              const uint8_t *msg, size_t len, const struct flow__order_row *row,
+              struct flow_error *err)
+{
+    enum flow_status over = flow__engine_feed(hs->engine, level, msg, len, err);
+    enum flow_status st;
+
+    if (over != FLOW_OK && over != FLOW_AGAIN)
+        return over;
+    flow__order_take(&hs->order, row);
+    st = flow__outgoing_events(hs, over, err);
+    return st == FLOW_OK && over == FLOW_OK ? flow__handshake_complete(hs, err)
+                                            : st;
+}
+
+/* RFC 8446 5.1: nothing may span a change of keys, or of the turn.  A message
+ * that hands the turn to us is not taken then; else it is what follows that is
+ * wrong. */
+static enum flow_status
+incoming_refuse_behind(const struct flow__handshake *hs, struct flow_error *err)
+{
+    return incoming_refuse_misplaced(
+        hs, "the peer sent more after the last message of its turn", err);
+}
+
+/* A whole message, with behind bytes after it: its row, its check, then it is
+ * the engine's. */
+static enum flow_status
+incoming_take_message(struct flow__handshake *hs, enum flow__level level,
+                      const uint8_t *msg, size_t len, size_t behind,
+                      struct flow_error *err)
+{
+    const struct flow__order_row *row;
+    enum flow__kind kind;
+    enum flow_status st =
+        incoming_find_row(hs, level, msg, len, &kind, &row, err);
+    bool is_cut =
+        st == FLOW_OK && (row->flags & FLOW__ROW_LAST) != 0 && behind > 0;
+
+    if (st != FLOW_OK)
+        return st;
+    if (is_cut && flow__order_facts(row->to)->turn != FLOW__TURN_PEER)
+        return incoming_refuse_behind(hs, err);
+    st = incoming_check_message(hs, row, msg, len, err);
+    if (st != FLOW_OK)
+        return st;
+    if ((row->flags & FLOW__ROW_IGNORED) != 0)
+        return ++hs->warnings > WARNINGS_MAX
+                   ? incoming_refuse_misplaced(
+                         hs, "the peer floods us with HelloRequests", err)
+                   : FLOW_OK;
+    st = incoming_note_message(hs, kind, msg, len, err);
     if (st == FLOW_OK)
-        hs->feed.end += room;
+        st = incoming_feed(hs, level, msg, len, row, err);
+    return st == FLOW_OK && is_cut ? incoming_refuse_behind(hs, err) : st;
+}
+
+/* TLS 1.2: only a change of keys is missing here, so that what came may be
+ * encrypted, and its lengths mean nothing. */
+static bool
+incoming_change_is_due(const struct flow__handshake *hs)
+{
+    const struct flow__order_row *row;
+    struct flow__fault fault;
+
+    return !incoming_facts_of(hs)->drops_ccs &&
+           flow__order_find(&hs->order, false, FLOW__KIND_CHANGE_CIPHER_SPEC,
+                            FLOW__LEVEL_PLAIN, &row, &fault) == FLOW_OK;
+}
+
+/* The message that begins the stage, once it is whole; FLOW_AGAIN before. */
+static enum flow_status
+incoming_next_message(struct flow__handshake *hs, enum flow__level level,
+                      struct flow_error *err)
+{
+    const uint8_t *msg = flow__stage_data(&hs->message);
+    size_t have = flow__stage_len(&hs->message);
+    const struct flow__order_row *row;
+    enum flow__kind kind;
+    enum flow_status st;
+    size_t len;
+
+    if (have < FLOW__HANDSHAKE_HEADER)
+        return FLOW_AGAIN;
+    len = FLOW__HANDSHAKE_HEADER +
+          ((size_t)msg[1] << 16 | (size_t)msg[2] << 8 | msg[3]);
+    if (incoming_change_is_due(hs)) {
+        st = incoming_find_row(hs, level, msg, FLOW__HANDSHAKE_HEADER, &kind,
+                               &row, err);
+        if (st != FLOW_OK)
+            return st;
+    }
+    if (len > flow__engine_message_max())
+        return flow__handshake_refuse(
+            hs, FLOW__ALERT_DECODE_ERROR,
+            "a handshake message is longer than 16,384 bytes", err);
+    if (have < len)
+        return FLOW_AGAIN;
+    st = incoming_take_message(hs, level, msg, len, have - len, err);
+    if (st == FLOW_OK)
+        flow__stage_consume(&hs->message, len);
     return st;
 }
 
-/* Of TLS 1.2, whose ECDHE messages have a point behind a length of one byte;
- * the engine calls any fault in them by other names. */
+/* Join fragments into messages. */
 static enum flow_status
-check_exchange(struct flow__handshake *hs, const uint8_t *msg, size_t len,
-               struct flow__fault *fault)
+incoming_take_fragment(struct flow__handshake *hs, enum flow__level level,
+                       const uint8_t *data, size_t len, struct flow_error *err)
 {
-    bool client = msg[0] == FLOW__HANDSHAKE_CLIENT_KEY_EXCHANGE;
-    bool whole = client ? len > 4 && len == 5 + (size_t)msg[4]
-                        : len > 7 && (msg[4] != 3 || len > 8 + (size_t)msg[7]);
+    enum flow_status st;
 
-    if (!whole)
-        return refuse(fault, FLOW__ALERT_DECODE_ERROR,
-                      "the peer's key exchange is cut");
-    /* RFC 8422 5.4: named_curve and its number. */
-    if (!client && msg[4] == 3)
-        hs->group = (uint16_t)(msg[5] << 8 | msg[6]);
-    return FLOW_OK;
-}
-
-/* In TLS 1.2 the engine takes an encrypted record for a message in the clear
- * where a change_cipher_spec is missing.  (We ask for no client certificate
- * and for no ticket, which could come here.) */
-static bool
-must_change(const struct flow__handshake *hs)
-{
-    if (hs->version != FLOW_TLS_1_2 || hs->rx_protected)
-        return false;
-    return hs->server ? hs->last_message == FLOW__HANDSHAKE_CLIENT_KEY_EXCHANGE
-                      : hs->tx_protected;
-}
-
-/* A whole message: look at it, then it is the engine's. */
-static enum flow_status
-take_message(struct flow__handshake *hs, const uint8_t *msg, size_t len,
-             struct flow__fault *fault)
-{
-    enum flow_status st = FLOW_OK;
-
-    if (hs->server && (hs->engine == NULL || (hs->retry && !hs->second_hello)))
-        st = flow__handshake_client_hello(hs, msg, len, fault);
-    else if (!hs->server && msg[0] == FLOW__HANDSHAKE_HELLO_REQUEST &&
-             !hs->rx_protected)
-        /* RFC 5246 7.4.1.1: ignored while a handshake runs, but counted. */
-        return ++hs->warnings > WARNINGS_MAX
-                   ? refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
-                            "the peer floods us with HelloRequests")
-                   : FLOW_OK;
-    else if (!hs->server && hs->version == 0)
-        st = flow__handshake_hello(hs, msg, len, fault);
-    else if (msg[0] > FLOW__HANDSHAKE_SERVER_HELLO &&
-             msg[0] == hs->last_message)
-        st = refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
-                    "the peer sent a message twice");
-    else if (msg[0] == FLOW__HANDSHAKE_CLIENT_KEY_EXCHANGE ||
-             msg[0] == FLOW__HANDSHAKE_SERVER_KEY_EXCHANGE)
-        st = check_exchange(hs, msg, len, fault);
-    if (st != FLOW_OK)
-        return st;
-    hs->last_message = msg[0];
-    if (hs->message_sealed)
-        return feed_sealed(hs, msg, len);
-    if (!hs->server && hs->version == FLOW_TLS_1_3)
-        hs->rx_protected = true;
-    return feed_plain(hs, msg, len);
-}
-
-/* Join fragments: mbedTLS wants the four header bytes of the first one
- * together, and whole messages are what we look at. */
-static enum flow_status
-take_fragment(struct flow__handshake *hs, const uint8_t *data, size_t len,
-              struct flow__fault *fault)
-{
-    hs->message_sealed = hs->rx_protected;
     if (len == 0)
-        return refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
-                      "the peer sent an empty handshake record");
-    if (must_change(hs))
-        return refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
-                      "the peer did not change its cipher before its Finished");
+        return incoming_refuse_misplaced(
+            hs, "the peer sent an empty handshake record", err);
     if (!flow__stage_append(&hs->message, data, len))
-        return FLOW_E_NOMEM;
-
-    while (flow__stage_len(&hs->message) >= FLOW__HANDSHAKE_HEADER) {
-        const uint8_t *msg = flow__stage_data(&hs->message);
-        size_t whole = FLOW__HANDSHAKE_HEADER +
-                       ((size_t)msg[1] << 16 | (size_t)msg[2] << 8 | msg[3]);
-        enum flow_status st;
-
-        if (whole > MESSAGE_MAX)
-            return refuse(fault, FLOW__ALERT_DECODE_ERROR,
-                          "a handshake message is longer than 16,384 bytes");
-        if (flow__stage_len(&hs->message) < whole)
-            return FLOW_OK;
-        if (hs->rx_protected && !hs->message_sealed)
-            return refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
-                          "a plaintext message follows the change of keys");
-        st = take_message(hs, msg, whole, fault);
-        if (st != FLOW_OK)
-            return st;
-        flow__stage_consume(&hs->message, whole);
-        /* Keys change here, and in TLS 1.2 the engine would hide the rest. */
-        if (hs->last_message == FLOW__HANDSHAKE_FINISHED &&
-            flow__stage_len(&hs->message) > 0)
-            return refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
-                          "the peer sent a message behind its Finished");
-    }
-    return FLOW_OK;
+        return flow__handshake_fault(hs, FLOW_E_NOMEM, NULL, err);
+    do {
+        st = incoming_next_message(hs, level, err);
+    } while (st == FLOW_OK);
+    return st == FLOW_AGAIN ? FLOW_OK : st;
 }
+
+/* --- alerts, change_cipher_spec, 0-RTT data --- */
 
 /* An alert of the peer, decrypted or in the clear. */
 static enum flow_status
-take_alert(struct flow__handshake *hs, const uint8_t *data, size_t len,
-           struct flow__fault *fault, struct flow_error *err)
+incoming_take_alert(struct flow__handshake *hs, const uint8_t *data, size_t len,
+                    struct flow_error *err)
 {
     if (len != 2)
-        return refuse(fault, FLOW__ALERT_DECODE_ERROR,
-                      "the peer sent a malformed alert");
+        return flow__handshake_refuse(hs, FLOW__ALERT_DECODE_ERROR,
+                                      "the peer sent a malformed alert", err);
     /* RFC 8446 6: levels mean nothing there; before a version is agreed a
      * warning is TLS 1.2's. */
     if (data[0] == ALERT_WARNING && hs->version != FLOW_TLS_1_3 &&
         data[1] != FLOW__ALERT_CLOSE_NOTIFY)
         return ++hs->warnings > WARNINGS_MAX
-                   ? refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
-                            "the peer floods us with warnings")
+                   ? incoming_refuse_misplaced(
+                         hs, "the peer floods us with warnings", err)
                    : FLOW_OK;
     (void)flow_error_set(err, FLOW_E_PROTO, "tls", FLOW_DOMAIN_NONE, 0,
                          data[1] == FLOW__ALERT_CLOSE_NOTIFY
                              ? "the peer ended the handshake"
                              : "the peer refused the handshake");
     err->alert_received = data[1];
-    fault->alert = FLOW__ALERT_NONE;
     return FLOW_E_PROTO;
 }
 
 static enum flow_status
-take_ccs(struct flow__handshake *hs, const uint8_t *record, size_t len,
-         struct flow__fault *fault)
+incoming_take_ccs(struct flow__handshake *hs, const uint8_t *data, size_t len,
+                  struct flow_error *err)
 {
-    bool begun = hs->server ? hs->engine != NULL : hs->version != 0;
+    const struct flow__order_row *row;
+    struct flow__fault fault;
+    enum flow_status st;
 
-    /* RFC 8446 5: one byte, and never before the hellos. */
-    begun = begun || hs->retry;
-    if (len != FLOW__RECORD_HEADER + 1 || record[FLOW__RECORD_HEADER] != 1 ||
-        !begun || ++hs->ccs_received > CCS_MAX)
-        return refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
-                      "the peer sent change_cipher_spec out of place");
-    if (hs->version != FLOW_TLS_1_2)
+    /* RFC 8446 5, RFC 5246 7.1 */
+    if (len != 1 || data[0] != 1 || ++hs->ccs_received > CCS_MAX)
+        return incoming_refuse_misplaced(
+            hs, "the peer sent change_cipher_spec out of place", err);
+    if (incoming_facts_of(hs)->drops_ccs)
         return FLOW_OK;
-    if (hs->rx_protected)
-        return refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
-                      "the peer changed its cipher twice");
-    hs->rx_protected = true;
-    return feed_record(hs, record, len);
+    st = flow__order_find(&hs->order, false, FLOW__KIND_CHANGE_CIPHER_SPEC,
+                          FLOW__LEVEL_PLAIN, &row, &fault);
+    if (st != FLOW_OK)
+        return flow__handshake_fault(hs, st, &fault, err);
+    flow__order_take(&hs->order, row);
+    return FLOW_OK;
 }
 
 /* Read over a record of 0-RTT data that we did not accept (RFC 8446
  * 4.2.10). */
 static enum flow_status
-skip_early(struct flow__handshake *hs, size_t len, struct flow__fault *fault)
+incoming_skip_record(struct flow__handshake *hs, size_t len,
+                     struct flow_error *err)
 {
     hs->early_bytes += len;
-    if (hs->early_bytes > EARLY_MAX)
-        return refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
-                      "the peer sends more early data than we read over");
-    return FLOW_OK;
+    return hs->early_bytes > EARLY_MAX
+               ? incoming_refuse_misplaced(
+                     hs, "the peer sends more early data than we read over",
+                     err)
+               : FLOW_OK;
 }
 
-/* What a protected record of the handshake holds. */
+/* --- records --- */
+
 static enum flow_status
-take_content(struct flow__handshake *hs, uint8_t type, const uint8_t *data,
-             size_t len, struct flow__fault *fault, struct flow_error *err)
+incoming_take_content(struct flow__handshake *hs, enum flow__level level,
+                      uint8_t type, const uint8_t *data, size_t len,
+                      struct flow_error *err)
 {
     if (type == FLOW__CONTENT_HANDSHAKE)
-        return take_fragment(hs, data, len, fault);
+        return incoming_take_fragment(hs, level, data, len, err);
     /* RFC 8446 5.1: nothing comes between the fragments of a message. */
     if (flow__stage_len(&hs->message) > 0)
-        return refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
-                      "the peer interrupted a handshake message");
+        return incoming_refuse_misplaced(
+            hs, "the peer interrupted a handshake message", err);
     if (type == FLOW__CONTENT_ALERT)
-        return take_alert(hs, data, len, fault, err);
-    return refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
-                  "the peer sent application data in the handshake");
+        return incoming_take_alert(hs, data, len, err);
+    if (type == FLOW__CONTENT_CHANGE_CIPHER_SPEC)
+        return incoming_take_ccs(hs, data, len, err);
+    return incoming_refuse_misplaced(
+        hs, "the peer sent application data in the handshake", err);
 }
 
 static enum flow_status
-take_protected(struct flow__handshake *hs, const uint8_t *record, size_t len,
-               struct flow__fault *fault, struct flow_error *err)
+incoming_take_protected(struct flow__handshake *hs, enum flow__level level,
+                        const uint8_t *record, size_t len,
+                        struct flow_error *err)
 {
-    struct flow__record_keys *keys =
-        hs->version == FLOW_TLS_1_3 ? &hs->rx_handshake : &hs->rx_data;
+    struct flow__record_keys *keys = &hs->rx[level];
     struct flow__record_opened opened;
+    struct flow__fault fault;
     size_t room;
     uint8_t *scratch;
     enum flow_status st;
 
     if (keys->ctx == NULL)
-        return FLOW_E_SYS;
+        return flow__handshake_fault(hs, FLOW_E_SYS, NULL, err);
     room = flow__record_room(keys, len) + 1;
     scratch = flow_env_alloc(hs->env, room);
     if (scratch == NULL)
-        return FLOW_E_NOMEM;
-    st = flow__record_open(keys, record, len, scratch, &opened, fault);
+        return flow__handshake_fault(hs, FLOW_E_NOMEM, NULL, err);
+    st = flow__record_open(keys, record, len, scratch, &opened, &fault);
     if (st == FLOW_OK) {
         hs->skip_early = false;
-        st = take_content(hs, opened.type, scratch, opened.len, fault, err);
+        st = incoming_take_content(hs, level, opened.type, scratch, opened.len,
+                                   err);
     } else if (st == FLOW_E_PROTO && hs->skip_early &&
-               fault->alert == FLOW__ALERT_BAD_RECORD_MAC) {
-        st = skip_early(hs, len, fault);
+               incoming_facts_of(hs)->skip == FLOW__SKIP_UNOPENED &&
+               fault.alert == FLOW__ALERT_BAD_RECORD_MAC) {
+        st = incoming_skip_record(hs, len, err);
+    } else {
+        st = flow__handshake_fault(hs, st, &fault, err);
     }
     flow_wipe(scratch, room);
     flow_env_free(hs->env, scratch, room);
     return st;
 }
 
+/* What is not encrypted although the peer has keys. */
 static enum flow_status
-take_protected13(struct flow__handshake *hs, const uint8_t *record, size_t len,
-                 struct flow__fault *fault, struct flow_error *err)
+incoming_take_unprotected13(struct flow__handshake *hs, const uint8_t *record,
+                            size_t len, struct flow_error *err)
 {
+    /* A client that could not make our keys refuses in the clear. */
     if (record[0] == FLOW__CONTENT_ALERT && hs->server)
-        /* A client without our keys yet refuses in the clear. */
-        return take_alert(hs, record + FLOW__RECORD_HEADER,
-                          len - FLOW__RECORD_HEADER, fault, err);
-    if (record[0] != FLOW__CONTENT_APPLICATION_DATA)
-        return refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
-                      "the peer sent a plaintext record where it must encrypt");
-    return take_protected(hs, record, len, fault, err);
+        return incoming_take_alert(hs, record + FLOW__RECORD_HEADER,
+                                   len - FLOW__RECORD_HEADER, err);
+    return incoming_refuse_misplaced(
+        hs, "the peer sent a plaintext record where it must encrypt", err);
 }
 
 static enum flow_status
-take_plain(struct flow__handshake *hs, const uint8_t *record, size_t len,
-           struct flow__fault *fault, struct flow_error *err)
+incoming_take_record(struct flow__handshake *hs, const uint8_t *record,
+                     size_t len, struct flow_error *err)
 {
-    const uint8_t *data = record + FLOW__RECORD_HEADER;
+    const struct flow__order_facts *facts = incoming_facts_of(hs);
+    bool data = record[0] == FLOW__CONTENT_APPLICATION_DATA;
 
-    len -= FLOW__RECORD_HEADER;
-    /* RFC 8446 5.1: nothing comes between the fragments of a message. */
-    if (record[0] != FLOW__CONTENT_HANDSHAKE &&
-        flow__stage_len(&hs->message) > 0)
-        return refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
-                      "the peer interrupted a handshake message");
-    switch (record[0]) {
-    case FLOW__CONTENT_HANDSHAKE:
-        return take_fragment(hs, data, len, fault);
-    case FLOW__CONTENT_ALERT:
-        return take_alert(hs, data, len, fault, err);
-    default:
-        if (hs->skip_early)
-            return skip_early(hs, len + FLOW__RECORD_HEADER, fault);
-        return refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
-                      "the peer sent application data in the handshake");
-    }
+    /* A change_cipher_spec is never encrypted where it may come. */
+    if (facts->skip == FLOW__SKIP_APPLICATION_DATA && hs->skip_early && data)
+        return incoming_skip_record(hs, len, err);
+    if (facts->rx == FLOW__LEVEL_PLAIN ||
+        record[0] == FLOW__CONTENT_CHANGE_CIPHER_SPEC)
+        return incoming_take_content(hs, FLOW__LEVEL_PLAIN, record[0],
+                                     record + FLOW__RECORD_HEADER,
+                                     len - FLOW__RECORD_HEADER, err);
+    if (facts->version == FLOW_TLS_1_3 && !data)
+        return incoming_take_unprotected13(hs, record, len, err);
+    return incoming_take_protected(hs, facts->rx, record, len, err);
 }
 
 static enum flow_status
-check_header(struct flow__handshake *hs, const uint8_t *record,
-             struct flow__fault *fault)
+incoming_check_header(struct flow__handshake *hs, const uint8_t *record,
+                      struct flow_error *err)
 {
     struct flow__record_header header;
     bool first = hs->taken == 0;
     /* Early data is encrypted whatever we think of it. */
-    bool encrypted =
-        hs->rx_protected || record[0] == FLOW__CONTENT_APPLICATION_DATA;
-    enum flow_status st = flow__record_parse(record, encrypted, &header, fault);
+    bool encrypted = incoming_facts_of(hs)->rx != FLOW__LEVEL_PLAIN ||
+                     record[0] == FLOW__CONTENT_APPLICATION_DATA;
+    struct flow__fault fault;
+    enum flow_status st =
+        flow__record_parse(record, encrypted, &header, &fault);
 
-    if (st != FLOW_OK && first) {
-        fault->text = "the peer does not speak TLS";
-        return st;
-    }
+    if (st != FLOW_OK && first)
+        fault.text = "the peer does not speak TLS";
     if (st != FLOW_OK)
-        return st;
+        return flow__handshake_fault(hs, st, &fault, err);
     hs->taken += FLOW__RECORD_HEADER + header.len;
-    if (hs->taken - hs->early_bytes > hs->config->handshake_bytes)
-        return refuse(fault, FLOW__ALERT_HANDSHAKE_FAILURE,
-                      "the peer's handshake is longer than the limit");
-    return FLOW_OK;
+    return hs->taken - hs->early_bytes > hs->config->handshake_bytes
+               ? flow__handshake_refuse(
+                     hs, FLOW__ALERT_HANDSHAKE_FAILURE,
+                     "the peer's handshake is longer than the limit", err)
+               : FLOW_OK;
 }
 
 /* See tls/handshake_state.h. */
 enum flow_status
-flow__incoming_next(struct flow__handshake *hs, struct flow__fault *fault,
-                    struct flow_error *err)
+flow__incoming_next(struct flow__handshake *hs, struct flow_error *err)
 {
     const uint8_t *record = flow__stage_data(&hs->raw);
     size_t len;
@@ -366,7 +405,7 @@ flow__incoming_next(struct flow__handshake *hs, struct flow__fault *fault,
     if (flow__stage_len(&hs->raw) < FLOW__RECORD_HEADER)
         return FLOW_AGAIN;
     if (!hs->header_checked) {
-        st = check_header(hs, record, fault);
+        st = incoming_check_header(hs, record, err);
         if (st != FLOW_OK)
             return st;
         hs->header_checked = true;
@@ -374,27 +413,8 @@ flow__incoming_next(struct flow__handshake *hs, struct flow__fault *fault,
     if (flow__incoming_missing(hs) > 0)
         return FLOW_AGAIN;
     hs->header_checked = false;
-    /* RFC 8446 5.1: no message may span a change of keys. */
-    if (hs->rx_protected && !hs->message_sealed &&
-        flow__stage_len(&hs->message) > 0)
-        return refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
-                      "a plaintext message spans the change of keys");
-
     len = FLOW__RECORD_HEADER + (size_t)(record[3] << 8 | record[4]);
-    st = flow__handshake_derive(hs);
-    if (st != FLOW_OK)
-        return st;
-    if (record[0] == FLOW__CONTENT_CHANGE_CIPHER_SPEC)
-        st = flow__stage_len(&hs->message) > 0
-                 ? refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
-                          "the peer interrupted a handshake message")
-                 : take_ccs(hs, record, len, fault);
-    else if (!hs->rx_protected)
-        st = take_plain(hs, record, len, fault, err);
-    else if (hs->version == FLOW_TLS_1_3)
-        st = take_protected13(hs, record, len, fault, err);
-    else
-        st = take_protected(hs, record, len, fault, err);
+    st = incoming_take_record(hs, record, len, err);
     if (st == FLOW_OK)
         flow__stage_consume(&hs->raw, len);
     return st;

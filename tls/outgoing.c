@@ -4,251 +4,260 @@
 #include "tls/handshake_state.h"
 
 #define ALERT_FATAL 2
-/* An alert of the engine, padded as it pads, with header and tag. */
-#define ALERT_RECORD_MAX (FLOW__RECORD_HEADER + 16 + FLOW__AEAD_TAG_MAX)
 
-static bool
-fail_hook(struct flow__handshake *hs, enum flow_status status,
-          const struct flow__fault *fault)
+static const uint8_t change_cipher_spec[1] = { 1 };
+
+/* Something that no engine may do, or a cipher that fails. */
+static enum flow_status
+outgoing_engine_failed(const struct flow__handshake *hs, struct flow_error *err)
 {
-    hs->hook_status = status;
-    if (fault != NULL)
-        hs->hook_fault = *fault;
-    return false;
+    const struct flow__fault fault = { FLOW__ALERT_INTERNAL_ERROR,
+                                       "the engine failed" };
+
+    return flow__handshake_fault(hs, FLOW_E_SYS, &fault, err);
 }
 
-/* Open a record of our own: whether it stands under these keys, at the next
- * number.  *ret_type and up to cap bytes of content. */
-static bool
-opens_under(struct flow__handshake *hs, struct flow__record_keys *keys,
-            const uint8_t *record, size_t len, uint8_t *ret_type,
-            uint8_t ret_content[2])
+static enum flow_status
+outgoing_status_error(const struct flow__handshake *hs, enum flow_status status,
+                      struct flow_error *err)
 {
-    struct flow__record_opened opened;
+    if (status == FLOW_OK)
+        return FLOW_OK;
+    return status == FLOW_E_NOMEM ? flow__handshake_fault(hs, status, NULL, err)
+                                  : outgoing_engine_failed(hs, err);
+}
+
+/* --- secrets --- */
+
+static enum flow_status
+outgoing_take_secret13(struct flow__handshake *hs,
+                       const struct flow__engine_event *ev)
+{
+    struct flow__record_keys *keys = ev->is_write ? hs->tx : hs->rx;
+    struct flow__secret secret = { ev->suite->hash, { 0 } };
+    struct flow__key_material material;
+    enum flow_status st;
+
+    if (ev->len != (size_t)secret.hash)
+        return FLOW_E_SYS;
+    memcpy(secret.bytes, ev->bytes, ev->len);
+    st = flow__keys_traffic(ev->suite, &secret, &material);
+    if (st == FLOW_OK)
+        st = flow__record_init(&keys[ev->level], hs->env, ev->suite, &material,
+                               0);
+    if (st == FLOW_OK && ev->level == FLOW__LEVEL_DATA)
+        *(ev->is_write ? &hs->tx_secret : &hs->rx_secret) = secret;
+    flow_wipe(&material, sizeof(material));
+    flow_wipe(&secret, sizeof(secret));
+    return st;
+}
+
+static enum flow_status
+outgoing_take_secret12(struct flow__handshake *hs,
+                       const struct flow__engine_event *ev)
+{
+    const struct flow__keys12 from = { ev->bytes, ev->client_random,
+                                       ev->server_random };
+    struct flow__key_material client, server;
+    enum flow_status st;
+
+    if (ev->len != FLOW__MASTER_LEN)
+        return FLOW_E_SYS;
+    st = flow__keys_tls12(ev->suite, &from, &client, &server);
+    if (st == FLOW_OK)
+        st = flow__record_init(&hs->tx[FLOW__LEVEL_DATA], hs->env, ev->suite,
+                               hs->server ? &server : &client, 0);
+    if (st == FLOW_OK)
+        st = flow__record_init(&hs->rx[FLOW__LEVEL_DATA], hs->env, ev->suite,
+                               hs->server ? &client : &server, 0);
+    flow_wipe(&client, sizeof(client));
+    flow_wipe(&server, sizeof(server));
+    return st;
+}
+
+/* A key is made once: a second one would begin its numbers again. */
+static enum flow_status
+outgoing_take_secret(struct flow__handshake *hs,
+                     const struct flow__engine_event *ev)
+{
+    struct flow__record_keys *keys = ev->is_write ? hs->tx : hs->rx;
+
+    if (ev->suite != hs->suite || ev->level == FLOW__LEVEL_PLAIN ||
+        keys[ev->level].ctx != NULL)
+        return FLOW_E_SYS;
+    return hs->version == FLOW_TLS_1_3 ? outgoing_take_secret13(hs, ev)
+                                       : outgoing_take_secret12(hs, ev);
+}
+
+/* --- messages --- */
+
+/* RFC 8446 D.4: once, and only to a client that has asked for it. */
+static enum flow_status
+outgoing_add_compatibility(struct flow__handshake *hs)
+{
+    if (hs->ccs_sent || hs->session_id_len == 0)
+        return FLOW_OK;
+    hs->ccs_sent = true;
+    return flow__flight_add(&hs->flight, FLOW__CONTENT_CHANGE_CIPHER_SPEC,
+                            FLOW__LEVEL_PLAIN, change_cipher_spec,
+                            sizeof(change_cipher_spec));
+}
+
+/* TLS 1.2: the change that the engine's Finished has to follow. */
+static enum flow_status
+outgoing_change_cipher(struct flow__handshake *hs, struct flow__order *order)
+{
+    const struct flow__order_row *row;
     struct flow__fault fault;
-    size_t room;
-    uint8_t *scratch;
+    enum flow_status st =
+        flow__order_find(order, true, FLOW__KIND_CHANGE_CIPHER_SPEC,
+                         FLOW__LEVEL_PLAIN, &row, &fault);
+
+    if (st != FLOW_OK)
+        return FLOW_E_SYS;
+    flow__order_take(order, row);
+    return flow__flight_add(&hs->flight, FLOW__CONTENT_CHANGE_CIPHER_SPEC,
+                            FLOW__LEVEL_PLAIN, change_cipher_spec,
+                            sizeof(change_cipher_spec));
+}
+
+/* What a message of ours tells. */
+static enum flow_status
+outgoing_note_message(struct flow__handshake *hs, enum flow__kind kind,
+                      const struct flow__engine_event *ev,
+                      struct flow_error *err)
+{
+    if (kind == FLOW__KIND_CLIENT_HELLO)
+        return flow__agree_offer(hs, ev->bytes, ev->len, err);
+    if (ev->bytes[0] == FLOW__HANDSHAKE_SERVER_HELLO)
+        return flow__agree_server_hello(hs, ev->bytes, ev->len, err);
+    if (kind == FLOW__KIND_SERVER_KEY_EXCHANGE)
+        flow__agree_key_exchange(hs, ev->bytes, ev->len);
+    return FLOW_OK;
+}
+
+static enum flow_status
+outgoing_add_message(struct flow__handshake *hs, struct flow__order *order,
+                     enum flow__kind kind, const struct flow__engine_event *ev)
+{
+    const struct flow__order_row *row;
+    struct flow__fault fault;
+    enum flow_status st = FLOW_OK;
+
+    if (hs->version == FLOW_TLS_1_2 && ev->level == FLOW__LEVEL_DATA &&
+        flow__order_facts(order->state)->tx == FLOW__LEVEL_PLAIN)
+        st = outgoing_change_cipher(hs, order);
+    if (st == FLOW_OK)
+        st = flow__order_find(order, true, kind, ev->level, &row, &fault);
+    if (st == FLOW_OK && (row->flags & FLOW__ROW_CCS_BEFORE) != 0)
+        st = outgoing_add_compatibility(hs);
+    if (st == FLOW_OK)
+        st = flow__flight_add(&hs->flight, FLOW__CONTENT_HANDSHAKE, ev->level,
+                              ev->bytes, ev->len);
+    if (st == FLOW_OK && (row->flags & FLOW__ROW_CCS_AFTER) != 0)
+        st = outgoing_add_compatibility(hs);
+    if (st == FLOW_OK)
+        flow__order_take(order, row);
+    return st;
+}
+
+static enum flow_status
+outgoing_take_event(struct flow__handshake *hs, struct flow__order *order,
+                    const struct flow__engine_event *ev, struct flow_error *err)
+{
+    const struct flow__span session_id = { hs->session_id, hs->session_id_len };
+    enum flow__kind kind;
     enum flow_status st;
 
-    if (keys->ctx == NULL)
-        return false;
-    room = flow__record_room(keys, len);
-    if (room < 2)
-        return false;
-    scratch = flow_env_alloc(hs->env, room);
-    if (scratch == NULL)
-        return false;
-    st = flow__record_open(keys, record, len, scratch, &opened, &fault);
-    if (st == FLOW_OK) {
-        *ret_type = opened.type;
-        memcpy(ret_content, scratch, 2);
-    }
-    flow_wipe(scratch, room);
-    flow_env_free(hs->env, scratch, room);
-    return st == FLOW_OK;
+    if (ev->kind == FLOW__ENGINE_SECRET)
+        return outgoing_status_error(hs, outgoing_take_secret(hs, ev), err);
+    kind = flow__order_kind(order, ev->bytes, ev->len, session_id);
+    st = outgoing_note_message(hs, kind, ev, err);
+    return st == FLOW_OK
+               ? outgoing_status_error(
+                     hs, outgoing_add_message(hs, order, kind, ev), err)
+               : st;
 }
 
-/*
- * Which epoch a protected record of TLS 1.3 belongs to cannot be told from
- * states of the engine: it exports the data secret before its Finished, which
- * still stands under the handshake key, and may write tickets under the data
- * key later.  The key that opens it tells.
- */
-static bool
-note_protected13(struct flow__handshake *hs, const uint8_t *record, size_t len)
+/* --- flights --- */
+
+/* Seal what the flight holds; the state moves with it. */
+static enum flow_status
+outgoing_seal_flight(struct flow__handshake *hs,
+                     const struct flow__order *order, struct flow_error *err)
 {
-    uint8_t type = 0, content[2] = { 0, 0 };
-    bool data_key_is_known = hs->tx_data.ctx != NULL;
+    bool first = hs->order.state == FLOW__STATE_C_START;
+    size_t before = flow__stage_len(&hs->out);
+    bool spent;
+    enum flow_status st = flow__flight_seal(&hs->flight, hs->tx,
+                                            hs->record_limit, &hs->out, &spent);
 
-    if (data_key_is_known &&
-        opens_under(hs, &hs->tx_data, record, len, &type, content))
-        return type != FLOW__CONTENT_ALERT;
-    if (len <= ALERT_RECORD_MAX &&
-        opens_under(hs, &hs->tx_handshake, record, len, &type, content)) {
-        if (type == FLOW__CONTENT_ALERT) {
-            /* Swallowed: its number is free again for ours. */
-            hs->tx_handshake.seq--;
-            hs->engine_alert = content[1];
-            return false;
-        }
-    } else {
-        hs->tx_handshake.seq++;
+    if (st != FLOW_OK) {
+        (void)outgoing_status_error(hs, st, err);
+        /* The peer could not tell under which number an alert stands. */
+        if (spent)
+            err->alert_sent = FLOW__ALERT_NONE;
+        return st;
     }
-    if (data_key_is_known)
-        hs->finished_sent = true;
-    return true;
-}
-
-/* Same for TLS 1.2: Finished is record 0, an alert may follow it. */
-static bool
-note_protected12(struct flow__handshake *hs, const uint8_t *record, size_t len)
-{
-    uint8_t type = 0, content[2] = { 0, 0 };
-
-    if (record[0] != FLOW__CONTENT_ALERT) {
-        hs->tx_data.seq++;
-        return true;
-    }
-    if (opens_under(hs, &hs->tx_data, record, len, &type, content)) {
-        hs->tx_data.seq--;
-        hs->engine_alert = content[1];
-    }
-    return false;
-}
-
-/* What an answer of the peer may hold. */
-static bool
-note_offer(struct flow__handshake *hs, const uint8_t *msg, size_t len)
-{
-    struct flow__client_hello hello;
-    struct flow__fault fault = { FLOW__ALERT_NONE, NULL };
-    struct flow__span body;
-
-    if (flow__hello_parse_client(msg, len, &hello, &fault) != FLOW_OK)
-        return fail_hook(hs, FLOW_E_SYS, NULL);
-    hs->offered_count = 0;
-    while (hs->offered_count < FLOW__HELLO_EXTENSIONS_MAX &&
-           flow__hello_next_extension(&hello.extensions,
-                                      &hs->offered[hs->offered_count], &body))
-        hs->offered_count++;
-    return true;
-}
-
-static bool
-note_message(struct flow__handshake *hs, const uint8_t *msg, size_t len)
-{
-    struct flow__fault fault = { FLOW__ALERT_NONE, NULL };
-    enum flow_status st;
-
-    if (len < FLOW__HANDSHAKE_HEADER)
-        return true;
-    if (!hs->server)
-        return msg[0] != FLOW__HANDSHAKE_CLIENT_HELLO ||
-               note_offer(hs, msg, len);
-    if (msg[0] == FLOW__HANDSHAKE_SERVER_HELLO) {
-        st = flow__handshake_hello(hs, msg, len, &fault);
-        if (st != FLOW_OK)
-            return fail_hook(hs, st, &fault);
-        if (hs->version == FLOW_TLS_1_3) {
-            hs->tx_protected = true;
-            hs->rx_protected = true;
-        }
-    }
-    /* RFC 8422 5.4: named_curve and its number. */
-    if (msg[0] == FLOW__HANDSHAKE_SERVER_KEY_EXCHANGE && len >= 7 &&
-        msg[4] == 3)
-        hs->group = (uint16_t)(msg[5] << 8 | msg[6]);
-    return true;
-}
-
-/* false: the record is not to leave. */
-static bool
-note_plain(struct flow__handshake *hs, const uint8_t *record, size_t len)
-{
-    switch (record[0]) {
-    case FLOW__CONTENT_HANDSHAKE:
-        return note_message(hs, record + FLOW__RECORD_HEADER,
-                            len - FLOW__RECORD_HEADER);
-    case FLOW__CONTENT_CHANGE_CIPHER_SPEC:
-        hs->ccs_sent = true;
-        if (hs->version == FLOW_TLS_1_2)
-            hs->tx_protected = true;
-        return true;
-    case FLOW__CONTENT_ALERT:
-        if (len >= FLOW__RECORD_HEADER + 2)
-            hs->engine_alert = record[FLOW__RECORD_HEADER + 1];
-        return false;
-    default:
-        return true;
-    }
+    /* RFC 8446 5.1: old servers want to see this in the first record. */
+    if (first && flow__stage_len(&hs->out) > before)
+        flow__stage_data(&hs->out)[before + 2] = 1;
+    hs->order = *order;
+    return FLOW_OK;
 }
 
 /* See tls/handshake_state.h. */
-bool
-flow__outgoing_record(void *ctx, const uint8_t *record, size_t len)
+enum flow_status
+flow__outgoing_events(struct flow__handshake *hs, enum flow_status status,
+                      struct flow_error *err)
 {
-    struct flow__handshake *hs = ctx;
-    bool leaves;
-    enum flow_status st;
+    struct flow__order order = hs->order;
+    bool ccs_sent = hs->ccs_sent;
+    struct flow__engine_event ev;
+    enum flow_status st = FLOW_OK;
 
-    if (len < FLOW__RECORD_HEADER)
-        return fail_hook(hs, FLOW_E_SYS, NULL);
-    st = flow__handshake_derive(hs);
-    if (st != FLOW_OK)
-        return fail_hook(hs, st, NULL);
+    while (st == FLOW_OK) {
+        enum flow_status next = flow__engine_next(hs->engine, &ev);
 
-    if (record[0] == FLOW__CONTENT_APPLICATION_DATA)
-        leaves = note_protected13(hs, record, len);
-    else if (hs->tx_protected && hs->version == FLOW_TLS_1_2)
-        leaves = note_protected12(hs, record, len);
-    else
-        leaves = note_plain(hs, record, len);
-    if (hs->hook_status != FLOW_OK)
-        return false;
-    if (leaves && !flow__stage_append(&hs->out, record, len))
-        return fail_hook(hs, FLOW_E_NOMEM, NULL);
-    return true;
-}
-
-/*
- * The keys that the peer can read an alert of ours with; NULL: none.  mbedTLS
- * seals a server's alerts with the handshake key even after its Finished, and
- * leaves a client's in the clear (RFC 8446 4.4.4, 6).
- */
-static struct flow__record_keys *
-alert_keys(struct flow__handshake *hs)
-{
-    if (hs->version == FLOW_TLS_1_2)
-        return hs->tx_protected ? &hs->tx_data : NULL;
-    if (hs->finished_sent)
-        return &hs->tx_data;
-    if (hs->server && !hs->tx_protected)
-        return NULL;
-    return hs->tx_handshake.ctx != NULL ? &hs->tx_handshake : NULL;
-}
-
-static bool
-append_plain(struct flow__handshake *hs, uint8_t type, const uint8_t *content,
-             size_t len)
-{
-    uint8_t header[FLOW__RECORD_HEADER];
-
-    flow__record_write_header(header, type, len);
-    return flow__stage_reserve(&hs->out, sizeof(header) + len) &&
-           flow__stage_append(&hs->out, header, sizeof(header)) &&
-           flow__stage_append(&hs->out, content, len);
+        if (next == FLOW_AGAIN)
+            break;
+        st = next == FLOW_OK ? outgoing_take_event(hs, &order, &ev, err)
+                             : outgoing_status_error(hs, next, err);
+    }
+    /* An engine that stops where it should speak would wait for ever. */
+    if (st == FLOW_OK &&
+        (flow__order_facts(order.state)->turn == FLOW__TURN_OURS ||
+         flow__order_is_open(&order) != (status == FLOW_OK)))
+        st = outgoing_engine_failed(hs, err);
+    if (st == FLOW_OK)
+        st = outgoing_seal_flight(hs, &order, err);
+    if (st != FLOW_OK) {
+        flow__flight_clear(&hs->flight);
+        hs->ccs_sent = ccs_sent;
+    }
+    return st;
 }
 
 /* See tls/handshake_state.h. */
 bool
 flow__outgoing_alert(struct flow__handshake *hs, int alert)
 {
-    static const uint8_t ccs[1] = { 1 };
-    uint8_t content[2] = { ALERT_FATAL, (uint8_t)alert };
-    struct flow_cvec vec = { content, sizeof(content) };
-    struct flow__record_content record = { FLOW__CONTENT_ALERT, &vec, 0,
-                                           sizeof(content) };
-    struct flow__record_keys *keys;
-    size_t len;
+    const uint8_t content[2] = { ALERT_FATAL, (uint8_t)alert };
+    enum flow__level level = flow__order_facts(hs->order.state)->tx;
+    enum flow_status st = FLOW_OK;
+    bool spent;
 
-    if (flow__handshake_derive(hs) != FLOW_OK)
-        return false;
-    keys = alert_keys(hs);
-    if (keys == NULL || keys->ctx == NULL)
-        return append_plain(hs, FLOW__CONTENT_ALERT, content, sizeof(content));
-    /* RFC 8446 D.4: a client's first encrypted record comes behind one. */
-    if (hs->version == FLOW_TLS_1_3 && !hs->server && !hs->ccs_sent) {
-        hs->ccs_sent = true;
-        if (!append_plain(hs, FLOW__CONTENT_CHANGE_CIPHER_SPEC, ccs,
-                          sizeof(ccs)))
-            return false;
-    }
-    len =
-        flow__record_prefix(keys) + sizeof(content) + flow__record_suffix(keys);
-    if (!flow__stage_reserve(&hs->out, len) ||
-        flow__record_seal(keys, &record, flow__stage_tail(&hs->out), &len) !=
-            FLOW_OK)
-        return false;
-    hs->out.end += len;
-    return true;
+    /* Its keys could not be made. */
+    if (level != FLOW__LEVEL_PLAIN && hs->tx[level].ctx == NULL)
+        level = FLOW__LEVEL_PLAIN;
+    if (level == FLOW__LEVEL_HANDSHAKE && !hs->server)
+        st = outgoing_add_compatibility(hs);
+    if (st == FLOW_OK)
+        st = flow__flight_add(&hs->flight, FLOW__CONTENT_ALERT, level, content,
+                              sizeof(content));
+    if (st == FLOW_OK)
+        st = flow__flight_seal(&hs->flight, hs->tx, hs->record_limit, &hs->out,
+                               &spent);
+    flow__flight_clear(&hs->flight);
+    return st == FLOW_OK;
 }

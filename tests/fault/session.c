@@ -142,10 +142,11 @@ session_check_complete(const struct session *s)
 void
 session_check_sound(const struct session *s)
 {
+    /* The engine may forget that it had no memory: FLOW_E_SYS. */
     const uint32_t ends = STATUS_BIT(FLOW_EOF) | STATUS_BIT(FLOW_E_TRUNCATED) |
                           STATUS_BIT(FLOW_E_RESET) | STATUS_BIT(FLOW_E_CLOSED) |
                           STATUS_BIT(FLOW_E_PROTO) | STATUS_BIT(FLOW_E_AUTH) |
-                          STATUS_BIT(FLOW_E_NOMEM);
+                          STATUS_BIT(FLOW_E_NOMEM) | STATUS_BIT(FLOW_E_SYS);
     unsigned i;
 
     for (i = 0; i < 2; i++) {

@@ -6,9 +6,14 @@
 #include <flow/tls.h>
 
 #include "tls/config.h"
+#include "tls/hello.h"
 #include "tls/mbedtls/mbed.h"
+#include "tls/mbedtls/messages.h"
 #include "tls/mbedtls/verify.h"
-#include "tls/suite.h"
+
+/* One call takes each message; an engine that wants to be called more often
+ * than this, and does not ask for a record, has gone astray. */
+#define CALLS_MAX 16
 
 /* Names of mbedTLS groups and signature algorithms are their numbers on the
  * wire, RFC 8446 4.2.3 and 4.2.7. */
@@ -35,13 +40,16 @@ struct flow__engine_conf {
 
 struct flow__engine {
     struct flow__engine_conf *conf;
-    struct flow__engine_hooks hooks;
+    struct flow__keypair *pair; /* server only */
+    struct flow__messages messages;
     struct flow__mbed_verify verify;
+    unsigned hellos; /* server: ClientHellos that it was given */
     mbedtls_ssl_context ssl;
 };
 
 static void
-set_lists(struct flow__engine_conf *conf, const struct flow_tls_config *c)
+engine_set_lists(struct flow__engine_conf *conf,
+                 const struct flow_tls_config *c)
 {
     for (size_t i = 0; i < c->suite_count; i++)
         conf->suites[i] = c->suite[i];
@@ -55,7 +63,8 @@ set_lists(struct flow__engine_conf *conf, const struct flow_tls_config *c)
 }
 
 static void
-set_policy(struct flow__engine_conf *conf, const struct flow_tls_config *c)
+engine_set_policy(struct flow__engine_conf *conf,
+                  const struct flow_tls_config *c)
 {
     mbedtls_ssl_config *ssl = &conf->ssl;
 
@@ -92,20 +101,14 @@ set_policy(struct flow__engine_conf *conf, const struct flow_tls_config *c)
 
 /* Which certificate: called for every handshake, with or without a name. */
 static int
-choose_keypair(mbedtls_ssl_context *ssl)
+engine_set_keypair(mbedtls_ssl_context *ssl)
 {
     struct flow__engine *e = mbedtls_ssl_get_user_data_p(ssl);
-    struct flow__keypair *pair;
 
-    flow__mbed_leave();
-    pair = e->hooks.keypair(e->hooks.ctx);
-    flow__mbed_enter();
-    if (pair == NULL)
-        return MBEDTLS_ERR_SSL_PRIVATE_KEY_REQUIRED;
     /* mbedTLS appends on a second call, which a HelloRetryRequest causes:
      * start anew. */
     (void)mbedtls_ssl_set_hs_own_cert(ssl, NULL, NULL);
-    return mbedtls_ssl_set_hs_own_cert(ssl, &pair->chain, &pair->key);
+    return mbedtls_ssl_set_hs_own_cert(ssl, &e->pair->chain, &e->pair->key);
 }
 
 /* See tls/engine.h. */
@@ -126,10 +129,10 @@ flow__engine_conf_new(const struct flow_tls_config *c,
         &conf->ssl, c->server ? MBEDTLS_SSL_IS_SERVER : MBEDTLS_SSL_IS_CLIENT,
         MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT);
     if (rc == 0) {
-        set_lists(conf, c);
-        set_policy(conf, c);
+        engine_set_lists(conf, c);
+        engine_set_policy(conf, c);
         if (c->server)
-            mbedtls_ssl_conf_cert_cb(&conf->ssl, choose_keypair);
+            mbedtls_ssl_conf_cert_cb(&conf->ssl, engine_set_keypair);
         if (c->alpn_count > 0)
             rc = mbedtls_ssl_conf_alpn_protocols(&conf->ssl, conf->alpn);
     }
@@ -153,55 +156,46 @@ flow__engine_conf_free(struct flow__engine_conf *conf)
     flow_env_free(conf->config->env, conf, sizeof(*conf));
 }
 
-/*
- * Hooks run without the lock of flow__mbed_enter(): they derive keys and open
- * records, which take it themselves.  mbedTLS calls them between operations on
- * its global state, never inside one.
- */
 static int
-engine_send(void *ctx, const unsigned char *buf, size_t len)
+engine_on_send(void *ctx, const unsigned char *buf, size_t len)
 {
     struct flow__engine *e = ctx;
-    bool taken;
 
-    flow__mbed_leave();
-    taken = e->hooks.send(e->hooks.ctx, buf, len);
-    flow__mbed_enter();
     /* Always the whole record or an error: a partial answer, or 0, would bring
      * back what mbedTLS does with pending output. */
-    return taken ? (int)len : MBEDTLS_ERR_SSL_ALLOC_FAILED;
+    return flow__messages_send(&e->messages, buf, len)
+               ? (int)len
+               : MBEDTLS_ERR_SSL_ALLOC_FAILED;
 }
 
 static int
-engine_recv(void *ctx, unsigned char *buf, size_t len)
+engine_on_recv(void *ctx, unsigned char *buf, size_t len)
 {
     struct flow__engine *e = ctx;
-    size_t n;
+    size_t n = flow__messages_read(&e->messages, buf, len);
 
-    flow__mbed_leave();
-    n = e->hooks.recv(e->hooks.ctx, buf, len);
-    flow__mbed_enter();
     return n > 0 ? (int)n : MBEDTLS_ERR_SSL_WANT_READ;
 }
 
 static bool
-secret_kind(mbedtls_ssl_key_export_type type, enum flow__secret_kind *ret)
+engine_secret_kind(mbedtls_ssl_key_export_type type,
+                   enum flow__messages_secret *ret)
 {
     switch (type) {
     case MBEDTLS_SSL_KEY_EXPORT_TLS12_MASTER_SECRET:
-        *ret = FLOW__SECRET_MASTER;
+        *ret = FLOW__MESSAGES_MASTER;
         return true;
     case MBEDTLS_SSL_KEY_EXPORT_TLS1_3_CLIENT_HANDSHAKE_TRAFFIC_SECRET:
-        *ret = FLOW__SECRET_CLIENT_HANDSHAKE;
+        *ret = FLOW__MESSAGES_CLIENT_HANDSHAKE;
         return true;
     case MBEDTLS_SSL_KEY_EXPORT_TLS1_3_SERVER_HANDSHAKE_TRAFFIC_SECRET:
-        *ret = FLOW__SECRET_SERVER_HANDSHAKE;
+        *ret = FLOW__MESSAGES_SERVER_HANDSHAKE;
         return true;
     case MBEDTLS_SSL_KEY_EXPORT_TLS1_3_CLIENT_APPLICATION_TRAFFIC_SECRET:
-        *ret = FLOW__SECRET_CLIENT_DATA;
+        *ret = FLOW__MESSAGES_CLIENT_DATA;
         return true;
     case MBEDTLS_SSL_KEY_EXPORT_TLS1_3_SERVER_APPLICATION_TRAFFIC_SECRET:
-        *ret = FLOW__SECRET_SERVER_DATA;
+        *ret = FLOW__MESSAGES_SERVER_DATA;
         return true;
     case MBEDTLS_SSL_KEY_EXPORT_TLS1_3_CLIENT_EARLY_SECRET:
     case MBEDTLS_SSL_KEY_EXPORT_TLS1_3_EARLY_EXPORTER_SECRET:
@@ -211,27 +205,23 @@ secret_kind(mbedtls_ssl_key_export_type type, enum flow__secret_kind *ret)
 }
 
 static void
-export_key(void *ctx, mbedtls_ssl_key_export_type type,
-           const unsigned char *secret, size_t len,
-           const unsigned char client_random[32],
-           const unsigned char server_random[32], mbedtls_tls_prf_types prf)
+engine_on_export(void *ctx, mbedtls_ssl_key_export_type type,
+                 const unsigned char *secret, size_t len,
+                 const unsigned char client_random[32],
+                 const unsigned char server_random[32],
+                 mbedtls_tls_prf_types prf)
 {
     struct flow__engine *e = ctx;
-    struct flow__engine_secret s = { .bytes = secret,
-                                     .len = len,
-                                     .client_random = client_random,
-                                     .server_random = server_random };
+    enum flow__messages_secret kind;
 
     (void)prf;
-    if (!secret_kind(type, &s.kind))
-        return;
-    flow__mbed_leave();
-    e->hooks.secret(e->hooks.ctx, &s);
-    flow__mbed_enter();
+    if (engine_secret_kind(type, &kind))
+        flow__messages_export(&e->messages, kind, secret, len, client_random,
+                              server_random);
 }
 
 static int
-set_up(struct flow__engine *e, const char *server_name, bool ip_name)
+engine_set_up(struct flow__engine *e, const char *server_name, bool ip_name)
 {
     const struct flow_tls_config *c = e->conf->config;
     mbedtls_ssl_context *ssl = &e->ssl;
@@ -240,8 +230,8 @@ set_up(struct flow__engine *e, const char *server_name, bool ip_name)
     if (rc != 0)
         return rc;
     mbedtls_ssl_set_user_data_p(ssl, e);
-    mbedtls_ssl_set_bio(ssl, e, engine_send, engine_recv, NULL);
-    mbedtls_ssl_set_export_keys_cb(ssl, export_key, e);
+    mbedtls_ssl_set_bio(ssl, e, engine_on_send, engine_on_recv, NULL);
+    mbedtls_ssl_set_export_keys_cb(ssl, engine_on_export, e);
     if (c->server)
         return 0;
     e->verify.env = c->env;
@@ -252,8 +242,7 @@ set_up(struct flow__engine *e, const char *server_name, bool ip_name)
 
 /* See tls/engine.h. */
 enum flow_status
-flow__engine_new(struct flow__engine_conf *conf,
-                 const struct flow__engine_hooks *hooks,
+flow__engine_new(struct flow__engine_conf *conf, struct flow__keypair *pair,
                  const char *server_name, bool ip_name,
                  struct flow__engine **ret_engine)
 {
@@ -263,10 +252,12 @@ flow__engine_new(struct flow__engine_conf *conf,
     if (e == NULL)
         return FLOW_E_NOMEM;
     e->conf = conf;
-    e->hooks = *hooks;
+    e->pair = pair;
+    e->verify.key = FLOW__KEY_OTHER;
+    flow__messages_init(&e->messages, conf->config->env, conf->config->server);
     mbedtls_ssl_init(&e->ssl);
     flow__mbed_enter();
-    rc = set_up(e, server_name, ip_name);
+    rc = engine_set_up(e, server_name, ip_name);
     flow__mbed_leave();
     if (rc != 0) {
         flow__engine_free(e);
@@ -285,12 +276,14 @@ flow__engine_free(struct flow__engine *e)
     flow__mbed_enter();
     mbedtls_ssl_free(&e->ssl);
     flow__mbed_leave();
+    flow__messages_fini(&e->messages);
     flow_env_free(e->conf->config->env, e, sizeof(*e));
 }
 
 /* The name that was wanted, and whose certificate came instead. */
 static void
-set_name_detail(struct flow_error *err, const struct flow__mbed_verify *v)
+engine_set_name_detail(struct flow_error *err,
+                       const struct flow__mbed_verify *v)
 {
     static const char between[] = ", certificate of ";
     const size_t middle = sizeof(between) - 1;
@@ -308,7 +301,7 @@ set_name_detail(struct flow_error *err, const struct flow__mbed_verify *v)
 }
 
 static enum flow_status
-verify_error(struct flow__engine *e, int rc, struct flow_error *err)
+engine_verify_error(struct flow__engine *e, int rc, struct flow_error *err)
 {
     uint32_t flags = flow__engine_verify_flags(e);
 
@@ -317,7 +310,7 @@ verify_error(struct flow__engine *e, int rc, struct flow_error *err)
     err->verify_flags = flags;
     err->alert_sent = (int16_t)flow__mbed_verify_alert(flags);
     if (flags == FLOW_VERIFY_NAME && e->verify.name != NULL)
-        set_name_detail(err, &e->verify);
+        engine_set_name_detail(err, &e->verify);
     else
         flow_error_set_detail(err, e->verify.subject);
     if ((flags & FLOW_VERIFY_NOT_TRUSTED) != 0)
@@ -326,30 +319,110 @@ verify_error(struct flow__engine *e, int rc, struct flow_error *err)
     return FLOW_E_AUTH;
 }
 
-/* See tls/engine.h. */
-enum flow_status
-flow__engine_step(struct flow__engine *e, struct flow_error *err)
+/* See tls/engine.h.  A message must fit one record of the engine's. */
+size_t
+flow__engine_message_max(void)
 {
-    int rc;
+    return MBEDTLS_SSL_IN_CONTENT_LEN;
+}
 
+static enum flow_status
+engine_refuse(struct flow__engine *e, int rc, const uint8_t *msg,
+              struct flow_error *err)
+{
+    struct flow__mbed_refusal r = {
+        .code = rc,
+        .alert = flow__messages_drop(&e->messages),
+        .message = msg != NULL ? msg[0] : -1,
+        .tls13 = e->messages.suite != NULL &&
+                 e->messages.suite->version == FLOW_TLS_1_3,
+        .second_hello = e->hellos > 1,
+    };
+
+    if (rc == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED ||
+        rc == MBEDTLS_ERR_SSL_BAD_CERTIFICATE)
+        return engine_verify_error(e, rc, err);
+    return flow__mbed_error(err, &r);
+}
+
+/* Let it run until it wants a message; msg is what it was given, or NULL. */
+static enum flow_status
+engine_run(struct flow__engine *e, const uint8_t *msg, struct flow_error *err)
+{
+    int rc = MBEDTLS_ERR_SSL_WANT_READ;
+
+    e->messages.starved = false;
     flow__mbed_enter();
-    rc = mbedtls_ssl_handshake(&e->ssl);
+    for (int i = 0;
+         i < CALLS_MAX && !e->messages.starved &&
+         (rc == MBEDTLS_ERR_SSL_WANT_READ || rc == MBEDTLS_ERR_SSL_WANT_WRITE);
+         i++)
+        rc = mbedtls_ssl_handshake(&e->ssl);
     flow__mbed_leave();
     if (rc == 0)
         return FLOW_OK;
-    if (rc == MBEDTLS_ERR_SSL_WANT_READ || rc == MBEDTLS_ERR_SSL_WANT_WRITE)
+    if (rc == MBEDTLS_ERR_SSL_WANT_READ && e->messages.starved)
         return FLOW_AGAIN;
-    if (rc == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED ||
-        rc == MBEDTLS_ERR_SSL_BAD_CERTIFICATE)
-        return verify_error(e, rc, err);
-    return flow__mbed_error(err, rc);
+    return engine_refuse(e, rc, msg, err);
 }
 
 /* See tls/engine.h. */
-bool
-flow__engine_has_more(const struct flow__engine *e)
+enum flow_status
+flow__engine_start(struct flow__engine *e, struct flow_error *err)
 {
-    return mbedtls_ssl_check_pending(&e->ssl) != 0;
+    return engine_run(e, NULL, err);
+}
+
+/* RFC 8446 4.2.2 has a client send the cookie back; mbedTLS calls every one
+ * unasked for. */
+static bool
+engine_wants_cookie(const uint8_t *msg, size_t len)
+{
+    struct flow__server_hello hello;
+    struct flow__fault fault;
+
+    return msg[0] == FLOW__HANDSHAKE_SERVER_HELLO &&
+           flow__hello_parse_server(msg, len, &hello, &fault) == FLOW_OK &&
+           hello.retry && hello.cookie.len > 0;
+}
+
+/* See tls/engine.h. */
+enum flow_status
+flow__engine_feed(struct flow__engine *e, enum flow__level level,
+                  const uint8_t *msg, size_t len, struct flow_error *err)
+{
+    enum flow_status st = flow__messages_put(&e->messages, level, msg, len);
+
+    if (st != FLOW_OK)
+        return engine_refuse(e,
+                             st == FLOW_E_NOMEM
+                                 ? MBEDTLS_ERR_SSL_ALLOC_FAILED
+                                 : MBEDTLS_ERR_SSL_INTERNAL_ERROR,
+                             msg, err);
+    if (msg[0] == FLOW__HANDSHAKE_CLIENT_HELLO)
+        e->hellos++;
+    if (engine_wants_cookie(msg, len)) {
+        (void)flow_error_set(err, FLOW_E_PROTO, "tls", FLOW_DOMAIN_NONE, 0,
+                             "the server wants a cookie back, which the engine "
+                             "cannot send");
+        err->alert_sent = FLOW__ALERT_HANDSHAKE_FAILURE;
+        return FLOW_E_PROTO;
+    }
+    return engine_run(e, msg, err);
+}
+
+/* See tls/engine.h. */
+enum flow_status
+flow__engine_next(struct flow__engine *e, struct flow__engine_event *ret_event)
+{
+    return flow__messages_next(&e->messages, ret_event);
+}
+
+/* See tls/engine.h. */
+enum flow__key_type
+flow__engine_peer_key(const struct flow__engine *e)
+{
+    return e->verify.key;
 }
 
 /* See tls/engine.h. */
@@ -383,15 +456,6 @@ flow__engine_peer_chain(const struct flow__engine *e, uint8_t *buf, size_t cap)
         len += cert->raw.len;
     }
     return len;
-}
-
-/* See tls/engine.h. */
-size_t
-flow__engine_record_limit12(const struct flow__engine *e)
-{
-    int n = mbedtls_ssl_get_max_out_record_payload(&e->ssl);
-
-    return n > 0 ? (size_t)n : 16384;
 }
 
 /* See tls/engine.h. */

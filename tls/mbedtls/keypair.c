@@ -270,31 +270,34 @@ parse_key(struct flow__keypair *pair, const struct flow__keypair_input *in,
     return rc == 0 ? FLOW_OK : key_error(err, rc, in->key_name);
 }
 
+/* See tls/mbedtls/mbed.h. */
+enum flow__key_type
+flow__mbed_key_type(const mbedtls_pk_context *pk)
+{
+    if (mbedtls_pk_get_type(pk) == MBEDTLS_PK_RSA)
+        return FLOW__KEY_RSA;
+    if (!mbedtls_pk_can_do(pk, MBEDTLS_PK_ECDSA))
+        return FLOW__KEY_OTHER;
+    /* The curve and not its size: the system's build of the engine may know
+     * others of 256 bits, which TLS has no signature for. */
+    switch ((int)mbedtls_ecp_keypair_get_group_id(mbedtls_pk_ec(*pk))) {
+    case MBEDTLS_ECP_DP_SECP256R1:
+        return FLOW__KEY_P256;
+    case MBEDTLS_ECP_DP_SECP384R1:
+        return FLOW__KEY_P384;
+    case MBEDTLS_ECP_DP_SECP521R1:
+        return FLOW__KEY_P521;
+    default:
+        return FLOW__KEY_OTHER;
+    }
+}
+
 static enum flow_status
 find_type(struct flow__keypair *pair, struct flow_error *err, const char *name)
 {
-    if (mbedtls_pk_get_type(&pair->key) == MBEDTLS_PK_RSA) {
-        pair->type = FLOW__KEY_RSA;
+    pair->type = flow__mbed_key_type(&pair->key);
+    if (pair->type != FLOW__KEY_OTHER)
         return FLOW_OK;
-    }
-    if (mbedtls_pk_can_do(&pair->key, MBEDTLS_PK_ECDSA)) {
-        /* The curve and not its size: the system's build of the engine may
-         * know others of 256 bits, which TLS has no signature for. */
-        switch (
-            (int)mbedtls_ecp_keypair_get_group_id(mbedtls_pk_ec(pair->key))) {
-        case MBEDTLS_ECP_DP_SECP256R1:
-            pair->type = FLOW__KEY_P256;
-            return FLOW_OK;
-        case MBEDTLS_ECP_DP_SECP384R1:
-            pair->type = FLOW__KEY_P384;
-            return FLOW_OK;
-        case MBEDTLS_ECP_DP_SECP521R1:
-            pair->type = FLOW__KEY_P521;
-            return FLOW_OK;
-        default:
-            break;
-        }
-    }
     return fail(err, FLOW_E_INVAL, 0, name,
                 "private key is neither RSA nor ECDSA P-256, P-384, P-521");
 }

@@ -10,6 +10,7 @@
 #include <flow/status.h>
 #include <flow/tls.h>
 
+#include "tls/alert.h"
 #include "tls/engine.h"
 
 /*
@@ -41,12 +42,30 @@ struct flow__trust {
     mbedtls_x509_crt certs;
 };
 
-/* Fill err from an mbedTLS number: status, text, the alert that the RFC names
- * (or -1) and a hint.  Returns the status. */
-enum flow_status flow__mbed_error(struct flow_error *err, int code);
+/* Types of handshake messages, beside those of tls/hello.h. */
+#define FLOW__MBED_CERTIFICATE         11
+#define FLOW__MBED_CLIENT_KEY_EXCHANGE 16
+
+/* A handshake that mbedTLS ended, and what is known about it. */
+struct flow__mbed_refusal {
+    int code;               /* the number that it returned */
+    enum flow__alert alert; /* what it wanted to send, or NONE */
+    int message;            /* type of the message it was given, -1: none */
+    bool tls13;             /* agreed, or about to be */
+    bool second_hello;      /* server: the ClientHello after its retry */
+};
+
+/* Fill err: status, text, the alert that the RFC names (or -1).  Returns the
+ * status. */
+enum flow_status flow__mbed_error(struct flow_error *err,
+                                  const struct flow__mbed_refusal *refusal);
 
 /* Whether an mbedTLS number says, however deep, that there was no memory. */
 bool flow__mbed_no_memory(int code);
+
+/* FLOW__KEY_OTHER where it is neither RSA nor of a curve that TLS has a
+ * signature for. */
+enum flow__key_type flow__mbed_key_type(const mbedtls_pk_context *pk);
 
 /*
  * Parse one DER or any number of PEM certificates, appending to chain.

@@ -157,6 +157,7 @@ flow__mbed_verify_cert(void *ctx, mbedtls_x509_crt *cert, int depth,
     check_time(v, cert, flags);
     check_usage(cert, flags);
     if (depth == 0) {
+        v->key = flow__mbed_key_type(&cert->pk);
         /* RFC 9525: our own check, not the engine's, which takes common names
          * and lets an address match a host name. */
         *flags &= ~(uint32_t)MBEDTLS_X509_BADCERT_CN_MISMATCH;

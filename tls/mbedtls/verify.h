@@ -13,6 +13,7 @@ struct flow__mbed_verify {
     /* Whose certificate was refused first, from the root down. */
     char subject[FLOW_ERROR_DETAIL];
     char matched[FLOW__NAME_MAX + 3]; /* the leaf's dNSName, "" for none */
+    enum flow__key_type key;          /* the leaf's */
 };
 
 /* An mbedtls_ssl_set_verify() callback; ctx is a struct flow__mbed_verify. */

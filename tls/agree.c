@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: ISC */
+#include <string.h>
+
+#include "tls/handshake_state.h"
+#include "tls/sni.h"
+
+static void
+agree_note_decision(struct flow__handshake *hs,
+                    const struct flow__client_hello *ch,
+                    const struct flow__sni_decision *d)
+{
+    hs->pair = hs->config->pair[d->index];
+    if (ch->sni_state == FLOW__SNI_NAME)
+        memcpy(hs->sni, ch->sni.dns, ch->sni.dns_len + 1);
+    if (d->pattern.base != NULL && d->pattern.len < sizeof(hs->pattern)) {
+        memcpy(hs->pattern, d->pattern.base, d->pattern.len);
+        hs->pattern[d->pattern.len] = '\0';
+    }
+}
+
+static void
+agree_note_session_id(struct flow__handshake *hs,
+                      const struct flow__client_hello *ch)
+{
+    memcpy(hs->session_id, ch->session_id.base, ch->session_id.len);
+    hs->session_id_len = ch->session_id.len;
+}
+
+/* See tls/handshake_state.h. */
+struct flow__sni_policy
+flow__agree_policy(const struct flow__handshake *hs)
+{
+    const struct flow_tls_config *c = hs->config;
+    const struct flow__sni_policy policy = {
+        .min_version = (uint16_t)c->min_version,
+        .max_version = (uint16_t)c->max_version,
+        .suites = c->suite,
+        .suite_count = c->suite_count,
+    };
+
+    return policy;
+}
+
+static enum flow_status
+agree_choose(struct flow__handshake *hs, const struct flow__client_hello *ch,
+             struct flow_error *err)
+{
+    const struct flow_tls_config *c = hs->config;
+    const struct flow__sni_policy policy = flow__agree_policy(hs);
+    struct flow__sni_decision decision;
+
+    flow__sni_select(c->candidate, c->pair_count, &policy, ch, &decision);
+    if (!decision.serve)
+        return flow__handshake_fault(hs, FLOW_E_PROTO, &decision.fault, err);
+    if (decision.version == FLOW_TLS_1_2 && !ch->extended_master_secret)
+        return flow__handshake_refuse(
+            hs, FLOW__ALERT_HANDSHAKE_FAILURE,
+            "TLS 1.2 without the extended master secret", err);
+    agree_note_decision(hs, ch, &decision);
+    return FLOW_OK;
+}
+
+/* A second ClientHello may not ask for something else (RFC 8446 4.1.2). */
+static enum flow_status
+agree_check_second(struct flow__handshake *hs,
+                   const struct flow__client_hello *ch, struct flow_error *err)
+{
+    const char *name = ch->sni_state == FLOW__SNI_NAME ? ch->sni.dns : "";
+
+    if (strcmp(name, hs->sni) == 0 && ch->alpn.len == hs->alpn_len &&
+        (hs->alpn_len == 0 ||
+         memcmp(ch->alpn.base, hs->alpn, hs->alpn_len) == 0) &&
+        !ch->early_data)
+        return FLOW_OK;
+    return flow__handshake_refuse(
+        hs, FLOW__ALERT_ILLEGAL_PARAMETER,
+        "the second ClientHello differs from the first", err);
+}
+
+/* What the first ClientHello settles, once a certificate was chosen. */
+static enum flow_status
+agree_begin_serving(struct flow__handshake *hs,
+                    const struct flow__client_hello *ch, struct flow_error *err)
+{
+    enum flow_status st = FLOW_OK;
+
+    if (ch->alpn.len > 0) {
+        hs->alpn = flow_env_alloc(hs->env, ch->alpn.len);
+        if (hs->alpn == NULL)
+            return flow__handshake_fault(hs, FLOW_E_NOMEM, NULL, err);
+        memcpy(hs->alpn, ch->alpn.base, ch->alpn.len);
+        hs->alpn_len = ch->alpn.len;
+    }
+    st = flow__engine_new(hs->config->engine, hs->pair, NULL, false,
+                          &hs->engine);
+    return st == FLOW_OK ? st : flow__handshake_fault(hs, st, NULL, err);
+}
+
+/* See tls/handshake_state.h. */
+enum flow_status
+flow__agree_client_hello(struct flow__handshake *hs, const uint8_t *msg,
+                         size_t len, struct flow_error *err)
+{
+    struct flow__client_hello ch;
+    struct flow__fault fault;
+    enum flow_status st = flow__hello_parse_client(msg, len, &ch, &fault);
+
+    if (st != FLOW_OK)
+        return flow__handshake_fault(hs, st, &fault, err);
+    agree_note_session_id(hs, &ch);
+    hs->skip_early = ch.early_data;
+    if (hs->engine != NULL)
+        return agree_check_second(hs, &ch, err);
+    st = agree_choose(hs, &ch, err);
+    return st == FLOW_OK ? agree_begin_serving(hs, &ch, err) : st;
+}
+
+/* See tls/handshake_state.h. */
+enum flow_status
+flow__agree_offer(struct flow__handshake *hs, const uint8_t *msg, size_t len,
+                  struct flow_error *err)
+{
+    struct flow__fault fault;
+
+    flow__stage_release(&hs->hello);
+    if (!flow__stage_append(&hs->hello, msg, len))
+        return flow__handshake_fault(hs, FLOW_E_NOMEM, NULL, err);
+    if (flow__hello_parse_client(flow__stage_data(&hs->hello), len, &hs->offer,
+                                 &fault) != FLOW_OK)
+        return flow__handshake_fault(hs, FLOW_E_SYS, NULL, err);
+    agree_note_session_id(hs, &hs->offer);
+    return FLOW_OK;
+}
+
+/* See tls/handshake_state.h. */
+enum flow_status
+flow__agree_server_hello(struct flow__handshake *hs, const uint8_t *msg,
+                         size_t len, struct flow_error *err)
+{
+    struct flow__server_hello hello;
+    struct flow__fault fault;
+    enum flow_status st = flow__hello_parse_server(msg, len, &hello, &fault);
+
+    if (st != FLOW_OK)
+        return flow__handshake_fault(hs, st, &fault, err);
+    hs->suite = flow__suite_find(hello.suite);
+    if (hello.retry)
+        return FLOW_OK;
+    /* RFC 7627 5.2: without it the session can be spliced; the engine neither
+     * requires nor reports it. */
+    if (hello.version == FLOW_TLS_1_2 && !hello.extended_master_secret)
+        return flow__handshake_refuse(
+            hs, FLOW__ALERT_HANDSHAKE_FAILURE,
+            "TLS 1.2 without the extended master secret", err);
+    hs->version = hello.version;
+    if (hs->suite == NULL || hs->suite->version != hello.version)
+        return flow__handshake_refuse(
+            hs, FLOW__ALERT_ILLEGAL_PARAMETER,
+            "the peer chose a cipher suite that was not offered", err);
+    if (hello.group != 0)
+        hs->group = hello.group;
+    hs->resumed = hello.psk;
+    /* RFC 6066 4: 2^9 and up. */
+    if (hello.max_fragment_length >= 1 && hello.max_fragment_length <= 4)
+        hs->record_limit = (size_t)256 << hello.max_fragment_length;
+    return FLOW_OK;
+}
+
+/* See tls/handshake_state.h.  RFC 8422 5.4: named_curve and its number. */
+void
+flow__agree_key_exchange(struct flow__handshake *hs, const uint8_t *msg,
+                         size_t len)
+{
+    if (len >= 7 && msg[4] == 3)
+        hs->group = (uint16_t)(msg[5] << 8 | msg[6]);
+}
