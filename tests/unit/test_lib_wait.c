@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: ISC */
+#include <dirent.h>
 #include <pthread.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <flow/env.h>
@@ -180,6 +182,109 @@ lookup_can_be_abandoned(void **state)
     assert_non_null(resolver->text(12345));
 }
 
+#define MANY_LOOKUPS 300
+
+static void
+wait_for_lookup(struct flow_lookup *lookup)
+{
+    const struct flow_resolver *resolver = flow_env_default()->resolver;
+    struct flow_wait_sink sink;
+    struct flow_addr addr[4];
+    enum flow_status st;
+    int32_t code = 0;
+    size_t count;
+
+    for (;;) {
+        st = resolver->result(lookup, addr, COUNT(addr), &count, &code);
+        if (st != FLOW_AGAIN)
+            break;
+        flow_wait_sink_init(&sink);
+        resolver->wait(lookup, &sink);
+        assert_int_equal(wait_until(&sink, FLOW_NEVER), FLOW_OK);
+    }
+    assert_int_equal(st, FLOW_OK);
+    assert_in_range(count, 1, COUNT(addr));
+}
+
+/* Where the system tells; else none, which is within every limit. */
+static size_t
+count_threads(void)
+{
+    DIR *dir = opendir("/proc/self/task");
+    size_t count = 0;
+
+    if (dir == NULL)
+        return 0;
+    while (readdir(dir) != NULL)
+        count++;
+    closedir(dir);
+    return count - 2; /* "." and "..". */
+}
+
+static void
+many_lookups_take_turns(void **state)
+{
+    const struct flow_resolver *resolver = flow_env_default()->resolver;
+    static struct flow_lookup *lookup[MANY_LOOKUPS];
+    size_t i, threads, most = 0;
+
+    (void)state;
+    for (i = 0; i < MANY_LOOKUPS; i++) {
+        assert_int_equal(resolver->start(NULL, "localhost", 1, &lookup[i]),
+                         FLOW_OK);
+        threads = count_threads();
+        most = threads > most ? threads : most;
+    }
+    /* 64 at work; others have found the queue empty and are ending. */
+    assert_in_range(most, 0, 150);
+    /* Some are cancelled in the queue, some in a thread, some when done. */
+    for (i = 0; i < MANY_LOOKUPS; i++)
+        if (i % 3 != 0)
+            resolver->cancel(lookup[i]);
+    for (i = 0; i < MANY_LOOKUPS; i += 3) {
+        wait_for_lookup(lookup[i]);
+        resolver->cancel(lookup[i]);
+    }
+}
+
+/* What the parent had begun, and what the child begins. */
+static void
+child_looks_names_up(void **state)
+{
+    const struct flow_resolver *resolver = flow_env_default()->resolver;
+    static struct flow_lookup *lookup[MANY_LOOKUPS];
+    struct flow_lookup *own;
+    int status = -1;
+    size_t i;
+    pid_t pid;
+
+    (void)state;
+    for (i = 0; i < MANY_LOOKUPS; i++)
+        assert_int_equal(resolver->start(NULL, "localhost", 1, &lookup[i]),
+                         FLOW_OK);
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        alarm(60);
+        for (i = 0; i < MANY_LOOKUPS; i++) {
+            if (i % 2 == 0)
+                wait_for_lookup(lookup[i]);
+            resolver->cancel(lookup[i]);
+        }
+        if (resolver->start(NULL, "localhost", 1, &own) != FLOW_OK)
+            _exit(1);
+        wait_for_lookup(own);
+        resolver->cancel(own);
+        _exit(0);
+    }
+    for (i = 0; i < MANY_LOOKUPS; i++) {
+        wait_for_lookup(lookup[i]);
+        resolver->cancel(lookup[i]);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
 static void
 fake_clock_jumps_instead_of_sleeping(void **state)
 {
@@ -229,6 +334,8 @@ main(void)
         cmocka_unit_test(no_wake_is_lost_between_threads),
         cmocka_unit_test(loopback_name_is_resolved),
         cmocka_unit_test(lookup_can_be_abandoned),
+        cmocka_unit_test(many_lookups_take_turns),
+        cmocka_unit_test(child_looks_names_up),
         cmocka_unit_test(fake_clock_jumps_instead_of_sleeping),
         cmocka_unit_test(fake_entropy_repeats_by_seed),
     };

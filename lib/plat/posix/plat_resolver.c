@@ -9,39 +9,68 @@
 #include <sys/socket.h>
 
 #include "lib/atomic.h"
+#include "lib/list.h"
 #include "lib/plat/posix/plat_env.h"
 
-/* Addresses kept of one name, and lookups that may run at a time: a resolver
- * that does not answer must not collect threads without end. */
+/* Addresses kept of one name, and threads that look names up: a resolver that
+ * does not answer must not collect threads without end. */
 #define ADDRESSES 16
-#define LOOKUPS   64u
+#define WORKERS   64u
 
 /*
- * A lookup, shared by its thread and the caller; the last to let go frees it.
- * getaddrinfo() cannot be interrupted, so a cancelled lookup lives on in its
- * thread until the system's resolver gives up (some tens of seconds at most):
- * this struct and the thread's stack, no descriptor of ours.
+ * Lookups wait in a queue for one of a bounded number of threads, which takes
+ * one after the other and ends when there is none left.  getaddrinfo() cannot
+ * be interrupted: a lookup that is cancelled while it runs lives on in its
+ * thread until the system's resolver gives up (some tens of seconds at most),
+ * and keeps that thread from the others meanwhile.
  *
- * Invariant: code, count and addr are written before done, read after it.
+ * Invariants: a lookup is in the queue iff it is QUEUED, and its thread frees
+ * it iff it is abandoned, which only one that is RUNNING can be; code, count
+ * and addr are written before it is DONE and read after that.  workers counts
+ * the threads, of the process of that number, that have not found the queue
+ * empty.
+ *
+ * Order of locks: flow__fork_block(), this one, the wait lock.  In a child the
+ * threads are gone: what was QUEUED still is, and what was RUNNING elsewhere is
+ * looked up again when it is asked for.
  */
+enum progress { QUEUED, RUNNING, DONE };
+
 struct flow_lookup {
-    uint32_t refs;           /* atomic: 2, 1 */
-    uint32_t done;           /* atomic */
-    struct flow_event event; /* signalled when done is set */
-    int32_t code;            /* EAI_ value, 0 for success */
+    struct flow__link link;
+    uint32_t progress;       /* Atomic; written under the lock. */
+    uint32_t process;        /* Where it is RUNNING; under the lock. */
+    bool abandoned;          /* Under the lock. */
+    struct flow_event event; /* Signalled when it is DONE. */
+    int32_t code;            /* EAI_ value, 0 for success. */
     size_t count;
     struct flow_addr addr[ADDRESSES];
     uint16_t port;
     char host[];
 };
 
-static uint32_t running;
+static pthread_mutex_t resolver_mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct flow__link resolver_queue = { &resolver_queue, &resolver_queue };
+static uint32_t resolver_workers;
+static uint32_t resolver_process; /* Whose workers these are. */
 
 static void
-unref(struct flow_lookup *lookup)
+lock_resolver(void)
 {
-    if (flow__sub(&lookup->refs, 1) != 1)
-        return;
+    flow__fork_block();
+    pthread_mutex_lock(&resolver_mutex);
+}
+
+static void
+unlock_resolver(void)
+{
+    pthread_mutex_unlock(&resolver_mutex);
+    flow__fork_unblock();
+}
+
+static void
+free_lookup(struct flow_lookup *lookup)
+{
     flow_event_fini(&lookup->event);
     free(lookup);
 }
@@ -91,38 +120,91 @@ resolve(struct flow_lookup *lookup)
         lookup->code = EAI_NONAME;
 }
 
-static void *
-lookup_thread(void *arg)
+/* The next lookup for the calling thread; NULL: none, and it is counted out. */
+static struct flow_lookup *
+take_lookup(void)
 {
-    struct flow_lookup *lookup = arg;
+    struct flow_lookup *lookup = NULL;
 
-    resolve(lookup);
-    flow__store_release(&lookup->done, 1);
-    flow_event_signal(&lookup->event);
-    unref(lookup);
-    flow__sub(&running, 1);
+    lock_resolver();
+    if (flow__list_is_empty(&resolver_queue)) {
+        resolver_workers--;
+    } else {
+        lookup = flow__container(resolver_queue.next, struct flow_lookup, link);
+        flow__list_remove(&lookup->link);
+        lookup->process = resolver_process;
+        flow__store(&lookup->progress, RUNNING);
+    }
+    unlock_resolver();
+    return lookup;
+}
+
+/* The signal is given under the lock, since the caller may free the lookup as
+ * soon as it can see that it is DONE. */
+static void
+finish_lookup(struct flow_lookup *lookup)
+{
+    bool abandoned;
+
+    lock_resolver();
+    abandoned = lookup->abandoned;
+    if (!abandoned) {
+        flow__store(&lookup->progress, DONE);
+        flow_event_signal(&lookup->event);
+    }
+    unlock_resolver();
+    if (abandoned)
+        free_lookup(lookup);
+}
+
+static void *
+look_names_up(void *arg)
+{
+    struct flow_lookup *lookup;
+
+    (void)arg;
+    while ((lookup = take_lookup()) != NULL) {
+        resolve(lookup);
+        finish_lookup(lookup);
+    }
     return NULL;
 }
 
 /* A detached thread that takes no signal meant for the program. */
-static int
-start_thread(struct flow_lookup *lookup)
+static bool
+start_thread(void)
 {
     sigset_t all, before;
     pthread_attr_t attr;
     pthread_t thread;
     int rc;
 
-    rc = pthread_attr_init(&attr);
-    if (rc != 0)
-        return rc;
+    if (pthread_attr_init(&attr) != 0)
+        return false;
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    rc = pthread_create(&thread, &attr, lookup_thread, lookup);
+    rc = pthread_create(&thread, &attr, look_names_up, NULL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attr);
-    return rc;
+    return rc == 0;
+}
+
+/* Under the lock: one thread more for what is queued, unless there are enough;
+ * false when nobody would ever serve it. */
+static bool
+serve_queue(void)
+{
+    uint32_t me = flow__plat_process();
+
+    if (resolver_process != me) {
+        resolver_process = me;
+        resolver_workers = 0;
+    }
+    if (!flow__list_is_empty(&resolver_queue) && resolver_workers < WORKERS &&
+        start_thread())
+        resolver_workers++;
+    return resolver_workers > 0;
 }
 
 static enum flow_status
@@ -131,6 +213,7 @@ resolver_start(void *ctx, const char *host, uint16_t port,
 {
     size_t len = strlen(host) + 1;
     struct flow_lookup *lookup;
+    bool served;
 
     (void)ctx;
     lookup = calloc(1, sizeof(*lookup) + len);
@@ -138,15 +221,38 @@ resolver_start(void *ctx, const char *host, uint16_t port,
         return FLOW_E_NOMEM;
     memcpy(lookup->host, host, len);
     lookup->port = port;
-    lookup->refs = 2;
     flow_event_init(&lookup->event);
-    if (flow__add(&running, 1) >= LOOKUPS || start_thread(lookup) != 0) {
-        flow__sub(&running, 1);
-        free(lookup);
+    lock_resolver();
+    flow__list_append(&resolver_queue, &lookup->link);
+    served = serve_queue();
+    if (!served)
+        flow__list_remove(&lookup->link);
+    unlock_resolver();
+    if (!served) {
+        free_lookup(lookup);
         return FLOW_E_NOMEM;
     }
     *ret_lookup = lookup;
     return FLOW_OK;
+}
+
+/* Under the lock: whether a thread of this process has done, does or will do
+ * it.  One that did not come along from the parent's is started anew. */
+static bool
+is_served(struct flow_lookup *lookup)
+{
+    uint32_t me = flow__plat_process();
+
+    if (lookup->progress == DONE)
+        return true;
+    if (lookup->progress == RUNNING && lookup->process != me) {
+        flow__store(&lookup->progress, QUEUED);
+        lookup->count = 0;
+        flow__list_append(&resolver_queue, &lookup->link);
+    } else if (resolver_process == me) {
+        return true;
+    }
+    return serve_queue();
 }
 
 static enum flow_status
@@ -154,9 +260,14 @@ resolver_result(struct flow_lookup *lookup, struct flow_addr *ret_addr,
                 size_t cap, size_t *ret_count, int32_t *ret_code)
 {
     size_t count;
+    bool served;
 
-    if (flow__load_acquire(&lookup->done) == 0)
-        return FLOW_AGAIN;
+    if (flow__load_acquire(&lookup->progress) != DONE) {
+        lock_resolver();
+        served = is_served(lookup);
+        unlock_resolver();
+        return served ? FLOW_AGAIN : FLOW_E_NOMEM;
+    }
     if (lookup->code != 0) {
         *ret_code = lookup->code;
         return FLOW_E_SYS;
@@ -172,7 +283,7 @@ resolver_wait(struct flow_lookup *lookup, struct flow_wait_sink *sink)
 {
     uint32_t sequence = flow_event_sequence(&lookup->event);
 
-    if (flow__load_acquire(&lookup->done) != 0)
+    if (flow__load_acquire(&lookup->progress) == DONE)
         flow_wait_add_time(sink, FLOW_NOW);
     else
         flow_wait_add_event(sink, &lookup->event, sequence);
@@ -181,7 +292,17 @@ resolver_wait(struct flow_lookup *lookup, struct flow_wait_sink *sink)
 static void
 resolver_cancel(struct flow_lookup *lookup)
 {
-    unref(lookup);
+    bool runs;
+
+    lock_resolver();
+    runs =
+        lookup->progress == RUNNING && lookup->process == flow__plat_process();
+    if (lookup->progress == QUEUED)
+        flow__list_remove(&lookup->link);
+    lookup->abandoned = runs;
+    unlock_resolver();
+    if (!runs)
+        free_lookup(lookup);
 }
 
 static const char *
