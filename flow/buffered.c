@@ -472,6 +472,16 @@ static const struct flow_ops buffered_ops = {
     .query = buffered_query,
 };
 
+static uint32_t
+caps_over(uint32_t below, const struct flow_buf_policy *policy)
+{
+    uint32_t caps =
+        flow_caps_forward(below) | FLOW_CAP_LEASE_READ | FLOW_CAP_LEASE_WRITE;
+
+    /* Reader and writer would take buffers from it at once. */
+    return policy->any_thread ? caps : caps & ~FLOW_CAP_DUPLEX;
+}
+
 /* See <flow/buffered.h>. */
 enum flow_status
 flow_buffered_wrap(struct flow *lower, const struct flow_buf_policy *policy,
@@ -485,8 +495,7 @@ flow_buffered_wrap(struct flow *lower, const struct flow_buf_policy *policy,
     if (b == NULL)
         return FLOW_E_NOMEM;
     flow_base_wrap(&b->base, &buffered_ops, lower, true,
-                   flow_caps_forward(lower->caps) | FLOW_CAP_LEASE_READ |
-                       FLOW_CAP_LEASE_WRITE);
+                   caps_over(lower->caps, policy));
     b->policy = policy;
     b->size = size;
     *ret_flow = &b->base;

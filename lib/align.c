@@ -58,7 +58,9 @@ flow_align_init(struct flow_align_policy *p, const struct flow_env *env,
         return FLOW_E_INVAL;
     backing = align >= FLOW_PAGE_SIZE ? FLOW_BUF_PAGES : FLOW_BUF_HEAP;
     *p = (struct flow_align_policy){
-        .base = { .acquire = align_acquire, .release = align_release },
+        .base = { .acquire = align_acquire,
+                  .release = align_release,
+                  .any_thread = true },
         .env = env != NULL ? env : flow_env_default(),
     };
     flow__align_hints(&p->base.hints, align, backing);

@@ -121,6 +121,7 @@ flow_pool_new(const struct flow_env *env, size_t block_size, size_t count,
     pool->base.acquire = pool_acquire;
     pool->base.release = pool_release;
     pool->base.available = &pool->available;
+    pool->base.any_thread = true;
     flow__align_hints(&pool->base.hints, align, FLOW_BUF_STATIC);
     pool->base.hints.max_contiguous = size;
     flow_event_init(&pool->available);

@@ -121,7 +121,7 @@ struct flow_arena_policy {
  * @retval FLOW_OK       Ready; nothing to release.
  * @retval FLOW_E_INVAL  @p align is out of range.
  * @par Threads
- * One.
+ * One at a time may acquire and release.
  * @par Since
  * 0.1
  */

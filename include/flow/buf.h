@@ -68,6 +68,10 @@ struct flow_buf_policy {
     void (*release)(const struct flow_buf_policy *policy, struct flow_buf *buf);
     /** Signalled when a bounded pool gets a buffer back; NULL: never AGAIN. */
     struct flow_event *available;
+    /** Any threads may acquire and release at once.  false: one at a time, so
+     *  that a flow which takes buffers in either direction's thread has no
+     *  #FLOW_CAP_DUPLEX. */
+    bool any_thread;
     /** What its buffers are like. */
     struct flow_buf_hints hints;
 };

@@ -23,6 +23,8 @@ extern "C" {
  * @param[in]  lower     The flow.
  * @param[in]  policy    Where the buffers come from; must outlive the filter.
  *                       Buffers are held only while they hold something.
+ *                       One for one thread at a time, such as an arena, takes
+ *                       #FLOW_CAP_DUPLEX from the flow.
  * @param[in]  size      Bytes per direction, >= 1.
  * @param[out] ret_flow  The filter.
  * @retval FLOW_OK       Made.

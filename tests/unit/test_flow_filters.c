@@ -392,6 +392,34 @@ buffer_on(struct flow *lower, const struct flow_buf_policy *policy, size_t size)
 }
 
 static void
+policy_decides_about_threads(void **state)
+{
+    static uint8_t mem[256];
+    struct mock *m = mock_new(&fake.env, MOCK_CAPS);
+    struct flow_align_policy plain;
+    struct flow_arena_policy arena;
+    struct flow_pool *pool;
+    struct flow *f, *lower;
+
+    (void)state;
+    assert_true((MOCK_CAPS & FLOW_CAP_DUPLEX) != 0);
+    assert_int_equal(flow_align_init(&plain, &fake.env, 1, false), FLOW_OK);
+    assert_int_equal(flow_arena_init(&arena, mem, sizeof(mem), 1), FLOW_OK);
+    assert_int_equal(flow_pool_new(&fake.env, 8, 2, 1, &pool), FLOW_OK);
+
+    f = buffer_on(&m->base, &plain.base, 8);
+    assert_true((flow_caps(f) & FLOW_CAP_DUPLEX) != 0);
+    assert_int_equal(flow_detach(f, &lower), FLOW_OK);
+    f = buffer_on(lower, flow_pool_policy(pool), 8);
+    assert_true((flow_caps(f) & FLOW_CAP_DUPLEX) != 0);
+    assert_int_equal(flow_detach(f, &lower), FLOW_OK);
+    f = buffer_on(lower, &arena.base, 8);
+    assert_int_equal(flow_caps(f) & FLOW_CAP_DUPLEX, 0);
+    flow_close(f);
+    flow_pool_free(pool);
+}
+
+static void
 read_lease_gathers_what_is_wanted(void **state)
 {
     struct flow_align_policy policy;
@@ -633,6 +661,7 @@ main(void)
         TEST(cut_comes_after_exactly_so_many_bytes),
         TEST(cut_with_an_error_spares_the_other_direction),
         TEST(one_bit_flips_each_way),
+        TEST(policy_decides_about_threads),
         TEST(read_lease_gathers_what_is_wanted),
         TEST(read_lease_wraps_nowhere),
         TEST(more_is_held_back_until_it_must_go),
