@@ -61,19 +61,20 @@ struct flow_ops {
 
     /**
      * Deliver at least one byte, or say why not.
-     * Called: open, not ended, no read lease, @p vec not empty in total.
-     * A NULL base discards.  After shutdown(#FLOW_READ) the core calls it to
-     * discard what still comes, from one thread at a time, until it answers
-     * something else than OK or AGAIN; that thread may be the writer's.
+     * Called: open, not ended, no read lease; the first segment of @p vec is
+     * not empty.  A NULL base discards.  After shutdown(#FLOW_READ) the core
+     * calls it to discard what still comes, from one thread at a time, until it
+     * answers something else than OK or AGAIN; that thread may be the writer's.
      * Returns: OK with *ret_len >= 1; AGAIN, EOF or an error with 0.
      */
     enum flow_status (*readv)(struct flow *f, const struct flow_vec *vec,
                               size_t count, size_t *ret_len);
     /**
      * Accept a prefix.
-     * Called: open, write direction not ended, no write lease; @p vec is not
-     * empty in total.  @p flags is 0 or #FLOW_MORE: the core turns #FLOW_FIN
-     * into #FLOW_MORE and a call of shutdown when everything was accepted.
+     * Called: open, write direction not ended, no write lease; the first
+     * segment of @p vec is not empty.  @p flags is 0 or #FLOW_MORE: the core
+     * turns #FLOW_FIN into #FLOW_MORE and a call of shutdown when everything
+     * was accepted.
      * Returns: OK with *ret_len >= 1; AGAIN or an error with 0.
      */
     enum flow_status (*writev)(struct flow *f, const struct flow_cvec *vec,

@@ -80,6 +80,38 @@ c03_ok_is_progress(struct ends *e)
     }
 }
 
+#define SEGMENTS 1024
+
+/* However many empty segments are in front of the bytes and among them. */
+static void
+c03_empty_segments_do_not_count(struct ends *e)
+{
+    static const size_t at[] = { SEGMENTS - 1, 16, 0 };
+    struct flow_vec in[SEGMENTS] = { { NULL, 0 } };
+    struct flow_cvec out[SEGMENTS] = { { NULL, 0 } };
+    uint8_t got[2];
+    enum flow_status st;
+    size_t i, n;
+
+    step_open(e);
+    for (i = 0; i < sizeof(at) / sizeof(at[0]); i++) {
+        memset(in, 0, sizeof(in));
+        memset(out, 0, sizeof(out));
+        out[at[i]] = (struct flow_cvec){ "x", 1 };
+        in[at[i]] = (struct flow_vec){ got, 1 };
+        while ((st = flow_writev(e->a, out, SEGMENTS, 0, &n)) == FLOW_AGAIN)
+            step_wait(e, FLOW_READY_WRITE, 0);
+        assert_status(st, FLOW_OK);
+        assert_int_equal(n, 1);
+        step_flush(e, e->a);
+        while ((st = flow_readv(e->b, in, SEGMENTS, &n)) == FLOW_AGAIN)
+            step_wait(e, 0, FLOW_READY_READ);
+        assert_status(st, FLOW_OK);
+        assert_int_equal(n, 1);
+        assert_int_equal(got[0], 'x');
+    }
+}
+
 static void
 c04_sticky_stays(struct ends *e)
 {
@@ -571,6 +603,7 @@ const struct clause clauses_bytes[] = {
     CLAUSE(c01_status_and_count_are_apart),
     CLAUSE(c02_again_changes_nothing),
     CLAUSE(c03_ok_is_progress),
+    CLAUSE(c03_empty_segments_do_not_count),
     CLAUSE(c04_sticky_stays),
     CLAUSE(c05_transient_leaves_no_trace),
     CLAUSE(c06_error_record_names_layers),
