@@ -123,17 +123,33 @@ open_step(struct flow *f)
     return st;
 }
 
+/* Holds opening: what a step of another thread came to since the caller looked
+ * at the state is seen here.  A backend whose opening has failed is not asked
+ * again (C50). */
+static enum flow_status
+next_step(struct flow *f)
+{
+    enum flow_status st;
+
+    if (flow__load(&f->opened) != 0)
+        return FLOW_OK;
+    st = flow__state(f, FLOW_WRITE);
+    if (st >= 0)
+        st = flow__state(f, FLOW_READ);
+    /* Reading that was shut down does not keep the rest from opening. */
+    return st < 0 ? st : open_step(f);
+}
+
 enum flow_status
 flow__drive_open(struct flow *f)
 {
-    enum flow_status st = FLOW_OK;
+    enum flow_status st;
 
     if (flow__load(&f->opened) != 0)
         return FLOW_OK;
     if (flow__swap(&f->opening, 1) != 0)
         return FLOW_AGAIN;
-    if (flow__load(&f->opened) == 0)
-        st = open_step(f);
+    st = next_step(f);
     flow__store(&f->opening, 0);
     /* Whoever waits for the same opening may have something else to wait for
      * now. */

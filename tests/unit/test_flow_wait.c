@@ -4,6 +4,7 @@
 #include <flow/flow.h>
 #include <flow/trace.h>
 
+#include "flow/core.h"
 #include "lib/atomic.h"
 #include "lib/plat/fake/fake.h"
 #include "mock_flow.h"
@@ -417,6 +418,90 @@ one_thread_opens_at_a_time(void **state)
     flow_close(&s.base);
 }
 
+/* A thread that looked at the state before another one's step failed. */
+static void
+failed_opening_is_not_tried_again(void **state)
+{
+    struct mock *m = mock_new(&fake.env, MOCK_CAPS | FLOW_CAP_NEEDS_OPEN);
+    size_t n;
+
+    (void)state;
+    m->open_st = FLOW_E_PROTO;
+    assert_int_equal(flow_open(&m->base), FLOW_E_PROTO);
+    m->open_st = FLOW_OK;
+    assert_int_equal(flow__drive_open(&m->base), FLOW_E_PROTO);
+    assert_int_equal(m->opens, 1);
+    flow_close(&m->base);
+
+    /* Reading that was shut down before is no such failure. */
+    m = mock_new(&fake.env, MOCK_CAPS | FLOW_CAP_NEEDS_OPEN);
+    assert_int_equal(flow_shutdown(&m->base, FLOW_READ), FLOW_OK);
+    assert_int_equal(flow_write(&m->base, "x", 1, &n), FLOW_OK);
+    assert_int_equal(m->opens, 1);
+    flow_close(&m->base);
+}
+
+#define BROKEN_ROUNDS 5000
+
+/* Flows that do not open, used by two threads at once.  Made anew for each
+ * round, between the barriers. */
+static struct flow *broken;
+static pthread_barrier_t broken_turn;
+
+/* Whether either thread got past the opening, or another answer. */
+static void
+try_broken(enum flow_dir dir)
+{
+    enum flow_status st;
+    char byte = 0;
+    size_t n;
+
+    do
+        st = dir == FLOW_READ ? flow_read(broken, &byte, 1, &n)
+                              : flow_write(broken, &byte, 1, &n);
+    while (st == FLOW_AGAIN);
+    assert_int_equal(st, FLOW_E_PROTO);
+}
+
+static void *
+write_to_broken(void *arg)
+{
+    int round;
+
+    (void)arg;
+    for (round = 0; round < BROKEN_ROUNDS; round++) {
+        pthread_barrier_wait(&broken_turn);
+        try_broken(FLOW_WRITE);
+        pthread_barrier_wait(&broken_turn);
+    }
+    return NULL;
+}
+
+static void
+two_threads_meet_a_failed_opening(void **state)
+{
+    struct mock *m;
+    pthread_t thread;
+    int round;
+
+    (void)state;
+    assert_int_equal(pthread_barrier_init(&broken_turn, NULL, 2), 0);
+    assert_int_equal(pthread_create(&thread, NULL, write_to_broken, NULL), 0);
+    for (round = 0; round < BROKEN_ROUNDS; round++) {
+        m = mock_new(flow_env_default(), MOCK_CAPS | FLOW_CAP_NEEDS_OPEN);
+        m->open_st = FLOW_E_PROTO;
+        broken = &m->base;
+        pthread_barrier_wait(&broken_turn);
+        try_broken(FLOW_READ);
+        pthread_barrier_wait(&broken_turn);
+        assert_int_equal(m->opens, 1);
+        assert_int_equal(m->reads + m->writes, 0);
+        flow_close(&m->base);
+    }
+    pthread_join(thread, NULL);
+    pthread_barrier_destroy(&broken_turn);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int
@@ -436,6 +521,8 @@ main(void)
         TEST(moved_deadline_reaches_the_sleeper),
         TEST(wake_below_reaches_the_sleeper_above),
         TEST(one_thread_opens_at_a_time),
+        TEST(failed_opening_is_not_tried_again),
+        TEST(two_threads_meet_a_failed_opening),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
