@@ -239,6 +239,31 @@ gnutls_serv_with_every_suite(void **state)
     }
 }
 
+/* Ours offers both versions, and the server has TLS 1.2 only. */
+static void
+gnutls_serv_with_tls12_alone(void **state)
+{
+    static const char *const pairs[] = { "rsa", "p256" };
+    char at[16];
+    size_t i;
+
+    (void)state;
+    if (!need("gnutls-serv"))
+        skip();
+    for (i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+        guard_case(pairs[i]);
+        gnutls_serv(pairs[i], "NORMAL:-VERS-ALL:+VERS-TLS1.2");
+        memcpy(at, remote.port, sizeof(at));
+        client_of(at, 0);
+        must_open(dial_tls());
+        say("ping\n");
+        hear("ping\n");
+        say_bye("last\n");
+        hear("last\n");
+        end();
+    }
+}
+
 /* --- curl --- */
 
 /* Ask for a page of the server named; more up to NULL. */
@@ -379,6 +404,7 @@ main(void)
         TEST(gnutls_cli_of_old_versions),
         TEST(gnutls_cli_updates_its_keys),
         TEST(gnutls_serv_with_every_suite),
+        TEST(gnutls_serv_with_tls12_alone),
         TEST(curl_gets_a_page),
         TEST(curl_sees_the_end),
         TEST(curl_refuses_our_certificate),

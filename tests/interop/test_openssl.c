@@ -125,6 +125,35 @@ every_group_in_both_roles(void **state)
             }
 }
 
+/* Ours offers both versions, and OpenSSL has TLS 1.2 only. */
+static void
+both_versions_meet_tls12_alone(void **state)
+{
+    static const char *const keys[][2] = { { "rsa.pem", "rsa.key" },
+                                           { "p256.pem", "p256.key" },
+                                           { "p384.pem", "p384.key" } };
+    struct flow_tls_info info;
+    struct link l;
+    size_t i;
+    int role;
+
+    (void)state;
+    for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+        for (role = 0; role < 2; role++) {
+            guard_case(keys[i][0]);
+            link_init(&l, role != 0, 0);
+            link_key(&l, keys[i][0], keys[i][1]);
+            assert_int_equal(
+                SSL_CTX_set_max_proto_version(l.peer.ctx, TLS1_2_VERSION), 1);
+            link_open(&l);
+            assert_status(flow_tls_get_info(l.ours, &info), FLOW_OK);
+            assert_int_equal(info.version, FLOW_TLS_1_2);
+            link_say(&l, 100, i);
+            link_hear(&l, 100, i);
+            link_close(&l);
+        }
+}
+
 /* The client's first share is for a group that the server does not have. */
 static void
 hello_retry_request(void **state)
@@ -767,6 +796,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         TEST(every_suite_in_both_roles),
         TEST(every_group_in_both_roles),
+        TEST(both_versions_meet_tls12_alone),
         TEST(hello_retry_request),
         TEST(finite_field_groups_are_refused),
         TEST(alpn_is_agreed),

@@ -327,6 +327,28 @@ s_server_with_every_suite(void **state)
     }
 }
 
+/* Ours offers both versions, and the server has TLS 1.2 only. */
+static void
+s_server_with_tls12_alone(void **state)
+{
+    static const char *const pairs[] = { "rsa", "p256" };
+    char at[16];
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+        guard_case(pairs[i]);
+        s_server(pairs[i], (const char *[]){ "-tls1_2", "-rev", NULL });
+        memcpy(at, remote.port, sizeof(at));
+        client_of(at, 0);
+        must_open(dial_tls());
+        say("ping\n");
+        hear("gnip\n");
+        say_bye("last\n");
+        end();
+    }
+}
+
 static void
 s_server_with_every_group(void **state)
 {
@@ -452,6 +474,7 @@ main(void)
         TEST(s_client_gets_the_right_certificate),
         TEST(cut_connections),
         TEST(s_server_with_every_suite),
+        TEST(s_server_with_tls12_alone),
         TEST(s_server_with_every_group),
         TEST(s_server_updates_its_keys),
         TEST(s_server_asks_for_a_certificate),
