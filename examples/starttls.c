@@ -107,9 +107,9 @@ hear(struct flow *f, const char *word)
 static struct flow *
 begin_tls(struct flow *f, struct flow_tls_config *config, const char *name)
 {
-    enum flow_status st = name != NULL
-                              ? flow_tls_wrap_client(config, f, name, 0, &f)
-                              : flow_tls_wrap_server(config, f, 0, &f);
+    enum flow_status st =
+        name != NULL ? flow_tls_wrap_client(config, f, name, 0, &f, NULL)
+                     : flow_tls_wrap_server(config, f, 0, &f, NULL);
 
     check(st, "beginning TLS", f, FLOW_WRITE);
     limit_time(f);

@@ -554,7 +554,7 @@ class Usage(Flows):
                 (["flow-cat", "tls+tcp://127.0.0.1:1", "--alpn", ""],
                  "'' is no list of 1 to 16", 2),
                 (["flow-cat", "tls+tcp://127.0.0.1:1", "--ca", self.pki.ca,
-                  "--server-name", "a..b"], "no host name", 2),
+                  "--server-name", "a..b"], "not a host name", 2),
                 (["flow-cat", "unix:///no/such/socket"], "no such file", 1),
                 (["flow-proxy"], "--listen ENDPOINT is missing", 2),
                 (["flow-proxy", "--listen", "tcp://127.0.0.1:0"],

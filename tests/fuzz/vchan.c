@@ -163,10 +163,17 @@ fuzz_drain(struct vchan_channel *c)
     return true;
 }
 
-static int
-fuzz_fd(const struct vchan_channel *c)
+static uint32_t
+fuzz_remote(struct vchan_channel *c)
 {
-    return c->fd;
+    (void)c;
+    return 0;
+}
+
+static void
+fuzz_wait(const struct vchan_channel *c, struct flow_wait_sink *sink)
+{
+    flow_wait_add_fd(sink, c->fd, FLOW_WAIT_IN);
 }
 
 static enum vchan_channel_state
@@ -190,10 +197,17 @@ fuzz_free(struct vchan_hyp *hyp)
 
 static const struct vchan_grant_ops grants = { fuzz_share, fuzz_unshare,
                                                fuzz_map, fuzz_unmap };
-static const struct vchan_event_ops events = { fuzz_alloc, fuzz_bind,
-                                               fuzz_port,  fuzz_notify,
-                                               fuzz_drain, fuzz_fd,
-                                               fuzz_state, fuzz_close };
+static const struct vchan_event_ops events = {
+    .alloc = fuzz_alloc,
+    .bind = fuzz_bind,
+    .port = fuzz_port,
+    .remote = fuzz_remote,
+    .notify = fuzz_notify,
+    .drain = fuzz_drain,
+    .wait = fuzz_wait,
+    .state = fuzz_state,
+    .close = fuzz_close,
+};
 
 static void
 prepare(void)
@@ -237,7 +251,8 @@ publish(struct input *in)
 }
 
 static bool
-start(struct input *in, struct vchan_hyp *hyp, struct vchan **ret_vchan)
+start(struct input *in, struct vchan_hyp *hyp, struct vchan_sets **ret_sets,
+      struct vchan **ret_vchan)
 {
     static const size_t size[4] = { 1024, 2048, 4096, 9000 };
     struct flow_vchan_options opt = { .lease_rings = true };
@@ -247,18 +262,20 @@ start(struct input *in, struct vchan_hyp *hyp, struct vchan **ret_vchan)
     struct vchan_rx rx;
     struct vchan_tx tx;
     uint8_t kind = take8(in);
-    uint32_t ref;
 
+    *ret_sets = NULL;
     shared = 0;
     if (kind & 1) {
         FUZZ_CHECK(flow__vchan_orders_choose(size[kind >> 1 & 3],
                                              size[kind >> 3 & 3], &orders));
-        FUZZ_CHECK(flow__vchan_conn_offer(&conn, hyp, 2, orders, false, &ref,
-                                          &err) == FLOW_OK);
+        FUZZ_CHECK(flow__vchan_sets_new(hyp, 2, orders, false, 0, ret_sets) ==
+                   FLOW_OK);
+        FUZZ_CHECK(flow__vchan_conn_offer(&conn, *ret_sets, &err) == FLOW_OK);
         ((struct vchan_page *)(void *)place[0])->cli_live = VCHAN_LIVE_HERE;
     } else {
         publish(in);
-        if (flow__vchan_conn_join(&conn, hyp, 2, CONTROL_REF, 1, &rx, &tx,
+        conn = (struct vchan_conn){ .hyp = hyp, .peer = 2 };
+        if (flow__vchan_conn_join(&conn, CONTROL_REF, 1, false, &rx, &tx,
                                   &err) != FLOW_OK)
             return false;
     }
@@ -358,16 +375,18 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct vchan_hyp hyp = { .grants = &grants,
                              .events = &events,
                              .free = fuzz_free };
+    struct vchan_sets *sets;
     struct vchan *v;
 
     prepare();
     flow__vchan_hyp_init(&hyp, flow_env_default());
-    if (!start(&in, &hyp, &v))
+    if (!start(&in, &hyp, &sets, &v))
         return 0;
     FUZZ_CHECK(flow_open(&v->base) == FLOW_OK);
     while (in.size > 0)
         step(&in, &v->base, &m);
     flow_close(&v->base);
+    flow__vchan_sets_close(sets);
     FUZZ_CHECK(hyp.refs == 1);
     return 0;
 }
