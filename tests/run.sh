@@ -2,15 +2,15 @@
 # SPDX-License-Identifier: ISC
 #
 # Installs what the tests need (on Debian; elsewhere says what to install),
-# builds the library and runs its whole suite.
+# builds the library and runs its tests.
 
 usage() {
     cat <<'USAGE'
-usage: sh tests/run.sh [--quick] [--xen] [--setup=NAME] [--suite=NAME...]
+usage: sh tests/run.sh [--all] [--xen] [--setup=NAME] [--suite=NAME...]
                        [MESON OPTION...]
 
-  --quick       leave out what takes long, the second run with another build
-                of mbedTLS among it
+  --all         also run the suites "slow" and "xen", and everything a second
+                time with another build of mbedTLS; takes several times as long
   --xen         also boot a real Xen under QEMU and run the full Xen tests
   --setup=NAME  how to run the tests: asan, tsan, valgrind
   --suite=NAME  only this suite; may be repeated
@@ -25,14 +25,14 @@ USAGE
 cd "$(dirname "$0")/.." || exit 1
 . tests/setup.sh
 
-quick=
+all=
 xen=
 how=
 setup=
 options=
 for argument; do
     case $argument in
-    --quick) quick=yes ;;
+    --all) all=yes ;;
     --xen) xen=yes ;;
     -h | --help)
         usage
@@ -88,7 +88,8 @@ suite() {
     configure "$directory" "$@" || return
     ninja -j "$jobs" -C "$directory" || return
     set --
-    [ -z "$quick" ] || set -- "$@" --no-suite slow
+    [ -n "$all" ] || set -- "$@" --no-suite slow
+    [ -n "$all$xen" ] || set -- "$@" --no-suite xen
     [ -n "$xen" ] || set -- "$@" --no-suite xen-full
     # shellcheck disable=SC2086 # words without blanks, see above
     meson test -C "$directory" --no-rebuild --print-errorlogs $how "$@"
@@ -121,7 +122,7 @@ suite_other_mbedtls() {
 # shellcheck disable=SC2086 # words without blanks, see above
 suite main "$build" $options
 # shellcheck disable=SC2086
-[ -n "$quick" ] || suite_other_mbedtls $options
+[ -z "$all" ] || suite_other_mbedtls $options
 
 # shellcheck disable=SC2086
 exec python3 tests/summary.py $results
