@@ -31,6 +31,25 @@ take_over(struct flow__tls *t)
     t->gate = NULL;
 }
 
+static bool
+is_inherited(const struct flow__tls *t)
+{
+    return t->process != 0 && t->process != flow__plat_process();
+}
+
+static enum flow_status
+refuse_inherited(struct flow__tls *t, uint32_t dirs)
+{
+    struct flow_error err;
+
+    (void)flow_error_set(&err, FLOW_E_INVAL, "tls", FLOW_DOMAIN_NONE, 0,
+                         "a TLS connection is used by one process alone, and "
+                         "another began it");
+    err.hint = "fork before the handshake, and close the flow in the process "
+               "that does not use it";
+    return flow_fail_with(&t->base, dirs, &err);
+}
+
 static enum flow_status
 tls_open(struct flow *f)
 {
@@ -38,8 +57,11 @@ tls_open(struct flow *f)
     struct flow_error err;
     enum flow_status st = FLOW_OK;
 
+    if (is_inherited(t))
+        return refuse_inherited(t, BOTH);
     flow__tls_lock(t);
     if (t->hs != NULL) {
+        t->process = flow__plat_process();
         st = flow__handshake_step(t->hs, f->lower, &err);
         if (st == FLOW_OK)
             take_over(t);
@@ -126,6 +148,8 @@ tls_readv(struct flow *f, const struct flow_vec *vec, size_t count,
     struct flow__reader_result r;
     enum flow_status st;
 
+    if (is_inherited(t))
+        return refuse_inherited(t, FLOW_READ);
     flow__lock_acquire(&t->rx_lock);
     r = flow__reader_read(&t->reader, f->lower, vec, count, ret_len);
     /* Bytes that came are delivered; what else there is comes next. */
@@ -183,6 +207,8 @@ tls_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
     struct flow__writer_result r;
     enum flow_status st;
 
+    if (is_inherited(t))
+        return refuse_inherited(t, FLOW_WRITE);
     flow__lock_acquire(&t->tx_lock);
     r = flow__writer_write(&t->writer, f->lower, vec, count, flags, ret_len);
     st = finish_write(t, &r);
@@ -197,6 +223,8 @@ tls_flush(struct flow *f)
     struct flow__writer_result r;
     enum flow_status st;
 
+    if (is_inherited(t))
+        return refuse_inherited(t, FLOW_WRITE);
     flow__lock_acquire(&t->tx_lock);
     r = flow__writer_flush(&t->writer, f->lower);
     st = finish_write(t, &r);
@@ -241,6 +269,8 @@ tls_shutdown(struct flow *f, enum flow_dir dir)
     struct flow__writer_result r;
     enum flow_status st;
 
+    if (is_inherited(t))
+        return refuse_inherited(t, (uint32_t)dir);
     if (dir == FLOW_READ)
         return FLOW_OK;
     flow__lock_acquire(&t->tx_lock);
@@ -323,6 +353,9 @@ tls_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
     struct flow__tls *t = flow__tls_cast(f);
     uint32_t ready = 0;
 
+    /* The call says why; and staged records are not ours to send. */
+    if (is_inherited(t))
+        return interest;
     if ((interest & FLOW_READY_OPEN) != 0)
         return wait_open(t, sink);
     if ((interest & FLOW_READY_READ) != 0) {
@@ -386,6 +419,8 @@ tls_lease(struct flow *f, enum flow_dir dir, size_t want,
 
     ret_span[1].base = NULL;
     ret_span[1].len = 0;
+    if (is_inherited(t))
+        return refuse_inherited(t, (uint32_t)dir);
     flow__lock_acquire(lock);
     st = dir == FLOW_READ ? lease_read(t, want, ret_span)
                           : lease_write(t, want, ret_span);
@@ -400,6 +435,8 @@ tls_commit(struct flow *f, enum flow_dir dir, size_t used, uint32_t flags)
     struct flow__writer_result r;
     enum flow_status st;
 
+    if (is_inherited(t))
+        return refuse_inherited(t, (uint32_t)dir);
     if (dir == FLOW_READ) {
         flow__lock_acquire(&t->rx_lock);
         flow__stage_consume(&t->reader.plain, used);
@@ -561,16 +598,11 @@ caps_over(uint32_t below)
            FLOW_CAP_LEASE_WRITE | FLOW_CAP_NEEDS_OPEN | FLOW_CAP_DETACH;
 }
 
-#define NO_MEMORY "no memory for a TLS flow"
-
 static enum flow_status
-refuse_wrap(struct flow_error *err, enum flow_status status, const char *text,
-            const char *hint)
+no_memory(struct flow_error *err)
 {
-    (void)flow_error_set(err, status, "tls", FLOW_DOMAIN_NONE, 0, text);
-    if (err != NULL)
-        err->hint = hint;
-    return status;
+    return flow_error_set(err, FLOW_E_NOMEM, "tls", FLOW_DOMAIN_NONE, 0,
+                          "no memory for a TLS flow");
 }
 
 /* See tls/tls_flow.h. */
@@ -588,11 +620,11 @@ flow__tls_wrap(struct flow_tls_config *c, struct flow *lower,
         return st;
     t = flow_env_alloc(env, sizeof(*t));
     if (t == NULL)
-        return refuse_wrap(err, FLOW_E_NOMEM, NO_MEMORY, NULL);
+        return no_memory(err);
     st = flow__handshake_new(c, env, server_name, &t->hs);
     if (st != FLOW_OK) {
         flow_env_free(env, t, sizeof(*t));
-        return refuse_wrap(err, st, NO_MEMORY, NULL);
+        return no_memory(err);
     }
     flow__lock_init(&t->rx_lock);
     flow__lock_init(&t->tx_lock);
@@ -606,87 +638,4 @@ flow__tls_wrap(struct flow_tls_config *c, struct flow *lower,
                    caps_over(flow_caps(lower)));
     *ret_tls = t;
     return FLOW_OK;
-}
-
-static bool
-is_server_name(const char *name)
-{
-    struct flow__name parsed;
-    size_t len = strlen(name);
-
-    return len <= FLOW__NAME_MAX + 1 &&
-           flow__name_parse(name, len, &parsed) != FLOW__NAME_INVALID;
-}
-
-/* A configuration for one role, and the flags. */
-static enum flow_status
-check_use(const struct flow_tls_config *c, bool server, uint32_t flags,
-          struct flow_error *err)
-{
-    if ((flags & ~FLOW_TLS_BORROW) != 0)
-        return refuse_wrap(err, FLOW_E_INVAL, "unknown flags",
-                           "give 0 or FLOW_TLS_BORROW");
-    if (c->server == server)
-        return FLOW_OK;
-    if (server)
-        return refuse_wrap(err, FLOW_E_INVAL,
-                           "a client's configuration cannot serve",
-                           "make one with flow_tls_config_new_server()");
-    return refuse_wrap(err, FLOW_E_INVAL,
-                       "a server's configuration cannot be a client's",
-                       "make one with flow_tls_config_new_client()");
-}
-
-static enum flow_status
-check_server_name(const struct flow_tls_config *c, const char *name,
-                  struct flow_error *err)
-{
-    bool missing = name == NULL || name[0] == '\0';
-
-    if (missing ? name == NULL && (c->skip_verify || c->skip_name)
-                : is_server_name(name))
-        return FLOW_OK;
-    if (missing)
-        return refuse_wrap(err, FLOW_E_INVAL,
-                           "there is no server name to verify",
-                           "give the name that the certificate must have");
-    (void)refuse_wrap(err, FLOW_E_INVAL,
-                      "the server name is not a host name or an address",
-                      "write internationalised names in their xn-- form");
-    flow_error_set_detail(err, name);
-    return FLOW_E_INVAL;
-}
-
-/* See <flow/tls.h>. */
-enum flow_status
-flow_tls_wrap_client(struct flow_tls_config *c, struct flow *lower,
-                     const char *server_name, uint32_t flags,
-                     struct flow **ret_flow, struct flow_error *ret_err)
-{
-    enum flow_status st = check_use(c, false, flags, ret_err);
-    struct flow__tls *t;
-
-    if (st == FLOW_OK)
-        st = check_server_name(c, server_name, ret_err);
-    if (st == FLOW_OK)
-        st = flow__tls_wrap(c, lower, server_name, flags, &t, ret_err);
-    if (st == FLOW_OK)
-        *ret_flow = &t->base;
-    return st;
-}
-
-/* See <flow/tls.h>. */
-enum flow_status
-flow_tls_wrap_server(struct flow_tls_config *c, struct flow *lower,
-                     uint32_t flags, struct flow **ret_flow,
-                     struct flow_error *ret_err)
-{
-    enum flow_status st = check_use(c, true, flags, ret_err);
-    struct flow__tls *t;
-
-    if (st == FLOW_OK)
-        st = flow__tls_wrap(c, lower, NULL, flags, &t, ret_err);
-    if (st == FLOW_OK)
-        *ret_flow = &t->base;
-    return st;
 }

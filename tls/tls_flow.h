@@ -15,6 +15,11 @@
  * A TLS flow.  Locks, in this order: rx_lock, tx_lock; never held across a
  * wait.  The handshake holds both.  hs is NULL once the handshake is over, and
  * reader, writer and agreed mean something only then.
+ *
+ * A forked child has a copy of the keys and of the numbers of the records: if
+ * both went on, two records would be sealed with one nonce, which gives away
+ * the key of authentication and both plaintexts.  So the connection is of the
+ * process that began the handshake, and any other may only close it.
  */
 struct flow__tls {
     struct flow base;
@@ -26,11 +31,12 @@ struct flow__tls {
     struct flow__agreed agreed;
     struct flow__reader reader;
     struct flow__writer writer;
-    bool propagate; /* shutdown(write) goes down */
-    bool settled;   /* it has gone down, or it does not any more */
-    bool ended;     /* and that is done */
-    bool tolerate;  /* a missing close_notify is an end */
-    bool gone;      /* reading ended without close_notify */
+    uint32_t process; /* that began the handshake, 0: none; both locks */
+    bool propagate;   /* shutdown(write) goes down */
+    bool settled;     /* it has gone down, or it does not any more */
+    bool ended;       /* and that is done */
+    bool tolerate;    /* a missing close_notify is an end */
+    bool gone;        /* reading ended without close_notify */
 };
 
 static inline struct flow__tls *

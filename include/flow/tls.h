@@ -20,6 +20,10 @@ extern "C" {
  * runs with the first use or flow_open(); afterwards flow_query() tells what
  * was agreed.
  *
+ * A connection is of the process that began its handshake.  In a process that
+ * was forked since, every call but flow_close() answers #FLOW_E_INVAL: two
+ * processes would encrypt with the same keys and the same numbers.
+ *
  * What a peer sends on after our close_notify can still be read; after the
  * peer's we can still write (RFC 8446 6.1, and by the same rule in TLS 1.2).
  */

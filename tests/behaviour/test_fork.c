@@ -10,8 +10,7 @@
 #include <flow/tls.h>
 
 #include "child.h"
-#include "stacks.h"
-#include "test.h"
+#include "step.h"
 
 /*
  * What a process and the child that it forked may use at the same time.
@@ -255,6 +254,242 @@ tls_in_use_by_threads_is_usable_in_child(void **state)
 }
 #endif
 
+#ifdef TEST_TLS
+static void
+tls_pair(struct ends *e)
+{
+    assert_status(flow_pair_new(TEST_ENV, 1 << 16, NULL, &e->a, &e->b),
+                  FLOW_OK);
+    layer_tls13(e);
+}
+
+/* Why the last call was refused, of either direction. */
+static void
+check_refused_in_child(enum flow_status st, struct flow *f, enum flow_dir dir)
+{
+    struct flow_error err;
+
+    CHILD_CHECK(st == FLOW_E_INVAL);
+    flow_get_error(f, dir, &err);
+    CHILD_CHECK(err.status == FLOW_E_INVAL && err.hint != NULL);
+    CHILD_CHECK(strcmp(err.text, "a TLS connection is used by one process "
+                                 "alone, and another began it") == 0);
+}
+
+/* Every call that could use a key, or send what was sealed with one. */
+static void
+try_all_in_child(struct flow *f)
+{
+    struct flow_vec span[2];
+    uint8_t byte;
+    size_t n;
+
+    CHILD_CHECK(step_ready(f, FLOW_READY_READ) == FLOW_READY_READ);
+    CHILD_CHECK(step_ready(f, FLOW_READY_FLUSH) == FLOW_READY_FLUSH);
+    check_refused_in_child(flow_read(f, &byte, 1, &n), f, FLOW_READ);
+    check_refused_in_child(flow_write(f, "x", 1, &n), f, FLOW_WRITE);
+    check_refused_in_child(flow_flush(f), f, FLOW_WRITE);
+    check_refused_in_child(flow_lease(f, FLOW_READ, 1, span), f, FLOW_READ);
+    check_refused_in_child(flow_lease(f, FLOW_WRITE, 1, span), f, FLOW_WRITE);
+    check_refused_in_child(flow_shutdown(f, FLOW_READ), f, FLOW_READ);
+    check_refused_in_child(flow_shutdown(f, FLOW_WRITE), f, FLOW_WRITE);
+}
+
+static void
+tls_connection_is_of_one_process(void **state)
+{
+    struct ends e = { 0 };
+    pid_t child;
+
+    (void)state;
+    tls_pair(&e);
+    step_open(&e);
+    step_pass(&e, e.a, 1000, 1);
+    child = child_begin();
+    if (child == 0) {
+        try_all_in_child(e.a);
+        flow_close(e.a);
+        try_all_in_child(e.b);
+        flow_close(e.b);
+        child_end();
+    }
+    child_join(child);
+    step_pass(&e, e.a, 1000, 2);
+    step_pass(&e, e.b, 1000, 3);
+    ends_close(&e);
+}
+
+static void
+handshake_is_of_one_process(void **state)
+{
+    struct ends e = { 0 };
+    struct flow_error err;
+    pid_t child;
+
+    (void)state;
+    tls_pair(&e);
+    assert_status(flow_open(e.a), FLOW_AGAIN);
+    child = child_begin();
+    if (child == 0) {
+        CHILD_CHECK(flow_open(e.a) == FLOW_E_INVAL);
+        flow_get_error(e.a, FLOW_READ, &err);
+        CHILD_CHECK(err.status == FLOW_E_INVAL && err.hint != NULL);
+        flow_close(e.a);
+        flow_close(e.b);
+        child_end();
+    }
+    child_join(child);
+    step_open(&e);
+    step_pass(&e, e.a, 1000, 1);
+    ends_close(&e);
+}
+
+/* Made by the parent, begun by nobody. */
+static void
+child_may_begin_the_handshake(void **state)
+{
+    struct ends e = { 0 };
+    pid_t child;
+
+    (void)state;
+    tls_pair(&e);
+    child = child_begin();
+    if (child == 0) {
+        CHILD_CHECK(converse(e.a, e.b));
+        CHILD_CHECK(converse(e.b, e.a));
+        flow_close(e.a);
+        flow_close(e.b);
+        child_end();
+    }
+    child_join(child);
+    ends_close(&e);
+}
+
+/* What a client's first message and a server's answer have of random numbers:
+ * one by name, and the public half of a secret. */
+#define RANDOM_LEN 32
+struct hellos {
+    uint8_t random[2][RANDOM_LEN];
+    uint8_t share[2][RANDOM_LEN];
+};
+
+static size_t
+number_at(const uint8_t *at, size_t len)
+{
+    return len == 1 ? at[0] : (size_t)at[0] << 8 | at[1];
+}
+
+/* RFC 8446 4.1.2, 4.1.3: what is in front of the extensions. */
+static size_t
+extensions_of(const uint8_t *message, bool client)
+{
+    size_t at = 11 + RANDOM_LEN;
+
+    at += 1 + number_at(message + at, 1);
+    if (!client)
+        return at + 3 + 2;
+    at += 2 + number_at(message + at, 2);
+    at += 1 + number_at(message + at, 1);
+    return at + 2;
+}
+
+static bool
+take_hello(const uint8_t *message, size_t len, bool client,
+           struct hellos *ret_hellos)
+{
+    size_t side = client ? 0 : 1;
+    size_t end = 5 + number_at(message + 3, 2);
+    size_t at = extensions_of(message, client);
+    size_t n;
+
+    if (len < end)
+        return false;
+    memcpy(ret_hellos->random[side], message + 11, RANDOM_LEN);
+    for (; at + 4 <= end; at += 4 + n) {
+        n = number_at(message + at + 2, 2);
+        if (number_at(message + at, 2) != 51 || n < RANDOM_LEN)
+            continue;
+        memcpy(ret_hellos->share[side], message + at + 4 + n - RANDOM_LEN,
+               RANDOM_LEN);
+        return true;
+    }
+    return false;
+}
+
+static bool
+make_hellos(struct hellos *ret_hellos)
+{
+    struct ends e = { 0 };
+    struct ends through = { 0 };
+    uint8_t message[8192] = { 0 };
+    size_t len;
+    bool ok;
+
+    if (flow_pair_new(NULL, 1 << 16, NULL, &e.a, &through.a) != FLOW_OK ||
+        flow_pair_new(NULL, 1 << 16, NULL, &e.b, &through.b) != FLOW_OK)
+        return false;
+    layer_tls13(&e);
+    ok = flow_open(e.a) == FLOW_AGAIN &&
+         flow_read(through.a, message, sizeof(message), &len) == FLOW_OK &&
+         take_hello(message, len, true, ret_hellos) &&
+         flow_write(through.b, message, len, &len) == FLOW_OK &&
+         flow_open(e.b) == FLOW_AGAIN &&
+         flow_read(through.b, message, sizeof(message), &len) == FLOW_OK &&
+         take_hello(message, len, false, ret_hellos);
+    ends_close(&e);
+    ends_close(&through);
+    return ok;
+}
+
+static void
+assert_all_different(const struct hellos *one, const struct hellos *other)
+{
+    size_t side;
+
+    for (side = 0; side < 2; side++) {
+        assert_memory_not_equal(one->random[side], other->random[side],
+                                RANDOM_LEN);
+        assert_memory_not_equal(one->share[side], other->share[side],
+                                RANDOM_LEN);
+    }
+}
+
+#define CHILDREN 3
+
+static void
+no_process_repeats_anothers_random_numbers(void **state)
+{
+    struct hellos made[CHILDREN + 1];
+    pid_t child;
+    size_t i;
+    size_t k;
+    int fd[2];
+
+    (void)state;
+    /* The engine has begun before the children do. */
+    assert_true(make_hellos(&made[0]));
+    assert_int_equal(pipe(fd), 0);
+    for (i = 0; i < CHILDREN; i++) {
+        child = child_begin();
+        if (child == 0) {
+            CHILD_CHECK(make_hellos(&made[0]));
+            CHILD_CHECK(write(fd[1], &made[0], sizeof(made[0])) ==
+                        (ssize_t)sizeof(made[0]));
+            child_end();
+        }
+        child_join(child);
+        assert_int_equal(read(fd[0], &made[i + 1], sizeof(made[0])),
+                         sizeof(made[0]));
+    }
+    assert_true(make_hellos(&made[0]));
+    for (i = 0; i <= CHILDREN; i++)
+        for (k = 0; k < i; k++)
+            assert_all_different(&made[i], &made[k]);
+    close(fd[0]);
+    close(fd[1]);
+}
+#endif
+
 int
 main(void)
 {
@@ -263,6 +498,10 @@ main(void)
         TEST(names_in_use_by_threads_are_usable_in_child),
 #ifdef TEST_TLS
         TEST(tls_in_use_by_threads_is_usable_in_child),
+        TEST(tls_connection_is_of_one_process),
+        TEST(handshake_is_of_one_process),
+        TEST(child_may_begin_the_handshake),
+        TEST(no_process_repeats_anothers_random_numbers),
 #endif
     };
 
