@@ -18,6 +18,8 @@
 #define flow__sub(ptr, value)                                                  \
     __atomic_fetch_sub((ptr), (value), __ATOMIC_SEQ_CST)
 #define flow__or(ptr, value) __atomic_fetch_or((ptr), (value), __ATOMIC_SEQ_CST)
+#define flow__and(ptr, value)                                                  \
+    __atomic_fetch_and((ptr), (value), __ATOMIC_SEQ_CST)
 /* true: *ptr was *expected and is value now; false: *expected is what it is. */
 #define flow__replace(ptr, expected, value)                                    \
     __atomic_compare_exchange_n((ptr), (expected), (value), 0,                 \
@@ -27,5 +29,10 @@
 #define flow__load_acquire(ptr) __atomic_load_n((ptr), __ATOMIC_ACQUIRE)
 #define flow__store_release(ptr, value)                                        \
     __atomic_store_n((ptr), (value), __ATOMIC_RELEASE)
+
+/* For counters and hints, of which an old value does no harm. */
+#define flow__load_relaxed(ptr) __atomic_load_n((ptr), __ATOMIC_RELAXED)
+#define flow__store_relaxed(ptr, value)                                        \
+    __atomic_store_n((ptr), (value), __ATOMIC_RELAXED)
 
 #endif

@@ -42,12 +42,12 @@ struct vchan {
     uint64_t check_pause; /* (a) ns between two of these */
     uint32_t heard[2];    /* peer's index at the last sign of life */
     uint64_t muted_until; /* (a) no events are listened to before */
-    uint32_t idle_events; /* (a) events in a row that brought nothing */
-    uint32_t asleep;      /* (a) interests of who sleeps, or may have slept */
-    uint32_t skips;       /* (a) sleeps without a longer look before... */
-    uint32_t skips_left;  /* (a) ...and how many of them are left */
-    uint8_t gone;         /* (a) the channel says that the peer is gone */
-    uint8_t fault;        /* (a) enum vchan_fault of either direction */
+    uint32_t unpaid_events; /* (a) more than the peer's progress explains */
+    uint32_t asleep;        /* (a) interests of who sleeps, or may have slept */
+    uint32_t skips;         /* (a) sleeps without a longer look before... */
+    uint32_t skips_left;    /* (a) ...and how many of them are left */
+    uint8_t gone;           /* (a) the channel says that the peer is gone */
+    uint8_t fault;          /* (a) enum vchan_fault of either direction */
 };
 
 /*

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "backends/vchan/shm.h"
 #include "backends/vchan/vchan.h"
+#include "lib/atomic.h"
 
 /*
  * How long a death that sends no event may stay unseen: the peer is asked
@@ -9,19 +10,32 @@
 #define CHECK_MIN UINT64_C(1000000000)
 #define CHECK_MAX UINT64_C(8000000000)
 
-/* Events without progress before they are ignored for a while: a peer may
- * send any number of them, for nothing. */
-#define STORM_EVENTS 1024u
+/*
+ * A peer may send any number of events for nothing.  An event counts, and an
+ * index that the peer has moved pays for as many as an honest peer may send for
+ * it: one for each direction, and each of these may come when its bytes were
+ * seen already.  At STORM_EVENTS unpaid ones the channel is not listened to for
+ * a while, and after that STORM_AGAIN more are enough, so that a storm costs
+ * about a thousand looks in a second.
+ */
+#define STORM_EVENTS 64u
+#define STORM_AGAIN  8u
+#define STORM_PAID   4u
 #define STORM_MUTE   UINT64_C(10000000)
 
 /*
  * Looks at a ring before a sleep.  A peer that is at work on another processor
- * is faster than a sleep, which costs both sides system calls, so it is waited
- * for about as long as that takes.  Where it was in vain the next sleeps go
- * without, twice as many each time.
+ * is faster than a sleep, which costs both sides system calls, so the looks go
+ * on for about as long as one takes.  After looks in vain the next sleeps go
+ * without, four times as many each time; the looks after such a pause go on for
+ * longer, since the peer may have taken to sleeping too and must wake up first.
+ * The number of looks is the bound for an environment whose clock stands still.
  */
-#define LOOKS    1024u
-#define SKIP_MAX 512u
+#define LOOKS           4096u
+#define LOOKS_TICK      32u /* between two readings of the clock */
+#define LOOKS_TIME      UINT64_C(40000)
+#define LOOKS_TIME_RARE UINT64_C(100000)
+#define SKIP_MAX        4095u
 
 static uint64_t
 clock_now(const struct vchan *v)
@@ -38,8 +52,7 @@ flow__vchan_spread_fault(struct vchan *v, enum vchan_fault fault)
 {
     uint8_t none = VCHAN_FAULT_NONE;
 
-    if (!__atomic_compare_exchange_n(&v->fault, &none, (uint8_t)fault, false,
-                                     __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+    if (!flow__replace(&v->fault, &none, (uint8_t)fault))
         return;
     flow__vchan_conn_goodbye(&v->conn);
     flow_wake(&v->base, FLOW_READ | FLOW_WRITE);
@@ -48,7 +61,7 @@ flow__vchan_spread_fault(struct vchan *v, enum vchan_fault fault)
 static bool
 is_gone(const struct vchan *v)
 {
-    return __atomic_load_n(&v->gone, __ATOMIC_ACQUIRE) != 0;
+    return flow__load_acquire(&v->gone) != 0;
 }
 
 void
@@ -57,13 +70,16 @@ flow__vchan_progress(struct vchan *v, enum flow_dir dir)
     uint32_t *heard = &v->heard[dir == FLOW_READ ? 0 : 1];
     uint32_t index = dir == FLOW_READ ? v->rx.prod : v->tx.cons;
 
-    if (__atomic_load_n(&v->idle_events, __ATOMIC_RELAXED) != 0)
-        __atomic_store_n(&v->idle_events, 0, __ATOMIC_RELAXED);
+    uint32_t unpaid = flow__load_relaxed(&v->unpaid_events);
+
     if (index == *heard)
         return;
     *heard = index;
-    if (__atomic_load_n(&v->check_at, __ATOMIC_RELAXED) != 0)
-        __atomic_store_n(&v->check_at, 0, __ATOMIC_RELAXED);
+    if (unpaid > 0)
+        flow__replace(&v->unpaid_events, &unpaid,
+                      unpaid > STORM_PAID ? unpaid - STORM_PAID : 0);
+    if (flow__load_relaxed(&v->check_at) != 0)
+        flow__store_relaxed(&v->check_at, 0);
 }
 
 /* What a look at the ring means to who wants so many bytes: fewer are an answer
@@ -87,7 +103,7 @@ flow__vchan_look_rx(struct vchan *v, size_t want, bool arm, uint32_t *ret_avail)
     *ret_avail = 0;
     if ((st = flow__vchan_hyp_check(v->conn.hyp, NULL)) != FLOW_OK)
         return st;
-    if (__atomic_load_n(&v->fault, __ATOMIC_ACQUIRE) != VCHAN_FAULT_NONE)
+    if (flow__load_acquire(&v->fault) != VCHAN_FAULT_NONE)
         return FLOW_E_PROTO;
     if (is_gone(v))
         v->rx.live.seen = VCHAN_LIVE_GONE;
@@ -119,7 +135,7 @@ flow__vchan_look_tx(struct vchan *v, size_t want, bool arm, uint32_t *ret_room)
     *ret_room = 0;
     if ((st = flow__vchan_hyp_check(v->conn.hyp, NULL)) != FLOW_OK)
         return st;
-    if (__atomic_load_n(&v->fault, __ATOMIC_ACQUIRE) != VCHAN_FAULT_NONE)
+    if (flow__load_acquire(&v->fault) != VCHAN_FAULT_NONE)
         return FLOW_E_PROTO;
     if (is_gone(v))
         v->tx.live.seen = VCHAN_LIVE_GONE;
@@ -151,42 +167,59 @@ look(struct vchan *v, uint32_t interest, bool arm)
     return ready;
 }
 
+/* Looks until something is ready or a sleep would have taken as long. */
+static uint32_t
+look_for_long(struct vchan *v, uint32_t interest, uint64_t time)
+{
+    uint64_t until = 0;
+    uint32_t ready = 0;
+
+    for (uint32_t i = 1; i <= LOOKS && ready == 0; i++) {
+        flow__shm_pause();
+        ready = look(v, interest, false);
+        if (i % LOOKS_TICK != 0)
+            continue;
+        if (until == 0)
+            until = clock_now(v) + time;
+        else if (clock_now(v) >= until)
+            break;
+    }
+    return ready;
+}
+
 /* Looks for a while, unless that was in vain of late. */
 static uint32_t
 look_patiently(struct vchan *v, uint32_t interest)
 {
     uint32_t ready = look(v, interest, false);
-    uint32_t left = __atomic_load_n(&v->skips_left, __ATOMIC_RELAXED);
-    uint32_t skips = __atomic_load_n(&v->skips, __ATOMIC_RELAXED);
+    uint32_t left = flow__load_relaxed(&v->skips_left);
+    uint32_t skips = flow__load_relaxed(&v->skips);
 
     if (ready != 0)
         return ready;
     if (left > 0) {
-        __atomic_store_n(&v->skips_left, left - 1, __ATOMIC_RELAXED);
+        flow__store_relaxed(&v->skips_left, left - 1);
         return 0;
     }
-    for (uint32_t i = 0; i < LOOKS && ready == 0; i++) {
-        flow__shm_pause();
-        ready = look(v, interest, false);
-    }
+    ready =
+        look_for_long(v, interest, skips == 0 ? LOOKS_TIME : LOOKS_TIME_RARE);
     if (ready != 0)
         skips = 0;
-    else if (skips * 2 + 1 < SKIP_MAX)
-        skips = skips * 2 + 1;
-    __atomic_store_n(&v->skips, skips, __ATOMIC_RELAXED);
-    __atomic_store_n(&v->skips_left, skips, __ATOMIC_RELAXED);
+    else if (skips < SKIP_MAX)
+        skips = skips * 4 + 3;
+    flow__store_relaxed(&v->skips, skips);
+    flow__store_relaxed(&v->skips_left, skips);
     return ready;
 }
 
-/* Too many events for nothing: the channel is left alone for a while. */
+/* After too many events for nothing the channel is left alone for a while. */
 static void
 count_event(struct vchan *v)
 {
-    if (__atomic_add_fetch(&v->idle_events, 1, __ATOMIC_RELAXED) < STORM_EVENTS)
+    if (flow__add(&v->unpaid_events, 1) + 1 < STORM_EVENTS)
         return;
-    __atomic_store_n(&v->idle_events, 0, __ATOMIC_RELAXED);
-    __atomic_store_n(&v->muted_until, clock_now(v) + STORM_MUTE,
-                     __ATOMIC_RELAXED);
+    flow__store_relaxed(&v->unpaid_events, STORM_EVENTS - STORM_AGAIN);
+    flow__store_relaxed(&v->muted_until, clock_now(v) + STORM_MUTE);
 }
 
 /*
@@ -206,7 +239,7 @@ peer_is_gone(struct vchan *v)
         state = VCHAN_CHANNEL_UNBOUND;
     if (state != VCHAN_CHANNEL_UNBOUND)
         return false;
-    __atomic_store_n(&v->gone, 1, __ATOMIC_RELEASE);
+    flow__store_release(&v->gone, 1);
     flow_wake(&v->base, FLOW_READ | FLOW_WRITE);
     return true;
 }
@@ -228,16 +261,14 @@ take_events(struct vchan *v, uint32_t interest)
     struct vchan_conn *conn = &v->conn;
     uint32_t others;
 
-    if ((__atomic_fetch_or(&v->asleep, interest, __ATOMIC_SEQ_CST) &
-         interest) == 0)
+    if ((flow__or(&v->asleep, interest) & interest) == 0)
         return;
     /* Whatever else is ready: a watch that told stays readable until then. */
     if (conn->deaths != NULL && conn->hyp->store->watch_drain(conn->deaths))
         peer_is_gone(v);
     if (!conn->hyp->events->drain(conn->channel))
         return;
-    others =
-        __atomic_exchange_n(&v->asleep, interest, __ATOMIC_SEQ_CST) & ~interest;
+    others = flow__swap(&v->asleep, interest) & ~interest;
     count_event(v);
     if (others & FLOW_READY_READ)
         flow_wake(&v->base, FLOW_READ);
@@ -249,8 +280,8 @@ take_events(struct vchan *v, uint32_t interest)
 static bool
 check_peer(struct vchan *v, uint64_t now, struct flow_wait_sink *sink)
 {
-    uint64_t at = __atomic_load_n(&v->check_at, __ATOMIC_RELAXED);
-    uint64_t pause = __atomic_load_n(&v->check_pause, __ATOMIC_RELAXED);
+    uint64_t at = flow__load_relaxed(&v->check_at);
+    uint64_t pause = flow__load_relaxed(&v->check_pause);
 
     if (at == 0) {
         pause = CHECK_MIN;
@@ -261,8 +292,8 @@ check_peer(struct vchan *v, uint64_t now, struct flow_wait_sink *sink)
     }
     if (at == 0 || now >= at) {
         at = now + pause;
-        __atomic_store_n(&v->check_pause, pause, __ATOMIC_RELAXED);
-        __atomic_store_n(&v->check_at, at, __ATOMIC_RELAXED);
+        flow__store_relaxed(&v->check_pause, pause);
+        flow__store_relaxed(&v->check_at, at);
     }
     flow_wait_add_time(sink, at);
     return false;
@@ -272,7 +303,7 @@ static void
 add_sources(struct vchan *v, uint64_t now, struct flow_wait_sink *sink)
 {
     const struct vchan_conn *conn = &v->conn;
-    uint64_t muted = __atomic_load_n(&v->muted_until, __ATOMIC_RELAXED);
+    uint64_t muted = flow__load_relaxed(&v->muted_until);
 
     if (muted > now)
         flow_wait_add_time(sink, muted);
@@ -305,6 +336,6 @@ flow__vchan_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
             add_sources(v, now, sink);
     }
     if (ready != 0)
-        __atomic_fetch_and(&v->asleep, ~interest, __ATOMIC_SEQ_CST);
+        flow__and(&v->asleep, ~interest);
     return ready;
 }

@@ -450,10 +450,10 @@ looks_in_vain_become_rare(void **state)
     place_make(&p);
     l = listen_on(&p, NULL);
     connect_pair(&p, l, NULL, f);
-    /* Pauses of 1, 3, 7 ... 511 waits between them, and of 511 for ever. */
-    assert_int_equal(patient_waits(f[0], 1 + 1 + 3 + 7), 3);
-    assert_int_equal(patient_waits(f[0], 3 * 1024), 11);
-    assert_int_equal(patient_waits(f[0], 10 * 512), 10);
+    /* Pauses of 3, 15, 63 ... 4095 waits between them, and of 4095 for ever. */
+    assert_int_equal(patient_waits(f[0], 1 + 3 + 1 + 15 + 1 + 63), 3);
+    assert_int_equal(patient_waits(f[0], 1 + 255 + 1 + 1023 + 1 + 4095), 3);
+    assert_int_equal(patient_waits(f[0], 10 * 4096), 10);
     close_pair(f);
     flow_listener_close(l);
     place_check_and_remove(&p);

@@ -428,6 +428,109 @@ an_event_storm_is_muted_and_bytes_still_come(void **state)
     world_stop(&w);
 }
 
+/* A hypervisor whose channel has another event whenever it is asked, and a
+ * clock that moves by what it takes to wake up for one. */
+static struct {
+    struct vchan_event_ops events;
+    struct flow_env env;
+    uint64_t now;
+} storm;
+
+static uint64_t
+storm_now(void *ctx)
+{
+    (void)ctx;
+    return storm.now;
+}
+
+static bool
+storm_drain(struct vchan_channel *channel)
+{
+    (void)channel;
+    return true;
+}
+
+static bool
+listens_to_channel(const struct flow_wait_sink *sink)
+{
+    for (size_t i = 0; i < sink->count; i++)
+        if (sink->source[i].kind == FLOW_WAIT_FD)
+            return true;
+    return false;
+}
+
+/* How often a reader that sleeps is woken in a second of virtual time, when
+ * its peer writes a byte with every so many events (0: never). */
+static unsigned
+wakes_in_a_storm(struct world *w, unsigned events_per_byte)
+{
+    const uint64_t end = storm.now + 1000000000u;
+    struct flow_wait_sink sink;
+    unsigned wakes = 0;
+    char byte;
+    size_t n;
+
+    while (storm.now < end) {
+        if (events_per_byte != 0 && wakes % events_per_byte == 0)
+            assert_int_equal(flow_write(w->flow[1], "x", 1, &n), FLOW_OK);
+        while (flow_read(w->flow[0], &byte, 1, &n) == FLOW_OK)
+            continue;
+        flow_wait_sink_init(&sink);
+        assert_int_equal(flow_wait_sources(w->flow[0], FLOW_READY_READ, &sink),
+                         0);
+        if (!listens_to_channel(&sink))
+            storm.now = sink.deadline;
+        storm.now += 5000;
+        wakes++;
+    }
+    return wakes;
+}
+
+/* At 5 microseconds for one, 20,000 wakes would be a tenth of a processor. */
+static void
+an_event_storm_wakes_its_reader_seldom(void **state)
+{
+    struct world w;
+
+    (void)state;
+    world_start(&w);
+    world_connect(&w, NULL);
+    storm.env = *w.flow[0]->env;
+    storm.env.now = storm_now;
+    storm.now = 1000000000u;
+    storm.events = *w.hyp[0]->events;
+    storm.events.drain = storm_drain;
+    w.hyp[0]->events = &storm.events;
+    w.flow[0]->env = &storm.env;
+    assert_in_range(wakes_in_a_storm(&w, 0), 100, 2000);
+    assert_in_range(wakes_in_a_storm(&w, 500), 100, 2000);
+    assert_in_range(wakes_in_a_storm(&w, 10), 100, 4000);
+    world_stop(&w);
+}
+
+/* An event with each byte is work, however many they are. */
+static void
+events_with_bytes_are_no_storm(void **state)
+{
+    struct flow_wait_sink sink;
+    struct world w;
+    char byte;
+    size_t n;
+
+    (void)state;
+    world_start(&w);
+    world_connect(&w, NULL);
+    for (unsigned i = 0; i < 5000; i++) {
+        flow_wait_sink_init(&sink);
+        assert_int_equal(flow_wait_sources(w.flow[0], FLOW_READY_READ, &sink),
+                         0);
+        assert_true(listens_to_channel(&sink));
+        assert_int_equal(flow_write(w.flow[1], "x", 1, &n), FLOW_OK);
+        assert_int_equal(flow_read(w.flow[0], &byte, 1, &n), FLOW_OK);
+    }
+    world_stop(&w);
+}
+
 static void
 a_client_that_lies_does_not_harm_the_listener(void **state)
 {
@@ -478,6 +581,8 @@ main(void)
         cmocka_unit_test(no_page_makes_a_client_misbehave),
         cmocka_unit_test(a_vandal_gets_a_definite_error),
         cmocka_unit_test(an_event_storm_is_muted_and_bytes_still_come),
+        cmocka_unit_test(an_event_storm_wakes_its_reader_seldom),
+        cmocka_unit_test(events_with_bytes_are_no_storm),
         cmocka_unit_test(a_client_that_lies_does_not_harm_the_listener),
     };
 
