@@ -54,7 +54,8 @@ int main(void)
     if (flow_tls_config_new_client(NULL, &config, &err) != FLOW_OK ||
         flow_tls_config_insecure_skip_verify(config, true) != FLOW_OK ||
         flow_pair_new(NULL, 65536, NULL, &end[0], &end[1]) != FLOW_OK ||
-        flow_tls_wrap_client(config, end[0], "a.example", 0, &tls) != FLOW_OK)
+        flow_tls_wrap_client(config, end[0], "a.example", 0, &tls, &err) !=
+            FLOW_OK)
         return 1;
     if (flow_open(tls) != FLOW_AGAIN ||
         flow_read(end[1], hello, sizeof(hello), &n) != FLOW_OK ||
