@@ -103,6 +103,32 @@ remove_extension(struct evil_record *r, uint16_t type)
 }
 
 void
+sign_exchange(struct evil *e, struct evil_record *r)
+{
+    size_t params = 4u + r->content[7];
+    uint8_t *sig = r->content + 4 + params + 4;
+    uint8_t text[64 + 300];
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    size_t len = 80;
+
+    SSL_get_client_random(e->peer.ssl, text, 32);
+    SSL_get_server_random(e->peer.ssl, text + 32, 32);
+    memcpy(text + 64, r->content + 4, params);
+    sig[-4] = 4; /* ecdsa_secp256r1_sha256 */
+    sig[-3] = 3;
+    assert_int_equal(EVP_DigestSignInit(ctx, NULL, EVP_sha256(), NULL,
+                                        SSL_CTX_get0_privatekey(e->peer.ctx)),
+                     1);
+    assert_int_equal(EVP_DigestSign(ctx, sig, &len, text, 64 + params), 1);
+    EVP_MD_CTX_free(ctx);
+    sig[-2] = 0;
+    sig[-1] = (uint8_t)len;
+    r->len = (size_t)(sig - r->content) + len;
+    r->content[2] = (uint8_t)((r->len - 4) >> 8);
+    r->content[3] = (uint8_t)(r->len - 4);
+}
+
+void
 with_p256(struct evil *e)
 {
     const uint16_t group = FLOW_TLS_GROUP_P256;

@@ -231,39 +231,12 @@ curve_not_offered(struct evil *e, struct evil_record *r)
         r->content[6] = 0x16; /* secp256k1 */
 }
 
-/* Sign the parameters again, as a server that means what it sends. */
-static void
-sign_again(struct evil *e, struct evil_record *r)
-{
-    size_t params = 4u + r->content[point12(r) - 1];
-    uint8_t *sig = r->content + 4 + params + 4;
-    uint8_t text[64 + 300];
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    size_t len = 80;
-
-    SSL_get_client_random(e->peer.ssl, text, 32);
-    SSL_get_server_random(e->peer.ssl, text + 32, 32);
-    memcpy(text + 64, r->content + 4, params);
-    sig[-4] = 4; /* ecdsa_secp256r1_sha256 */
-    sig[-3] = 3;
-    assert_int_equal(EVP_DigestSignInit(ctx, NULL, EVP_sha256(), NULL,
-                                        SSL_CTX_get0_privatekey(e->peer.ctx)),
-                     1);
-    assert_int_equal(EVP_DigestSign(ctx, sig, &len, text, 64 + params), 1);
-    EVP_MD_CTX_free(ctx);
-    sig[-2] = 0;
-    sig[-1] = (uint8_t)len;
-    r->len = (size_t)(sig - r->content) + len;
-    r->content[2] = (uint8_t)((r->len - 4) >> 8);
-    r->content[3] = (uint8_t)(r->len - 4);
-}
-
 static void
 zero_point_signed(struct evil *e, struct evil_record *r)
 {
     zero_point12(e, r);
     if (is_exchange(r))
-        sign_again(e, r);
+        sign_exchange(e, r);
 }
 
 static void
@@ -271,7 +244,7 @@ off_curve_signed(struct evil *e, struct evil_record *r)
 {
     off_curve12(e, r);
     if (is_exchange(r))
-        sign_again(e, r);
+        sign_exchange(e, r);
 }
 
 static void
@@ -279,7 +252,7 @@ long_point_signed(struct evil *e, struct evil_record *r)
 {
     long_point12(e, r);
     if (is_exchange(r))
-        sign_again(e, r);
+        sign_exchange(e, r);
 }
 
 static void
