@@ -7,6 +7,7 @@
 
 #include "tls/config.h"
 #include "tls/hello.h"
+#include "tls/mbedtls/chain.h"
 #include "tls/mbedtls/mbed.h"
 #include "tls/mbedtls/messages.h"
 #include "tls/mbedtls/verify.h"
@@ -391,8 +392,14 @@ enum flow_status
 flow__engine_feed(struct flow__engine *e, enum flow__level level,
                   const uint8_t *msg, size_t len, struct flow_error *err)
 {
-    enum flow_status st = flow__messages_put(&e->messages, level, msg, len);
+    enum flow_status st = FLOW_OK;
 
+    if (msg[0] == FLOW__MBED_CERTIFICATE)
+        st = flow__mbed_check_chain(msg, len, level == FLOW__LEVEL_HANDSHAKE,
+                                    err);
+    if (st != FLOW_OK)
+        return st;
+    st = flow__messages_put(&e->messages, level, msg, len);
     if (st != FLOW_OK)
         return engine_refuse(e,
                              st == FLOW_E_NOMEM

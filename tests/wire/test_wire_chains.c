@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: ISC */
+#include <stdio.h>
+#include <string.h>
+
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
+#include <openssl/param_build.h>
+#include <openssl/ssl.h>
+
+#include "evil.h"
+#include "mint.h"
+#include "test.h"
+
+/*
+ * Certificates that cost their reader more than their writer: keys with which
+ * a check takes long, and many that may all have signed one.  Nobody needs to
+ * have signed anything: a check that fails costs the same.
+ */
+
+static struct evil evil;
+
+/* A public key that nobody has the other half of. */
+static EVP_PKEY *
+mint_rsa(int modulus_bits, int exponent_bits)
+{
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+    OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();
+    BIGNUM *n = BN_new(), *e = BN_new();
+    OSSL_PARAM *params;
+    EVP_PKEY *key = NULL;
+
+    assert_int_equal(
+        BN_rand(n, modulus_bits, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ODD), 1);
+    assert_int_equal(
+        BN_rand(e, exponent_bits, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ODD), 1);
+    OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_N, n);
+    OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_E, e);
+    params = OSSL_PARAM_BLD_to_param(build);
+    assert_int_equal(EVP_PKEY_fromdata_init(ctx), 1);
+    assert_int_equal(EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_PUBLIC_KEY, params),
+                     1);
+    OSSL_PARAM_free(params);
+    OSSL_PARAM_BLD_free(build);
+    BN_free(n);
+    BN_free(e);
+    EVP_PKEY_CTX_free(ctx);
+    return key;
+}
+
+/* A certificate of key, signed by somebody who only has the issuer's name. */
+static X509 *
+mint_as(const char *subject, const char *issuer, EVP_PKEY *key)
+{
+    const struct mint what = { .subject = subject,
+                               .san = "DNS:server.example",
+                               .constraints = "critical,CA:TRUE" };
+    EVP_PKEY *signer = mint_key();
+    const struct mint root = { .subject = issuer,
+                               .constraints = "critical,CA:TRUE" };
+    X509 *above = mint_certificate(&root, signer, NULL, NULL);
+    X509 *cert = mint_certificate(&what, key, above, signer);
+
+    X509_free(above);
+    EVP_PKEY_free(signer);
+    return cert;
+}
+
+/* The server shows a leaf of leaf_issuer, then count certificates for key. */
+static void
+show(int version, const char *leaf_issuer, const char *subject, EVP_PKEY *key,
+     unsigned count)
+{
+    EVP_PKEY *own = mint_key();
+    X509 *leaf = mint_as("server.example", leaf_issuer, own);
+    unsigned i;
+
+    evil_init(&evil, false, version);
+    SSL_CTX_set_security_level(evil.peer.ctx, 0);
+    assert_int_equal(SSL_CTX_use_certificate(evil.peer.ctx, leaf), 1);
+    assert_int_equal(SSL_CTX_use_PrivateKey(evil.peer.ctx, own), 1);
+    for (i = 0; i < count; i++) {
+        X509 *between = mint_as(subject, subject, key);
+
+        assert_int_equal(SSL_CTX_add0_chain_cert(evil.peer.ctx, between), 1);
+    }
+    evil_start(&evil);
+    evil_run(&evil);
+    X509_free(leaf);
+    EVP_PKEY_free(own);
+}
+
+static void
+refused(const char *what, int version, const char *text)
+{
+    struct flow_error err;
+
+    flow_get_error(evil.ours, FLOW_READ, &err);
+    print_message("  %s: %s\n", what, evil_text(&evil));
+    evil_refused(&evil, FLOW_E_AUTH, 42,
+                 version == 0x0303 ? EVIL_PLAIN : EVIL_HANDSHAKE);
+    assert_non_null(strstr(err.text, text));
+    assert_int_equal(err.verify_flags, FLOW_VERIFY_OTHER);
+    evil_free(&evil);
+}
+
+static void
+large_rsa_keys(void **state)
+{
+    EVP_PKEY *modulus = mint_rsa(8200, 17), *exponent = mint_rsa(2048, 40);
+    int version;
+
+    (void)state;
+    evil_wrong = 0;
+    for (version = 0x0303; version <= 0x0304; version++) {
+        show(version, "A", "A", modulus, 1);
+        refused("modulus", version, "8192 bits");
+        show(version, "A", "A", exponent, 1);
+        refused("exponent", version, "32 bits");
+        /* Also where nobody is said to be signed by it. */
+        show(version, "A", "B", exponent, 1);
+        refused("exponent of a stranger", version, "32 bits");
+    }
+    assert_int_equal(evil_wrong, 0);
+    EVP_PKEY_free(modulus);
+    EVP_PKEY_free(exponent);
+}
+
+static void
+many_parents(void **state)
+{
+    EVP_PKEY *large = mint_rsa(8192, 32), *curve = mint_key();
+    int version;
+
+    (void)state;
+    evil_wrong = 0;
+    for (version = 0x0303; version <= 0x0304; version++) {
+        /* 4 + 3 + 2 + 1 checks of 2.5 ms; 21 of 1.1 ms. */
+        show(version, "A", "A", large, 4);
+        refused("RSA", version, "too long");
+        show(version, "A", "A", curve, 6);
+        refused("P-256", version, "too long");
+        /* mbedTLS takes these for one name. */
+        show(version, "aUTHORITY", "Authority", large, 4);
+        refused("case", version, "too long");
+        show(version, "A", "B", curve, 24);
+        refused("strangers", version, "too many others");
+    }
+    assert_int_equal(evil_wrong, 0);
+    EVP_PKEY_free(large);
+    EVP_PKEY_free(curve);
+}
+
+/* What is allowed is looked at, and refused because nobody trusts it; the work
+ * for that is bounded. */
+static void
+allowed_but_not_trusted(void **state)
+{
+    EVP_PKEY *large = mint_rsa(8192, 32), *curve = mint_key();
+    int version;
+
+    (void)state;
+    evil_wrong = 0;
+    for (version = 0x0303; version <= 0x0304; version++) {
+        show(version, "A", "A", large, 2);
+        evil_refused(&evil, FLOW_E_AUTH, 48,
+                     version == 0x0303 ? EVIL_PLAIN : EVIL_HANDSHAKE);
+        evil_free(&evil);
+        show(version, "A", "B", curve, 20);
+        evil_refused(&evil, FLOW_E_AUTH, 48,
+                     version == 0x0303 ? EVIL_PLAIN : EVIL_HANDSHAKE);
+        evil_free(&evil);
+    }
+    assert_int_equal(evil_wrong, 0);
+    EVP_PKEY_free(large);
+    EVP_PKEY_free(curve);
+}
+
+/* Seven authorities below the one that is trusted. */
+static void
+long_honest_chain(void **state)
+{
+    static const char *const subjects[] = { "1", "2", "3", "4", "5", "6", "7" };
+    X509 *certs[8] = { NULL };
+    EVP_PKEY *keys[8] = { NULL };
+    unsigned i;
+    int version;
+
+    (void)state;
+    for (i = 0; i < 8; i++) {
+        const struct mint what = { .subject =
+                                       i < 7 ? subjects[i] : "server.example",
+                                   .san = i < 7 ? NULL : "DNS:server.example",
+                                   .constraints =
+                                       i < 7 ? "critical,CA:TRUE" : NULL };
+
+        keys[i] = mint_key();
+        certs[i] = mint_certificate(&what, keys[i], i > 0 ? certs[i - 1] : NULL,
+                                    i > 0 ? keys[i - 1] : NULL);
+    }
+    for (version = 0x0303; version <= 0x0304; version++) {
+        evil_init(&evil, false, version);
+        assert_int_equal(SSL_CTX_use_certificate(evil.peer.ctx, certs[7]), 1);
+        assert_int_equal(SSL_CTX_use_PrivateKey(evil.peer.ctx, keys[7]), 1);
+        for (i = 7; i-- > 0;)
+            assert_int_equal(SSL_CTX_add1_chain_cert(evil.peer.ctx, certs[i]),
+                             1);
+        evil_start(&evil);
+        evil_run(&evil);
+        assert_status(evil.status, FLOW_OK);
+        evil_free(&evil);
+    }
+    for (i = 0; i < 8; i++) {
+        X509_free(certs[i]);
+        EVP_PKEY_free(keys[i]);
+    }
+}
+
+/* The engine's own limit has a reason. */
+static void
+too_long_a_chain(void **state)
+{
+    X509 *certs[12] = { NULL };
+    EVP_PKEY *keys[12] = { NULL };
+    char subject[8];
+    unsigned i;
+
+    (void)state;
+    evil_init(&evil, false, 0x0304);
+    for (i = 0; i < 12; i++) {
+        const struct mint what = { .subject =
+                                       i < 11 ? subject : "server.example",
+                                   .san = i < 11 ? NULL : "DNS:server.example",
+                                   .constraints =
+                                       i < 11 ? "critical,CA:TRUE" : NULL };
+
+        (void)snprintf(subject, sizeof(subject), "ca %u", i);
+        keys[i] = mint_key();
+        certs[i] = mint_certificate(&what, keys[i], i > 0 ? certs[i - 1] : NULL,
+                                    i > 0 ? keys[i - 1] : NULL);
+    }
+    assert_int_equal(SSL_CTX_use_certificate(evil.peer.ctx, certs[11]), 1);
+    assert_int_equal(SSL_CTX_use_PrivateKey(evil.peer.ctx, keys[11]), 1);
+    for (i = 11; i-- > 0;)
+        assert_int_equal(SSL_CTX_add1_chain_cert(evil.peer.ctx, certs[i]), 1);
+    evil_start(&evil);
+    evil_run(&evil);
+    print_message("  %s\n", evil_text(&evil));
+    assert_non_null(strstr(evil_text(&evil), "its chain is too long"));
+    assert_status(evil.status, FLOW_E_AUTH);
+    evil_free(&evil);
+    for (i = 0; i < 12; i++) {
+        X509_free(certs[i]);
+        EVP_PKEY_free(keys[i]);
+    }
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(large_rsa_keys),          TEST(many_parents),
+        TEST(allowed_but_not_trusted), TEST(long_honest_chain),
+        TEST(too_long_a_chain),
+    };
+
+    return TEST_RUN(tests);
+}
