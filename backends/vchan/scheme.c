@@ -69,40 +69,9 @@ xen_listen(const struct flow_env *env, const char *rest,
     return flow_vchan_listen(env, domid, path, &own, ret_listener, err);
 }
 
-static enum flow_status
-fake_dial(const struct flow_env *env, const char *rest,
-          const struct flow_endpoint_options *opt, struct flow **ret_flow,
-          struct flow_error *err)
-{
-    struct flow_vchan_options own = options_of(opt);
-
-    if (strncmp(rest, "//", 2) != 0)
-        return refuse(err, rest, "expected vchan+fake://DIRECTORY");
-    return flow_vchan_fake_connect(env, rest + 2, &own, ret_flow, err);
-}
-
-static enum flow_status
-fake_listen(const struct flow_env *env, const char *rest,
-            const struct flow_endpoint_options *opt,
-            struct flow_listener **ret_listener, struct flow_error *err)
-{
-    struct flow_vchan_options own = options_of(opt);
-
-    if (strncmp(rest, "//", 2) != 0)
-        return refuse(err, rest, "expected vchan+fake://DIRECTORY");
-    return flow_vchan_fake_listen(env, rest + 2, &own, ret_listener, err);
-}
-
 const struct flow_scheme flow__scheme_vchan = {
     .name = "vchan",
     .syntax = "vchan://DOMID/NAME",
     .dial = xen_dial,
     .listen = xen_listen,
-};
-
-const struct flow_scheme flow__scheme_vchan_fake = {
-    .name = "vchan+fake",
-    .syntax = "vchan+fake://DIRECTORY",
-    .dial = fake_dial,
-    .listen = fake_listen,
 };

@@ -6,6 +6,6 @@
 
 /* The list in flow/schemes.h is written by the build and knows the names. */
 extern const struct flow_scheme flow__scheme_vchan;
-extern const struct flow_scheme flow__scheme_vchan_fake;
+extern const struct flow_scheme flow__scheme_vchan_fake; /* fake.c */
 
 #endif

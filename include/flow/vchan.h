@@ -156,6 +156,7 @@ flow_vchan_connect(const struct flow_env *env, uint32_t domid, const char *path,
  * @retval FLOW_OK        *@p ret_listener is the caller's.
  * @retval FLOW_E_INVAL   The name or a size is out of range.
  * @retval FLOW_E_SYS     Such as EADDRINUSE: another listener has it.
+ * @retval FLOW_E_NOTSUP  This build of libflow has no fake hypervisor.
  * @return Any other error is in @p ret_err.
  * @par Threads
  * Any.
