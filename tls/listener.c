@@ -43,8 +43,7 @@ listener_accept(struct flow_listener *l, struct flow **ret_flow)
         return flow_listener_fail(l, st, FLOW_DOMAIN_NONE, 0,
                                   "a connection was dropped: no memory");
     }
-    flow__gate_enter(t->gate);
-    tls->gate = t->gate;
+    flow__gate_enter(t->gate, &tls->pass, &tls->base);
     *ret_flow = &tls->base;
     return FLOW_OK;
 }

@@ -27,8 +27,7 @@ take_over(struct flow__tls *t)
     flow_wipe(&over, sizeof(over));
     flow__handshake_free(t->hs);
     t->hs = NULL;
-    flow__gate_leave(t->gate);
-    t->gate = NULL;
+    flow__gate_leave(&t->pass);
 }
 
 static bool
@@ -51,6 +50,21 @@ refuse_inherited(struct flow__tls *t, uint32_t dirs)
 }
 
 static enum flow_status
+step_handshake(struct flow__tls *t, struct flow_error *err)
+{
+    enum flow_status st;
+
+    if (flow__gate_has_dropped(&t->pass))
+        return flow_error_set(err, FLOW_E_TIMEOUT, "tls", FLOW_DOMAIN_NONE, 0,
+                              "the peer said nothing for so long that newer "
+                              "connections took its place");
+    st = flow__handshake_step(t->hs, t->base.lower, err);
+    if (st == FLOW_AGAIN)
+        flow__gate_hear(&t->pass, !flow__handshake_is_fresh(t->hs));
+    return st;
+}
+
+static enum flow_status
 tls_open(struct flow *f)
 {
     struct flow__tls *t = flow__tls_cast(f);
@@ -62,11 +76,13 @@ tls_open(struct flow *f)
     flow__tls_lock(t);
     if (t->hs != NULL) {
         t->process = flow__plat_process();
-        st = flow__handshake_step(t->hs, f->lower, &err);
+        st = step_handshake(t, &err);
         if (st == FLOW_OK)
             take_over(t);
-        else if (st != FLOW_AGAIN)
+        if (st < 0) {
+            flow__gate_leave(&t->pass);
             st = flow_fail_with(f, BOTH, &err);
+        }
     }
     flow__tls_unlock(t);
     return st;
@@ -324,7 +340,7 @@ can_open(struct flow__tls *t, struct flow_wait_sink *sink)
     const struct flow_env *env = t->base.env;
     uint64_t deadline;
 
-    if (t->hs == NULL)
+    if (t->hs == NULL || flow__gate_has_dropped(&t->pass))
         return true;
     deadline = flow__handshake_deadline(t->hs);
     if (deadline != FLOW_NEVER && env->now(env->ctx) >= deadline)
@@ -475,7 +491,7 @@ tls_close(struct flow *f)
     struct flow__tls *t = flow__tls_cast(f);
     const struct flow_env *env = f->env;
 
-    flow__gate_leave(t->gate);
+    flow__gate_leave(&t->pass);
     flow__handshake_free(t->hs);
     flow__reader_fini(&t->reader);
     flow__writer_fini(&t->writer);

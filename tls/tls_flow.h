@@ -25,7 +25,7 @@ struct flow__tls {
     struct flow base;
     struct flow_tls_config *config;
     struct flow__handshake *hs;
-    struct flow__gate *gate; /* of the listener, while hs counts there */
+    struct flow__pass pass; /* at the listener's gate, while hs counts there */
     struct flow__lock rx_lock;
     struct flow__lock tx_lock;
     struct flow__agreed agreed;

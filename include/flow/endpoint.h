@@ -45,8 +45,8 @@ struct flow_endpoint_options {
     uint16_t source_port; /**< tcp dialling, with source: and the port. */
     /** unix listening: permission bits of the socket file; 0: 0600. */
     unsigned mode;
-    /** tls+... listening: flows whose handshake may be unfinished at a time;
-     *  0: 1024. */
+    /** tls+... listening: flows whose handshake may be under way at a time, 0:
+     *  1024; see flow_tls_listen(). */
     unsigned max_handshakes;
 };
 

@@ -117,14 +117,20 @@ flow_tls_wrap_server(struct flow_tls_config *c, struct flow *lower,
  *
  * @param[in,out] c               Server configuration; frozen by this.
  * @param[in]     lower           The listener below.
- * @param[in]     max_handshakes  Flows whose handshake may be unfinished at a
- *                                time; accepting answers #FLOW_AGAIN meanwhile.
- *                                0: 1024.
+ * @param[in]     max_handshakes  Flows whose handshake may be under way at a
+ *                                time, 0: 1024.  When so many are, accepting
+ *                                answers #FLOW_AGAIN.
  * @param[out]    ret_listener    The listener.
  * @param[out]    ret_err         Why it failed; may be NULL.
  * @retval FLOW_OK       Made.
  * @retval FLOW_E_INVAL  As flow_tls_wrap_server().
  * @retval FLOW_E_NOMEM  No memory.
+ * @par Limits
+ * An accepted flow counts until its first step (flow_open(), or whatever opens
+ * it).  One whose peer has said nothing by then does not count any more, until
+ * the first byte comes: peers that say nothing shut nobody out.  At most
+ * @p max_handshakes flows are kept in that silence besides; for one more the
+ * flow that has been silent for longest fails with #FLOW_E_TIMEOUT.
  * @par Ownership
  * On #FLOW_OK it owns @p lower and has a reference to @p c.
  * @par Since
