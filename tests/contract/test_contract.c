@@ -6,7 +6,8 @@
 #include "contract.h"
 
 static const struct clause *const lists[] = { clauses_bytes, clauses_ends,
-                                              clauses_wait, clauses_stack };
+                                              clauses_wait, clauses_stack,
+                                              clauses_process };
 
 #define LISTS (sizeof(lists) / sizeof(lists[0]))
 

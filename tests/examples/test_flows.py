@@ -464,6 +464,49 @@ class Small(Flows):
                 self.assertLess(server.cpu_seconds() - before, 0.1)
             self.end(server)
 
+    def test_prefork(self):
+        """One after the other, and a client that others overtake."""
+        for kind in KINDS:
+            endpoint = self.anywhere(kind)
+            server = self.start(program("prefork"), endpoint,
+                                *self.keys(kind)[1::2])
+            where = self.listening(server, endpoint)
+            first = self.start(program("flow-cat"), where, *self.trust(kind),
+                               stdin=subprocess.PIPE)
+            first.process.stdin.write(b"first")
+            first.process.stdin.flush()
+            first.wait_for(lambda cat: cat.output == b"first")
+            for _ in range(5): # a child that ended left everything in place
+                self.echoes(where)
+            first.process.stdin.write(b" and last")
+            first.process.stdin.close()
+            self.assertEqual(first.finish(), 0, first.errors)
+            self.assertEqual(first.output, b"first and last")
+            self.assertEqual(server.errors, b"")
+            server.kill()
+            self.assertEqual(server.finish(), -signal.SIGTERM)
+
+    def test_prefork_with_many_clients(self):
+        for kind in ("tcp", "tls+tcp"):
+            endpoint = self.anywhere(kind)
+            server = self.start(program("prefork"), endpoint,
+                                *self.keys(kind)[1::2])
+            self.listening(server, endpoint)
+            clients = [self.connect(server.port) for _ in range(100)]
+            if kind.startswith("tls+"):
+                context = self.pki.client()
+                clients = [context.wrap_socket(c, server_hostname=NAME)
+                           for c in clients]
+            for number, client in enumerate(clients):
+                client.sendall(b"this is %d" % number)
+            for number, client in enumerate(clients):
+                expected = b"this is %d" % number
+                self.assertEqual(client.recv(len(expected)), expected)
+            for client in clients:
+                client.close()
+            server.kill()
+            server.finish()
+
     def test_first_program(self):
         page = b"<p>first"
         server = self.listen()

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * prefork ENDPOINT [CERT KEY]: the parent accepts, and a child of its own
+ * serves each client, sending back what it gets.
+ *
+ * Each process closes what it does not use: the parent its copy of the
+ * connection, the child its copy of the listener.  With TLS the parent reads
+ * the keys once, and the handshake is the child's: a TLS connection is used by
+ * the process that began it.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <flow/endpoint.h>
+#include <flow/tls_config.h>
+#include <flow/util.h>
+
+/* How long a client may be silent, and how long ending may take, in ns. */
+#define PATIENCE UINT64_C(30000000000)
+
+static void
+report(const char *what, const struct flow_error *err)
+{
+    char text[256];
+
+    flow_error_format(err, text, sizeof(text));
+    fprintf(stderr, "prefork: %s: %s\n", what, text);
+}
+
+static uint64_t
+soon(struct flow *f)
+{
+    const struct flow_env *env = flow_get_env(f);
+
+    return env->now(env->ctx) + PATIENCE;
+}
+
+/* In the child; its exit code. */
+static int
+serve(struct flow *f)
+{
+    struct flow_error err;
+    enum flow_status st;
+    char buf[16384];
+    size_t n;
+
+    do {
+        flow_set_deadline(f, (uint32_t)FLOW_READ | (uint32_t)FLOW_WRITE,
+                          soon(f));
+        st = flow_read_some(f, buf, sizeof(buf), &n); /* handshake, if any */
+        if (st == FLOW_OK)
+            st = flow_write_all(f, buf, n, NULL);
+    } while (st == FLOW_OK);
+    if (st != FLOW_EOF) {
+        flow_get_error(f, FLOW_READ, &err);
+        if (err.status != st)
+            flow_get_error(f, FLOW_WRITE, &err);
+        report("client", &err);
+    }
+    st = flow_finish(f, soon(f), sizeof(buf), NULL);
+    return st == FLOW_OK ? 0 : 1;
+}
+
+static void
+accept_for_ever(struct flow_listener *l)
+{
+    struct flow_error err;
+    struct flow *f;
+
+    for (;;) {
+        if (flow_accept_wait(l, &f) != FLOW_OK) {
+            flow_listener_get_error(l, &err);
+            report("accepting", &err);
+            return;
+        }
+        switch (fork()) {
+        case 0:
+            flow_listener_close(l);
+            _exit(serve(f));
+        case -1:
+            perror("prefork: fork");
+            break;
+        default:
+            break;
+        }
+        flow_close(f); /* sends nothing: the child has the connection */
+    }
+}
+
+static enum flow_status
+read_keys(char **argv, struct flow_endpoint_options *opt,
+          struct flow_error *err)
+{
+    enum flow_status st = flow_tls_config_new_server(NULL, &opt->tls, err);
+
+    if (st == FLOW_OK)
+        st = flow_tls_config_add_keypair_file(opt->tls, argv[2], argv[3], NULL,
+                                              NULL, err);
+    return st;
+}
+
+int
+main(int argc, char **argv)
+{
+    struct flow_endpoint_options opt = { .backlog = 0 };
+    enum flow_status st = FLOW_OK;
+    struct flow_listener *l;
+    struct flow_error err;
+    char address[128];
+    size_t len = sizeof(address);
+
+    if (argc != 2 && argc != 4) {
+        fprintf(stderr, "usage: prefork ENDPOINT [CERT KEY]\n");
+        return 2;
+    }
+    signal(SIGCHLD, SIG_IGN); /* children leave no zombies */
+    if (argc == 4)
+        st = read_keys(argv, &opt, &err);
+    if (st == FLOW_OK)
+        st = flow_endpoint_listen(NULL, argv[1], &opt, &l, &err);
+    flow_tls_config_unref(opt.tls);
+    if (st != FLOW_OK) {
+        report(argv[1], &err);
+        return 1;
+    }
+    if (flow_listener_query(l, FLOW_QUERY_LOCAL_ADDRESS, address, &len) ==
+        FLOW_OK)
+        printf("listening on %s\n", address);
+    fflush(stdout); /* or every child would have it too */
+    accept_for_ever(l);
+    flow_listener_close(l);
+    return 1;
+}
