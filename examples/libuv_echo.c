@@ -13,9 +13,10 @@
  * An echo server whose loop is not ours but libuv's.
  *
  * A flow never waits by itself, so any loop will do: when a call answers
- * FLOW_AGAIN, flow_wait_sources() says what to wait for, as descriptors and a
- * point in time.  `struct watch` below hands these to libuv; it is all the
- * glue there is.  It takes one descriptor at a time, which is all that a
+ * FLOW_AGAIN, flow_wait_sources() says what to wait for, as descriptors, events
+ * and a point in time.  `struct watch` below hands these to libuv; it is all
+ * the glue there is.  Events may be signalled from any thread, so their waker
+ * is a uv_async_t.  It takes one descriptor at a time, which is all that a
  * connected socket with or without TLS ever needs.
  *
  * (To put very many flows into a foreign loop, put one flow_poller there:
@@ -38,6 +39,10 @@ static const char help_text[] =
 
 /* What a flow or listener waits for, as handles of libuv. */
 struct watch {
+    struct flow_waker waker; /* of the events */
+    struct flow_event_node node[FLOW_WAIT_SOURCES];
+    size_t nodes; /* that are armed */
+    uv_async_t async;
     uv_poll_t poll;
     uv_timer_t timer;
     int fd; /* of poll, or -1 when that is not open */
@@ -58,6 +63,8 @@ now(void)
 static void
 watch_stop(struct watch *w)
 {
+    while (w->nodes > 0)
+        flow_event_disarm(&w->node[--w->nodes]);
     if (w->fd >= 0)
         uv_poll_stop(&w->poll);
     uv_timer_stop(&w->timer);
@@ -84,17 +91,39 @@ on_timer(uv_timer_t *timer)
     w->ready(w->user);
 }
 
+/* From any thread, and under a lock of libflow: the loop does the rest. */
 static void
+on_wake(struct flow_waker *waker)
+{
+    uv_async_send(&((struct watch *)(void *)waker)->async);
+}
+
+static void
+on_async(uv_async_t *async)
+{
+    struct watch *w = async->data;
+
+    watch_stop(w);
+    w->ready(w->user);
+}
+
+static bool
 watch_init(struct watch *w, uv_loop_t *loop, void (*ready)(void *),
            void (*closed)(void *), void *user)
 {
+    if (uv_async_init(loop, &w->async, on_async) != 0)
+        return false;
     uv_timer_init(loop, &w->timer);
+    w->waker.wake = on_wake;
+    w->nodes = 0;
+    w->async.data = w;
     w->timer.data = w;
-    w->handles = 1;
+    w->handles = 2;
     w->fd = -1;
     w->ready = ready;
     w->closed = closed;
     w->user = user;
+    return true;
 }
 
 static bool
@@ -108,9 +137,22 @@ watch_fd(struct watch *w, const struct flow_wait_source *source)
             return false;
         w->poll.data = w;
         w->fd = source->fd;
-        w->handles = 2;
+        w->handles = 3;
     }
     return source->fd == w->fd && uv_poll_start(&w->poll, events, on_poll) == 0;
+}
+
+/* false: it cannot be watched.  An event that was signalled since the flow was
+ * asked wakes the loop at once. */
+static bool
+watch_source(struct watch *w, const struct flow_wait_source *source)
+{
+    if (source->kind == FLOW_WAIT_FD)
+        return watch_fd(w, source);
+    if (!flow_event_arm(source->event, &w->node[w->nodes++], &w->waker,
+                        source->sequence))
+        uv_async_send(&w->async);
+    return true;
 }
 
 /* Call ready() when a source fires; at once if something is ready already. */
@@ -118,13 +160,13 @@ static bool
 watch_start(struct watch *w, bool ready, const struct flow_wait_sink *sink)
 {
     uint64_t later = 0;
+    size_t i;
 
     if (ready)
         return uv_timer_start(&w->timer, on_timer, 0, 0) == 0;
-    if (sink->count > 1 ||
-        (sink->count == 1 && (sink->source[0].kind != FLOW_WAIT_FD ||
-                              !watch_fd(w, &sink->source[0]))))
-        return false;
+    for (i = 0; i < sink->count; i++)
+        if (!watch_source(w, &sink->source[i]))
+            return false;
     if (sink->deadline == FLOW_NEVER)
         return true;
     if (sink->deadline > now())
@@ -151,6 +193,7 @@ watch_close(struct watch *w)
     if (w->fd >= 0)
         uv_close((uv_handle_t *)&w->poll, on_handle_closed);
     uv_close((uv_handle_t *)&w->timer, on_handle_closed);
+    uv_close((uv_handle_t *)&w->async, on_handle_closed);
 }
 
 /* A connection: read, write back, end when the peer has ended. */
@@ -244,9 +287,11 @@ conn_start(struct server *s, struct flow *flow)
 {
     struct conn *c = calloc(1, sizeof(*c));
 
-    if (c == NULL) {
+    if (c == NULL ||
+        !watch_init(&c->watch, &s->loop, conn_ready, conn_closed, c)) {
         fprintf(stderr, "libuv_echo: no memory for a connection\n");
         flow_close(flow);
+        free(c);
         return;
     }
     c->flow = flow;
@@ -255,7 +300,6 @@ conn_start(struct server *s, struct flow *flow)
     if (c->next != NULL)
         c->next->link = &c->next;
     s->conns = c;
-    watch_init(&c->watch, &s->loop, conn_ready, conn_closed, c);
     conn_ready(c);
 }
 
@@ -350,14 +394,14 @@ run(struct server *s)
 {
     if (uv_loop_init(&s->loop) != 0 ||
         uv_signal_init(&s->loop, &s->sigint) != 0 ||
-        uv_signal_init(&s->loop, &s->sigterm) != 0) {
+        uv_signal_init(&s->loop, &s->sigterm) != 0 ||
+        !watch_init(&s->watch, &s->loop, server_ready, server_closed, s)) {
         fprintf(stderr, "libuv_echo: cannot make a loop\n");
         return 1;
     }
     s->sigint.data = s->sigterm.data = s;
     uv_signal_start(&s->sigint, on_signal, SIGINT);
     uv_signal_start(&s->sigterm, on_signal, SIGTERM);
-    watch_init(&s->watch, &s->loop, server_ready, server_closed, s);
     server_ready(s);
     uv_run(&s->loop, UV_RUN_DEFAULT);
     uv_loop_close(&s->loop);

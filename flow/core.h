@@ -12,6 +12,10 @@
 /* Both directions, as a mask. */
 #define FLOW__BOTH ((uint32_t)FLOW_READ | (uint32_t)FLOW_WRITE)
 
+/* The bits that an interest may have. */
+#define FLOW__READY_KNOWN                                                      \
+    (FLOW_READY_READ | FLOW_READY_WRITE | FLOW_READY_FLUSH | FLOW_READY_OPEN)
+
 static inline size_t
 flow__index(enum flow_dir dir)
 {
@@ -31,6 +35,10 @@ flow__opens_with_lower(const struct flow *f)
     return f->lower != NULL &&
            (f->ops->open == NULL || (f->caps & FLOW_CAP_FILTER) != 0);
 }
+
+/* An operation begins: what a poller knows of this flow, and of those above,
+ * holds no longer. */
+void flow__used(struct flow *f);
 
 /*
  * Begin a call of a direction: no other runs, no lease is out, it has not

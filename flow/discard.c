@@ -30,6 +30,7 @@ discard_step(struct flow *f, size_t len, size_t *ret_len)
 
     if (st != FLOW_OK)
         return st;
+    flow__used(f);
     st = f->ops->readv(f, &nowhere, 1, ret_len);
     /* Whatever is wrong, this flow will not be read again. */
     if (st != FLOW_OK && st != FLOW_AGAIN)

@@ -252,6 +252,8 @@ flow_close(struct flow *f)
     if (f == NULL)
         return;
     flow__watch_end(f->watch);
+    /* A flow above may live on: what it named here is gone. */
+    flow_fd_closing(f, -1);
     f->ops->close(f);
 }
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 #include "flow/core.h"
-#include "flow/watch.h"
 #include "lib/assert.h"
 #include "lib/atomic.h"
 
@@ -97,7 +96,7 @@ flow_commit(struct flow *f, enum flow_dir dir, size_t used, uint32_t flags)
     st = check_commit(f, dir, used, flags);
     if (st != FLOW_OK)
         return st;
-    flow__watch_touch(f->watch);
+    flow__used(f);
     if (flow__swap(&f->busy[i], 1) != 0)
         return flow__report(f, dir, FLOW_E_BUSY,
                             "another call of this direction is running");

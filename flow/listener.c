@@ -48,12 +48,21 @@ flow_accept(struct flow_listener *l, struct flow **ret_flow)
 bool
 flow_listener_wait_sources(struct flow_listener *l, struct flow_wait_sink *sink)
 {
-    if (flow__load(&l->canceled) != 0 || l->ops->wait(l, sink))
+    /* Before looking, so that what changes while we look is seen (C40). */
+    uint32_t seen = flow_event_sequence(&l->wake);
+    bool ready = flow__load(&l->canceled) != 0;
+
+    sink->depth++;
+    ready = ready || l->ops->wait(l, sink);
+    sink->depth--;
+    if (ready)
         return true;
     /* One that has passed wakes nobody: who sleeps looks at it first, and one
      * of a listener below is not the sleeper's. */
     if (!flow__is_due(l->env, flow__load(&l->deadline)))
         flow_wait_add_time(sink, flow__load(&l->deadline));
+    if (sink->depth == 0)
+        flow_wait_add_event(sink, &l->wake, seen);
     return false;
 }
 
@@ -61,7 +70,6 @@ static enum flow_status
 wait_for_flow(struct flow_listener *l)
 {
     struct flow_wait_sink sink;
-    uint32_t seen = flow_event_sequence(&l->wake);
 
     flow_wait_sink_init(&sink);
     if (flow_listener_wait_sources(l, &sink))
@@ -69,7 +77,6 @@ wait_for_flow(struct flow_listener *l)
     if (flow__is_due(l->env, flow__load(&l->deadline)))
         return flow_listener_fail(l, FLOW_E_TIMEOUT, FLOW_DOMAIN_NONE, 0,
                                   "the deadline passed");
-    flow_wait_add_event(&sink, &l->wake, seen);
     return l->env->wait(l->env->ctx, &sink, FLOW_NEVER);
 }
 
@@ -87,6 +94,21 @@ flow_accept_wait(struct flow_listener *l, struct flow **ret_flow)
         if (st != FLOW_OK)
             return st;
     }
+}
+
+/* See <flow/listener.h>. */
+void
+flow_listener_wrap(struct flow_listener *l, struct flow_listener *lower)
+{
+    lower->upper = l;
+}
+
+/* See <flow/listener.h>. */
+void
+flow_listener_fd_closing(struct flow_listener *l, int fd)
+{
+    for (; l != NULL; l = l->upper)
+        flow__watch_closing(l->watch, fd);
 }
 
 /* See <flow/listener.h>. */

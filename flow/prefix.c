@@ -81,7 +81,7 @@ prefix_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
     if ((interest & FLOW_READY_READ) == 0 || left(of_flow(f)) == 0)
         return flow_wait_sources(f->lower, interest, sink);
     rest = interest & ~FLOW_READY_READ;
-    flow_wait_sink_init(&unused);
+    unused = *sink;
     return FLOW_READY_READ | flow_wait_sources(f->lower, rest, &unused);
 }
 

@@ -4,7 +4,6 @@
 #include <flow/buf.h>
 
 #include "flow/core.h"
-#include "flow/watch.h"
 #include "lib/atomic.h"
 #include "lib/checked.h"
 
@@ -219,7 +218,7 @@ flow_control(struct flow *f, enum flow_control_key key, int64_t value)
 {
     enum flow_status st = FLOW_E_NOTSUP;
 
-    flow__watch_touch(f->watch);
+    flow__used(f);
     for (; f != NULL && st == FLOW_E_NOTSUP; f = f->lower) {
         if (f->ops->control != NULL)
             st = f->ops->control(f, key, value);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 #include "flow/core.h"
-#include "flow/watch.h"
 #include "lib/atomic.h"
 #include "lib/bits.h"
 
@@ -46,7 +45,7 @@ flow__enter(struct flow *f, enum flow_dir dir)
 {
     enum flow_status st;
 
-    flow__watch_touch(f->watch);
+    flow__used(f);
     if (flow__swap(&f->busy[flow__index(dir)], 1) != 0)
         return flow__report(f, dir, FLOW_E_BUSY,
                             "another call of this direction is running");
@@ -164,7 +163,7 @@ flow_open(struct flow *f)
     enum flow_status reading = flow__state(f, FLOW_READ);
     enum flow_status writing = flow__state(f, FLOW_WRITE);
 
-    flow__watch_touch(f->watch);
+    flow__used(f);
     if (reading < 0 && writing < 0)
         return writing;
     return flow__drive_open(f);

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 #include "flow/core.h"
+#include "flow/watch.h"
 #include "lib/atomic.h"
 #include "lib/checked.h"
 #include "lib/event.h"
 #include "lib/plat.h"
-
-#define KNOWN                                                                  \
-    (FLOW_READY_READ | FLOW_READY_WRITE | FLOW_READY_FLUSH | FLOW_READY_OPEN)
 
 /* How soon to ask again while another thread is inside the opening, in ns.
  * It wakes us after its step; this is for the case that it only asked. */
@@ -92,33 +90,6 @@ add_deadline(const struct flow *f, uint32_t interest,
         flow_wait_add_time(sink, deadline);
 }
 
-/* See <flow/flow.h>. */
-uint32_t
-flow_wait_sources(struct flow *f, uint32_t interest,
-                  struct flow_wait_sink *sink)
-{
-    struct flow_wait_sink unused;
-    uint32_t ready, rest;
-
-    interest &= KNOWN;
-    if (flow__opens_with_lower(f) && flow__load(&f->lower->opened) != 0)
-        flow__store(&f->opened, 1);
-    ready = interest & known_ready(f);
-    rest = interest & ~ready;
-    if (rest == 0)
-        return ready;
-    if (ready != 0) {
-        /* Nobody will wait, so what it would wait for is not for the sink
-         * (C35). */
-        flow_wait_sink_init(&unused);
-        return ready | ask(f, rest, &unused);
-    }
-    ready = ask(f, rest, sink);
-    if (ready == 0)
-        add_deadline(f, rest, sink);
-    return ready;
-}
-
 static uint32_t
 directions_of(uint32_t interest)
 {
@@ -131,6 +102,55 @@ directions_of(uint32_t interest)
     return dirs;
 }
 
+/* Ask with the sink of the caller, of whom flows below may not add their own
+ * events: a wake of theirs goes up to this flow's. */
+static uint32_t
+ask_inside(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+{
+    uint32_t ready;
+
+    sink->depth++;
+    ready = ask(f, interest, sink);
+    sink->depth--;
+    return ready;
+}
+
+/* See <flow/flow.h>. */
+uint32_t
+flow_wait_sources(struct flow *f, uint32_t interest,
+                  struct flow_wait_sink *sink)
+{
+    struct flow_wait_sink unused;
+    uint32_t ready, rest, dirs, seen[2];
+    size_t i;
+
+    interest &= FLOW__READY_KNOWN;
+    dirs = sink->depth == 0 ? directions_of(interest) : 0;
+    /* Before looking, so that what changes while we look is seen (C40). */
+    for (i = 0; i < 2; i++)
+        seen[i] = flow_event_sequence(&f->wake[i]);
+    if (flow__opens_with_lower(f) && flow__load(&f->lower->opened) != 0)
+        flow__store(&f->opened, 1);
+    ready = interest & known_ready(f);
+    rest = interest & ~ready;
+    if (rest == 0)
+        return ready;
+    if (ready != 0) {
+        /* Nobody will wait, so what it would wait for is not for the sink
+         * (C35). */
+        unused = *sink;
+        return ready | ask_inside(f, rest, &unused);
+    }
+    ready = ask_inside(f, rest, sink);
+    if (ready != 0)
+        return ready;
+    add_deadline(f, rest, sink);
+    for (i = 0; i < 2; i++)
+        if ((dirs & (1u << i)) != 0)
+            flow_wait_add_event(sink, &f->wake[i], seen[i]);
+    return 0;
+}
+
 static enum flow_status
 timed_out(struct flow *f, uint32_t dirs)
 {
@@ -139,27 +159,6 @@ timed_out(struct flow *f, uint32_t dirs)
     if ((dirs & FLOW_WRITE) != 0)
         flow__report(f, FLOW_WRITE, FLOW_E_TIMEOUT, "the deadline passed");
     return FLOW_E_TIMEOUT;
-}
-
-/* What one flow adds to a wait; true when it need not be waited for. */
-static bool
-look(struct flow__wait_item *item, struct flow_wait_sink *sink)
-{
-    struct flow *f = item->flow;
-    uint32_t dirs = directions_of(item->interest);
-    uint32_t seen[2];
-    size_t i;
-
-    /* Before looking, so that what changes while we look is seen (C40). */
-    seen[0] = flow_event_sequence(&f->wake[0]);
-    seen[1] = flow_event_sequence(&f->wake[1]);
-    item->ready = flow_wait_sources(f, item->interest, sink);
-    if (item->ready != 0)
-        return true;
-    for (i = 0; i < 2; i++)
-        if ((dirs & (1u << i)) != 0)
-            flow_wait_add_event(sink, &f->wake[i], seen[i]);
-    return false;
 }
 
 static enum flow_status
@@ -180,15 +179,18 @@ flow__wait_items(struct flow__wait_item *items, size_t count,
 {
     struct flow_wait_sink sink;
     enum flow_status st;
-    bool ready;
+    uint32_t ready;
     size_t i;
 
     for (;;) {
         flow_wait_sink_init(&sink);
-        ready = false;
-        for (i = 0; i < count; i++)
-            ready |= items[i].interest != 0 && look(&items[i], &sink);
-        if (ready || flow__is_due(env, deadline))
+        ready = 0;
+        for (i = 0; i < count; i++) {
+            items[i].ready =
+                flow_wait_sources(items[i].flow, items[i].interest, &sink);
+            ready |= items[i].ready;
+        }
+        if (ready != 0 || flow__is_due(env, deadline))
             return FLOW_OK;
         st = check_deadlines(items, count);
         if (st == FLOW_OK)
@@ -205,11 +207,26 @@ flow_wait(struct flow *f, uint32_t interest, uint32_t *ret_ready)
     struct flow__wait_item item = { f, interest, 0 };
     enum flow_status st = FLOW_E_INVAL;
 
-    if (interest != 0 && (interest & ~KNOWN) == 0)
+    if (interest != 0 && (interest & ~FLOW__READY_KNOWN) == 0)
         st = flow__wait_items(&item, 1, f->env, FLOW_NEVER);
     if (ret_ready != NULL)
         *ret_ready = st == FLOW_OK ? item.ready : 0;
     return st;
+}
+
+void
+flow__used(struct flow *f)
+{
+    for (; f != NULL; f = flow__load(&f->upper))
+        flow__watch_touch(f->watch);
+}
+
+/* See <flow/backend.h>. */
+void
+flow_fd_closing(struct flow *f, int fd)
+{
+    for (; f != NULL; f = flow__load(&f->upper))
+        flow__watch_closing(f->watch, fd);
 }
 
 /* See <flow/backend.h>. */

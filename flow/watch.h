@@ -5,10 +5,17 @@
 #include <flow/flow.h>
 
 /*
- * A watched flow or listener was used: its readiness may have changed, in the
- * thread of its poller.  watch is flow::watch, may be NULL.
+ * What the core tells the poller that watches a flow or a listener.  watch is
+ * flow::watch or flow_listener::watch, which may be NULL.  All in the thread
+ * of the poller.
  */
+
+/* It was used: its readiness may have changed. */
 void flow__watch_touch(void *watch);
+
+/* A descriptor that it named as a wait source is about to be closed; -1: all
+ * that it named. */
+void flow__watch_closing(void *watch, int fd);
 
 /* It is about to be closed. */
 void flow__watch_end(void *watch);

@@ -88,29 +88,44 @@ enum flow_status flow__plat_read_file(const struct flow_env *env,
  * NULL; a list without entries where there are none. */
 const char *const *flow__plat_trust_files(void);
 
+/* Which of FLOW_WAIT_IN and FLOW_WAIT_OUT a descriptor is ready for now; all
+ * that are asked for when it failed.  0 where there are no descriptors. */
+uint32_t flow__plat_fd_ready(int fd, uint32_t events);
+
 /*
  * What pollers sleep on: a set of descriptors, each with the events looked for
- * and a pointer given back, plus a waker.  FLOW_E_NOTSUP where there is none.
+ * and a key given back, plus a waker.  FLOW_E_NOTSUP where there is none.
  */
 struct flow__pollset;
 
 struct flow__pollset_event {
-    void *user;
+    uint64_t key;
     uint32_t events; /* FLOW_WAIT_IN, FLOW_WAIT_OUT; errors set both. */
 };
 
 enum flow_status flow__pollset_new(const struct flow_env *env,
                                    struct flow__pollset **ret_set);
+/* In a child of the process that made it: without effect on the parent's. */
 void flow__pollset_free(struct flow__pollset *set);
-/* events 0 takes the descriptor out.  before: what was set last. */
+/*
+ * events 0 takes the descriptor out.  before: what was set last, 0 for a
+ * descriptor that is not in the set; one that the system finds there
+ * nevertheless gets the new key.  Any key but UINT64_MAX.  FLOW_E_CLOSED: the
+ * descriptor that was set before is not there any more, this is another with
+ * its number.
+ */
 enum flow_status flow__pollset_set(struct flow__pollset *set, int fd,
                                    uint32_t before, uint32_t events,
-                                   void *user);
-/* Sleeps until deadline (monotonic ns of flow__plat_now(), FLOW_NEVER,
- * FLOW_NOW), an event, or a wake. */
+                                   uint64_t key);
+/*
+ * Sleeps until deadline (monotonic ns of flow__plat_now(), FLOW_NEVER,
+ * FLOW_NOW), an event, or a wake.  *ret_all: false when more may be ready than
+ * was reported; descriptors that stay ready are reported in turn.
+ */
 enum flow_status flow__pollset_wait(struct flow__pollset *set,
                                     struct flow__pollset_event *ev, size_t cap,
-                                    uint64_t deadline, size_t *ret_count);
+                                    uint64_t deadline, size_t *ret_count,
+                                    bool *ret_all);
 struct flow_waker *flow__pollset_waker(struct flow__pollset *set);
 /* -1 when the whole set has no descriptor of its own. */
 int flow__pollset_fd(const struct flow__pollset *set);

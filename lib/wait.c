@@ -1,12 +1,26 @@
 /* SPDX-License-Identifier: ISC */
 #include <flow/wait.h>
 
+#include "lib/plat.h"
+
 /* See <flow/wait.h>. */
 void
 flow_wait_sink_init(struct flow_wait_sink *sink)
 {
     sink->count = 0;
     sink->deadline = FLOW_NEVER;
+    sink->fd_ready = NULL;
+    sink->ctx = NULL;
+    sink->depth = 0;
+}
+
+/* See <flow/wait.h>. */
+uint32_t
+flow_wait_fd_ready(const struct flow_wait_sink *sink, int fd, uint32_t events)
+{
+    if (sink != NULL && sink->fd_ready != NULL)
+        return sink->fd_ready(sink->ctx, fd, events);
+    return flow__plat_fd_ready(fd, events);
 }
 
 /* The next free source; NULL when there is none, in which case nobody may

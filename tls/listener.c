@@ -122,6 +122,7 @@ flow_tls_listen(struct flow_tls_config *c, struct flow_listener *lower,
         return no_memory(ret_err);
     }
     flow_listener_init(&t->base, &tls_listener_ops, env);
+    flow_listener_wrap(&t->base, lower);
     t->lower = lower;
     t->config = flow_tls_config_ref(c);
     *ret_listener = &t->base;

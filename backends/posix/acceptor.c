@@ -160,7 +160,7 @@ flow__acceptor_wait(struct flow_listener *l, struct flow_wait_sink *sink)
         flow_wait_add_time(sink, a->resume);
         return false;
     }
-    if (flow__fd_ready(a->fd, FLOW_WAIT_IN) != 0)
+    if (flow_wait_fd_ready(sink, a->fd, FLOW_WAIT_IN) != 0)
         return true;
     flow_wait_add_fd(sink, a->fd, FLOW_WAIT_IN);
     return false;

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -250,21 +249,4 @@ flow__fd_writev(int fd, const struct flow_cvec *vec, size_t count)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     errno = code;
     return wrote;
-}
-
-uint32_t
-flow__fd_ready(int fd, uint32_t events)
-{
-    struct pollfd p = { .fd = fd };
-
-    if ((events & FLOW_WAIT_IN) != 0)
-        p.events |= POLLIN;
-    if ((events & FLOW_WAIT_OUT) != 0)
-        p.events |= POLLOUT;
-    if (poll(&p, 1, 0) <= 0)
-        return 0;
-    if ((p.revents & (POLLERR | POLLHUP | POLLNVAL)) != 0)
-        return events;
-    return ((p.revents & POLLIN) != 0 ? FLOW_WAIT_IN : 0u) |
-           ((p.revents & POLLOUT) != 0 ? FLOW_WAIT_OUT : 0u);
 }

@@ -41,8 +41,4 @@ ssize_t flow__fd_sendv(int fd, const struct flow_cvec *vec, size_t count,
 /* For anything else. */
 ssize_t flow__fd_writev(int fd, const struct flow_cvec *vec, size_t count);
 
-/* Which of FLOW_WAIT_IN and FLOW_WAIT_OUT would not have to wait; errors and
- * hang-ups count as both. */
-uint32_t flow__fd_ready(int fd, uint32_t events);
-
 #endif

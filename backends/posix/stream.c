@@ -177,6 +177,8 @@ flow__stream_shutdown(struct flow *f, enum flow_dir dir)
     if (dir == FLOW_READ)
         return FLOW_OK;
     if (!s->is_socket) {
+        if (s->out != s->in)
+            flow_fd_closing(f, s->out);
         close_out(s);
         return FLOW_OK;
     }
@@ -198,10 +200,10 @@ flow__stream_wait(struct flow *f, uint32_t interest,
     uint32_t got = 0;
 
     if (in != 0 && out != 0 && s->in == s->out)
-        got = flow__fd_ready(s->in, in | out);
+        got = flow_wait_fd_ready(sink, s->in, in | out);
     else
-        got = (in != 0 ? flow__fd_ready(s->in, in) : 0u) |
-              (out != 0 ? flow__fd_ready(s->out, out) : 0u);
+        got = (in != 0 ? flow_wait_fd_ready(sink, s->in, in) : 0u) |
+              (out != 0 ? flow_wait_fd_ready(sink, s->out, out) : 0u);
     if ((got & FLOW_WAIT_IN) != 0)
         ready |= FLOW_READY_READ;
     if ((got & FLOW_WAIT_OUT) != 0)

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <flow/flow.h>
+#include <flow/backend.h>
 
 #include "backends/posix/fd_io.h"
 #include "backends/posix/sys_error.h"
@@ -20,6 +20,7 @@ struct attempt {
 
 struct tcp_dial {
     const struct flow_env *env;
+    struct flow *flow; /* Whose descriptors they are, or NULL. */
     uint64_t timeout;
     uint64_t deadline; /* FLOW_NEVER: none, or not begun. */
     bool begun;
@@ -37,8 +38,9 @@ struct tcp_dial {
 };
 
 struct tcp_dial *
-flow__tcp_dial_new(const struct flow_env *env, const char *host, uint16_t port,
-                   uint64_t timeout, const struct flow_addr *source)
+flow__tcp_dial_new(const struct flow_env *env, struct flow *flow,
+                   const char *host, uint16_t port, uint64_t timeout,
+                   const struct flow_addr *source)
 {
     struct tcp_dial *d = flow_env_alloc(env, sizeof(*d));
     size_t i;
@@ -46,6 +48,7 @@ flow__tcp_dial_new(const struct flow_env *env, const char *host, uint16_t port,
     if (d == NULL)
         return NULL;
     d->env = env;
+    d->flow = flow;
     d->timeout = timeout;
     d->port = port;
     d->source = *source;
@@ -56,11 +59,24 @@ flow__tcp_dial_new(const struct flow_env *env, const char *host, uint16_t port,
 }
 
 static void
-drop_attempt(struct attempt *a)
+drop_attempt(const struct tcp_dial *d, struct attempt *a)
 {
-    if (a->fd >= 0)
+    if (a->fd >= 0) {
+        flow_fd_closing(d->flow, a->fd);
         close(a->fd);
+    }
     a->fd = -1;
+}
+
+static void
+drop_lookup(struct tcp_dial *d)
+{
+    if (d->lookup == NULL)
+        return;
+    /* Which descriptors the resolver has is its own business. */
+    flow_fd_closing(d->flow, -1);
+    d->env->resolver->cancel(d->lookup);
+    d->lookup = NULL;
 }
 
 void
@@ -70,10 +86,9 @@ flow__tcp_dial_free(struct tcp_dial *d)
 
     if (d == NULL)
         return;
-    if (d->lookup != NULL)
-        d->env->resolver->cancel(d->lookup);
+    drop_lookup(d);
     for (i = 0; i < TCP_DIAL_PARALLEL; i++)
-        drop_attempt(&d->attempt[i]);
+        drop_attempt(d, &d->attempt[i]);
     flow_env_free(d->env, d, sizeof(*d));
 }
 
@@ -182,8 +197,7 @@ resolve(struct tcp_dial *d, struct flow_error *err)
     st = r->result(d->lookup, d->addr, TCP_DIAL_ADDRESSES, &count, &code);
     if (st == FLOW_AGAIN)
         return st;
-    r->cancel(d->lookup);
-    d->lookup = NULL;
+    drop_lookup(d);
     if (st == FLOW_OK && count > 0) {
         set_addresses(d, count);
         if (d->count > 0)
@@ -263,7 +277,7 @@ attempt_won(struct tcp_dial *d, struct attempt *a)
         code = ECONNREFUSED;
     if (code == 0)
         return true;
-    drop_attempt(a);
+    drop_attempt(d, a);
     attempt_failed(d, a->index, code, false);
     return false;
 }
@@ -338,7 +352,7 @@ try_next(struct tcp_dial *d)
     bool at_source;
 
     if (a->fd >= 0) {
-        drop_attempt(a);
+        drop_attempt(d, a);
         attempt_failed(d, a->index, ETIMEDOUT, false);
     }
     a->index = d->next++;
@@ -352,7 +366,7 @@ try_next(struct tcp_dial *d)
         return a;
     }
     attempt_failed(d, a->index, errno, at_source);
-    drop_attempt(a);
+    drop_attempt(d, a);
     return NULL;
 }
 
@@ -364,13 +378,13 @@ find_winner(struct tcp_dial *d)
 
     for (i = 0; i < TCP_DIAL_PARALLEL; i++) {
         a = &d->attempt[i];
-        if (a->fd >= 0 && flow__fd_ready(a->fd, FLOW_WAIT_OUT) != 0 &&
+        if (a->fd >= 0 && flow_wait_fd_ready(NULL, a->fd, FLOW_WAIT_OUT) != 0 &&
             attempt_won(d, a))
             return a;
     }
     while (is_past(d, time_of_next(d))) {
         a = try_next(d);
-        if (a != NULL && flow__fd_ready(a->fd, FLOW_WAIT_OUT) != 0 &&
+        if (a != NULL && flow_wait_fd_ready(NULL, a->fd, FLOW_WAIT_OUT) != 0 &&
             attempt_won(d, a))
             return a;
     }
@@ -450,7 +464,7 @@ flow__tcp_dial_wait(struct tcp_dial *d, struct flow_wait_sink *sink)
         return true;
     for (i = 0; i < TCP_DIAL_PARALLEL; i++)
         if (d->attempt[i].fd >= 0 &&
-            flow__fd_ready(d->attempt[i].fd, FLOW_WAIT_OUT) != 0)
+            flow_wait_fd_ready(sink, d->attempt[i].fd, FLOW_WAIT_OUT) != 0)
             return true;
     for (i = 0; i < TCP_DIAL_PARALLEL; i++)
         if (d->attempt[i].fd >= 0)

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <flow/env.h>
+#include <flow/flow.h>
 #include <flow/status.h>
 #include <flow/wait.h>
 
@@ -14,7 +15,8 @@
 /*
  * Connecting to a host: resolve the name, then try its addresses until one
  * answers, the next one beginning before the last has given up (RFC 8305).
- * Knows sockets and time, no flow; not synchronised.
+ * Knows sockets and time, and of its flow only that it must be told before a
+ * descriptor is closed; not synchronised.
  */
 struct tcp_dial;
 
@@ -28,11 +30,12 @@ struct tcp_dial;
 /* Addresses of one name that are tried. */
 #define TCP_DIAL_ADDRESSES 16
 
-/* timeout in ns from the first step on, 0: none.  source: what to connect
- * from, copied; of family 0: anything.  NULL: no memory. */
+/* flow is told before a descriptor is closed, may be NULL.  timeout in ns from
+ * the first step on, 0: none.  source: what to connect from, copied; of family
+ * 0: anything.  NULL: no memory. */
 struct tcp_dial *flow__tcp_dial_new(const struct flow_env *env,
-                                    const char *host, uint16_t port,
-                                    uint64_t timeout,
+                                    struct flow *flow, const char *host,
+                                    uint16_t port, uint64_t timeout,
                                     const struct flow_addr *source);
 void flow__tcp_dial_free(struct tcp_dial *d);
 

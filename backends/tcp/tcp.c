@@ -223,7 +223,8 @@ new_dialling(const struct flow_env *env, const char *host, uint16_t port,
     t = flow__stream_new(env, &tcp_ops, sizeof(*t), caps);
     if (t == NULL)
         return FLOW_E_NOMEM;
-    t->dial = flow__tcp_dial_new(env, host, port, timeout, source);
+    t->dial =
+        flow__tcp_dial_new(env, &t->stream.base, host, port, timeout, source);
     if (t->dial == NULL) {
         tcp_close(&t->stream.base);
         return FLOW_E_NOMEM;

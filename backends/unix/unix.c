@@ -73,7 +73,7 @@ static int
 try_connect(struct unix_flow *u)
 {
     if (u->in_progress)
-        return flow__fd_ready(u->fd, FLOW_WAIT_OUT) == 0
+        return flow_wait_fd_ready(NULL, u->fd, FLOW_WAIT_OUT) == 0
                    ? EAGAIN
                    : flow__fd_take_error(u->fd);
     if (u->retry != FLOW_NEVER && now(u) < u->retry)
@@ -137,6 +137,7 @@ unix_open(struct flow *f)
                                u->stream.peer_len);
         u->fd = -1;
     } else if (code != EAGAIN || late) {
+        flow_fd_closing(f, -1);
         drop_connecting(u);
     }
     flow__lock_release(&u->stream.lock);
@@ -151,7 +152,7 @@ wait_for_open(struct unix_flow *u, struct flow_wait_sink *sink)
     if (u->stream.in >= 0 || is_late(u))
         return true;
     if (u->in_progress) {
-        if (flow__fd_ready(u->fd, FLOW_WAIT_OUT) != 0)
+        if (flow_wait_fd_ready(sink, u->fd, FLOW_WAIT_OUT) != 0)
             return true;
         flow_wait_add_fd(sink, u->fd, FLOW_WAIT_OUT);
     } else {

@@ -42,7 +42,6 @@ static const char exit_text[] =
 struct server {
     const struct flow_env *env;
     struct flow_poller *poller;
-    struct flow_poller_event event[EVENTS]; /* the poller's as well */
     struct flow_listener *listener;
     struct conn *conns;
     uint64_t idle_timeout;
@@ -190,12 +189,12 @@ accept_all(struct server *s)
 static int
 serve(struct server *s)
 {
-    const struct flow_poller_event *event = s->event;
+    const struct flow_poller_event *event;
     enum flow_status st;
     size_t count, i;
 
     while (cli_signals == 0) {
-        st = flow_poller_wait(s->poller, s->event, EVENTS, FLOW_NEVER, &count);
+        st = flow_poller_wait(s->poller, EVENTS, FLOW_NEVER, &event, &count);
         if (st != FLOW_OK && st != FLOW_E_TIMEOUT) {
             cli_complain("cannot wait: %s", flow_status_text(st));
             return CLI_FAILED;

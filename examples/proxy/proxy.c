@@ -70,7 +70,6 @@ struct proxy {
     /* What runs. */
     const struct flow_env *env;
     struct flow_poller *poller;
-    struct flow_poller_event event[EVENTS]; /* the poller's as well */
     struct flow_listener *listener;
     bool listening;
     struct conn *conns;
@@ -298,11 +297,11 @@ watch_listener(struct proxy *p)
 static bool
 turn(struct proxy *p)
 {
-    const struct flow_poller_event *event = p->event;
+    const struct flow_poller_event *event;
     enum flow_status st;
     size_t count, i;
 
-    st = flow_poller_wait(p->poller, p->event, EVENTS, FLOW_NEVER, &count);
+    st = flow_poller_wait(p->poller, EVENTS, FLOW_NEVER, &event, &count);
     if (st != FLOW_OK && st != FLOW_E_TIMEOUT) {
         cli_complain("cannot wait: %s", flow_status_text(st));
         return false;

@@ -338,11 +338,11 @@ stop_listening(struct site *s)
 static bool
 turn(struct site *s)
 {
-    const struct flow_poller_event *event = s->event;
+    const struct flow_poller_event *event;
     enum flow_status st;
     size_t count, i;
 
-    st = flow_poller_wait(s->poller, s->event, SITE_EVENTS, FLOW_NEVER, &count);
+    st = flow_poller_wait(s->poller, SITE_EVENTS, FLOW_NEVER, &event, &count);
     if (st != FLOW_OK && st != FLOW_E_TIMEOUT) {
         cli_complain("cannot wait: %s", flow_status_text(st));
         return false;

@@ -98,7 +98,6 @@ struct site {
     /* What runs. */
     const struct flow_env *env;
     struct flow_poller *poller;
-    struct flow_poller_event event[SITE_EVENTS]; /* the poller's as well */
     struct flow_listener *tls;
     struct flow_listener *plain; /* or NULL */
     bool listening;              /* the poller watches the listeners */

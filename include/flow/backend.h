@@ -95,7 +95,9 @@ struct flow_ops {
      * is ready without asking); after shutdown(#FLOW_READ) #FLOW_READY_READ
      * asks for input to discard.  Before the flow is open the core asks with
      * #FLOW_READY_OPEN alone.  Take flow_event_sequence() before looking.  A
-     * flow with leases holds what there is against flow_wanted().
+     * flow with leases holds what there is against flow_wanted().  Whether a
+     * descriptor is ready tells flow_wait_fd_ready(); one that was named is
+     * not closed before flow_fd_closing().
      * Returns: ready bits of @p interest; sources only when there are none.
      */
     uint32_t (*wait)(struct flow *f, uint32_t interest,
@@ -348,6 +350,23 @@ FLOW_API void flow_wake(struct flow *f, uint32_t dirs);
  * 0.1
  */
 FLOW_API bool flow_is_aborted(const struct flow *f);
+
+/**
+ * @brief Say that a descriptor is about to be closed.
+ *
+ * A poller has registered what the wait operation named, and the registration
+ * outlives the number where a copy of the descriptor (dup(), fork()) keeps the
+ * file open.  So every operation but close says it before it closes such a
+ * descriptor or hands it over.  Costs nothing when no poller watches.
+ *
+ * @param[in,out] f   The flow whose wait operation named it; NULL does nothing.
+ * @param[in]     fd  The descriptor, still open; -1: all that it named.
+ * @par Threads
+ * As an operation of the flow.
+ * @par Since
+ * 0.1
+ */
+FLOW_API void flow_fd_closing(struct flow *f, int fd);
 
 /**
  * @brief With how many bytes, or how much room, a direction is ready (C34).

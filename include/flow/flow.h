@@ -344,7 +344,9 @@ FLOW_API void flow_close(struct flow *f);
  * answer #FLOW_AGAIN: buffered bytes count, ends and errors too.  After a
  * flow_lease() that answered #FLOW_AGAIN that lease is meant, until the next
  * read, write or lease of its direction.  Only when nothing of @p interest is
- * ready are sources added to @p sink; the flow's deadlines are among them.
+ * ready are sources added to @p sink; the flow's deadlines are among them, and
+ * events that flow_abort() and flow_set_deadline() signal from other threads.
+ * Unknown bits of @p interest are never ready.
  *
  * @param[in,out] f         The flow.
  * @param[in]     interest  FLOW_READY_ bits.

@@ -55,6 +55,7 @@ struct flow_listener {
     uint8_t canceled;                    /**< (a) Aborted. */
     struct flow_event wake;              /**< Makes sleepers look again. */
     void *watch;                         /**< The poller's entry, or NULL. */
+    struct flow_listener *upper;         /**< See flow_listener_wrap(). */
     struct flow_error error;             /**< The last failure. */
 };
 
@@ -69,6 +70,33 @@ struct flow_listener {
 FLOW_API void flow_listener_init(struct flow_listener *l,
                                  const struct flow_listener_ops *ops,
                                  const struct flow_env *env);
+
+/**
+ * @brief Say that a listener accepts from another.
+ *
+ * For listeners that own the listener below them.
+ *
+ * @param[in,out] l      The listener; closes @p lower with itself.
+ * @param[in,out] lower  The one below.
+ * @par Since
+ * 0.1
+ */
+FLOW_API void flow_listener_wrap(struct flow_listener *l,
+                                 struct flow_listener *lower);
+
+/**
+ * @brief Say that a descriptor is about to be closed, as flow_fd_closing().
+ *
+ * Not needed in the close operation.
+ *
+ * @param[in,out] l   The listener whose wait operation named it.
+ * @param[in]     fd  The descriptor, still open; -1: all that it named.
+ * @par Threads
+ * As flow_accept().
+ * @par Since
+ * 0.1
+ */
+FLOW_API void flow_listener_fd_closing(struct flow_listener *l, int fd);
 
 /**
  * @brief Record why an accept failed.
@@ -120,6 +148,10 @@ flow_accept_wait(struct flow_listener *l, struct flow **ret_flow);
 
 /**
  * @brief Whether a flow waits; else what to wait for.
+ *
+ * The deadline is among the sources, and an event that flow_listener_abort()
+ * and flow_listener_set_deadline() signal.
+ *
  * @param[in,out] l     The listener.
  * @param[in,out] sink  Initialised by the caller.
  * @return true when flow_accept() would not answer #FLOW_AGAIN.

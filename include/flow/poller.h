@@ -17,12 +17,24 @@ extern "C" {
  * the flow's own, so plaintext that TLS has decrypted but nobody has read yet
  * counts: "the socket is silent but the data is here" cannot happen.
  *
+ * Round robin: between two reports of a flow that stays ready no other is
+ * reported more than once, however few events a call asks for.
+ *
+ * An event of which nothing is ready any more was removed while the list was
+ * worked on.
+ *
+ * <!-- quote: tests/unit/test_poller_list.c -->
  * @code
- * flow_poller_add(p, f, FLOW_READY_READ, conn);
- * while (flow_poller_wait(p, ev, 64, FLOW_NEVER, &n) == FLOW_OK)
+ * while (flow_poller_wait(p, 64, FLOW_NEVER, &ev, &n) == FLOW_OK)
  *     for (i = 0; i < n; i++)
- *         serve(ev[i].user, ev[i].ready);
+ *         if (ev[i].ready != 0)
+ *             serve(ev[i].user, ev[i].ready);
  * @endcode
+ *
+ * After fork() a poller belongs to the process that made it.  In the child
+ * flow_poller_free() releases its memory and its descriptors there, closing a
+ * flow that it watches takes the flow out, and neither changes anything for
+ * the parent; every other call answers #FLOW_E_INVAL.
  */
 
 struct flow_poller;
@@ -67,7 +79,10 @@ flow_poller_new(const struct flow_env *env, struct flow_poller **ret_poller);
  * @param[in]     interest  FLOW_READY_ bits; 0 only watches the deadlines.
  * @param[in]     user      Given back with its events.
  * @retval FLOW_OK       Watched.
- * @retval FLOW_E_INVAL  It is watched already.
+ * @retval FLOW_E_INVAL  It is watched already, @p interest has a bit that is
+ *                       none of #FLOW_READY_READ, #FLOW_READY_WRITE,
+ *                       #FLOW_READY_FLUSH and #FLOW_READY_OPEN, or the poller
+ *                       was inherited.
  * @retval FLOW_E_NOMEM  No memory.
  * @par Since
  * 0.1
@@ -81,22 +96,28 @@ FLOW_API FLOW_MUST_USE enum flow_status flow_poller_add(struct flow_poller *p,
  * @brief Change what is looked for.
  * @param[in,out] p         The poller.
  * @param[in,out] f         A flow it watches.
- * @param[in]     interest  FLOW_READY_ bits.
+ * @param[in]     interest  As for flow_poller_add().
+ * @retval FLOW_OK       From now on.
+ * @retval FLOW_E_INVAL  This poller does not watch @p f, @p interest has an
+ *                       unknown bit, or the poller was inherited.
  * @par Since
  * 0.1
  */
-FLOW_API void flow_poller_set(struct flow_poller *p, struct flow *f,
-                              uint32_t interest);
+FLOW_API enum flow_status flow_poller_set(struct flow_poller *p, struct flow *f,
+                                          uint32_t interest);
 
 /**
- * @brief Stop watching a flow.  No event for it comes any more, not even from
- * a list that flow_poller_wait() has filled and its caller not yet read.
+ * @brief Stop watching a flow.  No event for it comes any more: one that
+ * flow_poller_wait() has listed already becomes zero in all its members.
  * @param[in,out] p  The poller.
  * @param[in,out] f  A flow it watches.
+ * @retval FLOW_OK       It is not watched any more.
+ * @retval FLOW_E_INVAL  This poller does not watch @p f, or it was inherited.
  * @par Since
  * 0.1
  */
-FLOW_API void flow_poller_remove(struct flow_poller *p, struct flow *f);
+FLOW_API enum flow_status flow_poller_remove(struct flow_poller *p,
+                                             struct flow *f);
 
 /**
  * @brief Watch a listener, with #FLOW_READY_ACCEPT.
@@ -112,69 +133,77 @@ flow_poller_add_listener(struct flow_poller *p, struct flow_listener *l,
                          void *user);
 
 /**
- * @brief Stop watching a listener.
+ * @brief Stop watching a listener, as flow_poller_remove().
  * @param[in,out] p  The poller.
  * @param[in,out] l  A listener it watches.
+ * @return As flow_poller_remove().
  * @par Since
  * 0.1
  */
-FLOW_API void flow_poller_remove_listener(struct flow_poller *p,
-                                          struct flow_listener *l);
+FLOW_API enum flow_status flow_poller_remove_listener(struct flow_poller *p,
+                                                      struct flow_listener *l);
 
 /**
  * @brief Wait until something is ready.
  *
- * Reports every ready entry once per call, starting behind the one reported
- * last, so that a small @p cap starves nobody.  An entry whose flow is removed
- * while the list is worked on has flow and listener NULL from then on.
+ * Lists entries that are ready, each once, the one reported least recently
+ * first.  The system is asked in every call, so that a flow which becomes
+ * ready is seen however many others are ready all the time.
  *
- * @param[in,out] p          The poller.
- * @param[out]    events     Where to.  The poller keeps the pointer until the
- *                           next call or flow_poller_free(), to blank what is
- *                           removed meanwhile: never an array of a function
- *                           that returns before that.
- * @param[in]     cap        How many fit, >= 1.
- * @param[in]     deadline   Monotonic ns, #FLOW_NEVER or #FLOW_NOW.
- * @param[out]    ret_count  How many were reported.
+ * The list is the poller's.  When a flow or a listener is removed or closed
+ * while the caller works on the list, its event becomes zero in all its
+ * members.
+ *
+ * @param[in,out] p           The poller.
+ * @param[in]     cap         Events to list at most, >= 1.
+ * @param[in]     deadline    Monotonic ns, #FLOW_NEVER or #FLOW_NOW.
+ * @param[out]    ret_events  The list; valid until the next flow_poller_wait()
+ *                            or flow_poller_free().
+ * @param[out]    ret_count   How many events it has.
  * @retval FLOW_OK         1 or more events, or 0 after flow_poller_wake().
  * @retval FLOW_E_TIMEOUT  The deadline passed.
+ * @retval FLOW_E_INVAL    @p cap is 0, or the poller was inherited.
  * @return An error of the system's wait.
  * @par Since
  * 0.1
  */
 FLOW_API FLOW_MUST_USE enum flow_status
-flow_poller_wait(struct flow_poller *p, struct flow_poller_event *events,
-                 size_t cap, uint64_t deadline, size_t *ret_count);
+flow_poller_wait(struct flow_poller *p, size_t cap, uint64_t deadline,
+                 const struct flow_poller_event **ret_events,
+                 size_t *ret_count);
 
 /**
  * @brief End a flow_poller_wait(), now or the next one.
  * @param[in,out] p  The poller.
  * @par Threads
- * Any, signal handlers included.
+ * Any, signal handlers included.  Without effect in a child that inherited
+ * the poller.
  * @par Since
  * 0.1
  */
 FLOW_API void flow_poller_wake(struct flow_poller *p);
 
 /**
- * @brief A descriptor that is readable when flow_poller_wait() has work, to
- * put the whole poller into a foreign event loop.
+ * @brief A descriptor to put the whole poller into a foreign event loop.
  *
- * Call flow_poller_wait() with #FLOW_NOW once before sleeping on it, and after
- * each wake; flow_poller_timeout() bounds the sleep.
+ * It is readable when flow_poller_wait() has something to look at, also after
+ * a call on a watched flow from elsewhere in the loop and after flow_abort()
+ * or flow_set_deadline() from another thread.  Only what happens by itself at
+ * a point in time is not seen there: flow_poller_timeout() bounds the sleep.
+ * When it is readable, call flow_poller_wait() with #FLOW_NOW.
  *
- * @param[in] p  The poller.
- * @return The descriptor, still the poller's, or -1 where the system has none
- *         (poll(2)).
+ * @param[in,out] p  The poller.
+ * @return The descriptor, still the poller's; -1 where the system has none
+ *         (poll(2)) and for a poller that was inherited.
  * @par Since
  * 0.1
  */
-FLOW_API int flow_poller_fd(const struct flow_poller *p);
+FLOW_API int flow_poller_fd(struct flow_poller *p);
 
 /**
  * @brief When flow_poller_wait() has work even if the descriptor is silent.
  * @param[in,out] p  The poller.
- * @return Monotonic ns, #FLOW_NEVER, or #FLOW_NOW.
+ * @return Monotonic ns, #FLOW_NEVER, or #FLOW_NOW when it has work already.
  * @par Since
  * 0.1
  */

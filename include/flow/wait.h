@@ -177,6 +177,11 @@ struct flow_wait_sink {
     size_t count;                                      /**< How many are set. */
     uint64_t deadline; /**< Earliest time to look again, monotonic ns;
                             #FLOW_NEVER when time does not matter. */
+    /** How flow_wait_fd_ready() learns what a descriptor is ready for; NULL:
+     *  it asks the system. */
+    uint32_t (*fd_ready)(void *ctx, int fd, uint32_t events);
+    void *ctx;      /**< Given to fd_ready. */
+    uint32_t depth; /**< The core's: flows that are being asked. */
 };
 
 /**
@@ -187,6 +192,23 @@ struct flow_wait_sink {
  * 0.1
  */
 FLOW_API void flow_wait_sink_init(struct flow_wait_sink *sink);
+
+/**
+ * @brief Ask what a descriptor is ready for, before it is waited for.
+ *
+ * For the wait operations of backends.  A poller answers from what the system
+ * reported already, which saves asking it again.
+ *
+ * @param[in] sink    The sink of the wait operation; NULL asks the system.
+ * @param[in] fd      The descriptor, >= 0.
+ * @param[in] events  #FLOW_WAIT_IN and #FLOW_WAIT_OUT.
+ * @return Those of @p events it is ready for, or 0: then flow_wait_add_fd().
+ *         All of them after an error or the end of a connection.
+ * @par Since
+ * 0.1
+ */
+FLOW_API uint32_t flow_wait_fd_ready(const struct flow_wait_sink *sink, int fd,
+                                     uint32_t events);
 
 /**
  * @brief Wait for a descriptor.  Events for one descriptor are merged.

@@ -37,7 +37,7 @@ static void
 gather(struct crowd *c, size_t count)
 {
     const struct flow_env *env = flow_env_default();
-    struct flow_poller_event ev[1];
+    const struct flow_poller_event *ev;
     size_t i, n;
 
     c->count = count;
@@ -52,7 +52,7 @@ gather(struct crowd *c, size_t count)
         must(flow_poller_add(c->poller, c->near_end[i], FLOW_READY_READ,
                              NULL) == FLOW_OK);
     }
-    must(flow_poller_wait(c->poller, ev, 1, FLOW_NOW, &n) == FLOW_E_TIMEOUT);
+    must(flow_poller_wait(c->poller, 1, FLOW_NOW, &ev, &n) == FLOW_E_TIMEOUT);
 }
 
 static void
@@ -74,13 +74,13 @@ run_round(struct crowd *c)
 {
     const struct flow_env *env = flow_env_default();
     uint64_t begin = env->now(env->ctx);
-    struct flow_poller_event ev[4];
+    const struct flow_poller_event *ev;
     size_t i, n;
     char byte;
 
     for (i = 0; i < WAITS; i++) {
         must(flow_write(c->far_end[i % c->count], "x", 1, &n) == FLOW_OK);
-        must(flow_poller_wait(c->poller, ev, 4, FLOW_NEVER, &n) == FLOW_OK);
+        must(flow_poller_wait(c->poller, 4, FLOW_NEVER, &ev, &n) == FLOW_OK);
         must(n == 1);
         must(flow_read(ev[0].flow, &byte, 1, &n) == FLOW_OK);
     }

@@ -549,6 +549,20 @@ c44_deadlines_are_wait_sources(struct ends *e)
     assert_int_not_equal(sink.deadline, when);
 }
 
+/* A loop that is not ours sleeps on the sources, whatever wakes it. */
+static bool
+is_signalled(const struct flow_wait_sink *sink)
+{
+    size_t i;
+
+    for (i = 0; i < sink->count; i++)
+        if (sink->source[i].kind == FLOW_WAIT_EVENT &&
+            flow_event_sequence(sink->source[i].event) !=
+                sink->source[i].sequence)
+            return true;
+    return false;
+}
+
 static void
 c45_opening_past_its_deadline_fails(struct ends *e)
 {
@@ -573,6 +587,7 @@ c45_opening_past_its_deadline_fails(struct ends *e)
 static void
 c46_moving_a_deadline_wakes(struct ends *e)
 {
+    struct flow_wait_sink sink;
     struct sleeper s;
     size_t i;
 
@@ -587,20 +602,31 @@ c46_moving_a_deadline_wakes(struct ends *e)
         assert_status(s.status, FLOW_E_TIMEOUT);
     }
     flow_set_deadline(e->b, FLOW_READ, FLOW_NEVER);
+    flow_wait_sink_init(&sink);
+    assert_int_equal(flow_wait_sources(e->b, FLOW_READY_READ, &sink), 0);
+    assert_false(is_signalled(&sink));
+    flow_set_deadline(e->b, FLOW_READ, now() + 3600 * SECOND);
+    assert_true(is_signalled(&sink));
+    flow_set_deadline(e->b, FLOW_READ, FLOW_NEVER);
     step_pass(e, e->a, 100, 46);
 }
 
 static void
 c47_abort_cancels_both_directions(struct ends *e)
 {
+    struct flow_wait_sink sink;
     struct sleeper s;
     uint8_t byte;
     size_t n;
 
     step_open(e);
+    flow_wait_sink_init(&sink);
+    assert_int_equal(flow_wait_sources(e->b, FLOW_READY_READ, &sink), 0);
     sleeper_start(&s, e->b, 1);
     sched_yield();
+    assert_false(is_signalled(&sink));
     flow_abort(e->b);
+    assert_true(is_signalled(&sink));
     assert_int_equal(pthread_join(s.thread, NULL), 0);
     assert_status(flow_read(e->b, &byte, 1, &n), FLOW_E_CANCELED);
     assert_status(flow_write(e->b, &byte, 1, &n), FLOW_E_CANCELED);

@@ -166,18 +166,39 @@ c75_flow_outlives_its_listener(const struct kind *k)
     ends_close(&e);
 }
 
+/* Whether a loop that sleeps on the sources would be woken. */
+static bool
+is_signalled(const struct flow_wait_sink *sink)
+{
+    size_t i;
+
+    for (i = 0; i < sink->count; i++)
+        if (sink->source[i].kind == FLOW_WAIT_EVENT &&
+            flow_event_sequence(sink->source[i].event) !=
+                sink->source[i].sequence)
+            return true;
+    return false;
+}
+
 static void
 c76_deadline_and_abort(const struct kind *k)
 {
     struct flow_listener *l = listen_on(k);
+    struct flow_wait_sink sink;
     struct flow *f = NULL;
 
     test_env_stop_clock();
     flow_listener_set_deadline(l, test_env.now + SECOND);
     assert_status(flow_accept_wait(l, &f), FLOW_E_TIMEOUT);
+    flow_wait_sink_init(&sink);
+    assert_false(flow_listener_wait_sources(l, &sink));
     flow_listener_set_deadline(l, test_env.now + 5 * SECOND);
+    assert_true(is_signalled(&sink));
     assert_status(flow_accept_wait(l, &f), FLOW_E_TIMEOUT);
+    flow_wait_sink_init(&sink);
+    assert_false(flow_listener_wait_sources(l, &sink));
     flow_listener_abort(l);
+    assert_true(is_signalled(&sink));
     assert_status(flow_accept_wait(l, &f), FLOW_E_CANCELED);
     assert_status(flow_accept(l, &f), FLOW_E_CANCELED);
     assert_null(f);

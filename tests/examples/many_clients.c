@@ -29,7 +29,6 @@ struct client {
 struct run {
     const struct flow_env *env;
     struct flow_poller *poller;
-    struct flow_poller_event event[EVENTS]; /* the poller's as well */
     struct client *client;
     size_t count;
     size_t open;
@@ -139,13 +138,13 @@ start(struct run *r, const char *address, const char *name,
 static bool
 run(struct run *r)
 {
-    const struct flow_poller_event *event = r->event;
+    const struct flow_poller_event *event;
     uint64_t end = r->env->now(r->env->ctx) + LIMIT;
     enum flow_status st;
     size_t n, i;
 
     while (r->over < r->count) {
-        st = flow_poller_wait(r->poller, r->event, EVENTS, end, &n);
+        st = flow_poller_wait(r->poller, EVENTS, end, &event, &n);
         if (st != FLOW_OK) {
             fprintf(stderr, "%zu open, %zu over: %s\n", r->open, r->over,
                     flow_status_text(st));

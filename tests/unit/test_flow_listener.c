@@ -167,7 +167,7 @@ passed_deadline_is_no_source(void **state)
 static void
 poller_reports_a_listener_that_is_late(void **state)
 {
-    struct flow_poller_event ev[2];
+    const struct flow_poller_event *ev;
     struct flow_poller *p;
     size_t n;
 
@@ -177,19 +177,19 @@ poller_reports_a_listener_that_is_late(void **state)
                      FLOW_OK);
     flow_listener_set_deadline(&listener.base, 5 * SEC);
     fake.now = 6 * SEC;
-    assert_int_equal(flow_poller_wait(p, ev, 2, FLOW_NEVER, &n), FLOW_OK);
+    assert_int_equal(flow_poller_wait(p, 2, FLOW_NEVER, &ev, &n), FLOW_OK);
     assert_int_equal(n, 1);
     assert_ptr_equal(ev[0].listener, &listener.base);
     assert_int_equal(ev[0].ready, FLOW_READY_DEADLINE);
     flow_listener_set_deadline(&listener.base, FLOW_NEVER);
-    assert_int_equal(flow_poller_wait(p, ev, 2, FLOW_NOW, &n), FLOW_E_TIMEOUT);
+    assert_int_equal(flow_poller_wait(p, 2, FLOW_NOW, &ev, &n), FLOW_E_TIMEOUT);
     flow_poller_free(p);
 }
 
 static void
 poller_reports_a_listener(void **state)
 {
-    struct flow_poller_event ev[2];
+    const struct flow_poller_event *ev;
     struct flow_poller *p;
     struct flow *f;
     size_t n;
@@ -199,17 +199,17 @@ poller_reports_a_listener(void **state)
     assert_int_equal(flow_poller_add_listener(p, &listener.base, &n), FLOW_OK);
     assert_int_equal(flow_poller_add_listener(p, &listener.base, &n),
                      FLOW_E_INVAL);
-    assert_int_equal(flow_poller_wait(p, ev, 2, FLOW_NOW, &n), FLOW_E_TIMEOUT);
+    assert_int_equal(flow_poller_wait(p, 2, FLOW_NOW, &ev, &n), FLOW_E_TIMEOUT);
     listener.waiting = 1;
     flow_event_signal(&listener.base.wake);
-    assert_int_equal(flow_poller_wait(p, ev, 2, FLOW_NEVER, &n), FLOW_OK);
+    assert_int_equal(flow_poller_wait(p, 2, FLOW_NEVER, &ev, &n), FLOW_OK);
     assert_int_equal(n, 1);
     assert_ptr_equal(ev[0].listener, &listener.base);
     assert_ptr_equal(ev[0].user, &n);
     assert_int_equal(ev[0].ready, FLOW_READY_ACCEPT);
     assert_int_equal(flow_accept(&listener.base, &f), FLOW_OK);
     flow_close(f);
-    assert_int_equal(flow_poller_wait(p, ev, 2, FLOW_NOW, &n), FLOW_E_TIMEOUT);
+    assert_int_equal(flow_poller_wait(p, 2, FLOW_NOW, &ev, &n), FLOW_E_TIMEOUT);
     flow_poller_remove_listener(p, &listener.base);
     flow_poller_free(p);
     flow_poller_free(NULL);

@@ -143,12 +143,12 @@ teardown(void **state)
 
 /* Returns how many events came, without waiting. */
 static size_t
-now(struct flow_poller *p, struct flow_poller_event *ev, size_t cap)
+now(struct flow_poller *p, const struct flow_poller_event **ev, size_t cap)
 {
     enum flow_status st;
     size_t n;
 
-    st = flow_poller_wait(p, ev, cap, FLOW_NOW, &n);
+    st = flow_poller_wait(p, cap, FLOW_NOW, ev, &n);
     assert_int_equal(st, n > 0 ? FLOW_OK : FLOW_E_TIMEOUT);
     return n;
 }
@@ -157,7 +157,7 @@ static void
 descriptor_and_event_flows_are_level_triggered(void **state)
 {
     struct flow_poller *p = *(struct flow_poller **)*state;
-    struct flow_poller_event ev[4];
+    const struct flow_poller_event *ev;
     struct sock *s[2];
     struct flow *d[2];
     char buf[8];
@@ -170,25 +170,25 @@ descriptor_and_event_flows_are_level_triggered(void **state)
     assert_int_equal(flow_poller_add(p, d[0], FLOW_READY_READ, &d), FLOW_OK);
     assert_int_equal(flow_poller_add(p, d[0], FLOW_READY_READ, &d),
                      FLOW_E_INVAL);
-    assert_int_equal(now(p, ev, 4), 0);
+    assert_int_equal(now(p, &ev, 4), 0);
 
     assert_int_equal(flow_write(&s[1]->base, "ab", 2, &n), FLOW_OK);
-    assert_int_equal(flow_poller_wait(p, ev, 4, FLOW_NEVER, &n), FLOW_OK);
+    assert_int_equal(flow_poller_wait(p, 4, FLOW_NEVER, &ev, &n), FLOW_OK);
     assert_int_equal(n, 1);
     assert_ptr_equal(ev[0].user, &s);
     assert_ptr_equal(ev[0].flow, &s[0]->base);
     assert_int_equal(ev[0].ready, FLOW_READY_READ);
-    assert_int_equal(now(p, ev, 4), 1);
+    assert_int_equal(now(p, &ev, 4), 1);
 
     assert_int_equal(flow_write(d[1], "cd", 2, &n), FLOW_OK);
-    assert_int_equal(now(p, ev, 4), 2);
+    assert_int_equal(now(p, &ev, 4), 2);
     /* Half of it read: still ready. */
     assert_int_equal(flow_read(d[0], buf, 1, &n), FLOW_OK);
     assert_int_equal(flow_read(&s[0]->base, buf, 8, &n), FLOW_OK);
-    assert_int_equal(now(p, ev, 4), 1);
+    assert_int_equal(now(p, &ev, 4), 1);
     assert_ptr_equal(ev[0].user, &d);
     assert_int_equal(flow_read(d[0], buf, 8, &n), FLOW_OK);
-    assert_int_equal(now(p, ev, 4), 0);
+    assert_int_equal(now(p, &ev, 4), 0);
 
     flow_poller_remove(p, &s[0]->base);
     flow_close(&s[0]->base);
@@ -202,7 +202,7 @@ static void
 bytes_read_ahead_count(void **state)
 {
     struct flow_poller *p = *(struct flow_poller **)*state;
-    struct flow_poller_event ev[4];
+    const struct flow_poller_event *ev;
     struct sock *s[2];
     struct flow *f;
     char buf[8];
@@ -211,13 +211,13 @@ bytes_read_ahead_count(void **state)
     sock_pair(s);
     assert_int_equal(flow_prefix_wrap(&s[0]->base, "xyz", 3, &f), FLOW_OK);
     assert_int_equal(flow_poller_add(p, f, FLOW_READY_READ, NULL), FLOW_OK);
-    assert_int_equal(now(p, ev, 4), 1);
+    assert_int_equal(now(p, &ev, 4), 1);
     assert_int_equal(flow_read(f, buf, 2, &n), FLOW_OK);
-    assert_int_equal(now(p, ev, 4), 1);
+    assert_int_equal(now(p, &ev, 4), 1);
     assert_int_equal(flow_read(f, buf, 2, &n), FLOW_OK);
-    assert_int_equal(now(p, ev, 4), 0);
+    assert_int_equal(now(p, &ev, 4), 0);
     assert_int_equal(flow_write(&s[1]->base, "a", 1, &n), FLOW_OK);
-    assert_int_equal(flow_poller_wait(p, ev, 4, FLOW_NEVER, &n), FLOW_OK);
+    assert_int_equal(flow_poller_wait(p, 4, FLOW_NEVER, &ev, &n), FLOW_OK);
     assert_int_equal(n, 1);
     flow_close(f);
     flow_close(&s[1]->base);
@@ -228,7 +228,7 @@ static void
 refused_lease_is_waited_for(void **state)
 {
     struct flow_poller *p = *(struct flow_poller **)*state;
-    struct flow_poller_event ev[4];
+    const struct flow_poller_event *ev;
     struct flow_vec span[2];
     struct flow *f[2];
     char byte;
@@ -238,14 +238,14 @@ refused_lease_is_waited_for(void **state)
     assert_int_equal(flow_poller_add(p, f[0], FLOW_READY_READ, NULL), FLOW_OK);
     assert_int_equal(flow_lease(f[0], FLOW_READ, 4, span), FLOW_AGAIN);
     assert_int_equal(flow_write(f[1], "abc", 3, &n), FLOW_OK);
-    assert_int_equal(now(p, ev, 4), 0);
+    assert_int_equal(now(p, &ev, 4), 0);
     /* No event of the ring comes now: the read itself changed the answer. */
     assert_int_equal(flow_read(f[0], &byte, 1, &n), FLOW_OK);
-    assert_int_equal(now(p, ev, 4), 1);
+    assert_int_equal(now(p, &ev, 4), 1);
     assert_int_equal(flow_lease(f[0], FLOW_READ, 4, span), FLOW_AGAIN);
-    assert_int_equal(now(p, ev, 4), 0);
+    assert_int_equal(now(p, &ev, 4), 0);
     assert_int_equal(flow_write(f[1], "de", 2, &n), FLOW_OK);
-    assert_int_equal(now(p, ev, 4), 1);
+    assert_int_equal(now(p, &ev, 4), 1);
     assert_int_equal(flow_lease(f[0], FLOW_READ, 4, span), FLOW_OK);
     flow_close(f[0]);
     flow_close(f[1]);
@@ -255,7 +255,7 @@ static void
 small_list_starves_nobody(void **state)
 {
     struct flow_poller *p = *(struct flow_poller **)*state;
-    struct flow_poller_event ev[3];
+    const struct flow_poller_event *ev;
     struct mock *m[20];
     unsigned seen[20] = { 0 };
     size_t i, n, round;
@@ -267,7 +267,7 @@ small_list_starves_nobody(void **state)
             FLOW_OK);
     }
     for (round = 0; round < 20; round++) {
-        n = now(p, ev, 3);
+        n = now(p, &ev, 3);
         assert_int_equal(n, 3);
         for (i = 0; i < n; i++)
             ++*(unsigned *)ev[i].user;
@@ -283,7 +283,7 @@ static void
 ready_ones_do_not_hide_the_others(void **state)
 {
     struct flow_poller *p = *(struct flow_poller **)*state;
-    struct flow_poller_event ev[4];
+    const struct flow_poller_event *ev;
     struct mock *m = mock_new(&env, MOCK_CAPS);
     struct sock *s[2];
     size_t n;
@@ -292,9 +292,9 @@ ready_ones_do_not_hide_the_others(void **state)
     assert_int_equal(flow_poller_add(p, &m->base, FLOW_READY_READ, m), FLOW_OK);
     assert_int_equal(flow_poller_add(p, &s[0]->base, FLOW_READY_READ, s),
                      FLOW_OK);
-    assert_int_equal(now(p, ev, 4), 1);
+    assert_int_equal(now(p, &ev, 4), 1);
     assert_int_equal(flow_write(&s[1]->base, "a", 1, &n), FLOW_OK);
-    assert_int_equal(now(p, ev, 4), 2);
+    assert_int_equal(now(p, &ev, 4), 2);
     flow_close(&m->base);
     flow_close(&s[0]->base);
     flow_close(&s[1]->base);
@@ -304,45 +304,47 @@ static void
 removed_while_the_list_is_worked_on(void **state)
 {
     struct flow_poller *p = *(struct flow_poller **)*state;
-    struct flow_poller_event ev[4];
+    const struct flow_poller_event *ev;
     struct mock *a = mock_new(&env, MOCK_CAPS);
     struct mock *b = mock_new(&env, MOCK_CAPS);
 
     assert_int_equal(flow_poller_add(p, &a->base, FLOW_READY_READ, a), FLOW_OK);
     assert_int_equal(flow_poller_add(p, &b->base, FLOW_READY_READ, b), FLOW_OK);
-    assert_int_equal(now(p, ev, 4), 2);
+    assert_int_equal(now(p, &ev, 4), 2);
     flow_poller_remove(p, &b->base);
     flow_close(&b->base);
     assert_ptr_equal(ev[0].flow, &a->base);
     assert_null(ev[1].flow);
-    assert_int_equal(now(p, ev, 4), 1);
+    assert_null(ev[1].user);
+    assert_int_equal(ev[1].ready, 0);
+    assert_int_equal(now(p, &ev, 4), 1);
     flow_close(&a->base);
-    assert_int_equal(now(p, ev, 4), 0);
+    assert_int_equal(now(p, &ev, 4), 0);
 }
 
 static void
 interest_decides(void **state)
 {
     struct flow_poller *p = *(struct flow_poller **)*state;
-    struct flow_poller_event ev[4];
+    const struct flow_poller_event *ev;
     struct sock *s[2];
     size_t n;
 
     sock_pair(s);
     assert_int_equal(flow_write(&s[1]->base, "a", 1, &n), FLOW_OK);
     assert_int_equal(flow_poller_add(p, &s[0]->base, 0, NULL), FLOW_OK);
-    assert_int_equal(now(p, ev, 4), 0);
+    assert_int_equal(now(p, &ev, 4), 0);
     flow_poller_set(p, &s[0]->base, FLOW_READY_READ);
-    assert_int_equal(now(p, ev, 4), 1);
+    assert_int_equal(now(p, &ev, 4), 1);
     assert_int_equal(ev[0].ready, FLOW_READY_READ);
     flow_poller_set(p, &s[0]->base, FLOW_READY_WRITE);
-    assert_int_equal(now(p, ev, 4), 1);
+    assert_int_equal(now(p, &ev, 4), 1);
     assert_int_equal(ev[0].ready, FLOW_READY_WRITE);
     flow_poller_set(p, &s[0]->base, 0);
-    assert_int_equal(now(p, ev, 4), 0);
+    assert_int_equal(now(p, &ev, 4), 0);
     /* Readable it is, but nobody is woken for it. */
     assert_int_equal(
-        flow_poller_wait(p, ev, 4, flow__plat_now() + 2 * MSEC, &n),
+        flow_poller_wait(p, 4, flow__plat_now() + 2 * MSEC, &ev, &n),
         FLOW_E_TIMEOUT);
     flow_close(&s[0]->base);
     flow_close(&s[1]->base);
@@ -352,7 +354,7 @@ static void
 deadlines_are_reported_until_moved(void **state)
 {
     struct flow_poller *p = *(struct flow_poller **)*state;
-    struct flow_poller_event ev[4];
+    const struct flow_poller_event *ev;
     struct sock *s[2];
     uint64_t due;
     size_t n;
@@ -361,21 +363,21 @@ deadlines_are_reported_until_moved(void **state)
     assert_int_equal(flow_poller_add(p, &s[0]->base, FLOW_READY_READ, NULL),
                      FLOW_OK);
     assert_int_equal(flow_poller_add(p, &s[1]->base, 0, NULL), FLOW_OK);
-    assert_int_equal(now(p, ev, 4), 0);
+    assert_int_equal(now(p, &ev, 4), 0);
     assert_true(flow_poller_timeout(p) == FLOW_NEVER);
     due = flow__plat_now() + 2 * MSEC;
     flow_set_deadline(&s[0]->base, FLOW_READ, due);
-    assert_int_equal(flow_poller_wait(p, ev, 4, FLOW_NEVER, &n), FLOW_OK);
+    assert_int_equal(flow_poller_wait(p, 4, FLOW_NEVER, &ev, &n), FLOW_OK);
     assert_int_equal(n, 1);
     assert_ptr_equal(ev[0].flow, &s[0]->base);
     assert_int_equal(ev[0].ready, FLOW_READY_DEADLINE);
     assert_true(flow__plat_now() >= due);
-    assert_int_equal(now(p, ev, 4), 1);
+    assert_int_equal(now(p, &ev, 4), 1);
     flow_set_deadline(&s[0]->base, FLOW_READ, FLOW_NEVER);
-    assert_int_equal(now(p, ev, 4), 0);
+    assert_int_equal(now(p, &ev, 4), 0);
 
     flow_set_deadline(&s[1]->base, FLOW_WRITE, flow__plat_now() + 1);
-    assert_int_equal(flow_poller_wait(p, ev, 4, FLOW_NEVER, &n), FLOW_OK);
+    assert_int_equal(flow_poller_wait(p, 4, FLOW_NEVER, &ev, &n), FLOW_OK);
     assert_ptr_equal(ev[0].flow, &s[1]->base);
     flow_close(&s[0]->base);
     flow_close(&s[1]->base);
@@ -385,7 +387,7 @@ static void
 deadlines_come_in_their_order(void **state)
 {
     struct flow_poller *p = *(struct flow_poller **)*state;
-    struct flow_poller_event ev[1];
+    const struct flow_poller_event *ev;
     struct mock *m[50];
     uint64_t base = flow__plat_now() + 3600 * 1000 * MSEC;
     uint64_t last = 0, due;
@@ -397,7 +399,7 @@ deadlines_come_in_their_order(void **state)
         flow_set_deadline(&m[i]->base, FLOW_READ, base + i * 37 % 50);
         assert_int_equal(flow_poller_add(p, &m[i]->base, 0, NULL), FLOW_OK);
     }
-    assert_int_equal(now(p, ev, 1), 0);
+    assert_int_equal(now(p, &ev, 1), 0);
     /* Always the earliest that is left. */
     for (i = 0; i < COUNT(m); i++) {
         size_t k, first = COUNT(m);
@@ -428,16 +430,16 @@ static void
 abort_from_another_thread_is_seen(void **state)
 {
     struct flow_poller *p = *(struct flow_poller **)*state;
-    struct flow_poller_event ev[4];
+    const struct flow_poller_event *ev;
     struct flow *d[2];
     pthread_t thread;
     size_t n;
 
     duct_new(&env, 16, d);
     assert_int_equal(flow_poller_add(p, d[0], FLOW_READY_READ, NULL), FLOW_OK);
-    assert_int_equal(now(p, ev, 4), 0);
+    assert_int_equal(now(p, &ev, 4), 0);
     assert_int_equal(pthread_create(&thread, NULL, disturb, d), 0);
-    assert_int_equal(flow_poller_wait(p, ev, 4, FLOW_NEVER, &n), FLOW_OK);
+    assert_int_equal(flow_poller_wait(p, 4, FLOW_NEVER, &ev, &n), FLOW_OK);
     assert_int_equal(n, 1);
     pthread_join(thread, NULL);
     flow_close(d[0]);
@@ -455,16 +457,16 @@ static void
 wake_ends_this_wait_or_the_next(void **state)
 {
     struct flow_poller *p = *(struct flow_poller **)*state;
-    struct flow_poller_event ev[4];
+    const struct flow_poller_event *ev;
     pthread_t thread;
     size_t n = 99;
 
     flow_poller_wake(p);
-    assert_int_equal(flow_poller_wait(p, ev, 4, FLOW_NEVER, &n), FLOW_OK);
+    assert_int_equal(flow_poller_wait(p, 4, FLOW_NEVER, &ev, &n), FLOW_OK);
     assert_int_equal(n, 0);
-    assert_int_equal(now(p, ev, 4), 0);
+    assert_int_equal(now(p, &ev, 4), 0);
     assert_int_equal(pthread_create(&thread, NULL, wake_poller, p), 0);
-    assert_int_equal(flow_poller_wait(p, ev, 4, FLOW_NEVER, &n), FLOW_OK);
+    assert_int_equal(flow_poller_wait(p, 4, FLOW_NEVER, &ev, &n), FLOW_OK);
     assert_int_equal(n, 0);
     pthread_join(thread, NULL);
 }
@@ -474,7 +476,7 @@ static void
 idle_flows_are_not_asked(void **state)
 {
     struct flow_poller *p = *(struct flow_poller **)*state;
-    struct flow_poller_event ev[4];
+    const struct flow_poller_event *ev;
     struct sock *idle[100][2], *s[2];
     unsigned waits = 0;
     char buf[4];
@@ -490,11 +492,11 @@ idle_flows_are_not_asked(void **state)
     sock_pair(s);
     assert_int_equal(flow_poller_add(p, &s[0]->base, FLOW_READY_READ, NULL),
                      FLOW_OK);
-    assert_int_equal(now(p, ev, 4), 0);
+    assert_int_equal(now(p, &ev, 4), 0);
     assert_int_equal(waits, COUNT(idle));
     for (i = 0; i < 50; i++) {
         assert_int_equal(flow_write(&s[1]->base, "a", 1, &n), FLOW_OK);
-        assert_int_equal(flow_poller_wait(p, ev, 4, FLOW_NEVER, &n), FLOW_OK);
+        assert_int_equal(flow_poller_wait(p, 4, FLOW_NEVER, &ev, &n), FLOW_OK);
         assert_int_equal(flow_read(&s[0]->base, buf, 4, &n), FLOW_OK);
     }
     assert_int_equal(waits, COUNT(idle));
@@ -512,7 +514,7 @@ static void
 descriptor_numbers_change_hands(void **state)
 {
     struct flow_poller *p = *(struct flow_poller **)*state;
-    struct flow_poller_event ev[4];
+    const struct flow_poller_event *ev;
     struct sock *a[2], *b[2];
     int old, moved;
     size_t n;
@@ -520,7 +522,7 @@ descriptor_numbers_change_hands(void **state)
     sock_pair(a);
     assert_int_equal(flow_poller_add(p, &a[0]->base, FLOW_READY_READ, a),
                      FLOW_OK);
-    assert_int_equal(now(p, ev, 4), 0);
+    assert_int_equal(now(p, &ev, 4), 0);
     /* a moves to another number, b gets the old one and is looked at first. */
     old = a[0]->fd;
     moved = dup(old);
@@ -531,13 +533,13 @@ descriptor_numbers_change_hands(void **state)
     assert_int_equal(flow_poller_add(p, &b[0]->base, FLOW_READY_READ, b),
                      FLOW_OK);
     flow_poller_set(p, &a[0]->base, FLOW_READY_READ | FLOW_READY_FLUSH);
-    assert_int_equal(now(p, ev, 4), 0);
+    assert_int_equal(now(p, &ev, 4), 0);
     assert_int_equal(flow_write(&b[1]->base, "x", 1, &n), FLOW_OK);
-    assert_int_equal(flow_poller_wait(p, ev, 4, FLOW_NEVER, &n), FLOW_OK);
+    assert_int_equal(flow_poller_wait(p, 4, FLOW_NEVER, &ev, &n), FLOW_OK);
     assert_int_equal(n, 1);
     assert_ptr_equal(ev[0].user, b);
     assert_int_equal(flow_write(&a[1]->base, "x", 1, &n), FLOW_OK);
-    assert_int_equal(now(p, ev, 4), 2);
+    assert_int_equal(now(p, &ev, 4), 2);
     flow_close(&a[0]->base);
     flow_close(&a[1]->base);
     flow_close(&b[0]->base);
@@ -591,7 +593,7 @@ static void
 event_that_ended_is_not_mistaken_for_the_next(void **state)
 {
     struct flow_poller *p = *(struct flow_poller **)*state;
-    struct flow_poller_event ev[2];
+    const struct flow_poller_event *ev;
     struct fickle x = { .ready = false };
     size_t n;
 
@@ -599,14 +601,14 @@ event_that_ended_is_not_mistaken_for_the_next(void **state)
     flow_event_init(&x.event);
     assert_int_equal(flow_poller_add(p, &x.base, FLOW_READY_READ, NULL),
                      FLOW_OK);
-    assert_int_equal(now(p, ev, 2), 0);
+    assert_int_equal(now(p, &ev, 2), 0);
     flow_event_fini(&x.event);
     flow_event_init(&x.event);
     assert_int_equal(flow_read(&x.base, &n, 1, &n), FLOW_AGAIN);
-    assert_int_equal(now(p, ev, 2), 0);
+    assert_int_equal(now(p, &ev, 2), 0);
     x.ready = true;
     flow_event_signal(&x.event);
-    assert_int_equal(flow_poller_wait(p, ev, 2, FLOW_NEVER, &n), FLOW_OK);
+    assert_int_equal(flow_poller_wait(p, 2, FLOW_NEVER, &ev, &n), FLOW_OK);
     assert_int_equal(n, 1);
     flow_close(&x.base);
     flow_event_fini(&x.event);
@@ -617,7 +619,7 @@ static void
 bytes_pass_in_both_directions(void **state)
 {
     struct flow_poller *p = *(struct flow_poller **)*state;
-    struct flow_poller_event ev[2];
+    const struct flow_poller_event *ev;
     struct flow *d[2];
     uint64_t sent = 0, got = 0;
     char buf[5];
@@ -627,7 +629,7 @@ bytes_pass_in_both_directions(void **state)
     assert_int_equal(flow_poller_add(p, d[0], FLOW_READY_WRITE, NULL), FLOW_OK);
     assert_int_equal(flow_poller_add(p, d[1], FLOW_READY_READ, NULL), FLOW_OK);
     while (got < 5000) {
-        assert_int_equal(flow_poller_wait(p, ev, 2, FLOW_NEVER, &n), FLOW_OK);
+        assert_int_equal(flow_poller_wait(p, 2, FLOW_NEVER, &ev, &n), FLOW_OK);
         for (i = 0; i < n; i++) {
             if (ev[i].flow == d[0]) {
                 if (flow_write(d[0], "abc", 3, &k) == FLOW_OK)
@@ -655,9 +657,9 @@ survives_any_failed_allocation(void **state)
         if (flow_poller_add(p, &m->base, FLOW_READY_READ, NULL) == FLOW_OK)
             break;
         /* What grew may stay; what was added may not. */
-        assert_in_range(fake.live_blocks, blocks, blocks + 1);
+        assert_in_range(fake.live_blocks, blocks, blocks + 2);
     }
-    assert_in_range(n, 2, 3);
+    assert_in_range(n, 3, 4);
     fake.fail_at = 0;
     flow_close(&m->base);
 }
@@ -665,13 +667,13 @@ survives_any_failed_allocation(void **state)
 static void
 environment_may_be_left_out(void **state)
 {
-    struct flow_poller_event event;
+    const struct flow_poller_event *event;
     struct flow_poller *p;
     size_t n;
 
     (void)state;
     assert_int_equal(flow_poller_new(NULL, &p), FLOW_OK);
-    assert_int_equal(flow_poller_wait(p, &event, 1, FLOW_NOW, &n),
+    assert_int_equal(flow_poller_wait(p, 1, FLOW_NOW, &event, &n),
                      FLOW_E_TIMEOUT);
     flow_poller_free(p);
 }

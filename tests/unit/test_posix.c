@@ -109,7 +109,7 @@ sockets_are_closed_on_exec_and_do_not_block(void **state)
     assert_int_equal(getsockname(listening, &addr.any, &len), 0);
     if (connect(dialling, &addr.any, len) < 0)
         assert_int_equal(errno, EINPROGRESS);
-    while (flow__fd_ready(listening, FLOW_WAIT_IN) == 0)
+    while (flow_wait_fd_ready(NULL, listening, FLOW_WAIT_IN) == 0)
         continue;
     fds[0] = listening;
     fds[1] = dialling;
@@ -232,14 +232,18 @@ readiness(void **state)
 
     (void)state;
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, s), 0);
-    assert_int_equal(flow__fd_ready(s[0], FLOW_WAIT_IN | FLOW_WAIT_OUT),
-                     FLOW_WAIT_OUT);
+    assert_int_equal(
+        flow_wait_fd_ready(NULL, s[0], FLOW_WAIT_IN | FLOW_WAIT_OUT),
+        FLOW_WAIT_OUT);
     assert_int_equal(flow__fd_sendv(s[1], &w, 1, false), 1);
-    assert_int_equal(flow__fd_ready(s[0], FLOW_WAIT_IN), FLOW_WAIT_IN);
+    assert_int_equal(flow_wait_fd_ready(NULL, s[0], FLOW_WAIT_IN),
+                     FLOW_WAIT_IN);
     close(s[1]);
-    assert_int_equal(flow__fd_ready(s[0], FLOW_WAIT_OUT), FLOW_WAIT_OUT);
+    assert_int_equal(flow_wait_fd_ready(NULL, s[0], FLOW_WAIT_OUT),
+                     FLOW_WAIT_OUT);
     close(s[0]);
-    assert_int_equal(flow__fd_ready(s[0], FLOW_WAIT_IN), FLOW_WAIT_IN);
+    assert_int_equal(flow_wait_fd_ready(NULL, s[0], FLOW_WAIT_IN),
+                     FLOW_WAIT_IN);
 }
 
 int

@@ -892,8 +892,8 @@ run_out_of_descriptors(void)
     if (flow_read_some(client[0], &c, 1, &n) == FLOW_OK || n != 0)
         return 5;
     flow_wait_sink_init(&sink);
-    if (flow_listener_wait_sources(l, &sink) || sink.count != 0 ||
-        sink.deadline <= fake.now)
+    if (flow_listener_wait_sources(l, &sink) || sink.count != 1 ||
+        sink.source[0].event != &l->wake || sink.deadline <= fake.now)
         return 6;
     until = sink.deadline;
     /* Nobody else is turned away meanwhile.  (valgrind lets the system accept

@@ -184,7 +184,8 @@ begin_from(struct fixture *x, const char *host, uint16_t port, uint64_t timeout,
     x->fake.env.resolver = &resolver;
     x->fd = -1;
     x->descriptors = open_descriptors();
-    x->dial = flow__tcp_dial_new(&x->fake.env, host, port, timeout, source);
+    x->dial =
+        flow__tcp_dial_new(&x->fake.env, NULL, host, port, timeout, source);
     assert_non_null(x->dial);
 }
 

@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <flow/backend.h>
 #include <flow/unix.h>
 #include <flow/util.h>
 
@@ -163,7 +164,12 @@ full_pipe_is_waited_for(void **state)
     flow_wait_sink_init(&sink);
     assert_int_equal(
         flow_wait_sources(a, FLOW_READY_READ | FLOW_READY_WRITE, &sink), 0);
-    assert_int_equal(sink.count, 2);
+    assert_int_equal(sink.count, 4);
+    assert_int_equal(sink.source[0].fd, q[0]);
+    assert_int_equal(sink.source[1].fd, p[1]);
+    /* The flow's own, for an abort or a moved deadline. */
+    assert_ptr_equal(sink.source[2].event, &a->wake[0]);
+    assert_ptr_equal(sink.source[3].event, &a->wake[1]);
     while (total > 0)
         total -= (size_t)read(p[0], block, sizeof(block));
     flow_wait_sink_init(&sink);

@@ -7,16 +7,19 @@
 #include "lib/plat/posix/waker.h"
 
 /* Events taken from the kernel at a time. */
-#define BATCH 64
+#define EPOLL_BATCH 128
+
+/* The key of the waker. */
+#define EPOLL_WAKER UINT64_MAX
 
 struct flow__pollset {
     const struct flow_env *env;
     int epoll_fd;
-    struct flow__fd_waker waker; /* registered with a user of NULL */
+    struct flow__fd_waker waker;
 };
 
 static enum flow_status
-status_of(int code)
+epoll_status(int code)
 {
     switch (code) {
     case EPERM: /* A file: always ready, never polled. */
@@ -31,13 +34,13 @@ status_of(int code)
 
 enum flow_status
 flow__pollset_set(struct flow__pollset *set, int fd, uint32_t before,
-                  uint32_t events, void *user)
+                  uint32_t events, uint64_t key)
 {
-    struct epoll_event ev = { .data.ptr = user };
+    struct epoll_event ev = { .data.u64 = key };
     int rc;
 
     if (events == 0) {
-        /* Gone already when the descriptor was closed. */
+        /* It fails when the descriptor was closed before. */
         epoll_ctl(set->epoll_fd, EPOLL_CTL_DEL, fd, &ev);
         return FLOW_OK;
     }
@@ -47,12 +50,12 @@ flow__pollset_set(struct flow__pollset *set, int fd, uint32_t before,
         ev.events |= EPOLLOUT;
     rc = epoll_ctl(set->epoll_fd, before != 0 ? EPOLL_CTL_MOD : EPOLL_CTL_ADD,
                    fd, &ev);
-    /* A number that was closed and given out again is not what it was. */
     if (rc != 0 && before != 0 && errno == ENOENT)
-        rc = epoll_ctl(set->epoll_fd, EPOLL_CTL_ADD, fd, &ev);
-    else if (rc != 0 && before == 0 && errno == EEXIST)
+        return FLOW_E_CLOSED;
+    /* The set has the number, of a file that somebody else holds open. */
+    if (rc != 0 && before == 0 && errno == EEXIST)
         rc = epoll_ctl(set->epoll_fd, EPOLL_CTL_MOD, fd, &ev);
-    return rc == 0 ? FLOW_OK : status_of(errno);
+    return rc == 0 ? FLOW_OK : epoll_status(errno);
 }
 
 enum flow_status
@@ -66,8 +69,8 @@ flow__pollset_new(const struct flow_env *env, struct flow__pollset **ret_set)
     set->waker.read_fd = -1;
     set->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (set->epoll_fd < 0 || !flow__fd_waker_init(&set->waker) ||
-        flow__pollset_set(set, set->waker.read_fd, 0, FLOW_WAIT_IN, NULL) !=
-            FLOW_OK) {
+        flow__pollset_set(set, set->waker.read_fd, 0, FLOW_WAIT_IN,
+                          EPOLL_WAKER) != FLOW_OK) {
         flow__pollset_free(set);
         return FLOW_E_SYS;
     }
@@ -87,7 +90,7 @@ flow__pollset_free(struct flow__pollset *set)
 }
 
 static uint32_t
-events_of(uint32_t events)
+epoll_events_of(uint32_t events)
 {
     uint32_t mine = 0;
 
@@ -100,23 +103,26 @@ events_of(uint32_t events)
 
 enum flow_status
 flow__pollset_wait(struct flow__pollset *set, struct flow__pollset_event *ev,
-                   size_t cap, uint64_t deadline, size_t *ret_count)
+                   size_t cap, uint64_t deadline, size_t *ret_count,
+                   bool *ret_all)
 {
-    struct epoll_event raw[BATCH];
-    int most = cap < BATCH ? (int)cap : BATCH;
+    struct epoll_event raw[EPOLL_BATCH];
+    int most = cap < EPOLL_BATCH ? (int)cap : EPOLL_BATCH;
     int n, i;
 
     *ret_count = 0;
+    *ret_all = false;
     n = epoll_wait(set->epoll_fd, raw, most, flow__poll_timeout(deadline));
     if (n < 0)
         return errno == EINTR ? FLOW_OK : FLOW_E_SYS;
+    *ret_all = n < most;
     for (i = 0; i < n; i++) {
-        if (raw[i].data.ptr == NULL) {
+        if (raw[i].data.u64 == EPOLL_WAKER) {
             flow__fd_waker_drain(&set->waker);
             continue;
         }
-        ev[*ret_count].user = raw[i].data.ptr;
-        ev[*ret_count].events = events_of(raw[i].events);
+        ev[*ret_count].key = raw[i].data.u64;
+        ev[*ret_count].events = epoll_events_of(raw[i].events);
         ++*ret_count;
     }
     return FLOW_OK;

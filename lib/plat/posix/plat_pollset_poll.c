@@ -7,17 +7,17 @@
 #include "lib/plat/posix/waker.h"
 
 /* Room for so many descriptors at first. */
-#define ROOM 16u
+#define POLL_ROOM 16u
 
 /*
- * Invariants: fds[0] is the waker; users[i] belongs to fds[i]; places[fd] is
+ * Invariants: fds[0] is the waker; keys[i] belongs to fds[i]; places[fd] is
  * the index of fd in fds, 0 when it is not there.
  */
 struct flow__pollset {
     const struct flow_env *env;
     struct flow__fd_waker waker;
     struct pollfd *fds;
-    void **users;
+    uint64_t *keys;
     size_t count;
     size_t room;
     size_t *places;
@@ -26,35 +26,35 @@ struct flow__pollset {
 };
 
 static bool
-grow_fds(struct flow__pollset *set)
+poll_grow(struct flow__pollset *set)
 {
-    size_t wanted = set->room == 0 ? ROOM : 2 * set->room;
+    size_t wanted = set->room == 0 ? POLL_ROOM : 2 * set->room;
     struct pollfd *fds;
-    void **users;
+    uint64_t *keys;
 
     fds = flow_env_alloc(set->env, wanted * sizeof(*fds));
-    users = flow_env_alloc(set->env, wanted * sizeof(*users));
-    if (fds == NULL || users == NULL) {
+    keys = flow_env_alloc(set->env, wanted * sizeof(*keys));
+    if (fds == NULL || keys == NULL) {
         flow_env_free(set->env, fds, wanted * sizeof(*fds));
-        flow_env_free(set->env, users, wanted * sizeof(*users));
+        flow_env_free(set->env, keys, wanted * sizeof(*keys));
         return false;
     }
     if (set->room > 0) {
         memcpy(fds, set->fds, set->count * sizeof(*fds));
-        memcpy(users, set->users, set->count * sizeof(*users));
+        memcpy(keys, set->keys, set->count * sizeof(*keys));
     }
     flow_env_free(set->env, set->fds, set->room * sizeof(*fds));
-    flow_env_free(set->env, set->users, set->room * sizeof(*users));
+    flow_env_free(set->env, set->keys, set->room * sizeof(*keys));
     set->fds = fds;
-    set->users = users;
+    set->keys = keys;
     set->room = wanted;
     return true;
 }
 
 static bool
-grow_places(struct flow__pollset *set, int fd)
+poll_grow_places(struct flow__pollset *set, int fd)
 {
-    size_t wanted = set->place_count == 0 ? ROOM : set->place_count;
+    size_t wanted = set->place_count == 0 ? POLL_ROOM : set->place_count;
     size_t *places;
 
     while (wanted <= (size_t)fd)
@@ -73,7 +73,7 @@ grow_places(struct flow__pollset *set, int fd)
 }
 
 static void
-take_out(struct flow__pollset *set, size_t place)
+poll_take_out(struct flow__pollset *set, size_t place)
 {
     size_t last = --set->count;
 
@@ -81,13 +81,13 @@ take_out(struct flow__pollset *set, size_t place)
     if (place == last)
         return;
     set->fds[place] = set->fds[last];
-    set->users[place] = set->users[last];
+    set->keys[place] = set->keys[last];
     set->places[set->fds[place].fd] = place;
 }
 
 enum flow_status
 flow__pollset_set(struct flow__pollset *set, int fd, uint32_t before,
-                  uint32_t events, void *user)
+                  uint32_t events, uint64_t key)
 {
     size_t place;
 
@@ -95,17 +95,17 @@ flow__pollset_set(struct flow__pollset *set, int fd, uint32_t before,
     place = (size_t)fd < set->place_count ? set->places[fd] : 0;
     if (events == 0) {
         if (place != 0)
-            take_out(set, place);
+            poll_take_out(set, place);
         return FLOW_OK;
     }
     if (place == 0) {
-        if ((set->count == set->room && !grow_fds(set)) ||
-            !grow_places(set, fd))
+        if ((set->count == set->room && !poll_grow(set)) ||
+            !poll_grow_places(set, fd))
             return FLOW_E_NOMEM;
         place = set->count++;
         set->places[fd] = place;
     }
-    set->users[place] = user;
+    set->keys[place] = key;
     set->fds[place].fd = fd;
     set->fds[place].events = 0;
     if (events & FLOW_WAIT_IN)
@@ -125,7 +125,7 @@ flow__pollset_new(const struct flow_env *env, struct flow__pollset **ret_set)
         return FLOW_E_NOMEM;
     set->env = env;
     set->waker.read_fd = -1;
-    if (!grow_fds(set))
+    if (!poll_grow(set))
         goto fail;
     st = FLOW_E_SYS;
     if (!flow__fd_waker_init(&set->waker))
@@ -152,13 +152,13 @@ flow__pollset_free(struct flow__pollset *set)
     env = set->env;
     flow__fd_waker_fini(&set->waker);
     flow_env_free(env, set->fds, set->room * sizeof(*set->fds));
-    flow_env_free(env, set->users, set->room * sizeof(*set->users));
+    flow_env_free(env, set->keys, set->room * sizeof(*set->keys));
     flow_env_free(env, set->places, set->place_count * sizeof(*set->places));
     flow_env_free(env, set, sizeof(*set));
 }
 
 static uint32_t
-events_of(short revents)
+poll_events_of(short revents)
 {
     uint32_t mine = 0;
 
@@ -171,7 +171,8 @@ events_of(short revents)
 
 /* Every descriptor once, from where the last report ended. */
 static size_t
-collect(struct flow__pollset *set, struct flow__pollset_event *ev, size_t cap)
+poll_collect(struct flow__pollset *set, struct flow__pollset_event *ev,
+             size_t cap)
 {
     size_t left, place, n = 0;
 
@@ -181,8 +182,8 @@ collect(struct flow__pollset *set, struct flow__pollset_event *ev, size_t cap)
             place = 1;
         if (set->fds[place].revents == 0)
             continue;
-        ev[n].user = set->users[place];
-        ev[n].events = events_of(set->fds[place].revents);
+        ev[n].key = set->keys[place];
+        ev[n].events = poll_events_of(set->fds[place].revents);
         n++;
     }
     set->next = place < set->count ? place : 1;
@@ -191,19 +192,22 @@ collect(struct flow__pollset *set, struct flow__pollset_event *ev, size_t cap)
 
 enum flow_status
 flow__pollset_wait(struct flow__pollset *set, struct flow__pollset_event *ev,
-                   size_t cap, uint64_t deadline, size_t *ret_count)
+                   size_t cap, uint64_t deadline, size_t *ret_count,
+                   bool *ret_all)
 {
     int rc;
 
     *ret_count = 0;
+    *ret_all = false;
     rc = poll(set->fds, (nfds_t)set->count, flow__poll_timeout(deadline));
     if (rc < 0)
         return errno == EINTR ? FLOW_OK : FLOW_E_SYS;
+    *ret_all = (size_t)rc <= cap;
     if (rc == 0)
         return FLOW_OK;
     if (set->fds[0].revents != 0)
         flow__fd_waker_drain(&set->waker);
-    *ret_count = collect(set, ev, cap);
+    *ret_count = poll_collect(set, ev, cap);
     return FLOW_OK;
 }
 

@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: ISC */
+#include "flow/registry.h"
+
+/* Reports taken from the system at a time. */
+#define REGISTRY_BATCH 128
+
+static struct flow__source *
+registry_source(const struct flow__registration *r, size_t i)
+{
+    if (i < FLOW__SOURCES_INSIDE)
+        return (struct flow__source *)(uintptr_t)&r->inside[i];
+    return &r->others[i - FLOW__SOURCES_INSIDE];
+}
+
+static bool
+registry_is_used(const struct flow__registration *r, size_t i)
+{
+    return (r->used & (1u << i)) != 0;
+}
+
+/* The source of an entry for a descriptor, or NULL. */
+static struct flow__source *
+registry_find(const struct flow__registration *r, int fd)
+{
+    struct flow__source *s;
+    size_t i;
+
+    for (i = 0; i < FLOW_WAIT_SOURCES && r->used >> i != 0; i++) {
+        s = registry_source(r, i);
+        if (registry_is_used(r, i) && s->event == NULL && s->at.fd.fd == fd)
+            return s;
+    }
+    return NULL;
+}
+
+/* --- the slots ---------------------------------------------------------- */
+
+static bool
+registry_grow(struct flow__registry *reg, int fd)
+{
+    size_t wanted = reg->slot_count == 0 ? 64 : reg->slot_count;
+    struct flow__slot *slots;
+    size_t i;
+
+    while (wanted <= (size_t)fd)
+        wanted *= 2;
+    if (wanted == reg->slot_count)
+        return true;
+    slots = flow_env_alloc(reg->env, wanted * sizeof(*slots));
+    if (slots == NULL)
+        return false;
+    for (i = 0; i < reg->slot_count; i++)
+        slots[i] = reg->slots[i];
+    flow_env_free(reg->env, reg->slots, reg->slot_count * sizeof(*slots));
+    reg->slots = slots;
+    reg->slot_count = wanted;
+    return true;
+}
+
+static uint64_t
+registry_key(const struct flow__slot *slot, int fd)
+{
+    return (uint64_t)slot->generation << 32 | (uint32_t)fd;
+}
+
+static void
+registry_unlink(struct flow__slot *slot, struct flow__source *s)
+{
+    struct flow__source **link = &slot->first;
+
+    while (*link != s)
+        link = &(*link)->at.fd.next;
+    *link = s->at.fd.next;
+}
+
+/* Take every source of a slot from its entry, except those of one. */
+static void
+registry_lose(struct flow__registry *reg, struct flow__slot *slot,
+              const struct flow__registration *except)
+{
+    struct flow__source *s = slot->first;
+    struct flow__registration *r;
+
+    while (s != NULL) {
+        r = s->owner;
+        if (r == except) {
+            s = s->at.fd.next;
+            continue;
+        }
+        /* The list changes: from its start again. */
+        flow__registry_drop(reg, r);
+        reg->lost(r);
+        s = slot->first;
+    }
+}
+
+static enum flow_status
+registry_set(struct flow__registry *reg, int fd, uint32_t events)
+{
+    struct flow__slot *slot = &reg->slots[fd];
+    enum flow_status st = FLOW_OK;
+
+    if (slot->events == 0)
+        slot->generation++;
+    if (!flow__registry_is_inherited(reg))
+        st = flow__pollset_set(reg->set, fd, slot->events, events,
+                               registry_key(slot, fd));
+    if (st != FLOW_OK)
+        return st;
+    slot->events = events & 3u;
+    reg->changed |= events != 0;
+    return FLOW_OK;
+}
+
+static uint32_t
+registry_wanted(const struct flow__slot *slot)
+{
+    const struct flow__source *s;
+    uint32_t events = 0;
+
+    for (s = slot->first; s != NULL; s = s->at.fd.next)
+        events |= s->at.fd.wanted;
+    return events;
+}
+
+/* Bring the poll set up to date with a slot; false: it cannot be watched.  A
+ * source that is new asks in any case, so that a number which was closed
+ * without a word and given out again is found out. */
+static bool
+registry_update(struct flow__registry *reg, struct flow__source *s, bool is_new)
+{
+    int fd = s->at.fd.fd;
+    struct flow__slot *slot = &reg->slots[fd];
+    uint32_t events = registry_wanted(slot);
+    enum flow_status st;
+
+    if (events == slot->events && !is_new)
+        return true;
+    st = registry_set(reg, fd, events);
+    if (st == FLOW_E_CLOSED) {
+        slot->events = 0;
+        registry_lose(reg, slot, s->owner);
+        st = registry_set(reg, fd, s->at.fd.wanted);
+    }
+    return st == FLOW_OK;
+}
+
+/* --- the sources of an entry -------------------------------------------- */
+
+static struct flow__source *
+registry_new_source(struct flow__registry *reg, struct flow__registration *r)
+{
+    struct flow__source *s;
+    size_t i = 0;
+
+    while (registry_is_used(r, i))
+        i++;
+    if (i >= FLOW__SOURCES_INSIDE && r->others == NULL)
+        r->others = flow_env_alloc(reg->env,
+                                   (FLOW_WAIT_SOURCES - FLOW__SOURCES_INSIDE) *
+                                       sizeof(*r->others));
+    if (i >= FLOW__SOURCES_INSIDE && r->others == NULL)
+        return NULL;
+    s = registry_source(r, i);
+    r->used |= 1u << i;
+    s->owner = r;
+    s->event = NULL;
+    return s;
+}
+
+static void
+registry_drop_source(struct flow__registry *reg, struct flow__registration *r,
+                     size_t i)
+{
+    struct flow__source *s = registry_source(r, i);
+    struct flow__slot *slot;
+    uint32_t left;
+
+    r->used &= ~(1u << i);
+    if (s->event != NULL) {
+        flow_event_disarm(&s->at.node);
+        return;
+    }
+    slot = &reg->slots[s->at.fd.fd];
+    registry_unlink(slot, s);
+    left = registry_wanted(slot);
+    /* It can only fail where the descriptor is gone already. */
+    if (left != slot->events && registry_set(reg, s->at.fd.fd, left) != FLOW_OK)
+        slot->events = left & 3u;
+}
+
+void
+flow__registry_drop(struct flow__registry *reg, struct flow__registration *r)
+{
+    size_t i;
+
+    for (i = 0; r->used != 0; i++)
+        if (registry_is_used(r, i))
+            registry_drop_source(reg, r, i);
+    flow_env_free(reg->env, r->others,
+                  (FLOW_WAIT_SOURCES - FLOW__SOURCES_INSIDE) *
+                      sizeof(*r->others));
+    r->others = NULL;
+}
+
+static bool
+registry_watch_fd(struct flow__registry *reg, struct flow__registration *r,
+                  const struct flow_wait_source *wanted)
+{
+    struct flow__source *s = registry_find(r, wanted->fd);
+    bool is_new = s == NULL;
+    struct flow__slot *slot;
+    size_t i;
+
+    if (!is_new && s->at.fd.wanted == wanted->events)
+        return true;
+    if (is_new) {
+        if (!registry_grow(reg, wanted->fd))
+            return false;
+        s = registry_new_source(reg, r);
+        if (s == NULL)
+            return false;
+        slot = &reg->slots[wanted->fd];
+        s->at.fd.fd = wanted->fd;
+        s->at.fd.next = slot->first;
+        slot->first = s;
+    }
+    s->at.fd.wanted = wanted->events & 3u;
+    s->at.fd.ready = 0;
+    if (registry_update(reg, s, is_new))
+        return true;
+    for (i = 0; registry_source(r, i) != s;)
+        i++;
+    registry_drop_source(reg, r, i);
+    return false;
+}
+
+static bool
+registry_watch_event(struct flow__registry *reg, struct flow__registration *r,
+                     const struct flow_wait_source *wanted, bool *ret_signalled)
+{
+    struct flow__source *s = registry_new_source(reg, r);
+
+    if (s == NULL)
+        return false;
+    s->event = wanted->event;
+    if (!flow_event_arm(wanted->event, &s->at.node, &r->waker,
+                        wanted->sequence))
+        *ret_signalled = true;
+    return true;
+}
+
+static bool
+registry_names(const struct flow_wait_sink *sink, int fd)
+{
+    size_t i;
+
+    for (i = 0; i < sink->count; i++)
+        if (sink->source[i].kind == FLOW_WAIT_FD && sink->source[i].fd == fd)
+            return true;
+    return false;
+}
+
+/* Drop what a sink does not name.  Events are entered anew each time: one at
+ * the same address may be another by now. */
+static void
+registry_keep(struct flow__registry *reg, struct flow__registration *r,
+              const struct flow_wait_sink *sink)
+{
+    const struct flow__source *s;
+    size_t i;
+
+    for (i = 0; r->used >> i != 0; i++) {
+        s = registry_source(r, i);
+        if (registry_is_used(r, i) &&
+            (s->event != NULL || !registry_names(sink, s->at.fd.fd)))
+            registry_drop_source(reg, r, i);
+    }
+}
+
+bool
+flow__registry_watch(struct flow__registry *reg, struct flow__registration *r,
+                     const struct flow_wait_sink *sink, bool *ret_signalled)
+{
+    const struct flow_wait_source *wanted;
+    bool complete = true;
+    size_t i;
+
+    *ret_signalled = false;
+    registry_keep(reg, r, sink);
+    for (i = 0; i < sink->count; i++) {
+        wanted = &sink->source[i];
+        complete &= wanted->kind == FLOW_WAIT_FD
+                        ? registry_watch_fd(reg, r, wanted)
+                        : registry_watch_event(reg, r, wanted, ret_signalled);
+    }
+    return complete;
+}
+
+/* --- closing ------------------------------------------------------------ */
+
+static int
+registry_any_fd(const struct flow__registration *r)
+{
+    const struct flow__source *s;
+    size_t i;
+
+    for (i = 0; r->used >> i != 0; i++) {
+        s = registry_source(r, i);
+        if (registry_is_used(r, i) && s->event == NULL)
+            return s->at.fd.fd;
+    }
+    return -1;
+}
+
+void
+flow__registry_closing(struct flow__registry *reg, struct flow__registration *r,
+                       int fd)
+{
+    if (fd >= 0) {
+        if ((size_t)fd < reg->slot_count)
+            registry_lose(reg, &reg->slots[fd], NULL);
+        return;
+    }
+    for (fd = registry_any_fd(r); fd >= 0; fd = registry_any_fd(r))
+        registry_lose(reg, &reg->slots[fd], NULL);
+}
+
+/* --- asking the system -------------------------------------------------- */
+
+enum registry_news { REGISTRY_STALE, REGISTRY_NEW, REGISTRY_AGAIN };
+
+static enum registry_news
+registry_take(struct flow__registry *reg,
+              const struct flow__pollset_event *event)
+{
+    size_t fd = (size_t)(event->key & UINT32_MAX);
+    struct flow__slot *slot = &reg->slots[fd];
+    struct flow__source *s;
+    bool again;
+
+    if (fd >= reg->slot_count || slot->first == NULL ||
+        registry_key(slot, (int)fd) != event->key)
+        return REGISTRY_STALE;
+    for (s = slot->first; s != NULL; s = s->at.fd.next) {
+        s->at.fd.ready |= (uint8_t)(s->at.fd.wanted & event->events);
+        if (s->at.fd.ready != 0)
+            reg->reported(s->owner);
+    }
+    again = slot->survey == reg->survey;
+    slot->survey = reg->survey;
+    return again ? REGISTRY_AGAIN : REGISTRY_NEW;
+}
+
+/* Ask once; *ret_all: the system has nothing that this survey has not seen. */
+static enum flow_status
+registry_ask_once(struct flow__registry *reg, uint64_t deadline, bool *ret_all)
+{
+    struct flow__pollset_event event[REGISTRY_BATCH];
+    size_t count, i, news = 0;
+    enum registry_news what;
+    bool again = false;
+    enum flow_status st;
+
+    reg->changed = 0;
+    st = flow__pollset_wait(reg->set, event, REGISTRY_BATCH, deadline, &count,
+                            ret_all);
+    for (i = 0; st == FLOW_OK && i < count; i++) {
+        what = registry_take(reg, &event[i]);
+        news += what == REGISTRY_NEW;
+        again |= what == REGISTRY_AGAIN;
+    }
+    *ret_all |= again || news == 0;
+    return st;
+}
+
+enum flow_status
+flow__registry_ask(struct flow__registry *reg, uint64_t deadline, bool *ret_all)
+{
+    reg->survey = (reg->survey + 1u) & 0x3fffffffu;
+    return registry_ask_once(reg, deadline, ret_all);
+}
+
+/* The system reports in turn, so it has told everything when a descriptor
+ * comes for the second time. */
+enum flow_status
+flow__registry_survey(struct flow__registry *reg)
+{
+    enum flow_status st;
+    bool all;
+
+    reg->survey = (reg->survey + 1u) & 0x3fffffffu;
+    do
+        st = registry_ask_once(reg, FLOW_NOW, &all);
+    while (st == FLOW_OK && !all);
+    return st;
+}
+
+/* --- beginning and end -------------------------------------------------- */
+
+enum flow_status
+flow__registry_init(struct flow__registry *reg)
+{
+    reg->process = flow__plat_process();
+    return flow__pollset_new(reg->env, &reg->set);
+}
+
+void
+flow__registry_fini(struct flow__registry *reg)
+{
+    flow__pollset_free(reg->set);
+    flow_env_free(reg->env, reg->slots, reg->slot_count * sizeof(*reg->slots));
+}
+
+bool
+flow__registry_is_inherited(const struct flow__registry *reg)
+{
+    return reg->process != flow__plat_process();
+}
+
+uint32_t
+flow__registration_ready(const struct flow__registration *r, int fd,
+                         uint32_t events)
+{
+    const struct flow__source *s = registry_find(r, fd);
+
+    return s != NULL ? s->at.fd.ready & events : 0;
+}
+
+void
+flow__registration_used(struct flow__registration *r)
+{
+    struct flow__source *s;
+    size_t i;
+
+    for (i = 0; r->used >> i != 0; i++) {
+        s = registry_source(r, i);
+        if (registry_is_used(r, i) && s->event == NULL)
+            s->at.fd.ready = 0;
+    }
+}

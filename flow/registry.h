@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef FLOW_REGISTRY_H
+#define FLOW_REGISTRY_H
+
+#include <flow/env.h>
+#include <flow/wait.h>
+
+#include "lib/plat.h"
+
+/*
+ * What the entries of a poller are registered with: descriptors in a poll set,
+ * and events.
+ *
+ * The system holds the number of a descriptor and a generation, never a
+ * pointer.  Every registration of a number has a new generation, so a report
+ * of an earlier one is told apart and ignored.  Several entries may wait for
+ * one descriptor: the slot of its number has a list of their sources.
+ *
+ * Invariant: a slot has sources iff its number is in the poll set, with the
+ * union of what they want.
+ *
+ * A child of the process that made the registry shares the poll set with it.
+ * Nothing here calls the system then: the registrations are the parent's.
+ *
+ * Threads: the poller's, except that wakers are called from any.
+ */
+
+struct flow__registration;
+
+/* Something that an entry is registered with. */
+struct flow__source {
+    struct flow__registration *owner;
+    struct flow_event *event; /* NULL: a descriptor */
+    union {
+        struct flow_event_node node;
+        struct {
+            struct flow__source *next; /* of the same descriptor */
+            int fd;
+            uint8_t wanted; /* FLOW_WAIT_ bits */
+            uint8_t ready;  /* reported by the system, not used since */
+        } fd;
+    } at;
+};
+
+/* Sources that need no memory of their own: a socket has one. */
+#define FLOW__SOURCES_INSIDE 2
+
+/* The sources of one entry. */
+struct flow__registration {
+    struct flow_waker waker; /* armed at every event */
+    struct flow__source inside[FLOW__SOURCES_INSIDE];
+    struct flow__source *others; /* the rest of FLOW_WAIT_SOURCES, or NULL */
+    uint32_t used;               /* bit i: source i is in use */
+};
+
+/* What is registered under the number of a descriptor. */
+struct flow__slot {
+    struct flow__source *first;
+    uint32_t generation;
+    uint32_t events : 2;
+    uint32_t survey : 30; /* the last one that reported it */
+};
+
+struct flow__registry {
+    const struct flow_env *env;
+    struct flow__pollset *set;
+    /* An entry lost its sources: it must be looked at. */
+    void (*lost)(struct flow__registration *r);
+    /* The system reported a descriptor of an entry. */
+    void (*reported)(struct flow__registration *r);
+    struct flow__slot *slots; /* by descriptor */
+    size_t slot_count;
+    uint32_t process;
+    uint32_t survey : 30;
+    uint32_t changed : 1; /* since the system was asked last */
+};
+
+/* env, lost and reported are set. */
+enum flow_status flow__registry_init(struct flow__registry *reg);
+void flow__registry_fini(struct flow__registry *reg);
+
+/* Whether this process was forked from the one that made it. */
+bool flow__registry_is_inherited(const struct flow__registry *reg);
+
+/*
+ * Register an entry with the sources of a sink, and with nothing else.  false:
+ * one of them cannot be watched.  *ret_signalled: an event fired since it was
+ * looked at.
+ */
+bool flow__registry_watch(struct flow__registry *reg,
+                          struct flow__registration *r,
+                          const struct flow_wait_sink *sink,
+                          bool *ret_signalled);
+
+/* Take all sources of an entry out. */
+void flow__registry_drop(struct flow__registry *reg,
+                         struct flow__registration *r);
+
+/* A descriptor is about to be closed, -1: all those of an entry.  Every entry
+ * that waits for one loses its sources. */
+void flow__registry_closing(struct flow__registry *reg,
+                            struct flow__registration *r, int fd);
+
+/* Sleep until the deadline, as flow__pollset_wait(), and take in what the
+ * system reports.  *ret_all: it reported everything it had. */
+enum flow_status flow__registry_ask(struct flow__registry *reg,
+                                    uint64_t deadline, bool *ret_all);
+
+/* Take in everything that the system can report now, however much. */
+enum flow_status flow__registry_survey(struct flow__registry *reg);
+
+/* What the system reported of a descriptor since it was used last. */
+uint32_t flow__registration_ready(const struct flow__registration *r, int fd,
+                                  uint32_t events);
+/* It was used: what was reported is not known to hold any more. */
+void flow__registration_used(struct flow__registration *r);
+
+#endif

@@ -1,0 +1,591 @@
+/* SPDX-License-Identifier: ISC */
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include <flow/backend.h>
+#include <flow/poller.h>
+#include <flow/tcp.h>
+#include <flow/unix.h>
+#include <flow/util.h>
+
+#include "unit.h"
+
+/*
+ * Descriptors that are closed while a poller has them registered, of files
+ * that somebody else holds open: without a word, the system would report the
+ * file for ever.
+ */
+
+#define MSEC UINT64_C(1000000)
+
+/* A flow over descriptors that the test moves about. */
+struct mover {
+    struct flow base;
+    int fd[2];      /* both are waited for; -1: none */
+    int next;       /* fd[0] after the next read */
+    bool is_silent; /* it does not say that it closes */
+    int closed[2];  /* copies of what a read closed */
+};
+
+static enum flow_status
+mover_readv(struct flow *f, const struct flow_vec *vec, size_t count,
+            size_t *ret_len)
+{
+    struct mover *m = (struct mover *)(void *)f;
+    size_t i;
+
+    (void)vec;
+    (void)count;
+    (void)ret_len;
+    for (i = 0; i < 2; i++) {
+        if (m->fd[i] < 0)
+            continue;
+        m->closed[i] = dup(m->fd[i]);
+        if (!m->is_silent)
+            flow_fd_closing(f, i == 0 ? m->fd[0] : -1);
+        close(m->fd[i]);
+        m->fd[i] = -1;
+    }
+    m->fd[0] = m->next;
+    m->next = -1;
+    return FLOW_AGAIN;
+}
+
+static uint32_t
+mover_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+{
+    struct mover *m = (struct mover *)(void *)f;
+    uint32_t ready = 0;
+    size_t i;
+
+    for (i = 0; i < 2; i++)
+        if (m->fd[i] >= 0 &&
+            flow_wait_fd_ready(sink, m->fd[i], FLOW_WAIT_IN) != 0)
+            ready = interest;
+    for (i = 0; i < 2 && ready == 0; i++)
+        if (m->fd[i] >= 0)
+            flow_wait_add_fd(sink, m->fd[i], FLOW_WAIT_IN);
+    return ready;
+}
+
+static void
+mover_close(struct flow *f)
+{
+    struct mover *m = (struct mover *)(void *)f;
+    size_t i;
+
+    flow_base_fini(f);
+    for (i = 0; i < 2; i++)
+        if (m->fd[i] >= 0)
+            close(m->fd[i]);
+    free(m);
+}
+
+static const struct flow_ops mover_ops = {
+    .version = FLOW_OPS_VERSION,
+    .name = "mover",
+    .readv = mover_readv,
+    .wait = mover_wait,
+    .close = mover_close,
+};
+
+static struct mover *
+mover_new(int first, int second)
+{
+    struct mover *m = calloc(1, sizeof(*m));
+
+    assert_non_null(m);
+    flow_base_init(&m->base, &mover_ops, flow_env_default(), FLOW_CAP_FD);
+    m->fd[0] = first;
+    m->fd[1] = second;
+    m->next = -1;
+    return m;
+}
+
+static int
+setup(void **state)
+{
+    static struct flow_poller *p;
+
+    *state = &p;
+    return flow_poller_new(NULL, &p) == FLOW_OK ? 0 : -1;
+}
+
+static int
+teardown(void **state)
+{
+    flow_poller_free(*(struct flow_poller **)*state);
+    return 0;
+}
+
+static void
+expect(struct flow_poller *p, const struct flow *f)
+{
+    const struct flow_poller_event *ev;
+    size_t n;
+
+    assert_int_equal(flow_poller_wait(p, 8, FLOW_NOW, &ev, &n),
+                     f != NULL ? FLOW_OK : FLOW_E_TIMEOUT);
+    assert_int_equal(n, f != NULL);
+    if (f != NULL)
+        assert_ptr_equal(ev[0].flow, f);
+}
+
+/* Whether the system has anything to tell the poller. */
+static bool
+is_quiet(struct flow_poller *p)
+{
+    struct pollfd fd = { .fd = flow_poller_fd(p), .events = POLLIN };
+
+    expect(p, NULL);
+    return fd.fd < 0 || poll(&fd, 1, 0) == 0;
+}
+
+static void
+closing_is_announced(void **state)
+{
+    struct flow_poller *p = *(struct flow_poller **)*state;
+    struct mover *m;
+    int a[2], b[2], c[2];
+    char byte;
+    size_t n;
+
+    assert_int_equal(pipe(a), 0);
+    assert_int_equal(pipe(b), 0);
+    assert_int_equal(pipe(c), 0);
+    m = mover_new(a[0], b[0]);
+    m->next = c[0];
+    assert_int_equal(flow_poller_add(p, &m->base, FLOW_READY_READ, m), FLOW_OK);
+    expect(p, NULL);
+    assert_int_equal(flow_read(&m->base, &byte, 1, &n), FLOW_AGAIN);
+    expect(p, NULL);
+    /* The copies are readable, and nobody cares. */
+    assert_int_equal(write(a[1], "x", 1), 1);
+    assert_int_equal(write(b[1], "x", 1), 1);
+    assert_true(is_quiet(p));
+    assert_int_equal(write(c[1], "x", 1), 1);
+    expect(p, &m->base);
+    close(m->closed[0]);
+    close(m->closed[1]);
+    flow_close(&m->base);
+    assert_true(is_quiet(p));
+    close(a[1]);
+    close(b[1]);
+    close(c[1]);
+}
+
+/* A backend that breaks the rule: its old registration stays, but the reports
+ * of it are not taken for those of a flow. */
+static void
+reports_of_a_lost_descriptor_are_ignored(void **state)
+{
+    struct flow_poller *p = *(struct flow_poller **)*state;
+    struct mover *m, *other;
+    int a[2], old;
+    char byte;
+    size_t n;
+
+    assert_int_equal(pipe(a), 0);
+    old = a[0];
+    m = mover_new(old, -1);
+    m->is_silent = true;
+    assert_int_equal(flow_poller_add(p, &m->base, FLOW_READY_READ, m), FLOW_OK);
+    expect(p, NULL);
+    assert_int_equal(flow_read(&m->base, &byte, 1, &n), FLOW_AGAIN);
+    flow_close(&m->base);
+    assert_int_equal(write(a[1], "x", 1), 1);
+    expect(p, NULL);
+    /* Another flow gets the number. */
+    close(a[1]);
+    assert_int_equal(pipe(a), 0);
+    assert_int_equal(dup2(a[0], old), old);
+    if (a[0] != old)
+        close(a[0]);
+    other = mover_new(old, -1);
+    assert_int_equal(flow_poller_add(p, &other->base, FLOW_READY_READ, other),
+                     FLOW_OK);
+    expect(p, NULL);
+    assert_int_equal(write(a[1], "x", 1), 1);
+    expect(p, &other->base);
+    flow_close(&other->base);
+    expect(p, NULL);
+    close(m->closed[0]);
+    close(a[1]);
+}
+
+/* A layer that closes the flow below in an operation. */
+static enum flow_status
+dropper_readv(struct flow *f, const struct flow_vec *vec, size_t count,
+              size_t *ret_len)
+{
+    (void)vec;
+    (void)count;
+    (void)ret_len;
+    if (f->lower == NULL)
+        return FLOW_AGAIN;
+    flow_close(f->lower);
+    f->lower = NULL;
+    return FLOW_AGAIN;
+}
+
+static uint32_t
+dropper_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+{
+    if (f->lower != NULL)
+        return flow_wait_sources(f->lower, interest, sink);
+    return 0;
+}
+
+static void
+dropper_close(struct flow *f)
+{
+    flow_base_fini(f);
+    free(f);
+}
+
+static const struct flow_ops dropper_ops = {
+    .version = FLOW_OPS_VERSION,
+    .name = "dropper",
+    .readv = dropper_readv,
+    .wait = dropper_wait,
+    .close = dropper_close,
+};
+
+static void
+layer_may_close_its_lower_flow(void **state)
+{
+    struct flow_poller *p = *(struct flow_poller **)*state;
+    struct flow *f = calloc(1, sizeof(*f));
+    struct flow *lower;
+    int fd[2], copy;
+    char byte;
+    size_t n;
+
+    assert_non_null(f);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+    assert_int_equal(flow_fd_adopt(NULL, fd[0], fd[0], &lower, NULL), FLOW_OK);
+    copy = dup(fd[0]);
+    flow_base_wrap(f, &dropper_ops, lower, true, FLOW_CAP_FD);
+    assert_int_equal(flow_poller_add(p, f, FLOW_READY_READ, NULL), FLOW_OK);
+    expect(p, NULL);
+    assert_int_equal(flow_read(f, &byte, 1, &n), FLOW_AGAIN);
+    assert_int_equal(write(fd[1], "x", 1), 1);
+    assert_true(is_quiet(p));
+    flow_close(f);
+    close(copy);
+    close(fd[1]);
+}
+
+/* A terminal is one open file behind two descriptors; here a pipe's end that
+ * somebody else has, too. */
+static void
+end_of_a_direction_closes_its_descriptor(void **state)
+{
+    struct flow_poller *p = *(struct flow_poller **)*state;
+    static char block[4096];
+    int in[2], out[2], copy;
+    struct flow *f;
+    size_t n;
+
+    assert_int_equal(pipe(in), 0);
+    assert_int_equal(pipe(out), 0);
+    copy = dup(out[1]);
+    assert_int_equal(flow_fd_adopt(NULL, in[0], out[1], &f, NULL), FLOW_OK);
+    while (flow_write(f, block, sizeof(block), &n) == FLOW_OK)
+        continue;
+    assert_int_equal(
+        flow_poller_add(p, f, FLOW_READY_READ | FLOW_READY_WRITE, NULL),
+        FLOW_OK);
+    expect(p, NULL);
+    assert_int_equal(flow_shutdown(f, FLOW_WRITE), FLOW_OK);
+    assert_int_equal(flow_poller_set(p, f, FLOW_READY_READ), FLOW_OK);
+    while (poll(&(struct pollfd){ .fd = copy, .events = POLLOUT }, 1, 0) == 0)
+        assert_true(read(out[0], block, sizeof(block)) > 0);
+    assert_true(is_quiet(p));
+    flow_close(f);
+    assert_true(is_quiet(p));
+    close(copy);
+    close(in[1]);
+    close(out[0]);
+}
+
+/* Several flows over one descriptor, as those of a resolver or an event
+ * channel have it. */
+static void
+descriptor_may_be_shared(void **state)
+{
+    struct flow_poller *p = *(struct flow_poller **)*state;
+    const struct flow_poller_event *ev;
+    struct mover *m[3];
+    size_t i, n;
+    int a[2];
+    char byte;
+
+    assert_int_equal(pipe(a), 0);
+    for (i = 0; i < COUNT(m); i++) {
+        m[i] = mover_new(a[0], -1);
+        assert_int_equal(flow_poller_add(p, &m[i]->base, FLOW_READY_READ, m[i]),
+                         FLOW_OK);
+    }
+    expect(p, NULL);
+    assert_int_equal(write(a[1], "x", 1), 1);
+    assert_int_equal(flow_poller_wait(p, 8, FLOW_NEVER, &ev, &n), FLOW_OK);
+    assert_int_equal(n, 3);
+    /* One leaves: the others stay registered. */
+    m[1]->fd[0] = -1;
+    flow_close(&m[1]->base);
+    assert_int_equal(flow_poller_wait(p, 8, FLOW_NEVER, &ev, &n), FLOW_OK);
+    assert_int_equal(n, 2);
+    /* The owner closes it: nobody waits for it any more. */
+    m[2]->fd[0] = -1;
+    assert_int_equal(flow_read(&m[0]->base, &byte, 1, &n), FLOW_AGAIN);
+    assert_true(is_quiet(p));
+    close(m[0]->closed[0]);
+    flow_close(&m[0]->base);
+    flow_close(&m[2]->base);
+    close(a[1]);
+}
+
+/* --- the TCP dialler ----------------------------------------------------- */
+
+/* Two addresses: the first one's listener has a full queue and answers
+ * nothing, so that the second wins. */
+struct flow_lookup {
+    struct flow_addr addr[2];
+};
+
+static struct flow_lookup the_lookup;
+
+static enum flow_status
+two_start(void *ctx, const char *host, uint16_t port,
+          struct flow_lookup **ret_lookup)
+{
+    (void)ctx;
+    (void)host;
+    (void)port;
+    *ret_lookup = &the_lookup;
+    return FLOW_OK;
+}
+
+static enum flow_status
+two_result(struct flow_lookup *lookup, struct flow_addr *ret_addr, size_t cap,
+           size_t *ret_count, int32_t *ret_code)
+{
+    (void)ret_code;
+    assert_true(cap >= 2);
+    memcpy(ret_addr, lookup->addr, sizeof(lookup->addr));
+    *ret_count = 2;
+    return FLOW_OK;
+}
+
+static void
+two_wait(struct flow_lookup *lookup, struct flow_wait_sink *sink)
+{
+    (void)lookup;
+    (void)sink;
+}
+
+static void
+two_cancel(struct flow_lookup *lookup)
+{
+    (void)lookup;
+}
+
+static const char *
+two_text(int32_t code)
+{
+    (void)code;
+    return "two";
+}
+
+static const struct flow_resolver two = { two_start, two_result, two_wait,
+                                          two_cancel, two_text };
+
+static int
+listen_at(uint32_t address, uint16_t *port, int backlog)
+{
+    struct sockaddr_in at = { .sin_family = AF_INET };
+    socklen_t len = sizeof(at);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    at.sin_addr.s_addr = htonl(address);
+    at.sin_port = htons(*port);
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+    assert_int_equal(listen(fd, backlog), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+    *port = ntohs(at.sin_port);
+    return fd;
+}
+
+/* Fill a listener's queue; returns how many descriptors that took. */
+static size_t
+fill_queue(uint32_t address, uint16_t port, int fd[4])
+{
+    struct sockaddr_in to = { .sin_family = AF_INET };
+    struct pollfd p = { .events = POLLOUT };
+    size_t i;
+
+    to.sin_addr.s_addr = htonl(address);
+    to.sin_port = htons(port);
+    for (i = 0; i < 4; i++) {
+        fd[i] = socket(AF_INET, SOCK_STREAM, 0);
+        fcntl(fd[i], F_SETFL, O_NONBLOCK);
+        (void)!connect(fd[i], (struct sockaddr *)&to, sizeof(to));
+        p.fd = fd[i];
+        if (poll(&p, 1, 50) == 0)
+            return i + 1;
+    }
+    return i;
+}
+
+static void
+open_over(struct flow_poller *p, struct flow *f)
+{
+    const struct flow_poller_event *ev;
+    enum flow_status st;
+    size_t n;
+
+    while ((st = flow_open(f)) == FLOW_AGAIN)
+        assert_int_equal(flow_poller_wait(p, 8, FLOW_NEVER, &ev, &n), FLOW_OK);
+    assert_int_equal(st, FLOW_OK);
+}
+
+static void
+losing_attempt_is_taken_out(void **state)
+{
+    struct flow_poller *p = *(struct flow_poller **)*state;
+    struct sockaddr none = { .sa_family = AF_UNSPEC };
+    struct flow_env env = *flow_env_default();
+    const struct flow_poller_event *ev;
+    int full, good, queue[4], attempt, copy;
+    uint16_t port = 0;
+    struct flow *f;
+    size_t n, queued;
+
+    full = listen_at(0x7f000002, &port, 0);
+    good = listen_at(0x7f000003, &port, 8);
+    queued = fill_queue(0x7f000002, port, queue);
+    memset(&the_lookup, 0, sizeof(the_lookup));
+    for (n = 0; n < 2; n++) {
+        the_lookup.addr[n].family = 4;
+        the_lookup.addr[n].port = port;
+        memcpy(the_lookup.addr[n].bytes, "\x7f\0\0\2", 4);
+        the_lookup.addr[n].bytes[3] += (uint8_t)n;
+    }
+    env.resolver = &two;
+    assert_int_equal(flow_tcp_dial(&env, "two.example", port, NULL, &f, NULL),
+                     FLOW_OK);
+    assert_int_equal(flow_poller_add(p, f, FLOW_READY_OPEN, NULL), FLOW_OK);
+    /* The descriptor of the first attempt is the lowest that is free. */
+    attempt = dup(0);
+    close(attempt);
+    assert_int_equal(flow_open(f), FLOW_AGAIN);
+    copy = dup(attempt);
+    assert_true(copy >= 0);
+    assert_int_equal(
+        flow_poller_wait(p, 8, flow_env_default()->now(NULL) + MSEC, &ev, &n),
+        FLOW_E_TIMEOUT);
+    open_over(p, f);
+    assert_int_equal(flow_poller_set(p, f, FLOW_READY_READ), FLOW_OK);
+    expect(p, NULL);
+    /* The loser's file fails now, and the poller knows nothing of it. */
+    (void)!connect(copy, &none, sizeof(none));
+    assert_int_equal(
+        poll(&(struct pollfd){ .fd = copy, .events = POLLOUT }, 1, 1000), 1);
+    assert_true(is_quiet(p));
+    flow_close(f);
+    assert_true(is_quiet(p));
+    close(copy);
+    close(full);
+    close(good);
+    while (queued > 0)
+        close(queue[--queued]);
+}
+
+/* --- processes ----------------------------------------------------------- */
+
+/* In a child: everything but the end is refused, and the end is the child's
+ * alone. */
+static int
+use_inherited(struct flow_poller *p, struct flow *f, struct flow *g)
+{
+    const struct flow_poller_event *ev;
+    size_t n;
+
+    if (flow_poller_wait(p, 4, FLOW_NOW, &ev, &n) != FLOW_E_INVAL || n != 0)
+        return 1;
+    if (flow_poller_set(p, f, FLOW_READY_WRITE) != FLOW_E_INVAL ||
+        flow_poller_remove(p, f) != FLOW_E_INVAL ||
+        flow_poller_add(p, g, FLOW_READY_READ, NULL) != FLOW_E_INVAL)
+        return 2;
+    if (flow_poller_fd(p) != -1 || flow_poller_timeout(p) != FLOW_NEVER)
+        return 3;
+    flow_poller_wake(p);
+    flow_close(f);
+    flow_poller_free(p);
+    /* What it watched can be watched anew. */
+    if (flow_poller_new(NULL, &p) != FLOW_OK ||
+        flow_poller_add(p, g, FLOW_READY_READ, g) != FLOW_OK ||
+        flow_poller_wait(p, 4, FLOW_NOW, &ev, &n) != FLOW_E_TIMEOUT)
+        return 4;
+    flow_poller_free(p);
+    return 0;
+}
+
+static void
+child_does_not_touch_the_parents_poller(void **state)
+{
+    struct flow_poller *p = *(struct flow_poller **)*state;
+    struct flow *f[2], *g[2];
+    int fd[2], status;
+    pid_t child;
+    size_t n;
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+    assert_int_equal(flow_fd_adopt(NULL, fd[0], fd[0], &f[0], NULL), FLOW_OK);
+    assert_int_equal(flow_fd_adopt(NULL, fd[1], fd[1], &f[1], NULL), FLOW_OK);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+    assert_int_equal(flow_fd_adopt(NULL, fd[0], fd[0], &g[0], NULL), FLOW_OK);
+    assert_int_equal(flow_fd_adopt(NULL, fd[1], fd[1], &g[1], NULL), FLOW_OK);
+    assert_int_equal(flow_poller_add(p, f[0], FLOW_READY_READ, NULL), FLOW_OK);
+    expect(p, NULL);
+    child = fork();
+    if (child == 0)
+        _exit(use_inherited(p, f[0], g[0]));
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_true(is_quiet(p));
+    assert_int_equal(flow_write(f[1], "x", 1, &n), FLOW_OK);
+    expect(p, f[0]);
+    flow_close(f[0]);
+    assert_true(is_quiet(p));
+    flow_close(f[1]);
+    flow_close(g[0]);
+    flow_close(g[1]);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(closing_is_announced),
+        TEST(reports_of_a_lost_descriptor_are_ignored),
+        TEST(layer_may_close_its_lower_flow),
+        TEST(end_of_a_direction_closes_its_descriptor),
+        TEST(descriptor_may_be_shared),
+        TEST(losing_attempt_is_taken_out),
+        TEST(child_does_not_touch_the_parents_poller),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
