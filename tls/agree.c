@@ -52,10 +52,6 @@ agree_choose(struct flow__handshake *hs, const struct flow__client_hello *ch,
     flow__sni_select(c->candidate, c->pair_count, &policy, ch, &decision);
     if (!decision.serve)
         return flow__handshake_fault(hs, FLOW_E_PROTO, &decision.fault, err);
-    if (decision.version == FLOW_TLS_1_2 && !ch->extended_master_secret)
-        return flow__handshake_refuse(
-            hs, FLOW__ALERT_HANDSHAKE_FAILURE,
-            "TLS 1.2 without the extended master secret", err);
     agree_note_decision(hs, ch, &decision);
     return FLOW_OK;
 }
@@ -82,6 +78,7 @@ static enum flow_status
 agree_begin_serving(struct flow__handshake *hs,
                     const struct flow__client_hello *ch, struct flow_error *err)
 {
+    const struct flow__sni_policy policy = flow__agree_policy(hs);
     enum flow_status st = FLOW_OK;
 
     if (ch->alpn.len > 0) {
@@ -91,7 +88,8 @@ agree_begin_serving(struct flow__handshake *hs,
         memcpy(hs->alpn, ch->alpn.base, ch->alpn.len);
         hs->alpn_len = ch->alpn.len;
     }
-    st = flow__engine_new(hs->config->engine, hs->pair, NULL, false,
+    st = flow__engine_new(hs->config->engine, hs->pair,
+                          flow__sni_version(&policy, ch), NULL, false,
                           &hs->engine);
     return st == FLOW_OK ? st : flow__handshake_fault(hs, st, NULL, err);
 }

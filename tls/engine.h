@@ -113,12 +113,14 @@ struct flow__engine_event {
 struct flow__engine;
 
 /*
- * pair: server only, the certificate to use.  server_name: client only; NULL
- * asks for none.  ip_name: it is an address: verified, but not sent (RFC 6066
- * 3).  FLOW_E_NOMEM; FLOW_E_INVAL for a name that the engine does not take.
+ * pair, version: server only, the certificate to use and the version that was
+ * chosen with it; the engine agrees on no other.  server_name: client only;
+ * NULL asks for none.  ip_name: it is an address: verified, but not sent (RFC
+ * 6066 3).  FLOW_E_NOMEM; FLOW_E_INVAL for a name that the engine does not
+ * take.
  */
 enum flow_status flow__engine_new(struct flow__engine_conf *conf,
-                                  struct flow__keypair *pair,
+                                  struct flow__keypair *pair, uint16_t version,
                                   const char *server_name, bool ip_name,
                                   struct flow__engine **ret_engine);
 /* Wipes and releases; NULL does nothing. */

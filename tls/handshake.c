@@ -243,7 +243,7 @@ static enum flow_status
 handshake_begin_client(struct flow__handshake *hs, struct flow_error *err)
 {
     enum flow_status st = flow__engine_new(
-        hs->config->engine, NULL, hs->name[0] != '\0' ? hs->name : NULL,
+        hs->config->engine, NULL, 0, hs->name[0] != '\0' ? hs->name : NULL,
         hs->ip_name, &hs->engine);
 
     if (st != FLOW_OK)

@@ -103,6 +103,23 @@ remove_extension(struct evil_record *r, uint16_t type)
 }
 
 void
+into_list(struct evil_record *r, uint16_t type, size_t len_size,
+          const void *data, size_t len)
+{
+    size_t at = extension(r, type);
+
+    assert_true(at != 0);
+    add(r->content + at + 2, (int)len);
+    if (len_size == 1)
+        r->content[at + 4] = (uint8_t)(r->content[at + 4] + len);
+    else
+        add(r->content + at + 4, (int)len);
+    add(extensions_len(r), (int)len);
+    resize(r, at + 4 + len_size, (int)len);
+    memcpy(r->content + at + 4 + len_size, data, len);
+}
+
+void
 sign_exchange(struct evil *e, struct evil_record *r)
 {
     size_t params = 4u + r->content[7];

@@ -66,6 +66,10 @@ uint8_t *extensions_len(struct evil_record *r);
 void put_extension(struct evil_record *r, uint16_t type, const void *data,
                    size_t len);
 void remove_extension(struct evil_record *r, uint16_t type);
+/* Insert at the front of the list of an extension, whose length has so many
+ * bytes. */
+void into_list(struct evil_record *r, uint16_t type, size_t len_size,
+               const void *data, size_t len);
 /* Sign the parameters of a ServerKeyExchange again, with ECDSA, as a server
  * that means what it sends. */
 void sign_exchange(struct evil *e, struct evil_record *r);

@@ -596,24 +596,6 @@ client_hellos(void **state)
 
 /* --- hellos that are unusual, and right --- */
 
-/* Insert into a list of an extension, behind its length of so many bytes. */
-static void
-into_list(struct evil_record *r, uint16_t type, size_t len_size,
-          const void *data, size_t len)
-{
-    size_t at = extension(r, type);
-
-    assert_true(at != 0);
-    add(r->content + at + 2, (int)len);
-    if (len_size == 1)
-        r->content[at + 4] = (uint8_t)(r->content[at + 4] + len);
-    else
-        add(r->content + at + 4, (int)len);
-    add(extensions_len(r), (int)len);
-    resize(r, at + 4 + len_size, (int)len);
-    memcpy(r->content + at + 4 + len_size, data, len);
-}
-
 /* RFC 8701, and a key share that is larger than most hellos were. */
 static void
 grease(struct evil *e, struct evil_record *r)

@@ -34,6 +34,8 @@ static const uint16_t sig_algs[] = {
 struct flow__engine_conf {
     const struct flow_tls_config *config;
     mbedtls_ssl_config ssl;
+    /* Server: the same, and nothing older than TLS 1.3. */
+    mbedtls_ssl_config ssl13;
     int suites[FLOW__MAX_SUITES + 1];
     uint16_t groups[FLOW__MAX_GROUPS + 1];
     const char *alpn[FLOW__MAX_ALPN + 1];
@@ -49,28 +51,22 @@ struct flow__engine {
 };
 
 static void
-engine_set_lists(struct flow__engine_conf *conf,
-                 const struct flow_tls_config *c)
+engine_copy_lists(struct flow__engine_conf *conf,
+                  const struct flow_tls_config *c)
 {
     for (size_t i = 0; i < c->suite_count; i++)
         conf->suites[i] = c->suite[i];
     memcpy(conf->groups, c->group, c->group_count * sizeof(*c->group));
     for (size_t i = 0; i < c->alpn_count; i++)
         conf->alpn[i] = c->alpn[i];
-
-    mbedtls_ssl_conf_ciphersuites(&conf->ssl, conf->suites);
-    mbedtls_ssl_conf_groups(&conf->ssl, conf->groups);
-    mbedtls_ssl_conf_sig_algs(&conf->ssl, sig_algs);
 }
 
 static void
-engine_set_policy(struct flow__engine_conf *conf,
-                  const struct flow_tls_config *c)
+engine_set_policy(mbedtls_ssl_config *ssl, const struct flow_tls_config *c,
+                  uint16_t min_version)
 {
-    mbedtls_ssl_config *ssl = &conf->ssl;
-
-    mbedtls_ssl_conf_min_tls_version(
-        ssl, (mbedtls_ssl_protocol_version)c->min_version);
+    mbedtls_ssl_conf_min_tls_version(ssl,
+                                     (mbedtls_ssl_protocol_version)min_version);
     mbedtls_ssl_conf_max_tls_version(
         ssl, (mbedtls_ssl_protocol_version)c->max_version);
     mbedtls_ssl_conf_rng(ssl, flow__mbed_rng, NULL);
@@ -112,6 +108,27 @@ engine_set_keypair(mbedtls_ssl_context *ssl)
     return mbedtls_ssl_set_hs_own_cert(ssl, &e->pair->chain, &e->pair->key);
 }
 
+static int
+engine_set_config(struct flow__engine_conf *conf, mbedtls_ssl_config *ssl,
+                  uint16_t min_version)
+{
+    const struct flow_tls_config *c = conf->config;
+    int rc = mbedtls_ssl_config_defaults(
+        ssl, c->server ? MBEDTLS_SSL_IS_SERVER : MBEDTLS_SSL_IS_CLIENT,
+        MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT);
+
+    if (rc != 0)
+        return rc;
+    mbedtls_ssl_conf_ciphersuites(ssl, conf->suites);
+    mbedtls_ssl_conf_groups(ssl, conf->groups);
+    mbedtls_ssl_conf_sig_algs(ssl, sig_algs);
+    engine_set_policy(ssl, c, min_version);
+    if (c->server)
+        mbedtls_ssl_conf_cert_cb(ssl, engine_set_keypair);
+    return c->alpn_count > 0 ? mbedtls_ssl_conf_alpn_protocols(ssl, conf->alpn)
+                             : 0;
+}
+
 /* See tls/engine.h. */
 enum flow_status
 flow__engine_conf_new(const struct flow_tls_config *c,
@@ -126,17 +143,11 @@ flow__engine_conf_new(const struct flow_tls_config *c,
                               0, "no memory");
     conf->config = c;
     mbedtls_ssl_config_init(&conf->ssl);
-    rc = mbedtls_ssl_config_defaults(
-        &conf->ssl, c->server ? MBEDTLS_SSL_IS_SERVER : MBEDTLS_SSL_IS_CLIENT,
-        MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT);
-    if (rc == 0) {
-        engine_set_lists(conf, c);
-        engine_set_policy(conf, c);
-        if (c->server)
-            mbedtls_ssl_conf_cert_cb(&conf->ssl, engine_set_keypair);
-        if (c->alpn_count > 0)
-            rc = mbedtls_ssl_conf_alpn_protocols(&conf->ssl, conf->alpn);
-    }
+    mbedtls_ssl_config_init(&conf->ssl13);
+    engine_copy_lists(conf, c);
+    rc = engine_set_config(conf, &conf->ssl, (uint16_t)c->min_version);
+    if (rc == 0 && c->server && c->max_version == FLOW_TLS_1_3)
+        rc = engine_set_config(conf, &conf->ssl13, FLOW_TLS_1_3);
     if (rc != 0) {
         flow__engine_conf_free(conf);
         return flow_error_set(err, FLOW_E_INVAL, "tls config",
@@ -154,6 +165,7 @@ flow__engine_conf_free(struct flow__engine_conf *conf)
     if (conf == NULL)
         return;
     mbedtls_ssl_config_free(&conf->ssl);
+    mbedtls_ssl_config_free(&conf->ssl13);
     flow_env_free(conf->config->env, conf, sizeof(*conf));
 }
 
@@ -222,11 +234,16 @@ engine_on_export(void *ctx, mbedtls_ssl_key_export_type type,
 }
 
 static int
-engine_set_up(struct flow__engine *e, const char *server_name, bool ip_name)
+engine_set_up(struct flow__engine *e, uint16_t version, const char *server_name,
+              bool ip_name)
 {
     const struct flow_tls_config *c = e->conf->config;
     mbedtls_ssl_context *ssl = &e->ssl;
-    int rc = mbedtls_ssl_setup(ssl, &e->conf->ssl);
+    /* mbedTLS takes the first version in the client's list that it may.  With
+     * TLS 1.2 chosen there is only one, and it still has to mark its random as
+     * that of a server of TLS 1.3 (RFC 8446 4.1.3), which takes both. */
+    int rc = mbedtls_ssl_setup(ssl, version == FLOW_TLS_1_3 ? &e->conf->ssl13
+                                                            : &e->conf->ssl);
 
     if (rc != 0)
         return rc;
@@ -244,7 +261,7 @@ engine_set_up(struct flow__engine *e, const char *server_name, bool ip_name)
 /* See tls/engine.h. */
 enum flow_status
 flow__engine_new(struct flow__engine_conf *conf, struct flow__keypair *pair,
-                 const char *server_name, bool ip_name,
+                 uint16_t version, const char *server_name, bool ip_name,
                  struct flow__engine **ret_engine)
 {
     struct flow__engine *e = flow_env_alloc(conf->config->env, sizeof(*e));
@@ -258,7 +275,7 @@ flow__engine_new(struct flow__engine_conf *conf, struct flow__keypair *pair,
     flow__messages_init(&e->messages, conf->config->env, conf->config->server);
     mbedtls_ssl_init(&e->ssl);
     flow__mbed_enter();
-    rc = engine_set_up(e, server_name, ip_name);
+    rc = engine_set_up(e, version, server_name, ip_name);
     flow__mbed_leave();
     if (rc != 0) {
         flow__engine_free(e);

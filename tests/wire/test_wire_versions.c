@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: ISC */
+#include <string.h>
+
+#include "lie.h"
+#include "test.h"
+
+/* Which version a server agrees on, and what a ClientHello says about it. */
+
+/* The version that ours answered with; 0: there is no ServerHello. */
+static uint16_t
+version_answered(const struct evil *e)
+{
+    struct evil_record r = { .type = e->loop.out[0] };
+    size_t at;
+
+    r.len = (size_t)(e->loop.out[3] << 8 | e->loop.out[4]);
+    memcpy(r.content, e->loop.out + 5, r.len);
+    if (!is_message(&r, SERVER_HELLO))
+        return 0;
+    at = extension(&r, 43);
+    return at == 0 ? 0x0303
+                   : (uint16_t)(r.content[at + 4] << 8 | r.content[at + 5]);
+}
+
+static void
+older_version_first(struct evil *e, struct evil_record *r)
+{
+    (void)e;
+    if (is_message(r, CLIENT_HELLO))
+        into_list(r, 43, 1, "\3\3", 2);
+}
+
+static void
+unknown_versions_around(struct evil *e, struct evil_record *r)
+{
+    older_version_first(e, r);
+    if (is_message(r, CLIENT_HELLO))
+        into_list(r, 43, 1, "\x7a\x7a\3\2", 4);
+}
+
+/* The extension is all that counts (RFC 8446 4.2.1). */
+static void
+only_the_older_version(struct evil *e, struct evil_record *r)
+{
+    (void)e;
+    if (is_message(r, CLIENT_HELLO))
+        put_extension(r, 43, "\2\3\3", 3);
+}
+
+/* We choose the highest version, whatever the client's order: one of TLS 1.3
+ * that is served TLS 1.2 would take it for a downgrade (RFC 8446 4.1.3). */
+static void
+versions_in_any_order(void **state)
+{
+    static const struct {
+        int offers;
+        void (*edit)(struct evil *e, struct evil_record *r);
+        uint16_t answer;
+    } table[] = {
+        { 0x0304, older_version_first, 0x0304 },
+        { 0x0304, unknown_versions_around, 0x0304 },
+        { 0x0303, only_the_older_version, 0x0303 },
+        { 0x0303, NULL, 0x0303 },
+    };
+    static struct evil evil;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        evil_init(&evil, true, table[i].offers);
+        with_both_versions(&evil);
+        evil.edit = table[i].edit;
+        evil_start(&evil);
+        evil_run(&evil);
+        assert_int_equal(version_answered(&evil), table[i].answer);
+        evil_free(&evil);
+    }
+}
+
+/* RFC 8446 4.1.3, of a server of both versions: the mark. */
+static void
+tls12_is_marked_as_a_downgrade(void **state)
+{
+    static struct evil evil;
+
+    (void)state;
+    evil_init(&evil, true, 0x0303);
+    with_both_versions(&evil);
+    evil_start(&evil);
+    evil_run(&evil);
+    assert_memory_equal(evil.loop.out + 5 + 4 + 2 + 24, "DOWNGRD\1", 8);
+    evil_free(&evil);
+}
+
+static void
+legacy_version_above(struct evil *e, struct evil_record *r)
+{
+    (void)e;
+    if (is_message(r, CLIENT_HELLO))
+        r->content[5] = 4;
+}
+
+static void
+legacy_version_below(struct evil *e, struct evil_record *r)
+{
+    (void)e;
+    if (is_message(r, CLIENT_HELLO))
+        r->content[5] = 1;
+}
+
+/*
+ * What the engine cannot do, and nobody can do for it, as the hellos are hashed
+ * as they are (docs/tls.md): legacy_version is ignored beside
+ * supported_versions (RFC 8446 4.2.1), and one above TLS 1.2 means TLS 1.2
+ * without it (RFC 5246 E.1).  This test fails once it can.
+ */
+static void
+expected_failure_of_legacy_versions(void **state)
+{
+    static const struct lie lies[] = {
+        { "0x0304 beside supported_versions", true, 0x0304,
+          legacy_version_above, 70, PLAIN, with_both_versions },
+        { "0x0301 beside supported_versions", true, 0x0304,
+          legacy_version_below, 70, PLAIN, with_both_versions },
+        { "0x0304 without supported_versions", true, 0x0303,
+          legacy_version_above, 70, PLAIN, with_both_versions },
+        { "0x0304 to a server of TLS 1.2", true, 0x0303, legacy_version_above,
+          70, PLAIN, NULL },
+    };
+
+    (void)state;
+    LIES(lies);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(versions_in_any_order),
+        TEST(tls12_is_marked_as_a_downgrade),
+        TEST(expected_failure_of_legacy_versions),
+    };
+
+    return TEST_RUN(tests);
+}
