@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: ISC */
+#include <string.h>
+
+#include <flow/pair.h>
+#include <flow/tls.h>
+
+#include "test.h"
+#include "tests/unit/tls/script.h"
+
+/*
+ * The handshake with an engine that follows a script, both ends in one thread:
+ * what tls/ does with messages, secrets and failures, with no TLS library.
+ */
+
+static const uint16_t versions[] = { 0x0303, 0x0304 };
+
+struct both {
+    struct flow_tls_config *config[2]; /* client, server; as are: */
+    struct flow *flow[2];
+    enum flow_status status[2];
+    struct script *script[2];
+};
+
+static struct both both;
+
+static enum flow_status
+configure(bool server, uint16_t version, struct flow_tls_config **ret)
+{
+    enum flow_tls_version v = (enum flow_tls_version)version;
+    enum flow_status st = server
+                              ? flow_tls_config_new_server(TEST_ENV, ret, NULL)
+                              : flow_tls_config_new_client(TEST_ENV, ret, NULL);
+
+    if (st != FLOW_OK)
+        return st;
+    st = flow_tls_config_set_versions(*ret, v, v);
+    if (st == FLOW_OK && server)
+        st = flow_tls_config_add_keypair(*ret, "chain", 5, "key", 3, NULL, NULL,
+                                         NULL);
+    else if (st == FLOW_OK)
+        st = flow_tls_config_add_trust(*ret, "trust", 5, NULL);
+    return st;
+}
+
+static void
+both_end(void)
+{
+    unsigned i;
+
+    for (i = 0; i < 2; i++) {
+        flow_close(both.flow[i]);
+        flow_tls_config_unref(both.config[i]);
+    }
+    memset(&both, 0, sizeof(both));
+}
+
+/* FLOW_E_NOMEM only where the test lets allocations fail. */
+static enum flow_status
+both_begin(uint16_t version)
+{
+    struct flow *below[2] = { NULL, NULL };
+    enum flow_status st;
+
+    script_write(version);
+    memset(&both, 0, sizeof(both));
+    both.script[0] = &script_client;
+    both.script[1] = &script_server;
+    st = configure(false, version, &both.config[0]);
+    if (st == FLOW_OK)
+        st = configure(true, version, &both.config[1]);
+    if (st == FLOW_OK)
+        st = flow_pair_new(TEST_ENV, 4096, NULL, &below[0], &below[1]);
+    if (st == FLOW_OK) {
+        st = flow_tls_wrap_client(both.config[0], below[0], "server.example", 0,
+                                  &both.flow[0], NULL);
+        if (st != FLOW_OK)
+            flow_close(below[0]);
+        else
+            st = flow_tls_wrap_server(both.config[1], below[1], 0,
+                                      &both.flow[1], NULL);
+        if (both.flow[1] == NULL)
+            flow_close(below[1]);
+    }
+    return st;
+}
+
+/* Until neither waits, or nothing moves. */
+static void
+both_run(void)
+{
+    int i;
+
+    for (i = 0; i < 60; i++) {
+        both.status[0] = flow_open(both.flow[0]);
+        both.status[1] = flow_open(both.flow[1]);
+    }
+}
+
+/* A failed end said an alert, and the other one read it: so it was sealed
+ * under the key that is expected there. */
+static void
+assert_told(unsigned who, enum flow_status status, int alert)
+{
+    struct flow_error err;
+    uint8_t byte;
+    size_t n;
+
+    assert_status(both.status[who], status);
+    flow_get_error(both.flow[who], FLOW_READ, &err);
+    assert_int_equal(err.alert_sent, alert);
+    if (both.status[1 - who] == FLOW_OK)
+        assert_status(flow_read(both.flow[1 - who], &byte, 1, &n),
+                      FLOW_E_PROTO);
+    else
+        assert_status(both.status[1 - who], FLOW_E_PROTO);
+    flow_get_error(both.flow[1 - who], FLOW_READ, &err);
+    assert_int_equal(err.alert_received, alert);
+    assert_int_equal(err.alert_sent, -1);
+}
+
+static void
+pass(unsigned from, const char *text)
+{
+    char got[20];
+    size_t n;
+
+    assert_status(flow_write(both.flow[from], text, strlen(text), &n), FLOW_OK);
+    assert_status(flow_flush(both.flow[from]), FLOW_OK);
+    assert_status(flow_read(both.flow[1 - from], got, sizeof(got), &n),
+                  FLOW_OK);
+    assert_int_equal(n, strlen(text));
+    assert_memory_equal(got, text, n);
+}
+
+static void
+completes(void **state)
+{
+    static const uint8_t fed[2][2][SCRIPT_CALLS] = {
+        { { 0, 2, 11, 12, 14, 20 }, { 1, 16, 20 } },
+        { { 0, 2, 8, 11, 15, 20 }, { 1, 20 } },
+    };
+    unsigned v, i, k;
+
+    (void)state;
+    for (v = 0; v < 2; v++) {
+        assert_status(both_begin(versions[v]), FLOW_OK);
+        both_run();
+        assert_status(both.status[0], FLOW_OK);
+        assert_status(both.status[1], FLOW_OK);
+        for (i = 0; i < 2; i++) {
+            assert_int_equal(both.script[i]->made, both.script[i]->calls);
+            for (k = 0; k < both.script[i]->calls; k++)
+                assert_int_equal(both.script[i]->call[k].fed, fed[v][i][k]);
+            /* The Finished of the peer is at the level of its keys. */
+            assert_int_equal(both.script[i]->call[k - 1].fed_level,
+                             v == 0 ? FLOW__LEVEL_DATA : FLOW__LEVEL_HANDSHAKE);
+        }
+        pass(0, "request");
+        pass(1, "answer");
+        both_end();
+    }
+}
+
+/* Each call of each engine fails in turn. */
+static void
+failures_are_told_at_every_step(void **state)
+{
+    unsigned v, who, k, calls;
+
+    (void)state;
+    for (v = 0; v < 2; v++)
+        for (who = 0; who < 2; who++) {
+            script_write(versions[v]);
+            calls = who == 0 ? script_client.calls : script_server.calls;
+            for (k = who == 0 ? 1 : 0; k < calls; k++) {
+                assert_status(both_begin(versions[v]), FLOW_OK);
+                both.script[who]->call[k].status = FLOW_E_AUTH;
+                both.script[who]->call[k].alert = 46;
+                both_run();
+                assert_told(who, FLOW_E_AUTH, 46);
+                /* It stays so, and nothing more is said. */
+                assert_status(flow_open(both.flow[who]), FLOW_E_AUTH);
+                both_end();
+            }
+        }
+}
+
+static void
+a_client_that_cannot_begin_is_silent(void **state)
+{
+    struct flow_error err;
+
+    (void)state;
+    assert_status(both_begin(0x0304), FLOW_OK);
+    script_client.call[0].status = FLOW_E_SYS;
+    script_client.call[0].alert = 80;
+    both_run();
+    assert_status(both.status[0], FLOW_E_SYS);
+    flow_get_error(both.flow[0], FLOW_READ, &err);
+    assert_int_equal(err.alert_sent, -1);
+    assert_status(both.status[1], FLOW_AGAIN);
+    both_end();
+}
+
+/* --- an engine that breaks the rules --- */
+
+static void
+message_in_the_clear(void)
+{
+    script_server.call[0].event[3].level = FLOW__LEVEL_PLAIN;
+}
+
+static void
+message_too_early(void)
+{
+    script_server.call[0].event[3].level = FLOW__LEVEL_DATA;
+}
+
+static void
+message_left_out(void)
+{
+    script_cut(&script_server.call[0], 3);
+}
+
+static void
+message_twice(void)
+{
+    struct script_call *call = &script_server.call[0];
+    const struct script_event again = call->event[3];
+
+    *script_insert(call, 3) = again;
+}
+
+static void
+flight_cut_short(void)
+{
+    script_server.call[0].events = 4;
+}
+
+static void
+secret_twice(void)
+{
+    struct script_call *call = &script_server.call[0];
+    const struct script_event again = call->event[1];
+
+    *script_insert(call, 2) = again;
+}
+
+static void
+secret_of_another_length(void)
+{
+    script_server.call[0].event[1].len = 48;
+}
+
+static void
+secret_for_nothing(void)
+{
+    script_server.call[0].event[1].level = FLOW__LEVEL_PLAIN;
+}
+
+static void
+never_over(void)
+{
+    script_server.call[1].status = FLOW_AGAIN;
+}
+
+static void
+over_too_soon(void)
+{
+    script_client.call[2].status = FLOW_OK;
+}
+
+static void
+says_nothing(void)
+{
+    script_client.call[5].events = 2;
+}
+
+static void
+no_data_keys(void)
+{
+    script_cut(&script_client.call[5], 0);
+    script_cut(&script_client.call[5], 0);
+}
+
+static void
+rules_of_an_engine(void **state)
+{
+    static const struct {
+        const char *name;
+        unsigned who;
+        void (*edit)(void);
+    } cases[] = {
+        { "message in the clear", 1, message_in_the_clear },
+        { "message before its keys", 1, message_too_early },
+        { "message left out", 1, message_left_out },
+        { "message twice", 1, message_twice },
+        { "flight cut short", 1, flight_cut_short },
+        { "secret twice", 1, secret_twice },
+        { "secret of another length", 1, secret_of_another_length },
+        { "secret for nothing", 1, secret_for_nothing },
+        { "never over", 1, never_over },
+        { "over too soon", 0, over_too_soon },
+        { "says nothing", 0, says_nothing },
+    };
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        guard_case(cases[i].name);
+        assert_status(both_begin(0x0304), FLOW_OK);
+        cases[i].edit();
+        both_run();
+        assert_told(cases[i].who, FLOW_E_SYS, 80);
+        both_end();
+    }
+}
+
+/* Where there is no key for an alert it cannot be read, but nothing opens. */
+static void
+no_keys_no_connection(void **state)
+{
+    (void)state;
+    assert_status(both_begin(0x0304), FLOW_OK);
+    no_data_keys();
+    both_run();
+    assert_status(both.status[0], FLOW_E_SYS);
+    both_end();
+}
+
+/* --- memory --- */
+
+/* Somebody had no memory and says so; the other hears internal_error, or
+ * nothing where nothing was said yet. */
+static void
+assert_sound(void)
+{
+    const uint32_t answers = STATUS_BIT(FLOW_OK) | STATUS_BIT(FLOW_E_NOMEM) |
+                             STATUS_BIT(FLOW_E_PROTO) | STATUS_BIT(FLOW_AGAIN);
+    bool told =
+        both.status[0] == FLOW_E_NOMEM || both.status[1] == FLOW_E_NOMEM;
+    struct flow_error err;
+    unsigned i;
+
+    for (i = 0; i < 2; i++) {
+        assert_status_in(both.status[i], answers);
+        assert_true(told || both.status[i] == FLOW_OK);
+        if (both.status[i] != FLOW_E_PROTO)
+            continue;
+        flow_get_error(both.flow[i], FLOW_READ, &err);
+        assert_int_equal(err.alert_received, 80);
+    }
+}
+
+static void
+every_allocation_fails_once(void **state)
+{
+    unsigned v;
+    size_t n, before, failed;
+
+    (void)state;
+    for (v = 0; v < 2; v++) {
+        for (n = 1, failed = 1; failed > 0; n++) {
+            before = atomic_load(&test_env.failed);
+            test_env_fail(n, false);
+            if (both_begin(versions[v]) == FLOW_OK) {
+                both_run();
+                assert_sound();
+            }
+            test_env_fail(0, false);
+            both_end();
+            failed = atomic_load(&test_env.failed) - before;
+        }
+        print_message("  %zu allocations\n", n - 2);
+        assert_true(n > 40);
+    }
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(completes),
+        TEST(failures_are_told_at_every_step),
+        TEST(a_client_that_cannot_begin_is_silent),
+        TEST(rules_of_an_engine),
+        TEST(no_keys_no_connection),
+        TEST(every_allocation_fails_once),
+    };
+
+    return TEST_RUN(tests);
+}
