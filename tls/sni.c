@@ -15,6 +15,7 @@ static const uint16_t p256_13[] = { 0x0403, 0 };
 static const uint16_t p384_13[] = { 0x0503, 0 };
 static const uint16_t p521_13[] = { 0x0603, 0 };
 static const uint16_t rsa_13[] = { 0x0804, 0x0805, 0x0806, 0 };
+static const uint16_t rsa_short_13[] = { 0x0804, 0x0805, 0 };
 static const uint16_t ecdsa_12[] = { 0x0403, 0x0503, 0x0603, 0 };
 static const uint16_t rsa_12[] = { 0x0401, 0x0501, 0x0601, 0 };
 
@@ -30,6 +31,7 @@ static const struct key_facts key_facts[] = {
     [FLOW__KEY_P384] = { p384_13, ecdsa_12, FLOW__AUTH_ECDSA, 0x0018 },
     [FLOW__KEY_P521] = { p521_13, ecdsa_12, FLOW__AUTH_ECDSA, 0x0019 },
     [FLOW__KEY_RSA] = { rsa_13, rsa_12, FLOW__AUTH_RSA, 0 },
+    [FLOW__KEY_RSA_SHORT] = { rsa_short_13, rsa_12, FLOW__AUTH_RSA, 0 },
 };
 
 static bool

@@ -178,8 +178,10 @@ flow_tls_config_set_suites(struct flow_tls_config *c, const uint16_t *suite,
 /**
  * @brief Restrict the key exchange groups.
  *
- * Order is the preference; the default is x25519, P-256, P-384.  There are no
- * finite-field groups: they let a stranger burn the server's processor.
+ * The default is x25519, P-256, P-384.  Order is a client's preference, and
+ * that of a TLS 1.2 server; a TLS 1.3 server takes the first of the client's
+ * shares that is in the list.  There are no finite-field groups: they let a
+ * stranger burn the server's processor.
  *
  * @param[in,out] c      The configuration.
  * @param[in]     group  FLOW_TLS_GROUP_ numbers; copied.

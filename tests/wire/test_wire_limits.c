@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: ISC */
+#include <stdlib.h>
 #include <string.h>
 
 #include <openssl/ssl.h>
 
 #include "lie.h"
+#include "mint.h"
 #include "stacks.h"
 #include "test.h"
 
@@ -245,6 +247,56 @@ policy_refuses_and_says_so(void **state)
     LIES(rows);
 }
 
+/* --- A key that is too short for one of the signatures --- */
+
+/* What an OpenSSL that asks for these signatures sees of a server with an RSA
+ * key of 1,024 bits. */
+static void
+short_key(const char *sigalgs, enum flow_status status)
+{
+    static const struct mint plain = { "a",  "DNS:server.example",
+                                       NULL, NULL,
+                                       NULL, NULL };
+    EVP_PKEY *key = EVP_RSA_gen(1024);
+    X509 *leaf = mint_certificate(&plain, key, NULL, NULL);
+    char *chain = mint_pem(leaf), *pem = mint_key_pem(key, NULL);
+
+    guard_case(sigalgs);
+    evil_init(&evil, true, 0x0304);
+    flow_tls_config_unref(evil.config);
+    assert_status(flow_tls_config_new_server(TEST_ENV, &evil.config, NULL),
+                  FLOW_OK);
+    assert_status(flow_tls_config_add_keypair(evil.config, chain, strlen(chain),
+                                              pem, strlen(pem), NULL, NULL,
+                                              NULL),
+                  FLOW_OK);
+    assert_int_equal(SSL_CTX_set1_sigalgs_list(evil.peer.ctx, sigalgs), 1);
+    SSL_CTX_set_verify(evil.peer.ctx, SSL_VERIFY_NONE, NULL);
+    evil_start(&evil);
+    evil_run(&evil);
+    assert_status(evil.status, status);
+    assert_int_equal(ossl_open(&evil.peer), status == FLOW_OK);
+    evil_wrong = 0;
+    if (status != FLOW_OK)
+        evil_refused(&evil, status, 40, PLAIN);
+    assert_int_equal(evil_wrong, 0);
+    evil_free(&evil);
+    free(chain);
+    free(pem);
+    X509_free(leaf);
+    EVP_PKEY_free(key);
+    guard_case(NULL);
+}
+
+static void
+short_keys_sign_what_they_can(void **state)
+{
+    (void)state;
+    short_key("rsa_pss_rsae_sha256", FLOW_OK);
+    short_key("rsa_pss_rsae_sha512:rsa_pss_rsae_sha256", FLOW_OK);
+    short_key("rsa_pss_rsae_sha512", FLOW_E_PROTO);
+}
+
 int
 main(void)
 {
@@ -253,6 +305,7 @@ main(void)
         TEST(engine_sends_no_cookie_back),
         TEST(engine_acknowledges_no_name),
         TEST(policy_refuses_and_says_so),
+        TEST(short_keys_sign_what_they_can),
     };
 
     return TEST_RUN(tests);

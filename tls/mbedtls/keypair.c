@@ -292,10 +292,18 @@ flow__mbed_key_type(const mbedtls_pk_context *pk)
     }
 }
 
+/* RFC 8017 9.1.1 and RFC 8446 4.2.3: hash, a salt as long as it, two bytes.
+ * mbedTLS takes a shorter salt where that does not fit, and no peer verifies
+ * what it signs so. */
+#define RSA_BITS_FOR_SHA512 (8 * (64 + 64 + 2 - 1) + 2)
+
 static enum flow_status
 find_type(struct flow__keypair *pair, struct flow_error *err, const char *name)
 {
     pair->type = flow__mbed_key_type(&pair->key);
+    if (pair->type == FLOW__KEY_RSA &&
+        mbedtls_pk_get_bitlen(&pair->key) < RSA_BITS_FOR_SHA512)
+        pair->type = FLOW__KEY_RSA_SHORT;
     if (pair->type != FLOW__KEY_OTHER)
         return FLOW_OK;
     return fail(err, FLOW_E_INVAL, 0, name,
