@@ -376,12 +376,15 @@ flow__engine_conf_free(struct flow__engine_conf *conf)
 
 enum flow_status
 flow__engine_new(struct flow__engine_conf *conf, struct flow__keypair *pair,
-                 const char *server_name, bool ip_name,
+                 uint16_t version, const char *server_name, bool ip_name,
                  struct flow__engine **ret_engine)
 {
     struct flow__engine *e = flow_env_alloc(conf->config->env, sizeof(*e));
 
     assert_true((pair != NULL) == conf->config->server);
+    assert_int_equal(version, conf->config->server
+                                  ? (uint16_t)conf->config->max_version
+                                  : 0);
     assert_true((server_name == NULL) == conf->config->server);
     assert_false(ip_name);
     if (e == NULL)
