@@ -107,11 +107,13 @@ hear(struct flow *f, const char *word)
 static struct flow *
 begin_tls(struct flow *f, struct flow_tls_config *config, const char *name)
 {
+    struct flow_error err;
     enum flow_status st =
-        name != NULL ? flow_tls_wrap_client(config, f, name, 0, &f, NULL)
-                     : flow_tls_wrap_server(config, f, 0, &f, NULL);
+        name != NULL ? flow_tls_wrap_client(config, f, name, 0, &f, &err)
+                     : flow_tls_wrap_server(config, f, 0, &f, &err);
 
-    check(st, "beginning TLS", f, FLOW_WRITE);
+    if (st != FLOW_OK)
+        give_up("beginning TLS", &err);
     limit_time(f);
     return f;
 }
