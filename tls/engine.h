@@ -95,8 +95,8 @@ enum flow__engine_kind {
  * SECRET: level and is_write (else for reading) say what bytes protects, suite
  * with which cipher.  TLS 1.3 has a secret of 32 or 48 bytes for each direction
  * and each of the levels HANDSHAKE and DATA.  TLS 1.2 has one event for both
- * directions: level DATA, bytes is the master secret, and the two randoms
- * are set.
+ * directions: level DATA, not is_write, bytes is the master secret, and the two
+ * randoms are set.
  */
 struct flow__engine_event {
     enum flow__engine_kind kind;

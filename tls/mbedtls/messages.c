@@ -231,6 +231,7 @@ messages_next_secret(struct flow__messages *m,
     ret_event->len = m->secret_len;
     ret_event->suite = m->suite;
     if (kind == FLOW__MESSAGES_MASTER) {
+        ret_event->is_write = false;
         ret_event->client_random = m->client_random;
         ret_event->server_random = m->server_random;
     }
