@@ -7,7 +7,9 @@
 #include <flow/align.h>
 #include <flow/endpoint.h>
 #include <flow/pair.h>
+#include <flow/poller.h>
 #include <flow/tls.h>
+#include <flow/util.h>
 
 #include "child.h"
 #include "step.h"
@@ -56,6 +58,169 @@ static bool
 converse(struct flow *a, struct flow *b)
 {
     return open_both(a, b) && pass_byte(a, b, 'q') && pass_byte(b, a, 'a');
+}
+
+/* A poller and what it watches: two ends, of which b is read. */
+struct table {
+    struct ends e;
+    struct flow_poller *poller;
+};
+
+static uint64_t
+soon(void)
+{
+    const struct flow_env *env = flow_env_default();
+
+    return env->now(env->ctx) + STEP_LIMIT;
+}
+
+/* Set with the poller's interest known to the system already. */
+static bool
+set_table(struct table *t, const struct transport *transport)
+{
+    const struct flow_poller_event *event;
+    size_t n;
+
+    ends_make_transport(&t->e, transport);
+    return open_both(t->e.a, t->e.b) &&
+           flow_poller_new(NULL, &t->poller) == FLOW_OK &&
+           flow_poller_add(t->poller, t->e.b, FLOW_READY_READ, NULL) ==
+               FLOW_OK &&
+           flow_poller_wait(t->poller, 1, FLOW_NOW, &event, &n) ==
+               FLOW_E_TIMEOUT;
+}
+
+static void
+clear_table(struct table *t)
+{
+    flow_poller_free(t->poller);
+    ends_close(&t->e);
+}
+
+#define TURNS 500
+
+/* At the end a: every byte comes back. */
+static void *
+return_bytes(void *arg)
+{
+    const struct table *t = arg;
+    unsigned turn;
+    uint8_t byte;
+    size_t n;
+
+    for (turn = 0; turn < TURNS; turn++) {
+        flow_set_deadline(t->e.a, FLOW_READ, soon());
+        if (flow_read_some(t->e.a, &byte, 1, &n) != FLOW_OK ||
+            flow_write_all(t->e.a, &byte, 1, NULL) != FLOW_OK)
+            return arg;
+    }
+    return NULL;
+}
+
+static bool
+read_polled(const struct table *t, uint8_t expected)
+{
+    enum flow_status st = FLOW_AGAIN;
+    const struct flow_poller_event *event;
+    uint8_t byte;
+    size_t n;
+
+    while (st == FLOW_AGAIN) {
+        if (flow_poller_wait(t->poller, 1, soon(), &event, &n) != FLOW_OK ||
+            n != 1 || event->flow != t->e.b)
+            return false;
+        st = flow_read(t->e.b, &byte, 1, &n);
+    }
+    return st == FLOW_OK && byte == expected;
+}
+
+/* Bytes that another thread sends back, mostly while the poller sleeps. */
+static bool
+play(struct table *t)
+{
+    pthread_t thread;
+    bool ok = true;
+    void *failed;
+    unsigned turn;
+    uint8_t byte;
+
+    if (pthread_create(&thread, NULL, return_bytes, t) != 0)
+        return false;
+    for (turn = 0; turn < TURNS && ok; turn++) {
+        byte = (uint8_t)turn;
+        ok = flow_write_all(t->e.b, &byte, 1, NULL) == FLOW_OK &&
+             read_polled(t, byte);
+    }
+    pthread_join(thread, &failed);
+    return ok && failed == NULL;
+}
+
+static bool
+play_in_child(struct table *t)
+{
+#ifdef CHILD_HAS_NO_THREADS
+    return pass_byte(t->e.a, t->e.b, 1);
+#else
+    return play(t);
+#endif
+}
+
+static void
+both_processes_go_on(void **state)
+{
+    const struct transport *transport;
+    struct table ours = { .poller = NULL };
+    struct table theirs = { .poller = NULL };
+    size_t count;
+    pid_t child;
+    size_t i;
+
+    (void)state;
+    transport = transports(&count);
+    for (i = 0; i < count; i++) {
+        guard_case(transport[i].name);
+        assert_true(set_table(&ours, &transport[i]));
+        child = child_begin();
+        if (child == 0) {
+            clear_table(&ours);
+            CHILD_CHECK(set_table(&theirs, &transport[i]));
+            CHILD_CHECK(play_in_child(&theirs));
+            clear_table(&theirs);
+            child_end();
+        }
+        assert_true(play(&ours));
+        child_join(child);
+        assert_true(play(&ours));
+        clear_table(&ours);
+    }
+    guard_case(NULL);
+}
+
+/* The child is done before the parent's poller sleeps for the first time. */
+static void
+poller_freed_in_child_still_works_in_parent(void **state)
+{
+    const struct transport *transport;
+    struct table ours = { .poller = NULL };
+    size_t count;
+    pid_t child;
+    size_t i;
+
+    (void)state;
+    transport = transports(&count);
+    for (i = 0; i < count; i++) {
+        guard_case(transport[i].name);
+        assert_true(set_table(&ours, &transport[i]));
+        child = child_begin();
+        if (child == 0) {
+            clear_table(&ours);
+            child_end();
+        }
+        child_join(child);
+        assert_true(play(&ours));
+        clear_table(&ours);
+    }
+    guard_case(NULL);
 }
 
 #define STORM_THREADS 4
@@ -494,6 +659,8 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(both_processes_go_on),
+        TEST(poller_freed_in_child_still_works_in_parent),
         TEST(pool_in_use_by_threads_is_usable_in_child),
         TEST(names_in_use_by_threads_are_usable_in_child),
 #ifdef TEST_TLS
