@@ -112,14 +112,19 @@ static enum flow_status
 loop_new(const struct flow_env *env, size_t size, struct flow **ret_flow)
 {
     struct loop *l = flow_env_alloc(env, sizeof(*l) + size);
+    enum flow_status st;
 
     if (l == NULL)
         return FLOW_E_NOMEM;
+    st = flow_base_init(&l->base, &loop_ops, env,
+                        FLOW_CAP_HALF_CLOSE_WRITE | FLOW_CAP_ORDERLY_END |
+                            FLOW_CAP_WRITE_READINESS);
+    if (st != FLOW_OK) {
+        flow_env_free(env, l, sizeof(*l) + size);
+        return st;
+    }
     l->size = size;
     flow_event_init(&l->changed);
-    flow_base_init(&l->base, &loop_ops, env,
-                   FLOW_CAP_HALF_CLOSE_WRITE | FLOW_CAP_ORDERLY_END |
-                       FLOW_CAP_WRITE_READINESS);
     *ret_flow = &l->base;
     return FLOW_OK;
 }

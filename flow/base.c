@@ -5,10 +5,32 @@
 #include "lib/atomic.h"
 #include "lib/plat.h"
 
-/* See <flow/backend.h>. */
-void
-flow_base_init(struct flow *f, const struct flow_ops *ops,
-               const struct flow_env *env, uint32_t caps)
+/* The version first: of another one nothing else is where it is looked for. */
+static enum flow_status
+check_ops(const struct flow_ops *ops, uint32_t caps, bool has_lower)
+{
+    const uint32_t leases = FLOW_CAP_LEASE_READ | FLOW_CAP_LEASE_WRITE;
+
+    if (ops->version != FLOW_OPS_VERSION)
+        return FLOW_E_NOTSUP;
+    if (ops->name == NULL || ops->readv == NULL || ops->writev == NULL ||
+        ops->wait == NULL || ops->close == NULL)
+        return FLOW_E_INVAL;
+    if ((caps & leases) != 0 && (ops->lease == NULL || ops->commit == NULL))
+        return FLOW_E_INVAL;
+    /* What else is missing goes to the lower flow. */
+    if (has_lower)
+        return FLOW_OK;
+    if ((caps & FLOW_CAP_HALF_CLOSE_WRITE) != 0 && ops->shutdown == NULL)
+        return FLOW_E_INVAL;
+    if ((caps & FLOW_CAP_NEEDS_OPEN) != 0 && ops->open == NULL)
+        return FLOW_E_INVAL;
+    return FLOW_OK;
+}
+
+static void
+make_base(struct flow *f, const struct flow_ops *ops,
+          const struct flow_env *env, uint32_t caps)
 {
     size_t i;
 
@@ -17,18 +39,32 @@ flow_base_init(struct flow *f, const struct flow_ops *ops,
     f->env = env;
     f->caps = caps;
     f->opened = ops->open == NULL || (caps & FLOW_CAP_NEEDS_OPEN) == 0;
-    for (i = 0; i < 2; i++) {
+    for (i = 0; i < 2; i++)
         flow_event_init(&f->wake[i]);
-        flow_error_clear(&f->error[i]);
-    }
 }
 
 /* See <flow/backend.h>. */
-void
+enum flow_status
+flow_base_init(struct flow *f, const struct flow_ops *ops,
+               const struct flow_env *env, uint32_t caps)
+{
+    enum flow_status st = check_ops(ops, caps, false);
+
+    if (st == FLOW_OK)
+        make_base(f, ops, env, caps);
+    return st;
+}
+
+/* See <flow/backend.h>. */
+enum flow_status
 flow_base_wrap(struct flow *f, const struct flow_ops *ops, struct flow *lower,
                bool owned, uint32_t caps)
 {
-    flow_base_init(f, ops, lower->env, caps);
+    enum flow_status st = check_ops(ops, caps, true);
+
+    if (st != FLOW_OK)
+        return st;
+    make_base(f, ops, lower->env, caps);
     f->lower = lower;
     f->owns_lower = owned;
     if (flow__opens_with_lower(f))
@@ -36,6 +72,7 @@ flow_base_wrap(struct flow *f, const struct flow_ops *ops, struct flow *lower,
     flow__wait_lock();
     flow__store(&lower->upper, f);
     flow__wait_unlock();
+    return FLOW_OK;
 }
 
 void
@@ -55,9 +92,13 @@ void
 flow_base_fini(struct flow *f)
 {
     struct flow *lower = f->lower;
+    size_t i;
 
-    flow_event_fini(&f->wake[0]);
-    flow_event_fini(&f->wake[1]);
+    for (i = 0; i < 2; i++) {
+        flow_event_fini(&f->wake[i]);
+        flow_env_free(f->env, f->error[i], sizeof(*f->error[i]));
+        f->error[i] = NULL;
+    }
     if (lower == NULL)
         return;
     flow__leave_lower(f);

@@ -487,15 +487,21 @@ enum flow_status
 flow_buffered_wrap(struct flow *lower, const struct flow_buf_policy *policy,
                    size_t size, struct flow **ret_flow)
 {
+    const struct flow_env *env = lower->env;
     struct buffered *b;
+    enum flow_status st;
 
     if (size == 0)
         return FLOW_E_INVAL;
-    b = flow_env_alloc(lower->env, sizeof(*b));
+    b = flow_env_alloc(env, sizeof(*b));
     if (b == NULL)
         return FLOW_E_NOMEM;
-    flow_base_wrap(&b->base, &buffered_ops, lower, true,
-                   caps_over(lower->caps, policy));
+    st = flow_base_wrap(&b->base, &buffered_ops, lower, true,
+                        caps_over(lower->caps, policy));
+    if (st != FLOW_OK) {
+        flow_env_free(env, b, sizeof(*b));
+        return st;
+    }
     b->policy = policy;
     b->size = size;
     *ret_flow = &b->base;

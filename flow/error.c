@@ -4,18 +4,78 @@
 #include "lib/plat.h"
 
 /*
+ * Why the directions of a flow failed.
+ *
+ * Most flows never fail, and most errors are a status and a static text, for
+ * which the flow itself has room.  Memory for a whole record is taken when the
+ * first error comes that has more to tell: a code, a detail, a layer below.
+ * Where there is none, the status and the text are kept all the same.
+ *
  * Records are guarded by the wait lock: a layer may fail both directions from
- * the thread of one.  While a direction runs, a record of passing trouble
- * makes room for the next; once it has ended, the first record that says how
- * stays.
+ * the thread of one.  Nothing is allocated under it.  While a direction runs, a
+ * record of passing trouble makes room for the next; once it has ended, the
+ * first record that says how stays.
+ *
+ * Invariant: noted[i] is FLOW_OK, or reason[i] is not NULL, or error[i] is a
+ * record with the status noted[i].
  */
+
+/* Whether a flow has room for all that a record says. */
+static bool
+is_short(const struct flow *f, const struct flow_error *err)
+{
+    return err->domain == FLOW_DOMAIN_NONE && err->code == 0 &&
+           err->alert_sent < 0 && err->alert_received < 0 &&
+           err->verify_flags == 0 && err->hint == NULL &&
+           err->detail[0] == '\0' && err->layer_count == 1 &&
+           err->layers[0] == f->ops->name;
+}
+
+/* Under the lock.  Takes *spare if it is needed. */
 static void
-note(struct flow *f, size_t i, const struct flow_error *err)
+note(struct flow *f, size_t i, const struct flow_error *err,
+     struct flow_error **spare)
 {
     enum flow_status end = (enum flow_status)flow__load(&f->state[i]);
+    enum flow_status st = err->status;
 
-    if (end == FLOW_OK || (err->status == end && f->error[i].status != end))
-        f->error[i] = *err;
+    if (end != FLOW_OK && (st != end || f->noted[i] == (int8_t)end))
+        return;
+    f->noted[i] = (int8_t)st;
+    f->reason[i] = err->text != NULL ? err->text : flow_status_text(st);
+    if (is_short(f, err))
+        return;
+    if (f->error[i] == NULL) {
+        flow__store(&f->error[i], *spare);
+        *spare = NULL;
+    }
+    if (f->error[i] == NULL)
+        return;
+    *f->error[i] = *err;
+    f->reason[i] = NULL;
+}
+
+/* Note an error, and end the directions with it if it is said to. */
+static void
+record(struct flow *f, uint32_t dirs, const struct flow_error *err, bool ends)
+{
+    struct flow_error *spare[2] = { NULL, NULL };
+    bool whole = !is_short(f, err);
+    size_t i;
+
+    for (i = 0; i < 2; i++)
+        if (whole && (dirs & (1u << i)) != 0 &&
+            flow__load(&f->error[i]) == NULL)
+            spare[i] = flow_env_alloc(f->env, sizeof(*spare[i]));
+    flow__wait_lock();
+    if (ends)
+        flow__end(f, dirs, err->status);
+    for (i = 0; i < 2; i++)
+        if ((dirs & (1u << i)) != 0)
+            note(f, i, err, &spare[i]);
+    flow__wait_unlock();
+    for (i = 0; i < 2; i++)
+        flow_env_free(f->env, spare[i], sizeof(*spare[i]));
 }
 
 /* See <flow/backend.h>. */
@@ -23,15 +83,8 @@ enum flow_status
 flow_fail_with(struct flow *f, uint32_t dirs, const struct flow_error *err)
 {
     bool sticky = flow_status_is_sticky(err->status);
-    size_t i;
 
-    flow__wait_lock();
-    if (sticky)
-        flow__end(f, dirs, err->status);
-    for (i = 0; i < 2; i++)
-        if ((dirs & (1u << i)) != 0)
-            note(f, i, err);
-    flow__wait_unlock();
+    record(f, dirs, err, sticky);
     if (sticky)
         flow_wake(f, dirs);
     return err->status;
@@ -73,9 +126,7 @@ flow__report(struct flow *f, enum flow_dir dir, enum flow_status st,
     struct flow_error err;
 
     flow_error_set(&err, st, f->ops->name, FLOW_DOMAIN_NONE, 0, text);
-    flow__wait_lock();
-    note(f, flow__index(dir), &err);
-    flow__wait_unlock();
+    record(f, (uint32_t)dir, &err, false);
     return st;
 }
 
@@ -108,10 +159,7 @@ flow__settle_open(struct flow *f, enum flow_status st)
     if (err.status != st)
         flow_error_set(&err, st, f->ops->name, FLOW_DOMAIN_NONE, 0,
                        flow_status_text(st));
-    flow__wait_lock();
-    note(f, 0, &err);
-    note(f, 1, &err);
-    flow__wait_unlock();
+    record(f, FLOW__BOTH, &err, false);
 }
 
 /* See <flow/flow.h>. */
@@ -119,7 +167,18 @@ void
 flow_get_error(const struct flow *f, enum flow_dir dir,
                struct flow_error *ret_err)
 {
+    size_t i = flow__index(dir);
+    enum flow_status st;
+    const char *reason;
+
     flow__wait_lock();
-    *ret_err = f->error[flow__index(dir)];
+    st = (enum flow_status)f->noted[i];
+    reason = f->reason[i];
+    if (st != FLOW_OK && reason == NULL)
+        *ret_err = *f->error[i];
     flow__wait_unlock();
+    if (st == FLOW_OK)
+        flow_error_clear(ret_err);
+    else if (reason != NULL)
+        flow_error_set(ret_err, st, f->ops->name, FLOW_DOMAIN_NONE, 0, reason);
 }

@@ -373,16 +373,22 @@ enum flow_status
 flow_fault_wrap(struct flow *lower, const struct flow_fault_plan *plan,
                 struct flow **ret_flow)
 {
+    const struct flow_env *env = lower->env;
     struct fault *x;
+    enum flow_status st;
     size_t i;
 
     if (plan->again_percent > 100 || !flow_status_is_sticky(plan->cut_status))
         return FLOW_E_INVAL;
-    x = flow_env_alloc(lower->env, sizeof(*x));
+    x = flow_env_alloc(env, sizeof(*x));
     if (x == NULL)
         return FLOW_E_NOMEM;
-    flow_base_wrap(&x->base, &fault_ops, lower, true,
-                   flow_caps_forward(lower->caps));
+    st = flow_base_wrap(&x->base, &fault_ops, lower, true,
+                        flow_caps_forward(lower->caps));
+    if (st != FLOW_OK) {
+        flow_env_free(env, x, sizeof(*x));
+        return st;
+    }
     x->plan = *plan;
     for (i = 0; i < CALLS; i++)
         x->gate[i].random = plan->seed + i * UINT64_C(0x5851f42d4c957f2d);

@@ -139,6 +139,7 @@ flow__prefix_new(struct flow *lower, bool owned, const void *bytes, size_t len,
 {
     const struct flow_env *env = lower->env;
     struct prefix *p = flow_env_alloc(env, sizeof(*p));
+    enum flow_status st;
 
     if (p == NULL)
         return FLOW_E_NOMEM;
@@ -151,8 +152,13 @@ flow__prefix_new(struct flow *lower, bool owned, const void *bytes, size_t len,
         memcpy(p->bytes, bytes, len);
         p->len = len;
     }
-    flow_base_wrap(&p->base, &prefix_ops, lower, owned,
-                   flow_caps_forward(lower->caps));
+    st = flow_base_wrap(&p->base, &prefix_ops, lower, owned,
+                        flow_caps_forward(lower->caps));
+    if (st != FLOW_OK) {
+        flow_env_free(env, p->bytes, len);
+        flow_env_free(env, p, sizeof(*p));
+        return st;
+    }
     *ret_flow = &p->base;
     return FLOW_OK;
 }

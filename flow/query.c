@@ -76,6 +76,16 @@ describe(struct flow *f, void *buf, size_t *len)
     return flow_answer_string(buf, len, text);
 }
 
+/* Of one layer, besides its own answer. */
+static size_t
+records_of(const struct flow *f)
+{
+    size_t count = (flow__load(&f->error[0]) != NULL ? 1u : 0u) +
+                   (flow__load(&f->error[1]) != NULL ? 1u : 0u);
+
+    return count * sizeof(struct flow_error);
+}
+
 /* The sum over the stack; nobody's answer is nobody's bytes. */
 static enum flow_status
 add_footprints(struct flow *f, void *buf, size_t *len)
@@ -84,7 +94,9 @@ add_footprints(struct flow *f, void *buf, size_t *len)
 
     for (; f != NULL; f = f->lower) {
         size = sizeof(part);
-        if (ask_layer(f, FLOW_QUERY_FOOTPRINT, &part, &size) == FLOW_OK &&
+        if (ask_layer(f, FLOW_QUERY_FOOTPRINT, &part, &size) != FLOW_OK)
+            part = 0;
+        if (!flow__checked_add(part, records_of(f), &part) ||
             !flow__checked_add(total, part, &total))
             return FLOW_E_INVAL;
     }

@@ -146,12 +146,18 @@ enum flow_status
 flow_trace_wrap(struct flow *lower, flow_trace_fn *fn, void *user,
                 struct flow **ret_flow)
 {
-    struct trace *t = flow_env_alloc(flow_get_env(lower), sizeof(*t));
+    const struct flow_env *env = flow_get_env(lower);
+    struct trace *t = flow_env_alloc(env, sizeof(*t));
+    enum flow_status st;
 
     if (t == NULL)
         return FLOW_E_NOMEM;
-    flow_base_wrap(&t->base, &trace_ops, lower, true,
-                   flow_caps_forward(flow_caps(lower)));
+    st = flow_base_wrap(&t->base, &trace_ops, lower, true,
+                        flow_caps_forward(flow_caps(lower)));
+    if (st != FLOW_OK) {
+        flow_env_free(env, t, sizeof(*t));
+        return st;
+    }
     t->fn = fn;
     t->user = user;
     *ret_flow = &t->base;

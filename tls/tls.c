@@ -642,6 +642,14 @@ flow__tls_wrap(struct flow_tls_config *c, struct flow *lower,
         flow_env_free(env, t, sizeof(*t));
         return no_memory(err);
     }
+    st = flow_base_wrap(&t->base, &tls_ops, lower, owned,
+                        caps_over(flow_caps(lower)));
+    if (st != FLOW_OK) {
+        flow__handshake_free(t->hs);
+        flow_env_free(env, t, sizeof(*t));
+        return flow_error_set(err, st, "tls", FLOW_DOMAIN_NONE, 0,
+                              "no flow can be made of these operations");
+    }
     flow__lock_init(&t->rx_lock);
     flow__lock_init(&t->tx_lock);
     flow__reader_init(&t->reader, env, c->server, c->key_limit);
@@ -650,8 +658,6 @@ flow__tls_wrap(struct flow_tls_config *c, struct flow *lower,
     t->propagate = owned;
     t->tolerate = c->tolerate_truncation;
     t->agreed.alpn = "";
-    flow_base_wrap(&t->base, &tls_ops, lower, owned,
-                   caps_over(flow_caps(lower)));
     *ret_tls = t;
     return FLOW_OK;
 }

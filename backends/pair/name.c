@@ -240,10 +240,9 @@ scheme_dial(const struct flow_env *env, const char *rest,
     memcpy(p->name, rest, strlen(rest) + 1);
     p->timeout = opt != NULL ? opt->timeout : 0;
     memset(&p->end[0].base, 0, sizeof(p->end[0].base));
-    flow_base_init(&p->end[0].base, &dial_ops, env,
-                   PAIR_CAPS | FLOW_CAP_NEEDS_OPEN);
     *ret_flow = &p->end[0].base;
-    return FLOW_OK;
+    return flow_base_init(&p->end[0].base, &dial_ops, env,
+                          PAIR_CAPS | FLOW_CAP_NEEDS_OPEN);
 }
 
 /* Listening. */
@@ -272,9 +271,8 @@ listener_accept(struct flow_listener *base, struct flow **ret_flow)
     names_release();
     if (e == NULL)
         return FLOW_AGAIN;
-    flow__pair_join(e, base->env);
     *ret_flow = &e->base;
-    return FLOW_OK;
+    return flow__pair_join(e, base->env);
 }
 
 static bool

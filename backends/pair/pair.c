@@ -371,11 +371,11 @@ static const struct flow_ops pair_ops = {
     .query = flow__pair_query,
 };
 
-void
+enum flow_status
 flow__pair_join(struct pair_end *e, const struct flow_env *env)
 {
     memset(&e->base, 0, sizeof(e->base));
-    flow_base_init(&e->base, &pair_ops, env, PAIR_CAPS);
+    return flow_base_init(&e->base, &pair_ops, env, PAIR_CAPS);
 }
 
 static enum flow_status
@@ -428,15 +428,15 @@ flow__pair_make(const struct flow_env *env, size_t capacity,
     st = ring_init(p, &p->ring[0], size);
     if (st == FLOW_OK)
         st = ring_init(p, &p->ring[1], size);
-    if (st != FLOW_OK) {
-        pair_free(p);
-        return st;
-    }
-    for (i = 0; i < 2; i++) {
+    for (i = 0; i < 2 && st == FLOW_OK; i++) {
         p->end[i].pair = p;
         p->end[i].in = &p->ring[i];
         p->end[i].out = &p->ring[1 - i];
-        flow__pair_join(&p->end[i], env);
+        st = flow__pair_join(&p->end[i], env);
+    }
+    if (st != FLOW_OK) {
+        pair_free(p);
+        return st;
     }
     p->open = 2;
     *ret_pair = p;

@@ -92,7 +92,8 @@ enum flow_status flow__pair_query(struct flow *f, enum flow_query_key key,
 void flow__pair_close(struct flow *f);
 
 /* Make an end that nobody uses yet a flow of this environment. */
-void flow__pair_join(struct pair_end *e, const struct flow_env *env);
+enum flow_status flow__pair_join(struct pair_end *e,
+                                 const struct flow_env *env);
 
 /* Capabilities of an end that is joined already. */
 #define PAIR_CAPS                                                              \

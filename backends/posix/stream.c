@@ -26,7 +26,10 @@ flow__stream_new(const struct flow_env *env, const struct flow_ops *ops,
 
     if (s == NULL)
         return NULL;
-    flow_base_init(&s->base, ops, env, caps);
+    if (flow_base_init(&s->base, ops, env, caps) != FLOW_OK) {
+        flow_env_free(env, s, size);
+        return NULL;
+    }
     flow__lock_init(&s->lock);
     s->size = size;
     s->in = -1;

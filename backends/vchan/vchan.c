@@ -157,12 +157,19 @@ flow__vchan_new(const struct flow_env *env,
                 struct vchan **ret_vchan, struct flow_error *err)
 {
     struct vchan *v = flow_env_alloc(env, sizeof(*v));
+    enum flow_status st;
 
     if (v == NULL)
         return flow_error_set(err, FLOW_E_NOMEM, "vchan", FLOW_DOMAIN_NONE, 0,
                               "no memory for a flow");
-    flow_base_init(&v->base, &vchan_ops, env,
-                   caps_of(opt, conn != NULL ? conn->hyp : hyp, conn == NULL));
+    st = flow_base_init(
+        &v->base, &vchan_ops, env,
+        caps_of(opt, conn != NULL ? conn->hyp : hyp, conn == NULL));
+    if (st != FLOW_OK) {
+        flow_env_free(env, v, sizeof(*v));
+        return flow_error_set(err, st, "vchan", FLOW_DOMAIN_NONE, 0,
+                              "no flow can be made of these operations");
+    }
     memcpy(v->base_path, base, strlen(base) + 1);
     if (conn != NULL) {
         v->conn = *conn;

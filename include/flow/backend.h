@@ -38,12 +38,26 @@ extern "C" {
  * struct null { struct flow base; };
  *
  * n = flow_env_alloc(env, sizeof(*n));
- * flow_base_init(&n->base, &null_ops, env, FLOW_CAP_ORDERLY_END);
+ * if (n == NULL)
+ *     return FLOW_E_NOMEM;
+ * st = flow_base_init(&n->base, &null_ops, env, FLOW_CAP_ORDERLY_END);
+ * if (st != FLOW_OK)
+ *     flow_env_free(env, n, sizeof(*n));
  * @endcode
  */
 
-/** The layout of #flow_ops that this header describes. */
-#define FLOW_OPS_VERSION 1u
+/**
+ * @brief The layout of #flow_ops and struct flow that this header describes.
+ *
+ * A backend is compiled with both.  Whenever either changes this number grows,
+ * and flow_base_init() and flow_base_wrap() of a library with another number
+ * refuse the backend's table with #FLOW_E_NOTSUP before they write anything:
+ * an old binary fails in its constructor, and nothing worse happens.  Compile
+ * it again.  What a new version adds may be left out, so that source which was
+ * right for one version is right for the next; docs/CHANGES.md tells of
+ * exceptions.
+ */
+#define FLOW_OPS_VERSION 2u
 
 /**
  * @brief The operations of a kind of flow.
@@ -202,7 +216,15 @@ struct flow {
     uint64_t deadline[2];       /**< (a) Monotonic ns or #FLOW_NEVER. */
     struct flow_event wake[2];  /**< Signalled to make sleepers look. */
     void *watch;                /**< The poller's entry, or NULL. */
-    struct flow_error error[2]; /**< (l) Why each direction failed. */
+    void *user;                 /**< flow_set_user(). */
+    /** (l) Status of each direction's error record, #FLOW_OK: none. */
+    int8_t noted[2];
+    /** (l) Text of a record that says no more than a status and a text;
+     *  NULL: the record is in @ref error. */
+    const char *reason[2];
+    /** (a) Changed under the lock, once: memory for a record with more in it,
+     *  from the first such error until the flow closes. */
+    struct flow_error *error[2];
 };
 
 /**
@@ -212,11 +234,19 @@ struct flow {
  * @param[in]  ops   Static table.
  * @param[in]  env   Must outlive the flow.
  * @param[in]  caps  FLOW_CAP_ bits of this flow.
+ * @retval FLOW_OK       It is a flow; flow_close() ends it.
+ * @retval FLOW_E_NOTSUP The table is of another #FLOW_OPS_VERSION.
+ * @retval FLOW_E_INVAL  An operation is missing that is a must, or that
+ *                       @p caps promises.
+ * @par Ownership
+ * On an error @p f is untouched, and the constructor releases its memory and
+ * returns the error.
  * @par Since
  * 0.1
  */
-FLOW_API void flow_base_init(struct flow *f, const struct flow_ops *ops,
-                             const struct flow_env *env, uint32_t caps);
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_base_init(struct flow *f, const struct flow_ops *ops,
+               const struct flow_env *env, uint32_t caps);
 
 /**
  * @brief Initialise the common part of a flow on another.
@@ -226,13 +256,16 @@ FLOW_API void flow_base_init(struct flow *f, const struct flow_ops *ops,
  * @param[in]  lower  The flow below.
  * @param[in]  owned  Whether closing goes down to it.
  * @param[in]  caps   FLOW_CAP_ bits, computed from flow_caps() of @p lower.
+ * @return As flow_base_init().
  * @par Ownership
- * Takes @p lower if @p owned; call it after the last thing that can fail.
+ * On #FLOW_OK takes @p lower if @p owned; call it after the last other thing
+ * that can fail.
  * @par Since
  * 0.1
  */
-FLOW_API void flow_base_wrap(struct flow *f, const struct flow_ops *ops,
-                             struct flow *lower, bool owned, uint32_t caps);
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_base_wrap(struct flow *f, const struct flow_ops *ops, struct flow *lower,
+               bool owned, uint32_t caps);
 
 /**
  * @brief End the common part: close an owned lower flow.

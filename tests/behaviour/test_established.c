@@ -320,7 +320,9 @@ a_long_write_holds_no_reader(void **state)
     assert_status(flow_pair_new(TEST_ENV, 65536, NULL, &e.a, &e.b), FLOW_OK);
     assert_int_equal(sem_init(&s->entered, 0, 0), 0);
     assert_int_equal(sem_init(&s->leave, 0, 0), 0);
-    flow_base_wrap(&s->base, &slow_ops, e.a, true, FLOW_CAP_DUPLEX);
+    assert_int_equal(
+        flow_base_wrap(&s->base, &slow_ops, e.a, true, FLOW_CAP_DUPLEX),
+        FLOW_OK);
     e.a = &s->base;
     layer_tls13(&e);
     step_open(&e);

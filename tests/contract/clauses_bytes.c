@@ -194,6 +194,41 @@ c06_error_record_names_layers(struct ends *e)
     assert_string_equal(err.layers[err.layer_count - 1], flow_name(e->b));
 }
 
+/* The memory that a record needs may fail too. */
+static void
+c06_error_without_memory_is_told(struct ends *e)
+{
+    struct flow_error err;
+    enum flow_status st;
+    uint8_t byte;
+    size_t n;
+
+    step_open(e);
+    flow_close(e->b);
+    e->b = NULL;
+    test_env_fail(1, true);
+    st = step_break(e, e->a);
+    test_env_fail(0, false);
+    flow_get_error(e->a, FLOW_WRITE, &err);
+    assert_status(err.status, st);
+    assert_non_null(err.text);
+    /* A layer that needs memory to write did not come to the end. */
+    if (st == FLOW_E_NOMEM)
+        st = step_break(e, e->a);
+    flow_get_error(e->a, FLOW_WRITE, &err);
+    assert_status(err.status, st);
+    assert_non_null(err.text);
+    assert_in_range(err.layer_count, 1, FLOW_ERROR_LAYERS);
+    assert_string_equal(err.layers[err.layer_count - 1], flow_name(e->a));
+    /* It stays (C04), with memory as without. */
+    assert_status(flow_write(e->a, "x", 1, &n), st);
+    flow_get_error(e->a, FLOW_WRITE, &err);
+    assert_status(err.status, st);
+    assert_non_null(err.text);
+    st = step_end(e, e->a, NULL);
+    assert_status(flow_read(e->a, &byte, 1, &n), st);
+}
+
 static void
 c07_bytes_arrive_unchanged(struct ends *e)
 {
@@ -607,6 +642,7 @@ const struct clause clauses_bytes[] = {
     CLAUSE(c04_sticky_stays),
     CLAUSE(c05_transient_leaves_no_trace),
     CLAUSE(c06_error_record_names_layers),
+    CLAUSE(c06_error_without_memory_is_told),
     CLAUSE(c07_bytes_arrive_unchanged),
     CLAUSE(c08_read_does_not_wait_to_fill),
     CLAUSE(c09_segments_fill_in_order),

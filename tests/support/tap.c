@@ -180,8 +180,10 @@ tap_wrap(struct flow *lower, struct wire *wire, struct tap **ret_tap)
     t->gate[0] = t->gate[1] = TAP_OPEN;
     t->beyond[0] = t->beyond[1] = FLOW_AGAIN;
     flow_event_init(&t->changed);
-    flow_base_wrap(&t->base, &tap_ops, lower, true,
-                   flow_caps_forward(flow_caps(lower)) & ~FLOW_CAP_DETACH);
+    assert_int_equal(
+        flow_base_wrap(&t->base, &tap_ops, lower, true,
+                       flow_caps_forward(flow_caps(lower)) & ~FLOW_CAP_DETACH),
+        FLOW_OK);
     if (ret_tap != NULL)
         *ret_tap = t;
     return &t->base;

@@ -210,7 +210,7 @@ mock_new(const struct flow_env *env, uint32_t caps)
 {
     struct mock *m = make(env);
 
-    flow_base_init(&m->base, &mock_ops, env, caps);
+    assert_int_equal(flow_base_init(&m->base, &mock_ops, env, caps), FLOW_OK);
     return m;
 }
 
@@ -219,6 +219,7 @@ mock_wrap(struct flow *lower, bool owned, uint32_t caps)
 {
     struct mock *m = make(lower->env);
 
-    flow_base_wrap(&m->base, &mock_ops, lower, owned, caps);
+    assert_int_equal(flow_base_wrap(&m->base, &mock_ops, lower, owned, caps),
+                     FLOW_OK);
     return m;
 }

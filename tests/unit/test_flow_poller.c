@@ -107,7 +107,9 @@ new_sock(int fd)
 {
     struct sock *s = flow_env_alloc(&env, sizeof(*s));
 
-    flow_base_init(&s->base, &sock_ops, &env, FLOW_CAP_FD | FLOW_CAP_DUPLEX);
+    assert_int_equal(flow_base_init(&s->base, &sock_ops, &env,
+                                    FLOW_CAP_FD | FLOW_CAP_DUPLEX),
+                     FLOW_OK);
     s->fd = fd;
     return s;
 }
@@ -564,6 +566,18 @@ fickle_readv(struct flow *f, const struct flow_vec *vec, size_t count,
     return FLOW_AGAIN;
 }
 
+static enum flow_status
+fickle_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
+              uint32_t flags, size_t *ret_len)
+{
+    (void)f;
+    (void)vec;
+    (void)count;
+    (void)flags;
+    (void)ret_len;
+    return FLOW_AGAIN;
+}
+
 static uint32_t
 fickle_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
 {
@@ -585,6 +599,7 @@ static const struct flow_ops fickle_ops = {
     .version = FLOW_OPS_VERSION,
     .name = "fickle",
     .readv = fickle_readv,
+    .writev = fickle_writev,
     .wait = fickle_wait,
     .close = fickle_close,
 };
@@ -597,7 +612,8 @@ event_that_ended_is_not_mistaken_for_the_next(void **state)
     struct fickle x = { .ready = false };
     size_t n;
 
-    flow_base_init(&x.base, &fickle_ops, &env, FLOW_CAP_DUPLEX);
+    assert_int_equal(
+        flow_base_init(&x.base, &fickle_ops, &env, FLOW_CAP_DUPLEX), FLOW_OK);
     flow_event_init(&x.event);
     assert_int_equal(flow_poller_add(p, &x.base, FLOW_READY_READ, NULL),
                      FLOW_OK);

@@ -403,8 +403,9 @@ one_thread_opens_at_a_time(void **state)
     size_t n;
 
     (void)state;
-    flow_base_init(&s.base, &slow_ops, flow_env_default(),
-                   FLOW_CAP_DUPLEX | FLOW_CAP_NEEDS_OPEN);
+    assert_int_equal(flow_base_init(&s.base, &slow_ops, flow_env_default(),
+                                    FLOW_CAP_DUPLEX | FLOW_CAP_NEEDS_OPEN),
+                     FLOW_OK);
     assert_int_equal(pthread_create(&thread, NULL, write_one, &s.base), 0);
     for (;;) {
         st = flow_read(&s.base, buf, 1, &n);

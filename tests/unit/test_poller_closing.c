@@ -103,7 +103,9 @@ mover_new(int first, int second)
     struct mover *m = calloc(1, sizeof(*m));
 
     assert_non_null(m);
-    flow_base_init(&m->base, &mover_ops, flow_env_default(), FLOW_CAP_FD);
+    assert_int_equal(
+        flow_base_init(&m->base, &mover_ops, flow_env_default(), FLOW_CAP_FD),
+        FLOW_OK);
     m->fd[0] = first;
     m->fd[1] = second;
     m->next = -1;
@@ -273,7 +275,8 @@ layer_may_close_its_lower_flow(void **state)
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
     assert_int_equal(flow_fd_adopt(NULL, fd[0], fd[0], &lower, NULL), FLOW_OK);
     copy = dup(fd[0]);
-    flow_base_wrap(f, &dropper_ops, lower, true, FLOW_CAP_FD);
+    assert_int_equal(flow_base_wrap(f, &dropper_ops, lower, true, FLOW_CAP_FD),
+                     FLOW_OK);
     assert_int_equal(flow_poller_add(p, f, FLOW_READY_READ, NULL), FLOW_OK);
     expect(p, NULL);
     assert_int_equal(flow_read(f, &byte, 1, &n), FLOW_AGAIN);

@@ -110,9 +110,11 @@ void
 loop_init(struct loop *l, const struct flow_env *env)
 {
     memset(l, 0, sizeof(*l));
-    flow_base_init(&l->base, &loop_ops, env,
-                   FLOW_CAP_HALF_CLOSE_WRITE | FLOW_CAP_HALF_CLOSE_READ |
-                       FLOW_CAP_ORDERLY_END);
+    assert_int_equal(flow_base_init(&l->base, &loop_ops, env,
+                                    FLOW_CAP_HALF_CLOSE_WRITE |
+                                        FLOW_CAP_HALF_CLOSE_READ |
+                                        FLOW_CAP_ORDERLY_END),
+                     FLOW_OK);
 }
 
 void
