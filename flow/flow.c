@@ -3,6 +3,7 @@
 #include "flow/watch.h"
 #include "lib/assert.h"
 #include "lib/atomic.h"
+#include "lib/checked.h"
 
 /* Segments of a vector, at most. */
 #define SEGMENTS 1024u
@@ -286,6 +287,35 @@ flow_set_deadline(struct flow *f, uint32_t dirs, uint64_t nsec)
         if ((dirs & (1u << i)) != 0)
             flow__store(&f->deadline[i], nsec);
     flow_wake(f, dirs);
+}
+
+/* See <flow/flow.h>. */
+uint64_t
+flow_now(const struct flow *f)
+{
+    return f->env->now(f->env->ctx);
+}
+
+/* See <flow/flow.h>. */
+void
+flow_set_timeout(struct flow *f, uint32_t dirs, uint64_t nsec)
+{
+    flow_set_deadline(
+        f, dirs, nsec == 0 ? FLOW_NEVER : flow__time_after(flow_now(f), nsec));
+}
+
+/* See <flow/flow.h>. */
+void
+flow_set_user(struct flow *f, void *user)
+{
+    f->user = user;
+}
+
+/* See <flow/flow.h>. */
+void *
+flow_get_user(const struct flow *f)
+{
+    return f->user;
 }
 
 /* See <flow/flow.h>. */

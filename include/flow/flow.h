@@ -398,6 +398,34 @@ flow_wait(struct flow *f, uint32_t interest, uint32_t *ret_ready);
 FLOW_API void flow_set_deadline(struct flow *f, uint32_t dirs, uint64_t nsec);
 
 /**
+ * @brief Let one or both directions time out after so many nanoseconds.
+ *
+ * flow_set_deadline() with flow_now() + @p nsec.
+ *
+ * @param[in,out] f     The flow.
+ * @param[in]     dirs  Mask of #FLOW_READ and #FLOW_WRITE.
+ * @param[in]     nsec  Nanoseconds from now; 0: no deadline.  A time that does
+ *                      not fit is the latest that does.
+ * @par Threads
+ * Any, before flow_close().
+ * @par Since
+ * 0.1
+ */
+FLOW_API void flow_set_timeout(struct flow *f, uint32_t dirs, uint64_t nsec);
+
+/**
+ * @brief The time by the clock of a flow's environment.
+ *
+ * @param[in] f  The flow.
+ * @return Monotonic ns, never #FLOW_NEVER or #FLOW_NOW.
+ * @par Threads
+ * Any.
+ * @par Since
+ * 0.1
+ */
+FLOW_API uint64_t flow_now(const struct flow *f);
+
+/**
  * @brief Give a flow up: both directions fail with #FLOW_E_CANCELED.
  *
  * Wakes sleepers.  Sends nothing, releases nothing; flow_close() does, and
@@ -575,7 +603,37 @@ FLOW_API const char *flow_name(const struct flow *f);
 FLOW_API const struct flow_env *flow_get_env(const struct flow *f);
 
 /**
+ * @brief Give a flow a pointer of the caller's, for flow_get_user().
+ *
+ * Each flow has its own; a filter or TLS flow on top begins with NULL and
+ * leaves that of the flow below alone.  The library does not look at it.
+ *
+ * @param[in,out] f     The flow.
+ * @param[in]     user  Anything; still the caller's when the flow closes.
+ * @par Threads
+ * One at a time.
+ * @par Since
+ * 0.1
+ */
+FLOW_API void flow_set_user(struct flow *f, void *user);
+
+/**
+ * @brief The pointer that flow_set_user() gave a flow last.
+ *
+ * @param[in] f  The flow.
+ * @return The pointer, NULL before the first call.
+ * @par Threads
+ * Any, beside no flow_set_user().
+ * @par Since
+ * 0.1
+ */
+FLOW_API void *flow_get_user(const struct flow *f);
+
+/**
  * @brief Why a direction failed.
+ *
+ * The memory for what an error has to tell beyond a status, a text and one
+ * layer is taken when it occurs; without it these three are all there is.
  *
  * @param[in]  f        The flow.
  * @param[in]  dir      One direction.

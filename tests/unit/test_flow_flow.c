@@ -509,6 +509,197 @@ vectors_are_walked_across_segments(void **state)
     assert_int_equal(flow_cvec_get(from, 3, 5, out, 6), 1);
 }
 
+/* What no backend may lack, each left out in turn. */
+static void
+incomplete_tables_are_refused(void **state)
+{
+    static const uint32_t lease = FLOW_CAP_LEASE_READ;
+    struct mock *m = new_mock();
+    const struct flow_ops whole = *m->base.ops;
+    struct flow f, untouched;
+    struct flow_ops ops;
+
+    (void)state;
+    memset(&f, 0x55, sizeof(f));
+    untouched = f;
+#define REFUSED(member, caps)                                                  \
+    ops = whole;                                                               \
+    ops.member = 0;                                                            \
+    assert_int_equal(flow_base_init(&f, &ops, &fake.env, caps), FLOW_E_INVAL); \
+    assert_memory_equal(&f, &untouched, sizeof(f))
+    REFUSED(name, 0);
+    REFUSED(readv, 0);
+    REFUSED(writev, 0);
+    REFUSED(wait, 0);
+    REFUSED(close, 0);
+    REFUSED(shutdown, FLOW_CAP_HALF_CLOSE_WRITE);
+    REFUSED(open, FLOW_CAP_NEEDS_OPEN);
+    REFUSED(lease, lease);
+    REFUSED(commit, lease);
+#undef REFUSED
+    /* Over a lower flow the end and the opening are its own. */
+    ops = whole;
+    ops.shutdown = NULL;
+    ops.open = NULL;
+    assert_int_equal(
+        flow_base_wrap(&f, &ops, &m->base, false,
+                       FLOW_CAP_HALF_CLOSE_WRITE | FLOW_CAP_NEEDS_OPEN),
+        FLOW_OK);
+    flow_base_fini(&f);
+    flow_close(&m->base);
+}
+
+/* Nothing is written to a struct flow that may be of another size. */
+static void
+other_versions_are_refused(void **state)
+{
+    struct mock *m = new_mock();
+    struct flow_ops ops = *m->base.ops;
+    struct flow f, untouched;
+    uint32_t version;
+
+    (void)state;
+    memset(&f, 0x55, sizeof(f));
+    untouched = f;
+    for (version = 0; version < 5; version++) {
+        ops.version = version;
+        if (version == FLOW_OPS_VERSION)
+            continue;
+        assert_int_equal(flow_base_init(&f, &ops, &fake.env, 0), FLOW_E_NOTSUP);
+        assert_int_equal(flow_base_wrap(&f, &ops, &m->base, true, 0),
+                         FLOW_E_NOTSUP);
+        assert_memory_equal(&f, &untouched, sizeof(f));
+    }
+    flow_close(&m->base);
+}
+
+/* Made by the mock with a code, so that there is more than the flow itself
+ * has room for. */
+static void
+error_without_memory_keeps_status_and_text(void **state)
+{
+    struct mock *m = new_mock();
+    struct flow_error err;
+    size_t n;
+
+    (void)state;
+    m->fail_text = "made to fail";
+    m->write_st = FLOW_E_NOMEM;
+    fake.fail_at = fake.allocs + 1;
+    fake.fail_all = true;
+    assert_int_equal(flow_write(&m->base, "x", 1, &n), FLOW_E_NOMEM);
+    flow_get_error(&m->base, FLOW_WRITE, &err);
+    assert_int_equal(err.status, FLOW_E_NOMEM);
+    assert_string_equal(err.text, "made to fail");
+    assert_int_equal(err.layer_count, 1);
+    assert_string_equal(err.layers[0], "mock");
+    assert_int_equal(err.code, 0);
+    flow_get_error(&m->base, FLOW_READ, &err);
+    assert_int_equal(err.status, FLOW_OK);
+
+    /* Passing trouble makes room for the end, which has its code again ... */
+    fake.fail_at = 0;
+    fake.fail_all = false;
+    m->write_st = FLOW_E_RESET;
+    assert_int_equal(flow_write(&m->base, "x", 1, &n), FLOW_E_RESET);
+    flow_get_error(&m->base, FLOW_WRITE, &err);
+    assert_int_equal(err.status, FLOW_E_RESET);
+    assert_int_equal(err.code, 7);
+    /* ... and which nothing covers. */
+    assert_int_equal(flow_commit(&m->base, FLOW_WRITE, 0, 0), FLOW_E_INVAL);
+    flow_abort(&m->base);
+    flow_get_error(&m->base, FLOW_WRITE, &err);
+    assert_int_equal(err.status, FLOW_E_RESET);
+    assert_int_equal(err.code, 7);
+    flow_close(&m->base);
+}
+
+static size_t
+footprint(struct flow *f)
+{
+    size_t bytes, len = sizeof(bytes);
+
+    assert_int_equal(flow_query(f, FLOW_QUERY_FOOTPRINT, &bytes, &len),
+                     FLOW_OK);
+    return bytes;
+}
+
+/* A short record takes no memory, and one that was made serves the next. */
+static void
+memory_of_errors_is_taken_when_needed(void **state)
+{
+    struct mock *m = new_mock();
+    size_t before = footprint(&m->base), n;
+    uint64_t allocs = fake.allocs;
+    struct flow_error err;
+
+    (void)state;
+    assert_int_equal(flow_commit(&m->base, FLOW_WRITE, 0, 0), FLOW_E_INVAL);
+    assert_int_equal(fake.allocs, allocs);
+    m->fail_text = "made to fail";
+    m->write_st = FLOW_E_NOMEM;
+    assert_int_equal(flow_write(&m->base, "x", 1, &n), FLOW_E_NOMEM);
+    assert_int_equal(flow_write(&m->base, "x", 1, &n), FLOW_E_NOMEM);
+    assert_int_equal(fake.allocs, allocs + 1);
+    assert_int_equal(footprint(&m->base), before + sizeof(err));
+    /* Short again, the code of the one before does not show through. */
+    assert_int_equal(flow_commit(&m->base, FLOW_WRITE, 0, 0), FLOW_E_INVAL);
+    flow_get_error(&m->base, FLOW_WRITE, &err);
+    assert_int_equal(err.status, FLOW_E_INVAL);
+    assert_int_equal(err.code, 0);
+    assert_string_equal(err.text, "no lease is out");
+    flow_abort(&m->base);
+    assert_int_equal(fake.allocs, allocs + 1);
+    flow_close(&m->base);
+}
+
+static void
+timeout_counts_from_now(void **state)
+{
+    struct mock *m = new_mock();
+
+    (void)state;
+    m->ready = 0;
+    assert_int_equal(flow_now(&m->base), fake.now);
+    fake.now = 1000;
+    flow_set_timeout(&m->base, FLOW_READ, 500);
+    assert_int_equal(flow_wait(&m->base, FLOW_READY_READ, NULL),
+                     FLOW_E_TIMEOUT);
+    assert_int_equal(fake.now, 1500);
+    /* One direction at a time; 0 takes the deadline away. */
+    flow_set_timeout(&m->base, FLOW_WRITE, 100);
+    flow_set_timeout(&m->base, FLOW_READ, 0);
+    m->time = 5000;
+    assert_int_equal(flow_wait(&m->base, FLOW_READY_WRITE, NULL),
+                     FLOW_E_TIMEOUT);
+    assert_int_equal(fake.now, 1600);
+    assert_int_equal(m->base.deadline[0], FLOW_NEVER);
+    /* Too far away to be told in nanoseconds. */
+    flow_set_timeout(&m->base, FLOW_READ | FLOW_WRITE, UINT64_MAX);
+    assert_true(m->base.deadline[0] == UINT64_MAX);
+    assert_true(m->base.deadline[1] == UINT64_MAX);
+    flow_close(&m->base);
+}
+
+static void
+each_flow_has_a_user_pointer(void **state)
+{
+    struct mock *low = new_mock();
+    struct mock *top = mock_wrap(&low->base, true, MOCK_CAPS);
+    int a, b;
+
+    (void)state;
+    assert_null(flow_get_user(&top->base));
+    flow_set_user(&low->base, &a);
+    assert_null(flow_get_user(&top->base));
+    flow_set_user(&top->base, &b);
+    assert_ptr_equal(flow_get_user(&low->base), &a);
+    assert_ptr_equal(flow_get_user(&top->base), &b);
+    flow_set_user(&top->base, NULL);
+    assert_null(flow_get_user(&top->base));
+    flow_close(&top->base);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int
@@ -538,6 +729,12 @@ main(void)
         TEST(close_goes_down_to_what_is_owned),
         TEST(flush_asks_only_while_there_can_be_something),
         TEST(vectors_are_walked_across_segments),
+        TEST(incomplete_tables_are_refused),
+        TEST(other_versions_are_refused),
+        TEST(error_without_memory_keeps_status_and_text),
+        TEST(memory_of_errors_is_taken_when_needed),
+        TEST(timeout_counts_from_now),
+        TEST(each_flow_has_a_user_pointer),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
