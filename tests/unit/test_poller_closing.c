@@ -35,6 +35,19 @@ struct mover {
     int closed[2];  /* copies of what a read closed */
 };
 
+/* The flows here are read only. */
+static enum flow_status
+never_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
+             uint32_t flags, size_t *ret_len)
+{
+    (void)f;
+    (void)vec;
+    (void)count;
+    (void)flags;
+    (void)ret_len;
+    return FLOW_AGAIN;
+}
+
 static enum flow_status
 mover_readv(struct flow *f, const struct flow_vec *vec, size_t count,
             size_t *ret_len)
@@ -93,6 +106,7 @@ static const struct flow_ops mover_ops = {
     .version = FLOW_OPS_VERSION,
     .name = "mover",
     .readv = mover_readv,
+    .writev = never_writev,
     .wait = mover_wait,
     .close = mover_close,
 };
@@ -257,6 +271,7 @@ static const struct flow_ops dropper_ops = {
     .version = FLOW_OPS_VERSION,
     .name = "dropper",
     .readv = dropper_readv,
+    .writev = never_writev,
     .wait = dropper_wait,
     .close = dropper_close,
 };
