@@ -233,7 +233,7 @@ linux_close_channel(struct vchan_channel *c)
 
 /* A channel without a port, on a descriptor of its own. */
 static struct vchan_channel *
-channel_new(struct vchan_hyp *hyp, struct flow_error *err)
+linux_channel_new(struct vchan_hyp *hyp, struct flow_error *err)
 {
     struct vchan_channel *c = flow_env_alloc(hyp->env, sizeof(*c));
     int fd;
@@ -270,7 +270,7 @@ static enum flow_status
 linux_alloc(struct vchan_hyp *hyp, uint16_t peer,
             struct vchan_channel **ret_channel, struct flow_error *err)
 {
-    struct vchan_channel *c = channel_new(hyp, err);
+    struct vchan_channel *c = linux_channel_new(hyp, err);
     enum flow_status st;
     int port;
 
@@ -289,7 +289,7 @@ static enum flow_status
 linux_bind(struct vchan_hyp *hyp, uint16_t peer, uint32_t remote,
            struct vchan_channel **ret_channel, struct flow_error *err)
 {
-    struct vchan_channel *c = channel_new(hyp, err);
+    struct vchan_channel *c = linux_channel_new(hyp, err);
     enum flow_status st = FLOW_AGAIN;
     int port;
 

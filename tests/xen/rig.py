@@ -25,7 +25,8 @@ SKIP = 77
 LEAN = "ours-ours ours-lib lib-ours tls13 same-domain killed store".split()
 FULL = LEAN + ("lib-lib tls12 readonly pv-ours pv-lib lib-pv pv-tls13"
                " pvh-ours pvh-lib pvh-tls12 from-pv from-pvh destroyed"
-               " destroyed-blind destroyed-watch echo site store").split()
+               " destroyed-blind destroyed-watch echo site hoarder hoarder-blind"
+           " older older-blind store").split()
 STEPS = {
     "lean": LEAN,
     "full": FULL,
@@ -149,7 +150,8 @@ def main():
     text = boot(args.work, args.mode, args.limit)
     print("\n".join(
         line for line in text.splitlines()
-        if re.match(r"RIG |  (flow|libxenvchan|guest|noticed)|PEER ", line)
+        if re.match(r"RIG |  (flow|libxenvchan|guest|noticed)|PEER |HOARDER ",
+                    line)
     ))
     good = judge(text, STEPS[args.mode])
     print("rig: %s in %d s" % ("passed" if good else "failed",

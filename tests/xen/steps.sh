@@ -208,6 +208,43 @@ programs_site() {
     [ $code -eq 0 ] && cmp /tmp/page /bin/busybox
 }
 
+# hoarder [blind]: a client that attaches a thousand times and keeps all it
+# mapped.  It costs what it uses at once: a few sets of nine pages, and not the
+# 36 MiB of a thousand.
+hoarder() {
+    guest "g$count" pv "xen_hoarder,dial,0,$own/g$count,1000" || return 1
+    [ "$1" != blind ] || hide || return 1
+    timeout $((limit * 4)) xen_hoarder serve "$id" "$own/g$count" 1000 \
+        >/tmp/server 2>&1
+    code=$?
+    [ "$1" != blind ] || show || return 1
+    sed 's/^/  flow: /' /tmp/server
+    guest_log "g$count" | sed -n '/GUEST runs/,$p' | sed 's/^/  guest: /'
+    xl destroy "g$count"
+    [ $code -eq 0 ] || return 1
+    granted=$(sed -n 's/.*: \([0-9]*\) pages granted.*/\1/p' /tmp/server)
+    cost=$(sed -n 's/.* \(-*[0-9]*\) KiB less.*/\1/p' /tmp/server)
+    [ "$granted" -le 2048 ] && [ "$cost" -le 12288 ]
+}
+
+# older [blind]: a server that is there before its client's domain, whose
+# number it knows.
+older() {
+    next=$((${id:-0} + 1))
+    [ "$1" != blind ] || hide || return 1
+    timeout "$limit" xen_peer flow serve $next "$own/g$count" exchange \
+        >/tmp/server 2>&1 &
+    pid=$!
+    sleep 2
+    [ "$1" != blind ] || show || return 1
+    guest "g$count" pv "xen_peer,flow,dial,0,$own/g$count,exchange" || return 1
+    [ "$id" -eq "$next" ] || return 1
+    wait $pid
+    code=$?
+    sed 's/^/  flow: /' /tmp/server
+    guest_ended "g$count" 'GUEST exit: 0' && [ $code -eq 0 ]
+}
+
 count=0
 
 step() {
@@ -242,6 +279,10 @@ step() {
     readonly) pair flow flow readonly && pair flow libxenvchan readonly ;;
     echo) programs_echo ;;
     site) programs_site ;;
+    hoarder) hoarder ;;
+    hoarder-blind) hoarder blind ;;
+    older) older ;;
+    older-blind) older blind ;;
     *) return 1 ;;
     esac
 }
