@@ -703,7 +703,9 @@ talk_work(void *arg)
                 t->size + 1 - received < 100 ? t->size + 1 - received : 100,
                 &n);
         received += reading == FLOW_OK ? n : 0;
-        if (writing == FLOW_OK || reading == FLOW_OK)
+        /* The last flush may have been all that was missing. */
+        if (writing == FLOW_OK || reading == FLOW_OK ||
+            (!ends && writing == FLOW_EOF && received >= t->size))
             continue;
         interest = reading == FLOW_AGAIN ? FLOW_READY_READ : 0u;
         if (writing == FLOW_AGAIN)

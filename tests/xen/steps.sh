@@ -208,16 +208,16 @@ programs_site() {
     [ $code -eq 0 ] && cmp /tmp/page /bin/busybox
 }
 
-# hoarder [blind]: a client that attaches a thousand times and keeps all it
+# hoarder TIMES [blind]: a client that attaches so often and keeps all that it
 # mapped.  It costs what it uses at once: a few sets of nine pages, and not the
 # 36 MiB of a thousand.
 hoarder() {
-    guest "g$count" pv "xen_hoarder,dial,0,$own/g$count,1000" || return 1
-    [ "$1" != blind ] || hide || return 1
-    timeout $((limit * 4)) xen_hoarder serve "$id" "$own/g$count" 1000 \
+    guest "g$count" pv "xen_hoarder,dial,0,$own/g$count,$1" || return 1
+    [ "$2" != blind ] || hide || return 1
+    timeout $((limit * 4)) xen_hoarder serve "$id" "$own/g$count" "$1" \
         >/tmp/server 2>&1
     code=$?
-    [ "$1" != blind ] || show || return 1
+    [ "$2" != blind ] || show || return 1
     sed 's/^/  flow: /' /tmp/server
     guest_log "g$count" | sed -n '/GUEST runs/,$p' | sed 's/^/  guest: /'
     xl destroy "g$count"
@@ -279,8 +279,8 @@ step() {
     readonly) pair flow flow readonly && pair flow libxenvchan readonly ;;
     echo) programs_echo ;;
     site) programs_site ;;
-    hoarder) hoarder ;;
-    hoarder-blind) hoarder blind ;;
+    hoarder) hoarder 1000 ;;
+    hoarder-blind) hoarder 400 blind ;;
     older) older ;;
     older-blind) older blind ;;
     *) return 1 ;;
