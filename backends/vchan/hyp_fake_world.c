@@ -4,16 +4,27 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "lib/atomic.h"
+
 /* Bytes for a name in the directory. */
 #define NAME_MAX_HERE (FAKE_DIR + 16)
+
+/* Numbers of members to try, and times to try for the lock, in milliseconds. */
+#define FAKE_TRIES    65536u
+#define FAKE_PATIENCE 1000u
+
+/* Members that one call buries: tables may be full of names of dead ones. */
+#define FAKE_BURIALS 64u
 
 static enum flow_status
 fail_errno(struct flow_error *err, int code, const char *text,
@@ -32,26 +43,33 @@ name_in(const struct fake_dir *dir, const char *name,
     snprintf(ret_path, NAME_MAX_HERE, "%s/%s", dir->path, name);
 }
 
-/* A socket that lives as long as its maker: who can connect knows. */
 static int
-alive_socket(const struct fake_dir *dir, struct sockaddr_un *ret_addr)
+member_socket(const struct fake_dir *dir, uint32_t member,
+              struct sockaddr_un *ret_addr)
 {
     memset(ret_addr, 0, sizeof(*ret_addr));
     ret_addr->sun_family = AF_UNIX;
-    snprintf(ret_addr->sun_path, sizeof(ret_addr->sun_path), "%s/alive",
-             dir->path);
+    if (member == FAKE_MAKER)
+        snprintf(ret_addr->sun_path, sizeof(ret_addr->sun_path), "%s/alive",
+                 dir->path);
+    else
+        snprintf(ret_addr->sun_path, sizeof(ret_addr->sun_path), "%s/member-%u",
+                 dir->path, member);
     return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 }
 
 static bool
-maker_lives(const struct fake_dir *dir)
+member_lives(const struct fake_dir *dir, uint32_t member)
 {
     struct sockaddr_un addr;
-    int fd = alive_socket(dir, &addr);
     bool lives;
+    int fd;
 
+    if (member == dir->member)
+        return true;
+    fd = member_socket(dir, member, &addr);
     if (fd < 0)
-        return false;
+        return true; /* unknown; nothing of it is taken away */
     /* A full backlog (EAGAIN) belongs to a living listener. */
     lives = connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0 ||
             errno == EAGAIN;
@@ -59,20 +77,34 @@ maker_lives(const struct fake_dir *dir)
     return lives;
 }
 
+/* Takes a member's number, which must be free; -1 with errno. */
 static int
-declare_alive(const struct fake_dir *dir)
+member_declare(const struct fake_dir *dir, uint32_t member)
 {
     struct sockaddr_un addr;
-    int fd = alive_socket(dir, &addr);
+    int fd = member_socket(dir, member, &addr);
+    int code;
 
     if (fd < 0)
         return -1;
-    unlink(addr.sun_path);
     if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0 &&
         listen(fd, 1) == 0)
         return fd;
+    code = errno;
     close(fd);
+    errno = code;
     return -1;
+}
+
+static void
+member_remove(const struct fake_dir *dir, uint32_t member)
+{
+    struct sockaddr_un addr;
+    int fd = member_socket(dir, member, &addr);
+
+    unlink(addr.sun_path);
+    if (fd >= 0)
+        close(fd);
 }
 
 static void
@@ -84,9 +116,9 @@ remove_file(const struct fake_dir *dir, const char *name)
     unlink(path);
 }
 
-/* Sockets of channels that nobody closed. */
+/* Sockets of channels that nobody closed, and of members that died. */
 static void
-remove_ports(const struct fake_dir *dir)
+remove_sockets(const struct fake_dir *dir)
 {
     DIR *list = opendir(dir->path);
     struct dirent *entry;
@@ -94,25 +126,10 @@ remove_ports(const struct fake_dir *dir)
     if (list == NULL)
         return;
     while ((entry = readdir(list)) != NULL)
-        if (strncmp(entry->d_name, "port-", 5) == 0)
+        if (strncmp(entry->d_name, "port-", 5) == 0 ||
+            strncmp(entry->d_name, "member-", 7) == 0)
             unlinkat(dirfd(list), entry->d_name, 0);
     closedir(list);
-}
-
-static bool
-init_lock(struct fake_world *w)
-{
-    pthread_mutexattr_t attr;
-    bool ok;
-
-    if (pthread_mutexattr_init(&attr) != 0)
-        return false;
-    /* Robust: a process that dies inside must not stop the world. */
-    ok = pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED) == 0 &&
-         pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST) == 0 &&
-         pthread_mutex_init(&w->lock, &attr) == 0;
-    pthread_mutexattr_destroy(&attr);
-    return ok;
 }
 
 /* Maps `world` and opens `pages`; false with errno. */
@@ -129,24 +146,22 @@ open_files(struct fake_dir *dir, int flags)
     if (dir->pages_fd < 0)
         return false;
     name_in(dir, "world", path);
-    fd = open(path, O_RDWR | O_CLOEXEC | flags, 0600);
+    dir->world_fd = fd = open(path, O_RDWR | O_CLOEXEC | flags, 0600);
     if (fd < 0)
         return false;
     /* The pages are a sparse file: only what is used takes memory. */
     if (flags != 0 &&
         (ftruncate(fd, sizeof(struct fake_world)) != 0 ||
-         ftruncate(dir->pages_fd, (off_t)FAKE_PAGES * VCHAN_PAGE_SIZE) != 0)) {
-        close(fd);
+         ftruncate(dir->pages_fd, (off_t)FAKE_PAGES * VCHAN_PAGE_SIZE) != 0))
         return false;
-    }
-    if (fstat(fd, &st) != 0 || st.st_size < (off_t)sizeof(struct fake_world)) {
-        close(fd);
+    if (fstat(fd, &st) != 0)
+        return false;
+    if (st.st_size < (off_t)sizeof(struct fake_world)) {
         errno = EAGAIN;
         return false;
     }
     map = mmap(NULL, sizeof(struct fake_world), PROT_READ | PROT_WRITE,
                MAP_SHARED, fd, 0);
-    close(fd);
     if (map == MAP_FAILED)
         return false;
     dir->world = map;
@@ -158,10 +173,12 @@ drop_files(struct fake_dir *dir)
 {
     if (dir->world != NULL)
         munmap(dir->world, sizeof(*dir->world));
+    if (dir->world_fd >= 0)
+        close(dir->world_fd);
     if (dir->pages_fd >= 0)
         close(dir->pages_fd);
     dir->world = NULL;
-    dir->pages_fd = -1;
+    dir->world_fd = dir->pages_fd = -1;
 }
 
 enum flow_status
@@ -169,7 +186,7 @@ flow__fake_dir_name(struct fake_dir *dir, const char *path,
                     struct flow_error *err)
 {
     memset(dir, 0, sizeof(*dir));
-    dir->pages_fd = dir->alive_fd = -1;
+    dir->world_fd = dir->pages_fd = dir->alive_fd = -1;
     if (path[0] == '\0' || strlen(path) >= sizeof(dir->path)) {
         flow_error_set(err, FLOW_E_INVAL, "vchan+fake", FLOW_DOMAIN_NONE, 0,
                        "the directory's name is empty or above 87 bytes");
@@ -177,15 +194,35 @@ flow__fake_dir_name(struct fake_dir *dir, const char *path,
         return FLOW_E_INVAL;
     }
     memcpy(dir->path, path, strlen(path) + 1);
+    pthread_mutex_init(&dir->lock, NULL);
     return FLOW_OK;
 }
 
-static void
+/*
+ * Takes a number that nobody has.  The one in the world is only where to begin:
+ * that a number is free the kernel says, which binds its socket once.
+ */
+static bool
 join(struct fake_dir *dir)
 {
-    flow__fake_lock(dir->world);
-    dir->member = (uint16_t)++dir->world->members;
-    flow__fake_unlock(dir->world);
+    uint32_t hint;
+
+    flow__fake_lock(dir);
+    hint = flow__load_relaxed(&dir->world->members);
+    for (uint32_t i = 0; i < FAKE_TRIES && dir->alive_fd < 0; i++) {
+        uint32_t member = hint + i;
+
+        if (member <= FAKE_MAKER)
+            continue;
+        dir->alive_fd = member_declare(dir, member);
+        if (dir->alive_fd < 0 && errno != EADDRINUSE)
+            break;
+        dir->member = member;
+    }
+    if (dir->alive_fd >= 0)
+        flow__store_relaxed(&dir->world->members, dir->member + 1);
+    flow__fake_unlock(dir);
+    return dir->alive_fd >= 0;
 }
 
 enum flow_status
@@ -196,78 +233,119 @@ flow__fake_dir_make(struct fake_dir *dir, const char *path, bool silent,
 
     if (st != FLOW_OK)
         return st;
-    if (mkdir(path, 0700) != 0 && errno != EEXIST)
-        return fail_errno(err, errno, "cannot make the directory", path);
-    if (maker_lives(dir))
+    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
+        st = fail_errno(err, errno, "cannot make the directory", path);
+        flow__fake_dir_drop(dir);
+        return st;
+    }
+    if (member_lives(dir, FAKE_MAKER)) {
+        flow__fake_dir_drop(dir);
         return fail_errno(err, EADDRINUSE, "another server is there", path);
+    }
 
     /* What a dead maker left may still be mapped: replaced, not changed. */
     remove_file(dir, "world");
     remove_file(dir, "pages");
-    remove_ports(dir);
-    dir->alive_fd = declare_alive(dir);
-    if (dir->alive_fd < 0 || !open_files(dir, O_CREAT | O_EXCL) ||
-        !init_lock(dir->world)) {
+    remove_file(dir, "alive");
+    remove_sockets(dir);
+    dir->member = FAKE_MAKER;
+    dir->silent = silent;
+    dir->alive_fd = member_declare(dir, FAKE_MAKER);
+    if (dir->alive_fd < 0 || !open_files(dir, O_CREAT | O_EXCL)) {
         st = fail_errno(err, errno, "cannot make its files", path);
         flow__fake_dir_leave(dir);
         return st;
     }
     dir->world->silent = silent;
-    __atomic_store_n(&dir->world->magic, FAKE_MAGIC, __ATOMIC_RELEASE);
-    join(dir);
+    dir->world->members = FAKE_MAKER + 1;
+    flow__store_release(&dir->world->magic, FAKE_MAGIC);
     return FLOW_OK;
 }
 
 enum flow_status
 flow__fake_dir_attach(struct fake_dir *dir, struct flow_error *err)
 {
+    int code;
+
     if (dir->world != NULL)
         return FLOW_OK;
-    if (!maker_lives(dir))
+    if (!member_lives(dir, FAKE_MAKER))
         return FLOW_AGAIN;
     if (!open_files(dir, 0)) {
-        bool later = errno == ENOENT || errno == EAGAIN;
-        int code = errno;
-
+        code = errno;
         drop_files(dir);
-        return later
+        return code == ENOENT || code == EAGAIN
                    ? FLOW_AGAIN
                    : fail_errno(err, code, "cannot open its files", dir->path);
     }
-    if (__atomic_load_n(&dir->world->magic, __ATOMIC_ACQUIRE) != FAKE_MAGIC) {
+    if (flow__load_acquire(&dir->world->magic) != FAKE_MAGIC) {
         drop_files(dir);
         return FLOW_AGAIN;
     }
-    join(dir);
+    if (!join(dir)) {
+        code = errno;
+        drop_files(dir);
+        return fail_errno(err, code, "cannot join it", dir->path);
+    }
+    dir->silent = flow__load_relaxed(&dir->world->silent) != 0;
     return FLOW_OK;
 }
 
 void
-flow__fake_dir_leave(struct fake_dir *dir)
+flow__fake_dir_drop(struct fake_dir *dir)
 {
     drop_files(dir);
-    if (dir->alive_fd < 0)
-        return;
-    remove_file(dir, "world");
-    remove_file(dir, "pages");
-    remove_file(dir, "alive");
-    remove_ports(dir);
-    close(dir->alive_fd);
+    if (dir->alive_fd >= 0)
+        close(dir->alive_fd);
     dir->alive_fd = -1;
-    rmdir(dir->path);
+    pthread_mutex_destroy(&dir->lock);
 }
 
 void
-flow__fake_lock(struct fake_world *w)
+flow__fake_dir_kill(struct fake_dir *dir)
 {
-    if (pthread_mutex_lock(&w->lock) == EOWNERDEAD)
-        pthread_mutex_consistent(&w->lock);
+    /* The maker's socket stands for the directory too, which stays. */
+    if (dir->member != FAKE_MAKER)
+        shutdown(dir->alive_fd, SHUT_RDWR);
+}
+
+static void bury(struct fake_dir *dir, uint32_t member);
+
+void
+flow__fake_dir_leave(struct fake_dir *dir)
+{
+    if (dir->member == FAKE_MAKER) {
+        remove_file(dir, "world");
+        remove_file(dir, "pages");
+        remove_file(dir, "alive");
+        remove_sockets(dir);
+        rmdir(dir->path);
+    } else if (dir->world != NULL) {
+        flow__fake_lock(dir);
+        bury(dir, dir->member);
+        flow__fake_unlock(dir);
+    }
+    flow__fake_dir_drop(dir);
 }
 
 void
-flow__fake_unlock(struct fake_world *w)
+flow__fake_lock(struct fake_dir *dir)
 {
-    pthread_mutex_unlock(&w->lock);
+    pthread_mutex_lock(&dir->lock);
+    while (flock(dir->world_fd, LOCK_EX | LOCK_NB) != 0) {
+        if (dir->impatient >= FAKE_PATIENCE)
+            return;
+        dir->impatient++;
+        poll(NULL, 0, 1);
+    }
+    dir->impatient = 0;
+}
+
+void
+flow__fake_unlock(struct fake_dir *dir)
+{
+    flock(dir->world_fd, LOCK_UN);
+    pthread_mutex_unlock(&dir->lock);
 }
 
 static void
@@ -276,25 +354,41 @@ page_free(struct fake_page *page)
     memset(page, 0, sizeof(*page));
 }
 
+/* A free run of pages in the tables; its first index, or -1. */
+static int32_t
+free_run(const struct fake_world *w, uint32_t count)
+{
+    uint32_t run = 0;
+
+    for (uint32_t i = 0; i < FAKE_PAGES; i++) {
+        run = w->page[i].owner == FAKE_NOBODY ? run + 1 : 0;
+        if (run == count)
+            return (int32_t)(i + 1 - count);
+    }
+    return -1;
+}
+
+static void bury_dead(struct fake_dir *dir);
+
 int32_t
 flow__fake_grant(struct fake_dir *dir, uint16_t peer, uint32_t count,
                  bool writable)
 {
-    struct fake_page *page = dir->world->page;
-    uint32_t run = 0;
+    int32_t first = free_run(dir->world, count);
 
-    for (uint32_t i = 0; i < FAKE_PAGES; i++) {
-        run = page[i].owner == FAKE_NOBODY ? run + 1 : 0;
-        if (run < count)
-            continue;
-        for (uint32_t j = i + 1 - count; j <= i; j++) {
-            page[j].owner = dir->member;
-            page[j].peer = peer;
-            page[j].writable = writable;
-        }
-        return (int32_t)(i + 1 - count);
+    if (first < 0) {
+        bury_dead(dir);
+        first = free_run(dir->world, count);
     }
-    return -1;
+    for (uint32_t i = 0; first >= 0 && i < count; i++) {
+        struct fake_page *page = &dir->world->page[(uint32_t)first + i];
+
+        memset(page, 0, sizeof(*page));
+        page->owner = dir->member;
+        page->peer = peer;
+        page->writable = writable;
+    }
+    return first;
 }
 
 bool
@@ -302,9 +396,15 @@ flow__fake_ungrant(struct fake_dir *dir, uint32_t first, uint32_t count)
 {
     struct fake_page *page = &dir->world->page[first];
 
-    for (uint32_t i = 0; i < count; i++)
-        if (page[i].mapper != FAKE_NOBODY)
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t mapper = flow__load_relaxed(&page[i].mapper);
+
+        if (mapper == FAKE_NOBODY)
+            continue;
+        if (member_lives(dir, mapper))
             return false;
+        bury(dir, mapper);
+    }
     for (uint32_t i = 0; i < count; i++)
         page_free(&page[i]);
     return true;
@@ -333,54 +433,74 @@ flow__fake_unmapped(struct fake_world *w, uint32_t ref)
         page_free(page);
 }
 
+struct fake_port *
+flow__fake_port_at(struct fake_world *w, uint32_t port)
+{
+    return port > 0 && port < FAKE_PORTS ? &w->port[port] : NULL;
+}
+
+static uint32_t
+free_port(const struct fake_world *w)
+{
+    for (uint32_t i = 1; i < FAKE_PORTS; i++)
+        if (w->port[i].state == FAKE_FREE)
+            return i;
+    return 0;
+}
+
 uint32_t
 flow__fake_port_new(struct fake_dir *dir, uint16_t domid, uint16_t peer)
 {
-    for (uint32_t i = 1; i < FAKE_PORTS; i++) {
-        struct fake_port *port = &dir->world->port[i];
+    uint32_t number = free_port(dir->world);
+    struct fake_port *port;
 
-        if (port->state != FAKE_FREE)
-            continue;
-        memset(port, 0, sizeof(*port));
-        port->owner = dir->member;
-        port->domid = domid;
-        port->peer = peer;
-        port->state = FAKE_UNBOUND;
-        return i;
+    if (number == 0) {
+        bury_dead(dir);
+        number = free_port(dir->world);
     }
-    return 0;
+    port = flow__fake_port_at(dir->world, number);
+    if (port == NULL)
+        return 0;
+    memset(port, 0, sizeof(*port));
+    port->owner = dir->member;
+    port->domid = domid;
+    port->peer = peer;
+    port->state = FAKE_UNBOUND;
+    return number;
 }
 
 void
 flow__fake_port_free(struct fake_world *w, uint32_t port)
 {
     struct fake_port *p = &w->port[port];
+    struct fake_port *other =
+        flow__fake_port_at(w, flow__load_relaxed(&p->remote));
 
     /* The other end is told nothing: its port is unbound again, that is all
      * (xen/event_channel.h, EVTCHNOP_close). */
-    if (p->state == FAKE_BOUND && w->port[p->remote].remote == port)
-        w->port[p->remote].state = FAKE_UNBOUND;
+    if (p->state == FAKE_BOUND && other != NULL && other->remote == port)
+        other->state = FAKE_UNBOUND;
     memset(p, 0, sizeof(*p));
 }
 
+/* What the kernel does for a port whose owner died. */
 static void
 bury_port(struct fake_dir *dir, uint32_t port)
 {
-    struct fake_world *w = dir->world;
-    struct fake_port *p = &w->port[port];
+    const struct fake_port *p = &dir->world->port[port];
+    uint32_t page = flow__load_relaxed(&p->clear_ref) - VCHAN_REF_MIN;
+    uint32_t at = flow__load_relaxed(&p->clear_at);
     const uint8_t zero = 0;
 
-    if (p->clear_ref != 0 && !w->silent) {
-        off_t at = (off_t)(p->clear_ref - VCHAN_REF_MIN) * VCHAN_PAGE_SIZE +
-                   p->clear_at;
-
-        (void)!pwrite(dir->pages_fd, &zero, 1, at);
-    }
-    flow__fake_port_free(w, port);
+    if (page < FAKE_PAGES && at < VCHAN_PAGE_SIZE && !dir->silent)
+        (void)!pwrite(dir->pages_fd, &zero, 1,
+                      (off_t)page * VCHAN_PAGE_SIZE + at);
+    flow__fake_port_free(dir->world, port);
 }
 
-void
-flow__fake_bury(struct fake_dir *dir, uint16_t member)
+/* What the kernel does for a member that died; then its number is free. */
+static void
+bury(struct fake_dir *dir, uint32_t member)
 {
     struct fake_world *w = dir->world;
 
@@ -398,13 +518,85 @@ flow__fake_bury(struct fake_dir *dir, uint16_t member)
                 page_free(page);
         }
     }
+    member_remove(dir, member);
+}
+
+/* Buries a member that a table names, if it is one and dead. */
+static bool
+bury_if_dead(struct fake_dir *dir, uint32_t member)
+{
+    if (member == FAKE_NOBODY || member_lives(dir, member))
+        return false;
+    bury(dir, member);
+    return true;
+}
+
+/* Nothing is free: what belongs to the dead may be had. */
+static void
+bury_dead(struct fake_dir *dir)
+{
+    struct fake_world *w = dir->world;
+    uint32_t last = dir->member;
+    unsigned buried = 0;
+
+    for (uint32_t i = 0; i < FAKE_PAGES + FAKE_PORTS && buried < FAKE_BURIALS;
+         i++) {
+        uint32_t member =
+            flow__load_relaxed(i < FAKE_PAGES ? &w->page[i].owner
+                                              : &w->port[i - FAKE_PAGES].owner);
+
+        if (member != last)
+            buried += bury_if_dead(dir, member);
+        last = member;
+    }
+    for (uint32_t i = 0; i < FAKE_PAGES && buried < FAKE_BURIALS; i++)
+        if (w->page[i].orphan)
+            buried += bury_if_dead(dir, flow__load_relaxed(&w->page[i].mapper));
+}
+
+void
+flow__fake_port_ended(struct fake_dir *dir, uint32_t port)
+{
+    struct fake_port *own = &dir->world->port[port];
+    uint32_t remote = flow__load_relaxed(&own->remote);
+    struct fake_port *other = flow__fake_port_at(dir->world, remote);
+
+    if (own->state == FAKE_BOUND && other != NULL &&
+        other->state == FAKE_BOUND && other->remote == port) {
+        uint32_t owner = flow__load_relaxed(&other->owner);
+
+        bury_port(dir, remote);
+        bury_if_dead(dir, owner);
+    }
+    own->state = FAKE_UNBOUND;
+    own->remote = 0;
 }
 
 struct fake_key *
 flow__fake_key_find(struct fake_world *w, const char *base)
 {
     for (uint32_t i = 0; i < FAKE_KEYS; i++)
-        if (strcmp(w->key[i].base, base) == 0)
+        if (strncmp(w->key[i].base, base, FAKE_BASE) == 0)
             return &w->key[i];
+    return NULL;
+}
+
+struct fake_key *
+flow__fake_key_new(struct fake_dir *dir)
+{
+    struct fake_world *w = dir->world;
+    struct fake_key *key = flow__fake_key_find(w, "");
+
+    if (key != NULL)
+        return key;
+    /* Keys of the dead are those of ports that are free. */
+    bury_dead(dir);
+    for (uint32_t i = 0; i < FAKE_KEYS; i++) {
+        struct fake_port *port =
+            flow__fake_port_at(w, flow__load_relaxed(&w->key[i].port));
+
+        if (port == NULL || port->state == FAKE_FREE)
+            return &w->key[i];
+    }
     return NULL;
 }

@@ -18,26 +18,37 @@
  * the memory that can be granted, `port-N` the socket of event channel N.
  *
  * A member is one opening of the directory and stands for a process in a
- * domain: what it leaves behind when it dies is cleaned up by whoever notices
- * first, in the place of the kernel.
+ * domain: what it leaves when it dies is cleaned up by whoever notices first,
+ * in the place of the kernel.  It listens on a socket, `alive` for the maker of
+ * the directory and `member-N` for the others: who can connect knows that it
+ * lives, and no two members have one number.
+ *
+ * Every member can write the tables, so nothing in them is trusted: an index is
+ * loaded once and checked, a name is compared within its bounds, a member is
+ * taken for dead if its socket says so, and what a member itself owns it knows
+ * from its own lists.  A member that lies, or dies at any point, can take
+ * memory of the world away from the others, but does not make them fail in any
+ * other way than a peer on Xen can.  That a member removes or truncates the
+ * files is for the directory's permissions to prevent: they are those of one
+ * user, who could as well send a signal.
  */
 
-#define FAKE_MAGIC   0x76636866u
-#define FAKE_PAGES   16384u
-#define FAKE_PORTS   1024u
-#define FAKE_KEYS    64u
-#define FAKE_BASE    160u
-#define FAKE_NOBODY  0u
-#define FAKE_MEMBERS UINT16_MAX
+#define FAKE_MAGIC  0x76636866u
+#define FAKE_PAGES  16384u
+#define FAKE_PORTS  1024u
+#define FAKE_KEYS   64u
+#define FAKE_BASE   160u
+#define FAKE_NOBODY 0u
+#define FAKE_MAKER  1u
 
 /* Directory names are short: a socket's path holds 108 bytes. */
 #define FAKE_DIR 88u
 
 /* A page that can be granted; its reference is its index + VCHAN_REF_MIN. */
 struct fake_page {
-    uint16_t owner;  /* member, or FAKE_NOBODY: free */
+    uint32_t owner;  /* member, or FAKE_NOBODY: free */
+    uint32_t mapper; /* member that has it mapped, or FAKE_NOBODY */
     uint16_t peer;   /* domain that may map it */
-    uint16_t mapper; /* member that has it mapped, or FAKE_NOBODY */
     uint8_t writable;
     uint8_t orphan; /* its owner died: free once unmapped */
 };
@@ -45,7 +56,7 @@ struct fake_page {
 enum fake_port_state { FAKE_FREE, FAKE_UNBOUND, FAKE_BOUND };
 
 struct fake_port {
-    uint16_t owner; /* member */
+    uint32_t owner; /* member */
     uint16_t domid;
     uint16_t peer;  /* domain that may bind, or has bound */
     uint16_t state; /* enum fake_port_state */
@@ -64,8 +75,7 @@ struct fake_key {
 struct fake_world {
     uint32_t magic;   /* set last */
     uint32_t silent;  /* deaths clear no byte and send no event */
-    uint32_t members; /* numbers given out so far */
-    pthread_mutex_t lock;
+    uint32_t members; /* where to look for a free number of a member */
     struct fake_page page[FAKE_PAGES];
     struct fake_port port[FAKE_PORTS];
     struct fake_key key[FAKE_KEYS];
@@ -75,9 +85,13 @@ struct fake_world {
 struct fake_dir {
     char path[FAKE_DIR];
     struct fake_world *world; /* NULL: not attached yet */
+    int world_fd;
     int pages_fd;
-    int alive_fd; /* maker: the socket that says it lives; else -1 */
-    uint16_t member;
+    int alive_fd; /* the socket that says that we live, or -1 */
+    uint32_t member;
+    bool silent; /* as the maker of the world has it */
+    pthread_mutex_t lock;
+    uint32_t impatient; /* tries for the world's lock since it was had */
 };
 
 /*
@@ -96,16 +110,26 @@ enum flow_status flow__fake_dir_attach(struct fake_dir *dir,
 
 /* Detaches; a maker also removes the directory. */
 void flow__fake_dir_leave(struct fake_dir *dir);
+/* Closes what a process inherited of it, and leaves the world as it is. */
+void flow__fake_dir_drop(struct fake_dir *dir);
+/* Makes the member dead in the eyes of the others. */
+void flow__fake_dir_kill(struct fake_dir *dir);
 
-void flow__fake_lock(struct fake_world *w);
-void flow__fake_unlock(struct fake_world *w);
+/*
+ * One member at a time uses the tables, by a lock on the file, which the kernel
+ * releases with the process.  A member that keeps it is waited for no longer
+ * than a second in all: without the lock members that tell the truth may get in
+ * each other's way, but nothing worse happens.
+ */
+void flow__fake_lock(struct fake_dir *dir);
+void flow__fake_unlock(struct fake_dir *dir);
 
 /* The rest is called under the lock. */
 
 /* A free run of pages, granted to `peer`; its first index, or -1. */
 int32_t flow__fake_grant(struct fake_dir *dir, uint16_t peer, uint32_t count,
                          bool writable);
-/* False when a peer has one of the pages mapped. */
+/* False when a peer that lives has one of the pages mapped. */
 bool flow__fake_ungrant(struct fake_dir *dir, uint32_t first, uint32_t count);
 /* Whether `domid` may map the page behind a reference of `owner_domid`. */
 bool flow__fake_may_map(const struct fake_dir *dir, uint16_t domid,
@@ -116,10 +140,18 @@ void flow__fake_unmapped(struct fake_world *w, uint32_t ref);
 uint32_t flow__fake_port_new(struct fake_dir *dir, uint16_t domid,
                              uint16_t peer);
 void flow__fake_port_free(struct fake_world *w, uint32_t port);
+/* A port that a table names, or NULL if there is none of this number. */
+struct fake_port *flow__fake_port_at(struct fake_world *w, uint32_t port);
 
-/* Does what the kernel does for a member that died. */
-void flow__fake_bury(struct fake_dir *dir, uint16_t member);
+/*
+ * The socket of the other end of a port of ours has ended.  Frees the other
+ * port as its owner's kernel would if the owner died without doing so, and what
+ * else it had.
+ */
+void flow__fake_port_ended(struct fake_dir *dir, uint32_t port);
 
 struct fake_key *flow__fake_key_find(struct fake_world *w, const char *base);
+/* A free key, or NULL. */
+struct fake_key *flow__fake_key_new(struct fake_dir *dir);
 
 #endif

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: ISC */
+#include "backends/vchan/hyp_fake_domain.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "backends/vchan/hyp_fake.h"
+#include "backends/vchan/hyp_fake_set.h"
+
+/* Fails with errno, as what it is for. */
+static bool
+port_address(const struct fake_hyp *h, uint32_t port, struct sockaddr_un *addr)
+{
+    int len;
+
+    memset(addr, 0, sizeof(*addr));
+    addr->sun_family = AF_UNIX;
+    len = snprintf(addr->sun_path, sizeof(addr->sun_path), "%s/port-%u",
+                   h->dir.path, port);
+    if (len > 0 && (size_t)len < sizeof(addr->sun_path))
+        return true;
+    errno = ENAMETOOLONG;
+    return false;
+}
+
+static void
+channel_free(struct vchan_channel *c)
+{
+    struct fake_hyp *h = c->hyp;
+
+    if (c->fd >= 0)
+        close(c->fd);
+    if (c->listening >= 0)
+        close(c->listening);
+    if (c->set >= 0)
+        close(c->set);
+    pthread_mutex_lock(&h->lock);
+    *c->link = c->next;
+    if (c->next != NULL)
+        c->next->link = c->link;
+    pthread_mutex_unlock(&h->lock);
+    pthread_mutex_destroy(&c->lock);
+    flow_env_free(h->base.env, c, sizeof(*c));
+}
+
+static struct vchan_channel *
+channel_new(struct fake_hyp *h, uint32_t port)
+{
+    struct vchan_channel *c = flow_env_alloc(h->base.env, sizeof(*c));
+
+    if (c == NULL)
+        return NULL;
+    c->hyp = h;
+    c->port = port;
+    c->listening = -1;
+    pthread_mutex_init(&c->lock, NULL);
+    pthread_mutex_lock(&h->lock);
+    c->next = h->channels;
+    c->link = &h->channels;
+    if (c->next != NULL)
+        c->next->link = &c->next;
+    h->channels = c;
+    pthread_mutex_unlock(&h->lock);
+    c->set = flow__fake_set_new();
+    c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (c->set >= 0 && c->fd >= 0)
+        return c;
+    channel_free(c);
+    return NULL;
+}
+
+/* Gives a port and its channel back after a failure. */
+static enum flow_status
+channel_undo(struct fake_hyp *h, uint32_t port, struct vchan_channel *c,
+             struct flow_error *err)
+{
+    int code = errno;
+
+    flow__fake_lock(&h->dir);
+    flow__fake_port_free(h->dir.world, port);
+    flow__fake_unlock(&h->dir);
+    if (c != NULL)
+        channel_free(c);
+    return flow__fake_fail(err, FLOW_E_SYS, code,
+                           "cannot make the channel's socket");
+}
+
+/* A port that is free in the tables and in fact; under the world's lock. */
+static uint32_t
+port_new(struct fake_hyp *h, uint16_t peer)
+{
+    uint32_t port = flow__fake_port_new(&h->dir, h->base.domid, peer);
+
+    pthread_mutex_lock(&h->lock);
+    for (const struct vchan_channel *c = h->channels; c != NULL; c = c->next)
+        if (c->port == port)
+            port = 0;
+    pthread_mutex_unlock(&h->lock);
+    return port;
+}
+
+static enum flow_status
+fake_alloc(struct vchan_hyp *hyp, uint16_t peer,
+           struct vchan_channel **ret_channel, struct flow_error *err)
+{
+    struct fake_hyp *h = flow__fake_of(hyp);
+    struct vchan_channel *c;
+    struct sockaddr_un addr;
+    uint32_t port;
+
+    flow__fake_lock(&h->dir);
+    port = port_new(h, peer);
+    flow__fake_unlock(&h->dir);
+    if (port == 0)
+        return flow__fake_fail(err, FLOW_E_NOMEM, 0, "no free event channel");
+    c = channel_new(h, port);
+    if (c == NULL || !port_address(h, port, &addr))
+        return channel_undo(h, port, c, err);
+    unlink(addr.sun_path);
+    if (bind(c->fd, (struct sockaddr *)&addr, sizeof(addr)) != 0 ||
+        listen(c->fd, 1) != 0 || flow__fake_set_put(c->set, c->fd) != 0)
+        return channel_undo(h, port, c, err);
+    c->listens = true;
+    *ret_channel = c;
+    return FLOW_OK;
+}
+
+/* Takes the other end of a port in the tables; our port, or 0. */
+static uint32_t
+port_bind(struct fake_hyp *h, uint16_t peer, uint32_t remote)
+{
+    struct fake_world *w = h->dir.world;
+    struct fake_port *r = flow__fake_port_at(w, remote);
+    uint32_t port = 0;
+
+    if (r == NULL)
+        return 0;
+    flow__fake_lock(&h->dir);
+    if (r->state == FAKE_UNBOUND && r->domid == peer &&
+        r->peer == h->base.domid && r->remote == 0)
+        port = port_new(h, peer);
+    if (port != 0) {
+        r->state = w->port[port].state = FAKE_BOUND;
+        r->remote = port;
+        w->port[port].remote = remote;
+    }
+    flow__fake_unlock(&h->dir);
+    return port;
+}
+
+static enum flow_status
+fake_bind(struct vchan_hyp *hyp, uint16_t peer, uint32_t remote,
+          struct vchan_channel **ret_channel, struct flow_error *err)
+{
+    struct fake_hyp *h = flow__fake_of(hyp);
+    struct vchan_channel *c;
+    struct sockaddr_un addr;
+    uint32_t port = port_bind(h, peer, remote);
+
+    if (port == 0)
+        return FLOW_AGAIN;
+    c = channel_new(h, port);
+    if (c == NULL || !port_address(h, remote, &addr))
+        return channel_undo(h, port, c, err);
+    if (connect(c->fd, (struct sockaddr *)&addr, sizeof(addr)) != 0) {
+        channel_undo(h, port, c, NULL);
+        return FLOW_AGAIN; /* its owner died */
+    }
+    if (flow__fake_set_put(c->set, c->fd) != 0)
+        return channel_undo(h, port, c, err);
+    *ret_channel = c;
+    return FLOW_OK;
+}
+
+static uint32_t
+fake_port(const struct vchan_channel *c)
+{
+    return c->port;
+}
+
+static uint32_t
+fake_remote(struct vchan_channel *c)
+{
+    struct fake_dir *dir = &c->hyp->dir;
+    const struct fake_port *port = &dir->world->port[c->port];
+    uint32_t remote;
+
+    flow__fake_lock(dir);
+    remote = port->state == FAKE_BOUND ? port->remote : 0;
+    flow__fake_unlock(dir);
+    return remote;
+}
+
+static void
+fake_wait(const struct vchan_channel *c, struct flow_wait_sink *sink)
+{
+    flow_wait_add_fd(sink, c->set, FLOW_WAIT_IN);
+}
+
+/* Takes the peer's connection, if it came; called under the lock. */
+static bool
+channel_accept(struct vchan_channel *c)
+{
+    int fd = accept4(c->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+    if (fd < 0)
+        return false;
+    flow__fake_set_take(c->set, c->fd);
+    c->listening = c->fd;
+    c->fd = fd;
+    flow__fake_set_put(c->set, fd);
+    c->listens = false;
+    return true;
+}
+
+/*
+ * The socket has ended: the peer closed its end, or died.  It would be
+ * readable for ever and spin its waiters, so it is taken out of the set.  Who
+ * allocated the channel has one then that may be bound again.  True when the
+ * kernel would have sent an event.
+ */
+static bool
+channel_ended(struct vchan_channel *c)
+{
+    struct fake_dir *dir = &c->hyp->dir;
+
+    flow__fake_lock(dir);
+    flow__fake_port_ended(dir, c->port);
+    flow__fake_unlock(dir);
+
+    flow__fake_set_take(c->set, c->fd);
+    c->gone = c->listening < 0;
+    if (c->gone)
+        return !dir->silent;
+    close(c->fd);
+    c->fd = c->listening;
+    c->listening = -1;
+    c->listens = true;
+    flow__fake_set_put(c->set, c->fd);
+    return !dir->silent;
+}
+
+static void
+fake_notify(struct vchan_channel *c)
+{
+    const uint8_t byte = 1;
+
+    pthread_mutex_lock(&c->lock);
+    if (!c->listens || channel_accept(c))
+        if (!c->gone)
+            send(c->fd, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    pthread_mutex_unlock(&c->lock);
+}
+
+static bool
+fake_drain(struct vchan_channel *c)
+{
+    uint8_t byte[256];
+    bool came = false;
+    ssize_t n;
+
+    pthread_mutex_lock(&c->lock);
+    if (c->listens)
+        came = channel_accept(c);
+    if (!c->listens && !c->gone) {
+        n = recv(c->fd, byte, sizeof(byte), MSG_DONTWAIT);
+        if (n > 0)
+            came = true;
+        else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+            came = channel_ended(c);
+    }
+    pthread_mutex_unlock(&c->lock);
+    return came;
+}
+
+static enum vchan_channel_state
+fake_state(struct vchan_channel *c)
+{
+    struct fake_dir *dir = &c->hyp->dir;
+    struct pollfd p = { .events = 0 };
+    bool bound;
+
+    /* The end counts whatever was sent before it: the state is not an event. */
+    pthread_mutex_lock(&c->lock);
+    p.fd = c->fd;
+    if (!c->listens && !c->gone && poll(&p, 1, 0) == 1)
+        channel_ended(c);
+    pthread_mutex_unlock(&c->lock);
+
+    flow__fake_lock(dir);
+    bound = dir->world->port[c->port].state == FAKE_BOUND;
+    flow__fake_unlock(dir);
+    return bound ? VCHAN_CHANNEL_BOUND : VCHAN_CHANNEL_UNBOUND;
+}
+
+static void
+fake_close_channel(struct vchan_channel *c)
+{
+    struct fake_hyp *h = c->hyp;
+    struct sockaddr_un addr;
+
+    if (flow__vchan_hyp_is_inherited(&h->base)) {
+        channel_free(c);
+        return;
+    }
+    flow__fake_lock(&h->dir);
+    if (h->dir.world->port[c->port].owner == h->dir.member)
+        flow__fake_port_free(h->dir.world, c->port);
+    flow__fake_unlock(&h->dir);
+    if (port_address(h, c->port, &addr))
+        unlink(addr.sun_path);
+    channel_free(c);
+}
+
+const struct vchan_event_ops flow__fake_events = {
+    .alloc = fake_alloc,
+    .bind = fake_bind,
+    .port = fake_port,
+    .remote = fake_remote,
+    .notify = fake_notify,
+    .drain = fake_drain,
+    .wait = fake_wait,
+    .state = fake_state,
+    .close = fake_close_channel,
+};
+
+void
+flow__vchan_fake_kill(struct vchan_hyp *hyp)
+{
+    struct fake_hyp *h = flow__fake_of(hyp);
+
+    flow__fake_dir_kill(&h->dir);
+    pthread_mutex_lock(&h->lock);
+    for (struct vchan_channel *c = h->channels; c != NULL; c = c->next) {
+        shutdown(c->fd, SHUT_RDWR);
+        if (c->listening >= 0)
+            shutdown(c->listening, SHUT_RDWR);
+    }
+    pthread_mutex_unlock(&h->lock);
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef FLOW_VCHAN_HYP_FAKE_DOMAIN_H
+#define FLOW_VCHAN_HYP_FAKE_DOMAIN_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "backends/vchan/hyp.h"
+#include "backends/vchan/hyp_fake_world.h"
+
+/*
+ * One domain of a fake hypervisor: what it owns of the world, known from here
+ * and not from the world's tables, which every member can write.
+ *
+ * Locks, in this order: that of a channel, that of the world, that of the
+ * domain's lists.
+ */
+
+struct fake_hyp;
+
+/* A region, with what it takes to undo it. */
+struct fake_region {
+    struct vchan_region base;
+    struct vchan_parting parting;
+    bool shared; /* its pages are ours, not mapped ones of a peer */
+    struct fake_region *next; /* of all of this hypervisor's */
+    struct fake_region **link;
+    uint32_t refs[]; /* base.count of them */
+};
+
+/*
+ * An event channel is a stream socket, an event one byte in it: a second
+ * event before the first was taken in adds nothing, as on Xen.  The end that
+ * was allocated listens until its peer binds, and again when that one is gone;
+ * the socket in between is another one.  What is handed out is the set that it
+ * is in.
+ */
+struct vchan_channel {
+    struct fake_hyp *hyp;
+    pthread_mutex_t lock; /* notify and drain come from both directions */
+    int set;
+    int fd;        /* the socket, in the set until the peer is gone */
+    int listening; /* the other one meanwhile, or -1 */
+    uint32_t port;
+    bool listens;
+    bool gone;
+    struct vchan_channel *next;
+    struct vchan_channel **link;
+};
+
+struct fake_hyp {
+    struct vchan_hyp base;
+    struct fake_dir dir;
+    pthread_mutex_t lock; /* the two lists */
+    struct fake_region *regions;
+    struct vchan_channel *channels;
+};
+
+static inline struct fake_hyp *
+flow__fake_of(struct vchan_hyp *hyp)
+{
+    return (struct fake_hyp *)hyp;
+}
+
+extern const struct vchan_event_ops flow__fake_events;
+
+/* Fails with an errno as the code, or 0. */
+enum flow_status flow__fake_fail(struct flow_error *err, enum flow_status st,
+                                 int code, const char *text);
+
+#endif
