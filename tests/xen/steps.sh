@@ -214,7 +214,7 @@ programs_site() {
 hoarder() {
     guest "g$count" pv "xen_hoarder,dial,0,$own/g$count,$1" || return 1
     [ "$2" != blind ] || hide || return 1
-    timeout $((limit * 4)) xen_hoarder serve "$id" "$own/g$count" "$1" \
+    timeout $((limit * 8)) xen_hoarder serve "$id" "$own/g$count" "$1" \
         >/tmp/server 2>&1
     code=$?
     [ "$2" != blind ] || show || return 1
