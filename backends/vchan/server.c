@@ -181,7 +181,6 @@ static bool
 listener_wait(struct flow_listener *base, struct flow_wait_sink *sink)
 {
     struct vchan_listener *l = listener_of(base);
-
     enum flow_status st = l->failed != FLOW_OK ? l->failed : renew_offer(l);
 
     if (st == FLOW_AGAIN) {

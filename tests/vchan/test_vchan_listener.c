@@ -610,6 +610,53 @@ a_poller_has_a_listener_and_its_flows(void **state)
     place_check_and_remove(&p);
 }
 
+/*
+ * One client after the other, on sets that were in the poller before: their
+ * channels' descriptors stay open when the flow is closed, and are the
+ * listener's and the next flow's in turn.
+ */
+static void
+a_poller_sees_the_next_client_of_the_same_pages(void **state)
+{
+    const struct flow_env *env = flow_env_default();
+    const struct flow_poller_event *event;
+    struct flow_listener *l;
+    struct flow_poller *poller;
+    struct flow *f[2];
+    struct place p;
+    size_t n;
+
+    (void)state;
+    place_make(&p);
+    l = listen_on(&p, NULL);
+    assert_int_equal(flow_poller_new(env, &poller), FLOW_OK);
+    assert_int_equal(flow_poller_add_listener(poller, l, NULL), FLOW_OK);
+    for (unsigned i = 0; i < 12; i++) {
+        f[1] = dial(&p, NULL);
+        for (uint32_t ready; flow_open(f[1]) == FLOW_AGAIN;)
+            assert_int_equal(flow_wait(f[1], FLOW_READY_OPEN, &ready), FLOW_OK);
+        assert_int_equal(
+            flow_poller_wait(poller, 1, soon() + 5000 * MSEC, &event, &n),
+            FLOW_OK);
+        assert_ptr_equal(event->listener, l);
+        assert_int_equal(flow_accept(l, &f[0]), FLOW_OK);
+        assert_int_equal(flow_poller_add(poller, f[0], FLOW_READY_READ, NULL),
+                         FLOW_OK);
+        assert_int_equal(flow_write(f[1], "x", 1, &n), FLOW_OK);
+        assert_int_equal(
+            flow_poller_wait(poller, 1, soon() + 5000 * MSEC, &event, &n),
+            FLOW_OK);
+        assert_ptr_equal(event->flow, f[0]);
+        /* Closed while it is in the poller, every other time. */
+        if (i % 2 == 0)
+            flow_poller_remove(poller, f[0]);
+        close_pair(f);
+    }
+    flow_poller_free(poller);
+    flow_listener_close(l);
+    place_check_and_remove(&p);
+}
+
 static void
 memory_that_runs_out_is_an_error_and_no_leak(void **state)
 {
@@ -707,6 +754,7 @@ main(void)
         cmocka_unit_test(two_listeners_cannot_have_one_directory),
         cmocka_unit_test(a_poller_sees_a_client_that_takes_its_time),
         cmocka_unit_test(a_poller_has_a_listener_and_its_flows),
+        cmocka_unit_test(a_poller_sees_the_next_client_of_the_same_pages),
         cmocka_unit_test(memory_that_runs_out_is_an_error_and_no_leak),
         cmocka_unit_test(running_out_of_descriptors_is_named),
     };
