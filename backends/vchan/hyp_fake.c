@@ -307,7 +307,7 @@ fake_lookup(struct vchan_hyp *hyp, uint16_t server, const char *base,
 }
 
 static void
-fake_free(struct vchan_hyp *hyp)
+domain_free(struct vchan_hyp *hyp)
 {
     struct fake_hyp *h = flow__fake_of(hyp);
 
@@ -359,7 +359,7 @@ flow__vchan_fake_open(const struct flow_env *env, const char *path,
     h->base.grants = &fake_grants;
     h->base.events = &flow__fake_events;
     h->base.store = &fake_store;
-    h->base.free = fake_free;
+    h->base.free = domain_free;
     h->base.scheme = "vchan+fake";
     h->base.descriptors = true;
     h->base.domid = domid;

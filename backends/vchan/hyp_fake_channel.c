@@ -105,8 +105,8 @@ port_new(struct fake_hyp *h, uint16_t peer)
 }
 
 static enum flow_status
-fake_alloc(struct vchan_hyp *hyp, uint16_t peer,
-           struct vchan_channel **ret_channel, struct flow_error *err)
+channel_alloc(struct vchan_hyp *hyp, uint16_t peer,
+              struct vchan_channel **ret_channel, struct flow_error *err)
 {
     struct fake_hyp *h = flow__fake_of(hyp);
     struct vchan_channel *c;
@@ -154,8 +154,8 @@ port_bind(struct fake_hyp *h, uint16_t peer, uint32_t remote)
 }
 
 static enum flow_status
-fake_bind(struct vchan_hyp *hyp, uint16_t peer, uint32_t remote,
-          struct vchan_channel **ret_channel, struct flow_error *err)
+channel_bind(struct vchan_hyp *hyp, uint16_t peer, uint32_t remote,
+             struct vchan_channel **ret_channel, struct flow_error *err)
 {
     struct fake_hyp *h = flow__fake_of(hyp);
     struct vchan_channel *c;
@@ -178,13 +178,13 @@ fake_bind(struct vchan_hyp *hyp, uint16_t peer, uint32_t remote,
 }
 
 static uint32_t
-fake_port(const struct vchan_channel *c)
+channel_port(const struct vchan_channel *c)
 {
     return c->port;
 }
 
 static uint32_t
-fake_remote(struct vchan_channel *c)
+channel_remote(struct vchan_channel *c)
 {
     struct fake_dir *dir = &c->hyp->dir;
     const struct fake_port *port = &dir->world->port[c->port];
@@ -197,7 +197,7 @@ fake_remote(struct vchan_channel *c)
 }
 
 static void
-fake_wait(const struct vchan_channel *c, struct flow_wait_sink *sink)
+channel_wait(const struct vchan_channel *c, struct flow_wait_sink *sink)
 {
     flow_wait_add_fd(sink, c->set, FLOW_WAIT_IN);
 }
@@ -246,7 +246,7 @@ channel_ended(struct vchan_channel *c)
 }
 
 static void
-fake_notify(struct vchan_channel *c)
+channel_notify(struct vchan_channel *c)
 {
     const uint8_t byte = 1;
 
@@ -258,7 +258,7 @@ fake_notify(struct vchan_channel *c)
 }
 
 static bool
-fake_drain(struct vchan_channel *c)
+channel_drain(struct vchan_channel *c)
 {
     uint8_t byte[256];
     bool came = false;
@@ -279,7 +279,7 @@ fake_drain(struct vchan_channel *c)
 }
 
 static enum vchan_channel_state
-fake_state(struct vchan_channel *c)
+channel_state(struct vchan_channel *c)
 {
     struct fake_dir *dir = &c->hyp->dir;
     struct pollfd p = { .events = 0 };
@@ -299,7 +299,7 @@ fake_state(struct vchan_channel *c)
 }
 
 static void
-fake_close_channel(struct vchan_channel *c)
+channel_close(struct vchan_channel *c)
 {
     struct fake_hyp *h = c->hyp;
     struct sockaddr_un addr;
@@ -318,15 +318,15 @@ fake_close_channel(struct vchan_channel *c)
 }
 
 const struct vchan_event_ops flow__fake_events = {
-    .alloc = fake_alloc,
-    .bind = fake_bind,
-    .port = fake_port,
-    .remote = fake_remote,
-    .notify = fake_notify,
-    .drain = fake_drain,
-    .wait = fake_wait,
-    .state = fake_state,
-    .close = fake_close_channel,
+    .alloc = channel_alloc,
+    .bind = channel_bind,
+    .port = channel_port,
+    .remote = channel_remote,
+    .notify = channel_notify,
+    .drain = channel_drain,
+    .wait = channel_wait,
+    .state = channel_state,
+    .close = channel_close,
 };
 
 void

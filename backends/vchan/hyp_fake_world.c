@@ -203,7 +203,7 @@ flow__fake_dir_name(struct fake_dir *dir, const char *path,
  * that a number is free the kernel says, which binds its socket once.
  */
 static bool
-join(struct fake_dir *dir)
+member_join(struct fake_dir *dir)
 {
     uint32_t hint;
 
@@ -282,7 +282,7 @@ flow__fake_dir_attach(struct fake_dir *dir, struct flow_error *err)
         drop_files(dir);
         return FLOW_AGAIN;
     }
-    if (!join(dir)) {
+    if (!member_join(dir)) {
         code = errno;
         drop_files(dir);
         return fail_errno(err, code, "cannot join it", dir->path);

@@ -16,14 +16,8 @@
  */
 #define PART_MAX 65536u
 
-static struct vchan *
-vchan_of(struct flow *f)
-{
-    return (struct vchan *)f;
-}
-
 static void
-report(struct vchan *v, enum flow_dir dir)
+transfer_report(struct vchan *v, enum flow_dir dir)
 {
     bool requested = dir == FLOW_READ ? flow__vchan_rx_report(&v->rx)
                                       : flow__vchan_tx_report(&v->tx);
@@ -40,7 +34,7 @@ report_part(struct vchan *v, enum flow_dir dir, size_t moved, size_t *reported)
 
     if (moved - *reported < (*reported == 0 ? PART_MAX : ring / 2))
         return;
-    report(v, dir);
+    transfer_report(v, dir);
     *reported = moved;
 }
 
@@ -49,7 +43,7 @@ static void
 report_rest(struct vchan *v, enum flow_dir dir, size_t moved, size_t reported)
 {
     if (moved > reported)
-        report(v, dir);
+        transfer_report(v, dir);
     flow__vchan_progress(v, dir);
 }
 
@@ -60,7 +54,7 @@ least(uint32_t a, size_t b)
 }
 
 static enum flow_status
-fail_fault(struct vchan *v, enum flow_dir dir)
+transfer_fault(struct vchan *v, enum flow_dir dir)
 {
     enum vchan_fault fault = flow__load_acquire(&v->fault);
 
@@ -77,7 +71,7 @@ outcome(struct vchan *v, enum flow_dir dir, enum flow_status st)
     if (flow__vchan_hyp_check(v->conn.hyp, &err) != FLOW_OK)
         return flow_fail_with(&v->base, dir, &err);
     if (st == FLOW_E_PROTO)
-        return fail_fault(v, dir);
+        return transfer_fault(v, dir);
     if (st == FLOW_E_CLOSED)
         return flow_fail(&v->base, dir, st, FLOW_DOMAIN_NONE, 0,
                          "the peer closed its end or died");
@@ -146,7 +140,7 @@ enum flow_status
 flow__vchan_readv(struct flow *f, const struct flow_vec *vec, size_t count,
                   size_t *ret_len)
 {
-    struct vchan *v = vchan_of(f);
+    struct vchan *v = (struct vchan *)f;
     struct scatter to = { vec, count, 0 };
     size_t reported = 0;
     uint32_t avail;
@@ -172,7 +166,7 @@ enum flow_status
 flow__vchan_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
                    uint32_t flags, size_t *ret_len)
 {
-    struct vchan *v = vchan_of(f);
+    struct vchan *v = (struct vchan *)f;
     struct gather from = { vec, count, 0 };
     size_t reported = 0;
     uint32_t room;
@@ -239,7 +233,7 @@ enum flow_status
 flow__vchan_lease(struct flow *f, enum flow_dir dir, size_t want,
                   struct flow_vec ret_span[2])
 {
-    struct vchan *v = vchan_of(f);
+    struct vchan *v = (struct vchan *)f;
     bool reads = dir == FLOW_READ;
     struct vchan_span span[2];
     enum flow_status st;
@@ -269,7 +263,7 @@ enum flow_status
 flow__vchan_commit(struct flow *f, enum flow_dir dir, size_t used,
                    uint32_t flags)
 {
-    struct vchan *v = vchan_of(f);
+    struct vchan *v = (struct vchan *)f;
     struct vchan_bounce *b = &v->bounce[dir == FLOW_READ ? 0 : 1];
     uint32_t len = (uint32_t)used;
 

@@ -38,7 +38,7 @@
 #define SKIP_MAX        4095u
 
 static uint64_t
-clock_now(const struct vchan *v)
+wait_clock(const struct vchan *v)
 {
     return v->base.env->now(v->base.env->ctx);
 }
@@ -180,8 +180,8 @@ look_for_long(struct vchan *v, uint32_t interest, uint64_t time)
         if (i % LOOKS_TICK != 0)
             continue;
         if (until == 0)
-            until = clock_now(v) + time;
-        else if (clock_now(v) >= until)
+            until = wait_clock(v) + time;
+        else if (wait_clock(v) >= until)
             break;
     }
     return ready;
@@ -219,7 +219,7 @@ count_event(struct vchan *v)
     if (flow__add(&v->unpaid_events, 1) + 1 < STORM_EVENTS)
         return;
     flow__store_relaxed(&v->unpaid_events, STORM_EVENTS - STORM_AGAIN);
-    flow__store_relaxed(&v->muted_until, clock_now(v) + STORM_MUTE);
+    flow__store_relaxed(&v->muted_until, wait_clock(v) + STORM_MUTE);
 }
 
 /*
@@ -329,7 +329,7 @@ flow__vchan_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
     if (ready == 0)
         ready = look(v, interest, true);
     if (ready == 0) {
-        now = clock_now(v);
+        now = wait_clock(v);
         if (check_peer(v, now, sink))
             ready = interest;
         else
