@@ -20,6 +20,7 @@
 
 #include "backends/vchan/proto.h"
 #include "backends/vchan/vchan.h"
+#include "lib/plat.h"
 
 struct linux_region {
     struct vchan_region base;
@@ -79,13 +80,29 @@ flow__vchan_linux_fail(struct flow_error *err, const char *text,
 
 #define WHO_MAY_OPEN "load the module, and see who may open /dev/xen"
 
+/* Of a handle and of the one that is given out: flows of many threads share
+ * them, so a child must find them free. */
+static void
+lock_shared(pthread_mutex_t *lock)
+{
+    flow__fork_block();
+    pthread_mutex_lock(lock);
+}
+
+static void
+unlock_shared(pthread_mutex_t *lock)
+{
+    pthread_mutex_unlock(lock);
+    flow__fork_unblock();
+}
+
 /* The device for granting pages; NULL with an error. */
 static xengntshr_handle *
 share_device(struct linux_hyp *h, struct flow_error *err)
 {
     xengntshr_handle *share;
 
-    pthread_mutex_lock(&h->lock);
+    lock_shared(&h->lock);
     if (h->share == NULL) {
         h->share = xengntshr_open(&silent, 0);
         /* Some releases leave it open in a program that we execute, which then
@@ -94,7 +111,7 @@ share_device(struct linux_hyp *h, struct flow_error *err)
             fcntl(xengntshr_fd(h->share), F_SETFD, FD_CLOEXEC);
     }
     share = h->share;
-    pthread_mutex_unlock(&h->lock);
+    unlock_shared(&h->lock);
     if (share == NULL)
         flow__vchan_linux_fail(
             err, "cannot open the device for granting pages, xen-gntalloc",
@@ -108,11 +125,11 @@ map_device(struct linux_hyp *h, struct flow_error *err)
 {
     xengnttab_handle *map;
 
-    pthread_mutex_lock(&h->lock);
+    lock_shared(&h->lock);
     if (h->map == NULL)
         h->map = xengnttab_open(&silent, 0);
     map = h->map;
-    pthread_mutex_unlock(&h->lock);
+    unlock_shared(&h->lock);
     if (map == NULL)
         flow__vchan_linux_fail(
             err, "cannot open the device for mapping grants, xen-gntdev",
@@ -434,10 +451,10 @@ linux_free(struct vchan_hyp *hyp)
     struct linux_hyp *h = linux_of(hyp);
     bool inherited = flow__vchan_hyp_is_inherited(hyp);
 
-    pthread_mutex_lock(&shared_lock);
+    lock_shared(&shared_lock);
     if (shared == h)
         shared = NULL;
-    pthread_mutex_unlock(&shared_lock);
+    unlock_shared(&shared_lock);
     if (h->store != NULL)
         flow__vchan_linux_hang_up(h->store, inherited);
     /* Its pages for hypercalls are not in a child, and it would unmap what
@@ -517,11 +534,11 @@ flow__vchan_xen_open(const struct flow_env *env, struct vchan_hyp **ret_hyp,
 {
     enum flow_status st = FLOW_OK;
 
-    pthread_mutex_lock(&shared_lock);
+    lock_shared(&shared_lock);
     if (!shared_serves(env))
         st = linux_new(env, &shared, err);
     if (st == FLOW_OK)
         *ret_hyp = &shared->base;
-    pthread_mutex_unlock(&shared_lock);
+    unlock_shared(&shared_lock);
     return st;
 }
