@@ -24,8 +24,6 @@
 #define FLOW__HANDSHAKE_HEADER       4
 #define FLOW__HANDSHAKE_CLIENT_HELLO 1
 #define FLOW__HANDSHAKE_SERVER_HELLO 2
-/* More extensions than this in one message are refused. */
-#define FLOW__HELLO_EXTENSIONS_MAX FLOW__EXTENSIONS_MAX
 
 enum flow__sni_state {
     FLOW__SNI_ABSENT = 0,

@@ -498,10 +498,10 @@ the_number_of_extensions_is_bounded(void **state)
 
     (void)state;
     begin(&b, "00021301", "0100");
-    for (unsigned i = 0; i < FLOW__HELLO_EXTENSIONS_MAX; i++)
+    for (unsigned i = 0; i < FLOW__EXTENSIONS_MAX; i++)
         extension(&b, (uint16_t)(0x4000 + i), "");
     assert_int_equal(finish(&b, &h, &fault), FLOW_OK);
-    assert_int_equal(h.extension_count, FLOW__HELLO_EXTENSIONS_MAX);
+    assert_int_equal(h.extension_count, FLOW__EXTENSIONS_MAX);
     extension(&b, 0x5000, "");
     assert_int_equal(finish(&b, &h, &fault), FLOW_E_PROTO);
     assert_int_equal(fault.alert, FLOW__ALERT_DECODE_ERROR);
@@ -509,7 +509,7 @@ the_number_of_extensions_is_bounded(void **state)
     for (unsigned i = 0; i < 16000; i++)
         extension(&b, (uint16_t)(0x5001 + i), "");
     assert_int_equal(finish(&b, &h, &fault), FLOW_E_PROTO);
-    assert_int_equal(h.extension_count, FLOW__HELLO_EXTENSIONS_MAX);
+    assert_int_equal(h.extension_count, FLOW__EXTENSIONS_MAX);
 }
 
 static void
