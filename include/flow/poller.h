@@ -25,10 +25,10 @@ extern "C" {
  *
  * <!-- quote: tests/unit/test_poller_list.c -->
  * @code
- * while (flow_poller_wait(p, 64, FLOW_NEVER, &ev, &n) == FLOW_OK)
- *     for (i = 0; i < n; i++)
- *         if (ev[i].ready != 0)
- *             serve(ev[i].user, ev[i].ready);
+ * st = flow_poller_wait(p, 64, FLOW_NEVER, &ev, &n);
+ * for (i = 0; i < n; i++)
+ *     if (ev[i].ready != 0)
+ *         serve(ev[i].user, ev[i].ready);
  * @endcode
  *
  * After fork() a poller belongs to the process that made it.  In the child
@@ -191,6 +191,7 @@ FLOW_API void flow_poller_wake(struct flow_poller *p);
  * or flow_set_deadline() from another thread.  Only what happens by itself at
  * a point in time is not seen there: flow_poller_timeout() bounds the sleep.
  * When it is readable, call flow_poller_wait() with #FLOW_NOW.
+ * examples/epoll_echo.c is a whole server.
  *
  * @param[in,out] p  The poller.
  * @return The descriptor, still the poller's; -1 where the system has none

@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: ISC
 """C in the documents is a piece of a file that is compiled: quotes.py [TOP].
 
-A block of C stands behind a line "<!-- quote: FILE -->" and is found in FILE
-as it is, as whole lines.
+A block of C stands after a line "<!-- quote: FILE -->" and is found in FILE
+as it is, as whole lines.  In the comments of a public header that holds for
+every "@code" after such a line, at any indentation of FILE.
 """
 
 import pathlib
 import re
 import sys
+import textwrap
 
 MARK = re.compile(r"<!-- quote: (\S+) -->\s*$")
 
@@ -48,10 +50,41 @@ def check(top, document):
             yield "%s:%d: not in %s as it is" % (name, line, source)
 
 
+def comments(text):
+    """(line number, file, block) of every marked @code block of a header."""
+    lines = [line.removeprefix(" *").removeprefix(" ")
+             for line in text.split("\n")]
+    for at, line in enumerate(lines):
+        mark = MARK.match(lines[at - 1]) if at > 0 else None
+        if line == "@code" and mark:
+            end = lines.index("@endcode", at)
+            yield at + 1, mark.group(1), lines[at + 1:end]
+
+
+def contains_indented(lines, block):
+    return any(
+        textwrap.dedent("\n".join(lines[at:at + len(block)])).split("\n")
+        == block
+        for at in range(len(lines) - len(block) + 1)
+    )
+
+
+def check_header(top, header):
+    name = header.relative_to(top).as_posix()
+    for line, source, block in comments(header.read_text()):
+        if not (top / source).is_file():
+            yield "%s:%d: there is no %s" % (name, line, source)
+        elif not contains_indented(
+                (top / source).read_text().split("\n"), block):
+            yield "%s:%d: not in %s as it is" % (name, line, source)
+
+
 def main():
     top = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve()
     documents = sorted(top.glob("*.md")) + sorted(top.glob("docs/**/*.md"))
     problems = [p for document in documents for p in check(top, document)]
+    for header in sorted(top.glob("include/flow/*.h")):
+        problems += check_header(top, header)
     for problem in problems:
         print(problem)
     return 1 if problems else 0

@@ -41,6 +41,22 @@ class Quotes(unittest.TestCase):
         found = self.found(GOOD.replace("<!-- quote: x.c -->", ""))
         self.assertEqual(found, ["page.md:4: C that is no quote of a file"])
 
+    def found_in_header(self, comment):
+        with tempfile.TemporaryDirectory() as scratch:
+            top = pathlib.Path(scratch).resolve()
+            (top / "x.c").write_text("{\n    a();\n    if (b)\n        c();\n}")
+            (top / "page.h").write_text(comment)
+            return list(quotes.check_header(top, top / "page.h"))
+
+    def test_an_example_in_a_header(self):
+        good = ("/**\n * <!-- quote: x.c -->\n * @code\n * if (b)\n"
+                " *     c();\n * @endcode\n */\n")
+        self.assertEqual(self.found_in_header(good), [])
+        self.assertEqual(self.found_in_header(good.replace("c()", "d()")),
+                         ["page.h:3: not in x.c as it is"])
+        self.assertEqual(self.found_in_header(good.replace("x.c", "y.c")),
+                         ["page.h:3: there is no y.c"])
+
     def test_other_blocks_are_free(self):
         self.assertEqual(self.found("```sh\nls\n```\n"), [])
 

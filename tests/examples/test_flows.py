@@ -507,6 +507,23 @@ class Small(Flows):
             server.kill()
             server.finish()
 
+    def test_epoll_echo(self):
+        if not os.path.exists(program("epoll_echo")):
+            self.skipTest("this system has no epoll")
+        endpoint = self.anywhere("unix")
+        server = self.start(program("epoll_echo"), endpoint)
+        where = self.listening(server, endpoint)
+        self.echoes(where)
+        # One that says nothing costs nothing, and keeps nobody out.
+        with socket.socket(socket.AF_UNIX) as silent:
+            silent.connect(endpoint.partition("://")[2])
+            before = server.cpu_seconds()
+            self.assertFalse(support.readable(silent, 0.5))
+            self.assertLess(server.cpu_seconds() - before, 0.1)
+            self.echoes(where)
+        server.kill()
+        self.assertEqual(server.finish(), -signal.SIGTERM)
+
     def test_first_program(self):
         page = b"<p>first"
         server = self.listen()
