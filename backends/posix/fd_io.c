@@ -167,21 +167,31 @@ flow__fd_readv(int fd, const struct flow_vec *vec, size_t count)
     return got;
 }
 
-ssize_t
-flow__fd_recvv(int fd, const struct flow_vec *vec, size_t count)
+static ssize_t
+recv_segments(int fd, const struct flow_vec *vec, size_t count)
 {
     struct iovec iov[IOV_COUNT];
     uint8_t scratch[4096];
     struct msghdr msg;
-    ssize_t got;
 
     memset(&msg, 0, sizeof(msg));
     msg.msg_iov = iov;
     /* The member is an int here and a size_t there; a short fits in both. */
     msg.msg_iovlen =
         (unsigned short)fill_read(iov, vec, count, scratch, sizeof(scratch));
+    return recvmsg(fd, &msg, MSG_DONTWAIT);
+}
+
+/* One segment is the common case, and recv(2) is cheaper than recvmsg(2). */
+ssize_t
+flow__fd_recvv(int fd, const struct flow_vec *vec, size_t count)
+{
+    ssize_t got;
+
     do
-        got = recvmsg(fd, &msg, MSG_DONTWAIT);
+        got = count == 1 && vec->base != NULL
+                  ? recv(fd, vec->base, vec->len, MSG_DONTWAIT)
+                  : recv_segments(fd, vec, count);
     while (got < 0 && errno == EINTR);
     return got;
 }
@@ -199,19 +209,28 @@ fill_write(struct iovec *iov, const struct flow_cvec *vec, size_t count)
     return n;
 }
 
-ssize_t
-flow__fd_sendv(int fd, const struct flow_cvec *vec, size_t count, bool more)
+static ssize_t
+send_segments(int fd, const struct flow_cvec *vec, size_t count, int flags)
 {
     struct iovec iov[IOV_COUNT];
     struct msghdr msg;
-    ssize_t sent;
 
     memset(&msg, 0, sizeof(msg));
     msg.msg_iov = iov;
+    /* The member is an int here and a size_t there; a short fits in both. */
     msg.msg_iovlen = (unsigned short)fill_write(iov, vec, count);
+    return sendmsg(fd, &msg, flags);
+}
+
+ssize_t
+flow__fd_sendv(int fd, const struct flow_cvec *vec, size_t count, bool more)
+{
+    int flags = MSG_NOSIGNAL | MSG_DONTWAIT | (more ? MSG_MORE : 0);
+    ssize_t sent;
+
     do
-        sent = sendmsg(fd, &msg,
-                       MSG_DONTWAIT | MSG_NOSIGNAL | (more ? MSG_MORE : 0));
+        sent = count == 1 ? send(fd, vec->base, vec->len, flags)
+                          : send_segments(fd, vec, count, flags);
     while (sent < 0 && errno == EINTR);
     return sent;
 }
