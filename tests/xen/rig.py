@@ -83,8 +83,9 @@ def boot(work, mode, limit):
         "-m", str(memory), "-nographic", "-no-reboot", "-nic", "none",
         "-vga", "none", "-kernel", "xen.bin", "-append", XEN % (dom0, dom0),
         # QEMU parts modules at commas, so there is none in the words.
-        "-initrd", "vmlinux console=hvc0 quiet steps=%s,dom0.cpio"
-        % ":".join(STEPS[mode]),
+        "-initrd", "vmlinux console=hvc0 quiet steps=%s limit=%d,dom0.cpio"
+        # A step may take long where the machine is slow, and few do at once.
+        % (":".join(STEPS[mode]), max(90, limit // 6)),
     ]
     with open(log, "wb") as out:
         process = subprocess.Popen(
