@@ -99,8 +99,11 @@ dial_once(struct vchan *v, struct flow_error *err)
 void
 flow__vchan_dial_end(struct vchan *v)
 {
-    if (v->dial.keys != NULL)
-        v->conn.hyp->store->watch_close(v->dial.keys);
+    if (v->dial.keys == NULL)
+        return;
+    /* Which descriptor the watch has is the seam's own business. */
+    flow_fd_closing(&v->base, -1);
+    v->conn.hyp->store->watch_close(v->dial.keys);
     v->dial.keys = NULL;
 }
 

@@ -160,6 +160,8 @@ listener_accept(struct flow_listener *base, struct flow **ret_flow)
     }
     l->announce_at = FLOW_NEVER;
     withdraw(l);
+    /* The flow has the channel from here on, and may close it at any time. */
+    flow_listener_fd_closing(base, -1);
     st = l->opt.watch_domains ? flow__vchan_conn_watch(&l->offer, &err)
                               : FLOW_OK;
     if (st == FLOW_OK)
