@@ -3,6 +3,7 @@
 #define FLOW_CORE_H
 
 #include <flow/backend.h>
+#include <flow/util.h>
 
 /*
  * What the files of the core share: the state of a direction, the opening,
@@ -94,18 +95,16 @@ enum flow_status flow__discard(struct flow *f, size_t len, size_t *ret_len);
 uint32_t flow__discard_wait(struct flow *f, uint32_t interest,
                             struct flow_wait_sink *sink);
 
-/* One flow of several that are waited for, as in flow_wait(). */
-struct flow__wait_item {
-    struct flow *flow;
-    uint32_t interest; /* 0: not this one */
-    uint32_t ready;
-};
-
 /* Sleep until one of the flows is ready, a deadline of theirs has passed
  * (FLOW_E_TIMEOUT), or the deadline given has (FLOW_OK, nothing ready). */
-enum flow_status flow__wait_items(struct flow__wait_item *items, size_t count,
+enum flow_status flow__wait_items(struct flow_wait_item *items, size_t count,
                                   const struct flow_env *env,
                                   uint64_t deadline);
+
+/* FLOW_E_TIMEOUT, with its record, when the deadline of a flow has passed that
+ * its interest obeys; else FLOW_OK. */
+enum flow_status flow__check_deadlines(const struct flow_wait_item *items,
+                                       size_t count);
 
 /* Take a flow off the one below, which then belongs to nobody here. */
 void flow__leave_lower(struct flow *f);

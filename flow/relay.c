@@ -218,8 +218,8 @@ flow_relay_interest(const struct flow_relay *r, uint32_t *ret_a,
 enum flow_status
 flow_relay_run(struct flow_relay *r)
 {
-    struct flow__wait_item items[2] = { { r->side[0].from, 0, 0 },
-                                        { r->side[1].from, 0, 0 } };
+    struct flow_wait_item items[2] = { { r->side[0].from, 0, 0 },
+                                       { r->side[1].from, 0, 0 } };
     enum flow_status st;
     uint64_t until;
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include <flow/util.h>
 
+#include <string.h>
+
 #include "flow/core.h"
 #include "lib/atomic.h"
 #include "lib/bits.h"
@@ -57,6 +59,95 @@ flow_read_exact(struct flow *f, void *buf, size_t len, size_t *ret_len)
             return st;
     }
     return FLOW_OK;
+}
+
+/* What is being read by flow_read_until(). */
+struct until {
+    uint8_t *buf;
+    size_t limit;
+    const uint8_t *delim;
+    size_t delim_len;
+};
+
+/* The bytes up to the end of the first delimiter in the first len of buf, of
+ * which the first seen hold none; 0: there is none. */
+static size_t
+find_end(const struct until *u, size_t seen, size_t len)
+{
+    size_t at = seen < u->delim_len ? 0 : seen - u->delim_len + 1;
+
+    for (; at + u->delim_len <= len; at++)
+        if (memcmp(u->buf + at, u->delim, u->delim_len) == 0)
+            return at + u->delim_len;
+    return 0;
+}
+
+/* A lease of what there is, waited for. */
+static enum flow_status
+lease_some(struct flow *f, struct flow_vec ret_span[2])
+{
+    enum flow_status st;
+
+    for (;;) {
+        st = flow_lease(f, FLOW_READ, 1, ret_span);
+        if (st != FLOW_AGAIN)
+            return st;
+        st = flow_wait(f, FLOW_READY_READ, NULL);
+        if (st != FLOW_OK)
+            return st;
+    }
+}
+
+/* Takes from one lease what belongs to the line.  Copied before it is looked
+ * at: the peer may be able to change what is lent. */
+static enum flow_status
+take_until(struct flow *f, const struct until *u, size_t *len, bool *ret_found)
+{
+    struct flow_vec span[2];
+    size_t i, n, end, filled = *len;
+    enum flow_status st;
+
+    st = lease_some(f, span);
+    if (st != FLOW_OK)
+        return st;
+    for (i = 0; i < 2; i++) {
+        n = flow__min(span[i].len, u->limit - filled);
+        if (n > 0)
+            memcpy(u->buf + filled, span[i].base, n);
+        filled += n;
+    }
+    end = find_end(u, *len, filled);
+    *ret_found = end != 0;
+    if (end != 0)
+        filled = end;
+    st = flow_commit(f, FLOW_READ, filled - *len, 0);
+    if (st == FLOW_OK)
+        *len = filled;
+    return st;
+}
+
+/* See <flow/util.h>. */
+enum flow_status
+flow_read_until(struct flow *f, void *buf, size_t limit, const void *delim,
+                size_t delim_len, size_t *len)
+{
+    const struct until u = { buf, limit, delim, delim_len };
+    enum flow_status st = FLOW_OK;
+    bool found = false;
+
+    if (delim_len == 0 || delim_len > limit || *len > limit)
+        return flow__report(f, FLOW_READ, FLOW_E_INVAL,
+                            "a length is out of range");
+    while (st == FLOW_OK && !found && *len < limit) {
+        st = take_until(f, &u, len, &found);
+        /* A peer that sends byte after byte must not defeat the deadline. */
+        if (st == FLOW_OK && !found && *len < limit && is_late(f, FLOW_READ))
+            return flow__report(f, FLOW_READ, FLOW_E_TIMEOUT,
+                                "the deadline passed");
+    }
+    if (st == FLOW_EOF && *len > 0)
+        return FLOW_E_TRUNCATED;
+    return st == FLOW_OK && !found ? FLOW_E_PROTO : st;
 }
 
 /* See <flow/util.h>. */

@@ -161,8 +161,8 @@ timed_out(struct flow *f, uint32_t dirs)
     return FLOW_E_TIMEOUT;
 }
 
-static enum flow_status
-check_deadlines(const struct flow__wait_item *items, size_t count)
+enum flow_status
+flow__check_deadlines(const struct flow_wait_item *items, size_t count)
 {
     size_t i;
 
@@ -174,7 +174,7 @@ check_deadlines(const struct flow__wait_item *items, size_t count)
 }
 
 enum flow_status
-flow__wait_items(struct flow__wait_item *items, size_t count,
+flow__wait_items(struct flow_wait_item *items, size_t count,
                  const struct flow_env *env, uint64_t deadline)
 {
     struct flow_wait_sink sink;
@@ -192,7 +192,7 @@ flow__wait_items(struct flow__wait_item *items, size_t count,
         }
         if (ready != 0 || flow__is_due(env, deadline))
             return FLOW_OK;
-        st = check_deadlines(items, count);
+        st = flow__check_deadlines(items, count);
         if (st == FLOW_OK)
             st = env->wait(env->ctx, &sink, deadline);
         if (st != FLOW_OK)
@@ -204,7 +204,7 @@ flow__wait_items(struct flow__wait_item *items, size_t count,
 enum flow_status
 flow_wait(struct flow *f, uint32_t interest, uint32_t *ret_ready)
 {
-    struct flow__wait_item item = { f, interest, 0 };
+    struct flow_wait_item item = { f, interest, 0 };
     enum flow_status st = FLOW_E_INVAL;
 
     if (interest != 0 && (interest & ~FLOW__READY_KNOWN) == 0)

@@ -51,6 +51,41 @@ FLOW_API FLOW_MUST_USE enum flow_status
 flow_read_exact(struct flow *f, void *buf, size_t len, size_t *ret_len);
 
 /**
+ * @brief Read up to a delimiter, and nothing beyond it.
+ *
+ * For protocols of lines and heads.  What the flow has is looked at where the
+ * flow keeps it, so it must lend (#FLOW_CAP_LEASE_READ): TLS and pairs do,
+ * <flow/buffered.h> makes any flow do.
+ *
+ * A call that was cut short by a deadline goes on where it was: call again with
+ * the same arguments, @p len untouched.
+ *
+ * @param[in,out] f          The flow.
+ * @param[in,out] buf        Where to; not terminated.  The first *@p len bytes
+ *                           are those of the call before.
+ * @param[in]     limit      Bytes at @p buf; no line is longer.
+ * @param[in]     delim      The delimiter, "\n" or "\r\n\r\n".
+ * @param[in]     delim_len  Its bytes, 1..@p limit.
+ * @param[in,out] len        0 before the first call; then the bytes at @p buf,
+ *                           with #FLOW_OK the delimiter included.
+ * @retval FLOW_OK           The delimiter came, and ends what is at @p buf.
+ * @retval FLOW_EOF          The stream ended, and @p buf is empty.
+ * @retval FLOW_E_TRUNCATED  The stream ended without the delimiter.  The flow's
+ *                           own state is #FLOW_EOF.
+ * @retval FLOW_E_PROTO      @p limit bytes came without it.  They are consumed,
+ *                           the flow itself goes on.
+ * @retval FLOW_E_TIMEOUT    The read deadline passed first.
+ * @retval FLOW_E_NOTSUP     The flow does not lend.
+ * @retval FLOW_E_INVAL      A length is out of range.
+ * @return Any other error of flow_lease().
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_read_until(struct flow *f, void *buf, size_t limit, const void *delim,
+                size_t delim_len, size_t *len);
+
+/**
  * @brief Write all of @p len bytes and push them down.
  * @param[in,out] f        The flow.
  * @param[in]     buf      The bytes.
@@ -131,6 +166,42 @@ FLOW_API FLOW_MUST_USE enum flow_status flow_copy(struct flow *from,
                                                   struct flow *to,
                                                   uint64_t limit,
                                                   uint64_t *ret_len);
+
+/** Flows that flow_wait_any() takes, at most. */
+#define FLOW_WAIT_ANY 7
+
+/** One of several flows that are waited for. */
+struct flow_wait_item {
+    struct flow *flow; /**< The flow. */
+    uint32_t interest; /**< FLOW_READY_ bits; 0: not this one. */
+    uint32_t ready;    /**< Those of them that are ready. */
+};
+
+/**
+ * @brief Sleep until one of a handful of flows can make progress.
+ *
+ * As flow_wait() for each; <flow/poller.h> is for more of them.  A flow that
+ * waits for more descriptors than are left over, as some may that are dialling,
+ * is looked at every millisecond.
+ *
+ * @param[in,out] items     The flows, all of one environment; every
+ *                          flow_wait_item::ready is written, 0 on error.
+ * @param[in]     count     How many, 1..#FLOW_WAIT_ANY.
+ * @param[in]     deadline  Monotonic ns, #FLOW_NEVER, or #FLOW_NOW to look
+ *                          only.
+ * @retval FLOW_OK         At least one is ready.
+ * @retval FLOW_E_TIMEOUT  @p deadline passed, or that of a direction in an
+ *                         interest; then flow_get_error() of that flow has it.
+ * @retval FLOW_E_INVAL    @p count is out of range, an interest has unknown
+ *                         bits or all are 0, or environments differ.
+ * @return An error of the environment's wait.
+ * @par Threads
+ * As flow_wait() of each flow.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_wait_any(struct flow_wait_item *items, size_t count, uint64_t deadline);
 
 /** What flow_finish() achieved. */
 struct flow_finish_result {

@@ -25,7 +25,8 @@ struct clause {
 extern const struct clause clauses_bytes[];   /* C01 to C23 */
 extern const struct clause clauses_ends[];    /* C24 to C33 */
 extern const struct clause clauses_wait[];    /* C34 to C51 */
-extern const struct clause clauses_stack[];   /* C52 to C72 */
+extern const struct clause clauses_stack[];   /* C52 to C66 */
+extern const struct clause clauses_built[];   /* C67 to C72 */
 extern const struct clause clauses_process[]; /* C79, C80 */
 
 /* Write to f until it takes no more; how many bytes of test_fill(seed), from

@@ -6,8 +6,8 @@
 #include "contract.h"
 
 static const struct clause *const lists[] = { clauses_bytes, clauses_ends,
-                                              clauses_wait, clauses_stack,
-                                              clauses_process };
+                                              clauses_wait,  clauses_stack,
+                                              clauses_built, clauses_process };
 
 #define LISTS (sizeof(lists) / sizeof(lists[0]))
 

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: ISC */
+#include <flow/util.h>
+
+#include "flow/core.h"
+#include "lib/checked.h"
+#include "lib/event.h"
+
+/*
+ * Waiting for several flows in one thread.  Each may name as many sources as a
+ * sink has room for, and the environment's wait takes one sink.  So their
+ * events are gathered in one: a node in each of theirs, whose waker signals the
+ * gathering event, which alone is in the sink, in front of the descriptors.
+ *
+ * A node is armed with the count that the flow saw before it looked, and the
+ * gathering event is put into the sink with its count from before that: what
+ * happens in between is seen by one of the two comparisons (C40).
+ *
+ * Invariant: node[0..armed) are armed, or were taken out by their events.
+ */
+struct gathering {
+    struct flow_waker waker;
+    struct flow_event event;
+    struct flow_event_node node[FLOW_WAIT_ANY * FLOW_WAIT_SOURCES];
+    size_t armed;
+    bool changed; /* an event was signalled before its node was armed */
+};
+
+/* How soon to look again at what there is no room to wait for, in ns. */
+#define NO_ROOM_NAP 1000000u
+
+/* Called under the wait lock. */
+static void
+gather_wake(struct flow_waker *waker)
+{
+    struct gathering *g = (struct gathering *)(void *)waker;
+
+    flow__event_signal_locked(&g->event);
+}
+
+static void
+gather_source(struct gathering *g, const struct flow_wait_source *source,
+              struct flow_wait_sink *sink, const struct flow_env *env)
+{
+    if (source->kind == FLOW_WAIT_EVENT) {
+        if (!flow_event_arm(source->event, &g->node[g->armed++], &g->waker,
+                            source->sequence))
+            g->changed = true;
+    } else if (sink->count < FLOW_WAIT_SOURCES) {
+        flow_wait_add_fd(sink, source->fd, source->events);
+    } else {
+        flow_wait_add_time(sink,
+                           flow__time_after(env->now(env->ctx), NO_ROOM_NAP));
+    }
+}
+
+static void
+gather(struct gathering *g, const struct flow_wait_sink *from,
+       struct flow_wait_sink *sink, const struct flow_env *env)
+{
+    size_t i;
+
+    for (i = 0; i < from->count; i++)
+        gather_source(g, &from->source[i], sink, env);
+    flow_wait_add_time(sink, from->deadline);
+}
+
+/* Ask all of them; true when one is ready. */
+static bool
+ask_all(struct gathering *g, struct flow_wait_item *items, size_t count,
+        struct flow_wait_sink *sink)
+{
+    struct flow_wait_sink one;
+    bool ready = false;
+    size_t i;
+
+    for (i = 0; i < count; i++) {
+        flow_wait_sink_init(&one);
+        items[i].ready =
+            flow_wait_sources(items[i].flow, items[i].interest, &one);
+        ready |= items[i].ready != 0;
+        gather(g, &one, sink, items[i].flow->env);
+    }
+    return ready;
+}
+
+/* One look, and a sleep if there was nothing to see: FLOW_AGAIN to look once
+ * more. */
+static enum flow_status
+look_and_sleep(struct gathering *g, struct flow_wait_item *items, size_t count,
+               uint64_t deadline)
+{
+    const struct flow_env *env = items[0].flow->env;
+    enum flow_status st = FLOW_OK;
+    struct flow_wait_sink sink;
+    size_t i;
+
+    g->armed = 0;
+    g->changed = false;
+    flow_wait_sink_init(&sink);
+    flow_wait_add_event(&sink, &g->event, flow_event_sequence(&g->event));
+    if (!ask_all(g, items, count, &sink)) {
+        st = flow__is_due(env, deadline) ? FLOW_E_TIMEOUT
+                                         : flow__check_deadlines(items, count);
+        if (st == FLOW_OK && !g->changed)
+            st = env->wait(env->ctx, &sink, deadline);
+        if (st == FLOW_OK)
+            st = FLOW_AGAIN;
+    }
+    for (i = 0; i < g->armed; i++)
+        flow_event_disarm(&g->node[i]);
+    return st;
+}
+
+static bool
+are_valid(const struct flow_wait_item *items, size_t count)
+{
+    uint32_t all = 0;
+    size_t i;
+
+    if (count == 0 || count > FLOW_WAIT_ANY)
+        return false;
+    for (i = 0; i < count; i++) {
+        if ((items[i].interest & ~FLOW__READY_KNOWN) != 0 ||
+            items[i].flow->env != items[0].flow->env)
+            return false;
+        all |= items[i].interest;
+    }
+    return all != 0;
+}
+
+/* See <flow/util.h>. */
+enum flow_status
+flow_wait_any(struct flow_wait_item *items, size_t count, uint64_t deadline)
+{
+    struct gathering g = { .waker = { .wake = gather_wake } };
+    enum flow_status st = FLOW_E_INVAL;
+    size_t i;
+
+    if (are_valid(items, count)) {
+        flow_event_init(&g.event);
+        do
+            st = look_and_sleep(&g, items, count, deadline);
+        while (st == FLOW_AGAIN);
+        flow_event_fini(&g.event);
+    }
+    for (i = 0; i < count && st != FLOW_OK; i++)
+        items[i].ready = 0;
+    return st;
+}
