@@ -16,10 +16,11 @@
  * count these records and not those of the wire.  A record of the engine is
  * opened with the engine's own key; what was in it leaves as a message.
  *
- * Invariants: no byte of in or out ever reaches the wire.  The keys here are
- * those of the handshake only, so nothing that they seal or open shares a
- * number with a record of the wire that somebody sees.  What the engine calls
- * back only copies: no key is made, and no lock taken, inside its call.
+ * Invariants: no byte of in or out ever reaches the wire.  What stands there is
+ * sealed with the keys and numbers of records that do, and differs from them in
+ * its padding and its order: both together would break the cipher.  What the
+ * engine calls back only copies: no key is made, and no lock taken, inside its
+ * call.
  *
  * What mbedTLS does (tests/takeover shows each):
  *   - every call of its send function has one whole record, and a handshake
