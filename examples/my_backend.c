@@ -1,154 +1,195 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A backend of one's own, with nothing but the public headers: a loop.  What
- * is written to it can be read from it again, through a queue of fixed size
- * that counts.  Put a codec or a filter on top and compare what comes out with
- * what went in.  docs/new-backend.md walks through it.
+ * A backend of one's own, with nothing but the public headers: a cable.  It has
+ * two ends, and what is written to one can be read from the other, through a
+ * queue of fixed size for each way.  docs/new-backend.md walks through it.
  */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include <flow/backend.h>
-#include <flow/util.h>
+#include <flow/contract.h>
 
-struct loop {
-    struct flow base;          /* First: a flow of this kind is a loop. */
+#define QUEUE_SIZE 5000
+
+/* One way through the cable. */
+struct queue {
+    uint64_t written; /* Bytes that went in, */
+    uint64_t read;    /* and came out; the rest is held. */
+    bool ended;       /* The writer has called flow_shutdown(). */
+    bool unwritten;   /* The writer is closed, */
+    bool unread;      /* or the reader. */
+    uint8_t mem[QUEUE_SIZE];
+};
+
+/* What both ends share; the last one that closes frees it. */
+struct cable {
     struct flow_event changed; /* Signalled after every change below. */
-    uint64_t written;          /* Bytes that went in, */
-    uint64_t read;             /* and came out; the rest is held. */
-    bool ended;                /* Nothing more goes in. */
-    size_t size;               /* Bytes at mem. */
-    uint8_t mem[];
+    struct queue queue[2];
+    unsigned ends;
+};
+
+struct cable_end {
+    struct flow base; /* First: a flow of this kind is an end. */
+    struct cable *cable;
+    struct queue *in;
+    struct queue *out;
 };
 
 static enum flow_status
-loop_readv(struct flow *f, const struct flow_vec *vec, size_t count,
-           size_t *ret_len)
+cable_readv(struct flow *f, const struct flow_vec *vec, size_t count,
+            size_t *ret_len)
 {
-    struct loop *l = (struct loop *)f;
-    size_t held = (size_t)(l->written - l->read);
-    size_t off = (size_t)(l->read % l->size);
-    size_t run = held < l->size - off ? held : l->size - off;
+    struct cable_end *e = (struct cable_end *)f;
+    struct queue *q = e->in;
+    size_t held = (size_t)(q->written - q->read);
+    size_t off = (size_t)(q->read % QUEUE_SIZE);
+    size_t run = held < QUEUE_SIZE - off ? held : QUEUE_SIZE - off;
 
     *ret_len = 0;
+    if (held == 0 && q->ended)
+        return FLOW_EOF;
+    if (held == 0 && q->unwritten)
+        return flow_fail(f, FLOW_READ, FLOW_E_TRUNCATED, FLOW_DOMAIN_NONE, 0,
+                         "the other end was closed without an end of data");
     if (held == 0)
-        return l->ended ? FLOW_EOF : FLOW_AGAIN;
-    *ret_len = flow_vec_put(vec, count, 0, l->mem + off, run);
-    l->read += *ret_len;
-    flow_event_signal(&l->changed);
+        return FLOW_AGAIN;
+    *ret_len = flow_vec_put(vec, count, 0, q->mem + off, run);
+    q->read += *ret_len;
+    flow_event_signal(&e->cable->changed);
     return FLOW_OK;
 }
 
 static enum flow_status
-loop_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
-            uint32_t flags, size_t *ret_len)
+cable_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
+             uint32_t flags, size_t *ret_len)
 {
-    struct loop *l = (struct loop *)f;
-    size_t room = l->size - (size_t)(l->written - l->read);
-    size_t off = (size_t)(l->written % l->size);
-    size_t run = room < l->size - off ? room : l->size - off;
+    struct cable_end *e = (struct cable_end *)f;
+    struct queue *q = e->out;
+    size_t room = QUEUE_SIZE - (size_t)(q->written - q->read);
+    size_t off = (size_t)(q->written % QUEUE_SIZE);
+    size_t run = room < QUEUE_SIZE - off ? room : QUEUE_SIZE - off;
 
     (void)flags; /* FLOW_MORE is an offer to wait; this one never does. */
     *ret_len = 0;
+    if (q->unread)
+        return flow_fail(f, FLOW_WRITE, FLOW_E_CLOSED, FLOW_DOMAIN_NONE, 0,
+                         "the other end was closed");
     if (room == 0)
         return FLOW_AGAIN;
-    *ret_len = flow_cvec_get(vec, count, 0, l->mem + off, run);
-    l->written += *ret_len;
-    flow_event_signal(&l->changed);
+    *ret_len = flow_cvec_get(vec, count, 0, q->mem + off, run);
+    q->written += *ret_len;
+    flow_event_signal(&e->cable->changed);
     return FLOW_OK;
 }
 
 static enum flow_status
-loop_shutdown(struct flow *f, enum flow_dir dir)
+cable_shutdown(struct flow *f, enum flow_dir dir)
 {
-    struct loop *l = (struct loop *)f;
+    struct cable_end *e = (struct cable_end *)f;
 
     if (dir == FLOW_WRITE)
-        l->ended = true;
-    flow_event_signal(&l->changed);
+        e->out->ended = true;
+    flow_event_signal(&e->cable->changed);
     return FLOW_OK;
 }
 
 static uint32_t
-loop_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+cable_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
 {
-    struct loop *l = (struct loop *)f;
-    uint32_t seen = flow_event_sequence(&l->changed); /* Before looking. */
-    uint64_t held = l->written - l->read;
+    struct cable_end *e = (struct cable_end *)f;
+    struct flow_event *changed = &e->cable->changed;
+    uint32_t seen = flow_event_sequence(changed); /* Before looking. */
+    const struct queue *in = e->in, *out = e->out;
     uint32_t ready = FLOW_READY_FLUSH | FLOW_READY_OPEN;
 
-    if (held > 0 || l->ended)
+    if (in->written > in->read || in->ended || in->unwritten)
         ready |= FLOW_READY_READ;
-    if (held < l->size)
+    if (out->written - out->read < QUEUE_SIZE || out->unread)
         ready |= FLOW_READY_WRITE;
     ready &= interest;
     if (ready == 0)
-        flow_wait_add_event(sink, &l->changed, seen);
+        flow_wait_add_event(sink, changed, seen);
     return ready;
 }
 
 static void
-loop_close(struct flow *f)
+cable_close(struct flow *f)
 {
-    struct loop *l = (struct loop *)f;
+    struct cable_end *e = (struct cable_end *)f;
+    struct cable *c = e->cable;
+    const struct flow_env *env = f->env;
 
-    flow_event_fini(&l->changed);
+    e->in->unread = true;
+    e->out->unwritten = true;
+    flow_event_signal(&c->changed);
     flow_base_fini(f);
-    flow_env_free(f->env, l, sizeof(*l) + l->size);
+    flow_env_free(env, e, sizeof(*e));
+    if (--c->ends > 0)
+        return;
+    flow_event_fini(&c->changed);
+    flow_env_free(env, c, sizeof(*c));
 }
 
-static const struct flow_ops loop_ops = {
+static const struct flow_ops cable_ops = {
     .version = FLOW_OPS_VERSION,
-    .name = "loop",
-    .readv = loop_readv,
-    .writev = loop_writev,
-    .shutdown = loop_shutdown,
-    .wait = loop_wait,
-    .close = loop_close,
+    .name = "cable",
+    .readv = cable_readv,
+    .writev = cable_writev,
+    .shutdown = cable_shutdown,
+    .wait = cable_wait,
+    .close = cable_close,
 };
 
-static enum flow_status
-loop_new(const struct flow_env *env, size_t size, struct flow **ret_flow)
-{
-    struct loop *l = flow_env_alloc(env, sizeof(*l) + size);
-    enum flow_status st;
+#define CABLE_CAPS                                                             \
+    (FLOW_CAP_HALF_CLOSE_WRITE | FLOW_CAP_HALF_CLOSE_READ |                    \
+     FLOW_CAP_ORDERLY_END)
 
-    if (l == NULL)
-        return FLOW_E_NOMEM;
-    st = flow_base_init(&l->base, &loop_ops, env,
-                        FLOW_CAP_HALF_CLOSE_WRITE | FLOW_CAP_ORDERLY_END |
-                            FLOW_CAP_WRITE_READINESS);
+static enum flow_status
+cable_new(const struct flow_env *env, struct flow **ret_a, struct flow **ret_b)
+{
+    struct cable *c = flow_env_alloc(env, sizeof(*c));
+    struct cable_end *a = flow_env_alloc(env, sizeof(*a));
+    struct cable_end *b = flow_env_alloc(env, sizeof(*b));
+    enum flow_status st = FLOW_E_NOMEM;
+
+    if (c != NULL && a != NULL && b != NULL)
+        st = flow_base_init(&a->base, &cable_ops, env, CABLE_CAPS);
+    /* The table is the same: this one is refused only if the first was. */
+    if (st == FLOW_OK)
+        st = flow_base_init(&b->base, &cable_ops, env, CABLE_CAPS);
     if (st != FLOW_OK) {
-        flow_env_free(env, l, sizeof(*l) + size);
+        flow_env_free(env, b, sizeof(*b));
+        flow_env_free(env, a, sizeof(*a));
+        flow_env_free(env, c, sizeof(*c));
         return st;
     }
-    l->size = size;
-    flow_event_init(&l->changed);
-    *ret_flow = &l->base;
+    flow_event_init(&c->changed);
+    c->ends = 2;
+    a->cable = b->cable = c;
+    a->in = b->out = &c->queue[0];
+    b->in = a->out = &c->queue[1];
+    *ret_a = &a->base;
+    *ret_b = &b->base;
     return FLOW_OK;
 }
 
-/* Sends its argument, or a default, around the loop. */
+/* For the contract suite. */
+static enum flow_status
+make(void *ctx, const struct flow_env *env, struct flow **ret_a,
+     struct flow **ret_b)
+{
+    (void)ctx;
+    return cable_new(env, ret_a, ret_b);
+}
+
+static const struct flow_contract_backend cable_backend = {
+    .name = "cable",
+    .make = make,
+    .caps = CABLE_CAPS,
+    .abandoned = FLOW_CONTRACT_STATUS(FLOW_E_TRUNCATED),
+    .aborted = FLOW_CONTRACT_STATUS(FLOW_E_TRUNCATED),
+};
+
 int
 main(int argc, char **argv)
 {
-    const char *text = argc > 1 ? argv[1] : "around and around it goes";
-    struct flow *f;
-    char buf[8];
-    size_t put = 0, n;
-
-    if (loop_new(flow_env_default(), 10, &f) != FLOW_OK)
-        return EXIT_FAILURE;
-    while (put < strlen(text) || flow_shutdown(f, FLOW_WRITE) != FLOW_OK) {
-        if (flow_write(f, text + put, strlen(text) - put, &n) == FLOW_OK)
-            put += n;
-        else if (flow_read_some(f, buf, sizeof(buf), &n) == FLOW_OK)
-            fwrite(buf, 1, n, stdout);
-    }
-    while (flow_read_some(f, buf, sizeof(buf), &n) == FLOW_OK)
-        fwrite(buf, 1, n, stdout);
-    printf("\n%llu bytes\n", (unsigned long long)((struct loop *)f)->read);
-    flow_close(f);
-    return EXIT_SUCCESS;
+    return flow_contract_main(argc, argv, &cable_backend, 1);
 }

@@ -2,6 +2,7 @@
 #include <flow/pair.h>
 #include <flow/tls.h>
 
+#include "pki.h"
 #include "step.h"
 
 /*

@@ -10,6 +10,7 @@
 #include <flow/tls.h>
 #include <flow/util.h>
 
+#include "pki.h"
 #include "step.h"
 #include "tap.h"
 

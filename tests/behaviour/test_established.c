@@ -8,6 +8,7 @@
 #include <flow/tls.h>
 #include <flow/util.h>
 
+#include "pki.h"
 #include "step.h"
 #include "tap.h"
 

@@ -11,7 +11,9 @@
 #include <flow/tls.h>
 #include <flow/util.h>
 
+#include "backends.h"
 #include "child.h"
+#include "pki.h"
 #include "step.h"
 
 /*
@@ -76,12 +78,12 @@ soon(void)
 
 /* Set with the poller's interest known to the system already. */
 static bool
-set_table(struct table *t, const struct transport *transport)
+set_table(struct table *t, const struct flow_contract_backend *backend)
 {
     const struct flow_poller_event *event;
     size_t n;
 
-    ends_make_transport(&t->e, transport);
+    ends_make_bare(&t->e, backend);
     return open_both(t->e.a, t->e.b) &&
            flow_poller_new(NULL, &t->poller) == FLOW_OK &&
            flow_poller_add(t->poller, t->e.b, FLOW_READY_READ, NULL) ==
@@ -168,7 +170,7 @@ play_in_child(struct table *t)
 static void
 both_processes_go_on(void **state)
 {
-    const struct transport *transport;
+    const struct flow_contract_backend *backend;
     struct table ours = { .poller = NULL };
     struct table theirs = { .poller = NULL };
     size_t count;
@@ -176,14 +178,14 @@ both_processes_go_on(void **state)
     size_t i;
 
     (void)state;
-    transport = transports(&count);
+    backend = backends(&count);
     for (i = 0; i < count; i++) {
-        guard_case(transport[i].name);
-        assert_true(set_table(&ours, &transport[i]));
+        guard_case(backend[i].name);
+        assert_true(set_table(&ours, &backend[i]));
         child = child_begin();
         if (child == 0) {
             clear_table(&ours);
-            CHILD_CHECK(set_table(&theirs, &transport[i]));
+            CHILD_CHECK(set_table(&theirs, &backend[i]));
             CHILD_CHECK(play_in_child(&theirs));
             clear_table(&theirs);
             child_end();
@@ -200,17 +202,17 @@ both_processes_go_on(void **state)
 static void
 poller_freed_in_child_still_works_in_parent(void **state)
 {
-    const struct transport *transport;
+    const struct flow_contract_backend *backend;
     struct table ours = { .poller = NULL };
     size_t count;
     pid_t child;
     size_t i;
 
     (void)state;
-    transport = transports(&count);
+    backend = backends(&count);
     for (i = 0; i < count; i++) {
-        guard_case(transport[i].name);
-        assert_true(set_table(&ours, &transport[i]));
+        guard_case(backend[i].name);
+        assert_true(set_table(&ours, &backend[i]));
         child = child_begin();
         if (child == 0) {
             clear_table(&ours);

@@ -276,7 +276,7 @@ finish_under_fire(struct ends *e, bool deaf)
     free(data);
     assert_status(peer.status, FLOW_OK);
     if (e->stack->tls > 0 ||
-        (e->stack->transport->caps & FLOW_CAP_HALF_CLOSE_WRITE) != 0)
+        (e->stack->backend->caps & FLOW_CAP_HALF_CLOSE_WRITE) != 0)
         assert_status(st, FLOW_OK);
     if (!deaf && st == FLOW_OK)
         assert_int_equal(r.drained, peer.size);
@@ -480,7 +480,7 @@ c72_wait_any_hears_an_abort(struct ends *e)
 
     step_open(e);
     for (i = 0; i < FLOW_WAIT_ANY; i++) {
-        ends_make_transport(&more[i], e->stack->transport);
+        ends_make_bare(&more[i], e->stack->backend);
         more[i].stack = e->stack;
         step_open(&more[i]);
         item[i] = (struct flow_wait_item){ more[i].a, FLOW_READY_READ, 0 };

@@ -371,7 +371,7 @@ static void
 c12_bytes_come_before_the_end(struct ends *e)
 {
     uint8_t data[300];
-    uint32_t ends = e->stack->transport->abandoned;
+    uint32_t ends = e->stack->backend->abandoned;
 
     if (e->stack->tls > 0)
         ends = STATUS_BIT(FLOW_E_TRUNCATED) | STATUS_BIT(FLOW_E_RESET);

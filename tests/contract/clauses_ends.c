@@ -163,7 +163,7 @@ c31_close_is_not_an_orderly_end(struct ends *e)
         assert_int_equal(quality, FLOW_END_GONE);
         return;
     }
-    assert_status_in(st, e->stack->transport->abandoned);
+    assert_status_in(st, e->stack->backend->abandoned);
     assert_int_equal(quality, st == FLOW_EOF ? proper_end(e->b)
                                              : (uint32_t)FLOW_END_GONE);
 }

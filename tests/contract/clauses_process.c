@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: ISC */
-#include <string.h>
-
 #include "child.h"
 #include "contract.h"
 
@@ -40,8 +38,7 @@ c79_child_closes_for_itself(struct ends *e)
 static bool
 is_of_one_process(const struct ends *e)
 {
-    return e->stack->tls > 0 ||
-           strncmp(e->stack->transport->name, "vchan", 5) == 0;
+    return e->stack->tls > 0 || e->stack->backend->one_process;
 }
 
 /* A refusal, perhaps after some AGAIN that a filter put in front. */

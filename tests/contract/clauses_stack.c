@@ -322,7 +322,7 @@ c61_capabilities_are_computed(struct ends *e)
     const uint32_t tls = FLOW_CAP_HALF_CLOSE_WRITE | FLOW_CAP_HALF_CLOSE_READ |
                          FLOW_CAP_ORDERLY_END | FLOW_CAP_AUTHENTICATED_END |
                          FLOW_CAP_CONFIDENTIAL;
-    uint32_t below = e->stack->transport->caps;
+    uint32_t below = e->stack->backend->caps;
     uint32_t caps = flow_caps(e->a);
 
     /* Only one of them had to connect. */
@@ -467,7 +467,7 @@ c64_unknown_keys_go_down(struct ends *e)
                             : e->stack->recipe->layer[2] == NULL ? 2
                                                                  : 3);
     len = sizeof(fd);
-    if (e->stack->transport->caps & FLOW_CAP_FD) {
+    if (e->stack->backend->caps & FLOW_CAP_FD) {
         assert_status(flow_query(e->a, FLOW_QUERY_FD, &fd, &len), FLOW_OK);
         assert_true(fd >= 0);
     } else {
@@ -485,7 +485,7 @@ c65_control_refuses(struct ends *e)
     step_open(e);
     assert_status(flow_control(e->a, (enum flow_control_key)9999, 0),
                   FLOW_E_NOTSUP);
-    if (strcmp(e->stack->transport->name, "tcp") == 0) {
+    if (strcmp(e->stack->backend->name, "tcp") == 0) {
         assert_status(flow_control(e->a, FLOW_CONTROL_NODELAY, 7),
                       FLOW_E_INVAL);
         assert_status(flow_control(e->a, FLOW_CONTROL_NODELAY, 1), FLOW_OK);

@@ -655,7 +655,7 @@ c47_aborted_flow_does_not_end_in_order(struct ends *e)
         assert_status_in(st, STATUS_BIT(FLOW_E_TRUNCATED) |
                                  STATUS_BIT(FLOW_E_RESET));
     else
-        assert_status_in(st, e->stack->transport->aborted);
+        assert_status_in(st, e->stack->backend->aborted);
 }
 
 /* After both ends there is nothing to cut off: nothing may be lost either. */

@@ -6,6 +6,7 @@
 #include <flow/pair.h>
 #include <flow/tls.h>
 
+#include "pki.h"
 #include "session.h"
 #include "wrap.h"
 

@@ -6,6 +6,7 @@
 
 #include <flow/pair.h>
 
+#include "pki.h"
 #include "step.h"
 #include "test.h"
 

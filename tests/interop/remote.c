@@ -8,6 +8,7 @@
 #include <flow/tcp.h>
 #include <flow/util.h>
 
+#include "pki.h"
 #include "stacks.h"
 #include "test.h"
 

@@ -10,6 +10,7 @@
 
 #include <flow/util.h>
 
+#include "pki.h"
 #include "remote.h"
 #include "stacks.h"
 #include "test.h"

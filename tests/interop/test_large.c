@@ -8,6 +8,7 @@
 
 #include <openssl/evp.h>
 
+#include "pki.h"
 #include "remote.h"
 #include "stacks.h"
 #include "test.h"

@@ -5,6 +5,7 @@
 
 #include <flow/util.h>
 
+#include "pki.h"
 #include "remote.h"
 #include "stacks.h"
 #include "test.h"

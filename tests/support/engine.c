@@ -12,6 +12,7 @@
 #include <flow/flow.h>
 
 #include "engine.h"
+#include "pki.h"
 #include "stacks.h"
 #include "test.h"
 

@@ -6,6 +6,7 @@
 #include <flow/flow.h>
 
 #include "ossl.h"
+#include "pki.h"
 #include "stacks.h"
 #include "test.h"
 

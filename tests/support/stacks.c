@@ -3,28 +3,21 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <flow/align.h>
 #include <flow/buffered.h>
 #include <flow/fault.h>
-#include <flow/listener.h>
-#include <flow/pair.h>
 #include <flow/prefix.h>
-#include <flow/tcp.h>
 #include <flow/tls.h>
 #include <flow/trace.h>
-#include <flow/unix.h>
-#ifdef TEST_VCHAN
-#include <flow/vchan.h>
-#endif
 
 #include "stacks.h"
 #include "test.h"
+#ifdef TEST_TLS
+#include "keys.h"
+#endif
 
-/* Small, so that back-pressure is met and records do not fit. */
-#define PAIR_CAPACITY 4096
-#define ARRAY_LEN(a)  (sizeof(a) / sizeof((a)[0]))
+#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 static void
 must_ok(enum flow_status st, const char *what)
@@ -33,169 +26,6 @@ must_ok(enum flow_status st, const char *what)
         print_error("%s: %s\n", what, flow_status_name(st));
         fail();
     }
-}
-
-const char *
-pki(const char *file)
-{
-    static char path[4][512];
-    static unsigned next;
-    char *p = path[next++ % 4];
-
-    snprintf(p, sizeof(path[0]), "%s/%s", TEST_PKI, file);
-    return p;
-}
-
-static void
-make_pair(struct ends *e)
-{
-    must_ok(flow_pair_new(TEST_ENV, PAIR_CAPACITY, NULL, &e->a, &e->b), "pair");
-}
-
-static void
-make_socketpair(struct ends *e)
-{
-    int fd[2];
-
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
-    must_ok(flow_fd_adopt(TEST_ENV, fd[0], fd[0], &e->a, NULL), "adopt");
-    must_ok(flow_fd_adopt(TEST_ENV, fd[1], fd[1], &e->b, NULL), "adopt");
-}
-
-/* Connect a flow to a listener; both in this thread. */
-static void
-join(struct ends *e, struct flow_listener *l)
-{
-    uint64_t deadline = TEST_ENV->now(TEST_ENV->ctx) + UINT64_C(5000000000);
-    enum flow_status opened = FLOW_AGAIN, accepted = FLOW_AGAIN;
-    struct flow_wait_sink sink;
-
-    for (;;) {
-        if (opened == FLOW_AGAIN)
-            opened = flow_open(e->a);
-        if (accepted == FLOW_AGAIN)
-            accepted = flow_accept(l, &e->b);
-        if (opened != FLOW_AGAIN && accepted != FLOW_AGAIN)
-            break;
-        flow_wait_sink_init(&sink);
-        if ((opened == FLOW_AGAIN &&
-             flow_wait_sources(e->a, FLOW_READY_OPEN, &sink) != 0) ||
-            (accepted == FLOW_AGAIN && flow_listener_wait_sources(l, &sink)))
-            continue;
-        must_ok(TEST_ENV->wait(TEST_ENV->ctx, &sink, deadline), "wait");
-        assert_true(TEST_ENV->now(TEST_ENV->ctx) < deadline);
-    }
-    must_ok(opened, "connect");
-    must_ok(accepted, "accept");
-    flow_listener_close(l);
-}
-
-static void
-make_tcp(struct ends *e)
-{
-    struct flow_listener *l;
-    char address[64];
-    size_t len = sizeof(address);
-
-    must_ok(flow_tcp_listen(TEST_ENV, "127.0.0.1", 0, NULL, &l, NULL),
-            "listen");
-    must_ok(flow_listener_query(l, FLOW_QUERY_LOCAL_ADDRESS, address, &len),
-            "address");
-    must_ok(flow_tcp_dial(TEST_ENV, "127.0.0.1",
-                          (uint16_t)atoi(strrchr(address, ':') + 1), NULL,
-                          &e->a, NULL),
-            "dial");
-    join(e, l);
-}
-
-static void
-make_unix(struct ends *e)
-{
-    static unsigned counter;
-    struct flow_listener *l;
-    char path[64];
-
-    snprintf(path, sizeof(path), "@libflow-test-%ld-%u", (long)getpid(),
-             counter++);
-    must_ok(flow_unix_listen(TEST_ENV, path, NULL, &l, NULL), "listen");
-    must_ok(flow_unix_dial(TEST_ENV, path, NULL, &e->a, NULL), "dial");
-    join(e, l);
-}
-
-#ifdef TEST_VCHAN
-static void
-make_vchan_with(struct ends *e, const struct flow_vchan_options *opt)
-{
-    static unsigned counter;
-    struct flow_listener *l;
-    char dir[64];
-
-    snprintf(dir, sizeof(dir), "vchan-%ld-%u", (long)getpid(), counter++);
-    must_ok(flow_vchan_fake_listen(TEST_ENV, dir, opt, &l, NULL), "listen");
-    must_ok(flow_vchan_fake_connect(TEST_ENV, dir, opt, &e->a, NULL),
-            "connect");
-    join(e, l);
-}
-
-static void
-make_vchan(struct ends *e)
-{
-    static const struct flow_vchan_options opt = { .read_size = 4096,
-                                                   .write_size = 2048 };
-
-    make_vchan_with(e, &opt);
-}
-
-/* Which lends its rings: memory that the peer can change. */
-static void
-make_vchan_lent(struct ends *e)
-{
-    static const struct flow_vchan_options opt = { .read_size = 4096,
-                                                   .write_size = 4096,
-                                                   .lease_rings = true };
-
-    make_vchan_with(e, &opt);
-}
-#endif
-
-#define CAPS_STREAM                                                            \
-    (FLOW_CAP_HALF_CLOSE_WRITE | FLOW_CAP_HALF_CLOSE_READ |                    \
-     FLOW_CAP_ORDERLY_END | FLOW_CAP_DUPLEX | FLOW_CAP_WRITE_READINESS)
-#define CAPS_SOCKET                                                            \
-    (CAPS_STREAM | FLOW_CAP_GATHER | FLOW_CAP_SCATTER | FLOW_CAP_FD)
-
-#define CAPS_VCHAN                                                             \
-    (FLOW_CAP_DUPLEX | FLOW_CAP_WRITE_READINESS | FLOW_CAP_GATHER |            \
-     FLOW_CAP_SCATTER | FLOW_CAP_FD)
-
-static const struct transport transport_table[] = {
-    { "pair", make_pair,
-      CAPS_STREAM | FLOW_CAP_LEASE_READ | FLOW_CAP_LEASE_WRITE,
-      STATUS_BIT(FLOW_E_TRUNCATED), STATUS_BIT(FLOW_E_TRUNCATED), false },
-    { "socketpair", make_socketpair, CAPS_SOCKET,
-      STATUS_BIT(FLOW_EOF) | STATUS_BIT(FLOW_E_RESET),
-      STATUS_BIT(FLOW_EOF) | STATUS_BIT(FLOW_E_RESET), true },
-    { "tcp", make_tcp, CAPS_SOCKET,
-      STATUS_BIT(FLOW_EOF) | STATUS_BIT(FLOW_E_RESET), STATUS_BIT(FLOW_E_RESET),
-      true },
-    { "unix", make_unix, CAPS_SOCKET,
-      STATUS_BIT(FLOW_EOF) | STATUS_BIT(FLOW_E_RESET),
-      STATUS_BIT(FLOW_EOF) | STATUS_BIT(FLOW_E_RESET), true },
-#ifdef TEST_VCHAN
-    { "vchan", make_vchan, CAPS_VCHAN, STATUS_BIT(FLOW_EOF),
-      STATUS_BIT(FLOW_EOF), false },
-    { "vchan-lent", make_vchan_lent,
-      CAPS_VCHAN | FLOW_CAP_LEASE_READ | FLOW_CAP_LEASE_WRITE |
-          FLOW_CAP_LEASE_VOLATILE | FLOW_CAP_LEASE_SHARED,
-      STATUS_BIT(FLOW_EOF), STATUS_BIT(FLOW_EOF), false },
-#endif
-};
-
-const struct transport *
-transports(size_t *ret_count)
-{
-    *ret_count = ARRAY_LEN(transport_table);
-    return transport_table;
 }
 
 /* Layers. */
@@ -327,8 +157,9 @@ stack_tls_client(uint32_t version)
     if (*c == NULL) {
         must_ok(flow_tls_config_new_client(NULL, c, NULL), "config");
         tls_versions(*c, version);
-        must_ok(flow_tls_config_add_trust_file(*c, pki("ca.pem"), NULL),
-                "trust");
+        must_ok(
+            flow_tls_config_add_trust(*c, key_ca_pem, sizeof(key_ca_pem), NULL),
+            "trust");
     }
     return *c;
 }
@@ -342,8 +173,9 @@ stack_tls_server(uint32_t version)
     if (*c == NULL) {
         must_ok(flow_tls_config_new_server(NULL, c, NULL), "config");
         tls_versions(*c, version);
-        must_ok(flow_tls_config_add_keypair_file(
-                    *c, pki("p256.pem"), pki("p256.key"), NULL, NULL, NULL),
+        must_ok(flow_tls_config_add_keypair(
+                    *c, key_p256_pem, sizeof(key_p256_pem), key_p256_key,
+                    sizeof(key_p256_key), NULL, NULL, NULL),
                 "key pair");
     }
     return *c;
@@ -417,40 +249,40 @@ count_tls(const struct recipe *r)
     return n;
 }
 
-const struct stack *
-stacks(size_t *ret_count)
+struct stack *
+stacks_on(const struct flow_contract_backend *backends, size_t backend_count,
+          size_t *ret_count)
 {
-    static struct stack
-        list[ARRAY_LEN(transport_table) * ARRAY_LEN(recipe_table)];
-    static size_t count;
-    static bool made;
-    size_t t, r;
+    struct stack *list =
+        calloc(backend_count * ARRAY_LEN(recipe_table), sizeof(*list));
+    size_t b, r, count = 0;
 
-    for (t = 0; !made && t < ARRAY_LEN(transport_table); t++) {
+    if (list == NULL)
+        abort();
+    for (b = 0; b < backend_count; b++) {
         for (r = 0; r < ARRAY_LEN(recipe_table); r++) {
             const struct recipe *how = &recipe_table[r];
             struct stack *s = &list[count];
 
-            if (t > 0 && !how->everywhere)
+            if (b > 0 && !how->everywhere)
                 continue;
-            s->transport = &transport_table[t];
+            s->backend = &backends[b];
             s->recipe = how;
             s->tls = count_tls(how);
             snprintf(s->name, sizeof(s->name), "%s%s%s", how->name,
-                     how->name[0] == '\0' ? "" : "/", s->transport->name);
+                     how->name[0] == '\0' ? "" : "/", s->backend->name);
             count++;
         }
     }
-    made = true;
     *ret_count = count;
     return list;
 }
 
 void
-ends_make_transport(struct ends *e, const struct transport *t)
+ends_make_bare(struct ends *e, const struct flow_contract_backend *backend)
 {
     memset(e, 0, sizeof(*e));
-    t->make(e);
+    must_ok(backend->make(backend->ctx, TEST_ENV, &e->a, &e->b), backend->name);
 }
 
 void
@@ -458,7 +290,7 @@ ends_make(struct ends *e, const struct stack *s)
 {
     size_t i;
 
-    ends_make_transport(e, s->transport);
+    ends_make_bare(e, s->backend);
     e->stack = s;
     for (i = 0; i < STACK_LAYERS && s->recipe->layer[i] != NULL; i++)
         s->recipe->layer[i](e);

@@ -6,15 +6,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <flow/contract.h>
 #include <flow/flow.h>
 #include <flow/tls_config.h>
 
 #include "tap.h"
 
 /*
- * Every flow and stack of flows that the contract is checked on: transports,
- * each with a list of layers on top.  A new backend adds one row to the table
- * of transports.
+ * Every stack of flows that the contract is checked on: backends, each with a
+ * list of layers on top.
  */
 
 struct stack;
@@ -26,48 +26,33 @@ struct ends {
     const struct stack *stack;
 };
 
-/* How two ends come about, and what is particular about them. */
-struct transport {
-    const char *name;
-    void (*make)(struct ends *e);
-    /* Capabilities of the bare flow, exactly. */
-    uint32_t caps;
-    /* STATUS_BIT()s that a reader may see when the peer closed without
-     * shutdown(WRITE), everything it sent having been read. */
-    uint32_t abandoned;
-    /* The same when the peer aborted its flow before it closed it. */
-    uint32_t aborted;
-    /* A close with unread input may destroy what was sent before it. */
-    bool close_destroys;
-};
-
 /* Put something on both ends. */
 typedef void layer_fn(struct ends *e);
 
 #define STACK_LAYERS 4
 
-/* A way to build on any transport. */
+/* A way to build on any backend. */
 struct recipe {
-    const char *name; /* "" is the bare transport. */
+    const char *name; /* "" is the bare flow. */
     layer_fn *layer[STACK_LAYERS];
-    bool everywhere; /* Else only on the first transport. */
+    bool everywhere; /* Else only on the first backend. */
 };
 
 struct stack {
     char name[64];
-    const struct transport *transport;
+    const struct flow_contract_backend *backend;
     const struct recipe *recipe;
     unsigned tls; /* Layers of TLS in it. */
 };
 
-/* All of them; the array lives for ever. */
-const struct stack *stacks(size_t *ret_count);
-
-const struct transport *transports(size_t *ret_count);
+/* All of them on these backends; free() it. */
+struct stack *stacks_on(const struct flow_contract_backend *backends,
+                        size_t backend_count, size_t *ret_count);
 
 /* Make a stack's two ends, not opened.  Fails the test when it cannot. */
 void ends_make(struct ends *e, const struct stack *s);
-void ends_make_transport(struct ends *e, const struct transport *t);
+void ends_make_bare(struct ends *e,
+                    const struct flow_contract_backend *backend);
 /* Close what is left of them. */
 void ends_close(struct ends *e);
 
@@ -85,8 +70,5 @@ void layer_seeded(struct ends *e);
  */
 struct flow_tls_config *stack_tls_client(uint32_t version);
 struct flow_tls_config *stack_tls_server(uint32_t version);
-
-/* Path of a file of the test keys; valid until the next but three call. */
-const char *pki(const char *file);
 
 #endif

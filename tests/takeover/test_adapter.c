@@ -4,6 +4,7 @@
 
 #include <flow/tls_config.h>
 
+#include "pki.h"
 #include "stacks.h"
 #include "test.h"
 #include "tls/config.h"

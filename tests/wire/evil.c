@@ -6,6 +6,7 @@
 
 #include <openssl/err.h>
 
+#include "pki.h"
 #include "stacks.h"
 #include "test.h"
 

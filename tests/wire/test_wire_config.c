@@ -9,6 +9,7 @@
 #include <flow/tls.h>
 
 #include "mint.h"
+#include "pki.h"
 #include "stacks.h"
 #include "test.h"
 

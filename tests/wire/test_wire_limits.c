@@ -6,6 +6,7 @@
 
 #include "lie.h"
 #include "mint.h"
+#include "pki.h"
 #include "stacks.h"
 #include "test.h"
 

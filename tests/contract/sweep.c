@@ -7,6 +7,7 @@
 #include <flow/buffered.h>
 
 #include "step.h"
+#include "sweep.h"
 
 /*
  * Any offset and length of the caller's memory arrives intact, over every flow
@@ -21,7 +22,7 @@ static const size_t lengths[] = {
 };
 
 static uint8_t from[OFFSETS + LONGEST], to[OFFSETS + LONGEST];
-static size_t stride = 61;
+static size_t stride;
 
 /* One message, from one address to another. */
 static void
@@ -100,7 +101,24 @@ make_policies(struct policies *p)
 }
 
 static void
-check_transport(const char *name)
+sweep_stack(const struct flow_contract_backend *backend, layer_fn *layer,
+            const struct flow_buf_policy *policy)
+{
+    struct ends e;
+
+    ends_make_bare(&e, backend);
+    if (layer != NULL)
+        layer(&e);
+    if (policy != NULL) {
+        assert_status(flow_buffered_wrap(e.a, policy, 4096, &e.a), FLOW_OK);
+        assert_status(flow_buffered_wrap(e.b, policy, 4096, &e.b), FLOW_OK);
+    }
+    every_offset(&e);
+    ends_close(&e);
+}
+
+static void
+sweep_backend(void **state)
 {
     static layer_fn *const layers[] = {
         NULL,
@@ -109,81 +127,52 @@ check_transport(const char *name)
         layer_tls13,
 #endif
     };
-    const struct transport *t;
+    const struct flow_contract_backend *backend = *state;
     struct policies policies;
     char label[80];
-    struct ends e;
-    size_t count, i, l, p;
+    size_t l, p;
 
     test_fill(from, sizeof(from), 1);
-    t = transports(&count);
-    for (i = 0; i < count; i++) {
-        if (strcmp(t[i].name, name) != 0)
-            continue;
-        for (l = 0; l < sizeof(layers) / sizeof(layers[0]); l++)
-            for (p = 0; p < 6; p++) {
-                snprintf(label, sizeof(label), "%s, layer %zu, policy %zu",
-                         name, l, p);
-                guard_case(label);
-                make_policies(&policies);
-                ends_make_transport(&e, &t[i]);
-                if (layers[l] != NULL)
-                    layers[l](&e);
-                if (policies.list[p] != NULL) {
-                    assert_status(
-                        flow_buffered_wrap(e.a, policies.list[p], 4096, &e.a),
-                        FLOW_OK);
-                    assert_status(
-                        flow_buffered_wrap(e.b, policies.list[p], 4096, &e.b),
-                        FLOW_OK);
-                }
-                every_offset(&e);
-                ends_close(&e);
-                assert_int_equal(flow_pool_in_use(policies.pool), 0);
-                flow_pool_free(policies.pool);
-            }
-    }
+    for (l = 0; l < sizeof(layers) / sizeof(layers[0]); l++)
+        for (p = 0; p < sizeof(policies.list) / sizeof(policies.list[0]); p++) {
+            snprintf(label, sizeof(label), "%s, layer %zu, policy %zu",
+                     backend->name, l, p);
+            guard_case(label);
+            make_policies(&policies);
+            sweep_stack(backend, layers[l], policies.list[p]);
+            assert_int_equal(flow_pool_in_use(policies.pool), 0);
+            flow_pool_free(policies.pool);
+        }
     guard_case(NULL);
 }
 
-static void
-over_memory(void **state)
+/* cmocka gives the initial state to the setup in place. */
+static int
+begin_sweep(void **state)
 {
+    void *unused = NULL;
+
     (void)state;
-    check_transport("pair");
+    return guard_begin(&unused);
 }
 
-static void
-over_tcp(void **state)
+static int
+end_sweep(void **state)
 {
+    void *unused = NULL;
+
     (void)state;
-    check_transport("tcp");
+    return guard_end(&unused);
 }
 
-#ifdef TEST_VCHAN
-static void
-over_vchan(void **state)
-{
-    (void)state;
-    check_transport("vchan");
-}
-#endif
-
-/* usage: test_offsets [STRIDE [TEST]] */
 int
-main(int argc, char **argv)
+sweep_run(const struct flow_contract_backend *backend, size_t every)
 {
-    const struct CMUnitTest tests[] = {
-        TEST(over_memory),
-        TEST(over_tcp),
-#ifdef TEST_VCHAN
-        TEST(over_vchan),
-#endif
+    const struct CMUnitTest test[] = {
+        { backend->name, sweep_backend, begin_sweep, end_sweep,
+          (void *)(uintptr_t)backend },
     };
 
-    if (argc > 1 && atoi(argv[1]) > 0)
-        stride = (size_t)atoi(argv[1]);
-    if (argc > 2)
-        cmocka_set_test_filter(argv[2]);
-    return TEST_RUN(tests);
+    stride = every;
+    return cmocka_run_group_tests_name("sweep", test, guard_process, NULL);
 }

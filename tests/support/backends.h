@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef TEST_SUPPORT_BACKENDS_H
+#define TEST_SUPPORT_BACKENDS_H
+
+#include <flow/contract.h>
+
+/* The backends of this tree, each with one row.  The array lives for ever. */
+const struct flow_contract_backend *backends(size_t *ret_count);
+
+#endif
