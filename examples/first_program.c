@@ -22,7 +22,7 @@ main(int argc, char **argv)
                              "GET / HTTP/1.0\r\nHost: %s\r\n\r\n", host);
         st = flow_write_all(f, buf, n, NULL); /* connects, verifies, writes */
         while (st == FLOW_OK) {
-            st = flow_read_some(f, buf, sizeof(buf), &n);
+            st = flow_read_wait(f, buf, sizeof(buf), &n);
             fwrite(buf, 1, n, stdout);
         }
         flow_get_error(f, FLOW_READ, &err);

@@ -49,7 +49,7 @@ serve(struct flow *f)
     do {
         flow_set_deadline(f, (uint32_t)FLOW_READ | (uint32_t)FLOW_WRITE,
                           soon(f));
-        st = flow_read_some(f, buf, sizeof(buf), &n); /* handshake, if any */
+        st = flow_read_wait(f, buf, sizeof(buf), &n); /* handshake, if any */
         if (st == FLOW_OK)
             st = flow_write_all(f, buf, n, NULL);
     } while (st == FLOW_OK);

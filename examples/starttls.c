@@ -129,7 +129,7 @@ end_tls(struct flow *f)
     check(flow_control(f, FLOW_CONTROL_PROPAGATE, 0), "control", f, FLOW_WRITE);
     check(flow_shutdown_wait(f, FLOW_WRITE), "ending TLS", f, FLOW_WRITE);
     /* The peer's end, which nobody but the peer can have made. */
-    if (flow_read_some(f, NULL, 1, &n) != FLOW_EOF)
+    if (flow_read_wait(f, NULL, 1, &n) != FLOW_EOF)
         check(FLOW_E_PROTO, "the peer's end of TLS", f, FLOW_READ);
     check(flow_detach(f, &lower), "taking TLS off", f, FLOW_READ);
     limit_time(lower);

@@ -72,7 +72,7 @@ ask(struct flow *f)
     if (flow_shutdown_wait(f, FLOW_WRITE) != FLOW_OK)
         return complain_of_flow("ending", f, FLOW_WRITE);
 
-    while ((st = flow_read_some(f, buf, sizeof(buf), &len)) == FLOW_OK)
+    while ((st = flow_read_wait(f, buf, sizeof(buf), &len)) == FLOW_OK)
         fwrite(buf, 1, len, stdout);
     /* An end that only the server can have made; a server that died, or a
      * peer that cleared its live byte, gives FLOW_E_TRUNCATED. */
@@ -87,7 +87,7 @@ answer(struct flow *f)
     size_t len;
     enum flow_status st;
 
-    while ((st = flow_read_some(f, buf, sizeof(buf), &len)) == FLOW_OK)
+    while ((st = flow_read_wait(f, buf, sizeof(buf), &len)) == FLOW_OK)
         count += len;
     if (st != FLOW_EOF)
         return complain_of_flow("receiving", f, FLOW_READ);

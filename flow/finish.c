@@ -54,7 +54,7 @@ end_ours(struct flow *f, enum flow_end *ret_end)
     return st;
 }
 
-/* As flow_read_some(), of a flow whose reading the caller has shut down: its
+/* As flow_read_wait(), of a flow whose reading the caller has shut down: its
  * state is an end, so the backend is asked. */
 static enum flow_status
 discard_some(struct flow *f, uint64_t deadline, size_t len, size_t *ret_len)
@@ -95,7 +95,7 @@ drain(struct finish *x, struct flow *f)
         if (flow__load(&f->shut) != 0)
             st = discard_some(f, x->deadline, len, &n);
         else
-            st = flow_read_some(f, NULL, len, &n);
+            st = flow_read_wait(f, NULL, len, &n);
         if (st != FLOW_OK)
             return st == FLOW_EOF ? FLOW_OK : st;
         if (n > x->max_drain - *drained)

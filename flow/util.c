@@ -15,7 +15,7 @@
 
 /* See <flow/util.h>. */
 enum flow_status
-flow_read_some(struct flow *f, void *buf, size_t len, size_t *ret_len)
+flow_read_wait(struct flow *f, void *buf, size_t len, size_t *ret_len)
 {
     enum flow_status st;
 
@@ -41,24 +41,25 @@ enum flow_status
 flow_read_exact(struct flow *f, void *buf, size_t len, size_t *ret_len)
 {
     uint8_t *at = buf;
-    enum flow_status st;
+    enum flow_status st = FLOW_OK;
+    size_t done = 0;
     size_t n;
 
-    *ret_len = 0;
-    while (*ret_len < len) {
-        if (*ret_len > 0 && is_late(f, FLOW_READ))
-            return flow__report(f, FLOW_READ, FLOW_E_TIMEOUT,
-                                "the deadline passed");
-        st = flow_read_some(f, at != NULL ? at + *ret_len : NULL,
-                            len - *ret_len, &n);
-        *ret_len += n;
+    while (st == FLOW_OK && done < len) {
+        if (done > 0 && is_late(f, FLOW_READ)) {
+            st = flow__report(f, FLOW_READ, FLOW_E_TIMEOUT,
+                              "the deadline passed");
+            break;
+        }
+        st = flow_read_wait(f, at != NULL ? at + done : NULL, len - done, &n);
+        done += n;
         /* Inside is not at the boundary (C67); the flow's state is EOF. */
-        if (st == FLOW_EOF && *ret_len > 0)
-            return FLOW_E_TRUNCATED;
-        if (st != FLOW_OK)
-            return st;
+        if (st == FLOW_EOF && done > 0)
+            st = FLOW_E_TRUNCATED;
     }
-    return FLOW_OK;
+    if (ret_len != NULL)
+        *ret_len = done;
+    return st;
 }
 
 /* What is being read by flow_read_until(). */
@@ -283,7 +284,7 @@ copy_piece(struct flow *from, struct flow *to, uint8_t *buf, size_t len,
         /* Nothing may be held back while we sleep. */
         st = flow_flush_wait(to);
         if (st == FLOW_OK)
-            st = flow_read_some(from, buf, len, &vec.len);
+            st = flow_read_wait(from, buf, len, &vec.len);
     }
     if (st != FLOW_OK)
         return st;

@@ -604,14 +604,13 @@ flow__tls_of(struct flow *f)
 static uint32_t
 caps_over(uint32_t below)
 {
-    const uint32_t kept =
-        FLOW_CAP_DUPLEX | FLOW_CAP_FD | FLOW_CAP_WRITE_READINESS;
+    const uint32_t kept = FLOW_CAP_DUPLEX | FLOW_CAP_FD;
 
     return (below & kept) | FLOW_CAP_HALF_CLOSE_WRITE |
            FLOW_CAP_HALF_CLOSE_READ | FLOW_CAP_ORDERLY_END |
            FLOW_CAP_AUTHENTICATED_END | FLOW_CAP_CONFIDENTIAL |
-           FLOW_CAP_GATHER | FLOW_CAP_SCATTER | FLOW_CAP_LEASE_READ |
-           FLOW_CAP_LEASE_WRITE | FLOW_CAP_NEEDS_OPEN | FLOW_CAP_DETACH;
+           FLOW_CAP_LEASE_READ | FLOW_CAP_LEASE_WRITE | FLOW_CAP_NEEDS_OPEN |
+           FLOW_CAP_DETACH;
 }
 
 static enum flow_status

@@ -98,8 +98,7 @@ enum flow_status flow__pair_join(struct pair_end *e,
 /* Capabilities of an end that is joined already. */
 #define PAIR_CAPS                                                              \
     (FLOW_CAP_HALF_CLOSE_WRITE | FLOW_CAP_HALF_CLOSE_READ |                    \
-     FLOW_CAP_ORDERLY_END | FLOW_CAP_GATHER | FLOW_CAP_SCATTER |               \
-     FLOW_CAP_LEASE_READ | FLOW_CAP_LEASE_WRITE | FLOW_CAP_DUPLEX |            \
-     FLOW_CAP_WRITE_READINESS)
+     FLOW_CAP_ORDERLY_END | FLOW_CAP_LEASE_READ | FLOW_CAP_LEASE_WRITE |       \
+     FLOW_CAP_DUPLEX)
 
 #endif

@@ -38,8 +38,7 @@ struct flow__stream {
 /* What a connected stream socket can do. */
 #define FLOW__STREAM_CAPS                                                      \
     (FLOW_CAP_HALF_CLOSE_WRITE | FLOW_CAP_HALF_CLOSE_READ |                    \
-     FLOW_CAP_ORDERLY_END | FLOW_CAP_GATHER | FLOW_CAP_SCATTER |               \
-     FLOW_CAP_DUPLEX | FLOW_CAP_FD | FLOW_CAP_WRITE_READINESS)
+     FLOW_CAP_ORDERLY_END | FLOW_CAP_DUPLEX | FLOW_CAP_FD)
 
 /* A zeroed struct of size bytes with the common part made, of a socket that
  * is not connected yet; NULL: no memory. */

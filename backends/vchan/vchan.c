@@ -137,8 +137,7 @@ static uint32_t
 caps_of(const struct flow_vchan_options *opt, const struct vchan_hyp *hyp,
         bool dials)
 {
-    uint32_t caps = FLOW_CAP_GATHER | FLOW_CAP_SCATTER | FLOW_CAP_DUPLEX |
-                    FLOW_CAP_WRITE_READINESS;
+    uint32_t caps = FLOW_CAP_DUPLEX;
 
     if (hyp->descriptors)
         caps |= FLOW_CAP_FD;

@@ -325,7 +325,7 @@ read_head(struct fetch *f)
             continue;
         }
         extend(f);
-        st = flow_read_some(f->flow, f->buffer + f->have, BUFFER - f->have,
+        st = flow_read_wait(f->flow, f->buffer + f->have, BUFFER - f->have,
                             &len);
         if (st == FLOW_EOF) {
             cli_complain(f->have == 0 ? "the server closed without an answer"
@@ -404,7 +404,7 @@ read_body(struct fetch *f)
         if (f->body.complete)
             return true;
         extend(f);
-        st = flow_read_some(f->flow, f->buffer, BUFFER, &f->have);
+        st = flow_read_wait(f->flow, f->buffer, BUFFER, &f->have);
         if (st == FLOW_OK)
             continue;
         if (st == FLOW_EOF && http_body_may_end(&f->body))

@@ -99,10 +99,6 @@ enum flow_dir {
 #define FLOW_CAP_AUTHENTICATED_END 0x0008u
 /** What passes is encrypted for the peer. */
 #define FLOW_CAP_CONFIDENTIAL 0x0010u
-/** A vector is written with one operation below. */
-#define FLOW_CAP_GATHER 0x0020u
-/** A vector is read with one operation below. */
-#define FLOW_CAP_SCATTER 0x0040u
 /** flow_lease() works for reading. */
 #define FLOW_CAP_LEASE_READ 0x0080u
 /** flow_lease() works for writing. */
@@ -115,8 +111,6 @@ enum flow_dir {
 #define FLOW_CAP_DUPLEX 0x0800u
 /** Everything it waits for is a descriptor. */
 #define FLOW_CAP_FD 0x1000u
-/** It knows when it can be written. */
-#define FLOW_CAP_WRITE_READINESS 0x2000u
 /** flow_open() has work to do (connect, handshake). */
 #define FLOW_CAP_NEEDS_OPEN 0x4000u
 /** flow_detach() can give the lower flow back. */

@@ -15,6 +15,14 @@ extern "C" {
  * Each is the same loop over the operations of <flow/flow.h>: do what can be
  * done, flow_wait(), again.  They obey the deadlines of flow_set_deadline();
  * #FLOW_E_TIMEOUT loses nothing and the count says how much was done.
+ *
+ * Every call of this header may block, but for those of a relay other than
+ * flow_relay_run().  Outside of it only flow_wait(), flow_accept_wait() and
+ * flow_poller_wait() block.  A call that only waits until one operation
+ * succeeds has the operation's name and "_wait".
+ *
+ * A count (ret_len and its like) may be NULL where #FLOW_OK means that all was
+ * done, because then it tells nothing new; anywhere else it must not be NULL.
  */
 
 /**
@@ -30,14 +38,14 @@ extern "C" {
  * 0.1
  */
 FLOW_API FLOW_MUST_USE enum flow_status
-flow_read_some(struct flow *f, void *buf, size_t len, size_t *ret_len);
+flow_read_wait(struct flow *f, void *buf, size_t len, size_t *ret_len);
 
 /**
  * @brief Read exactly @p len bytes.
  * @param[in,out] f        The flow.
  * @param[out]    buf      Where to.
  * @param[in]     len      How many.
- * @param[out]    ret_len  Bytes read, @p len on success.
+ * @param[out]    ret_len  Bytes read, @p len on success; may be NULL.
  * @retval FLOW_OK           All of them.
  * @retval FLOW_EOF          The stream ended at the boundary: 0 bytes.
  * @retval FLOW_E_TRUNCATED  It ended inside: 1..@p len - 1 bytes.  The flow's

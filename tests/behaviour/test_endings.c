@@ -406,7 +406,7 @@ ask(uint16_t port, uint8_t *buf, const uint8_t *want)
     ok = ok && flow_wait(f, FLOW_READY_READ, NULL) == FLOW_OK;
     ok = ok && flow_read_exact(f, buf, ANSWER, &n) == FLOW_OK &&
          memcmp(buf, want, ANSWER) == 0;
-    ok = ok && flow_read_some(f, buf, 1, &n) == FLOW_EOF;
+    ok = ok && flow_read_wait(f, buf, 1, &n) == FLOW_EOF;
     ok = ok && flow_shutdown_wait(f, FLOW_WRITE) == FLOW_OK;
     flow_close(f);
     return ok;

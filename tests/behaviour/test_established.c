@@ -212,7 +212,7 @@ read_to_the_end(void *arg)
     size_t n;
 
     do
-        st = flow_read_some(f, NULL, 100000, &n);
+        st = flow_read_wait(f, NULL, 100000, &n);
     while (st == FLOW_OK);
     return NULL;
 }

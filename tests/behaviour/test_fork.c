@@ -112,7 +112,7 @@ return_bytes(void *arg)
 
     for (turn = 0; turn < TURNS; turn++) {
         flow_set_deadline(t->e.a, FLOW_READ, soon());
-        if (flow_read_some(t->e.a, &byte, 1, &n) != FLOW_OK ||
+        if (flow_read_wait(t->e.a, &byte, 1, &n) != FLOW_OK ||
             flow_write_all(t->e.a, &byte, 1, NULL) != FLOW_OK)
             return arg;
     }

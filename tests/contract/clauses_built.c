@@ -21,13 +21,16 @@ c67_read_exact_knows_the_boundary(struct ends *e)
     step_open(e);
     step_put(e, e->b, "0123456789abcde", 15);
     contract_end(e, e->b);
-    assert_status(flow_read_exact(e->a, buf, 10, &n), FLOW_OK);
-    assert_int_equal(n, 10);
+    assert_status(flow_read_exact(e->a, buf, 4, NULL), FLOW_OK);
+    assert_memory_equal(buf, "0123", 4);
+    assert_status(flow_read_exact(e->a, buf, 6, &n), FLOW_OK);
+    assert_int_equal(n, 6);
     assert_status(flow_read_exact(e->a, buf, 10, &n), FLOW_E_TRUNCATED);
     assert_int_equal(n, 5);
     assert_memory_equal(buf, "abcde", 5);
     assert_status(flow_read_exact(e->a, buf, 10, &n), FLOW_EOF);
     assert_int_equal(n, 0);
+    assert_status(flow_read_exact(e->a, buf, 10, NULL), FLOW_EOF);
 }
 
 static void

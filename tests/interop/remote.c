@@ -160,7 +160,7 @@ hear_end(enum flow_status wanted)
     enum flow_status st;
 
     do
-        st = flow_read_some(remote.tls, buf, sizeof(buf), &n);
+        st = flow_read_wait(remote.tls, buf, sizeof(buf), &n);
     while (st == FLOW_OK);
     assert_status(st, wanted);
 }

@@ -60,7 +60,7 @@ sum_flow(uint8_t sum[32])
     size_t n;
 
     EVP_DigestInit_ex(ctx, EVP_sha256(), NULL);
-    while ((st = flow_read_some(remote.tls, block, sizeof(block), &n)) ==
+    while ((st = flow_read_wait(remote.tls, block, sizeof(block), &n)) ==
            FLOW_OK)
         EVP_DigestUpdate(ctx, block, n);
     assert_status(st, FLOW_EOF);

@@ -154,13 +154,10 @@ make_vchan_lent(void *ctx, const struct flow_env *env, struct flow **ret_a,
 
 #define CAPS_STREAM                                                            \
     (FLOW_CAP_HALF_CLOSE_WRITE | FLOW_CAP_HALF_CLOSE_READ |                    \
-     FLOW_CAP_ORDERLY_END | FLOW_CAP_DUPLEX | FLOW_CAP_WRITE_READINESS)
-#define CAPS_SOCKET                                                            \
-    (CAPS_STREAM | FLOW_CAP_GATHER | FLOW_CAP_SCATTER | FLOW_CAP_FD)
+     FLOW_CAP_ORDERLY_END | FLOW_CAP_DUPLEX)
+#define CAPS_SOCKET (CAPS_STREAM | FLOW_CAP_FD)
 
-#define CAPS_VCHAN                                                             \
-    (FLOW_CAP_DUPLEX | FLOW_CAP_WRITE_READINESS | FLOW_CAP_GATHER |            \
-     FLOW_CAP_SCATTER | FLOW_CAP_FD)
+#define CAPS_VCHAN (FLOW_CAP_DUPLEX | FLOW_CAP_FD)
 
 static const struct flow_contract_backend backend_table[] = {
     { "pair", make_pair, NULL,

@@ -191,12 +191,12 @@ duct_new(const struct flow_env *env, size_t capacity, struct flow *ret_end[2])
     for (i = 0; i < 2; i++) {
         d->lane[i].capacity = capacity;
         flow_event_init(&d->lane[i].changed);
-        assert_int_equal(
-            flow_base_init(&d->end[i].base, &duct_ops, env,
-                           FLOW_CAP_HALF_CLOSE_WRITE |
-                               FLOW_CAP_HALF_CLOSE_READ | FLOW_CAP_ORDERLY_END |
-                               FLOW_CAP_DUPLEX | FLOW_CAP_WRITE_READINESS),
-            FLOW_OK);
+        assert_int_equal(flow_base_init(&d->end[i].base, &duct_ops, env,
+                                        FLOW_CAP_HALF_CLOSE_WRITE |
+                                            FLOW_CAP_HALF_CLOSE_READ |
+                                            FLOW_CAP_ORDERLY_END |
+                                            FLOW_CAP_DUPLEX),
+                         FLOW_OK);
         d->end[i].duct = d;
         d->end[i].in = &d->lane[i];
         d->end[i].out = &d->lane[1 - i];

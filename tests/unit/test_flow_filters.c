@@ -246,7 +246,7 @@ delay_is_a_time_to_wait_for(void **state)
     plan.delay = 3 * SEC;
     end[0] = fault_on(end[0], &plan);
     put(end[1], "abc");
-    assert_int_equal(flow_read_some(end[0], buf, 8, &n), FLOW_OK);
+    assert_int_equal(flow_read_wait(end[0], buf, 8, &n), FLOW_OK);
     assert_true(fake.now == begin + 3 * SEC);
     assert_int_equal(flow_write_all(end[0], "x", 1, NULL), FLOW_OK);
     assert_true(fake.now == begin + 9 * SEC);
@@ -277,7 +277,7 @@ short_reads_and_writes_lose_nothing(void **state)
         assert_memory_equal(in, out, sizeof(out));
         put(end[1], "0123456789");
         for (i = 0; i < 10; i += n) {
-            assert_int_equal(flow_read_some(a, in, 10, &n), FLOW_OK);
+            assert_int_equal(flow_read_wait(a, in, 10, &n), FLOW_OK);
             assert_in_range(n, 1, 5);
             assert_memory_equal(in, &"0123456789"[i], n);
             short_ones += n < 5;

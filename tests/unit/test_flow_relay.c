@@ -278,7 +278,7 @@ runs_between_threads(void **state)
         assert_memory_equal(buf, "abc", 3);
     }
     assert_int_equal(flow_shutdown(in[0], FLOW_WRITE), FLOW_OK);
-    assert_int_equal(flow_read_some(out[1], buf, 3, &n), FLOW_EOF);
+    assert_int_equal(flow_read_wait(out[1], buf, 3, &n), FLOW_EOF);
     assert_int_equal(flow_shutdown(out[1], FLOW_WRITE), FLOW_OK);
     pthread_join(thread, &ok);
     assert_non_null(ok);

@@ -302,7 +302,7 @@ read_many(void *arg)
     size_t n;
 
     for (;;) {
-        p->st = flow_read_some(p->f, buf, sizeof(buf), &n);
+        p->st = flow_read_wait(p->f, buf, sizeof(buf), &n);
         p->moved += n;
         if (p->st != FLOW_OK && p->st != FLOW_E_TIMEOUT)
             return NULL;

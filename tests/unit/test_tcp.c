@@ -150,10 +150,10 @@ bytes_and_half_close(void **state)
     (void)state;
     pass(e.a, e.b, "question");
     assert_int_equal(flow_shutdown(e.a, FLOW_WRITE), FLOW_OK);
-    assert_int_equal(flow_read_some(e.b, &c, 1, &n), FLOW_EOF);
+    assert_int_equal(flow_read_wait(e.b, &c, 1, &n), FLOW_EOF);
     pass(e.b, e.a, "answer");
     assert_int_equal(flow_shutdown(e.b, FLOW_WRITE), FLOW_OK);
-    assert_int_equal(flow_read_some(e.a, &c, 1, &n), FLOW_EOF);
+    assert_int_equal(flow_read_wait(e.a, &c, 1, &n), FLOW_EOF);
     close_ends(&e);
 }
 
@@ -161,9 +161,7 @@ static void
 capabilities_are_exact(void **state)
 {
     const uint32_t caps = FLOW_CAP_HALF_CLOSE_WRITE | FLOW_CAP_HALF_CLOSE_READ |
-                          FLOW_CAP_ORDERLY_END | FLOW_CAP_GATHER |
-                          FLOW_CAP_SCATTER | FLOW_CAP_DUPLEX | FLOW_CAP_FD |
-                          FLOW_CAP_WRITE_READINESS;
+                          FLOW_CAP_ORDERLY_END | FLOW_CAP_DUPLEX | FLOW_CAP_FD;
     struct ends e = connected();
     struct flow *named;
 
@@ -536,7 +534,7 @@ fin_with_the_last_bytes(void **state)
     assert_int_equal(n, 6);
     assert_int_equal(flow_read_exact(e.b, buf, 6, &n), FLOW_OK);
     assert_memory_equal(buf, "abcdef", 6);
-    assert_int_equal(flow_read_some(e.b, buf, 1, &n), FLOW_EOF);
+    assert_int_equal(flow_read_wait(e.b, buf, 1, &n), FLOW_EOF);
     close_ends(&e);
 }
 
@@ -889,7 +887,7 @@ run_out_of_descriptors(void)
     /* The first is turned away at once, then there is a pause. */
     if (flow_accept(l, &f) != FLOW_AGAIN)
         return 4;
-    if (flow_read_some(client[0], &c, 1, &n) == FLOW_OK || n != 0)
+    if (flow_read_wait(client[0], &c, 1, &n) == FLOW_OK || n != 0)
         return 5;
     flow_wait_sink_init(&sink);
     if (flow_listener_wait_sources(l, &sink) || sink.count != 1 ||
@@ -961,7 +959,7 @@ accepting_survives_dead_connections(void **state)
     flow_close(f);
     e = connect_to(l, "127.0.0.1", NULL);
     /* Linux hands the dead one out first, other systems drop it. */
-    if (flow_read_some(e.b, &c, 1, &n) == FLOW_E_RESET) {
+    if (flow_read_wait(e.b, &c, 1, &n) == FLOW_E_RESET) {
         flow_close(e.b);
         assert_int_equal(flow_accept_wait(l, &e.b), FLOW_OK);
     }
@@ -1013,7 +1011,7 @@ stream_in(void *arg)
     size_t n;
     size_t i;
 
-    while ((st = flow_read_some(f, buf, sizeof(buf), &n)) == FLOW_OK) {
+    while ((st = flow_read_wait(f, buf, sizeof(buf), &n)) == FLOW_OK) {
         for (i = 0; i < n; i++)
             if (buf[i] != pattern(done + i))
                 return NULL;
@@ -1099,12 +1097,12 @@ reset_in_the_middle_of_two_threads(void **state)
         e = connected();
         assert_int_equal(
             pthread_create(&writer, NULL, write_until_it_fails, e.a), 0);
-        assert_int_equal(flow_read_some(e.b, &c, 1, &n), FLOW_OK);
+        assert_int_equal(flow_read_wait(e.b, &c, 1, &n), FLOW_OK);
         assert_int_equal(setsockopt(fd_of(e.b), SOL_SOCKET, SO_LINGER,
                                     &abort_it, sizeof(abort_it)),
                          0);
         flow_close(e.b);
-        st = flow_read_some(e.a, &c, 1, &n);
+        st = flow_read_wait(e.a, &c, 1, &n);
         assert_int_equal(pthread_join(writer, NULL), 0);
         assert_int_equal(st, FLOW_E_RESET);
         flow_close(e.a);
@@ -1123,7 +1121,7 @@ block_in_read(void *arg)
     size_t n;
     char c;
 
-    x->status = flow_read_some(x->f, &c, 1, &n);
+    x->status = flow_read_wait(x->f, &c, 1, &n);
     return NULL;
 }
 

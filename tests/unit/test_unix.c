@@ -89,10 +89,10 @@ converse(struct flow_listener *l, const char *where)
     assert_int_equal(flow_accept_wait(l, &b), FLOW_OK);
     pass(a, b, "question");
     assert_int_equal(flow_shutdown(a, FLOW_WRITE), FLOW_OK);
-    assert_int_equal(flow_read_some(b, &c, 1, &n), FLOW_EOF);
+    assert_int_equal(flow_read_wait(b, &c, 1, &n), FLOW_EOF);
     pass(b, a, "answer");
     flow_close(b);
-    assert_int_equal(flow_read_some(a, &c, 1, &n), FLOW_EOF);
+    assert_int_equal(flow_read_wait(a, &c, 1, &n), FLOW_EOF);
     flow_close(a);
 }
 

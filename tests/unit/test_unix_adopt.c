@@ -18,10 +18,8 @@
 
 #include "tests/support/child.h"
 
-#define CAPS_STREAM                                                            \
-    (FLOW_CAP_ORDERLY_END | FLOW_CAP_GATHER | FLOW_CAP_SCATTER |               \
-     FLOW_CAP_DUPLEX | FLOW_CAP_FD | FLOW_CAP_WRITE_READINESS)
-#define CAPS_HALF (FLOW_CAP_HALF_CLOSE_WRITE | FLOW_CAP_HALF_CLOSE_READ)
+#define CAPS_STREAM (FLOW_CAP_ORDERLY_END | FLOW_CAP_DUPLEX | FLOW_CAP_FD)
+#define CAPS_HALF   (FLOW_CAP_HALF_CLOSE_WRITE | FLOW_CAP_HALF_CLOSE_READ)
 
 static struct flow *
 adopt(int read_fd, int write_fd)
@@ -61,7 +59,7 @@ socketpair_has_half_close(void **state)
     pass(a, b, "one way");
     assert_int_equal(flow_shutdown(a, FLOW_WRITE), FLOW_OK);
     assert_int_equal(flow_shutdown(a, FLOW_WRITE), FLOW_OK);
-    assert_int_equal(flow_read_some(b, &c, 1, &n), FLOW_EOF);
+    assert_int_equal(flow_read_wait(b, &c, 1, &n), FLOW_EOF);
     pass(b, a, "the other");
     flow_close(a);
     flow_close(b);
@@ -131,7 +129,7 @@ two_pipes_end_by_closing_one(void **state)
     assert_int_equal(flow_caps(a), CAPS_STREAM | CAPS_HALF);
     pass(a, b, "there");
     assert_int_equal(flow_shutdown(a, FLOW_WRITE), FLOW_OK);
-    assert_int_equal(flow_read_some(b, &c, 1, &n), FLOW_EOF);
+    assert_int_equal(flow_read_wait(b, &c, 1, &n), FLOW_EOF);
     assert_int_equal(flow_write(a, "x", 1, &n), FLOW_E_CLOSED);
     pass(b, a, "and back");
     flow_close(a);
@@ -387,7 +385,7 @@ read_to_end(void *arg)
     size_t n;
     char buf[3000];
 
-    while ((st = flow_read_some(f, buf, sizeof(buf), &n)) == FLOW_OK)
+    while ((st = flow_read_wait(f, buf, sizeof(buf), &n)) == FLOW_OK)
         total += n;
     return st == FLOW_EOF && total == 1000000 ? f : NULL;
 }
