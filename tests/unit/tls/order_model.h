@@ -15,7 +15,9 @@
  * The endpoint offers TLS 1.2 and 1.3, only suites with ephemeral curves and
  * certificates, tickets and sessions, as a server also client certificates; no
  * early data, no client authentication after the handshake, no
- * CertificateStatus, no renegotiation.
+ * CertificateStatus, no renegotiation.  It sends no ticket of TLS 1.3 and no
+ * KeyUpdate before the handshake is over, as RFC 8446 4.6 would let a server
+ * do.
  */
 
 /* Model states, any numbers below this. */

@@ -129,6 +129,32 @@ differ(struct search *s, const struct pair *p, bool ours, enum flow__kind kind,
                       model);
 }
 
+/*
+ * In our turn nothing is read, and what the peer may send meanwhile waits on
+ * the wire.  That does no harm if the message changes nothing, and is as legal
+ * after any message of ours.
+ */
+static bool
+can_wait(const struct search *s, const struct pair *p, enum flow__kind kind)
+{
+    const struct order_model *model = s->walk->model;
+    struct order_verdict now = model->take(p->model, false, kind);
+
+    if (!s->walk->lets_wait || !now.legal || now.next != p->model ||
+        flow__order_facts(p->at.state)->turn != FLOW__TURN_OURS)
+        return false;
+    for (int ours = 0; ours < FLOW__KIND_COUNT; ours++) {
+        struct order_verdict sent =
+            model->take(p->model, true, (enum flow__kind)ours);
+        struct order_verdict later =
+            sent.legal ? model->take(sent.next, false, kind) : now;
+
+        if (!later.legal || later.level != now.level)
+            return false;
+    }
+    return true;
+}
+
 static void
 compare(struct search *s, const struct pair *p, bool ours, enum flow__kind kind)
 {
@@ -137,6 +163,10 @@ compare(struct search *s, const struct pair *p, bool ours, enum flow__kind kind)
     struct order_verdict m = s->walk->model->take(p->model, ours, kind);
 
     s->walk->compared++;
+    if (!ours && !t.legal && can_wait(s, p, kind)) {
+        s->walk->waiting++;
+        return;
+    }
     if (t.legal != m.legal) {
         differ(s, p, ours, kind, t.legal ? "legal" : "not legal",
                m.legal ? "legal" : "not legal");

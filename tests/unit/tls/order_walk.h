@@ -23,12 +23,15 @@ struct order_walk {
     const struct order_model *model;
     const struct order_difference *meant;
     size_t meant_count;
+    bool
+        lets_wait; /* the model has no turns: the peer speaks in ours as well */
     bool is_silent; /* the first difference ends the walk, unprinted */
     /* What was found: */
     unsigned states;      /* of the table, flow__order::ticket included */
     unsigned pairs;       /* of states */
     unsigned compared;    /* messages */
     unsigned legal;       /* of these */
+    unsigned waiting;     /* of these: not read in our turn, legal after it */
     unsigned differences; /* that were not meant */
     unsigned meant_seen;  /* of meant, how many were found */
 };
