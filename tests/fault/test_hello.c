@@ -324,11 +324,35 @@ records_out_of_place_before_the_hello(void **state)
     for (i = 0; i < sizeof(before_hello) / sizeof(before_hello[0]); i++) {
         check_misplaced(&before_hello[i], true, 0);
         check_misplaced(&before_hello[i], true, 0x0303);
-        /* RFC 8446 5: a client drops this one, its hello is out. */
-        if (before_hello[i].bytes[0] != 20) {
-            check_misplaced(&before_hello[i], false, 0);
-            check_misplaced(&before_hello[i], false, 0x0303);
-        }
+        check_misplaced(&before_hello[i], false, 0);
+        check_misplaced(&before_hello[i], false, 0x0303);
+    }
+}
+
+/*
+ * A server reads it after its own flight: in TLS 1.3 it is dropped (RFC 8446
+ * 5), in TLS 1.2 it is out of place.
+ */
+static void
+change_cipher_spec_after_the_client_hello(void **state)
+{
+    static const uint8_t ccs[] = { 20, 3, 3, 0, 1, 1 };
+    static uint8_t hello[4096];
+    struct flow_error err;
+    struct bench b;
+    uint32_t v;
+
+    (void)state;
+    for (v = 0x0303; v <= 0x0304; v++) {
+        size_t len = client_hello(v, hello, sizeof(hello));
+
+        bench_make(&b, true, v);
+        feed(&b, hello, len);
+        feed(&b, ccs, sizeof(ccs));
+        assert_status(drive(&b), v == 0x0304 ? FLOW_AGAIN : FLOW_E_PROTO);
+        flow_get_error(b.tls, FLOW_READ, &err);
+        assert_int_equal(err.alert_sent, v == 0x0304 ? -1 : 10);
+        bench_close(&b);
     }
 }
 
@@ -593,6 +617,7 @@ main(void)
         TEST(mutated_server_hellos),
         TEST(records_out_of_place_before_the_hello),
         TEST(floods_before_the_hello_end),
+        TEST(change_cipher_spec_after_the_client_hello),
         TEST(hello_in_small_records),
         TEST(too_large_a_hello_is_refused),
         TEST(bad_key_shares_are_illegal),
