@@ -88,7 +88,17 @@ tls_open(struct flow *f)
     return st;
 }
 
-/* What the peer's direction asks of ours. */
+/* A peer that may not renegotiate waits until it is told, and a caller that
+ * only reads would never tell it. */
+static void
+push_refusal(struct flow__tls *t)
+{
+    flow__lock_acquire(&t->tx_lock);
+    flow__writer_push_owed(&t->writer, t->base.lower);
+    flow__lock_release(&t->tx_lock);
+}
+
+/* Under rx_lock: what the peer's direction asks of ours. */
 static void
 pass_owed(struct flow__tls *t)
 {
@@ -98,6 +108,8 @@ pass_owed(struct flow__tls *t)
 
     if (owed != 0) {
         flow__writer_owe(&t->writer, owed);
+        if ((owed & FLOW__OWED_REFUSAL) != 0)
+            push_refusal(t);
         flow_wake(&t->base, FLOW_WRITE);
     }
     t->reader.ask_update = false;

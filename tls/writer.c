@@ -476,6 +476,14 @@ flow__writer_flush(struct flow__writer *w, struct flow *lower)
 }
 
 /* See tls/writer.h. */
+void
+flow__writer_push_owed(struct flow__writer *w, struct flow *lower)
+{
+    if (!w->dead && make_way(w, lower).status == FLOW_OK)
+        (void)!flow_flush(lower);
+}
+
+/* See tls/writer.h. */
 struct flow__writer_result
 flow__writer_close(struct flow__writer *w, struct flow *lower)
 {

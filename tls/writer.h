@@ -96,6 +96,10 @@ struct flow__writer_result flow__writer_drain(struct flow__writer *w,
  * what is due stays so until it is sealed. */
 void flow__writer_owe(struct flow__writer *w, uint32_t owed);
 
+/* What is due goes out now, as far as the lower flow takes it; the rest, and
+ * what fails, is for the next write. */
+void flow__writer_push_owed(struct flow__writer *w, struct flow *lower);
+
 /* Accept a prefix of a vector, FLOW__WRITER_RECORDS records of it at most;
  * flags as flow_ops::writev. */
 struct flow__writer_result flow__writer_write(struct flow__writer *w,
