@@ -254,11 +254,8 @@ complete(struct flow_tls_config *c, struct flow_error *err)
         if (st != FLOW_OK)
             return refuse(err, st, "no memory");
         st = load_system_trust(c, err);
-        if (st != FLOW_OK) {
-            flow__trust_free(c->trust);
-            c->trust = NULL;
+        if (st != FLOW_OK)
             return st;
-        }
     }
     if (c->server) {
         st = make_candidates(c, err);
@@ -276,14 +273,21 @@ freeze(struct flow_tls_config *c, struct flow_error *err)
 {
     const enum flow_tls_version min = c->min_version;
     const enum flow_tls_version max = c->max_version;
+    struct flow__trust *given = c->trust;
     enum flow_status st = narrow_versions(c, err);
 
     if (st == FLOW_OK)
         st = complete(c, err);
-    if (st != FLOW_OK) {
-        /* Other suites may be set before the next attempt. */
-        c->min_version = min;
-        c->max_version = max;
+    if (st == FLOW_OK)
+        return st;
+    /* Other suites may be set before the next attempt. */
+    c->min_version = min;
+    c->max_version = max;
+    /* Certificates that are added before it are to be trusted alone, not
+     * beside the system's. */
+    if (given == NULL) {
+        flow__trust_free(c->trust);
+        c->trust = NULL;
     }
     return st;
 }

@@ -574,6 +574,35 @@ a_failed_freeze_can_be_mended(void **state)
     end();
 }
 
+/* The last allocation of a freeze fails, when all else is loaded: whatever the
+ * program adds next is all that is trusted. */
+static void
+a_failed_freeze_keeps_no_system_trust(void **state)
+{
+    size_t before, needed;
+    enum flow_status st;
+
+    (void)state;
+    begin(false);
+    before = test_env.total;
+    st = flow_tls_config_freeze(config, &err);
+    needed = test_env.total - before;
+    end();
+    if (st == FLOW_E_SYS)
+        skip(); /* This system has no trust store. */
+    assert_status(st, FLOW_OK);
+
+    begin(false);
+    before = test_env.live;
+    test_env_fail(needed, false);
+    st = flow_tls_config_freeze(config, &err);
+    test_env_fail(0, false);
+    assert_status(st, FLOW_E_NOMEM);
+    assert_int_equal(test_env.live, before);
+    assert_status(flow_tls_config_freeze(config, &err), FLOW_OK);
+    end();
+}
+
 static int
 make_dir(void **state)
 {
@@ -621,6 +650,7 @@ main(void)
         TEST(chains_are_whole),
         TEST(settings_out_of_range),
         TEST(a_failed_freeze_can_be_mended),
+        TEST(a_failed_freeze_keeps_no_system_trust),
     };
 
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
