@@ -21,8 +21,9 @@ extern "C" {
  * was agreed.
  *
  * A connection is of the process that began its handshake.  In a process that
- * was forked since, every call but flow_close() answers #FLOW_E_INVAL: two
- * processes would encrypt with the same keys and the same numbers.
+ * was forked since, every call that would move bytes answers #FLOW_E_INVAL: two
+ * processes would encrypt with the same keys and the same numbers.  What was
+ * agreed can be asked there, and flow_close() releases the copy.
  *
  * What a peer sends on after our close_notify can still be read; after the
  * peer's we can still write (RFC 8446 6.1, and by the same rule in TLS 1.2).
