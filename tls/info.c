@@ -129,6 +129,8 @@ flow__tls_query(struct flow *f, enum flow_query_key key, void *buf, size_t *len)
     struct flow__tls *t = flow__tls_cast(f);
     enum flow_status st;
 
+    if (flow__tls_is_inherited(t))
+        return FLOW_E_INVAL;
     flow__tls_lock(t);
     st = query(t, key, buf, len);
     flow__tls_unlock(t);
@@ -162,6 +164,8 @@ flow_tls_get_info(struct flow *f, struct flow_tls_info *ret_info)
 
     if (t == NULL)
         return FLOW_E_NOTSUP;
+    if (flow__tls_is_inherited(t))
+        return FLOW_E_INVAL;
     flow__tls_lock(t);
     over = t->hs == NULL;
     if (over)

@@ -30,10 +30,13 @@ take_over(struct flow__tls *t)
     flow__gate_leave(&t->pass);
 }
 
-static bool
-is_inherited(const struct flow__tls *t)
+/* See tls/tls_flow.h. */
+bool
+flow__tls_is_inherited(const struct flow__tls *t)
 {
-    return t->process != 0 && t->process != flow__plat_process();
+    uint32_t process = flow__load(&t->process);
+
+    return process != 0 && process != flow__plat_process();
 }
 
 static enum flow_status
@@ -71,11 +74,11 @@ tls_open(struct flow *f)
     struct flow_error err;
     enum flow_status st = FLOW_OK;
 
-    if (is_inherited(t))
+    if (flow__tls_is_inherited(t))
         return refuse_inherited(t, BOTH);
     flow__tls_lock(t);
     if (t->hs != NULL) {
-        t->process = flow__plat_process();
+        flow__store(&t->process, flow__plat_process());
         st = step_handshake(t, &err);
         if (st == FLOW_OK)
             take_over(t);
@@ -176,7 +179,7 @@ tls_readv(struct flow *f, const struct flow_vec *vec, size_t count,
     struct flow__reader_result r;
     enum flow_status st;
 
-    if (is_inherited(t))
+    if (flow__tls_is_inherited(t))
         return refuse_inherited(t, FLOW_READ);
     flow__lock_acquire(&t->rx_lock);
     r = flow__reader_read(&t->reader, f->lower, vec, count, ret_len);
@@ -235,7 +238,7 @@ tls_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
     struct flow__writer_result r;
     enum flow_status st;
 
-    if (is_inherited(t))
+    if (flow__tls_is_inherited(t))
         return refuse_inherited(t, FLOW_WRITE);
     flow__lock_acquire(&t->tx_lock);
     r = flow__writer_write(&t->writer, f->lower, vec, count, flags, ret_len);
@@ -251,7 +254,7 @@ tls_flush(struct flow *f)
     struct flow__writer_result r;
     enum flow_status st;
 
-    if (is_inherited(t))
+    if (flow__tls_is_inherited(t))
         return refuse_inherited(t, FLOW_WRITE);
     flow__lock_acquire(&t->tx_lock);
     r = flow__writer_flush(&t->writer, f->lower);
@@ -297,7 +300,7 @@ tls_shutdown(struct flow *f, enum flow_dir dir)
     struct flow__writer_result r;
     enum flow_status st;
 
-    if (is_inherited(t))
+    if (flow__tls_is_inherited(t))
         return refuse_inherited(t, (uint32_t)dir);
     if (dir == FLOW_READ)
         return FLOW_OK;
@@ -382,7 +385,7 @@ tls_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
     uint32_t ready = 0;
 
     /* The call says why; and staged records are not ours to send. */
-    if (is_inherited(t))
+    if (flow__tls_is_inherited(t))
         return interest;
     if ((interest & FLOW_READY_OPEN) != 0)
         return wait_open(t, sink);
@@ -447,7 +450,7 @@ tls_lease(struct flow *f, enum flow_dir dir, size_t want,
 
     ret_span[1].base = NULL;
     ret_span[1].len = 0;
-    if (is_inherited(t))
+    if (flow__tls_is_inherited(t))
         return refuse_inherited(t, (uint32_t)dir);
     flow__lock_acquire(lock);
     st = dir == FLOW_READ ? lease_read(t, want, ret_span)
@@ -463,7 +466,7 @@ tls_commit(struct flow *f, enum flow_dir dir, size_t used, uint32_t flags)
     struct flow__writer_result r;
     enum flow_status st;
 
-    if (is_inherited(t))
+    if (flow__tls_is_inherited(t))
         return refuse_inherited(t, (uint32_t)dir);
     if (dir == FLOW_READ) {
         flow__lock_acquire(&t->rx_lock);
@@ -486,6 +489,8 @@ tls_detach(struct flow *f, const void **ret_ahead, size_t *ret_len)
 
     *ret_ahead = NULL;
     *ret_len = 0;
+    if (flow__tls_is_inherited(t))
+        return FLOW_E_INVAL;
     if (t->hs != NULL)
         return flow__handshake_is_fresh(t->hs) ? FLOW_OK : FLOW_E_BUSY;
     clean = t->reader.closed && flow__stage_len(&t->reader.plain) == 0 &&
@@ -583,6 +588,8 @@ tls_control(struct flow *f, enum flow_control_key key, int64_t value)
     struct flow__tls *t = flow__tls_cast(f);
     enum flow_status st;
 
+    if (flow__tls_is_inherited(t))
+        return FLOW_E_INVAL;
     flow__tls_lock(t);
     st = control(t, key, value);
     flow__tls_unlock(t);

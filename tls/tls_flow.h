@@ -31,7 +31,7 @@ struct flow__tls {
     struct flow__agreed agreed;
     struct flow__reader reader;
     struct flow__writer writer;
-    uint32_t process; /* that began the handshake, 0: none; both locks */
+    uint32_t process; /* that began the handshake, 0: none (atomic) */
     bool propagate;   /* shutdown(write) goes down */
     bool settled;     /* it has gone down, or it does not any more */
     bool ended;       /* and that is done */
@@ -59,6 +59,10 @@ flow__tls_unlock(struct flow__tls *t)
     flow__lock_release(&t->tx_lock);
     flow__lock_release(&t->rx_lock);
 }
+
+/* Another process began the handshake: nothing may be done but closing.  Asked
+ * before a lock is taken, since a thread that was not copied may hold it. */
+bool flow__tls_is_inherited(const struct flow__tls *t);
 
 /* The query operation (info.c). */
 enum flow_status flow__tls_query(struct flow *f, enum flow_query_key key,

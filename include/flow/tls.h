@@ -171,6 +171,7 @@ struct flow_tls_info {
  * @retval FLOW_OK        Answered.
  * @retval FLOW_AGAIN     The handshake is not over.
  * @retval FLOW_E_NOTSUP  @p f is not a TLS flow.
+ * @retval FLOW_E_INVAL   Another process began the handshake.
  * @par Since
  * 0.1
  */
