@@ -15,6 +15,22 @@ sets_of(const struct flow_buf_policy *policy)
     return (struct vchan_sets *)(uintptr_t)policy;
 }
 
+/* A listener and its flows share a pool, so a child must find it whole, and its
+ * lock free. */
+static void
+sets_enter(struct vchan_sets *sets)
+{
+    flow__fork_block();
+    flow__lock_acquire(&sets->lock);
+}
+
+static void
+sets_leave(struct vchan_sets *sets)
+{
+    flow__lock_release(&sets->lock);
+    flow__fork_unblock();
+}
+
 static size_t
 set_size(uint32_t ring_pages)
 {
@@ -102,10 +118,10 @@ sets_grow(struct vchan_sets *sets, struct vchan_set **ret_set)
         set_end(set);
         return st;
     }
-    flow__lock_acquire(&sets->lock);
+    sets_enter(sets);
     set->next = sets->first;
     sets->first = set;
-    flow__lock_release(&sets->lock);
+    sets_leave(sets);
     *ret_set = set;
     return FLOW_OK;
 }
@@ -145,7 +161,7 @@ sets_pick(struct vchan_sets *sets, uint32_t *ret_kept)
     struct vchan_set *set;
 
     *ret_kept = 0;
-    flow__lock_acquire(&sets->lock);
+    sets_enter(sets);
     for (set = sets->first; set != NULL; set = set->next) {
         if (set->out)
             continue;
@@ -153,7 +169,7 @@ sets_pick(struct vchan_sets *sets, uint32_t *ret_kept)
             break;
         *ret_kept += 1 + set->ring_pages;
     }
-    flow__lock_release(&sets->lock);
+    sets_leave(sets);
     return set;
 }
 
@@ -202,10 +218,10 @@ sets_acquire(const struct flow_buf_policy *policy, size_t min_size,
     else if ((st = sets_grow(sets, &set)) != FLOW_OK)
         /* Short of pages while the peer has some of ours: it will let go. */
         return st == FLOW_E_NOMEM && kept > 0 ? FLOW_AGAIN : st;
-    flow__lock_acquire(&sets->lock);
+    sets_enter(sets);
     set->out = true;
     sets->users++;
-    flow__lock_release(&sets->lock);
+    sets_leave(sets);
     *ret_buf = flow__vchan_set_buf(set);
     return FLOW_OK;
 }
@@ -217,9 +233,9 @@ sets_drop(struct vchan_sets *sets)
     struct vchan_hyp *hyp = sets->hyp;
     bool last;
 
-    flow__lock_acquire(&sets->lock);
+    sets_enter(sets);
     last = --sets->users == 0;
-    flow__lock_release(&sets->lock);
+    sets_leave(sets);
     if (!last)
         return;
     flow_event_fini(&sets->available);
@@ -238,7 +254,7 @@ sets_release(const struct flow_buf_policy *policy, struct flow_buf *buf)
     struct vchan_set **at = &sets->first;
     bool ends;
 
-    flow__lock_acquire(&sets->lock);
+    sets_enter(sets);
     set->out = false;
     set->back_at = now;
     ends = sets->closed;
@@ -246,7 +262,7 @@ sets_release(const struct flow_buf_policy *policy, struct flow_buf *buf)
         at = &(*at)->next;
     if (ends)
         *at = set->next;
-    flow__lock_release(&sets->lock);
+    sets_leave(sets);
     if (ends)
         set_end(set);
     else
@@ -288,11 +304,11 @@ flow__vchan_sets_find(struct vchan_sets *sets, const struct flow_buf *buf)
 {
     struct vchan_set *set;
 
-    flow__lock_acquire(&sets->lock);
+    sets_enter(sets);
     set = sets->first;
     while (set->control->base != buf->base)
         set = set->next;
-    flow__lock_release(&sets->lock);
+    sets_leave(sets);
     return set;
 }
 
@@ -308,13 +324,13 @@ flow__vchan_sets_stats(struct vchan_sets *sets)
     struct vchan_sets_stats stats = { 0, 0 };
     uint64_t now = sets_clock(sets);
 
-    flow__lock_acquire(&sets->lock);
+    sets_enter(sets);
     for (struct vchan_set *set = sets->first; set != NULL; set = set->next) {
         stats.granted += 1 + set->ring_pages;
         if (!set->out && !set_is_free(set, now))
             stats.kept += 1 + set->ring_pages;
     }
-    flow__lock_release(&sets->lock);
+    sets_leave(sets);
     return stats;
 }
 
@@ -326,7 +342,7 @@ flow__vchan_sets_close(struct vchan_sets *sets)
 
     if (sets == NULL)
         return;
-    flow__lock_acquire(&sets->lock);
+    sets_enter(sets);
     sets->closed = true;
     for (at = &sets->first; *at != NULL;) {
         struct vchan_set *set = *at;
@@ -339,7 +355,7 @@ flow__vchan_sets_close(struct vchan_sets *sets)
         set->next = ended;
         ended = set;
     }
-    flow__lock_release(&sets->lock);
+    sets_leave(sets);
     while (ended != NULL) {
         struct vchan_set *set = ended;
 

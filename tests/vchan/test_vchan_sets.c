@@ -9,6 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -598,6 +601,78 @@ a_flow_outlives_the_pool_of_its_listener(void **state)
     world_stop(&w);
 }
 
+/* A hypercall that takes its time, while the pool is locked. */
+static const struct vchan_event_ops *quick_events;
+static struct vchan_event_ops slow_events;
+
+static enum vchan_channel_state
+slow_state(struct vchan_channel *channel)
+{
+    const struct flow_env *env = flow_env_default();
+    uint64_t until = env->now(env->ctx) + SEC / 1000;
+
+    while (env->now(env->ctx) < until)
+        continue;
+    return quick_events->state(channel);
+}
+
+struct asker {
+    struct vchan_sets *sets;
+    uint32_t stop; /* atomic */
+};
+
+static void *
+keep_asking(void *arg)
+{
+    struct asker *a = arg;
+
+    while (__atomic_load_n(&a->stop, __ATOMIC_ACQUIRE) == 0)
+        assert_int_equal(flow__vchan_sets_stats(a->sets).granted,
+                         2 * SET_PAGES);
+    return NULL;
+}
+
+#define FORKS 20
+
+static void
+a_child_finds_the_pool_unlocked(void **state)
+{
+    struct vchan_set *set[2];
+    struct asker a = { 0 };
+    pthread_t thread;
+    struct world w;
+
+    (void)state;
+    world_start(&w);
+    a.sets = sets_of(&w, 0);
+    for (unsigned i = 0; i < 2; i++)
+        set[i] = take(a.sets);
+    give(set[1]);
+    quick_events = w.server->events;
+    slow_events = *quick_events;
+    slow_events.state = slow_state;
+    w.server->events = &slow_events;
+    assert_int_equal(pthread_create(&thread, NULL, keep_asking, &a), 0);
+    for (unsigned i = 0; i < FORKS; i++) {
+        pid_t child = fork();
+        int status;
+
+        assert_true(child >= 0);
+        if (child == 0) {
+            alarm(20);
+            give(set[0]);
+            _exit(0);
+        }
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+    }
+    __atomic_store_n(&a.stop, 1, __ATOMIC_RELEASE);
+    pthread_join(thread, NULL);
+    give(set[0]);
+    flow__vchan_sets_close(a.sets);
+    world_stop(&w);
+}
+
 #define ROUNDS 300
 
 static void *
@@ -691,6 +766,7 @@ main(void)
         cmocka_unit_test(closing_pins_what_is_busy),
         cmocka_unit_test(keys_of_before_lead_to_the_set_of_now),
         cmocka_unit_test(a_flow_outlives_the_pool_of_its_listener),
+        cmocka_unit_test(a_child_finds_the_pool_unlocked),
         cmocka_unit_test(sets_come_back_while_others_go_out),
     };
 
