@@ -84,6 +84,21 @@ snapshot(struct vchan_conn *conn, uint32_t control_ref, uint32_t *refs)
     return flow__vchan_grants_check(refs, count, control_ref);
 }
 
+/*
+ * Whether the page is offered.  Until it is, its server may be filling it, and
+ * what stands there is of the connection before; from then on it is for whoever
+ * has bound the channel.
+ */
+static enum flow_status
+check_offered(const struct vchan_conn *conn, struct flow_error *err)
+{
+    uint8_t server = flow__shm_load8(&page_of(conn)->srv_live);
+
+    if (server > VCHAN_LIVE_HERE)
+        return fail_fault(err, VCHAN_FAULT_LIVE_VALUE);
+    return server == VCHAN_LIVE_HERE ? FLOW_OK : FLOW_AGAIN;
+}
+
 static enum flow_status
 join_ring(struct vchan_conn *conn, unsigned order, bool writable,
           const uint32_t *refs, struct vchan_region **ret_region,
@@ -120,6 +135,8 @@ join_memory(struct vchan_conn *conn, uint32_t ref, uint32_t port,
     parting.channel = conn->channel;
     st = hyp->grants->map(hyp, conn->peer, &ref, 1, true, parting,
                           &conn->control, err);
+    if (st == FLOW_OK)
+        st = check_offered(conn, err);
     if (st != FLOW_OK)
         return st;
     fault = snapshot(conn, ref, refs);
@@ -139,18 +156,17 @@ attach(struct vchan_conn *conn, bool reattach, struct vchan_rx *rx,
        struct vchan_tx *tx, struct flow_error *err)
 {
     struct vchan_page *page = page_of(conn);
-    uint8_t server;
+    enum flow_status st;
 
     flow__vchan_conn_rings(conn, rx, tx);
     if (!flow__vchan_rx_attach(rx))
         return fail_fault(err, rx->fault);
     if (!flow__vchan_tx_attach(tx))
         return fail_fault(err, tx->fault);
-    server = flow__shm_load8(&page->srv_live);
-    if (server > VCHAN_LIVE_HERE)
-        return fail_fault(err, VCHAN_FAULT_LIVE_VALUE);
-    if (server == VCHAN_LIVE_GONE)
-        return FLOW_AGAIN;
+    /* To map the rings took a while. */
+    st = check_offered(conn, err);
+    if (st != FLOW_OK)
+        return st;
 
     flow__shm_set8(&page->srv_notify, VCHAN_NOTIFY_WRITE);
     flow__shm_fence();

@@ -268,6 +268,75 @@ what_became_of_an_offer_is_not_held_against_it(void **state)
     place_check_and_remove(&p);
 }
 
+/* A client that bound and went leaves a channel that can be bound again. */
+static void
+see_the_client_off(struct vchan_hyp *hyp, struct vchan_channel *channel)
+{
+    assert_true(hyp->events->drain(channel));
+    assert_int_equal(hyp->events->state(channel), VCHAN_CHANNEL_UNBOUND);
+}
+
+/*
+ * Keys of a set that was offered before lead to its page while the next offer
+ * is being written to it: nothing there is the server's word yet.
+ */
+static void
+a_page_that_is_not_offered_yet_is_looked_at_again(void **state)
+{
+    static const char base[] = "/local/domain/1/data/vchan/2/flow";
+    const struct flow_vchan_options opt = { .timeout = 20000 * MSEC };
+    const struct vchan_parting none = { VCHAN_CLEAR_NONE, NULL };
+    struct vchan_channel *channel;
+    struct vchan_region *control;
+    struct vchan_page *page;
+    struct vchan_hyp *server;
+    struct vchan_hyp *client;
+    struct place p;
+    struct flow *f;
+    uint32_t ready;
+    uint32_t ref;
+
+    (void)state;
+    place_make(&p);
+    assert_int_equal(flow__vchan_fake_open(flow_env_default(), p.dir, 1,
+                                           VCHAN_FAKE_MAKE, &server, NULL),
+                     FLOW_OK);
+    assert_int_equal(
+        flow__vchan_fake_open(flow_env_default(), p.dir, 2, 0, &client, NULL),
+        FLOW_OK);
+    assert_int_equal(
+        server->grants->share(server, 2, 1, true, none, &ref, &control, NULL),
+        FLOW_OK);
+    assert_int_equal(server->events->alloc(server, 2, &channel, NULL), FLOW_OK);
+    assert_int_equal(server->store->publish(server, base, 2, ref,
+                                            server->events->port(channel),
+                                            NULL),
+                     FLOW_OK);
+    assert_int_equal(flow__vchan_connect_on(client, 1, "flow", &opt, &f, NULL),
+                     FLOW_OK);
+    page = (struct vchan_page *)(void *)control->base;
+    /* Zeroed, and then with what a connection before has left. */
+    assert_int_equal(flow_open(f), FLOW_AGAIN);
+    see_the_client_off(server, channel);
+    page->left_order = 10;
+    page->right_order = 11;
+    page->left.prod = 5000;
+    assert_int_equal(flow_wait(f, FLOW_READY_OPEN, &ready), FLOW_OK);
+    assert_int_equal(flow_open(f), FLOW_AGAIN);
+    see_the_client_off(server, channel);
+    page->left.prod = 0;
+    page->cli_live = VCHAN_LIVE_NEVER;
+    page->srv_live = VCHAN_LIVE_HERE;
+    assert_int_equal(flow_open_wait(f), FLOW_OK);
+    assert_int_equal(page->cli_live, VCHAN_LIVE_HERE);
+    flow_close(f);
+    server->store->withdraw(server, base, server->events->port(channel));
+    assert_int_equal(server->grants->unshare(server, control), FLOW_OK);
+    server->events->close(channel);
+    flow__vchan_hyp_unref(server);
+    place_check_and_remove(&p);
+}
+
 /* A domain that dies between its bind and its attaching says nothing. */
 static void
 a_client_that_dies_before_it_attached_is_a_timeout(void **state)
@@ -746,6 +815,7 @@ main(void)
         cmocka_unit_test(a_client_that_only_binds_blocks_nobody),
         cmocka_unit_test(an_offer_that_dies_under_a_client_is_tried_again),
         cmocka_unit_test(what_became_of_an_offer_is_not_held_against_it),
+        cmocka_unit_test(a_page_that_is_not_offered_yet_is_looked_at_again),
         cmocka_unit_test(a_client_that_dies_before_it_attached_is_a_timeout),
         cmocka_unit_test(a_client_may_be_gone_before_it_is_accepted),
         cmocka_unit_test(a_client_may_come_before_its_server),
