@@ -122,18 +122,35 @@ query(struct flow__tls *t, enum flow_query_key key, void *buf, size_t *len)
     }
 }
 
+/* Both locks, where somebody else may be inside.  A forked process is alone
+ * with its copy, and a lock that another thread held is held there for ever. */
+static void
+info_enter(struct flow__tls *t, bool is_copy)
+{
+    if (!is_copy)
+        flow__tls_lock(t);
+}
+
+static void
+info_leave(struct flow__tls *t, bool is_copy)
+{
+    if (!is_copy)
+        flow__tls_unlock(t);
+}
+
 /* See tls/tls_flow.h. */
 enum flow_status
 flow__tls_query(struct flow *f, enum flow_query_key key, void *buf, size_t *len)
 {
     struct flow__tls *t = flow__tls_cast(f);
-    enum flow_status st;
+    bool is_copy = flow__tls_is_inherited(t);
+    enum flow_status st = FLOW_E_INVAL;
 
-    if (flow__tls_is_inherited(t))
-        return FLOW_E_INVAL;
-    flow__tls_lock(t);
-    st = query(t, key, buf, len);
-    flow__tls_unlock(t);
+    info_enter(t, is_copy);
+    /* A handshake may have been copied in the middle of a step. */
+    if (!is_copy || t->hs == NULL)
+        st = query(t, key, buf, len);
+    info_leave(t, is_copy);
     return st;
 }
 
@@ -160,16 +177,17 @@ enum flow_status
 flow_tls_get_info(struct flow *f, struct flow_tls_info *ret_info)
 {
     struct flow__tls *t = flow__tls_of(f);
-    bool over;
+    bool is_copy, over;
 
     if (t == NULL)
         return FLOW_E_NOTSUP;
-    if (flow__tls_is_inherited(t))
-        return FLOW_E_INVAL;
-    flow__tls_lock(t);
+    is_copy = flow__tls_is_inherited(t);
+    info_enter(t, is_copy);
     over = t->hs == NULL;
     if (over)
         tell(t, ret_info);
-    flow__tls_unlock(t);
-    return over ? FLOW_OK : FLOW_AGAIN;
+    info_leave(t, is_copy);
+    if (over)
+        return FLOW_OK;
+    return is_copy ? FLOW_E_INVAL : FLOW_AGAIN;
 }

@@ -60,8 +60,9 @@ flow__tls_unlock(struct flow__tls *t)
     flow__lock_release(&t->rx_lock);
 }
 
-/* Another process began the handshake: nothing may be done but closing.  Asked
- * before a lock is taken, since a thread that was not copied may hold it. */
+/* Another process began the handshake: this copy may be closed, and asked what
+ * was agreed.  Called before a lock is taken, since a thread that was not
+ * copied may hold it. */
 bool flow__tls_is_inherited(const struct flow__tls *t);
 
 /* The query operation (info.c). */

@@ -21,9 +21,10 @@ extern "C" {
  * was agreed.
  *
  * A connection is of the process that began its handshake.  In a process that
- * was forked since, every call that would move bytes answers #FLOW_E_INVAL: two
- * processes would encrypt with the same keys and the same numbers.  What was
- * agreed can be asked there, and flow_close() releases the copy.
+ * was forked since, every call that would move bytes or change the connection
+ * answers #FLOW_E_INVAL: two processes would encrypt with the same keys and the
+ * same numbers.  What was agreed can be asked there, and flow_close() releases
+ * the copy.
  *
  * What a peer sends on after our close_notify can still be read; after the
  * peer's we can still write (RFC 8446 6.1, and by the same rule in TLS 1.2).
@@ -171,7 +172,8 @@ struct flow_tls_info {
  * @retval FLOW_OK        Answered.
  * @retval FLOW_AGAIN     The handshake is not over.
  * @retval FLOW_E_NOTSUP  @p f is not a TLS flow.
- * @retval FLOW_E_INVAL   Another process began the handshake.
+ * @retval FLOW_E_INVAL   Another process began the handshake, which was not
+ * over when this one was forked.
  * @par Since
  * 0.1
  */

@@ -237,6 +237,7 @@ static struct {
 #ifdef TEST_TLS
     struct flow_tls_config *client;
     struct flow_tls_config *server;
+    struct flow *tls;
 #endif
 } storm;
 
@@ -443,7 +444,7 @@ check_refused_in_child(enum flow_status st, struct flow *f, enum flow_dir dir)
                                  "alone, and another began it") == 0);
 }
 
-/* A thread that was not copied may have held what these need. */
+/* What was agreed is told; nothing is changed. */
 static void
 try_facts_in_child(struct flow *f)
 {
@@ -452,11 +453,36 @@ try_facts_in_child(struct flow *f)
     uint32_t version;
     size_t len = sizeof(version);
 
-    CHILD_CHECK(flow_tls_get_info(f, &info) == FLOW_E_INVAL);
-    CHILD_CHECK(flow_query(f, FLOW_QUERY_VERSION, &version, &len) ==
-                FLOW_E_INVAL);
+    CHILD_CHECK(flow_tls_get_info(f, &info) == FLOW_OK);
+    CHILD_CHECK(info.version == FLOW_TLS_1_3);
+    CHILD_CHECK(flow_query(f, FLOW_QUERY_VERSION, &version, &len) == FLOW_OK);
+    CHILD_CHECK(version == FLOW_TLS_1_3);
     CHILD_CHECK(flow_control(f, FLOW_CONTROL_REKEY, 0) == FLOW_E_INVAL);
     CHILD_CHECK(flow_detach(f, &lower) == FLOW_E_INVAL);
+}
+
+static bool
+ask_facts(unsigned who)
+{
+    struct flow_tls_info info;
+
+    (void)who;
+    return flow_tls_get_info(storm.tls, &info) == FLOW_OK;
+}
+
+/* Threads hold the locks of the connection nearly all the time. */
+static void
+facts_are_told_in_child_whoever_asked(void **state)
+{
+    struct ends e = { 0 };
+
+    (void)state;
+    skip_without_memory();
+    tls_pair(&e);
+    step_open(&e);
+    storm.tls = e.a;
+    fork_in_storm(ask_facts, NULL, 40);
+    ends_close(&e);
 }
 
 /* Every call that could use a key, or send what was sealed with one. */
@@ -509,6 +535,9 @@ handshake_is_of_one_process(void **state)
 {
     struct ends e = { 0 };
     struct flow_error err;
+    struct flow_tls_info info;
+    uint32_t version;
+    size_t len = sizeof(version);
     pid_t child;
 
     (void)state;
@@ -519,6 +548,9 @@ handshake_is_of_one_process(void **state)
         CHILD_CHECK(flow_open(e.a) == FLOW_E_INVAL);
         flow_get_error(e.a, FLOW_READ, &err);
         CHILD_CHECK(err.status == FLOW_E_INVAL && err.hint != NULL);
+        CHILD_CHECK(flow_tls_get_info(e.a, &info) == FLOW_E_INVAL);
+        CHILD_CHECK(flow_query(e.a, FLOW_QUERY_VERSION, &version, &len) ==
+                    FLOW_E_INVAL);
         flow_close(e.a);
         flow_close(e.b);
         child_end();
@@ -686,6 +718,7 @@ main(void)
 #ifdef TEST_TLS
         TEST(tls_in_use_by_threads_is_usable_in_child),
         TEST(tls_connection_is_of_one_process),
+        TEST(facts_are_told_in_child_whoever_asked),
         TEST(handshake_is_of_one_process),
         TEST(child_may_begin_the_handshake),
         TEST(no_process_repeats_anothers_random_numbers),
