@@ -4,18 +4,20 @@
  * two ends, and what is written to one can be read from the other, through a
  * queue of fixed size for each way.  docs/new-backend.md walks through it.
  */
+#include <stdatomic.h>
+
 #include <flow/backend.h>
 #include <flow/contract.h>
 
 #define QUEUE_SIZE 5000
 
-/* One way through the cable. */
+/* One way through the cable, from one thread to another. */
 struct queue {
-    uint64_t written; /* Bytes that went in, */
-    uint64_t read;    /* and came out; the rest is held. */
-    bool ended;       /* The writer has called flow_shutdown(). */
-    bool unwritten;   /* The writer is closed, */
-    bool unread;      /* or the reader. */
+    atomic_uint_fast64_t written; /* Bytes that went in, */
+    atomic_uint_fast64_t read;    /* and came out; the rest is held. */
+    atomic_bool ended;            /* The writer has called flow_shutdown(). */
+    atomic_bool unwritten;        /* The writer is closed, */
+    atomic_bool unread;           /* or the reader. */
     uint8_t mem[QUEUE_SIZE];
 };
 
@@ -23,7 +25,7 @@ struct queue {
 struct cable {
     struct flow_event changed; /* Signalled after every change below. */
     struct queue queue[2];
-    unsigned ends;
+    atomic_uint ends;
 };
 
 struct cable_end {
@@ -39,14 +41,15 @@ cable_readv(struct flow *f, const struct flow_vec *vec, size_t count,
 {
     struct cable_end *e = (struct cable_end *)f;
     struct queue *q = e->in;
+    bool ended = q->ended, gone = q->unwritten; /* Before looking for bytes. */
     size_t held = (size_t)(q->written - q->read);
     size_t off = (size_t)(q->read % QUEUE_SIZE);
     size_t run = held < QUEUE_SIZE - off ? held : QUEUE_SIZE - off;
 
     *ret_len = 0;
-    if (held == 0 && q->ended)
+    if (held == 0 && ended)
         return FLOW_EOF;
-    if (held == 0 && q->unwritten)
+    if (held == 0 && gone)
         return flow_fail(f, FLOW_READ, FLOW_E_TRUNCATED, FLOW_DOMAIN_NONE, 0,
                          "the other end was closed without an end of data");
     if (held == 0)
@@ -140,7 +143,7 @@ static const struct flow_ops cable_ops = {
 
 #define CABLE_CAPS                                                             \
     (FLOW_CAP_HALF_CLOSE_WRITE | FLOW_CAP_HALF_CLOSE_READ |                    \
-     FLOW_CAP_ORDERLY_END)
+     FLOW_CAP_ORDERLY_END | FLOW_CAP_DUPLEX)
 
 static enum flow_status
 cable_new(const struct flow_env *env, struct flow **ret_a, struct flow **ret_b)

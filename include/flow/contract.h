@@ -61,8 +61,9 @@ struct flow_contract_backend {
      *
      * The suite opens them.  All their memory must come from @p env, which
      * counts it, makes it fail and has a clock that can stand still; @p env
-     * lives as long as the process.  Returns #FLOW_OK, and the suite owns both
-     * flows; anything else fails the test.
+     * lives as long as the process.  Some tests use each flow in a thread of
+     * its own.  Returns #FLOW_OK, and the suite owns both flows; anything else
+     * fails the test.
      */
     enum flow_status (*make)(void *ctx, const struct flow_env *env,
                              struct flow **ret_a, struct flow **ret_b);

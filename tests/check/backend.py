@@ -18,7 +18,7 @@ import tempfile
 # What is replaced in the source, and by what.
 MISTAKES = {
     "an end is told before the bytes": (
-        "if (held == 0 && q->ended)", "if (q->ended)"
+        "if (held == 0 && ended)", "if (ended)"
     ),
     "a writer wakes nobody": (
         "    q->written += *ret_len;\n"
@@ -29,11 +29,11 @@ MISTAKES = {
         "    flow_env_free(env, c, sizeof(*c));\n}\n\nstatic const", "}\n\nstatic const"
     ),
     "a crash is told as an end": (
-        "held == 0 && q->unwritten)\n        return flow_fail(f, FLOW_READ,"
+        "held == 0 && gone)\n        return flow_fail(f, FLOW_READ,"
         " FLOW_E_TRUNCATED, FLOW_DOMAIN_NONE, 0,\n"
         "                         \"the other end was closed without an end of"
         " data\");",
-        "held == 0 && q->unwritten)\n        return FLOW_EOF;",
+        "held == 0 && gone)\n        return FLOW_EOF;",
     ),
     "ready without room": (
         "if (out->written - out->read < QUEUE_SIZE || out->unread)", "if (out)"

@@ -18,8 +18,9 @@ version_answered(const struct evil *e)
     if (!is_message(&r, SERVER_HELLO))
         return 0;
     at = extension(&r, 43);
-    return at == 0 ? 0x0303
-                   : (uint16_t)(r.content[at + 4] << 8 | r.content[at + 5]);
+    if (at == 0)
+        return 0x0303;
+    return (uint16_t)(r.content[at + 4] << 8 | r.content[at + 5]);
 }
 
 static void
