@@ -523,7 +523,8 @@ flow_poller_wait(struct flow_poller *p, size_t cap, uint64_t deadline,
     p->is_waiting = true;
     st = poller_wait_for_events(p, poller_make_room(p, cap), deadline);
     p->is_waiting = false;
-    if (flow__load(&p->has_fd) != 0 && poller_has_work(p))
+    if (flow__load(&p->has_fd) != 0 &&
+        (poller_has_work(p) || flow__load(&p->any_woken) != 0))
         poller_poke(p);
     *ret_events = p->events;
     *ret_count = p->event_count;

@@ -407,7 +407,7 @@ class Endings(Site):
             pass
         # A loop that spins takes all of the second that others leave it; the
         # sanitizers take their share of what is honest work.
-        limit = 0.5 if support.is_sanitized(site.process.args[0]) else 0.3
+        limit = 0.75 if support.is_sanitized(site.process.args[0]) else 0.3
         self.assertLess(site.cpu_seconds() - before, limit)
         waiting.close()
 
