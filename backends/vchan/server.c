@@ -14,6 +14,13 @@
 #define ANNOUNCE_MIN UINT64_C(1000000000)
 #define ANNOUNCE_MAX UINT64_C(8000000000)
 
+/* Events that bring no client, as wait.c counts those that bring no bytes: at
+ * IDLE_EVENTS the channel is not listened to for a while, and after that
+ * IDLE_AGAIN more are enough. */
+#define IDLE_EVENTS 64u
+#define IDLE_AGAIN  8u
+#define IDLE_MUTE   UINT64_C(10000000)
+
 struct vchan_listener {
     struct flow_listener base;
     struct vchan_hyp *hyp;
@@ -28,6 +35,8 @@ struct vchan_listener {
     uint64_t retry_at;
     uint64_t announce_at; /* FLOW_NEVER: the peer can read the keys */
     uint64_t announce_pause;
+    uint64_t muted_until;    /* no events are listened to before */
+    uint32_t idle_events;    /* since the last client came */
     bool absent;             /* the peer was, when last asked for */
     enum flow_status failed; /* what listener_wait() met; for the next accept */
 };
@@ -142,6 +151,18 @@ taken(struct vchan_listener *l)
            flow__vchan_conn_client(&l->offer) != VCHAN_LIVE_NEVER;
 }
 
+/* Takes in an event of the offer: a client that attaches sends one, and one
+ * that only binds may send any number. */
+static void
+take_event(struct vchan_listener *l)
+{
+    if (!l->hyp->events->drain(l->offer.channel) ||
+        ++l->idle_events < IDLE_EVENTS)
+        return;
+    l->idle_events = IDLE_EVENTS - IDLE_AGAIN;
+    l->muted_until = clock_now(l) + IDLE_MUTE;
+}
+
 static enum flow_status
 listener_accept(struct flow_listener *base, struct flow **ret_flow)
 {
@@ -153,11 +174,12 @@ listener_accept(struct flow_listener *base, struct flow **ret_flow)
     l->failed = FLOW_OK;
     if (st != FLOW_OK)
         return st;
-    l->hyp->events->drain(l->offer.channel);
+    take_event(l);
     if (!taken(l)) {
         announce(l);
         return FLOW_AGAIN;
     }
+    l->idle_events = 0;
     l->announce_at = FLOW_NEVER;
     withdraw(l);
     /* The flow has the channel from here on, and may close it at any time. */
@@ -193,12 +215,14 @@ listener_wait(struct flow_listener *base, struct flow_wait_sink *sink)
     l->failed = st;
     if (st != FLOW_OK)
         return true;
-    /* A client that attaches always sends an event. */
-    l->hyp->events->drain(l->offer.channel);
+    take_event(l);
     if (taken(l))
         return true;
     announce(l);
-    l->hyp->events->wait(l->offer.channel, sink);
+    if (l->muted_until > clock_now(l))
+        flow_wait_add_time(sink, l->muted_until);
+    else
+        l->hyp->events->wait(l->offer.channel, sink);
     flow_wait_add_time(sink, l->announce_at);
     return false;
 }

@@ -508,6 +508,46 @@ an_event_storm_wakes_its_reader_seldom(void **state)
     world_stop(&w);
 }
 
+/* The same from one that has bound an offer and never attaches. */
+static void
+an_event_storm_wakes_its_listener_seldom(void **state)
+{
+    struct flow_wait_sink sink;
+    unsigned wakes = 0;
+    struct world w;
+    uint64_t end;
+
+    (void)state;
+    world_start(&w);
+    world_connect(&w, NULL);
+    storm.env = *w.listener->env;
+    storm.env.now = storm_now;
+    storm.now = 1000000000u;
+    storm.events = *w.hyp[0]->events;
+    storm.events.drain = storm_drain;
+    w.hyp[0]->events = &storm.events;
+    w.listener->env = &storm.env;
+    for (end = storm.now + 1000000000u; storm.now < end; wakes++) {
+        flow_wait_sink_init(&sink);
+        assert_false(flow_listener_wait_sources(w.listener, &sink));
+        if (!listens_to_channel(&sink))
+            storm.now = sink.deadline;
+        storm.now += 5000;
+    }
+    assert_in_range(wakes, 100, 2000);
+    /* A client is still seen: its live byte says so. */
+    flow_close(w.flow[0]);
+    flow_close(w.flow[1]);
+    assert_int_equal(flow__vchan_connect_on(flow__vchan_hyp_ref(w.hyp[1]), 1,
+                                            "x", NULL, &w.flow[1], NULL),
+                     FLOW_OK);
+    assert_int_equal(flow_open(w.flow[1]), FLOW_OK);
+    flow_wait_sink_init(&sink);
+    assert_true(flow_listener_wait_sources(w.listener, &sink));
+    assert_int_equal(flow_accept(w.listener, &w.flow[0]), FLOW_OK);
+    world_stop(&w);
+}
+
 /* An event with each byte is work, however many they are. */
 static void
 events_with_bytes_are_no_storm(void **state)
@@ -582,6 +622,7 @@ main(void)
         cmocka_unit_test(a_vandal_gets_a_definite_error),
         cmocka_unit_test(an_event_storm_is_muted_and_bytes_still_come),
         cmocka_unit_test(an_event_storm_wakes_its_reader_seldom),
+        cmocka_unit_test(an_event_storm_wakes_its_listener_seldom),
         cmocka_unit_test(events_with_bytes_are_no_storm),
         cmocka_unit_test(a_client_that_lies_does_not_harm_the_listener),
     };
