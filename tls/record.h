@@ -81,7 +81,7 @@ struct flow__record_keys {
 
 /*
  * Make the keys of one direction from key material, which stays the caller's
- * to wipe.  seq is 0, or 1 in TLS 1.2 where Finished was number 0.  FLOW_OK,
+ * to wipe.  seq is the number of the first record, 0 for a new key.  FLOW_OK,
  * FLOW_E_NOMEM, FLOW_E_NOTSUP when no provider has the cipher, FLOW_E_SYS; on
  * failure *k is all zero.
  */
@@ -180,7 +180,7 @@ struct flow__record_opened {
 
 /*
  * Open one whole record (rec_len bytes with its header) into out, which has
- * flow__record_room() bytes: the content and nothing behind it is meaningful.
+ * flow__record_room() bytes: the content and nothing after it is meaningful.
  * out may be rec + prefix (in place), else must not overlap the record.
  *
  *   FLOW_OK       *ret_opened is set, one sequence number is spent
