@@ -112,7 +112,7 @@ struct flow_arena_policy {
 /**
  * @brief Buffers from the caller's own memory.
  *
- * Cut off one behind the other; the memory is free again when all are back.
+ * Cut off one after the other; the memory is free again when all are back.
  *
  * @param[out] p      Caller's memory.
  * @param[in]  mem    The arena; must outlive what is cut from it.
@@ -121,7 +121,7 @@ struct flow_arena_policy {
  * @retval FLOW_OK       Ready; nothing to release.
  * @retval FLOW_E_INVAL  @p align is out of range.
  * @par Threads
- * One at a time may acquire and release.
+ * One thread at a time may acquire and release buffers.
  * @par Since
  * 0.1
  */

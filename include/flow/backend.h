@@ -18,7 +18,7 @@ extern "C" {
 
 /**
  * @file
- * @brief For who writes a backend, a filter or a layer.
+ * @brief For authors of backends, filters and layers.
  *
  * A flow is a struct whose first member is a struct flow, and a table of
  * operations.  Five operations are a must, seven have defaults.  The core
@@ -49,13 +49,11 @@ extern "C" {
 /**
  * @brief The layout of #flow_ops and struct flow that this header describes.
  *
- * A backend is compiled with both.  Whenever either changes this number grows,
- * and flow_base_init() and flow_base_wrap() of a library with another number
- * refuse the backend's table with #FLOW_E_NOTSUP before they write anything:
- * an old binary fails in its constructor, and nothing worse happens.  Compile
- * it again.  What a new version adds may be left out, so that source which was
- * right for one version is right for the next; docs/CHANGES.md tells of
- * exceptions.
+ * A backend is compiled with both.  The number grows whenever either changes.
+ * If the library has another number than the backend, flow_base_init() and
+ * flow_base_wrap() write nothing and return #FLOW_E_NOTSUP: compile the backend
+ * again.  Members that a new version adds are optional, so the same source
+ * works with the next version; docs/CHANGES.md names exceptions.
  */
 #define FLOW_OPS_VERSION 2u
 
@@ -77,8 +75,9 @@ struct flow_ops {
      * Deliver at least one byte, or say why not.
      * Called: open, not ended, no read lease; the first segment of @p vec is
      * not empty.  A NULL base discards.  After shutdown(#FLOW_READ) the core
-     * calls it to discard what still comes, from one thread at a time, until it
-     * answers something else than OK or AGAIN; that thread may be the writer's.
+     * calls it to discard later input, until it answers something other than OK
+     * or AGAIN.  These calls come from one thread at a time, which may be the
+     * writer's.
      * Returns: OK with *ret_len >= 1; AGAIN, EOF or an error with 0.
      */
     enum flow_status (*readv)(struct flow *f, const struct flow_vec *vec,
@@ -109,9 +108,9 @@ struct flow_ops {
      * is ready without asking); after shutdown(#FLOW_READ) #FLOW_READY_READ
      * asks for input to discard.  Before the flow is open the core asks with
      * #FLOW_READY_OPEN alone.  Take flow_event_sequence() before looking.  A
-     * flow with leases holds what there is against flow_wanted().  Whether a
-     * descriptor is ready tells flow_wait_fd_ready(); one that was named is
-     * not closed before flow_fd_closing().
+     * flow with leases compares what there is with flow_wanted().
+     * flow_wait_fd_ready() tells whether a descriptor is ready.  Call
+     * flow_fd_closing() before closing a descriptor that was named here.
      * Returns: ready bits of @p interest; sources only when there are none.
      */
     uint32_t (*wait)(struct flow *f, uint32_t interest,
@@ -208,8 +207,8 @@ struct flow {
     uint8_t ended;              /**< (a) shutdown(write) answered OK. */
     uint8_t aborted;            /**< (a) flow_abort() came before the end. */
     uint8_t discarding;         /**< (a) A thread discards input. */
-    int8_t input_end;           /**< (a) After shutdown(read): how the input
-                                     that is discarded ended. */
+    int8_t input_end;           /**< (a) After shutdown(read): the status that
+                                     ended the discarded input. */
     size_t lent[2];             /**< Bytes of the lease. */
     size_t wanted[2];           /**< (a) Bytes of the lease that was refused
                                      last; see flow_wanted(). */
@@ -222,8 +221,8 @@ struct flow {
     /** (l) Text of a record that says no more than a status and a text;
      *  NULL: the record is in @ref error. */
     const char *reason[2];
-    /** (a) Changed under the lock, once: memory for a record with more in it,
-     *  from the first such error until the flow closes. */
+    /** (a) Set once, under the lock, at the first error with more to record;
+     *  freed when the flow closes. */
     struct flow_error *error[2];
 };
 
@@ -234,10 +233,10 @@ struct flow {
  * @param[in]  ops   Static table.
  * @param[in]  env   Must outlive the flow.
  * @param[in]  caps  FLOW_CAP_ bits of this flow.
- * @retval FLOW_OK       It is a flow; flow_close() ends it.
- * @retval FLOW_E_NOTSUP The table is of another #FLOW_OPS_VERSION.
- * @retval FLOW_E_INVAL  An operation is missing that is a must, or that
- *                       @p caps promises.
+ * @retval FLOW_OK       @p f is a flow; flow_close() ends it.
+ * @retval FLOW_E_NOTSUP The table has another #FLOW_OPS_VERSION.
+ * @retval FLOW_E_INVAL  A mandatory operation is missing, or one that @p caps
+ *                       promises.
  * @par Ownership
  * On an error @p f is untouched, and the constructor releases its memory and
  * returns the error.
@@ -258,8 +257,8 @@ flow_base_init(struct flow *f, const struct flow_ops *ops,
  * @param[in]  caps   FLOW_CAP_ bits, computed from flow_caps() of @p lower.
  * @return As flow_base_init().
  * @par Ownership
- * On #FLOW_OK takes @p lower if @p owned; call it after the last other thing
- * that can fail.
+ * On #FLOW_OK @p f owns @p lower if @p owned is set.  Make this the
+ * constructor's last call that can fail.
  * @par Since
  * 0.1
  */
@@ -310,7 +309,7 @@ FLOW_API enum flow_status flow_fail_with(struct flow *f, uint32_t dirs,
                                          const struct flow_error *err);
 
 /**
- * @brief Record a failure that came from below: its cause, our name behind.
+ * @brief Record a failure that came from below: its cause, then our name.
  *
  * @param[in,out] f          The flow.
  * @param[in]     dirs       Directions of this flow concerned, mask.
@@ -354,7 +353,7 @@ FLOW_API enum flow_status flow_answer_string(void *buf, size_t *len,
                                              const char *text);
 
 /**
- * @brief Wake whoever sleeps on a direction, to look again.
+ * @brief Wake the threads that sleep on a direction, to look again.
  *
  * For a layer in which one direction's work changes what the other waits for
  * (a handshake that completed, a shared wait source that was drained).
@@ -371,12 +370,13 @@ FLOW_API void flow_wake(struct flow *f, uint32_t dirs);
 /**
  * @brief Whether flow_abort() cut a flow off before both its ends (C47).
  *
- * For the close operation of a transport that has a reset: it then resets
- * instead of ending in order.  flow_base_fini() aborts an owned lower flow
- * before it closes it.
+ * For the close operation of a transport that has a reset: if true, it resets
+ * the connection instead of ending it in order.  flow_base_fini() aborts an
+ * owned lower flow before it closes it.
  *
  * @param[in] f  The flow.
- * @return false also when both directions had ended in order before.
+ * @return true after flow_abort(), unless both directions had ended in order
+ *         before it.
  * @par Threads
  * Any.
  * @par Since
@@ -385,15 +385,15 @@ FLOW_API void flow_wake(struct flow *f, uint32_t dirs);
 FLOW_API bool flow_is_aborted(const struct flow *f);
 
 /**
- * @brief Say that a descriptor is about to be closed.
+ * @brief Announce that a descriptor is about to be closed.
  *
- * A poller has registered what the wait operation named, and the registration
- * outlives the number where a copy of the descriptor (dup(), fork()) keeps the
- * file open.  So every operation but close says it before it closes such a
- * descriptor or hands it over.  Costs nothing when no poller watches.
+ * A poller registers the descriptors that the wait operation names.  If a copy
+ * of one (dup(), fork()) keeps the file open, the registration stays after
+ * close(2).  So every operation but close calls this before it closes such a
+ * descriptor or passes it on.  It costs nothing when no poller watches.
  *
  * @param[in,out] f   The flow whose wait operation named it; NULL does nothing.
- * @param[in]     fd  The descriptor, still open; -1: all that it named.
+ * @param[in]     fd  The descriptor, still open; -1: all that were named.
  * @par Threads
  * As an operation of the flow.
  * @par Since

@@ -42,7 +42,7 @@ struct flow_buf_hints {
     size_t align;                  /**< Address: a multiple of this, >= 1. */
     size_t granularity;            /**< Size: a multiple of this, >= 1. */
     size_t headroom;               /**< Bytes free in front of the data. */
-    size_t tailroom;               /**< Bytes free behind it. */
+    size_t tailroom;               /**< Bytes free after it. */
     size_t max_contiguous;         /**< Largest useful piece, 0: no limit. */
     enum flow_buf_backing backing; /**< What it is made of. */
     bool secret;                   /**< Wiped before it is given back. */
@@ -68,9 +68,9 @@ struct flow_buf_policy {
     void (*release)(const struct flow_buf_policy *policy, struct flow_buf *buf);
     /** Signalled when a bounded pool gets a buffer back; NULL: never AGAIN. */
     struct flow_event *available;
-    /** Any threads may acquire and release at once.  false: one at a time, so
-     *  that a flow which takes buffers in either direction's thread has no
-     *  #FLOW_CAP_DUPLEX. */
+    /** true: several threads may acquire and release at once.  false: one
+     *  thread at a time; a flow that takes buffers in both directions then has
+     *  no #FLOW_CAP_DUPLEX. */
     bool any_thread;
     /** What its buffers are like. */
     struct flow_buf_hints hints;

@@ -13,7 +13,7 @@ extern "C" {
  * @file
  * @brief A filter that gives any flow leases, from buffers of a policy.
  *
- * Reads ahead and writes behind by at most one buffer each.  What is written
+ * Reads ahead and delays writes, by at most one buffer each.  What is written
  * goes out when the buffer is full, with the next write without #FLOW_MORE,
  * with flow_flush() or flow_shutdown().
  */
@@ -23,8 +23,8 @@ extern "C" {
  * @param[in]  lower     The flow.
  * @param[in]  policy    Where the buffers come from; must outlive the filter.
  *                       Buffers are held only while they hold something.
- *                       One for one thread at a time, such as an arena, takes
- *                       #FLOW_CAP_DUPLEX from the flow.
+ *                       If flow_buf_policy::any_thread is false, as for an
+ *                       arena, the filter has no #FLOW_CAP_DUPLEX.
  * @param[in]  size      Bytes per direction, >= 1.
  * @param[out] ret_flow  The filter.
  * @retval FLOW_OK       Made.

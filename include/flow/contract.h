@@ -17,8 +17,8 @@ extern "C" {
  * @brief The contract suite, for authors of backends.
  *
  * The library libflow-contract (`pkg-config libflow-contract`) has one test
- * for each clause of docs/contract.md and runs them over flows of any kind: a
- * backend gives two flows that are connected to each other, and the suite
+ * for each clause of docs/contract.md and runs them over flows of any kind.  A
+ * backend makes two flows that are connected to each other, and the suite
  * checks them bare, under faults, under every filter of libflow and under TLS.
  * A sweep carries messages of many lengths from any offset of the caller's
  * memory to any other, under every buffer policy.
@@ -72,19 +72,19 @@ struct flow_contract_backend {
     /** Exactly what flow_caps() answers for both flows. */
     uint32_t caps;
     /**
-     * A set of FLOW_CONTRACT_STATUS() bits: what a reader may see after all
-     * bytes, when its peer was closed without flow_shutdown().
+     * A set of FLOW_CONTRACT_STATUS() bits: the statuses that a reader may get
+     * after the last byte when its peer was closed without flow_shutdown().
      */
     uint32_t abandoned;
     /** The same when the peer called flow_abort() before it closed. */
     uint32_t aborted;
     /**
-     * Closing a flow that has input nobody read may destroy what it sent
-     * before, as TCP does.
+     * Closing a flow with unread input may destroy what it sent before, as
+     * TCP does.
      */
     bool close_destroys;
-    /** A process that inherited a flow from another is refused with
-     * #FLOW_E_INVAL (C80). */
+    /** Calls from a process that inherited the flow answer #FLOW_E_INVAL
+     * (C80). */
     bool one_process;
 };
 
@@ -93,20 +93,21 @@ struct flow_contract_backend {
  *
  * The arguments are "[--list] [--sweep[=STRIDE]] [NAME [PATTERN]]".  With NAME
  * only that backend is tested, with PATTERN only tests whose names match it,
- * in which a star stands for any characters: "c24*", "*[tls13/mine]".  --list
+ * where a star stands for any characters: "c24*", "*[tls13/mine]".  --list
  * prints the names of the tests.  --sweep runs the sweep instead, with every
  * STRIDE-th offset of a page (61, if it is not given; 1 takes minutes).
- * The environment variable FLOW_TEST_SECONDS is how long one test may take.
+ * The environment variable FLOW_TEST_SECONDS is the time limit of one test, in
+ * seconds.
  *
- * A test that fails says which assertion did; one that leaks memory of its
- * environment or a descriptor fails.
+ * A test that fails names the assertion.  A test also fails if it leaks memory
+ * of its environment or a descriptor.
  *
  * @param[in] argc      Of main().
  * @param[in] argv      Of main().
  * @param[in] backends  What to test.
  * @param[in] count     How many, at least 1.
- * @return 0 when every test passed, 1 when one failed, 2 after wrong usage,
- * which an unknown name and a pattern without a match are.
+ * @return 0 when every test passed, 1 when one failed, 2 for wrong usage, an
+ * unknown name, or a pattern that matches no test.
  * @par Threads
  * Once per process; the suite takes SIGALRM and starts threads of its own.
  * @par Since

@@ -37,7 +37,7 @@ struct flow_endpoint_options {
     bool delay;
     /** tcp: probe a silent peer, and when; as in struct flow_tcp_options. */
     bool keepalive;
-    uint64_t keepalive_idle;     /**< tcp: ns of silence before the first. */
+    uint64_t keepalive_idle;     /**< tcp: ns of silence before a probe. */
     uint64_t keepalive_interval; /**< tcp: ns between probes. */
     unsigned keepalive_count;    /**< tcp: probes without an answer. */
     /** tcp dialling: the address of this machine to connect from. */
@@ -45,12 +45,12 @@ struct flow_endpoint_options {
     uint16_t source_port; /**< tcp dialling, with source: and the port. */
     /** unix listening: permission bits of the socket file; 0: 0600. */
     unsigned mode;
-    /** tls+... listening: flows whose handshake may be under way at a time, 0:
-     *  1024; see flow_tls_listen(). */
+    /** tls+... listening: most flows with a handshake under way; 0: 1024.  See
+     *  flow_tls_listen(). */
     unsigned max_handshakes;
 };
 
-/** How a kind of endpoint is reached, for who writes a backend. */
+/** How a kind of endpoint is reached, for authors of backends. */
 struct flow_scheme {
     /** "tcp" for names "tcp:..."; with a '+' at its end, as "tls+", for every
      *  name that begins so, whose rest is an endpoint again. */

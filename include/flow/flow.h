@@ -165,9 +165,9 @@ enum flow_control_key {
     FLOW_CONTROL_RELEASE = 5,      /**< 1: give idle buffers back now. */
     FLOW_CONTROL_REKEY = 6,        /**< 0: our keys; 1: ask the peer too. */
     FLOW_CONTROL_PROPAGATE = 7     /**< 0 or 1: flow_shutdown() of #FLOW_WRITE
-                                        ends the flow below, too; before that
-                                        has happened.  0 to take the layer off
-                                        with flow_detach() and go on. */
+                                        also ends the flow below.  Set it
+                                        before the shutdown; 0 to go on below
+                                        after flow_detach(). */
 };
 
 /**
@@ -175,10 +175,10 @@ enum flow_control_key {
  *
  * Fills the segments in order and returns as soon as at least one byte was
  * delivered; never waits for more.  A segment with a NULL base discards.  The
- * first call opens the flow.  After #FLOW_OK the memory behind the count is
+ * first call opens the flow.  After #FLOW_OK the memory after the count is
  * unspecified: a layer may have written there.  #FLOW_AGAIN leaves the memory
- * as it was, except that a TLS peer which pads messages without data to more
- * than 1,024 bytes makes zeros of what was there.
+ * as it was, with one exception: if a TLS peer pads a message without data to
+ * more than 1,024 bytes, that memory may be overwritten with zeros.
  *
  * @param[in,out] f        The flow.
  * @param[in]     vec      Segments.
@@ -297,9 +297,9 @@ FLOW_API FLOW_MUST_USE enum flow_status flow_flush(struct flow *f);
  * layer's end marker exactly once, then passes the end to the layer below if
  * that is this flow's own and can.  Reading goes on.  #FLOW_READ: discard
  * further input here; never touches the wire by itself; later reads answer
- * #FLOW_EOF.  Input that comes later is discarded while the flow is waited for
- * with another interest than #FLOW_READY_READ, and by flow_finish(); a
- * flow_close() before that leaves it unread, which a socket turns into a reset.
+ * #FLOW_EOF.  Later input is discarded by flow_finish(), and whenever a caller
+ * waits for an interest other than #FLOW_READY_READ.  flow_close() discards
+ * nothing: if a socket has unread input, closing it resets the connection.
  *
  * @param[in,out] f    The flow.
  * @param[in]     dir  One direction.
@@ -392,14 +392,14 @@ flow_wait(struct flow *f, uint32_t interest, uint32_t *ret_ready);
 FLOW_API void flow_set_deadline(struct flow *f, uint32_t dirs, uint64_t nsec);
 
 /**
- * @brief Let one or both directions time out after so many nanoseconds.
+ * @brief Set the deadline of one or both directions, counted from now.
  *
- * flow_set_deadline() with flow_now() + @p nsec.
+ * Calls flow_set_deadline() with flow_now() + @p nsec.
  *
  * @param[in,out] f     The flow.
  * @param[in]     dirs  Mask of #FLOW_READ and #FLOW_WRITE.
- * @param[in]     nsec  Nanoseconds from now; 0: no deadline.  A time that does
- *                      not fit is the latest that does.
+ * @param[in]     nsec  Nanoseconds from now; 0: no deadline.  If the sum does
+ *                      not fit, the deadline is the latest time that does.
  * @par Threads
  * Any, before flow_close().
  * @par Since
@@ -422,11 +422,12 @@ FLOW_API uint64_t flow_now(const struct flow *f);
 /**
  * @brief Give a flow up: both directions fail with #FLOW_E_CANCELED.
  *
- * Wakes sleepers.  Sends nothing, releases nothing; flow_close() does, and
- * then resets a TCP connection, so that the peer does not take what it got for
- * all there was; bytes on their way are lost.  A UNIX socket has no reset: its
- * peer reads an end as after any close, or #FLOW_E_RESET when input was left
- * unread.  When both directions had ended in order nothing is reset.
+ * Wakes sleepers.  Sends nothing and releases nothing; flow_close() does. After
+ * flow_abort() closing a TCP connection resets it, so that the peer does not
+ * take a part for the whole; bytes on their way are lost.  A UNIX socket has no
+ * reset: its peer reads an end as after any close, or #FLOW_E_RESET if input
+ * was left unread.  If both directions had ended in order before, nothing is
+ * reset.
  *
  * @param[in,out] f  The flow.
  * @par Threads
@@ -456,7 +457,7 @@ FLOW_API void flow_abort(struct flow *f);
  * @param[in]     want      Contiguous bytes wanted in the first span, >= 1.
  * @param[out]    ret_span  Two spans; the second may be empty.
  * @retval FLOW_OK       At least @p want bytes, or fewer when the stream ends
- *                       behind them.
+ *                       after them.
  * @retval FLOW_AGAIN    Fewer are there and more may come; wait for
  *                       #FLOW_READY_READ or #FLOW_READY_WRITE.
  * @retval FLOW_EOF      The stream ended, nothing is left.
@@ -503,8 +504,8 @@ flow_commit(struct flow *f, enum flow_dir dir, size_t used, uint32_t flags);
  * ended with their markers and nothing is staged.  Bytes that the layer had
  * read ahead come first out of *@p ret_lower.
  *
- * flow_shutdown() ends an owned flow below together with the layer.  To write
- * there afterwards, say so first:
+ * flow_shutdown() of a layer also ends the flow below that it owns.  To go on
+ * with that flow afterwards:
  *
  * 1. flow_control() with #FLOW_CONTROL_PROPAGATE and 0;
  * 2. flow_shutdown() of #FLOW_WRITE until #FLOW_OK;
@@ -540,7 +541,7 @@ FLOW_API FLOW_MUST_USE enum flow_status flow_detach(struct flow *f,
  * @retval FLOW_OK       Answered.
  * @retval FLOW_AGAIN    Not known before the flow is open.
  * @retval FLOW_E_INVAL  @p buf is too small; @p len has the size needed.
- * @retval FLOW_E_NOTSUP Nobody in the stack knows.
+ * @retval FLOW_E_NOTSUP No flow of the stack knows the key.
  * @par Since
  * 0.1
  */
@@ -558,7 +559,7 @@ flow_query(struct flow *f, enum flow_query_key key, void *buf, size_t *len);
  * @param[in]     value  The value.
  * @retval FLOW_OK       Done.
  * @retval FLOW_E_INVAL  @p value is out of range.
- * @retval FLOW_E_NOTSUP Nobody in the stack knows the key.
+ * @retval FLOW_E_NOTSUP No flow of the stack knows the key.
  * @return Any other error is in flow_get_error().
  * @par Since
  * 0.1
@@ -597,27 +598,27 @@ FLOW_API const char *flow_name(const struct flow *f);
 FLOW_API const struct flow_env *flow_get_env(const struct flow *f);
 
 /**
- * @brief Give a flow a pointer of the caller's, for flow_get_user().
+ * @brief Store a pointer of the caller's in a flow, for flow_get_user().
  *
- * Each flow has its own; a filter or TLS flow on top begins with NULL and
- * leaves that of the flow below alone.  The library does not look at it.
+ * Each flow of a stack has its own, NULL at first.  The library does not look
+ * at it.
  *
  * @param[in,out] f     The flow.
- * @param[in]     user  Anything; still the caller's when the flow closes.
+ * @param[in]     user  Any pointer; the flow never frees it.
  * @par Threads
- * One at a time.
+ * Any, but no other flow_set_user() or flow_get_user() at the same time.
  * @par Since
  * 0.1
  */
 FLOW_API void flow_set_user(struct flow *f, void *user);
 
 /**
- * @brief The pointer that flow_set_user() gave a flow last.
+ * @brief The pointer that flow_set_user() stored last.
  *
  * @param[in] f  The flow.
  * @return The pointer, NULL before the first call.
  * @par Threads
- * Any, beside no flow_set_user().
+ * Any, but no flow_set_user() at the same time.
  * @par Since
  * 0.1
  */
@@ -626,8 +627,9 @@ FLOW_API void *flow_get_user(const struct flow *f);
 /**
  * @brief Why a direction failed.
  *
- * The memory for what an error has to tell beyond a status, a text and one
- * layer is taken when it occurs; without it these three are all there is.
+ * A record with more than a status, a text and one layer needs memory, which is
+ * allocated when the error occurs.  If that fails, the record has only these
+ * three.
  *
  * @param[in]  f        The flow.
  * @param[in]  dir      One direction.

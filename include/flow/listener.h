@@ -21,7 +21,7 @@ extern "C" {
 struct flow_listener;
 
 /**
- * @brief Operations of a kind of listener, for who writes one.
+ * @brief Operations of a kind of listener, for authors of listeners.
  *
  * As in <flow/backend.h>: none blocks.
  */
@@ -72,9 +72,7 @@ FLOW_API void flow_listener_init(struct flow_listener *l,
                                  const struct flow_env *env);
 
 /**
- * @brief Say that a listener accepts from another.
- *
- * For listeners that own the listener below them.
+ * @brief Declare that a listener accepts from another, which it owns.
  *
  * @param[in,out] l      The listener; closes @p lower with itself.
  * @param[in,out] lower  The one below.
@@ -85,12 +83,13 @@ FLOW_API void flow_listener_wrap(struct flow_listener *l,
                                  struct flow_listener *lower);
 
 /**
- * @brief Say that a descriptor is about to be closed, as flow_fd_closing().
+ * @brief Announce that a descriptor is about to be closed: flow_fd_closing()
+ * for listeners.
  *
  * Not needed in the close operation.
  *
  * @param[in,out] l   The listener whose wait operation named it.
- * @param[in]     fd  The descriptor, still open; -1: all that it named.
+ * @param[in]     fd  The descriptor, still open; -1: all that were named.
  * @par Threads
  * As flow_accept().
  * @par Since
@@ -120,8 +119,8 @@ FLOW_API enum flow_status flow_listener_fail(struct flow_listener *l,
  * @param[in,out] l         The listener.
  * @param[out]    ret_flow  The flow, not open yet.
  * @retval FLOW_OK    *@p ret_flow is the caller's.
- * @retval FLOW_AGAIN Nobody waits; also while the listener backs off after
- *                    running out of descriptors.
+ * @retval FLOW_AGAIN No connection waits; also while the listener backs off
+ * after running out of descriptors.
  * @retval FLOW_E_CANCELED flow_listener_abort() was called.
  * @return Any other error leaves the listener usable.
  * @par Threads
@@ -149,8 +148,8 @@ flow_accept_wait(struct flow_listener *l, struct flow **ret_flow);
 /**
  * @brief Whether a flow waits; else what to wait for.
  *
- * The deadline is among the sources, and an event that flow_listener_abort()
- * and flow_listener_set_deadline() signal.
+ * The sources include the deadline, and an event that flow_listener_abort() and
+ * flow_listener_set_deadline() signal.
  *
  * @param[in,out] l     The listener.
  * @param[in,out] sink  Initialised by the caller.

@@ -14,14 +14,15 @@ extern "C" {
  * @brief Many flows in one thread.
  *
  * Level-triggered: an entry is reported as long as it is ready.  Readiness is
- * the flow's own, so plaintext that TLS has decrypted but nobody has read yet
- * counts: "the socket is silent but the data is here" cannot happen.
+ * the flow's own, so plaintext that TLS has decrypted but no caller has read
+ * yet counts: "the socket is silent but the data is here" cannot happen.
  *
- * Round robin: between two reports of a flow that stays ready no other is
- * reported more than once, however few events a call asks for.
+ * Entries are reported round robin: between two reports of a flow that stays
+ * ready, every other flow is reported at most once, however few events a call
+ * asks for.
  *
- * An event of which nothing is ready any more was removed while the list was
- * worked on.
+ * If a flow is removed while the caller works on the list, its event becomes
+ * zero.  So look at flow_poller_event::ready first:
  *
  * <!-- quote: tests/unit/test_poller_list.c -->
  * @code
@@ -32,9 +33,9 @@ extern "C" {
  * @endcode
  *
  * After fork() a poller belongs to the process that made it.  In the child
- * flow_poller_free() releases its memory and its descriptors there, closing a
- * flow that it watches takes the flow out, and neither changes anything for
- * the parent; every other call answers #FLOW_E_INVAL.
+ * flow_poller_free() releases the child's copy, and closing a flow that the
+ * poller watches removes it from that copy.  Neither changes anything for the
+ * parent.  Every other call that returns a status answers #FLOW_E_INVAL.
  */
 
 struct flow_poller;
@@ -79,10 +80,10 @@ flow_poller_new(const struct flow_env *env, struct flow_poller **ret_poller);
  * @param[in]     interest  FLOW_READY_ bits; 0 only watches the deadlines.
  * @param[in]     user      Given back with its events.
  * @retval FLOW_OK       Watched.
- * @retval FLOW_E_INVAL  It is watched already, @p interest has a bit that is
- *                       none of #FLOW_READY_READ, #FLOW_READY_WRITE,
+ * @retval FLOW_E_INVAL  The flow is watched already, @p interest has a bit
+ *                       other than #FLOW_READY_READ, #FLOW_READY_WRITE,
  *                       #FLOW_READY_FLUSH and #FLOW_READY_OPEN, or the poller
- *                       was inherited.
+ *                       was inherited by fork().
  * @retval FLOW_E_NOMEM  No memory.
  * @par Since
  * 0.1
@@ -97,7 +98,7 @@ FLOW_API FLOW_MUST_USE enum flow_status flow_poller_add(struct flow_poller *p,
  * @param[in,out] p         The poller.
  * @param[in,out] f         A flow it watches.
  * @param[in]     interest  As for flow_poller_add().
- * @retval FLOW_OK       From now on.
+ * @retval FLOW_OK       The interest is set.
  * @retval FLOW_E_INVAL  This poller does not watch @p f, @p interest has an
  *                       unknown bit, or the poller was inherited.
  * @par Since
@@ -107,12 +108,13 @@ FLOW_API enum flow_status flow_poller_set(struct flow_poller *p, struct flow *f,
                                           uint32_t interest);
 
 /**
- * @brief Stop watching a flow.  No event for it comes any more: one that
- * flow_poller_wait() has listed already becomes zero in all its members.
+ * @brief Stop watching a flow.  No event for it follows; one that is already in
+ * the list of flow_poller_wait() becomes zero in all its members.
  * @param[in,out] p  The poller.
  * @param[in,out] f  A flow it watches.
  * @retval FLOW_OK       It is not watched any more.
- * @retval FLOW_E_INVAL  This poller does not watch @p f, or it was inherited.
+ * @retval FLOW_E_INVAL  This poller does not watch @p f, or the poller was
+ *                       inherited.
  * @par Since
  * 0.1
  */
@@ -147,12 +149,11 @@ FLOW_API enum flow_status flow_poller_remove_listener(struct flow_poller *p,
  * @brief Wait until something is ready.
  *
  * Lists entries that are ready, each once, the one reported least recently
- * first.  The system is asked in every call, so that a flow which becomes
- * ready is seen however many others are ready all the time.
+ * first.  Every call asks the system, so a flow that becomes ready is found
+ * however many others are ready all the time.
  *
- * The list is the poller's.  When a flow or a listener is removed or closed
- * while the caller works on the list, its event becomes zero in all its
- * members.
+ * The poller owns the list.  If a flow or a listener is removed or closed while
+ * the caller works on the list, its event becomes zero in all its members.
  *
  * @param[in,out] p           The poller.
  * @param[in]     cap         Events to list at most, >= 1.
@@ -186,12 +187,12 @@ FLOW_API void flow_poller_wake(struct flow_poller *p);
 /**
  * @brief A descriptor to put the whole poller into a foreign event loop.
  *
- * It is readable when flow_poller_wait() has something to look at, also after
- * a call on a watched flow from elsewhere in the loop and after flow_abort()
- * or flow_set_deadline() from another thread.  Only what happens by itself at
- * a point in time is not seen there: flow_poller_timeout() bounds the sleep.
- * When it is readable, call flow_poller_wait() with #FLOW_NOW.
- * examples/epoll_echo.c is a whole server.
+ * When it is readable, call flow_poller_wait() with #FLOW_NOW.  It becomes
+ * readable when a watched flow may be ready, also because of a call on that
+ * flow elsewhere in the loop, or of flow_abort() or flow_set_deadline() in
+ * another thread.  It does not become readable when a deadline passes: sleep no
+ * longer than until flow_poller_timeout().  examples/epoll_echo.c is a whole
+ * server.
  *
  * @param[in,out] p  The poller.
  * @return The descriptor, still the poller's; -1 where the system has none

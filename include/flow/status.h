@@ -97,7 +97,7 @@ enum flow_domain {
  *
  * Fixed size, plain data, no pointers to anything but static text: copy it
  * freely.  @ref layers starts with the layer where the failure arose; each
- * layer above that passed it on added its name behind.
+ * layer above that passed it on added its name at the end.
  */
 struct flow_error {
     /** What the failing call returned; #FLOW_OK when nothing failed. */
@@ -106,8 +106,8 @@ struct flow_error {
     enum flow_domain domain;
     /** Native code in @ref domain, 0 when there is none. */
     int32_t code;
-    /** TLS alert that we sent, or that leaves with the next flow_flush(); -1
-     *  when none. */
+    /** TLS alert that we sent, or will send with the next flow_flush(); -1 when
+     *  there is none. */
     int16_t alert_sent;
     /** TLS alert that the peer sent, -1 when none. */
     int16_t alert_received;

@@ -24,13 +24,14 @@ struct flow_tcp_options {
     bool reuse_port;
     /** Leave small segments to Nagle's algorithm; default: send at once. */
     bool delay;
-    /** Probe a silent peer (SO_KEEPALIVE); one of the next three above 0 means
-     *  it too. */
+    /** Probe a silent peer (SO_KEEPALIVE).  A value above 0 in one of the next
+     *  three members sets it too. */
     bool keepalive;
     /** ns of silence before the first probe, in whole seconds rounded up, at
      *  most 32767 s; 0: the system's, often 2 hours. */
     uint64_t keepalive_idle;
-    /** ns between probes, as keepalive_idle; 0: the system's. */
+    /** ns between probes, with the range and rounding of keepalive_idle; 0: the
+     *  system's. */
     uint64_t keepalive_interval;
     /** Probes without an answer before the connection counts as broken, at
      *  most 127; 0: the system's. */
@@ -60,7 +61,7 @@ struct flow_tcp_options {
  * @retval FLOW_OK        Made; connects when opened.
  * @retval FLOW_E_INVAL   @p host is empty or too long, @p port is 0, or an
  *                        option is out of range.
- * @retval FLOW_E_NOTSUP  The system has no times of its own for probes.
+ * @retval FLOW_E_NOTSUP  The system cannot set times of probes per socket.
  * @retval FLOW_E_NOMEM   No memory.
  * @par Since
  * 0.1

@@ -26,11 +26,11 @@ extern "C" {
  * same numbers.  What was agreed can be asked there, and flow_close() releases
  * the copy.
  *
- * What a peer sends on after our close_notify can still be read; after the
+ * Data that a peer sends after our close_notify can still be read; after the
  * peer's we can still write (RFC 8446 6.1, and by the same rule in TLS 1.2).
  */
 
-/** @name What is known against a peer's identity
+/** @name Why a peer's identity is not verified
  *  flow_error::verify_flags, flow_tls_info::verify_flags,
  *  #FLOW_QUERY_VERIFY_FLAGS */
 /**@{*/
@@ -52,10 +52,9 @@ extern "C" {
 #define FLOW_VERIFY_MISSING 0x0080u
 /** Another reason of the engine. */
 #define FLOW_VERIFY_OTHER 0x0100u
-/** The peer's chain, its name, or both were not verified: the configuration
- *  is a server's, which asks for no certificate, or has one of the insecure
- *  settings.  Only among the facts about an open flow, beside whatever else was
- *  found; never in an error. */
+/** The peer's chain, its name, or both were not checked: the configuration is a
+ *  server's, which asks for no certificate, or has an insecure setting.  Set
+ *  only for an open flow, perhaps with other bits; never in an error. */
 #define FLOW_VERIFY_NOT_CHECKED 0x0200u
 /**@}*/
 
@@ -76,7 +75,7 @@ extern "C" {
  * @param[out]    ret_flow     The TLS flow, not handshaken yet.
  * @param[out]    ret_err      Why it failed; may be NULL.
  * @retval FLOW_OK       Made.
- * @retval FLOW_E_INVAL  The name is missing or is not a name, or @p c is a
+ * @retval FLOW_E_INVAL  The name is missing or not valid, or @p c is a
  *                       server's.
  * @retval FLOW_E_NOMEM  No memory.
  * @return As flow_tls_config_freeze().
@@ -119,20 +118,19 @@ flow_tls_wrap_server(struct flow_tls_config *c, struct flow *lower,
  *
  * @param[in,out] c               Server configuration; frozen by this.
  * @param[in]     lower           The listener below.
- * @param[in]     max_handshakes  Flows whose handshake may be under way at a
- *                                time, 0: 1024.  When so many are, accepting
- *                                answers #FLOW_AGAIN.
+ * @param[in]     max_handshakes  Most flows with a handshake under way; 0:
+ * 1024. At the limit, accepting answers #FLOW_AGAIN.
  * @param[out]    ret_listener    The listener.
  * @param[out]    ret_err         Why it failed; may be NULL.
  * @retval FLOW_OK       Made.
  * @retval FLOW_E_INVAL  As flow_tls_wrap_server().
  * @retval FLOW_E_NOMEM  No memory.
  * @par Limits
- * An accepted flow counts until its first step (flow_open(), or whatever opens
- * it).  One whose peer has said nothing by then does not count any more, until
- * the first byte comes: peers that say nothing shut nobody out.  At most
- * @p max_handshakes flows are kept in that silence besides; for one more the
- * flow that has been silent for longest fails with #FLOW_E_TIMEOUT.
+ * An accepted flow counts from flow_accept() on.  If its peer has sent nothing
+ * by the first call that opens it (flow_open(), a read, a write), it stops
+ * counting until the first byte arrives, so silent peers do not use up the
+ * limit.  At most @p max_handshakes further flows may be silent in this way;
+ * for one more, the flow that was silent longest fails with #FLOW_E_TIMEOUT.
  * @par Ownership
  * On #FLOW_OK it owns @p lower and has a reference to @p c.
  * @par Since
@@ -156,7 +154,7 @@ struct flow_tls_info {
                                         "" when the default was used. */
     uint32_t verify_flags;         /**< FLOW_VERIFY_ bits; 0 only when the
                                         peer's chain and name were verified. */
-    const uint8_t *peer_chain;     /**< DER certificates behind each other,
+    const uint8_t *peer_chain;     /**< DER certificates one after another,
                                         leaf first; NULL for none. */
     size_t peer_chain_len;         /**< Bytes. */
     uint64_t key_updates_sent;     /**< TLS 1.3 KeyUpdates of ours. */

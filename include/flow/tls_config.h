@@ -178,10 +178,10 @@ flow_tls_config_set_suites(struct flow_tls_config *c, const uint16_t *suite,
 /**
  * @brief Restrict the key exchange groups.
  *
- * The default is x25519, P-256, P-384.  Order is a client's preference, and
- * that of a TLS 1.2 server; a TLS 1.3 server takes the first of the client's
- * shares that is in the list.  There are no finite-field groups: they let a
- * stranger burn the server's processor.
+ * The default is x25519, P-256, P-384.  The order is the preference of a client
+ * and of a TLS 1.2 server; a TLS 1.3 server takes the client's first key share
+ * that is in the list.  There are no finite-field groups: with them a client
+ * that has not authenticated makes the server compute for long.
  *
  * @param[in,out] c      The configuration.
  * @param[in]     group  FLOW_TLS_GROUP_ numbers; copied.
@@ -220,8 +220,8 @@ flow_tls_config_set_alpn(struct flow_tls_config *c, const char *const *name,
 /**
  * @brief Trust certificates from memory instead of the system's store.
  *
- * May be called more than once; they add up.  For clients: a server does not
- * ask for certificates yet, so there is nothing that it could verify.
+ * May be called more than once; the certificates add up.  For clients only: a
+ * server does not ask for client certificates yet.
  *
  * @param[in,out] c        The configuration.
  * @param[in]     data     One or more PEM certificates, or one in DER.
@@ -354,13 +354,12 @@ flow_tls_config_tolerate_truncation(struct flow_tls_config *c, bool tolerate);
 /**
  * @brief Records that may be sealed with one key before it is replaced.
  *
- * Lowers the limit of RFC 8446 5.5.  In TLS 1.3 our KeyUpdate goes out by
- * itself, and asks a peer for its own whose key has come as far.  The KeyUpdate
- * counts, and a key seals one record besides it at least: 1 means the same as
- * 2.  In TLS 1.2
- * the last record is kept for the end: flow_shutdown() still sends
- * close_notify, while a write sends the alert internal_error and fails with
- * #FLOW_E_PROTO.
+ * Lowers the limit of RFC 8446 5.5.  In TLS 1.3 we send a KeyUpdate at the
+ * limit; if the peer's key has sealed as many records, it asks for the peer's
+ * too.  The KeyUpdate counts as a record, and a key seals at least one other,
+ * so 1 means the same as 2.  In TLS 1.2 the last record is kept for the end:
+ * flow_shutdown() still sends close_notify, while a write sends the alert
+ * internal_error and fails with #FLOW_E_PROTO.
  *
  * @param[in,out] c        The configuration.
  * @param[in]     records  1..2^32; values above the cipher's own limit have no

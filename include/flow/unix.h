@@ -47,9 +47,9 @@ flow_unix_dial(const struct flow_env *env, const char *path,
 /**
  * @brief Listen on a UNIX socket.
  *
- * A socket file left by a process that is gone is replaced; one that somebody
- * listens on is not.  The file is removed when the listener closes in the
- * process that made it; a child's copy of the listener leaves it.
+ * A socket file left by a process that is gone is replaced; one with a listener
+ * is not.  The process that made the listener removes the file when it closes
+ * the listener; a forked child leaves the file alone.
  *
  * @param[in]  env           Environment; NULL: flow_env_default().
  * @param[in]  path          As flow_unix_dial().
@@ -58,7 +58,7 @@ flow_unix_dial(const struct flow_env *env, const char *path,
  * @param[out] ret_err       Why it failed; may be NULL.
  * @retval FLOW_OK       Listening.
  * @retval FLOW_E_INVAL  The path is empty or too long for the system, the
- *                       backlog is negative, or the mode has other bits.
+ *                       backlog is negative, or the mode is above 0777.
  * @retval FLOW_E_SYS    The system refused; the record has errno.
  * @retval FLOW_E_NOMEM  No memory.
  * @par Since
@@ -74,11 +74,11 @@ flow_unix_listen(const struct flow_env *env, const char *path,
  * @brief Make a flow of descriptors that are already connected.
  *
  * A stream socket of any family, or the two ends of pipes, a terminal or a
- * file.  A socket's blocking mode does not matter and is left alone.  Anything
- * else is made non-blocking for every process that has it; flow_close() puts
- * the mode back, but not in a child that inherited the flow.  Half close is
- * there for sockets, and where the two descriptors differ (the write end is
- * closed).
+ * file.  A socket's blocking mode does not matter and is left alone.  Any other
+ * descriptor is made non-blocking, for every process that shares it;
+ * flow_close() restores the mode, except in a child that inherited the flow.
+ * Half close is there for sockets, and where the two descriptors differ (the
+ * write end is closed).
  *
  * @param[in]  env       Environment; NULL: flow_env_default().
  * @param[in]  read_fd   To read from.

@@ -16,13 +16,13 @@ extern "C" {
  * done, flow_wait(), again.  They obey the deadlines of flow_set_deadline();
  * #FLOW_E_TIMEOUT loses nothing and the count says how much was done.
  *
- * Every call of this header may block, but for those of a relay other than
- * flow_relay_run().  Outside of it only flow_wait(), flow_accept_wait() and
- * flow_poller_wait() block.  A call that only waits until one operation
- * succeeds has the operation's name and "_wait".
+ * Every call of this header may block, except those of a relay other than
+ * flow_relay_run().  Outside this header only flow_wait(), flow_accept_wait()
+ * and flow_poller_wait() block.  A call that waits until one operation succeeds
+ * is named after the operation, with "_wait" at the end.
  *
- * A count (ret_len and its like) may be NULL where #FLOW_OK means that all was
- * done, because then it tells nothing new; anywhere else it must not be NULL.
+ * If #FLOW_OK means that everything was done, the count (such as ret_len) may
+ * be NULL.  Elsewhere it must not be NULL.
  */
 
 /**
@@ -61,12 +61,12 @@ flow_read_exact(struct flow *f, void *buf, size_t len, size_t *ret_len);
 /**
  * @brief Read up to a delimiter, and nothing beyond it.
  *
- * For protocols of lines and heads.  What the flow has is looked at where the
- * flow keeps it, so it must lend (#FLOW_CAP_LEASE_READ): TLS and pairs do,
- * <flow/buffered.h> makes any flow do.
+ * For protocols with lines or headers.  The search happens in the flow's own
+ * buffer, so the flow must lend it (#FLOW_CAP_LEASE_READ).  TLS and pairs do;
+ * wrap any other flow with <flow/buffered.h>.
  *
- * A call that was cut short by a deadline goes on where it was: call again with
- * the same arguments, @p len untouched.
+ * After #FLOW_E_TIMEOUT call again with the same arguments and *@p len
+ * unchanged: the call goes on where it stopped.
  *
  * @param[in,out] f          The flow.
  * @param[in,out] buf        Where to; not terminated.  The first *@p len bytes
@@ -76,14 +76,14 @@ flow_read_exact(struct flow *f, void *buf, size_t len, size_t *ret_len);
  * @param[in]     delim_len  Its bytes, 1..@p limit.
  * @param[in,out] len        0 before the first call; then the bytes at @p buf,
  *                           with #FLOW_OK the delimiter included.
- * @retval FLOW_OK           The delimiter came, and ends what is at @p buf.
+ * @retval FLOW_OK           The bytes at @p buf end with the delimiter.
  * @retval FLOW_EOF          The stream ended, and @p buf is empty.
  * @retval FLOW_E_TRUNCATED  The stream ended without the delimiter.  The flow's
  *                           own state is #FLOW_EOF.
- * @retval FLOW_E_PROTO      @p limit bytes came without it.  They are consumed,
- *                           the flow itself goes on.
+ * @retval FLOW_E_PROTO      @p limit bytes came without the delimiter.  They
+ * are consumed and at @p buf; the flow can still be used.
  * @retval FLOW_E_TIMEOUT    The read deadline passed first.
- * @retval FLOW_E_NOTSUP     The flow does not lend.
+ * @retval FLOW_E_NOTSUP     The flow has no #FLOW_CAP_LEASE_READ.
  * @retval FLOW_E_INVAL      A length is out of range.
  * @return Any other error of flow_lease().
  * @par Since
@@ -188,9 +188,9 @@ struct flow_wait_item {
 /**
  * @brief Sleep until one of a handful of flows can make progress.
  *
- * As flow_wait() for each; <flow/poller.h> is for more of them.  A flow that
- * waits for more descriptors than are left over, as some may that are dialling,
- * is looked at every millisecond.
+ * As flow_wait() for each; for more flows there is <flow/poller.h>.  If a flow
+ * waits for more descriptors than there is room for, which can happen while it
+ * dials, it is polled every millisecond.
  *
  * @param[in,out] items     The flows, all of one environment; every
  *                          flow_wait_item::ready is written, 0 on error.
@@ -223,13 +223,14 @@ struct flow_finish_result {
  * @brief End a flow properly: shutdown(write), drain until the peer ends,
  * close.
  *
- * So that our last bytes are never lost to a reset because input was left
- * unread.  The flows below that @p f owns are ended and drained in the same
- * way, down to the transport: the peer's end of a TLS flow is not yet the end
- * of its connection.  Without #FLOW_CAP_HALF_CLOSE_WRITE: flush, drain, close;
- * below a layer that has that capability such a flow is only closed.
+ * A close with unread input can cause a reset that destroys our last bytes;
+ * flow_finish() reads it first.  The flows below that @p f owns are ended and
+ * drained in the same way, down to the transport: the peer's end of a TLS flow
+ * is not yet the end of its connection.  Without #FLOW_CAP_HALF_CLOSE_WRITE:
+ * flush, drain, close; below a layer that has that capability such a flow is
+ * only closed.
  *
- * After flow_shutdown(#FLOW_READ) the input is drained all the same.
+ * The input is drained even after flow_shutdown(#FLOW_READ).
  *
  * @param[in]  f         The flow, gone afterwards, whatever happens.
  * @param[in]  deadline  Monotonic ns; all of it ends by then.
@@ -238,8 +239,9 @@ struct flow_finish_result {
  * @param[out] ret       What was achieved; may be NULL.
  * @retval FLOW_OK          Both directions ended in order, and every layer
  *                          below has ended or broken since.
- * @retval FLOW_E_TIMEOUT   The deadline passed first, perhaps only below: then
- *                          flow_finish_result::peers is an end in order.
+ * @retval FLOW_E_TIMEOUT   The deadline passed first.  If only a flow below
+ *                          timed out, flow_finish_result::peers is an orderly
+ *                          end.
  * @retval FLOW_E_CANCELED  More than @p max_drain bytes came.
  * @return The reason why not; the flow is closed all the same.
  * @par Since

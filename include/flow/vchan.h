@@ -30,8 +30,9 @@ extern "C" {
  * #FLOW_E_NOTSUP, and the end of the stream is #FLOW_END_GONE, since a peer
  * that closed and one that died look the same.  TLS on top adds both.
  *
- * Only the process that made a flow or a listener uses it.  One that inherited
- * it by fork(2) gets #FLOW_E_INVAL, and closes it without anybody noticing.
+ * Only the process that made a flow or a listener may use it.  A process that
+ * inherited one by fork(2) gets #FLOW_E_INVAL; it may close it, which changes
+ * nothing for the parent and the peer.
  *
  * @code
  * struct flow_error err;
@@ -61,9 +62,9 @@ struct flow_vchan_options {
     /** Connecting: ns until the peer's server must be there and attached,
      *  else #FLOW_E_TIMEOUT; 0: only the flow's own deadlines. */
     uint64_t timeout;
-    /** Listening: pages that the peer may keep mapped after their flows ended,
-     *  before the listener offers no more until it lets go of some.  0: 2048.
-     *  What is not kept is used again; docs/vchan.md has the rules. */
+    /** Listening: pages that the peer may keep after their flows ended; 0:
+     * 2048. At the limit the listener offers no vchan until the peer has let go
+     * of some.  Other pages are used again; docs/vchan.md has the rules. */
     uint32_t pinned_max;
     /** Have the store tell at once when the peer's domain is destroyed, which
      *  is else noticed within 10 s where the user may make hypercalls
@@ -74,11 +75,11 @@ struct flow_vchan_options {
      *  domains other than 0 unless told otherwise, there is no flow but an
      *  error.  Nothing to the fake hypervisor, where every death is told. */
     bool watch_domains;
-    /** Connecting: take the place of a client that has left, which a server of
-     *  libxenvchan with `server_persist` keeps for the next one.  Such a server
-     *  goes on with the indexes and bytes that are in its rings.  Not for
-     *  servers that serve each client with pages of its own, as those of this
-     *  library: their flow of the client that has left fails. */
+    /** Connecting: take the place of a client that has left.  A server of
+     *  libxenvchan with `server_persist` keeps it for the next client and goes
+     * on with the indexes and bytes in its rings.  Do not set it for servers of
+     *  this library, which have pages for each client: the server's flow to the
+     *  client that has left fails. */
     bool reattach;
     /** Allow a peer in our own domain.  It serves tests: some kernels do not
      *  survive mapping a grant of their own domain. */
@@ -89,8 +90,8 @@ struct flow_vchan_options {
  * @brief Offer a vchan to a domain, one for each client.
  *
  * Each flow has pages of its own, published in the store when the ones before
- * were taken.  Pages of a flow that ended serve the same domain's next ones,
- * zeroed, once the client has let go of them.
+ * were taken.  After a flow has ended and the client has let go of its pages,
+ * they are zeroed and used for the next flows to the same domain.
  *
  * @param[in]  env           Environment; NULL: flow_env_default().
  * @param[in]  domid         The domain that may connect, 0..0x7fef.
@@ -145,7 +146,7 @@ flow_vchan_connect(const struct flow_env *env, uint32_t domid, const char *path,
  * Everything but Xen itself is the same: pages, rings, channels and store are
  * files and sockets in a directory.  For trying programs out on any machine;
  * clients are processes or threads that use flow_vchan_fake_connect() on the
- * same directory, whose permissions decide who can.
+ * same directory, whose permissions control access.
  *
  * @param[in]  env           Environment; NULL: flow_env_default().
  * @param[in]  dir           The directory, at most 87 bytes; made with mode

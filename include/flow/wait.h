@@ -59,7 +59,7 @@ struct flow_event_node {
 };
 
 /**
- * @brief An event without a descriptor: a counter and who sleeps on it.
+ * @brief An event without a descriptor: a counter and a list of sleepers.
  *
  * For flows that live in memory.  Whoever changes what a flow can do signals
  * its event; whoever waits arms a node with the count it saw *before* it
@@ -99,7 +99,7 @@ FLOW_API uint32_t flow_event_sequence(const struct flow_event *ev);
  *
  * @param[in,out] ev  The event.
  * @par Threads
- * Any; cheap when nobody sleeps.
+ * Any; cheap when no thread sleeps on it.
  * @par Since
  * 0.1
  */
@@ -138,7 +138,7 @@ FLOW_API bool flow_event_arm(struct flow_event *ev,
 FLOW_API void flow_event_disarm(struct flow_event_node *node);
 
 /**
- * @brief End an event: wake and take out whoever still sleeps on it.
+ * @brief End an event: wake and remove all that still sleep on it.
  *
  * @param[in,out] ev  The event; its memory may go afterwards.
  * @par Threads
@@ -214,7 +214,7 @@ FLOW_API uint32_t flow_wait_fd_ready(const struct flow_wait_sink *sink, int fd,
  * @brief Wait for a descriptor.  Events for one descriptor are merged.
  *
  * @param[in,out] sink    The sink.  When it is full its deadline becomes
- *                        #FLOW_NOW, so that nobody sleeps on half a list.
+ *                        #FLOW_NOW, so that no caller sleeps on half a list.
  * @param[in]     fd      The descriptor, >= 0.
  * @param[in]     events  #FLOW_WAIT_IN and #FLOW_WAIT_OUT.
  * @par Since
