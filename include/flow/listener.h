@@ -119,8 +119,8 @@ FLOW_API enum flow_status flow_listener_fail(struct flow_listener *l,
  * @param[in,out] l         The listener.
  * @param[out]    ret_flow  The flow, not open yet.
  * @retval FLOW_OK    *@p ret_flow is the caller's.
- * @retval FLOW_AGAIN No connection waits; also while the listener backs off
- * after running out of descriptors.
+ * @retval FLOW_AGAIN No connection waits, or the listener backs off after
+ *                    running out of descriptors.
  * @retval FLOW_E_CANCELED flow_listener_abort() was called.
  * @return Any other error leaves the listener usable.
  * @par Threads

@@ -118,8 +118,8 @@ flow_tls_wrap_server(struct flow_tls_config *c, struct flow *lower,
  *
  * @param[in,out] c               Server configuration; frozen by this.
  * @param[in]     lower           The listener below.
- * @param[in]     max_handshakes  Most flows with a handshake under way; 0:
- * 1024. At the limit, accepting answers #FLOW_AGAIN.
+ * @param[in]     max_handshakes  Most flows with a handshake under way, 0:
+ * 1024; beyond it accepting answers #FLOW_AGAIN.
  * @param[out]    ret_listener    The listener.
  * @param[out]    ret_err         Why it failed; may be NULL.
  * @retval FLOW_OK       Made.

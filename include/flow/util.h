@@ -81,7 +81,8 @@ flow_read_exact(struct flow *f, void *buf, size_t len, size_t *ret_len);
  * @retval FLOW_E_TRUNCATED  The stream ended without the delimiter.  The flow's
  *                           own state is #FLOW_EOF.
  * @retval FLOW_E_PROTO      @p limit bytes came without the delimiter.  They
- * are consumed and at @p buf; the flow can still be used.
+ *                           are consumed and at @p buf; the flow can still be
+ *                           used.
  * @retval FLOW_E_TIMEOUT    The read deadline passed first.
  * @retval FLOW_E_NOTSUP     The flow has no #FLOW_CAP_LEASE_READ.
  * @retval FLOW_E_INVAL      A length is out of range.
