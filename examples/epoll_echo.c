@@ -61,7 +61,7 @@ main(int argc, char **argv)
         flow_endpoint_listen(NULL, argv[1], NULL, &l, NULL) != FLOW_OK ||
         flow_poller_add_listener(p, l, l) != FLOW_OK)
         return 1;
-    /* Beside whatever else the loop has. */
+    /* Other descriptors of the program go into the same loop. */
     epoll_ctl(loop, EPOLL_CTL_ADD, flow_poller_fd(p), &ready);
     printf("listening on %s\n", argv[1]);
     fflush(stdout);

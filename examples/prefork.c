@@ -17,7 +17,7 @@
 #include <flow/tls_config.h>
 #include <flow/util.h>
 
-/* How long a client may be silent, and how long ending may take, in ns. */
+/* Time limits for a silent client and for ending, in ns. */
 #define PATIENCE UINT64_C(30000000000)
 
 static void

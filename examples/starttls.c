@@ -83,8 +83,8 @@ say(struct flow *f, const char *word)
     check(flow_write_all(f, line, (size_t)len, NULL), word, f, FLOW_WRITE);
 }
 
-/* Byte by byte: what follows a line may already be TLS, or TLS may have ended
- * behind it. */
+/* Read byte by byte: the bytes after a line may already be TLS, or TLS may
+ * end there. */
 static void
 hear(struct flow *f, const char *word)
 {

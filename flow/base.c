@@ -5,7 +5,7 @@
 #include "lib/atomic.h"
 #include "lib/plat.h"
 
-/* The version first: of another one nothing else is where it is looked for. */
+/* Check the version first: in another one the other members are elsewhere. */
 static enum flow_status
 check_ops(const struct flow_ops *ops, uint32_t caps, bool has_lower)
 {
@@ -18,7 +18,7 @@ check_ops(const struct flow_ops *ops, uint32_t caps, bool has_lower)
         return FLOW_E_INVAL;
     if ((caps & leases) != 0 && (ops->lease == NULL || ops->commit == NULL))
         return FLOW_E_INVAL;
-    /* What else is missing goes to the lower flow. */
+    /* Other operations that are missing go to the lower flow. */
     if (has_lower)
         return FLOW_OK;
     if ((caps & FLOW_CAP_HALF_CLOSE_WRITE) != 0 && ops->shutdown == NULL)

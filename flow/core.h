@@ -37,8 +37,8 @@ flow__opens_with_lower(const struct flow *f)
            (f->ops->open == NULL || (f->caps & FLOW_CAP_FILTER) != 0);
 }
 
-/* An operation begins: what a poller knows of this flow, and of those above,
- * holds no longer. */
+/* An operation begins: forget what a poller knows of this flow and those
+ * above. */
 void flow__used(struct flow *f);
 
 /*

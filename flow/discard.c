@@ -5,19 +5,18 @@
 /*
  * What comes after flow_shutdown(FLOW_READ), C28.
  *
- * A transport keeps input that nobody reads: a peer that still sends would
- * stand still, and a socket that closes with unread input resets the
- * connection, which destroys what was sent to the peer.  So after the shutdown
- * the core reads in the caller's place, while the flow is waited for and in
- * flow_finish().
+ * A transport keeps unread input.  A peer that still sends would block, and a
+ * socket that closes with unread input resets the connection, which destroys
+ * bytes that we sent.  So after the shutdown the core reads in the caller's
+ * place, while the flow is waited for and in flow_finish().
  *
  * Invariants: until shut is set, the thread that holds busy[0] reads; from
  * then on the one that holds discarding does.  input_end is written by that
  * thread alone and does not change once it is not FLOW_OK.
  */
 
-/* Bytes per step, and steps per look: a peer that sends without end must not
- * keep the caller from what else there is to do. */
+/* Bytes per step, and steps per call: a peer that never stops sending must
+ * not block the caller. */
 #define STEP_BYTES 65536u
 #define STEPS      4
 

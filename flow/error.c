@@ -8,8 +8,8 @@
  *
  * Most flows never fail, and most errors are a status and a static text, for
  * which the flow itself has room.  Memory for a whole record is taken when the
- * first error comes that has more to tell: a code, a detail, a layer below.
- * Where there is none, the status and the text are kept all the same.
+ * first error comes that has more to tell: a code, a detail, a layer below.  If
+ * there is no memory, the status and the text are kept.
  *
  * Records are guarded by the wait lock: a layer may fail both directions from
  * the thread of one.  Nothing is allocated under it.  While a direction runs, a

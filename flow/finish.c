@@ -77,7 +77,7 @@ discard_some(struct flow *f, uint64_t deadline, size_t len, size_t *ret_len)
     }
 }
 
-/* Until the peer ends. */
+/* Read until the peer's end. */
 static enum flow_status
 drain(struct finish *x, struct flow *f)
 {
@@ -104,8 +104,8 @@ drain(struct finish *x, struct flow *f)
     }
 }
 
-/* A layer with an end of its own has no need of that of a transport that has
- * none: it is over when it closes. */
+/* If the layer above has an end of its own, a transport without one is
+ * simply closed. */
 static struct flow *
 next_below(const struct flow *f)
 {
@@ -114,8 +114,8 @@ next_below(const struct flow *f)
     return f->lower;
 }
 
-/* The layers below a flow that has ended in order.  That one breaks is no
- * failure any more: nothing of ours was left to deliver. */
+/* The layers below a flow that has ended in order.  If one breaks now, that
+ * is not a failure: we had nothing left to deliver. */
 static enum flow_status
 finish_below(struct finish *x, const struct flow *top)
 {

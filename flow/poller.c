@@ -16,16 +16,16 @@
  *
  * asleep   It is registered with everything its flow waits for.
  * to look  It is in poller::look: its flow was used, or woken, or reported.
- *          Nobody knows whether it is ready.  It is looked at before the
- *          poller sleeps, and falls asleep or lines up.
+ *          Its readiness is unknown.  It is looked at before the poller
+ *          sleeps, and falls asleep or lines up.
  * in line  It is in poller::line: it is ready, or the system says that one of
  *          its descriptors is.  It keeps its place until its turn comes, when
  *          it is asked (unless the answer is known) and reported.
  *
- * The line is ordered by the number of the last report, so that whoever has
- * waited longest is next.  That is round robin as long as everyone who is
- * ready stands in line: before an entry gets its second turn since the system
- * was asked for everything it knows, it is asked so again (poller::known).
+ * The line is ordered by the number of the last report, so that the entry that
+ * has waited longest is next.  That is round robin as long as every ready entry
+ * is in line.  So before an entry gets its second turn the system is asked
+ * again for everything it knows (poller::known).
  *
  * Whether a descriptor is ready is known from the reports of the system alone.
  * A report holds until the flow is used or was looked at.  An entry that was
@@ -225,7 +225,7 @@ poller_take_due(struct flow_poller *p)
 
 /* --- looking ------------------------------------------------------------ */
 
-/* How a flow that is asked what is ready learns it of a descriptor. */
+/* Answers whether a descriptor is ready, for a flow that is asked. */
 static uint32_t
 poller_fd_ready(void *ctx, int fd, uint32_t events)
 {
@@ -291,8 +291,8 @@ poller_set_timer(struct poller_entry *e, uint64_t due)
         flow__timers_set(&e->poller->timers, &e->timer, due);
 }
 
-/* Put an entry to sleep that has nothing ready.  What is ready after all where
- * the system cannot watch everything: it did not say so, so it is asked. */
+/* Put an entry that has nothing ready to sleep.  If the system cannot watch
+ * one of its sources, ask again; the answer is returned. */
 static uint32_t
 poller_sleep(struct poller_entry *e, struct flow_wait_sink *sink)
 {
@@ -439,7 +439,7 @@ poller_take_turn(struct flow_poller *p, struct poller_entry *e)
         poller_add_event(p, e, ready);
 }
 
-/* Report who is in line, the one who waited longest first. */
+/* Report the entries in line, the one that waited longest first. */
 static enum flow_status
 poller_report(struct flow_poller *p, size_t cap)
 {
@@ -455,7 +455,7 @@ poller_report(struct flow_poller *p, size_t cap)
             st = flow__registry_survey(&p->registry);
             if (st != FLOW_OK)
                 return st;
-            /* Of those that this call reported nobody knows yet. */
+            /* The readiness of the reported entries is unknown from here on. */
             p->known = p->turns - p->event_count;
             continue;
         }

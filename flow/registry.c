@@ -124,8 +124,8 @@ registry_wanted(const struct flow__slot *slot)
 }
 
 /* Bring the poll set up to date with a slot; false: it cannot be watched.  A
- * source that is new asks in any case, so that a number which was closed
- * without a word and given out again is found out. */
+ * new source always sets the registration, to find a number that was closed
+ * unannounced and given out again. */
 static bool
 registry_update(struct flow__registry *reg, struct flow__source *s, bool is_new)
 {

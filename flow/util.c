@@ -62,7 +62,7 @@ flow_read_exact(struct flow *f, void *buf, size_t len, size_t *ret_len)
     return st;
 }
 
-/* What is being read by flow_read_until(). */
+/* The state of one flow_read_until(). */
 struct until {
     uint8_t *buf;
     size_t limit;

@@ -8,8 +8,8 @@
 /*
  * Waiting for several flows in one thread.  Each may name as many sources as a
  * sink has room for, and the environment's wait takes one sink.  So their
- * events are gathered in one: a node in each of theirs, whose waker signals the
- * gathering event, which alone is in the sink, in front of the descriptors.
+ * events are gathered in one: each event gets a node whose waker signals the
+ * gathering event.  Only that event is in the sink, before the descriptors.
  *
  * A node is armed with the count that the flow saw before it looked, and the
  * gathering event is put into the sink with its count from before that: what
@@ -25,7 +25,7 @@ struct gathering {
     bool changed; /* an event was signalled before its node was armed */
 };
 
-/* How soon to look again at what there is no room to wait for, in ns. */
+/* Interval for sources that there is no room to wait for, in ns. */
 #define NO_ROOM_NAP 1000000u
 
 /* Called under the wait lock. */

@@ -434,8 +434,8 @@ may_add_trust(const struct flow_tls_config *c, struct flow_error *err)
 {
     if (is_frozen(c))
         return refuse(err, FLOW_E_BUSY, "the configuration is in use");
-    /* Certificates that are taken and never looked at would let a user believe
-     * that clients must have one. */
+    /* If the certificates were accepted and never used, a user would believe
+     * that clients must present one. */
     if (c->server)
         return refuse(err, FLOW_E_NOTSUP,
                       "a server does not verify client certificates yet");

@@ -80,7 +80,7 @@ enum flow_status flow__engine_conf_new(const struct flow_tls_config *c,
                                        struct flow_error *err);
 void flow__engine_conf_free(struct flow__engine_conf *conf);
 
-/* What a handshake tells whoever drives it. */
+/* What a handshake reports to its caller. */
 enum flow__engine_kind {
     FLOW__ENGINE_MESSAGE = 0, /* to be sent to the peer */
     FLOW__ENGINE_SECRET       /* to protect what follows */

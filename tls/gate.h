@@ -18,9 +18,9 @@
  *
  * An accepted flow has a place until its first step.  If its peer has said
  * nothing by then, it is silent: it gives the place back, and takes one again
- * with the peer's first byte, even where none is free.  So peers that say
- * nothing shut nobody out.  Of silent flows there are as many as there are
- * places; one more drops the one that has been silent for longest.
+ * with the peer's first byte, even if none is free.  So silent peers do not use
+ * up the places.  At most as many flows may be silent as there are places; one
+ * more drops the flow that has been silent for longest.
  */
 struct flow__gate;
 

@@ -252,7 +252,7 @@ handshake_begin_client(struct flow__handshake *hs, struct flow_error *err)
     st = flow__engine_start(hs->engine, err);
     if (st == FLOW_AGAIN)
         st = flow__outgoing_events(hs, st, err);
-    /* Nobody heard of us yet. */
+    /* Nothing was sent yet. */
     err->alert_sent = FLOW__ALERT_NONE;
     return st;
 }
@@ -265,7 +265,7 @@ handshake_begin(struct flow__handshake *hs, struct flow_error *err)
     return hs->server ? FLOW_OK : handshake_begin_client(hs, err);
 }
 
-/* The end of a failed handshake: what is left to do is to get the alert out. */
+/* The end of a failed handshake: send the alert. */
 static void
 handshake_give_up(struct flow__handshake *hs, const struct flow_error *err)
 {
@@ -285,8 +285,8 @@ handshake_is_late(const struct flow__handshake *hs)
            hs->env->now(hs->env->ctx) >= hs->deadline;
 }
 
-/* The alert of a failed handshake is like any record: it waits for the lower
- * flow, but not longer than the peer is worth. */
+/* The alert of a failed handshake waits for the lower flow like any record,
+ * but only for a limited time. */
 static enum flow_status
 handshake_linger(struct flow__handshake *hs, struct flow *lower,
                  struct flow_error *err)

@@ -19,7 +19,7 @@
  *
  * Invariant: between two calls order is the state of everything that was taken
  * and of everything that stands in out.  A message that is refused leaves it
- * alone, so that order names the key under which the peer can read the alert.
+ * alone, so that order names the key with which the peer can read the alert.
  */
 
 enum flow__handshake_phase {

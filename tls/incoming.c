@@ -121,8 +121,8 @@ incoming_refuse_behind(const struct flow__handshake *hs, struct flow_error *err)
         hs, "the peer sent more after the last message of its turn", err);
 }
 
-/* A whole message, with behind bytes after it: its row, its check, then it is
- * the engine's. */
+/* A whole message, with `behind` bytes after it: find its row, check it, and
+ * feed it to the engine. */
 static enum flow_status
 incoming_take_message(struct flow__handshake *hs, enum flow__level level,
                       const uint8_t *msg, size_t len, size_t behind,
@@ -336,7 +336,7 @@ incoming_take_protected(struct flow__handshake *hs, enum flow__level level,
     return st;
 }
 
-/* What is not encrypted although the peer has keys. */
+/* An unencrypted record although the peer has keys. */
 static enum flow_status
 incoming_take_unprotected13(struct flow__handshake *hs, const uint8_t *record,
                             size_t len, struct flow_error *err)

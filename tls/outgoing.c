@@ -224,7 +224,8 @@ flow__outgoing_events(struct flow__handshake *hs, enum flow_status status,
         st = next == FLOW_OK ? outgoing_take_event(hs, &order, &ev, err)
                              : outgoing_status_error(hs, next, err);
     }
-    /* An engine that stops where it should speak would wait for ever. */
+    /* If the engine sends nothing although it is its turn, both sides would
+     * wait for ever. */
     if (st == FLOW_OK &&
         (flow__order_facts(order.state)->turn == FLOW__TURN_OURS ||
          flow__order_is_open(&order) != (status == FLOW_OK)))

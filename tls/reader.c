@@ -239,7 +239,7 @@ next_key(struct flow__reader *r)
         return no_memory();
     r->update_due = false;
     r->renewal_asked = false;
-    /* The old key may have been counted as worn by the record that ends it. */
+    /* The record that ends the old key may have reached that key's limit. */
     r->ask_renewal = false;
     r->refuse_from = 0;
     if (st != FLOW_OK)
@@ -385,9 +385,9 @@ struct target {
     uint8_t small[LOOK_AHEAD_MAX];
 };
 
-/* In TLS 1.2 the header tells data from what the caller does not get.  In TLS
- * 1.3 only the opened record does, but without data it is small, unless
- * somebody pads it. */
+/* In TLS 1.2 the header tells whether a record is data.  In TLS 1.3 only the
+ * opened record does, but a record without data is small unless the peer
+ * pads it. */
 static bool
 is_taken_for_data(const struct flow__reader *r, const uint8_t *record,
                   size_t room)

@@ -28,7 +28,7 @@ flow__stage_release(struct flow__stage *stage)
     stage->end = 0;
 }
 
-/* To memory for len bytes, which those on the stage are not more than. */
+/* Move to memory for len bytes, at least as many as are on the stage. */
 static bool
 move_stage(struct flow__stage *stage, size_t len)
 {

@@ -91,8 +91,8 @@ tls_open(struct flow *f)
     return st;
 }
 
-/* A peer that may not renegotiate waits until it is told, and a caller that
- * only reads would never tell it. */
+/* A peer waits for the answer to its renegotiation request, and a caller
+ * that only reads would never send one. */
 static void
 push_refusal(struct flow__tls *t)
 {
@@ -551,7 +551,7 @@ control_limit(struct flow__tls *t, int64_t value)
 static enum flow_status
 control_propagate(struct flow__tls *t, bool on)
 {
-    /* What has gone down cannot be called back. */
+    /* Records that went down cannot be taken back. */
     if (t->settled && on != t->propagate)
         return FLOW_E_INVAL;
     t->propagate = on;

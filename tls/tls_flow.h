@@ -16,10 +16,10 @@
  * wait.  The handshake holds both.  hs is NULL once the handshake is over, and
  * reader, writer and agreed mean something only then.
  *
- * A forked child has a copy of the keys and of the numbers of the records: if
- * both went on, two records would be sealed with one nonce, which gives away
- * the key of authentication and both plaintexts.  So the connection is of the
- * process that began the handshake, and any other may only close it.
+ * A forked child has a copy of the keys and of the record numbers.  If both
+ * processes went on, two records would be sealed with one nonce, which reveals
+ * the authentication key and both plaintexts.  So the connection belongs to the
+ * process that began the handshake; any other may only close it.
  */
 struct flow__tls {
     struct flow base;

@@ -147,8 +147,8 @@ update_key(struct flow__writer *w, uint8_t request)
 }
 
 /* Only the record is left that ends the key: a KeyUpdate, or in TLS 1.2 an
- * alert.  A key of TLS 1.3 that has sealed nothing is not worn, however low the
- * limit: replaced again and again, it would carry nothing but KeyUpdates. */
+ * alert.  A TLS 1.3 key that has sealed nothing is not replaced, however low
+ * the limit: otherwise the connection would carry nothing but KeyUpdates. */
 static bool
 key_is_worn(const struct flow__writer *w, uint64_t besides)
 {
@@ -192,7 +192,7 @@ seal_update(struct flow__writer *w)
     r = update_key(w, (owed & FLOW__OWED_REQUEST) != 0
                           ? KEY_UPDATE_REQUESTED
                           : KEY_UPDATE_NOT_REQUESTED);
-    /* Still due, beside what the reading side has added meanwhile. */
+    /* Still due, with whatever the reading side has added meanwhile. */
     if (r.status != FLOW_OK)
         flow__writer_owe(w, owed);
     return r;
@@ -266,9 +266,9 @@ seal_open(struct flow__writer *w)
     return ok();
 }
 
-/* The alert of a dead writer, down and on: nobody above asks for it, and the
- * lower flow may be one that holds bytes back.  What becomes of it is told to
- * nobody; why the writer is dead is. */
+/* Send the alert of a failed writer and flush it, since the lower flow may
+ * hold bytes back and the caller does not ask for it.  A failure to send it
+ * is not reported; the reason of the first failure is. */
 static struct flow__writer_result
 push_alert(struct flow__writer *w, struct flow *lower)
 {

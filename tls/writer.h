@@ -21,11 +21,11 @@
  * Our direction after the handshake: plaintext into records, records into the
  * lower flow.  Used under the TLS flow's write lock.
  *
- * A record is sealed once; the bytes of it that the lower flow refuses stand
- * on out.  New plaintext is accepted only while out is empty, so at most one
- * record waits there, and behind it perhaps a fatal alert.  What FLOW_MORE or a
- * lease holds back stands in open, unsealed, with room for header and tag
- * around it.
+ * A record is sealed once; the bytes of it that the lower flow refuses stand on
+ * out.  New plaintext is accepted only while out is empty, so at most one
+ * record waits there, and after it perhaps a fatal alert.  Bytes that FLOW_MORE
+ * or a lease holds back are in open, unsealed, with room for header and tag
+ * around them.
  *
  * A dead writer accepts nothing more.  An alert that was staged when it died
  * still leaves with the next flush or close.

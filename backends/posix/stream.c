@@ -152,8 +152,8 @@ flow__stream_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
     return flow__stream_fail(s, FLOW_WRITE, code, "writing failed");
 }
 
-/* The mode is that of every process that has the descriptor: one that
- * inherited the flow leaves it as the process that made the flow needs it. */
+/* All processes that have the descriptor share its mode.  A process that
+ * inherited the flow leaves the mode to the process that made it. */
 static void
 close_fd(const struct flow__stream *s, int fd, bool restore)
 {
@@ -220,7 +220,7 @@ flow__stream_wait(struct flow *f, uint32_t interest,
     return 0;
 }
 
-/* Only some kinds of socket have a reset; the others close as ever. */
+/* Only some kinds of socket have a reset; the others close as usual. */
 static void
 reset_at_close(int fd)
 {

@@ -73,7 +73,7 @@ drop_lookup(struct tcp_dial *d)
 {
     if (d->lookup == NULL)
         return;
-    /* Which descriptors the resolver has is its own business. */
+    /* The resolver's descriptors are not known here. */
     flow_fd_closing(d->flow, -1);
     d->env->resolver->cancel(d->lookup);
     d->lookup = NULL;
@@ -141,7 +141,7 @@ dial_error(const struct tcp_dial *d, struct flow_error *err,
     return status;
 }
 
-/* Those that the source can reach: all, or those of its kind. */
+/* The addresses that the source can reach: all, or those of its family. */
 static void
 set_addresses(struct tcp_dial *d, size_t count)
 {
@@ -174,7 +174,7 @@ begin(struct tcp_dial *d, struct flow_error *err)
     }
     if (r == NULL) {
         dial_error(d, err, FLOW_E_NOTSUP, FLOW_DOMAIN_NONE, 0,
-                   "there is no resolver for host names");
+                   "no resolver for host names");
         err->hint = "give an address";
         return FLOW_E_NOTSUP;
     }
@@ -211,7 +211,7 @@ resolve(struct tcp_dial *d, struct flow_error *err)
     return err->status;
 }
 
-/* The source, where it was what failed; else the address that was tried. */
+/* The source address if that failed, else the address that was tried. */
 static void
 describe_attempt(const struct tcp_dial *d, size_t index, bool at_source,
                  char *text, size_t size)
@@ -324,8 +324,8 @@ time_of_next(struct tcp_dial *d)
 
 /*
  * A source without a port leaves its choice to connect(2) where the system can
- * do that: bind(2) would look for one that is free whatever the target.  One
- * with a port may have been used a moment ago.
+ * do that: bind(2) would look for a port that is free for every target.  A
+ * source with a port may have been used a moment ago.
  */
 static bool
 bind_source(const struct tcp_dial *d, int fd)

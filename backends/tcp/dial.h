@@ -15,8 +15,8 @@
 /*
  * Connecting to a host: resolve the name, then try its addresses until one
  * answers, the next one beginning before the last has given up (RFC 8305).
- * Knows sockets and time, and of its flow only that it must be told before a
- * descriptor is closed; not synchronised.
+ * Knows sockets and time.  It tells its flow before it closes a descriptor, and
+ * knows nothing else of it.  Not synchronised.
  */
 struct tcp_dial;
 

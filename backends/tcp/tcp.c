@@ -187,7 +187,7 @@ parse_source(const struct flow_tcp_options *opt, struct flow_addr *ret_source,
     return FLOW_OK;
 }
 
-/* What is known to be wrong before anything is tried. */
+/* Refuse arguments that cannot work. */
 static enum flow_status
 check_target(const char *host, uint16_t port, const struct flow_addr *source,
              const struct flow_addr *literal, struct flow_error *err)

@@ -9,7 +9,8 @@
 
 #include "backends/posix/fd_io.h"
 
-/* The most that Linux takes; others take no less. */
+/* The largest values that Linux accepts; other systems accept at least
+ * these. */
 #define TIME_MAX  32767
 #define COUNT_MAX 127
 

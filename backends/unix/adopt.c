@@ -31,8 +31,8 @@ get_option(int fd, int name)
     return getsockopt(fd, SOL_SOCKET, name, &value, &len) < 0 ? -1 : value;
 }
 
-/* NULL when the descriptor is open for the direction that the mode does not
- * forbid, and a stream; else what it is not. */
+/* NULL if the descriptor is a stream and open for the direction; else the
+ * reason to refuse it. */
 static const char *
 what_is_wrong(int fd, int forbidden_mode)
 {
@@ -86,8 +86,8 @@ take_over(struct flow__stream *s, int read_fd, int write_fd)
     s->peer_len = sizeof(s->peer);
     if (getpeername(read_fd, &s->peer.any, &s->peer_len) < 0)
         s->peer_len = 0;
-    /* The mode of a terminal or pipe is everybody's who has it open: put back
-     * what was.  A socket's is left alone. */
+    /* All processes that have a terminal or pipe open share its mode, so
+     * restore it. A socket's mode was left alone. */
     if (!s->in_is_socket)
         s->restore_in = flow__fd_set_nonblocking(read_fd, true) == 0;
     if (!s->is_socket && write_fd != read_fd)

@@ -40,8 +40,8 @@ listener_close(struct flow_listener *base)
     struct unix_listener *l = (struct unix_listener *)base;
     struct stat st;
 
-    /* A child that closes what it inherited leaves the path to its parent, and
-     * somebody may have put another file there meanwhile. */
+    /* A child that closes an inherited listener leaves the path to its
+     * parent.  The path may also name another file by now. */
     if (l->has_file && l->process == flow__plat_process() &&
         lstat(l->path, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->ino)
         (void)unlink(l->path);

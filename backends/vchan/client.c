@@ -70,7 +70,8 @@ dial_once(struct vchan *v, struct flow_error *err)
     st = flow__vchan_hyp_check(hyp, err);
     if (st != FLOW_OK)
         return st;
-    /* What the watch told is taken in before the look that answers it. */
+    /* Consume the watch's events before looking, so that a later one is not
+     * lost. */
     if (v->dial.keys != NULL)
         hyp->store->watch_drain(v->dial.keys);
     v->dial.found = false;
@@ -101,13 +102,13 @@ flow__vchan_dial_end(struct vchan *v)
 {
     if (v->dial.keys == NULL)
         return;
-    /* Which descriptor the watch has is the seam's own business. */
+    /* The descriptor of the watch is not known here. */
     flow_fd_closing(&v->base, -1);
     v->conn.hyp->store->watch_close(v->dial.keys);
     v->dial.keys = NULL;
 }
 
-/* Has the store tell of new keys; false: there is only the clock. */
+/* Watches the store for new keys; false: look at intervals. */
 static bool
 dial_watch(struct vchan *v)
 {

@@ -268,11 +268,11 @@ flow__vchan_conn_goodbye(struct vchan_conn *conn)
 }
 
 /*
- * Unmaps the server's pages.  The channel goes last: a region's parting may
- * send an event on it, and a server takes its closing for a sign that nothing
- * is mapped any more.  The control page goes after the rings, since a peer that
- * sees our live byte must find it at 0 for as long as it can see anything of
- * us.
+ * Unmaps the server's pages.  The channel is closed last: unmapping a region
+ * may send an event on it, and a server takes the close as the sign that
+ * nothing is mapped any more.  The control page goes after the rings, since a
+ * peer that sees our live byte must find it at 0 for as long as it can see
+ * anything of us.
  */
 static void
 leave_memory(struct vchan_conn *conn)

@@ -30,11 +30,11 @@
  * the domain as a whole: it then keeps a reference of its own, since free()
  * ends the pins.
  *
- * Order.  A server grants its rings and control page after it has allocated
- * the channel, and ends them before it closes the channel; a client binds,
- * maps, unmaps and closes in that order.  A server takes the state "unbound"
- * of its channel as the client's word that it has unmapped everything, and
- * grants the same pages to the next client of the same domain.
+ * Order.  A server grants its rings and control page after it has allocated the
+ * channel, and ends the grants before it closes the channel; a client binds,
+ * maps, unmaps and closes in that order.  If a server finds its channel
+ * "unbound", it assumes that the client has unmapped everything, and grants the
+ * same pages to the next client of the same domain.
  *
  * Suspend and migration.  A port that loses what it had of the hypervisor
  * calls flow__vchan_hyp_lost() and then makes every wait source of the handle
@@ -44,7 +44,8 @@
  *
  * fork.  A process that inherited a handle (flow__vchan_hyp_is_inherited())
  * calls the same five and nothing else.  They close this process's copies of
- * descriptors and free its memory; hypervisor, store and peer notice nothing.
+ * descriptors and free its memory, and change nothing in the hypervisor, the
+ * store or the peer.
  */
 
 struct vchan_hyp;
@@ -65,7 +66,7 @@ struct vchan_region {
 };
 
 /*
- * What happens to a region when it goes, or we die, as far as the kernel can.
+ * What the kernel does with a region when it is released or our process dies.
  * With a channel there is a byte to clear, and the region is of one page: a
  * kernel takes one such order per page.
  */
@@ -86,11 +87,11 @@ struct vchan_grant_ops {
                               struct vchan_region **ret_region,
                               struct flow_error *err);
     /*
-     * End the grant and free the pages, after the parting.  FLOW_E_BUSY: the
-     * peer still has them mapped; nothing was freed, and nothing of it may be
-     * used again.  It is called once more then, now and again until it answers
-     * otherwise.  The parting is done the first time: its channel is closed
-     * between the first call and the second.
+     * Clear the byte and send the event that were asked for, end the grant and
+     * free the pages.  FLOW_E_BUSY: the peer still has them mapped; nothing was
+     * freed, and no page may be used again.  The caller then repeats the call
+     * from time to time.  Only the first call clears the byte and sends the
+     * event: the channel is closed before the second.
      */
     enum flow_status (*unshare)(struct vchan_hyp *hyp,
                                 struct vchan_region *region);
@@ -103,7 +104,8 @@ struct vchan_grant_ops {
                             struct vchan_parting parting,
                             struct vchan_region **ret_region,
                             struct flow_error *err);
-    /* After the parting; before its channel is closed. */
+    /* Clears the byte and sends the event first, so call it before the
+     * channel is closed. */
     void (*unmap)(struct vchan_hyp *hyp, struct vchan_region *region);
 };
 
@@ -136,11 +138,11 @@ struct vchan_event_ops {
      */
     bool (*drain)(struct vchan_channel *channel);
     /*
-     * Adds what fires for an event that drain() has not taken in, whether it
-     * came before this call or comes after it.  A port adds a descriptor, or
-     * a flow_event that notify() at the other end signals, with the count
-     * that the last drain() saw.  It never adds a time: the caller has its
-     * own.
+     * Adds a source that fires for an event which drain() has not consumed,
+     * whether it came before this call or comes after it.  A port adds a
+     * descriptor, or a flow_event that notify() at the other end signals, with
+     * the count that the last drain() saw.  It never adds a time: the caller
+     * has its own.
      */
     void (*wait)(const struct vchan_channel *channel,
                  struct flow_wait_sink *sink);
@@ -157,8 +159,8 @@ enum vchan_presence {
 
 /* The store: xen/io/xs_wire.h.  Paths are absolute. */
 struct vchan_store_ops {
-    /* Writes both keys, readable by `peer`, in one transaction; the same ones
-     * again make them readable by a domain that came since. */
+    /* Writes both keys, readable by `peer`, in one transaction.  Writing
+     * them again makes them readable by a domain that was created since. */
     enum flow_status (*publish)(struct vchan_hyp *hyp, const char *base,
                                 uint16_t peer, uint32_t ref, uint32_t port,
                                 struct flow_error *err);

@@ -202,7 +202,7 @@ channel_wait(const struct vchan_channel *c, struct flow_wait_sink *sink)
     flow_wait_add_fd(sink, c->set, FLOW_WAIT_IN);
 }
 
-/* Takes the peer's connection, if it came; called under the lock. */
+/* Accepts the peer's connection if there is one; called under the lock. */
 static bool
 channel_accept(struct vchan_channel *c)
 {

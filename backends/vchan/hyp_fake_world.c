@@ -23,7 +23,7 @@
 #define FAKE_TRIES    65536u
 #define FAKE_PATIENCE 1000u
 
-/* Members that one call buries: tables may be full of names of dead ones. */
+/* Dead members that one call cleans up: the tables may be full of them. */
 #define FAKE_BURIALS 64u
 
 static enum flow_status
@@ -116,7 +116,7 @@ remove_file(const struct fake_dir *dir, const char *name)
     unlink(path);
 }
 
-/* Sockets of channels that nobody closed, and of members that died. */
+/* Sockets of channels that were not closed, and of members that died. */
 static void
 remove_sockets(const struct fake_dir *dir)
 {
@@ -199,8 +199,8 @@ flow__fake_dir_name(struct fake_dir *dir, const char *path,
 }
 
 /*
- * Takes a number that nobody has.  The one in the world is only where to begin:
- * that a number is free the kernel says, which binds its socket once.
+ * Takes an unused number.  The counter in the world is only where the search
+ * begins: a number is free if the kernel can bind its socket.
  */
 static bool
 member_join(struct fake_dir *dir)
@@ -521,7 +521,7 @@ bury(struct fake_dir *dir, uint32_t member)
     member_remove(dir, member);
 }
 
-/* Buries a member that a table names, if it is one and dead. */
+/* Cleans up after a member that a table names, if it is dead. */
 static bool
 bury_if_dead(struct fake_dir *dir, uint32_t member)
 {
@@ -531,7 +531,7 @@ bury_if_dead(struct fake_dir *dir, uint32_t member)
     return true;
 }
 
-/* Nothing is free: what belongs to the dead may be had. */
+/* Nothing is free: clean up after dead members. */
 static void
 bury_dead(struct fake_dir *dir)
 {
@@ -589,7 +589,7 @@ flow__fake_key_new(struct fake_dir *dir)
 
     if (key != NULL)
         return key;
-    /* Keys of the dead are those of ports that are free. */
+    /* Keys whose ports are free belong to dead members. */
     bury_dead(dir);
     for (uint32_t i = 0; i < FAKE_KEYS; i++) {
         struct fake_port *port =

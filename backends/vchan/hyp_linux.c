@@ -137,8 +137,8 @@ map_device(struct linux_hyp *h, struct flow_error *err)
     return map;
 }
 
-/* A child must not have the pages: it would keep them mapped, and its kernel
- * from telling the peer, when we are dead. */
+/* Keep the pages out of children: a child would keep them mapped after our
+ * death, and the kernel would not tell the peer. */
 static enum flow_status
 region_give(struct vchan_hyp *hyp, void *base, uint32_t count,
             struct vchan_region **ret_region, struct flow_error *err)
@@ -184,8 +184,8 @@ linux_share(struct vchan_hyp *hyp, uint16_t peer, uint32_t count, bool writable,
     return st;
 }
 
-/* A kernel of today ends the grant at once, keeps the pages for as long as the
- * peer has them mapped, and tells nobody. */
+/* Current kernels end the grant at once, keep the pages for as long as the
+ * peer has them mapped, and do not report it. */
 static enum flow_status
 linux_unshare(struct vchan_hyp *hyp, struct vchan_region *region)
 {

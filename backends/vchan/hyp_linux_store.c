@@ -124,9 +124,8 @@ empty_remove(struct xs_handle *store, xs_transaction_t t, const char *path)
     return empty && xs_rm(store, t, path);
 }
 
-/* Removes what is empty of the base and, where the path was made from a name,
- * of the two nodes above it, which nobody but this library and its like uses.
- */
+/* Removes the base if it is empty and, if the path was made from a name, the
+ * two nodes above it, which only vchan libraries use. */
 static void
 base_remove(struct vchan_hyp *hyp, xs_transaction_t t, const char *base)
 {
@@ -250,7 +249,7 @@ linux_presence(struct vchan_hyp *hyp, uint16_t domid)
         return presence;
     if (xs_is_domain_introduced(h->store, domid))
         return VCHAN_PRESENT;
-    /* To others than domain 0 it says no whatever it knows. */
+    /* The store answers "no" to every domain but domain 0. */
     return xs_is_domain_introduced(h->store, DOMID_SELF)
                ? VCHAN_ABSENT
                : VCHAN_PRESENCE_UNKNOWN;

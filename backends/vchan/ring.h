@@ -54,7 +54,7 @@ struct vchan_notify {
  * A request of the peer is bit, fence, load of the index; a report of ours is
  * store of the index, fence, load of the bit.  With both fences one of the two
  * sides sees the store of the other; without either, both may miss it, and the
- * peer sleeps beside a ring that has what it waits for.
+ * peer sleeps although the ring has what it waits for.
  */
 
 /* Requests an event.  The caller looks at the index again before it sleeps. */

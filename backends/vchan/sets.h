@@ -12,11 +12,11 @@
  * Page sets: what a server grants to one peer for its connections, one after
  * the other.
  *
- * A hypervisor may not be able to end a grant that the peer still has mapped,
- * and may not say so: Linux then keeps the pages for good and counts them to
- * nobody.  So no grant is ended while its listener lives.  A set is used again
- * for the next connection of the same peer, and a peer that never unmaps costs
- * as many sets as it has connections at once.
+ * A hypervisor may be unable to end a grant that the peer still has mapped, and
+ * may not report it: Linux then keeps the pages and counts them to no process.
+ * So no grant is ended while its listener lives.  A set is used again for the
+ * next connection of the same peer, and a peer that never unmaps costs as many
+ * sets as it has connections at once.
  *
  * Invariants:
  *
@@ -35,8 +35,8 @@
  *
  * The pool is a buffer policy: its buffer is a set's control page.  Acquiring
  * answers AGAIN at the bound, and the event `available` is signalled for each
- * set that comes back.  That the peer has let go sends no signal, so who waits
- * looks by the clock as well.
+ * set that comes back.  There is no signal when the peer lets go of a set, so a
+ * waiting caller also looks at intervals.
  *
  * One thread at a time acquires and closes.  Any thread releases and asks for
  * the statistics.  The lock guards the list, `out` of each set, `users` and

@@ -26,7 +26,7 @@ transfer_report(struct vchan *v, enum flow_dir dir)
         v->conn.hyp->events->notify(v->conn.channel);
 }
 
-/* Reports when enough has been moved since the last time. */
+/* Notifies the peer when enough has been moved since the last time. */
 static void
 report_part(struct vchan *v, enum flow_dir dir, size_t moved, size_t *reported)
 {
@@ -188,7 +188,8 @@ flow__vchan_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
     return FLOW_OK;
 }
 
-/* Private memory for what is wanted in one piece and stands in two. */
+/* Private memory for bytes that are wanted in one piece but wrap in the
+ * ring. */
 static bool
 bounce_ready(struct vchan *v, struct vchan_bounce *b, uint32_t want)
 {

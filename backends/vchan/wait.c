@@ -11,12 +11,12 @@
 #define CHECK_MAX UINT64_C(8000000000)
 
 /*
- * A peer may send any number of events for nothing.  An event counts, and an
- * index that the peer has moved pays for as many as an honest peer may send for
- * it: one for each direction, and each of these may come when its bytes were
- * seen already.  At STORM_EVENTS unpaid ones the channel is not listened to for
- * a while, and after that STORM_AGAIN more are enough, so that a storm costs
- * about a thousand looks in a second.
+ * A peer may send any number of events for nothing.  Each event counts.  Each
+ * index that the peer has moved is credited with the events that an honest peer
+ * may send for it: one for each direction, and each of these may come when its
+ * bytes were seen already.  At STORM_EVENTS events without credit the channel
+ * is ignored for a while, and after that at every STORM_AGAIN more, so a storm
+ * costs about a thousand wakes a second.
  */
 #define STORM_EVENTS 64u
 #define STORM_AGAIN  8u
@@ -212,7 +212,7 @@ look_patiently(struct vchan *v, uint32_t interest)
     return ready;
 }
 
-/* After too many events for nothing the channel is left alone for a while. */
+/* After too many events without bytes the channel is ignored for a while. */
 static void
 count_event(struct vchan *v)
 {

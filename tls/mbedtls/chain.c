@@ -15,9 +15,9 @@
 #define RSA_EXPONENT_MAX (32 / 8)
 
 /*
- * A signature check by a key, in units of 0.6 ms, the time of RSA with 4096
- * bits and an exponent of 32 on a slow machine; and what all checks of one
- * message may take together.
+ * The cost of a signature check by kind of key, in units of 0.6 ms (RSA with
+ * 4096 bits and an exponent of 32 bits, on a slow machine), and the limit for
+ * all checks of one message.
  */
 #define COST_RSA_4096 1u
 #define COST_RSA_8192 4u
@@ -228,7 +228,8 @@ flow__mbed_check_chain(const uint8_t *msg, size_t len, bool tls13,
             return chain_malformed(err);
     }
     if (why == NULL && chain_cost(certs, count) > COST_MAX)
-        why = "peer certificate refused: checking who signed it would take too "
-              "long";
+        why =
+            "peer certificate refused: checking its signatures would take too "
+            "long";
     return why == NULL ? FLOW_OK : chain_refuse(err, FLOW_E_AUTH, why);
 }

@@ -8,8 +8,8 @@
 
 /*
  * What a peer's certificates may cost, before mbedTLS verifies them: it checks
- * signatures before trust, goes on past parents that are expired, and knows no
- * limit for a public exponent.
+ * signatures before trust, goes on past expired parents, and has no limit for a
+ * public exponent.
  *
  * FLOW_OK; FLOW_E_PROTO for a certificate that cannot be read; FLOW_E_AUTH for
  * an RSA modulus of more than 8192 bits, an RSA exponent of more than 32, and

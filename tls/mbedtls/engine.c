@@ -13,7 +13,7 @@
 #include "tls/mbedtls/verify.h"
 
 /* One call takes each message; an engine that wants to be called more often
- * than this, and does not ask for a record, has gone astray. */
+ * than this, and does not ask for a record, is in an endless loop. */
 #define CALLS_MAX 16
 
 /* Names of mbedTLS groups and signature algorithms are their numbers on the
@@ -409,8 +409,8 @@ flow__engine_start(struct flow__engine *e, struct flow_error *err)
     return engine_run(e, NULL, err);
 }
 
-/* RFC 8446 4.2.2 has a client send the cookie back; mbedTLS calls every one
- * unasked for. */
+/* RFC 8446 4.2.2 has a client send the cookie back; mbedTLS rejects every
+ * cookie as unsolicited. */
 static bool
 engine_wants_cookie(const uint8_t *msg, size_t len)
 {

@@ -13,9 +13,9 @@
 #include "tls/mbedtls/mbed.h"
 
 /*
- * mbedTLS refuses rightly, but often with another alert than the one that the
- * RFC names, or with none, and its numbers are shared by unlike causes.  The
- * message that it was given says more.
+ * mbedTLS refuses correctly, but often with another alert than the RFC names,
+ * or with none, and different causes share its error numbers.  The message that
+ * it was given tells them apart.
  *
  * What it does (tests/takeover, tests/wire):
  *   - a key share that is not a point of its group, or not as long as one, is
@@ -66,9 +66,9 @@ static const struct {
     { MBEDTLS_ERR_X509_FATAL_ERROR, FLOW_E_AUTH, FLOW__ALERT_BAD_CERTIFICATE,
       "peer certificate refused: its chain is too long" },
     { MBEDTLS_ERR_SSL_NO_RNG, FLOW_E_NOMEM, FLOW__ALERT_INTERNAL_ERROR,
-      "there is no entropy" },
+      "no entropy available" },
     { PSA_ERROR_INSUFFICIENT_ENTROPY, FLOW_E_NOMEM, FLOW__ALERT_INTERNAL_ERROR,
-      "there is no entropy" },
+      "no entropy available" },
     { MBEDTLS_ERR_ECP_INVALID_KEY, FLOW_E_PROTO, FLOW__ALERT_ILLEGAL_PARAMETER,
       "the peer's key share is not a point of the group" },
     { MBEDTLS_ERR_ECP_BAD_INPUT_DATA, FLOW_E_PROTO,

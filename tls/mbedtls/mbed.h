@@ -19,8 +19,8 @@
 
 /*
  * Enter and leave mbedTLS where its global state is touched: handshakes,
- * certificate and key operations, PSA.  A fork waits until nobody is inside, so
- * that a child finds mbedTLS's locks free.  Where mbedTLS has none
+ * certificate and key operations, PSA.  A fork waits until no thread is inside,
+ * so that a child finds mbedTLS's locks free.  Where mbedTLS has none
  * (MBEDTLS_THREADING_C), it is one lock for the process.  Never held across
  * anything that waits.
  */

@@ -11,8 +11,8 @@
  * thread holds is held for ever in the child.  What threads share beyond one
  * flow must not be caught like that:
  *
- * - a thread between flow__fork_block() and flow__fork_unblock() is waited for,
- *   and nobody gets between them until the fork is over;
+ * - the fork waits for threads between flow__fork_block() and
+ *   flow__fork_unblock(), and no thread enters until the fork is over;
  * - then no function of flow__once() runs, and the wait lock is free.
  *
  * Order: the gate, the lock of flow__once(), the wait lock.  A function that

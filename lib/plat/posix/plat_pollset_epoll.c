@@ -52,7 +52,8 @@ flow__pollset_set(struct flow__pollset *set, int fd, uint32_t before,
                    fd, &ev);
     if (rc != 0 && before != 0 && errno == ENOENT)
         return FLOW_E_CLOSED;
-    /* The set has the number, of a file that somebody else holds open. */
+    /* The set still has this number for a file that another descriptor holds
+     * open. */
     if (rc != 0 && before == 0 && errno == EEXIST)
         rc = epoll_ctl(set->epoll_fd, EPOLL_CTL_MOD, fd, &ev);
     return rc == 0 ? FLOW_OK : epoll_status(errno);

@@ -15,7 +15,7 @@
  * process has a number of its own and that none of its ancestors had it is
  * therefore the same.
  *
- * Tests ask for the pid where this system would have the better.
+ * Tests can ask for the pid on systems that have the page.
  */
 #if defined(MADV_WIPEONFORK) && !defined(FLOW__PROCESS_BY_PID)
 #define wipe_in_children(ptr, len) madvise((ptr), (len), MADV_WIPEONFORK)

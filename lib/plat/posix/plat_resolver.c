@@ -190,8 +190,8 @@ start_thread(void)
     return rc == 0;
 }
 
-/* Under the lock: one thread more for what is queued, unless there are enough;
- * false when nobody would ever serve it. */
+/* Under the lock: start a thread for the queue, unless there are enough;
+ * false if no thread would ever serve it. */
 static bool
 serve_queue(void)
 {
