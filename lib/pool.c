@@ -148,9 +148,9 @@ flow_pool_in_use(const struct flow_pool *pool)
     struct flow_pool *mine = of_policy(&pool->base);
     size_t out;
 
-    flow__lock_acquire(&mine->lock);
+    pool_enter(mine);
     out = mine->count - mine->free_count;
-    flow__lock_release(&mine->lock);
+    pool_leave(mine);
     return out;
 }
 

@@ -272,7 +272,7 @@ use_pool(unsigned who)
         return false;
     memset(buf.base, 0x5a, buf.len);
     policy->release(policy, &buf);
-    return true;
+    return flow_pool_in_use(storm.pool) <= STORM_BLOCKS;
 }
 
 #ifdef TEST_TLS
