@@ -69,6 +69,8 @@ deadline_of(const struct flow *f, uint32_t interest)
 {
     uint64_t deadline = FLOW_NEVER;
 
+    if (interest == 0)
+        return FLOW_NEVER;
     if (flow__load(&f->opened) == 0)
         return flow__earlier_deadline(f);
     if ((interest & FLOW_READY_READ) != 0)

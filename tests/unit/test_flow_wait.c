@@ -57,6 +57,24 @@ readiness_is_that_of_the_flow(void **state)
     flow_close(&m->base);
 }
 
+/* Not even its deadline, which counts for both directions until it is open. */
+static void
+flow_without_interest_is_not_waited_for(void **state)
+{
+    struct mock *m = mock_new(&fake.env, MOCK_CAPS);
+    struct mock *shy = mock_new(&fake.env, MOCK_CAPS | FLOW_CAP_NEEDS_OPEN);
+    struct flow_wait_item items[2] = { { &m->base, FLOW_READY_READ, 0 },
+                                       { &shy->base, 0, 0 } };
+
+    (void)state;
+    m->ready = 0;
+    flow_set_deadline(&shy->base, FLOW_READ | FLOW_WRITE, FLOW_NOW);
+    assert_int_equal(flow_wait_any(items, 2, 5 * SEC), FLOW_E_TIMEOUT);
+    assert_true(fake.now == 5 * SEC);
+    flow_close(&m->base);
+    flow_close(&shy->base);
+}
+
 static void
 deadlines_are_among_the_sources(void **state)
 {
@@ -510,6 +528,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(readiness_is_that_of_the_flow),
+        TEST(flow_without_interest_is_not_waited_for),
         TEST(deadlines_are_among_the_sources),
         TEST(what_has_ended_is_ready),
         TEST(one_that_was_aborted_is_ready_for_all),
