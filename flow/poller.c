@@ -36,9 +36,13 @@
  * sets any_woken, and then calls the waker of the poll set if the poller is
  * asleep or a foreign loop may be (has_fd).  A poller that is about to sleep
  * sets asleep and looks at any_woken then, so one of the two sees the other.
+ * Asking the system clears the waker, perhaps in a call that returns for
+ * another reason, so neither any_woken nor poked is ever left to the waker
+ * alone.
  *
  * Invariant: while has_fd and not is_waiting, the descriptor of the poll set
- * is readable if an entry is to be looked at or in line.
+ * is readable if an entry is woken, to be looked at or in line, or the poller
+ * was poked.
  *
  * Locks: the wait lock, innermost, for poller::woken alone.
  */
@@ -376,6 +380,13 @@ poller_has_work(const struct flow_poller *p)
            flow__timers_first(&p->line) != NULL;
 }
 
+/* Whether another thread has had something to say since it was heard last. */
+static bool
+poller_was_called(const struct flow_poller *p)
+{
+    return flow__load(&p->any_woken) != 0 || flow__load(&p->poked) != 0;
+}
+
 static uint64_t
 poller_next_due(const struct flow_poller *p)
 {
@@ -398,7 +409,7 @@ poller_ask_system(struct flow_poller *p, uint64_t deadline)
                          p, flow_deadline_min(deadline, poller_next_due(p)));
     if (deadline != FLOW_NOW) {
         flow__store(&p->asleep, 1);
-        if (flow__load(&p->any_woken) != 0)
+        if (poller_was_called(p))
             deadline = FLOW_NOW;
     }
     st = flow__registry_ask(&p->registry, deadline, &all);
@@ -524,7 +535,7 @@ flow_poller_wait(struct flow_poller *p, size_t cap, uint64_t deadline,
     st = poller_wait_for_events(p, poller_make_room(p, cap), deadline);
     p->is_waiting = false;
     if (flow__load(&p->has_fd) != 0 &&
-        (poller_has_work(p) || flow__load(&p->any_woken) != 0))
+        (poller_has_work(p) || poller_was_called(p)))
         poller_poke(p);
     *ret_events = p->events;
     *ret_count = p->event_count;
@@ -546,7 +557,7 @@ flow_poller_fd(struct flow_poller *p)
     if (flow__registry_is_inherited(&p->registry))
         return -1;
     flow__store(&p->has_fd, 1);
-    if (poller_has_work(p) || flow__load(&p->any_woken) != 0)
+    if (poller_has_work(p) || poller_was_called(p))
         poller_poke(p);
     return flow__pollset_fd(p->registry.set);
 }

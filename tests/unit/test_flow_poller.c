@@ -473,6 +473,31 @@ wake_ends_this_wait_or_the_next(void **state)
     pthread_join(thread, NULL);
 }
 
+/* Whoever hands something over wakes the poller, and the caller may look for
+ * it only when nothing is listed. */
+static void
+wake_beside_an_event_ends_the_next_wait(void **state)
+{
+    struct flow_poller *p = *(struct flow_poller **)*state;
+    const struct flow_poller_event *ev;
+    struct flow *d[2];
+    char c;
+    size_t n;
+
+    duct_new(&env, 16, d);
+    assert_int_equal(flow_poller_add(p, d[0], FLOW_READY_READ, NULL), FLOW_OK);
+    assert_int_equal(flow_write(d[1], "a", 1, &n), FLOW_OK);
+    flow_poller_wake(p);
+    assert_int_equal(flow_poller_wait(p, 4, FLOW_NEVER, &ev, &n), FLOW_OK);
+    assert_int_equal(n, 1);
+    assert_int_equal(flow_read(d[0], &c, 1, &n), FLOW_OK);
+    assert_int_equal(flow_poller_wait(p, 4, FLOW_NEVER, &ev, &n), FLOW_OK);
+    assert_int_equal(n, 0);
+    assert_int_equal(now(p, &ev, 4), 0);
+    flow_close(d[0]);
+    flow_close(d[1]);
+}
+
 /* Looking costs nothing for those who sleep. */
 static void
 idle_flows_are_not_asked(void **state)
@@ -711,6 +736,7 @@ main(void)
         TEST(deadlines_come_in_their_order),
         TEST(abort_from_another_thread_is_seen),
         TEST(wake_ends_this_wait_or_the_next),
+        TEST(wake_beside_an_event_ends_the_next_wait),
         TEST(idle_flows_are_not_asked),
         TEST(descriptor_numbers_change_hands),
         TEST(event_that_ended_is_not_mistaken_for_the_next),
