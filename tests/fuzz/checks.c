@@ -106,7 +106,8 @@ run(flow__check_fn *check, const struct flow__check_facts *facts,
     case FLOW__ALERT_UNSUPPORTED_EXTENSION:
         return st;
     default:
-        FUZZ_CHECK(!"an alert that no check has");
+        /* An alert that no check has. */
+        FUZZ_CHECK(false);
     }
     return st;
 }
