@@ -369,6 +369,26 @@ incoming_take_record(struct flow__handshake *hs, const uint8_t *record,
     return incoming_take_protected(hs, facts->rx, record, len, err);
 }
 
+/* Of all that was taken but 0-RTT data, which has a bound of its own. */
+static enum flow_status
+incoming_check_total(const struct flow__handshake *hs, struct flow_error *err)
+{
+    return hs->taken - hs->early_bytes > hs->config->handshake_bytes
+               ? flow__handshake_refuse(
+                     hs, FLOW__ALERT_HANDSHAKE_FAILURE,
+                     "the peer's handshake is longer than the limit", err)
+               : FLOW_OK;
+}
+
+/* Whether a record may be 0-RTT data: the header does not tell it from a
+ * handshake message. */
+static bool
+incoming_may_be_early(const struct flow__handshake *hs, const uint8_t *record)
+{
+    return hs->skip_early && record[0] == FLOW__CONTENT_APPLICATION_DATA &&
+           incoming_facts_of(hs)->skip != FLOW__SKIP_NONE;
+}
+
 static enum flow_status
 incoming_check_header(struct flow__handshake *hs, const uint8_t *record,
                       struct flow_error *err)
@@ -387,11 +407,8 @@ incoming_check_header(struct flow__handshake *hs, const uint8_t *record,
     if (st != FLOW_OK)
         return flow__handshake_fault(hs, st, &fault, err);
     hs->taken += FLOW__RECORD_HEADER + header.len;
-    return hs->taken - hs->early_bytes > hs->config->handshake_bytes
-               ? flow__handshake_refuse(
-                     hs, FLOW__ALERT_HANDSHAKE_FAILURE,
-                     "the peer's handshake is longer than the limit", err)
-               : FLOW_OK;
+    return incoming_may_be_early(hs, record) ? FLOW_OK
+                                             : incoming_check_total(hs, err);
 }
 
 /* See tls/handshake_state.h. */
@@ -415,7 +432,8 @@ flow__incoming_next(struct flow__handshake *hs, struct flow_error *err)
     hs->header_checked = false;
     len = FLOW__RECORD_HEADER + (size_t)(record[3] << 8 | record[4]);
     st = incoming_take_record(hs, record, len, err);
-    if (st == FLOW_OK)
-        flow__stage_consume(&hs->raw, len);
-    return st;
+    if (st != FLOW_OK)
+        return st;
+    flow__stage_consume(&hs->raw, len);
+    return incoming_check_total(hs, err);
 }

@@ -319,7 +319,8 @@ flow_tls_config_allow_expired(struct flow_tls_config *c, bool allow);
  * The time begins when the flow below is open: looking a name up and
  * connecting has limits of its own.  It holds besides the flow's deadlines and
  * the timeout of a dialled endpoint, which count from the start.  The bytes
- * bound what a peer may send before the handshake is over.
+ * bound what a peer may send before the handshake is over; 0-RTT data, which a
+ * server reads over, has a limit of its own, 65,536 bytes.
  *
  * @param[in,out] c          The configuration.
  * @param[in]     nsec       ns from when the flow below is open; 0: no limit;

@@ -449,7 +449,8 @@ early_data(struct evil *e, struct evil_record *r)
 
 /* OpenSSL did not send this ClientHello, so it cannot read the answer. */
 static void
-early(bool announced, size_t len, unsigned count, int alert)
+early_within(size_t limit, bool announced, size_t len, unsigned count,
+             int alert)
 {
     struct flow_error err;
 
@@ -457,6 +458,8 @@ early(bool announced, size_t len, unsigned count, int alert)
     early_len = len;
     early_count = count;
     evil_init(&evil, true, 0x0304);
+    assert_status(flow_tls_config_set_handshake_limits(evil.config, 0, limit),
+                  FLOW_OK);
     evil.edit = early_data;
     evil_start(&evil);
     evil_run(&evil);
@@ -465,6 +468,12 @@ early(bool announced, size_t len, unsigned count, int alert)
     assert_int_equal(err.alert_sent, alert);
     assert_true(evil.loop.reads < 200);
     evil_free(&evil);
+}
+
+static void
+early(bool announced, size_t len, unsigned count, int alert)
+{
+    early_within(0, announced, len, count, alert);
 }
 
 static void
@@ -478,6 +487,9 @@ early_data_has_its_bounds(void **state)
     early(true, 16000, 8, 10);
     early(true, 16641, 1, 22);
     early(true, 0, 20000, 10);
+    /* The limit of the handshake counts all but what is read over. */
+    early_within(2048, true, 16000, 8, 10);
+    early_within(2048, false, 16000, 1, 40);
 }
 
 /* --- renegotiation --- */
