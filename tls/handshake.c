@@ -360,6 +360,16 @@ flow__handshake_step(struct flow__handshake *hs, struct flow *lower,
 
 /* See tls/handshake.h. */
 void
+flow__handshake_part(struct flow__handshake *hs, struct flow *lower)
+{
+    struct flow_error ignored;
+
+    if (hs->phase == FLOW__PHASE_FAILED)
+        (void)!handshake_flush_out(hs, lower, &ignored);
+}
+
+/* See tls/handshake.h. */
+void
 flow__handshake_limit_time(struct flow__handshake *hs, uint64_t nsec)
 {
     hs->dial_limit = nsec;

@@ -65,6 +65,10 @@ enum flow_status flow__handshake_step(struct flow__handshake *hs,
                                       struct flow *lower,
                                       struct flow_error *err);
 
+/* Before it is freed: an alert that waits for the lower flow is offered once
+ * more.  Nothing is waited for. */
+void flow__handshake_part(struct flow__handshake *hs, struct flow *lower);
+
 /* Before the first step: at most nsec ns from that on, with what the lower flow
  * takes to open; 0: no limit.  The configuration's counts from there on. */
 void flow__handshake_limit_time(struct flow__handshake *hs, uint64_t nsec);

@@ -502,12 +502,28 @@ tls_detach(struct flow *f, const void **ret_ahead, size_t *ret_len)
     return FLOW_OK;
 }
 
+/* An alert that waits for the lower flow is the only thing that a close still
+ * sends: it tells the peer no more than a close without it, but why. */
+static void
+offer_alert(struct flow__tls *t)
+{
+    struct flow *f = &t->base;
+
+    if (flow__tls_is_inherited(t) || flow_is_aborted(f))
+        return;
+    if (t->hs != NULL)
+        flow__handshake_part(t->hs, f->lower);
+    else if (t->writer.dead || t->writer.spent)
+        (void)flow__writer_flush(&t->writer, f->lower);
+}
+
 static void
 tls_close(struct flow *f)
 {
     struct flow__tls *t = flow__tls_cast(f);
     const struct flow_env *env = f->env;
 
+    offer_alert(t);
     flow__gate_leave(&t->pass);
     flow__handshake_free(t->hs);
     flow__reader_fini(&t->reader);

@@ -204,6 +204,27 @@ an_alert_leaves_with_a_flush(void **state)
     }
 }
 
+/* Nobody waits for room, but what has become free since is used. */
+static void
+an_alert_leaves_with_a_close(void **state)
+{
+    struct ends e;
+    size_t n;
+
+    (void)state;
+    for (int v = 0; v < 2; v++) {
+        open_over(&e, 8192, versions[v]);
+        break_reading(&e);
+        while (flow_read(e.b, NULL, 100000, &n) == FLOW_OK)
+            continue;
+        flow_close(e.a);
+        e.a = NULL;
+        assert_status(step_end(&e, e.b, &n), FLOW_E_PROTO);
+        expect_alert(e.b);
+        ends_close(&e);
+    }
+}
+
 static void *
 read_to_the_end(void *arg)
 {
@@ -352,6 +373,7 @@ main(void)
         TEST(half_a_header_costs_nothing),
         TEST(an_alert_leaves_with_a_flush),
         TEST(an_alert_leaves_with_flow_finish),
+        TEST(an_alert_leaves_with_a_close),
         TEST(a_long_write_holds_no_reader),
     };
 

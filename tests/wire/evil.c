@@ -137,7 +137,7 @@ evil_free(struct evil *e)
     flow_close(e->ours);
     if (e->ours != NULL)
         assert_int_equal(e->loop.closes, 1);
-    else
+    else if (e->loop.closes == 0)
         flow_close(&e->loop.base);
     flow_tls_config_unref(e->config);
     ossl_free(&e->peer);

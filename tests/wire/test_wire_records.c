@@ -598,6 +598,43 @@ alerts_without_room(void **state)
         }
 }
 
+/* Who does not want to wait for it closes: the alert leaves if there is room by
+ * then, and never from a flow that was aborted. */
+static void
+close_offers_an_alert(bool has_room, bool aborted)
+{
+    struct evil_alert alerts;
+    int role, version;
+    size_t out;
+
+    for (role = 0; role < 2; role++)
+        for (version = 0x0303; version <= 0x0304; version++) {
+            fail_without_room(role != 0, version);
+            out = evil.loop.out_len;
+            evil.loop.out_full = !has_room;
+            if (aborted)
+                flow_abort(evil.ours);
+            flow_close(evil.ours);
+            evil.ours = NULL;
+            assert_int_equal(evil.loop.closes, 1);
+            evil_alerts(&evil, &alerts);
+            assert_int_equal(alerts.fatal, has_room && !aborted);
+            assert_int_equal(alerts.number, has_room && !aborted ? 51 : -1);
+            assert_int_equal(alerts.unknown, 0);
+            assert_true((evil.loop.out_len > out) == (has_room && !aborted));
+            evil_free(&evil);
+        }
+}
+
+static void
+alerts_leave_with_a_close(void **state)
+{
+    (void)state;
+    close_offers_an_alert(true, false);
+    close_offers_an_alert(false, false);
+    close_offers_an_alert(true, true);
+}
+
 int
 main(void)
 {
@@ -614,6 +651,7 @@ main(void)
         TEST(behind_finished),
         TEST(alerts_wait_for_room),
         TEST(alerts_without_room),
+        TEST(alerts_leave_with_a_close),
     };
 
     return TEST_RUN(tests);
