@@ -195,6 +195,23 @@ handshake_keep_chain(struct flow__handshake *hs)
     return FLOW_OK;
 }
 
+/* See tls/handshake_state.h.  The engine refuses such a peer itself; this is a
+ * second look, which does not depend on how it was configured. */
+enum flow_status
+flow__handshake_check_peer(const struct flow__handshake *hs,
+                           struct flow_error *err)
+{
+    uint32_t flags = flow__engine_verify_flags(hs->engine);
+
+    if (hs->server || hs->config->skip_verify || flags == 0)
+        return FLOW_OK;
+    (void)flow_error_set(err, FLOW_E_AUTH, "tls", FLOW_DOMAIN_NONE, 0,
+                         "the peer's certificate was not verified");
+    err->verify_flags = flags;
+    err->alert_sent = FLOW__ALERT_CERTIFICATE_UNKNOWN;
+    return FLOW_E_AUTH;
+}
+
 /* See tls/handshake_state.h. */
 enum flow_status
 flow__handshake_complete(struct flow__handshake *hs, struct flow_error *err)

@@ -104,7 +104,11 @@ enum flow_status flow__handshake_refuse(const struct flow__handshake *hs,
                                         enum flow__alert alert,
                                         const char *text,
                                         struct flow_error *err);
-/* The engine has said that it is over, and its last events are taken. */
+/* The engine has said that it is over: before anything of it leaves, whether
+ * it has verified the peer, if it was to. */
+enum flow_status flow__handshake_check_peer(const struct flow__handshake *hs,
+                                            struct flow_error *err);
+/* The same, and its last events are taken. */
 enum flow_status flow__handshake_complete(struct flow__handshake *hs,
                                           struct flow_error *err);
 

@@ -105,6 +105,9 @@ incoming_feed(struct flow__handshake *hs, enum flow__level level,
 
     if (over != FLOW_OK && over != FLOW_AGAIN)
         return over;
+    st = over == FLOW_OK ? flow__handshake_check_peer(hs, err) : FLOW_OK;
+    if (st != FLOW_OK)
+        return st;
     flow__order_take(&hs->order, row);
     st = flow__outgoing_events(hs, over, err);
     return st == FLOW_OK && over == FLOW_OK ? flow__handshake_complete(hs, err)

@@ -479,8 +479,7 @@ flow__engine_alpn(const struct flow__engine *e)
 uint32_t
 flow__engine_verify_flags(const struct flow__engine *e)
 {
-    (void)e;
-    return 0;
+    return e->script->verify_flags;
 }
 
 void

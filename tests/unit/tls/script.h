@@ -40,6 +40,7 @@ struct script {
     unsigned calls; /* that are written down */
     unsigned made;  /* calls so far */
     uint16_t suite;
+    uint32_t verify_flags;
 };
 
 extern struct script script_client;

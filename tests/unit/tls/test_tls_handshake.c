@@ -22,6 +22,7 @@ struct both {
 };
 
 static struct both both;
+static bool skips_verify; /* of the next client */
 
 static enum flow_status
 configure(bool server, uint16_t version, struct flow_tls_config **ret)
@@ -37,6 +38,8 @@ configure(bool server, uint16_t version, struct flow_tls_config **ret)
     if (st == FLOW_OK && server)
         st = flow_tls_config_add_keypair(*ret, "chain", 5, "key", 3, NULL, NULL,
                                          NULL);
+    else if (st == FLOW_OK && skips_verify)
+        st = flow_tls_config_insecure_skip_verify(*ret, true);
     else if (st == FLOW_OK)
         st = flow_tls_config_add_trust(*ret, "trust", 5, NULL);
     return st;
@@ -328,6 +331,52 @@ no_keys_no_connection(void **state)
     both_end();
 }
 
+/* --- an engine that lets a peer pass that it could not verify --- */
+
+static void
+unverified_peers_are_refused(void **state)
+{
+    struct flow_error err;
+    unsigned v;
+
+    (void)state;
+    for (v = 0; v < 2; v++) {
+        assert_status(both_begin(versions[v]), FLOW_OK);
+        script_client.verify_flags = FLOW_VERIFY_NOT_TRUSTED;
+        both_run();
+        assert_told(0, FLOW_E_AUTH, 46);
+        flow_get_error(both.flow[0], FLOW_READ, &err);
+        assert_int_equal(err.verify_flags, FLOW_VERIFY_NOT_TRUSTED);
+        /* The server never saw the handshake end. */
+        assert_int_equal(both.status[1],
+                         versions[v] == 0x0304 ? FLOW_E_PROTO : FLOW_OK);
+        both_end();
+    }
+}
+
+/* A client that was told not to verify learns what there was to find. */
+static void
+flags_are_told_without_verifying(void **state)
+{
+    struct flow_tls_info info;
+    unsigned v;
+
+    (void)state;
+    skips_verify = true;
+    for (v = 0; v < 2; v++) {
+        assert_status(both_begin(versions[v]), FLOW_OK);
+        script_client.verify_flags = FLOW_VERIFY_NOT_TRUSTED;
+        both_run();
+        assert_status(both.status[0], FLOW_OK);
+        assert_status(both.status[1], FLOW_OK);
+        assert_status(flow_tls_get_info(both.flow[0], &info), FLOW_OK);
+        assert_int_equal(info.verify_flags,
+                         FLOW_VERIFY_NOT_TRUSTED | FLOW_VERIFY_NOT_CHECKED);
+        both_end();
+    }
+    skips_verify = false;
+}
+
 /* --- memory --- */
 
 /* Somebody had no memory and says so; the other hears internal_error, or
@@ -385,6 +434,8 @@ main(void)
         TEST(a_client_that_cannot_begin_is_silent),
         TEST(rules_of_an_engine),
         TEST(no_keys_no_connection),
+        TEST(unverified_peers_are_refused),
+        TEST(flags_are_told_without_verifying),
         TEST(every_allocation_fails_once),
     };
 
