@@ -114,6 +114,15 @@ class Program:
         fields = stat.rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def idle_cpu_seconds(self, limit=None):
+        """The same, once it rests.  One that spins never does: an error."""
+        limit = limit or Limit()
+        before = None
+        while (now := self.cpu_seconds()) != before:
+            before = now
+            time.sleep(min(limit.left(), 0.25))
+        return now
+
     def close(self):
         """It and what it started are gone afterwards."""
         with contextlib.suppress(ProcessLookupError):
