@@ -64,19 +64,30 @@ class Options(unittest.TestCase):
             "mbedtls",
         )
 
+    def test_system_engine_of_4_too_old(self):
+        for engine in ("4.0.0", "4.1.0"):
+            with self.subTest(engine):
+                self.assert_refused(
+                    self.configure("-Dtls=enabled", "-Dmbedtls=system",
+                                   engine=engine),
+                    "mbedTLS %s is too old" % engine,
+                )
+
     def test_system_engine_of_another_series(self):
         self.assert_refused(
             self.configure("-Dtls=enabled", "-Dmbedtls=system",
-                           engine="4.0.0"),
+                           engine="5.0.0"),
             "mbedtls",
         )
 
-    def test_oldest_system_engine(self):
-        self.assert_accepted(
-            self.configure("-Dtls=enabled", "-Dmbedtls=system",
-                           engine="3.6.7"),
-            "system mbedTLS 3.6.7",
-        )
+    def test_oldest_system_engines(self):
+        for engine in ("3.6.7", "4.1.1"):
+            with self.subTest(engine):
+                self.assert_accepted(
+                    self.configure("-Dtls=enabled", "-Dmbedtls=system",
+                                   engine=engine),
+                    "system mbedTLS " + engine,
+                )
 
     def test_system_engine_asked_for_without_tls(self):
         self.assert_refused(

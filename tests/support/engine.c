@@ -7,21 +7,16 @@
 
 #include <mbedtls/pk.h>
 #include <mbedtls/x509_crt.h>
-#include <psa/crypto.h>
 
 #include <flow/flow.h>
+
+#include "tls/mbedtls/compat.h"
+#include "tls/mbedtls/psa.h"
 
 #include "engine.h"
 #include "pki.h"
 #include "stacks.h"
 #include "test.h"
-
-static int
-random_bytes(void *ctx, unsigned char *buf, size_t len)
-{
-    (void)ctx;
-    return psa_generate_random(buf, len) == PSA_SUCCESS ? 0 : -1;
-}
 
 static int
 on_send(void *ctx, const unsigned char *buf, size_t len)
@@ -97,6 +92,8 @@ engine_init(struct engine *e, bool server, mbedtls_ssl_protocol_version version)
 
     memset(e, 0, sizeof(*e));
     e->server = server;
+    /* 4.x parses no certificate before. */
+    assert_status(flow__psa_init(), FLOW_OK);
     mbedtls_ssl_init(&e->ssl);
     mbedtls_ssl_config_init(&e->conf);
     mbedtls_x509_crt_init(&e->crt);
@@ -109,7 +106,7 @@ engine_init(struct engine *e, bool server, mbedtls_ssl_protocol_version version)
     mbedtls_ssl_conf_min_tls_version(&e->conf, version);
     mbedtls_ssl_conf_max_tls_version(&e->conf, version);
     mbedtls_ssl_conf_ciphersuites(&e->conf, suites);
-    mbedtls_ssl_conf_rng(&e->conf, random_bytes, NULL);
+    flow__mbed_conf_random(&e->conf);
     len = read_pem(server ? "p256.pem" : "ca.pem", pem, sizeof(pem));
     assert_int_equal(mbedtls_x509_crt_parse(&e->crt, pem, len), 0);
     if (!server) {
@@ -117,9 +114,7 @@ engine_init(struct engine *e, bool server, mbedtls_ssl_protocol_version version)
         return;
     }
     len = read_pem("p256.key", pem, sizeof(pem));
-    assert_int_equal(
-        mbedtls_pk_parse_key(&e->key, pem, len, NULL, 0, random_bytes, NULL),
-        0);
+    assert_int_equal(flow__mbed_parse_key(&e->key, pem, len, NULL, 0), 0);
     assert_int_equal(mbedtls_ssl_conf_own_cert(&e->conf, &e->crt, &e->key), 0);
 }
 

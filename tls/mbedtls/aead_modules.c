@@ -3,21 +3,24 @@
 
 #include <string.h>
 
+#include <mbedtls/build_info.h>
+
+#include <flow/env.h>
+
+/*
+ * AEAD by the engine's cipher modules, which are public in 3.6 only.  PSA
+ * computes the key schedule anew and takes a lock of the whole process for
+ * every record; here the key is set once, and a record neither locks nor
+ * allocates.
+ */
+#if MBEDTLS_VERSION_MAJOR == 3 && defined(MBEDTLS_GCM_C) &&                    \
+    defined(MBEDTLS_CCM_C) && defined(MBEDTLS_CHACHAPOLY_C)
+
 #include <mbedtls/ccm.h>
 #include <mbedtls/chachapoly.h>
 #include <mbedtls/cipher.h>
 #include <mbedtls/constant_time.h>
 #include <mbedtls/gcm.h>
-
-#include <flow/env.h>
-
-/*
- * AEAD by the engine's cipher modules, which are public in 3.6.  PSA computes
- * the key schedule anew and takes a lock of the whole process for every
- * record; here the key is set once, and a record neither locks nor allocates.
- */
-#if defined(MBEDTLS_GCM_C) && defined(MBEDTLS_CCM_C) &&                        \
-    defined(MBEDTLS_CHACHAPOLY_C)
 
 struct module_key {
     enum flow__aead_alg alg;
@@ -237,7 +240,8 @@ modules_open(void *ctx, const struct flow__aead_open *op)
 
 #else
 
-/* A build with drivers in the place of these modules: PSA reaches them. */
+/* 4.x, or a build with drivers in the place of these modules: PSA reaches
+ * them. */
 struct module_key {
     char none;
 };

@@ -3,11 +3,11 @@
 
 #include <string.h>
 
-#include <mbedtls/version.h>
 #include <psa/crypto.h>
 
 #include <flow/env.h>
 
+#include "tls/mbedtls/compat.h"
 #include "tls/mbedtls/mbed.h"
 
 /*
@@ -111,13 +111,6 @@ psa_supports(enum flow__aead_alg alg, size_t key_len)
     }
 }
 
-/* Answers 0 for a feature that is compiled in. */
-static bool
-has_feature(const char *name)
-{
-    return mbedtls_version_check_feature(name) == 0;
-}
-
 static psa_status_t
 import_key(const struct psa_key *k, const uint8_t *key, psa_key_id_t *ret_id)
 {
@@ -143,7 +136,7 @@ psa_init(void *ctx, enum flow__aead_alg alg, const uint8_t *key, size_t key_len)
     k->type = alg == FLOW__AEAD_CHACHA20_POLY1305 ? PSA_KEY_TYPE_CHACHA20
                                                   : PSA_KEY_TYPE_AES;
     k->key_len = key_len;
-    if (!has_feature("MBEDTLS_PSA_KEY_STORE_DYNAMIC")) {
+    if (!flow__mbed_has(FLOW__MBED_SLOTS)) {
         memcpy(k->key, key, key_len);
         return FLOW_OK;
     }
@@ -313,9 +306,8 @@ seal_at_once(const struct psa_key *k, const struct flow__aead_seal *op)
 static enum flow_status
 psa_seal(void *ctx, const struct flow__aead_seal *op)
 {
-    return has_feature("MBEDTLS_PSA_ASSUME_EXCLUSIVE_BUFFERS")
-               ? seal_in_pieces(ctx, op)
-               : seal_at_once(ctx, op);
+    return flow__mbed_has(FLOW__MBED_IN_PLACE) ? seal_in_pieces(ctx, op)
+                                               : seal_at_once(ctx, op);
 }
 
 static enum flow_status

@@ -8,6 +8,7 @@
 #include "tls/config.h"
 #include "tls/hello.h"
 #include "tls/mbedtls/chain.h"
+#include "tls/mbedtls/compat.h"
 #include "tls/mbedtls/mbed.h"
 #include "tls/mbedtls/messages.h"
 #include "tls/mbedtls/verify.h"
@@ -87,7 +88,7 @@ engine_set_policy(mbedtls_ssl_config *ssl, const struct flow_tls_config *c,
                                      (mbedtls_ssl_protocol_version)min_version);
     mbedtls_ssl_conf_max_tls_version(
         ssl, (mbedtls_ssl_protocol_version)c->max_version);
-    mbedtls_ssl_conf_rng(ssl, flow__mbed_rng, NULL);
+    flow__mbed_conf_random(ssl);
 #if defined(MBEDTLS_SSL_EXTENDED_MASTER_SECRET)
     mbedtls_ssl_conf_extended_master_secret(ssl,
                                             MBEDTLS_SSL_EXTENDED_MS_ENABLED);

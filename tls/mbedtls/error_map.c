@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: ISC */
-#include <mbedtls/asn1.h>
-#include <mbedtls/bignum.h>
-#include <mbedtls/cipher.h>
-#include <mbedtls/ecp.h>
-#include <mbedtls/error.h>
-#include <mbedtls/md.h>
-#include <mbedtls/pem.h>
-#include <mbedtls/pk.h>
+#include <mbedtls/ssl.h>
+#include <mbedtls/x509.h>
 #include <psa/crypto.h>
 
 #include "tls/hello.h"
+#include "tls/mbedtls/compat.h"
 #include "tls/mbedtls/mbed.h"
 
 /*
@@ -30,12 +25,8 @@
  *     itself wanted to send an alert that blames it.
  */
 
-static const struct {
-    int code;
-    enum flow_status status;
-    enum flow__alert alert;
-    const char *text;
-} map[] = {
+/* Numbers that 3.6 and 4.x have. */
+static const struct flow__mbed_meaning map[] = {
     { MBEDTLS_ERR_SSL_ALLOC_FAILED, FLOW_E_NOMEM, FLOW__ALERT_INTERNAL_ERROR,
       "no memory for the handshake" },
     { MBEDTLS_ERR_SSL_DECODE_ERROR, FLOW_E_PROTO, FLOW__ALERT_DECODE_ERROR,
@@ -69,38 +60,7 @@ static const struct {
       "no entropy available" },
     { PSA_ERROR_INSUFFICIENT_ENTROPY, FLOW_E_NOMEM, FLOW__ALERT_INTERNAL_ERROR,
       "no entropy available" },
-    { MBEDTLS_ERR_ECP_INVALID_KEY, FLOW_E_PROTO, FLOW__ALERT_ILLEGAL_PARAMETER,
-      "the peer's key share is not a point of the group" },
-    { MBEDTLS_ERR_ECP_BAD_INPUT_DATA, FLOW_E_PROTO,
-      FLOW__ALERT_ILLEGAL_PARAMETER, "the peer's key share is malformed" },
-    { MBEDTLS_ERR_ECP_VERIFY_FAILED, FLOW_E_PROTO, FLOW__ALERT_DECRYPT_ERROR,
-      "the peer's signature is wrong" },
-    { MBEDTLS_ERR_RSA_VERIFY_FAILED, FLOW_E_PROTO, FLOW__ALERT_DECRYPT_ERROR,
-      "the peer's signature is wrong" },
-    { MBEDTLS_ERR_RSA_INVALID_PADDING, FLOW_E_PROTO, FLOW__ALERT_DECRYPT_ERROR,
-      "the peer's signature is wrong" },
 };
-
-bool
-flow__mbed_no_memory(int code)
-{
-    static const int codes[] = {
-        MBEDTLS_ERR_SSL_ALLOC_FAILED,    MBEDTLS_ERR_X509_ALLOC_FAILED,
-        MBEDTLS_ERR_PK_ALLOC_FAILED,     MBEDTLS_ERR_PEM_ALLOC_FAILED,
-        MBEDTLS_ERR_MD_ALLOC_FAILED,     MBEDTLS_ERR_ECP_ALLOC_FAILED,
-        MBEDTLS_ERR_CIPHER_ALLOC_FAILED, MBEDTLS_ERR_MPI_ALLOC_FAILED,
-        MBEDTLS_ERR_ASN1_ALLOC_FAILED,   PSA_ERROR_INSUFFICIENT_MEMORY,
-    };
-    /* A code may be the sum of a module's, a multiple of 128, and that of
-     * what it stumbled over. */
-    int low = -(-code & 0x7f), high = code - low;
-
-    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
-        if (code == codes[i] ||
-            (code < -0x400 && (low == codes[i] || high == codes[i])))
-            return true;
-    return false;
-}
 
 static const char *
 refusal_text_of(enum flow__alert alert)
@@ -150,10 +110,8 @@ refusal_unsaid(const struct flow__mbed_refusal *r)
 
     if (hello && r->code == MBEDTLS_ERR_SSL_BAD_INPUT_DATA)
         return FLOW__ALERT_ILLEGAL_PARAMETER;
-    /* X.509's own numbers, and the sums that begin with them. */
     if (r->message == FLOW__MBED_CERTIFICATE &&
-        r->code <= MBEDTLS_ERR_X509_FEATURE_UNAVAILABLE &&
-        r->code > MBEDTLS_ERR_X509_FATAL_ERROR)
+        flow__mbed_is_certificate_error(r->code))
         return FLOW__ALERT_BAD_CERTIFICATE;
     return FLOW__ALERT_NONE;
 }
@@ -167,32 +125,37 @@ refusal_say(struct flow_error *err, const struct flow__mbed_refusal *r,
     return status;
 }
 
+static const struct flow__mbed_meaning *
+refusal_meaning(int code)
+{
+    if (flow__mbed_no_memory(code))
+        code = MBEDTLS_ERR_SSL_ALLOC_FAILED;
+    for (size_t i = 0; i < sizeof(map) / sizeof(map[0]); i++)
+        if (map[i].code == code)
+            return &map[i];
+    return flow__mbed_own_meaning(code);
+}
+
 enum flow_status
 flow__mbed_error(struct flow_error *err, const struct flow__mbed_refusal *r)
 {
-    int code =
-        flow__mbed_no_memory(r->code) ? MBEDTLS_ERR_SSL_ALLOC_FAILED : r->code;
+    const struct flow__mbed_meaning *meaning = refusal_meaning(r->code);
     enum flow__alert alert =
         r->alert == FLOW__ALERT_NONE ? refusal_unsaid(r) : r->alert;
     bool blamed =
         alert != FLOW__ALERT_NONE && alert != FLOW__ALERT_INTERNAL_ERROR;
-    const char *text = NULL;
-    size_t i = 0;
+    const char *text;
 
-    while (i < sizeof(map) / sizeof(map[0]) && map[i].code != code)
-        i++;
-    if (i < sizeof(map) / sizeof(map[0])) {
-        if (map[i].status != FLOW_E_PROTO)
-            return refusal_say(err, r, map[i].status, map[i].alert,
-                               map[i].text);
-        if (!blamed)
-            alert = map[i].alert;
-        text = map[i].text;
-    } else if (!blamed) {
+    if (meaning != NULL && meaning->status != FLOW_E_PROTO)
+        return refusal_say(err, r, meaning->status, meaning->alert,
+                           meaning->text);
+    if (meaning == NULL && !blamed)
         return refusal_say(err, r, FLOW_E_SYS, FLOW__ALERT_INTERNAL_ERROR,
                            "the engine failed");
-    }
-    if (text == NULL || refusal_alert_for(r, alert) != map[i].alert)
-        text = refusal_text_of(refusal_alert_for(r, alert));
-    return refusal_say(err, r, FLOW_E_PROTO, refusal_alert_for(r, alert), text);
+    if (!blamed)
+        alert = meaning->alert;
+    alert = refusal_alert_for(r, alert);
+    text = meaning != NULL && meaning->alert == alert ? meaning->text
+                                                      : refusal_text_of(alert);
+    return refusal_say(err, r, FLOW_E_PROTO, alert, text);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-#include <mbedtls/version.h>
-
 #include "lib/plat.h"
+#include "tls/mbedtls/compat.h"
 #include "tls/mbedtls/mbed.h"
 #include "tls/mbedtls/psa.h"
 
@@ -14,8 +13,7 @@ static void
 start(void)
 {
     flow__lock_init(&engine_lock);
-    /* Answers 0 for a feature that is compiled in. */
-    needs_lock = mbedtls_version_check_feature("MBEDTLS_THREADING_C") != 0;
+    needs_lock = !flow__mbed_has(FLOW__MBED_LOCKS);
 }
 
 /* See tls/engine.h. */
@@ -51,11 +49,4 @@ flow__mbed_leave(void)
     if (needs_lock)
         flow__lock_release(&engine_lock);
     flow__fork_unblock();
-}
-
-int
-flow__mbed_rng(void *ctx, unsigned char *buf, size_t len)
-{
-    (void)ctx;
-    return flow__plat_random(buf, len) ? 0 : PSA_ERROR_INSUFFICIENT_ENTROPY;
 }

@@ -1,27 +1,22 @@
 /* SPDX-License-Identifier: ISC */
 #include "tls/kdf.h"
 
-#include <mbedtls/error.h>
-#include <mbedtls/hkdf.h>
-#include <mbedtls/md.h>
 #include <mbedtls/ssl.h>
+#include <psa/crypto.h>
 
 #include <flow/env.h>
 
+#include "tls/mbedtls/compat.h"
 #include "tls/mbedtls/mbed.h"
 
-/* The engine's derivations fail for lack of memory, or because a build left a
- * hash out. */
+/* They fail for lack of memory, or because a build left a hash out. */
 static enum flow_status
 finish(int ret, uint8_t *out, size_t len)
 {
     if (ret == 0)
         return FLOW_OK;
     flow_wipe(out, len);
-    if (ret == MBEDTLS_ERR_MD_ALLOC_FAILED ||
-        ret == MBEDTLS_ERR_SSL_ALLOC_FAILED)
-        return FLOW_E_NOMEM;
-    return FLOW_E_SYS;
+    return flow__mbed_no_memory(ret) ? FLOW_E_NOMEM : FLOW_E_SYS;
 }
 
 enum flow_status
@@ -29,12 +24,22 @@ flow__kdf_hkdf_expand(enum flow__hash hash, const uint8_t *prk, size_t prk_len,
                       const uint8_t *info, size_t info_len, uint8_t *out,
                       size_t len)
 {
-    const mbedtls_md_info_t *md = mbedtls_md_info_from_type(
-        hash == FLOW__SHA384 ? MBEDTLS_MD_SHA384 : MBEDTLS_MD_SHA256);
-    int ret;
+    const psa_algorithm_t alg = PSA_ALG_HKDF_EXPAND(
+        hash == FLOW__SHA384 ? PSA_ALG_SHA_384 : PSA_ALG_SHA_256);
+    psa_key_derivation_operation_t op = PSA_KEY_DERIVATION_OPERATION_INIT;
+    psa_status_t ret;
 
     flow__mbed_enter();
-    ret = mbedtls_hkdf_expand(md, prk, prk_len, info, info_len, out, len);
+    ret = psa_key_derivation_setup(&op, alg);
+    if (ret == PSA_SUCCESS)
+        ret = psa_key_derivation_input_bytes(
+            &op, PSA_KEY_DERIVATION_INPUT_SECRET, prk, prk_len);
+    if (ret == PSA_SUCCESS)
+        ret = psa_key_derivation_input_bytes(&op, PSA_KEY_DERIVATION_INPUT_INFO,
+                                             info, info_len);
+    if (ret == PSA_SUCCESS)
+        ret = psa_key_derivation_output_bytes(&op, out, len);
+    (void)psa_key_derivation_abort(&op);
     flow__mbed_leave();
     return finish(ret, out, len);
 }

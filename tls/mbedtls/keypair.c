@@ -4,7 +4,9 @@
 #include <mbedtls/asn1.h>
 #include <mbedtls/pem.h>
 #include <mbedtls/platform.h>
+#include <psa/crypto.h>
 
+#include "tls/mbedtls/compat.h"
 #include "tls/mbedtls/mbed.h"
 
 /* RFC 5280 4.2.1.6: GeneralName choice [2], dNSName. */
@@ -167,8 +169,7 @@ parse_key_with(struct flow__keypair *pair, const uint8_t *key, size_t len,
     /* A failed attempt leaves the context unusable. */
     mbedtls_pk_free(&pair->key);
     mbedtls_pk_init(&pair->key);
-    return mbedtls_pk_parse_key(&pair->key, key, len, pass, pass_len,
-                                flow__mbed_rng, NULL);
+    return flow__mbed_parse_key(&pair->key, key, len, pass, pass_len);
 }
 
 /* RFC 5958: what is encrypted begins with an AlgorithmIdentifier, everything
@@ -183,19 +184,6 @@ is_encrypted_der(const uint8_t *key, size_t key_len)
 
     return mbedtls_asn1_get_tag(&p, end, &len, sequence) == 0 &&
            mbedtls_asn1_get_tag(&p, end, &len, sequence) == 0;
-}
-
-/*
- * A wrong passphrase decrypts to noise.  One in 256 ends in what passes for
- * padding, and then it is the key that is not understood.
- */
-static bool
-is_noise(int rc)
-{
-    int high = -(-rc & 0x7f80);
-
-    return high == MBEDTLS_ERR_PK_KEY_INVALID_FORMAT ||
-           high == MBEDTLS_ERR_PK_KEY_INVALID_VERSION;
 }
 
 static int
@@ -220,7 +208,9 @@ parse_key_bytes(struct flow__keypair *pair,
     flow__mbed_enter();
     if (n > 0 && n <= sizeof(pass))
         rc = parse_key_with(pair, key, len, (const uint8_t *)pass, n);
-    if (is_noise(rc))
+    /* A wrong passphrase decrypts to noise.  One in 256 ends in what passes for
+     * padding, and then it is the key that is not understood. */
+    if (flow__mbed_is_key_error(rc))
         rc = MBEDTLS_ERR_PK_PASSWORD_MISMATCH;
     flow_wipe(pass, sizeof(pass));
     return rc;
@@ -274,18 +264,26 @@ parse_key(struct flow__keypair *pair, const struct flow__keypair_input *in,
 enum flow__key_type
 flow__mbed_key_type(const mbedtls_pk_context *pk)
 {
-    if (mbedtls_pk_get_type(pk) == MBEDTLS_PK_RSA)
-        return FLOW__KEY_RSA;
-    if (!mbedtls_pk_can_do(pk, MBEDTLS_PK_ECDSA))
+    psa_key_attributes_t attributes = PSA_KEY_ATTRIBUTES_INIT;
+    psa_key_type_t type;
+
+    /* The public part will do, and a certificate has no other. */
+    if (mbedtls_pk_get_psa_attributes(pk, PSA_KEY_USAGE_VERIFY_HASH,
+                                      &attributes) != 0)
         return FLOW__KEY_OTHER;
-    /* The curve and not its size: the system's build of the engine may know
-     * others of 256 bits, which TLS has no signature for. */
-    switch ((int)mbedtls_ecp_keypair_get_group_id(mbedtls_pk_ec(*pk))) {
-    case MBEDTLS_ECP_DP_SECP256R1:
+    type = psa_get_key_type(&attributes);
+    if (PSA_KEY_TYPE_IS_RSA(type))
+        return FLOW__KEY_RSA;
+    /* The family and not its size alone: the system's build of the engine may
+     * know others of 256 bits, which TLS has no signature for. */
+    if (type != PSA_KEY_TYPE_ECC_PUBLIC_KEY(PSA_ECC_FAMILY_SECP_R1))
+        return FLOW__KEY_OTHER;
+    switch (psa_get_key_bits(&attributes)) {
+    case 256:
         return FLOW__KEY_P256;
-    case MBEDTLS_ECP_DP_SECP384R1:
+    case 384:
         return FLOW__KEY_P384;
-    case MBEDTLS_ECP_DP_SECP521R1:
+    case 521:
         return FLOW__KEY_P521;
     default:
         return FLOW__KEY_OTHER;
@@ -315,8 +313,7 @@ check_pair(struct flow__keypair *pair, const struct flow__keypair_input *in,
            struct flow_error *err)
 {
     uint32_t validity = flow__mbed_validity(pair->env, &pair->chain);
-    int rc = mbedtls_pk_check_pair(&pair->chain.pk, &pair->key, flow__mbed_rng,
-                                   NULL);
+    int rc = flow__mbed_check_pair(&pair->chain.pk, &pair->key);
     enum flow_status st;
 
     if (rc != 0)

@@ -27,9 +27,6 @@
 void flow__mbed_enter(void);
 void flow__mbed_leave(void);
 
-/* For mbedTLS functions that want a random generator. */
-int flow__mbed_rng(void *ctx, unsigned char *buf, size_t len);
-
 struct flow__keypair {
     const struct flow_env *env;
     mbedtls_x509_crt chain;
@@ -59,9 +56,6 @@ struct flow__mbed_refusal {
  * status. */
 enum flow_status flow__mbed_error(struct flow_error *err,
                                   const struct flow__mbed_refusal *refusal);
-
-/* Whether an mbedTLS number says, however deep, that there was no memory. */
-bool flow__mbed_no_memory(int code);
 
 /* FLOW__KEY_OTHER where it is neither RSA nor of a curve that TLS has a
  * signature for. */

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef FLOW_TLS_MBEDTLS_COMPAT_H
+#define FLOW_TLS_MBEDTLS_COMPAT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <mbedtls/pk.h>
+#include <mbedtls/ssl.h>
+
+#include <flow/status.h>
+
+#include "tls/alert.h"
+
+/*
+ * Where mbedTLS 3.6 and 4.x differ.  major3.c and major4.c implement this, and
+ * the build compiles the one that fits (decision 159).  Everything else in this
+ * directory uses what both have.
+ */
+
+/* What a build of mbedTLS may have been given or not. */
+enum flow__mbed_feature {
+    FLOW__MBED_LOCKS,    /* locks around what threads share */
+    FLOW__MBED_SLOTS,    /* as many PSA keys as there is memory for */
+    FLOW__MBED_IN_PLACE, /* PSA does not copy its arguments */
+    FLOW__MBED_FEATURES  /* how many there are */
+};
+
+bool flow__mbed_has(enum flow__mbed_feature feature);
+
+/* What one thread must have done before PSA is started and any other thread
+ * uses mbedTLS. */
+void flow__mbed_prepare(void);
+
+/* mbedTLS functions whose arguments differ; a random generator is ours where
+ * one has to be given. */
+void flow__mbed_conf_random(mbedtls_ssl_config *ssl);
+int flow__mbed_parse_key(mbedtls_pk_context *key, const uint8_t *data,
+                         size_t len, const uint8_t *pass, size_t pass_len);
+int flow__mbed_check_pair(const mbedtls_pk_context *public_key,
+                          const mbedtls_pk_context *key);
+
+/*
+ * Numbers of errors.  3.6 adds the number of a module, a multiple of 128, to
+ * that of what the module stumbled over; 4.x returns the latter alone, and a
+ * number of PSA for whatever PSA has one for.
+ */
+
+/* Whether a number says, however deep, that there was no memory. */
+bool flow__mbed_no_memory(int code);
+
+/* Whether a number of a key's parser says that the key makes no sense. */
+bool flow__mbed_is_key_error(int code);
+
+/* Whether a number that came in answer to a Certificate message says that a
+ * certificate makes no sense. */
+bool flow__mbed_is_certificate_error(int code);
+
+/* What a number of mbedTLS means for a handshake. */
+struct flow__mbed_meaning {
+    int code;
+    enum flow_status status;
+    enum flow__alert alert;
+    const char *text;
+};
+
+/* The meaning of numbers that only one of the two has; NULL: not one of
+ * those. */
+const struct flow__mbed_meaning *flow__mbed_own_meaning(int code);
+
+#endif

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: ISC */
+#include "tls/mbedtls/compat.h"
+
+#include <mbedtls/asn1.h>
+#include <mbedtls/x509.h>
+#include <psa/crypto.h>
+
+/*
+ * mbedTLS 4.x on TF-PSA-Crypto.  Random numbers are PSA's own affair, and so is
+ * every cipher.  There is no build of ours: locks are the system's, or it has
+ * none.
+ */
+
+/* See tls/mbedtls/compat.h.  mbedtls_version_check_feature() does not know
+ * options of TF-PSA-Crypto; its headers are installed with what was built. */
+bool
+flow__mbed_has(enum flow__mbed_feature feature)
+{
+    static const bool has[FLOW__MBED_FEATURES] = {
+#ifdef MBEDTLS_THREADING_C
+        [FLOW__MBED_LOCKS] = true,
+#endif
+#ifdef MBEDTLS_PSA_KEY_STORE_DYNAMIC
+        [FLOW__MBED_SLOTS] = true,
+#endif
+#ifdef MBEDTLS_PSA_ASSUME_EXCLUSIVE_BUFFERS
+        [FLOW__MBED_IN_PLACE] = true,
+#endif
+    };
+
+    return has[feature];
+}
+
+/*
+ * See tls/mbedtls/compat.h.  The first use of AES asks the processor what it
+ * can, and notes the answer where every thread reads it.  Without memory the
+ * first record does that.
+ */
+void
+flow__mbed_prepare(void)
+{
+    static const uint8_t key[16], nonce[12];
+    psa_key_attributes_t attributes = PSA_KEY_ATTRIBUTES_INIT;
+    psa_key_id_t id = PSA_KEY_ID_NULL;
+    uint8_t sealed[16];
+    size_t len;
+
+    if (psa_crypto_init() != PSA_SUCCESS)
+        return;
+    psa_set_key_usage_flags(&attributes, PSA_KEY_USAGE_ENCRYPT);
+    psa_set_key_algorithm(&attributes, PSA_ALG_GCM);
+    psa_set_key_type(&attributes, PSA_KEY_TYPE_AES);
+    if (psa_import_key(&attributes, key, sizeof(key), &id) != PSA_SUCCESS)
+        return;
+    (void)psa_aead_encrypt(id, PSA_ALG_GCM, nonce, sizeof(nonce), NULL, 0, NULL,
+                           0, sealed, sizeof(sealed), &len);
+    (void)psa_destroy_key(id);
+}
+
+/* See tls/mbedtls/compat.h. */
+void
+flow__mbed_conf_random(mbedtls_ssl_config *ssl)
+{
+    (void)ssl;
+}
+
+/* See tls/mbedtls/compat.h. */
+int
+flow__mbed_parse_key(mbedtls_pk_context *key, const uint8_t *data, size_t len,
+                     const uint8_t *pass, size_t pass_len)
+{
+    return mbedtls_pk_parse_key(key, data, len, pass, pass_len);
+}
+
+/* See tls/mbedtls/compat.h. */
+int
+flow__mbed_check_pair(const mbedtls_pk_context *public_key,
+                      const mbedtls_pk_context *key)
+{
+    return mbedtls_pk_check_pair(public_key, key);
+}
+
+/* See tls/mbedtls/compat.h.  Every module's number is an alias of this. */
+bool
+flow__mbed_no_memory(int code)
+{
+    return code == PSA_ERROR_INSUFFICIENT_MEMORY;
+}
+
+static bool
+is_asn1_error(int code)
+{
+    return code <= MBEDTLS_ERR_ASN1_OUT_OF_DATA &&
+           code >= MBEDTLS_ERR_ASN1_INVALID_DATA;
+}
+
+/* See tls/mbedtls/compat.h. */
+bool
+flow__mbed_is_key_error(int code)
+{
+    return code == MBEDTLS_ERR_PK_KEY_INVALID_FORMAT ||
+           code == MBEDTLS_ERR_PK_KEY_INVALID_VERSION || is_asn1_error(code);
+}
+
+/* See tls/mbedtls/compat.h. */
+bool
+flow__mbed_is_certificate_error(int code)
+{
+    return (code <= MBEDTLS_ERR_X509_FEATURE_UNAVAILABLE &&
+            code > MBEDTLS_ERR_X509_FATAL_ERROR) ||
+           is_asn1_error(code);
+}
+
+/* See tls/mbedtls/compat.h. */
+const struct flow__mbed_meaning *
+flow__mbed_own_meaning(int code)
+{
+    static const struct flow__mbed_meaning wrong_signature = {
+        PSA_ERROR_INVALID_SIGNATURE, FLOW_E_PROTO, FLOW__ALERT_DECRYPT_ERROR,
+        "the peer's signature is wrong"
+    };
+
+    return code == wrong_signature.code ? &wrong_signature : NULL;
+}
