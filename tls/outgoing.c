@@ -194,8 +194,10 @@ outgoing_seal_flight(struct flow__handshake *hs,
 
     if (st != FLOW_OK) {
         (void)outgoing_status_error(hs, st, err);
-        /* The peer could not tell under which number an alert stands. */
-        if (spent)
+        /* The peer could not tell under which number an alert stands, unless
+         * it stands in the clear. */
+        if (spent &&
+            flow__order_facts(hs->order.state)->tx != FLOW__LEVEL_PLAIN)
             err->alert_sent = FLOW__ALERT_NONE;
         return st;
     }

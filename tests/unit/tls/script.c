@@ -11,6 +11,60 @@
 struct script script_client;
 struct script script_server;
 
+/* --- seals --- */
+
+static struct {
+    unsigned due; /* 0: none fails */
+    bool failed;
+    enum flow_status status;
+} seal;
+
+#define SEALED_MAX 64
+
+static struct {
+    uint8_t key[16];
+    uint8_t nonce[FLOW__AEAD_NONCE];
+} sealed[SEALED_MAX];
+static size_t sealed_count;
+
+void
+script_fail_seal(unsigned count, enum flow_status status)
+{
+    seal.due = count;
+    seal.failed = false;
+    seal.status = status;
+}
+
+bool
+script_seal_failed(void)
+{
+    return seal.failed;
+}
+
+static bool
+seal_fails(void)
+{
+    if (seal.due == 0 || --seal.due > 0)
+        return false;
+    seal.failed = true;
+    return true;
+}
+
+static void
+note_seal(const uint8_t *key, const uint8_t *nonce)
+{
+    size_t i;
+
+    for (i = 0; i < sealed_count; i++)
+        assert_false(memcmp(sealed[i].key, key, sizeof(sealed[i].key)) == 0 &&
+                     memcmp(sealed[i].nonce, nonce, sizeof(sealed[i].nonce)) ==
+                         0);
+    assert_true(sealed_count < SEALED_MAX);
+    memcpy(sealed[i].key, key, sizeof(sealed[i].key));
+    memcpy(sealed[i].nonce, nonce, sizeof(sealed[i].nonce));
+    sealed_count++;
+}
+
 /* --- what is said --- */
 
 static struct script_call *
@@ -248,6 +302,8 @@ script_write(uint16_t version)
 {
     memset(&script_client, 0, sizeof(script_client));
     memset(&script_server, 0, sizeof(script_server));
+    script_fail_seal(0, FLOW_OK);
+    sealed_count = 0;
     script_client.suite = script_server.suite =
         version == 0x0304 ? 0x1301 : 0xc02b;
     if (version == 0x0304)
@@ -405,7 +461,7 @@ flow__engine_free(struct flow__engine *e)
 size_t
 flow__engine_message_max(void)
 {
-    return 1000;
+    return 16384;
 }
 
 static enum flow_status
@@ -440,6 +496,32 @@ flow__engine_feed(struct flow__engine *e, enum flow__level level,
     return run(e, err);
 }
 
+static void
+put_u24(uint8_t *at, size_t value)
+{
+    at[0] = (uint8_t)(value >> 16);
+    at[1] = (uint8_t)(value >> 8);
+    at[2] = (uint8_t)value;
+}
+
+/* A Certificate with one certificate of so many bytes, no context before it and
+ * no extensions after it. */
+static const uint8_t *
+long_certificate(size_t len, size_t *ret_len)
+{
+    static uint8_t bytes[16384];
+
+    assert_true(len + 13 <= sizeof(bytes));
+    memset(bytes, 0, sizeof(bytes));
+    bytes[0] = 11;
+    put_u24(bytes + 1, len + 9);
+    put_u24(bytes + 5, len + 5);
+    put_u24(bytes + 8, len);
+    memset(bytes + 11, 'x', len);
+    *ret_len = len + 13;
+    return bytes;
+}
+
 enum flow_status
 flow__engine_next(struct flow__engine *e, struct flow__engine_event *ret_event)
 {
@@ -456,6 +538,9 @@ flow__engine_next(struct flow__engine *e, struct flow__engine_event *ret_event)
     ret_event->is_write = event->is_write;
     ret_event->bytes = event->bytes;
     ret_event->len = event->len;
+    if (event->certificate > 0)
+        ret_event->bytes =
+            long_certificate(event->certificate, &ret_event->len);
     ret_event->suite = flow__suite_find(e->script->suite);
     ret_event->client_random = random;
     ret_event->server_random = random;
@@ -581,6 +666,9 @@ toy_seal(void *ctx, const struct flow__aead_seal *op)
     const struct flow_cvec *vec = op->in;
     size_t off = op->in_off, i;
 
+    if (seal_fails())
+        return seal.status;
+    note_seal(ctx, op->nonce);
     for (i = 0; i < op->in_len; i++, off++) {
         for (; off >= vec->len; vec++)
             off -= vec->len;

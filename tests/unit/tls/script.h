@@ -23,6 +23,7 @@ struct script_event {
     bool is_write;
     uint8_t bytes[320];
     size_t len;
+    size_t certificate; /* 0, or bytes of one: then a Certificate of TLS 1.3 */
 };
 
 /* One call of flow__engine_start() or flow__engine_feed(). */
@@ -46,7 +47,13 @@ struct script {
 extern struct script script_client;
 extern struct script script_server;
 
-/* A whole handshake of both ends. */
+/* The count-th record that is sealed from now on fails; 0: none does.  Whoever
+ * seals two records under one key with one nonce fails the test. */
+void script_fail_seal(unsigned count, enum flow_status status);
+/* Whether that one was reached. */
+bool script_seal_failed(void);
+
+/* A whole handshake of both ends; no record was sealed yet. */
 void script_write(uint16_t version);
 
 /* Take the n-th event of a call out, or put one before it. */

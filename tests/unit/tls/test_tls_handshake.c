@@ -6,6 +6,7 @@
 
 #include "test.h"
 #include "tests/unit/tls/script.h"
+#include "tls/flight.h"
 
 /*
  * The handshake with an engine that follows a script, both ends in one thread:
@@ -377,6 +378,114 @@ flags_are_told_without_verifying(void **state)
     skips_verify = false;
 }
 
+/* --- a cipher that fails --- */
+
+/* Who could not seal says so, under a number that the peer expects, or not at
+ * all; the other never sees a record that does not open. */
+static void
+assert_seal_told(enum flow_status status)
+{
+    unsigned who = both.status[0] == status ? 0 : 1;
+    struct flow_error err, heard;
+
+    assert_status(both.status[who], status);
+    flow_get_error(both.flow[who], FLOW_READ, &err);
+    assert_int_equal(err.alert_sent, 80);
+    assert_status(both.status[1 - who], FLOW_E_PROTO);
+    flow_get_error(both.flow[1 - who], FLOW_READ, &heard);
+    assert_int_equal(heard.alert_received, 80);
+    assert_int_equal(heard.alert_sent, -1);
+}
+
+static void
+every_seal_fails_once(void **state)
+{
+    static const enum flow_status statuses[] = { FLOW_E_NOMEM, FLOW_E_SYS };
+    unsigned v, s, n;
+
+    (void)state;
+    for (v = 0; v < 2; v++)
+        for (s = 0; s < 2; s++)
+            for (n = 1;; n++) {
+                bool failed;
+
+                assert_status(both_begin(versions[v]), FLOW_OK);
+                script_fail_seal(n, statuses[s]);
+                both_run();
+                failed = script_seal_failed();
+                if (failed)
+                    assert_seal_told(statuses[s]);
+                both_end();
+                if (!failed) {
+                    assert_int_equal(n, 3);
+                    break;
+                }
+            }
+}
+
+/* A flight of two protected records of which the second fails: it does not
+ * leave at all.  The server's alert stands in the clear, before it. */
+static void
+a_flight_leaves_whole_or_not_at_all(void **state)
+{
+    unsigned n;
+
+    (void)state;
+    for (n = 0; n <= 2; n++) {
+        assert_status(both_begin(0x0304), FLOW_OK);
+        script_server.call[0].event[4].certificate = 16350;
+        script_fail_seal(n, FLOW_E_NOMEM);
+        both_run();
+        if (n == 0) {
+            assert_status(both.status[0], FLOW_OK);
+            assert_status(both.status[1], FLOW_OK);
+        } else {
+            assert_true(script_seal_failed());
+            assert_seal_told(FLOW_E_NOMEM);
+        }
+        both_end();
+    }
+}
+
+/* Numbers that were spent stay so; the cipher sees to it that none comes
+ * twice. */
+static void
+numbers_of_a_failed_flight_are_lost(void **state)
+{
+    static const struct flow__key_material material = { .key = { 1 } };
+    static const uint8_t content[100] = { 7 };
+    struct flow__record_keys keys[FLOW__LEVELS];
+    struct flow__flight flight;
+    struct flow__stage out;
+    bool spent;
+
+    (void)state;
+    script_write(0x0304);
+    memset(keys, 0, sizeof(keys));
+    assert_status(flow__record_init(&keys[FLOW__LEVEL_HANDSHAKE], TEST_ENV,
+                                    flow__suite_find(0x1301), &material, 0),
+                  FLOW_OK);
+    flow__stage_init(&out, TEST_ENV);
+    assert_true(flow__stage_append(&out, content, 3));
+    flow__flight_init(&flight, TEST_ENV);
+    assert_status(flow__flight_add(&flight, FLOW__CONTENT_HANDSHAKE,
+                                   FLOW__LEVEL_HANDSHAKE, content,
+                                   sizeof(content)),
+                  FLOW_OK);
+    script_fail_seal(3, FLOW_E_NOMEM);
+    assert_status(flow__flight_seal(&flight, keys, 40, &out, &spent),
+                  FLOW_E_NOMEM);
+    assert_true(spent);
+    assert_int_equal(flow__stage_len(&out), 3);
+    assert_int_equal(keys[FLOW__LEVEL_HANDSHAKE].seq, 2);
+    assert_status(flow__flight_seal(&flight, keys, 40, &out, &spent), FLOW_OK);
+    assert_int_equal(keys[FLOW__LEVEL_HANDSHAKE].seq, 5);
+    assert_int_equal(flow__stage_len(&out), 3 + 100 + 3 * (5 + 1 + 16));
+    flow__flight_clear(&flight);
+    flow__stage_release(&out);
+    flow__record_fini(&keys[FLOW__LEVEL_HANDSHAKE]);
+}
+
 /* --- memory --- */
 
 /* Somebody had no memory and says so; the other hears internal_error, or
@@ -436,6 +545,9 @@ main(void)
         TEST(no_keys_no_connection),
         TEST(unverified_peers_are_refused),
         TEST(flags_are_told_without_verifying),
+        TEST(every_seal_fails_once),
+        TEST(a_flight_leaves_whole_or_not_at_all),
+        TEST(numbers_of_a_failed_flight_are_lost),
         TEST(every_allocation_fails_once),
     };
 
