@@ -317,8 +317,8 @@ take_messages(struct flow__reader *r, const uint8_t *msg, size_t len,
         whole = FLOW__HANDSHAKE_HEADER +
                 ((size_t)msg[1] << 16 | (size_t)msg[2] << 8 | msg[3]);
         if (whole > POST_MESSAGE_MAX)
-            return refuse(FLOW__ALERT_ILLEGAL_PARAMETER,
-                          "a handshake message is too long");
+            return refuse(FLOW__ALERT_DECODE_ERROR,
+                          "a handshake message is longer than 16,384 bytes");
         if (len < whole)
             break;
         res = take_message(r, msg, whole, len == whole);

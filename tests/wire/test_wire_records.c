@@ -308,7 +308,7 @@ types_after_the_handshake(void **state)
           -1 },
         { "half a message behind KeyUpdate", MESSAGE, "\30\0\0\1\0\30", 6, 10,
           -1 },
-        { "message of 16 MB", MESSAGE, "\4\377\377\377x", 5, 47, -1 },
+        { "message of 16 MB", MESSAGE, "\4\377\377\377x", 5, 50, -1 },
         { "heartbeat", HEARTBEAT, "\1\0\1x", 4, 10, -1 },
         { "type 255", 255, "x", 1, 10, -1 },
         { "16,385 bytes inside", BYTES, (const char *)zeros, 16385, 22, -1 },
@@ -322,7 +322,7 @@ types_after_the_handshake(void **state)
         { "empty handshake", MESSAGE, "", 0, 10, -1 },
         { "KeyUpdate", MESSAGE, "\30\0\0\1\0", 5, 10, -1 },
         { "Finished", MESSAGE, "\24\0\0\1x", 5, 10, -1 },
-        { "message of 16 MB", MESSAGE, "\1\377\377\377x", 5, 47, -1 },
+        { "message of 16 MB", MESSAGE, "\1\377\377\377x", 5, 50, -1 },
         { "16,385 bytes inside", BYTES, (const char *)zeros, 16385, 22, -1 },
         { "16,700 bytes inside", BYTES, (const char *)zeros, 16700, 22, -1 },
     };
