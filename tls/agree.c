@@ -144,8 +144,8 @@ flow__agree_server_hello(struct flow__handshake *hs, const uint8_t *msg,
     hs->suite = flow__suite_find(hello.suite);
     if (hello.retry)
         return FLOW_OK;
-    /* RFC 7627 5.2: without it the session can be spliced; the engine neither
-     * requires nor reports it. */
+    /* RFC 7627 5.2: without it the session can be spliced.  Of a ServerHello of
+     * the peer a check has seen to that; this one may be ours. */
     if (hello.version == FLOW_TLS_1_2 && !hello.extended_master_secret)
         return flow__handshake_refuse(
             hs, FLOW__ALERT_HANDSHAKE_FAILURE,

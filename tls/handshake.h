@@ -15,10 +15,9 @@
 #include "tls/stage.h"
 
 /*
- * The handshake: the engine's messages on stages of ours, between it and the
- * flow below.  Owning both directions of the wire is what lets us mend what the
- * engine does there, read what it does not tell, and take its keys over when
- * it is done (docs/tls.md).
+ * The handshake: messages of the engine and of the peer, in records of ours on
+ * the flow below.  When it is over its keys and facts move to the TLS flow
+ * (docs/tls.md).
  */
 struct flow__handshake;
 
