@@ -5,7 +5,8 @@
 
 Installs into a directory of its own, then compiles and runs a C and a C++
 program with nothing but what "pkg-config --cflags --libs libflow" says, and
-the C one once more with --static.
+the C one once more with --static.  Looks for what is installed beside the
+library: the guides, and the terms of libflow and of what is compiled into it.
 
 ENGINE is the object with the mbedTLS that is compiled in, before its names
 were hidden.  A program that defines every one of them itself, as one with
@@ -135,12 +136,31 @@ def beside_another_mbedtls(scratch, compiler, where, engine, flags):
         raise SystemExit("libflow.a shows: %s" % " ".join(shown[:20]))
 
 
+def check_documents(root, bundled):
+    """What a package of libflow has to carry, with every link in it good."""
+    (place,) = root.rglob("doc/libflow")
+    wanted = ["LICENSE", "README.md", "docs/index.md", "docs/contract.md"]
+    for name in wanted + (["LICENSE.mbedtls"] if bundled else []):
+        if not (place / name).is_file():
+            raise SystemExit("not installed: %s" % name)
+    if bundled and "Mbed TLS files are provided under" not in (
+        place / "LICENSE.mbedtls"
+    ).read_text():
+        raise SystemExit("LICENSE.mbedtls: not the terms of mbedTLS")
+    for path in place.rglob("*.md"):
+        for link in re.findall(r"\]\(([^)#\s]+)", path.read_text()):
+            if "://" not in link and not (path.parent / link).exists():
+                raise SystemExit("%s: link to %s, which is not installed" % (
+                    path.relative_to(place), link))
+
+
 def main(arguments):
     build, c_compiler, cxx_compiler, backends = arguments[:4]
     engine = arguments[4] if len(arguments) > 4 else None
     with tempfile.TemporaryDirectory() as scratch:
         scratch = pathlib.Path(scratch)
         where = install(build, scratch / "root")
+        check_documents(scratch / "root", bool(engine))
         environment = dict(os.environ)
         environment["PKG_CONFIG_PATH"] = os.pathsep.join(
             filter(None, [str(where), environment.get("PKG_CONFIG_PATH")])
@@ -167,6 +187,9 @@ def main(arguments):
             linked = output_of("ldd", program, env=environment)
             if "libflow.so" not in linked:
                 raise SystemExit("not linked with the shared library")
+            run(*compiler.split(), str(source), "-static",
+                *flags("--static", "--cflags", "--libs"), "-o", program)
+            run(program)
             # Whole archive: every undefined symbol must be found, not only
             # those that this small program happens to reach.
             run(*compiler.split(), str(source), "-static",
