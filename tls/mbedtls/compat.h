@@ -42,6 +42,14 @@ int flow__mbed_check_pair(const mbedtls_pk_context *public_key,
                           const mbedtls_pk_context *key);
 
 /*
+ * The key share in a ServerKeyExchange of TLS 1.2, after mbedTLS found its
+ * signature right: 0 or a number of an error.  3.6 has checked it; 4.x does so
+ * when it answers the ServerHelloDone, and gives a wrong one the number of
+ * failures of its own.  The lengths in the message were checked.
+ */
+int flow__mbed_check_share(const uint8_t *msg, size_t len);
+
+/*
  * Numbers of errors.  3.6 adds the number of a module, a multiple of 128, to
  * that of what the module stumbled over; 4.x returns the latter alone, and a
  * number of PSA for whatever PSA has one for.

@@ -423,6 +423,18 @@ engine_wants_cookie(const uint8_t *msg, size_t len)
            hello.retry && hello.cookie.len > 0;
 }
 
+static enum flow_status
+engine_check_share(struct flow__engine *e, const uint8_t *msg, size_t len,
+                   struct flow_error *err)
+{
+    int rc;
+
+    flow__mbed_enter();
+    rc = flow__mbed_check_share(msg, len);
+    flow__mbed_leave();
+    return rc == 0 ? FLOW_AGAIN : engine_refuse(e, rc, msg, err);
+}
+
 /* See tls/engine.h. */
 enum flow_status
 flow__engine_feed(struct flow__engine *e, enum flow__level level,
@@ -451,7 +463,10 @@ flow__engine_feed(struct flow__engine *e, enum flow__level level,
         err->alert_sent = FLOW__ALERT_HANDSHAKE_FAILURE;
         return FLOW_E_PROTO;
     }
-    return engine_run(e, msg, err);
+    st = engine_run(e, msg, err);
+    if (st == FLOW_AGAIN && msg[0] == FLOW__MBED_SERVER_KEY_EXCHANGE)
+        st = engine_check_share(e, msg, len, err);
+    return st;
 }
 
 /* See tls/engine.h. */

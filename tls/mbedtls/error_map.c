@@ -16,10 +16,10 @@
  *   - a key share that is not a point of its group, or not as long as one, is
  *     handshake_failure in a ServerHello and in the ClientHello after a
  *     HelloRetryRequest, and decode_error in a ClientKeyExchange, or no alert
- *     and "bad input data" in either hello; it is illegal_parameter (RFC 8446
- *     4.2.8.2, RFC 8422 5.11);
+ *     and "bad input data" in either hello or, in 4.x, in a key exchange; it
+ *     is illegal_parameter (RFC 8446 4.2.8.2, RFC 8422 5.11);
  *   - a certificate that its parser does not take may pass without an alert;
- *   - where it has no memory it may say anything, in sums of numbers;
+ *   - where it has no memory it may say anything, in 3.6 in sums of numbers;
  *   - what fails here, in its library or in this machine, is a number like any
  *     other: the peer is blamed only where a row says so, or where the engine
  *     itself wanted to send an alert that blames it.
@@ -105,10 +105,12 @@ refusal_alert_for(const struct flow__mbed_refusal *r, enum flow__alert alert)
 static enum flow__alert
 refusal_unsaid(const struct flow__mbed_refusal *r)
 {
-    bool hello = r->message == FLOW__HANDSHAKE_CLIENT_HELLO ||
-                 r->message == FLOW__HANDSHAKE_SERVER_HELLO;
+    bool share = r->message == FLOW__HANDSHAKE_CLIENT_HELLO ||
+                 r->message == FLOW__HANDSHAKE_SERVER_HELLO ||
+                 r->message == FLOW__MBED_SERVER_KEY_EXCHANGE ||
+                 r->message == FLOW__MBED_CLIENT_KEY_EXCHANGE;
 
-    if (hello && r->code == MBEDTLS_ERR_SSL_BAD_INPUT_DATA)
+    if (share && r->code == MBEDTLS_ERR_SSL_BAD_INPUT_DATA)
         return FLOW__ALERT_ILLEGAL_PARAMETER;
     if (r->message == FLOW__MBED_CERTIFICATE &&
         flow__mbed_is_certificate_error(r->code))

@@ -5,6 +5,9 @@
 #include <mbedtls/x509.h>
 #include <psa/crypto.h>
 
+#include "tls/hello.h"
+#include "tls/span.h"
+
 /*
  * mbedTLS 4.x on TF-PSA-Crypto.  Random numbers are PSA's own affair, and so is
  * every cipher.  There is no build of ours: locks are the system's, or it has
@@ -78,6 +81,35 @@ flow__mbed_check_pair(const mbedtls_pk_context *public_key,
                       const mbedtls_pk_context *key)
 {
     return mbedtls_pk_check_pair(public_key, key);
+}
+
+/* See tls/mbedtls/compat.h.  PSA takes no public key that is not a point of its
+ * curve, or one of few multiples.  RFC 8422 5.1.1 and 5.4. */
+int
+flow__mbed_check_share(const uint8_t *msg, size_t len)
+{
+    struct flow__span body = { msg + FLOW__HANDSHAKE_HEADER,
+                               len - FLOW__HANDSHAKE_HEADER };
+    psa_key_attributes_t attributes = PSA_KEY_ATTRIBUTES_INIT;
+    psa_key_id_t id = PSA_KEY_ID_NULL;
+    struct flow__span point;
+    psa_status_t status;
+    uint16_t group;
+    uint8_t type;
+
+    if (!flow__span_take_u8(&body, &type) ||
+        !flow__span_take_u16(&body, &group) ||
+        !flow__span_take_vec8(&body, &point))
+        return PSA_ERROR_INVALID_ARGUMENT;
+    psa_set_key_type(&attributes,
+                     PSA_KEY_TYPE_ECC_PUBLIC_KEY(
+                         group == MBEDTLS_SSL_IANA_TLS_GROUP_X25519 ||
+                                 group == MBEDTLS_SSL_IANA_TLS_GROUP_X448
+                             ? PSA_ECC_FAMILY_MONTGOMERY
+                             : PSA_ECC_FAMILY_SECP_R1));
+    status = psa_import_key(&attributes, point.base, point.len, &id);
+    (void)psa_destroy_key(id);
+    return status;
 }
 
 /* See tls/mbedtls/compat.h.  Every module's number is an alias of this. */

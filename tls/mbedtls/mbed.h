@@ -41,6 +41,7 @@ struct flow__trust {
 
 /* Types of handshake messages, beside those of tls/hello.h. */
 #define FLOW__MBED_CERTIFICATE         11
+#define FLOW__MBED_SERVER_KEY_EXCHANGE 12
 #define FLOW__MBED_CLIENT_KEY_EXCHANGE 16
 
 /* A handshake that mbedTLS ended, and what is known about it. */
