@@ -56,23 +56,6 @@ agree_choose(struct flow__handshake *hs, const struct flow__client_hello *ch,
     return FLOW_OK;
 }
 
-/* A second ClientHello may not ask for something else (RFC 8446 4.1.2). */
-static enum flow_status
-agree_check_second(struct flow__handshake *hs,
-                   const struct flow__client_hello *ch, struct flow_error *err)
-{
-    const char *name = ch->sni_state == FLOW__SNI_NAME ? ch->sni.dns : "";
-
-    if (strcmp(name, hs->sni) == 0 && ch->alpn.len == hs->alpn_len &&
-        (hs->alpn_len == 0 ||
-         memcmp(ch->alpn.base, hs->alpn, hs->alpn_len) == 0) &&
-        !ch->early_data)
-        return FLOW_OK;
-    return flow__handshake_refuse(
-        hs, FLOW__ALERT_ILLEGAL_PARAMETER,
-        "the second ClientHello differs from the first", err);
-}
-
 /* What the first ClientHello settles, once a certificate was chosen. */
 static enum flow_status
 agree_begin_serving(struct flow__handshake *hs,
@@ -108,7 +91,7 @@ flow__agree_client_hello(struct flow__handshake *hs, const uint8_t *msg,
     agree_note_session_id(hs, &ch);
     hs->skip_early = ch.early_data;
     if (hs->engine != NULL)
-        return agree_check_second(hs, &ch, err);
+        return FLOW_OK;
     st = agree_choose(hs, &ch, err);
     return st == FLOW_OK ? agree_begin_serving(hs, &ch, err) : st;
 }

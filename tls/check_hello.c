@@ -121,6 +121,28 @@ check_hello_same(struct flow__span a, struct flow__span b)
     return a.len == b.len && (a.len == 0 || memcmp(a.base, b.base, a.len) == 0);
 }
 
+/* See tls/checks.h. */
+enum flow_status
+flow__check_second_client_hello(const struct flow__check_facts *facts,
+                                const uint8_t *msg, size_t len,
+                                struct flow__fault *ret_fault)
+{
+    struct flow__client_hello ch;
+    enum flow_status st = flow__check_client_hello(facts, msg, len, ret_fault);
+    const char *name;
+
+    if (st == FLOW_OK)
+        st = flow__hello_parse_client(msg, len, &ch, ret_fault);
+    if (st != FLOW_OK)
+        return st;
+    name = ch.sni_state == FLOW__SNI_NAME ? ch.sni.dns : "";
+    if (strcmp(name, facts->name) != 0 ||
+        !check_hello_same(ch.alpn, facts->alpn) || ch.early_data)
+        return check_hello_illegal(
+            ret_fault, "the second ClientHello differs from the first");
+    return FLOW_OK;
+}
+
 static bool
 check_hello_offers_version(const struct flow__client_hello *offer,
                            uint16_t version)

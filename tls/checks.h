@@ -26,6 +26,9 @@ struct flow__check_facts {
     bool resumes;
     /* What the server may negotiate.  Server only, else NULL. */
     const struct flow__sni_policy *policy;
+    /* Server, of a second ClientHello: what the first one asked for. */
+    const char *name; /* "" for none */
+    struct flow__span alpn;
     /* The agreed suite, or that of a HelloRetryRequest; NULL before. */
     const struct flow__suite *suite;
     /* TLS 1.2, server: the curve of our ServerKeyExchange. */
@@ -42,10 +45,12 @@ typedef enum flow_status flow__check_fn(const struct flow__check_facts *facts,
 
 /*
  * check_hello.c.  ClientHello: what the version that the policy chooses needs
- * is there, and there is no fall-back (RFC 7507).  The others: what was chosen
- * was offered, and no extension is unsolicited or misplaced.
+ * is there, and there is no fall-back (RFC 7507).  A second one asks for the
+ * same as the first (RFC 8446 4.1.2).  The others: what was chosen was offered,
+ * and no extension is unsolicited or misplaced.
  */
 flow__check_fn flow__check_client_hello;
+flow__check_fn flow__check_second_client_hello;
 flow__check_fn flow__check_server_hello;
 flow__check_fn flow__check_hello_retry_request;
 flow__check_fn flow__check_encrypted_extensions;

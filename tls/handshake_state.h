@@ -137,7 +137,7 @@ bool flow__outgoing_alert(struct flow__handshake *hs, int alert);
 struct flow__sni_policy flow__agree_policy(const struct flow__handshake *hs);
 
 /* Server: the ClientHello came.  The first one chooses a certificate and makes
- * the engine; the second one may not ask for something else. */
+ * the engine. */
 enum flow_status flow__agree_client_hello(struct flow__handshake *hs,
                                           const uint8_t *msg, size_t len,
                                           struct flow_error *err);

@@ -64,6 +64,8 @@ incoming_check_message(struct flow__handshake *hs,
     const struct flow__check_facts facts = {
         .offer = hs->server ? NULL : &hs->offer,
         .policy = hs->server ? &policy : NULL,
+        .name = hs->sni,
+        .alpn = { hs->alpn, hs->alpn_len },
         .suite = hs->suite,
         .group = hs->group,
         .peer_key = hs->engine != NULL ? flow__engine_peer_key(hs->engine)

@@ -343,7 +343,8 @@ static const struct flow__order_row server_rows[] = {
     OURS(S_SEND_SH, SERVER_HELLO12_RESUMED,        S12_R_SEND_CCS,  0),
     OURS(S_SEND_SH, SERVER_HELLO12_RESUMED_TICKET, S12_R_SEND_NST,  TICKET),
 
-    PEER(S_CH2, CLIENT_HELLO, S_SEND_SH2, LAST, flow__check_client_hello),
+    PEER(S_CH2, CLIENT_HELLO, S_SEND_SH2, LAST,
+         flow__check_second_client_hello),
 
     OURS(S_SEND_SH2, SERVER_HELLO13,     S13_SEND_EE,     CCS_AFTER),
     OURS(S_SEND_SH2, SERVER_HELLO13_PSK, S13_SEND_EE_PSK, CCS_AFTER),

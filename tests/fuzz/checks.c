@@ -33,6 +33,7 @@ static const struct {
     { 4, flow__check_new_session_ticket13 },
     { 24, flow__check_key_update },
     { 14, flow__check_empty },
+    { 1, flow__check_second_client_hello },
 };
 
 #define CHECKS       (sizeof(checks) / sizeof(checks[0]))
@@ -69,6 +70,7 @@ make_situation(struct situation *s, const uint8_t *choice, bool needs_suite,
     s->policy.max_version =
         (choice[0] & 2) != 0 ? s->policy.min_version : 0x0304;
     s->facts.policy = &s->policy;
+    s->facts.name = (choice[0] & 16) != 0 ? "a.example" : "";
     s->facts.offer = is_server ? NULL : &s->offer;
     s->facts.resumes = (choice[0] & 4) != 0;
     s->facts.group = groups[choice[1] % (sizeof(groups) / sizeof(groups[0]))];

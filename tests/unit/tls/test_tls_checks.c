@@ -16,6 +16,7 @@ static const struct {
     flow__check_fn *check;
 } checks[] = {
     { "client_hello", flow__check_client_hello },
+    { "second_client_hello", flow__check_second_client_hello },
     { "server_hello", flow__check_server_hello },
     { "hello_retry_request", flow__check_hello_retry_request },
     { "encrypted_extensions", flow__check_encrypted_extensions },
@@ -48,6 +49,7 @@ struct example {
     int alert; /* FLOW__ALERT_NONE: it passes */
     struct flow__client_hello offer;
     struct flow__sni_policy policy;
+    uint8_t alpn[16]; /* behind facts.alpn */
     struct flow__check_facts facts;
     uint8_t msg[MESSAGE_MAX];
     size_t len;
@@ -100,6 +102,12 @@ set_fact(struct example *e, const char *word)
         e->facts.group = number;
     else if (strncmp(word, "max=", 4) == 0)
         e->policy.max_version = number;
+    else if (strncmp(word, "name=", 5) == 0)
+        e->facts.name = word + 5;
+    else if (strncmp(word, "alpn=", 5) == 0)
+        e->facts.alpn =
+            (struct flow__span){ e->alpn,
+                                 from_hex(word + 5, e->alpn, sizeof(e->alpn)) };
     else if (strcmp(word, "resumes") == 0)
         e->facts.resumes = true;
     else if (strcmp(word, "server") == 0)
@@ -121,6 +129,7 @@ init_facts(struct example *e)
     e->policy.min_version = 0x0303;
     e->policy.max_version = 0x0304;
     e->facts.policy = &e->policy;
+    e->facts.name = "";
     e->facts.peer_key = FLOW__KEY_OTHER;
 }
 
