@@ -626,6 +626,29 @@ close_offers_an_alert(bool has_room, bool aborted)
         }
 }
 
+/* A deadline that passes meanwhile ends the waiting, not the alert. */
+static void
+alerts_outlive_a_deadline(void **state)
+{
+    struct evil_alert alerts;
+    int role, version;
+
+    (void)state;
+    for (role = 0; role < 2; role++)
+        for (version = 0x0303; version <= 0x0304; version++) {
+            fail_without_room(role != 0, version);
+            flow_set_deadline(evil.ours, FLOW_READ, FLOW_NOW);
+            assert_true(flow_open(evil.ours) < 0);
+            evil.loop.out_full = false;
+            flow_close(evil.ours);
+            evil.ours = NULL;
+            evil_alerts(&evil, &alerts);
+            assert_int_equal(alerts.number, 51);
+            assert_int_equal(alerts.unknown, 0);
+            evil_free(&evil);
+        }
+}
+
 static void
 alerts_leave_with_a_close(void **state)
 {
@@ -652,6 +675,7 @@ main(void)
         TEST(alerts_wait_for_room),
         TEST(alerts_without_room),
         TEST(alerts_leave_with_a_close),
+        TEST(alerts_outlive_a_deadline),
     };
 
     return TEST_RUN(tests);
