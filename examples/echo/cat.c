@@ -37,7 +37,8 @@ static const char help_text[] =
     "                           in between\n"
     "  --timeout S              to connect, seconds (30)\n"
     "  --idle-timeout S         give up when nothing moved for S seconds\n"
-    "  --help, --version\n"
+    "  -h, --help               print this text\n"
+    "  --version                print the version\n"
     "\n";
 
 static const char exit_text[] =
@@ -59,7 +60,6 @@ enum {
     OPT_INSECURE,
     OPT_TIMEOUT,
     OPT_IDLE_TIMEOUT,
-    OPT_HELP,
     OPT_VERSION
 };
 
@@ -72,7 +72,7 @@ static const struct option long_options[] = {
     { "insecure-skip-verify", no_argument, NULL, OPT_INSECURE },
     { "timeout", required_argument, NULL, OPT_TIMEOUT },
     { "idle-timeout", required_argument, NULL, OPT_IDLE_TIMEOUT },
-    { "help", no_argument, NULL, OPT_HELP },
+    { "help", no_argument, NULL, 'h' },
     { "version", no_argument, NULL, OPT_VERSION },
     { NULL, 0, NULL, 0 },
 };
@@ -154,7 +154,7 @@ take_option(int option, const char *value, struct options *o)
         return cli_seconds("--idle-timeout", value, &o->idle_timeout)
                    ? -1
                    : CLI_USAGE;
-    case OPT_HELP:
+    case 'h':
         fputs(help_text, stdout);
         cli_print_endpoints();
         fputs(exit_text, stdout);
@@ -326,7 +326,7 @@ main(int argc, char **argv)
 
     cli_start("flow-cat");
     while (code < 0 &&
-           (option = getopt_long(argc, argv, "", long_options, NULL)) != -1)
+           (option = getopt_long(argc, argv, "h", long_options, NULL)) != -1)
         code = take_option(option, optarg, &options);
     if (code >= 0)
         return code;

@@ -31,7 +31,8 @@ static const char help_text[] =
     "  --idle-timeout S         close a connection that was silent for S\n"
     "                           seconds (300)\n"
     "  --log                    a line on stderr per connection\n"
-    "  --help, --version\n"
+    "  -h, --help               print this text\n"
+    "  --version                print the version\n"
     "\n"
     "Prints 'listening on ADDRESS' once ready.  SIGTERM or SIGINT ends it.\n"
     "\n";
@@ -299,7 +300,7 @@ main(int argc, char **argv)
 
     cli_start("flow-echo");
     while (ok &&
-           (option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+           (option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
         switch (option) {
         case 'l':
             name = optarg;
@@ -332,7 +333,7 @@ main(int argc, char **argv)
     if (!ok)
         return CLI_USAGE;
     if (optind < argc)
-        return cli_usage("'%s' is no option", argv[optind]);
+        return cli_usage("unexpected argument '%s'", argv[optind]);
     if (name == NULL)
         return cli_usage("--listen ENDPOINT is missing");
     code = run(&server, name, &pairs);

@@ -40,7 +40,8 @@ static const char help_text[] =
     "between\n"
     "  -q, --quiet              no progress bar\n"
     "  -v, --verbose            say on stderr what was agreed and received\n"
-    "  --help, --version\n"
+    "  -h, --help               print this text\n"
+    "  --version                print the version\n"
     "\n"
     "The progress bar is drawn on stderr if that is a terminal, for bodies "
     "from\n"
@@ -68,7 +69,6 @@ enum {
     OPT_TLS_1_3,
     OPT_TIMEOUT,
     OPT_INSECURE,
-    OPT_HELP,
     OPT_VERSION
 };
 
@@ -83,7 +83,7 @@ static const struct option long_options[] = {
     { "tls1.3", no_argument, NULL, OPT_TLS_1_3 },
     { "timeout", required_argument, NULL, OPT_TIMEOUT },
     { "insecure-skip-verify", no_argument, NULL, OPT_INSECURE },
-    { "help", no_argument, NULL, OPT_HELP },
+    { "help", no_argument, NULL, 'h' },
     { "version", no_argument, NULL, OPT_VERSION },
     { NULL, 0, NULL, 0 },
 };
@@ -139,7 +139,7 @@ take_option(int option, const char *value, struct options *o)
     case OPT_INSECURE:
         o->client.insecure_skip_verify = true;
         return -1;
-    case OPT_HELP:
+    case 'h':
         fputs(help_text, stdout);
         return cli_close_stdout(CLI_OK);
     case OPT_VERSION:
@@ -485,8 +485,8 @@ main(int argc, char **argv)
     int option, code = -1;
 
     cli_start("flow-fetch");
-    while (code < 0 &&
-           (option = getopt_long(argc, argv, "o:qv", long_options, NULL)) != -1)
+    while (code < 0 && (option = getopt_long(argc, argv, "ho:qv", long_options,
+                                             NULL)) != -1)
         code = take_option(option, optarg, &options);
     if (code >= 0)
         return code;

@@ -45,7 +45,8 @@ static const char help_text[] =
     "  --idle-timeout S         close two that were silent for S seconds "
     "(300)\n"
     "  --log                    a line on stderr per connection\n"
-    "  --help, --version\n"
+    "  -h, --help               print this text\n"
+    "  --version                print the version\n"
     "\n"
     "Prints 'listening on ADDRESS' once ready.  SIGTERM or SIGINT: takes no\n"
     "more connections and ends when the last has ended; a second signal cuts\n"
@@ -463,7 +464,6 @@ enum {
     OPT_CONNECT_TIMEOUT,
     OPT_IDLE_TIMEOUT,
     OPT_LOG,
-    OPT_HELP,
     OPT_VERSION
 };
 
@@ -479,7 +479,7 @@ static const struct option long_options[] = {
     { "connect-timeout", required_argument, NULL, OPT_CONNECT_TIMEOUT },
     { "idle-timeout", required_argument, NULL, OPT_IDLE_TIMEOUT },
     { "log", no_argument, NULL, OPT_LOG },
-    { "help", no_argument, NULL, OPT_HELP },
+    { "help", no_argument, NULL, 'h' },
     { "version", no_argument, NULL, OPT_VERSION },
     { NULL, 0, NULL, 0 },
 };
@@ -526,7 +526,7 @@ take_option(int option, const char *value, struct proxy *p)
     case OPT_LOG:
         p->log = true;
         return -1;
-    case OPT_HELP:
+    case 'h':
         fputs(help_text, stdout);
         cli_print_endpoints();
         fputs(exit_text, stdout);
@@ -552,12 +552,12 @@ main(int argc, char **argv)
 
     cli_start("flow-proxy");
     while (code < 0 &&
-           (option = getopt_long(argc, argv, "", long_options, NULL)) != -1)
+           (option = getopt_long(argc, argv, "h", long_options, NULL)) != -1)
         code = take_option(option, optarg, &proxy);
     if (code >= 0)
         return code;
     if (optind < argc)
-        return cli_usage("'%s' is no option", argv[optind]);
+        return cli_usage("unexpected argument '%s'", argv[optind]);
     if (proxy.listen == NULL)
         return cli_usage("--listen ENDPOINT is missing");
     if (proxy.to == NULL)

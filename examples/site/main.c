@@ -42,7 +42,8 @@ static const char help_text[] =
     "  --handshake-timeout S    for handshake and plain request, seconds (10)\n"
     "  --idle-timeout S         without progress of an answer, seconds (30)\n"
     "  --log                    a line on stderr per connection\n"
-    "  --help, --version\n"
+    "  -h, --help               print this text\n"
+    "  --version                print the version\n"
     "\n"
     "Prints 'listening on ADDR:PORT' once ready, and 'redirecting on "
     "ADDR:PORT'\n"
@@ -74,7 +75,6 @@ enum {
     OPT_HANDSHAKE_TIMEOUT,
     OPT_IDLE_TIMEOUT,
     OPT_LOG,
-    OPT_HELP,
     OPT_VERSION
 };
 
@@ -89,7 +89,7 @@ static const struct option long_options[] = {
     { "handshake-timeout", required_argument, NULL, OPT_HANDSHAKE_TIMEOUT },
     { "idle-timeout", required_argument, NULL, OPT_IDLE_TIMEOUT },
     { "log", no_argument, NULL, OPT_LOG },
-    { "help", no_argument, NULL, OPT_HELP },
+    { "help", no_argument, NULL, 'h' },
     { "version", no_argument, NULL, OPT_VERSION },
     { NULL, 0, NULL, 0 },
 };
@@ -134,7 +134,7 @@ take_option(int option, const char *value, struct options *o, struct site *s)
     case OPT_LOG:
         s->log = true;
         return -1;
-    case OPT_HELP:
+    case 'h':
         fputs(help_text, stdout);
         return cli_close_stdout(CLI_OK);
     case OPT_VERSION:
@@ -432,10 +432,10 @@ main(int argc, char **argv)
 
     cli_start("flow-site");
     while (code < 0 &&
-           (option = getopt_long(argc, argv, "", long_options, NULL)) != -1)
+           (option = getopt_long(argc, argv, "h", long_options, NULL)) != -1)
         code = take_option(option, optarg, &options, &site);
     if (code < 0 && optind < argc)
-        code = cli_usage("'%s' is no option", argv[optind]);
+        code = cli_usage("unexpected argument '%s'", argv[optind]);
     if (code < 0)
         code = check_options(&options, &site);
     else

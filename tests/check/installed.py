@@ -6,7 +6,8 @@
 Installs into a directory of its own, then compiles and runs a C and a C++
 program with nothing but what "pkg-config --cflags --libs libflow" says, and
 the C one once more with --static.  Looks for what is installed beside the
-library: the guides, and the terms of libflow and of what is compiled into it.
+library: the guides, the terms of libflow and of what is compiled into it, and
+the programs with their manual pages and completion.
 
 ENGINE is the object with the mbedTLS that is compiled in, before its names
 were hidden.  A program that defines every one of them itself, as one with
@@ -18,6 +19,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -154,6 +156,40 @@ def check_documents(root, bundled):
                     path.relative_to(place), link))
 
 
+def check_programs(root, where):
+    """Each with its manual page and its completion, which know its options."""
+    environment = {**os.environ, "LD_LIBRARY_PATH": str(where)}
+    for program in sorted(root.rglob("bin/flow-*")):
+        told = output_of(str(program), "-h", env=environment)
+        if not told.startswith("usage: %s " % program.name):
+            raise SystemExit("%s -h: %s" % (program.name, told))
+        options = set(re.findall(r"(?m)(?:^|[ ,])(--?[a-z][a-z0-9.-]*)\b",
+                                 told))
+        (manual,) = root.rglob("man1/%s.1" % program.name)
+        text = manual.read_text().replace("\\-", "-")
+        (completion,) = root.rglob("completions/" + program.name)
+        offered = set(output_of("bash", "-c", """
+            . "$1"
+            COMP_WORDS=("$2" -) COMP_CWORD=1
+            _flow_programs "$2" - "$2"
+            printf '%s\\n' "${COMPREPLY[@]}"
+        """, "bash", str(completion), program.name).split())
+        if options != offered:
+            raise SystemExit("%s: --help or its completion alone has %s" % (
+                program.name, " ".join(sorted(options ^ offered))))
+        unexplained = [o for o in options if not re.search(
+            r"(?m)^\.B.*[ \"]%s\b" % re.escape(o), text)]
+        if unexplained:
+            raise SystemExit("%s: not in its manual page: %s" % (
+                program.name, " ".join(unexplained)))
+        if shutil.which("groff"):
+            wrong = subprocess.run(
+                ["groff", "-ww", "-man", "-Tutf8", "-z", str(manual)],
+                stderr=subprocess.PIPE, check=True, text=True).stderr
+            if wrong:
+                raise SystemExit("%s: %s" % (manual.name, wrong))
+
+
 def main(arguments):
     build, c_compiler, cxx_compiler, backends = arguments[:4]
     engine = arguments[4] if len(arguments) > 4 else None
@@ -202,6 +238,7 @@ def main(arguments):
                 stderr=subprocess.STDOUT, check=False, text=True,
             ).stdout:
                 raise SystemExit("the static program is not static")
+        check_programs(scratch / "root", where.parent)
         if engine:
             beside_another_mbedtls(
                 scratch, c_compiler, where.parent, engine, flags

@@ -6,6 +6,7 @@ Each case says what the error has to name.  The cases that must configure
 show that it is the contradiction that was refused.
 """
 
+import json
 import os
 import pathlib
 import re
@@ -104,6 +105,27 @@ class Options(unittest.TestCase):
                     self.configure("-Dexamples=enabled", "-D%s=disabled" % missing),
                     "TLS over both kinds of socket",
                 )
+
+    def installed(self, done):
+        """What a configured build would install, by name."""
+        build = re.search(r"Build dir: (.*)", done.stdout).group(1)
+        listed = subprocess.run(
+            ["meson", "introspect", "--installed", build], check=True,
+            stdout=subprocess.PIPE, text=True,
+        ).stdout
+        return {pathlib.Path(path).name for path in json.loads(listed).values()}
+
+    def test_programs_are_installed_unless_left_out(self):
+        names = {"flow-cat", "flow-site.1", "flow-fetch"}
+        for option, wanted in (("auto", names), ("disabled", set())):
+            with self.subTest(option):
+                done = self.configure("-Dexamples=auto", "-Dprograms=" + option,
+                                      engine="3.6.7")
+                self.assertEqual(done.returncode, 0, done.stdout)
+                self.assertEqual(self.installed(done) & names, wanted)
+
+    def test_programs_that_are_not_built(self):
+        self.assert_refused(self.configure("-Dprograms=enabled"), "programs")
 
     def test_xen_without_its_libraries(self):
         self.assert_refused(self.configure("-Dxen=enabled"), "xen")

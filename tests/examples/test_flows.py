@@ -607,7 +607,7 @@ class Usage(Flows):
                 (["flow-echo", "--listen", "tls+tcp://127.0.0.1:0"],
                  "TLS needs --cert", 2),
                 (["flow-echo", "--listen", "tcp://127.0.0.1:0", "x"],
-                 "is no option", 2),
+                 "unexpected argument", 2),
                 (["flow-cat"], "which ENDPOINT?", 2),
                 (["flow-cat", "tcp://a:1", "tcp://b:2"], "one ENDPOINT", 2),
                 (["flow-cat", "spx://x"], "tcp", 2),

@@ -503,7 +503,7 @@ class Usage(Site):
         self.refused(2, b"is no number of seconds", "--idle-timeout", "nan")
         self.refused(2, b"is no number from 1", "--max-connections", "-1")
         self.refused(2, b"--nonsense", "--nonsense")
-        self.refused(2, b"is no option", "nonsense")
+        self.refused(2, b"unexpected argument", "nonsense")
         self.refused(2, b"TLS needs --cert", *listen, "--serve", page)
 
     def test_what_is_wrong_is_named(self):

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: ISC
+# shellcheck shell=bash
+#
+# Completion for flow-cat, flow-echo, flow-fetch, flow-proxy and flow-site.
+# bash-completion loads this file under the name of each.
+
+_flow_options()
+{
+    local tls='--ca --server-name --insecure-skip-verify'
+    local server='--listen --cert --key --idle-timeout --log'
+    local common='-h --help --version'
+
+    case $1 in
+    flow-cat)
+        echo "$tls --alpn --tls1.2 --tls1.3 --timeout --idle-timeout $common"
+        ;;
+    flow-echo) echo "$server $common" ;;
+    flow-fetch)
+        echo "-o --output --ca --connect --alpn --tls1.2 --tls1.3 --timeout" \
+            "--insecure-skip-verify -q --quiet -v --verbose $common"
+        ;;
+    flow-proxy)
+        echo "$server $tls --to --max-connections --connect-timeout $common"
+        ;;
+    flow-site)
+        echo "$server --serve --default --redirect --max-connections" \
+            "--handshake-timeout $common"
+        ;;
+    esac
+}
+
+# _flow_schemes PROGRAM: how an endpoint may begin, as the program tells.
+_flow_schemes()
+{
+    "$1" --help 2>/dev/null |
+        sed -n 's|^  \([a-z+]*:/*\).*|\1|p;s|^  \(tls+\)SCHEME.*|\1tcp://|p'
+}
+
+_flow_programs()
+{
+    local program=${1##*/} word=${COMP_WORDS[COMP_CWORD]}
+    local before=${COMP_WORDS[COMP_CWORD - 1]}
+
+    case $before in
+    --ca | --cert | --key | --output | -o)
+        mapfile -t COMPREPLY < <(compgen -f -- "$word")
+        compopt -o filenames 2>/dev/null
+        return
+        ;;
+    --listen | --to)
+        # Of flow-site an address, which is not guessed.
+        [ "$program" = flow-site ] ||
+            mapfile -t COMPREPLY < <(
+                compgen -W "$(_flow_schemes "$1")" -- "$word")
+        compopt -o nospace 2>/dev/null
+        return
+        ;;
+    --alpn | --connect | --default | --redirect | --serve | --server-name | \
+        --*-timeout | --timeout | --max-connections)
+        return
+        ;;
+    esac
+    case $word in
+    -*)
+        mapfile -t COMPREPLY < <(
+            compgen -W "$(_flow_options "$program")" -- "$word")
+        ;;
+    *)
+        [ "$program" != flow-cat ] ||
+            mapfile -t COMPREPLY < <(
+                compgen -W "$(_flow_schemes "$1")" -- "$word")
+        compopt -o nospace 2>/dev/null
+        ;;
+    esac
+}
+
+complete -F _flow_programs flow-cat flow-echo flow-fetch flow-proxy flow-site
