@@ -12,6 +12,7 @@
 # touched, and no network asked, when everything is there.
 
 SETUP_MBEDTLS_OLDEST=3.6.7
+SETUP_MBEDTLS4_OLDEST=4.1.1
 
 # One tool per line: the group that needs it, how to see that it is there
 # (cmd: a program, pc: a pkg-config module, file: a path), and the package
@@ -193,7 +194,9 @@ setup_mbedtls() {
 
 setup_mbedtls_system() {
     pkg-config --exists "mbedtls >= $SETUP_MBEDTLS_OLDEST" 'mbedtls < 4' \
-        2>/dev/null
+        2>/dev/null ||
+        pkg-config --exists "mbedtls >= $SETUP_MBEDTLS4_OLDEST" \
+            'mbedtls < 5' 2>/dev/null
 }
 
 setup_mbedtls_source() {
@@ -206,10 +209,10 @@ setup_mbedtls_apt() {
     setup_candidate=$(apt-cache policy libmbedtls-dev 2>/dev/null |
         sed -n 's/^  Candidate: //p')
     case $setup_candidate in
-    3.*) ;;
+    3.*) setup_oldest=$SETUP_MBEDTLS_OLDEST ;;
+    4.*) setup_oldest=$SETUP_MBEDTLS4_OLDEST ;;
     *) return 1 ;;
     esac
-    dpkg --compare-versions "$setup_candidate" ge "$SETUP_MBEDTLS_OLDEST" ||
-        return 1
+    dpkg --compare-versions "$setup_candidate" ge "$setup_oldest" || return 1
     setup_apt libmbedtls-dev
 }
