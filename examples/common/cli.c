@@ -68,6 +68,17 @@ cli_flow_error(const char *what, const struct flow_error *err)
     cli_complain("%s: %s", what, text);
 }
 
+void
+cli_within(char *ret, size_t cap, const char *what, enum flow_status st,
+           uint64_t limit, const char *option)
+{
+    if (st == FLOW_E_TIMEOUT)
+        snprintf(ret, cap, "%s within %.9g s (%s)", what,
+                 (double)limit / (double)CLI_NSEC, option);
+    else
+        snprintf(ret, cap, "%s", what);
+}
+
 int
 cli_close_stdout(int code)
 {
@@ -284,6 +295,9 @@ set_up_client(const struct cli_client *client, struct flow_tls_config *config)
         cli_complain("this build of the library lacks that TLS version");
         return CLI_FAILED;
     }
+    if (flow_tls_config_set_handshake_limits(config, client->handshake_time,
+                                             0) != FLOW_OK)
+        return CLI_FAILED;
     if (client->insecure_skip_verify &&
         flow_tls_config_insecure_skip_verify(config, true) != FLOW_OK)
         return CLI_FAILED;

@@ -34,6 +34,10 @@ void cli_complain(const char *format, ...)
     __attribute__((format(printf, 1, 2)));
 /* Complains, points to --help, answers CLI_USAGE. */
 int cli_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Writes WHAT to ret, and if the limit passed, which: "WHAT within 20 s
+ * (OPTION)". */
+void cli_within(char *ret, size_t cap, const char *what, enum flow_status st,
+                uint64_t limit, const char *option);
 /* "WHAT: the error in one line" and, if the error has one, its hint. */
 void cli_flow_error(const char *what, const struct flow_error *err);
 
@@ -85,6 +89,7 @@ struct cli_client {
     const char *alpn;           /* comma-separated, or NULL */
     enum flow_tls_version only; /* one version, or 0 */
     bool insecure_skip_verify;
+    uint64_t handshake_time; /* ns; 0: only what limits the whole opening */
 };
 
 bool cli_only(struct cli_client *client, enum flow_tls_version version);

@@ -35,7 +35,8 @@ static const char help_text[] =
     "  --tls1.2, --tls1.3       tls+...: only this version\n"
     "  --insecure-skip-verify   tls+...: take any certificate: anyone can be\n"
     "                           in between\n"
-    "  --timeout S              to connect, seconds (30)\n"
+    "  --timeout S              to resolve, connect and shake hands together,\n"
+    "                           seconds (30)\n"
     "  --idle-timeout S         give up when nothing moved for S seconds\n"
     "  -h, --help               print this text\n"
     "  --version                print the version\n"
@@ -192,10 +193,9 @@ dial(const struct options *o, const char *name, struct flow **ret_flow)
     struct flow_error err;
     struct flow *flow;
     enum flow_status st;
-    char what[300];
+    char target[300], what[340];
     int code;
 
-    snprintf(what, sizeof(what), "cannot reach %s", name);
     if (cli_is_tls(name))
         code = cli_client_config(&o->client, &options.tls);
     else
@@ -205,10 +205,12 @@ dial(const struct options *o, const char *name, struct flow **ret_flow)
         return code;
     st = flow_endpoint_dial(NULL, name, &options, &flow, &err);
     flow_tls_config_unref(options.tls);
+    snprintf(target, sizeof(target), "cannot reach %s", name);
     if (st != FLOW_OK)
-        return cli_endpoint_error(what, &err);
+        return cli_endpoint_error(target, &err);
     st = flow_open_wait(flow);
     if (st != FLOW_OK) {
+        cli_within(what, sizeof(what), target, st, o->timeout, "--timeout");
         code = flow_failed(flow, FLOW_READ, what, st);
         flow_close(flow);
         return code;

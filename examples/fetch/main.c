@@ -175,7 +175,7 @@ flow_failed(struct fetch *f, const char *what, enum flow_status st,
 
     flow_get_error(f->flow, dir, &err);
     if (f->open && st == FLOW_E_TIMEOUT)
-        cli_complain("%s: nothing came for %.3g s (--timeout)", what,
+        cli_complain("%s: nothing came for %.9g s (--timeout)", what,
                      (double)f->options->timeout / 1e9);
     else if (err.status == FLOW_OK)
         cli_complain("%s: %s", what, flow_status_text(st));
@@ -216,6 +216,8 @@ wrap_tls(struct fetch *f)
 
     if (client.alpn == NULL)
         client.alpn = "http/1.1";
+    /* Connecting was progress: the handshake has the whole time again. */
+    client.handshake_time = f->options->timeout;
     if (cli_client_config(&client, &config) != CLI_OK)
         return false;
     st = flow_tls_wrap_client(config, f->flow, f->url.host, 0, &tls, NULL);
@@ -259,16 +261,17 @@ check_tls(struct fetch *f)
 static bool
 open_flow(struct fetch *f, const char *text)
 {
-    char peer[80], what[300];
+    char peer[80], target[300], what[340];
     size_t len = sizeof(peer);
     enum flow_status st;
 
     if (!dial_tcp(f) || (f->url.tls && !wrap_tls(f)))
         return false;
-    extend(f);
     st = flow_open_wait(f->flow);
     if (st != FLOW_OK) {
-        snprintf(what, sizeof(what), "cannot fetch %s", text);
+        snprintf(target, sizeof(target), "cannot fetch %s", text);
+        cli_within(what, sizeof(what), target, st, f->options->timeout,
+                   "--timeout");
         return flow_failed(f, what, st, FLOW_READ);
     }
     f->open = true;

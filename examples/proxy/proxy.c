@@ -387,6 +387,12 @@ listen_on(struct proxy *p)
             cli_plain(p->listen, p->pairs.cert_count + p->pairs.key_count > 0);
     if (code != CLI_OK)
         return code;
+    if (options.tls != NULL &&
+        flow_tls_config_set_handshake_limits(options.tls, p->connect_timeout,
+                                             0) != FLOW_OK) {
+        flow_tls_config_unref(options.tls);
+        return CLI_FAILED;
+    }
     st = flow_endpoint_listen(NULL, p->listen, &options, &p->listener, &err);
     flow_tls_config_unref(options.tls);
     if (st == FLOW_OK)

@@ -9,6 +9,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 
 import support
 from support import LIMIT, program, receive_all, run, sha256
@@ -216,6 +217,23 @@ class EchoAndCat(Flows):
                          "tcp://127.0.0.1:%d" % server.getsockname()[1])
         self.assertEqual(cat.finish(), 1)
         self.assertIn(b"--idle-timeout", cat.errors)
+
+    def test_timeout_is_the_limit(self):
+        """Beyond the 10 s that a handshake may take by itself."""
+        port = self.listen().getsockname()[1]
+        began = time.monotonic()
+        programs = [
+            self.start(program(name), where % port, "--timeout", "10.5",
+                       "--insecure-skip-verify")
+            for name, where in (("flow-cat", "tls+tcp://localhost:%d"),
+                                ("flow-fetch", "https://localhost:%d/"))
+        ]
+        for one in programs:
+            self.assertEqual(one.finish(), 1)
+            self.assertGreaterEqual(time.monotonic() - began, 10.5)
+            self.assertIn(b"localhost:%d" % port, one.errors)
+            self.assertIn(b" within 10.5 s (--timeout): tls: the handshake ",
+                          one.errors)
 
 
 class Proxy(Flows):
