@@ -220,7 +220,7 @@ flow__stream_wait(struct flow *f, uint32_t interest,
     return 0;
 }
 
-/* Only some kinds of socket have a reset; the others close as usual. */
+/* Only some kinds of socket have a reset; anything else closes as usual. */
 static void
 reset_at_close(int fd)
 {
@@ -236,8 +236,10 @@ flow__stream_close(struct flow *f)
     const struct flow_env *env = f->env;
 
     flow_base_fini(f);
-    if (s->is_socket && s->in >= 0 && flow_is_aborted(f))
+    if (flow_is_aborted(f)) {
         reset_at_close(s->in);
+        reset_at_close(s->out);
+    }
     if (s->out != s->in)
         close_out(s);
     if (s->in >= 0)

@@ -363,6 +363,60 @@ queries_and_controls(void **state)
     close(s[1]);
 }
 
+/* Two connected TCP sockets. */
+static void
+connect_tcp(int ret_fd[2])
+{
+    struct sockaddr_in in = { .sin_family = AF_INET };
+    socklen_t len = sizeof(in);
+    int listening = socket(AF_INET, SOCK_STREAM, 0);
+
+    in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(bind(listening, (struct sockaddr *)&in, sizeof(in)), 0);
+    assert_int_equal(listen(listening, 1), 0);
+    assert_int_equal(getsockname(listening, (struct sockaddr *)&in, &len), 0);
+    ret_fd[0] = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(ret_fd[0], (struct sockaddr *)&in, sizeof(in)), 0);
+    ret_fd[1] = accept(listening, NULL, NULL);
+    assert_true(ret_fd[1] >= 0);
+    close(listening);
+}
+
+/* C47: whichever of its sockets the peer of an aborted flow reads. */
+static void
+abort_resets_both_sockets(void **state)
+{
+    struct flow *f;
+    int in[2], out[2], p[2];
+    char c;
+
+    (void)state;
+    connect_tcp(in);
+    connect_tcp(out);
+    f = adopt(in[0], out[0]);
+    flow_abort(f);
+    flow_close(f);
+    assert_int_equal(read(in[1], &c, 1), -1);
+    assert_int_equal(errno, ECONNRESET);
+    assert_int_equal(read(out[1], &c, 1), -1);
+    assert_int_equal(errno, ECONNRESET);
+    close(in[1]);
+    close(out[1]);
+
+    /* One that is no socket has no reset, and does not keep the other from
+     * it. */
+    connect_tcp(in);
+    assert_int_equal(pipe(p), 0);
+    f = adopt(in[0], p[1]);
+    flow_abort(f);
+    flow_close(f);
+    assert_int_equal(read(in[1], &c, 1), -1);
+    assert_int_equal(errno, ECONNRESET);
+    assert_int_equal(read(p[0], &c, 1), 0);
+    close(in[1]);
+    close(p[0]);
+}
+
 static void *
 write_and_end(void *arg)
 {
@@ -432,6 +486,7 @@ main(void)
         cmocka_unit_test(socket_keeps_its_mode),
         cmocka_unit_test(child_leaves_the_mode_to_its_parent),
         cmocka_unit_test(unusable_descriptors_are_refused),
+        cmocka_unit_test(abort_resets_both_sockets),
         cmocka_unit_test(queries_and_controls),
         cmocka_unit_test(reader_and_writer_threads),
     };
