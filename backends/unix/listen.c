@@ -18,12 +18,17 @@
 /* For the list of schemes that the build makes. */
 extern const struct flow_scheme flow__scheme_unix;
 
+/* Which file a bound socket is, since its path may come to name another. */
+struct file {
+    bool is_there; /* Abstract names have none. */
+    dev_t dev;
+    ino_t ino;
+};
+
 struct unix_listener {
     struct flow__acceptor acceptor;
-    bool has_file;
-    uint32_t process; /* Whose the file is to remove, */
-    dev_t dev;        /* and which it is. */
-    ino_t ino;
+    struct file file;
+    uint32_t process; /* Whose the file is to remove. */
     char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 };
 
@@ -35,16 +40,24 @@ make_flow(struct flow__acceptor *a, int fd, const union flow__sockaddr *peer,
 }
 
 static void
+remove_file(const struct file *file, const char *path)
+{
+    struct stat st;
+
+    if (file->is_there && lstat(path, &st) == 0 && st.st_dev == file->dev &&
+        st.st_ino == file->ino)
+        (void)unlink(path);
+}
+
+static void
 listener_close(struct flow_listener *base)
 {
     struct unix_listener *l = (struct unix_listener *)base;
-    struct stat st;
 
     /* A child that closes an inherited listener leaves the path to its
-     * parent.  The path may also name another file by now. */
-    if (l->has_file && l->process == flow__plat_process() &&
-        lstat(l->path, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->ino)
-        (void)unlink(l->path);
+     * parent. */
+    if (l->process == flow__plat_process())
+        remove_file(&l->file, l->path);
     flow__acceptor_close(base);
 }
 
@@ -109,6 +122,21 @@ is_file(const struct place *p)
     return p->path[0] != '@';
 }
 
+/* Of a socket that was just bound there. */
+static struct file
+identify(const struct place *p)
+{
+    struct file file = { .is_there = false };
+    struct stat st;
+
+    if (is_file(p) && lstat(p->path, &st) == 0) {
+        file.is_there = true;
+        file.dev = st.st_dev;
+        file.ino = st.st_ino;
+    }
+    return file;
+}
+
 /* 0 or an errno. */
 static int
 bind_at(int fd, const struct place *p, bool may_replace)
@@ -132,17 +160,18 @@ bind_at(int fd, const struct place *p, bool may_replace)
  * too wide.
  */
 static int
-bind_and_listen(int fd, const struct place *p)
+bind_and_listen(int fd, const struct place *p, struct file *ret_file)
 {
     int dir = is_file(p) ? lock_directory(p->path) : -1;
     int code = bind_at(fd, p, dir >= 0);
 
     if (code == 0) {
+        *ret_file = identify(p);
         if ((is_file(p) && chmod(p->path, p->mode) < 0) ||
             listen(fd, p->backlog) < 0)
             code = errno;
-        if (code != 0 && is_file(p))
-            (void)unlink(p->path);
+        if (code != 0)
+            remove_file(ret_file, p->path);
     }
     if (dir >= 0)
         close(dir);
@@ -158,10 +187,11 @@ refuse(struct flow_error *err, const char *path, const char *text)
 }
 
 static enum flow_status
-open_socket(const struct place *p, int *ret_fd, struct flow_error *err)
+open_socket(const struct place *p, int *ret_fd, struct file *ret_file,
+            struct flow_error *err)
 {
     int fd = flow__fd_socket(AF_UNIX);
-    int code = fd < 0 ? errno : bind_and_listen(fd, p);
+    int code = fd < 0 ? errno : bind_and_listen(fd, p, ret_file);
 
     if (code == 0) {
         *ret_fd = fd;
@@ -201,13 +231,13 @@ flow_unix_listen(const struct flow_env *env, const char *path,
     static const struct flow_unix_options defaults;
     struct unix_listener *l;
     enum flow_status st;
-    struct stat file;
+    struct file file;
     struct place p;
     int fd = -1;
 
     st = parse_place(path, opt != NULL ? opt : &defaults, &p, ret_err);
     if (st == FLOW_OK)
-        st = open_socket(&p, &fd, ret_err);
+        st = open_socket(&p, &fd, &file, ret_err);
     if (st != FLOW_OK)
         return st;
 
@@ -215,19 +245,14 @@ flow_unix_listen(const struct flow_env *env, const char *path,
                            &listener_ops, sizeof(*l), fd);
     if (l == NULL) {
         close(fd);
-        if (is_file(&p))
-            (void)unlink(path);
+        remove_file(&file, path);
         return flow_error_set(ret_err, FLOW_E_NOMEM, "unix", FLOW_DOMAIN_NONE,
                               0, "no memory for a listener");
     }
     l->acceptor.make = make_flow;
     memcpy(l->path, path, strlen(path) + 1);
-    if (is_file(&p) && lstat(path, &file) == 0) {
-        l->has_file = true;
-        l->process = flow__plat_process();
-        l->dev = file.st_dev;
-        l->ino = file.st_ino;
-    }
+    l->file = file;
+    l->process = flow__plat_process();
     *ret_listener = &l->acceptor.base;
     return FLOW_OK;
 }

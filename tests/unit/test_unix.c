@@ -407,6 +407,33 @@ every_allocation_may_fail(void **state)
     assert_null(l);
 }
 
+/* Memory is short, and meanwhile another program takes the path over. */
+static void *
+take_over_and_fail(void *ctx, size_t size, size_t align)
+{
+    (void)ctx;
+    (void)size;
+    (void)align;
+    (void)unlink(path);
+    leave_stale();
+    return NULL;
+}
+
+static void
+failed_listener_leaves_the_file_of_another(void **state)
+{
+    struct flow_env env = *flow_env_default();
+    struct flow_listener *l = NULL;
+    struct stat st;
+
+    (void)state;
+    env.alloc = take_over_and_fail;
+    assert_int_equal(flow_unix_listen(&env, path, NULL, &l, NULL),
+                     FLOW_E_NOMEM);
+    assert_int_equal(stat(path, &st), 0);
+    assert_null(l);
+}
+
 #define DIR_TEST(fn) cmocka_unit_test_setup_teardown(fn, make_dir, remove_dir)
 
 int
@@ -426,6 +453,7 @@ main(void)
         DIR_TEST(full_queue_is_waited_for),
         DIR_TEST(endpoints),
         DIR_TEST(every_allocation_may_fail),
+        DIR_TEST(failed_listener_leaves_the_file_of_another),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
