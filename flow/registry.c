@@ -299,31 +299,37 @@ flow__registry_watch(struct flow__registry *reg, struct flow__registration *r,
 
 /* --- closing ------------------------------------------------------------ */
 
-static int
-registry_any_fd(const struct flow__registration *r)
+/* The descriptors of an entry; how many. */
+static size_t
+registry_fds(const struct flow__registration *r, int fd[FLOW_WAIT_SOURCES])
 {
     const struct flow__source *s;
-    size_t i;
+    size_t i, count = 0;
 
     for (i = 0; r->used >> i != 0; i++) {
         s = registry_source(r, i);
         if (registry_is_used(r, i) && s->event == NULL)
-            return s->at.fd.fd;
+            fd[count++] = s->at.fd.fd;
     }
-    return -1;
+    return count;
 }
 
 void
 flow__registry_closing(struct flow__registry *reg, struct flow__registration *r,
                        int fd)
 {
+    int all[FLOW_WAIT_SOURCES];
+    size_t i, count;
+
     if (fd >= 0) {
         if ((size_t)fd < reg->slot_count)
             registry_lose(reg, &reg->slots[fd], NULL);
         return;
     }
-    for (fd = registry_any_fd(r); fd >= 0; fd = registry_any_fd(r))
-        registry_lose(reg, &reg->slots[fd], NULL);
+    /* The entry loses all of them with the first, but others may share any. */
+    count = registry_fds(r, all);
+    for (i = 0; i < count; i++)
+        registry_lose(reg, &reg->slots[all[i]], NULL);
 }
 
 /* --- asking the system -------------------------------------------------- */

@@ -198,6 +198,38 @@ closing_is_announced(void **state)
     close(c[1]);
 }
 
+/* Two flows over one descriptor each and one that they share: when the first
+ * announces all of its own, the second loses the shared one too. */
+static void
+closing_all_reaches_who_shares_any(void **state)
+{
+    struct flow_poller *p = *(struct flow_poller **)*state;
+    struct mover *m, *other;
+    int a[2], b[2], copy;
+
+    assert_int_equal(pipe(a), 0);
+    assert_int_equal(pipe(b), 0);
+    m = mover_new(a[0], b[0]);
+    other = mover_new(-1, b[0]);
+    assert_int_equal(flow_poller_add(p, &m->base, FLOW_READY_READ, m), FLOW_OK);
+    assert_int_equal(flow_poller_add(p, &other->base, FLOW_READY_READ, other),
+                     FLOW_OK);
+    expect(p, NULL);
+    copy = dup(b[0]);
+    flow_fd_closing(&m->base, -1);
+    close(b[0]);
+    m->fd[1] = -1;
+    other->fd[1] = -1;
+    assert_int_equal(write(b[1], "x", 1), 1);
+    assert_true(is_quiet(p));
+    flow_close(&m->base);
+    flow_close(&other->base);
+    assert_true(is_quiet(p));
+    close(copy);
+    close(a[1]);
+    close(b[1]);
+}
+
 /* A backend that breaks the rule: its old registration stays, but the reports
  * of it are not taken for those of a flow. */
 static void
@@ -598,6 +630,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(closing_is_announced),
+        TEST(closing_all_reaches_who_shares_any),
         TEST(reports_of_a_lost_descriptor_are_ignored),
         TEST(layer_may_close_its_lower_flow),
         TEST(end_of_a_direction_closes_its_descriptor),
