@@ -31,15 +31,16 @@ is_short(const struct flow *f, const struct flow_error *err)
            err->layers[0] == f->ops->name;
 }
 
-/* Under the lock.  Takes *spare if it is needed. */
+/* Under the lock.  ran: the direction had not ended before this error.  Takes
+ * *spare if it is needed. */
 static void
-note(struct flow *f, size_t i, const struct flow_error *err,
+note(struct flow *f, size_t i, const struct flow_error *err, bool ran,
      struct flow_error **spare)
 {
     enum flow_status end = (enum flow_status)flow__load(&f->state[i]);
     enum flow_status st = err->status;
 
-    if (end != FLOW_OK && (st != end || f->noted[i] == (int8_t)end))
+    if (!ran && (st != end || f->noted[i] == (int8_t)end))
         return;
     f->noted[i] = (int8_t)st;
     f->reason[i] = err->text != NULL ? err->text : flow_status_text(st);
@@ -61,6 +62,7 @@ record(struct flow *f, uint32_t dirs, const struct flow_error *err, bool ends)
 {
     struct flow_error *spare[2] = { NULL, NULL };
     bool whole = !is_short(f, err);
+    bool ran[2];
     size_t i;
 
     for (i = 0; i < 2; i++)
@@ -68,11 +70,13 @@ record(struct flow *f, uint32_t dirs, const struct flow_error *err, bool ends)
             flow__load(&f->error[i]) == NULL)
             spare[i] = flow_env_alloc(f->env, sizeof(*spare[i]));
     flow__wait_lock();
+    for (i = 0; i < 2; i++)
+        ran[i] = flow__load(&f->state[i]) == FLOW_OK;
     if (ends)
         flow__end(f, dirs, err->status);
     for (i = 0; i < 2; i++)
         if ((dirs & (1u << i)) != 0)
-            note(f, i, err, &spare[i]);
+            note(f, i, err, ran[i], &spare[i]);
     flow__wait_unlock();
     for (i = 0; i < 2; i++)
         flow_env_free(f->env, spare[i], sizeof(*spare[i]));
@@ -137,10 +141,17 @@ flow__settle(struct flow *f, enum flow_dir dir, enum flow_status st)
 
     if (st == FLOW_OK || st == FLOW_AGAIN)
         return st;
-    if (flow_status_is_sticky(st))
+    if (st == FLOW_EOF) {
         flow__end(f, (uint32_t)dir, st);
-    if (st == FLOW_EOF)
         return st;
+    }
+    /* A backend that calls flow_fail() has ended the direction by that. */
+    if (flow_status_is_sticky(st) && flow__state(f, dir) == FLOW_OK) {
+        flow_error_set(&err, st, f->ops->name, FLOW_DOMAIN_NONE, 0,
+                       flow_status_text(st));
+        record(f, (uint32_t)dir, &err, true);
+        return st;
+    }
     flow_get_error(f, dir, &err);
     if (err.status != st)
         flow__report(f, dir, st, flow_status_text(st));

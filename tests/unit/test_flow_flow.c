@@ -172,6 +172,39 @@ transient_errors_pass(void **state)
     flow_close(&m->base);
 }
 
+/* A refused call has the status of an end, and ends nothing. */
+static void
+record_of_an_end_replaces_a_refusal_of_its_status(void **state)
+{
+    struct mock *m = new_mock();
+    struct flow_error err;
+    size_t n;
+
+    (void)state;
+    m->shutdown_st = FLOW_AGAIN;
+    assert_int_equal(flow_shutdown(&m->base, FLOW_WRITE), FLOW_AGAIN);
+    assert_int_equal(flow_write(&m->base, "x", 1, &n), FLOW_E_CLOSED);
+    m->shutdown_st = FLOW_E_CLOSED;
+    m->fail_text = "the cause";
+    assert_int_equal(flow_shutdown(&m->base, FLOW_WRITE), FLOW_E_CLOSED);
+    flow_get_error(&m->base, FLOW_WRITE, &err);
+    assert_int_equal(err.status, FLOW_E_CLOSED);
+    assert_string_equal(err.text, "the cause");
+    assert_int_equal(err.code, 7);
+    flow_close(&m->base);
+
+    /* The same of a backend that says no more than the status. */
+    m = new_mock();
+    m->shutdown_st = FLOW_AGAIN;
+    assert_int_equal(flow_shutdown(&m->base, FLOW_WRITE), FLOW_AGAIN);
+    assert_int_equal(flow_write(&m->base, "x", 1, &n), FLOW_E_CLOSED);
+    m->shutdown_st = FLOW_E_CLOSED;
+    assert_int_equal(flow_shutdown(&m->base, FLOW_WRITE), FLOW_E_CLOSED);
+    flow_get_error(&m->base, FLOW_WRITE, &err);
+    assert_string_equal(err.text, flow_status_text(FLOW_E_CLOSED));
+    flow_close(&m->base);
+}
+
 static void
 first_record_of_an_end_is_kept(void **state)
 {
@@ -712,6 +745,7 @@ main(void)
         TEST(again_changes_nothing),
         TEST(sticky_ends_stay_and_are_not_asked_again),
         TEST(transient_errors_pass),
+        TEST(record_of_an_end_replaces_a_refusal_of_its_status),
         TEST(first_record_of_an_end_is_kept),
         TEST(cause_comes_up_with_every_layer),
         TEST(lower_end_can_become_an_error_above),
