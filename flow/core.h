@@ -77,6 +77,11 @@ enum flow_status flow__report(struct flow *f, enum flow_dir dir,
 /* End both directions, and see that both have a record: the opening failed. */
 void flow__settle_open(struct flow *f, enum flow_status st);
 
+/* Whether a write has proper arguments: FLOW_OK, or what it returns, with its
+ * record made. */
+enum flow_status flow__check_write(struct flow *f, const struct flow_cvec *vec,
+                                   size_t count, uint32_t flags);
+
 /* The end of the write direction, for flow_shutdown() and FLOW_FIN: f is open
  * and entered. */
 enum flow_status flow__end_write(struct flow *f);

@@ -68,9 +68,9 @@ flow_read(struct flow *f, void *buf, size_t len, size_t *ret_len)
     return flow_readv(f, &vec, 1, ret_len);
 }
 
-static enum flow_status
-check_write(struct flow *f, const struct flow_cvec *vec, size_t count,
-            uint32_t flags, size_t total)
+enum flow_status
+flow__check_write(struct flow *f, const struct flow_cvec *vec, size_t count,
+                  uint32_t flags)
 {
     size_t i;
 
@@ -82,7 +82,7 @@ check_write(struct flow *f, const struct flow_cvec *vec, size_t count,
     if ((flags & FLOW_FIN) != 0 && (f->caps & FLOW_CAP_HALF_CLOSE_WRITE) == 0)
         return flow__report(f, FLOW_WRITE, FLOW_E_NOTSUP,
                             "this flow has no half close");
-    if (total == SIZE_MAX)
+    if (flow_cvec_len(vec, count) == SIZE_MAX)
         return flow__report(f, FLOW_WRITE, FLOW_E_INVAL,
                             "the segments' lengths do not fit a size_t");
     for (i = 0; i < count; i++)
@@ -123,10 +123,10 @@ flow_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
     if (count > SEGMENTS)
         return flow__report(f, FLOW_WRITE, FLOW_E_INVAL,
                             "more than 1024 segments");
-    total = flow_cvec_len(vec, count);
-    st = check_write(f, vec, count, flags, total);
+    st = flow__check_write(f, vec, count, flags);
     if (st != FLOW_OK)
         return st;
+    total = flow_cvec_len(vec, count);
     if (total == 0)
         return (flags & FLOW_FIN) != 0 ? flow_shutdown(f, FLOW_WRITE) : FLOW_OK;
 

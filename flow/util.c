@@ -209,7 +209,8 @@ enum flow_status
 flow_writev_all(struct flow *f, struct flow_cvec *vec, size_t count,
                 uint32_t flags, size_t *ret_len)
 {
-    enum flow_status st = FLOW_OK;
+    /* Before anything is written: the flags go down with the last call. */
+    enum flow_status st = flow__check_write(f, vec, count, flags);
     size_t n, done = 0;
 
     for (advance(&vec, &count, 0); count > 0 && st == FLOW_OK;) {

@@ -154,6 +154,40 @@ vector_longer_than_one_call_goes_out_whole(void **state)
     flow_close(&m->base);
 }
 
+/* C21: nothing is accepted, however many calls the vector takes. */
+static void
+bad_arguments_are_refused_before_the_first_write(void **state)
+{
+    struct mock *m =
+        mock_new(&fake.env, MOCK_CAPS & ~FLOW_CAP_HALF_CLOSE_WRITE);
+    static struct flow_cvec vec[1025];
+    struct flow_error err;
+    size_t i, n = 99;
+
+    (void)state;
+    for (i = 0; i < COUNT(vec); i++)
+        vec[i] = (struct flow_cvec){ "x", 1 };
+    assert_int_equal(flow_writev_all(&m->base, vec, COUNT(vec), 0x80, &n),
+                     FLOW_E_INVAL);
+    assert_int_equal(n, 0);
+    flow_get_error(&m->base, FLOW_WRITE, &err);
+    assert_string_equal(err.text, "unknown flags");
+    assert_int_equal(
+        flow_writev_all(&m->base, vec, COUNT(vec), FLOW_MORE | FLOW_FIN, &n),
+        FLOW_E_INVAL);
+    assert_int_equal(flow_writev_all(&m->base, vec, COUNT(vec), FLOW_FIN, &n),
+                     FLOW_E_NOTSUP);
+    vec[COUNT(vec) - 1].base = NULL;
+    assert_int_equal(flow_writev_all(&m->base, vec, COUNT(vec), 0, &n),
+                     FLOW_E_INVAL);
+    assert_int_equal(flow_writev_all(&m->base, NULL, 0, 0x80, &n),
+                     FLOW_E_INVAL);
+    assert_int_equal(n, 0);
+    assert_int_equal(m->writes, 0);
+    assert_int_equal(m->shutdowns, 0);
+    flow_close(&m->base);
+}
+
 static void
 open_wait_drives_the_opening(void **state)
 {
@@ -354,6 +388,7 @@ main(void)
         TEST(write_all_flushes_and_fin_ends),
         TEST(fin_alone_and_nothing_at_all),
         TEST(vector_longer_than_one_call_goes_out_whole),
+        TEST(bad_arguments_are_refused_before_the_first_write),
         TEST(open_wait_drives_the_opening),
         TEST(copy_moves_until_the_end_or_the_limit),
         TEST(finish_ends_both_directions),
