@@ -16,6 +16,12 @@
  * happens in between is seen by one of the two comparisons (C40).
  *
  * Invariant: node[0..armed) are armed, or were taken out by their events.
+ *
+ * A gathering is not on the stack of its thread.  A child that another thread
+ * forks meanwhile has the events with the nodes in their lists, but not the
+ * thread, whose stack it may give to the next one or unmap.  There the
+ * gathering stays for as long as the child lives: nobody sleeps on its event
+ * any more, so waking it has no effect.
  */
 struct gathering {
     struct flow_waker waker;
@@ -128,21 +134,34 @@ are_valid(const struct flow_wait_item *items, size_t count)
     return all != 0;
 }
 
+static enum flow_status
+gather_and_wait(struct flow_wait_item *items, size_t count, uint64_t deadline)
+{
+    const struct flow_env *env = items[0].flow->env;
+    struct gathering *g = flow_env_alloc(env, sizeof(*g));
+    enum flow_status st;
+
+    if (g == NULL)
+        return FLOW_E_NOMEM;
+    g->waker.wake = gather_wake;
+    flow_event_init(&g->event);
+    do
+        st = look_and_sleep(g, items, count, deadline);
+    while (st == FLOW_AGAIN);
+    flow_event_fini(&g->event);
+    flow_env_free(env, g, sizeof(*g));
+    return st;
+}
+
 /* See <flow/util.h>. */
 enum flow_status
 flow_wait_any(struct flow_wait_item *items, size_t count, uint64_t deadline)
 {
-    struct gathering g = { .waker = { .wake = gather_wake } };
     enum flow_status st = FLOW_E_INVAL;
     size_t i;
 
-    if (are_valid(items, count)) {
-        flow_event_init(&g.event);
-        do
-            st = look_and_sleep(&g, items, count, deadline);
-        while (st == FLOW_AGAIN);
-        flow_event_fini(&g.event);
-    }
+    if (are_valid(items, count))
+        st = gather_and_wait(items, count, deadline);
     for (i = 0; i < count && st != FLOW_OK; i++)
         items[i].ready = 0;
     return st;

@@ -203,6 +203,7 @@ struct flow_wait_item {
  *                         interest; then flow_get_error() of that flow has it.
  * @retval FLOW_E_INVAL    @p count is out of range, an interest has unknown
  *                         bits or all are 0, or environments differ.
+ * @retval FLOW_E_NOMEM    No memory for the wait; nothing is lost.
  * @return An error of the environment's wait.
  * @par Threads
  * As flow_wait() of each flow.

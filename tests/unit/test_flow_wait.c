@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: ISC */
 #include <pthread.h>
+#include <sched.h>
+#include <sys/mman.h>
 
 #include <flow/flow.h>
 #include <flow/trace.h>
 
 #include "flow/core.h"
 #include "lib/atomic.h"
+#include "lib/plat.h"
 #include "lib/plat/fake/fake.h"
 #include "mock_flow.h"
 #include "unit.h"
+
+#include "tests/support/child.h"
 
 #define SEC UINT64_C(1000000000)
 #define ALL                                                                    \
@@ -73,6 +78,65 @@ flow_without_interest_is_not_waited_for(void **state)
     assert_true(fake.now == 5 * SEC);
     flow_close(&m->base);
     flow_close(&shy->base);
+}
+
+/* A thread on a stack that the test made. */
+#define STACK_SIZE ((size_t)1 << 20)
+
+static void *
+wait_for_abort(void *arg)
+{
+    struct mock *m = arg;
+    struct flow_wait_item item = { &m->base, FLOW_READY_READ, 0 };
+
+    return flow_wait_any(&item, 1, FLOW_NEVER) == FLOW_OK ? m : NULL;
+}
+
+static bool
+has_sleeper(struct flow_event *ev)
+{
+    bool armed;
+
+    flow__wait_lock();
+    armed = ev->head != NULL;
+    flow__wait_unlock();
+    return armed;
+}
+
+/* The child does not have the thread, and gives its stack away. */
+static void
+nothing_of_a_wait_is_on_the_stack_of_its_thread(void **state)
+{
+    struct mock *m = mock_new(flow_env_default(), MOCK_CAPS);
+    void *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    pthread_attr_t attr;
+    pthread_t thread;
+    void *result;
+    pid_t child;
+
+    (void)state;
+    m->ready = 0;
+    assert_true(stack != MAP_FAILED);
+    assert_int_equal(pthread_attr_init(&attr), 0);
+    assert_int_equal(pthread_attr_setstack(&attr, stack, STACK_SIZE), 0);
+    assert_int_equal(pthread_create(&thread, &attr, wait_for_abort, m), 0);
+    while (!has_sleeper(&m->base.wake[0]))
+        sched_yield();
+    child = child_begin();
+    if (child == 0) {
+        CHILD_CHECK(munmap(stack, STACK_SIZE) == 0);
+        flow_wake(&m->base, FLOW_READ | FLOW_WRITE);
+        flow_close(&m->base);
+        child_end();
+    }
+    child_join(child);
+    flow_abort(&m->base);
+    assert_int_equal(pthread_join(thread, &result), 0);
+    assert_ptr_equal(result, m);
+    flow_close(&m->base);
+    pthread_attr_destroy(&attr);
+    munmap(stack, STACK_SIZE);
 }
 
 static void
@@ -529,6 +593,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         TEST(readiness_is_that_of_the_flow),
         TEST(flow_without_interest_is_not_waited_for),
+        TEST(nothing_of_a_wait_is_on_the_stack_of_its_thread),
         TEST(deadlines_are_among_the_sources),
         TEST(what_has_ended_is_ready),
         TEST(one_that_was_aborted_is_ready_for_all),
