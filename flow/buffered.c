@@ -302,12 +302,13 @@ buffered_shutdown(struct flow *f, enum flow_dir dir)
 
     if (dir == FLOW_READ) {
         consume(b, &b->in, held(&b->in));
-    } else {
-        st = push(b, FLOW_MORE);
-        if (st != FLOW_OK)
-            return st;
+        return FLOW_OK;
     }
-    return flow_fail_lower(f, (uint32_t)dir, dir, flow_shutdown(f->lower, dir));
+    st = push(b, FLOW_MORE);
+    if (st != FLOW_OK)
+        return st;
+    return flow_fail_lower(f, FLOW_WRITE, FLOW_WRITE,
+                           flow_shutdown(f->lower, FLOW_WRITE));
 }
 
 /* Adds the pool to what is waited for, where the last lease missed it and it

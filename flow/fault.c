@@ -222,13 +222,14 @@ fault_shutdown(struct flow *f, enum flow_dir dir)
 {
     struct fault *x = of_flow(f);
 
-    if (dir == FLOW_WRITE) {
-        if (!pass(x, SHUTDOWN))
-            return FLOW_AGAIN;
-        if (x->moved[WRITE] == x->plan.cut_write)
-            return cut(f, FLOW_WRITE);
-    }
-    return flow_fail_lower(f, (uint32_t)dir, dir, flow_shutdown(f->lower, dir));
+    if (dir == FLOW_READ)
+        return FLOW_OK;
+    if (!pass(x, SHUTDOWN))
+        return FLOW_AGAIN;
+    if (x->moved[WRITE] == x->plan.cut_write)
+        return cut(f, FLOW_WRITE);
+    return flow_fail_lower(f, FLOW_WRITE, FLOW_WRITE,
+                           flow_shutdown(f->lower, FLOW_WRITE));
 }
 
 static enum flow_status

@@ -67,9 +67,13 @@ prefix_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
 static enum flow_status
 prefix_shutdown(struct flow *f, enum flow_dir dir)
 {
-    if (dir == FLOW_READ && left(of_flow(f)) > 0)
-        consume(of_flow(f), left(of_flow(f)));
-    return flow_fail_lower(f, (uint32_t)dir, dir, flow_shutdown(f->lower, dir));
+    if (dir == FLOW_READ) {
+        if (left(of_flow(f)) > 0)
+            consume(of_flow(f), left(of_flow(f)));
+        return FLOW_OK;
+    }
+    return flow_fail_lower(f, FLOW_WRITE, FLOW_WRITE,
+                           flow_shutdown(f->lower, FLOW_WRITE));
 }
 
 static uint32_t

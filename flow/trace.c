@@ -63,7 +63,8 @@ trace_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
 static enum flow_status
 trace_shutdown(struct flow *f, enum flow_dir dir)
 {
-    enum flow_status st = flow_shutdown(f->lower, dir);
+    enum flow_status st =
+        dir == FLOW_READ ? FLOW_OK : flow_shutdown(f->lower, dir);
 
     report(f, dir == FLOW_READ ? "shutdown(read)" : "shutdown(write)", st, 0,
            0);

@@ -96,8 +96,10 @@ struct flow_ops {
      * End one direction; for #FLOW_WRITE drain, emit the marker exactly once,
      * pass it on.
      * Called: open; again after AGAIN; never again after OK.  #FLOW_WRITE only
-     * with #FLOW_CAP_HALF_CLOSE_WRITE.  NULL: #FLOW_READ is the core's alone
-     * and #FLOW_WRITE goes to the lower flow.
+     * with #FLOW_CAP_HALF_CLOSE_WRITE.  #FLOW_READ drops what this layer has
+     * read ahead and is not passed on: the core still reads later input through
+     * readv, to learn how the peer ended (C30).  NULL: #FLOW_READ is the core's
+     * alone and #FLOW_WRITE goes to the lower flow.
      * Returns: OK, AGAIN or an error.
      */
     enum flow_status (*shutdown)(struct flow *f, enum flow_dir dir);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+#include <sched.h>
 #include <string.h>
 
 #include "contract.h"
@@ -145,6 +146,26 @@ c30_quality_of_an_end(struct ends *e)
     assert_int_equal(step_query(e->b, FLOW_QUERY_END_WRITE), FLOW_END_NONE);
 }
 
+/* Our own shutdown(READ) is not taken for the peer's end. */
+static void
+c30_shutdown_read_is_not_the_peers_end(struct ends *e)
+{
+    size_t tries;
+
+    step_open(e);
+    step_put(e, e->b, "unread", 6);
+    assert_status(flow_shutdown(e->a, FLOW_READ), FLOW_OK);
+    for (tries = 0; tries < 20; tries++)
+        (void)step_ready(e->a, FLOW_READY_WRITE);
+    assert_int_equal(step_query(e->a, FLOW_QUERY_END_READ), FLOW_END_NONE);
+    contract_end(e, e->b);
+    while (step_query(e->a, FLOW_QUERY_END_READ) == FLOW_END_NONE) {
+        (void)step_ready(e->a, FLOW_READY_WRITE);
+        sched_yield();
+    }
+    assert_int_equal(step_query(e->a, FLOW_QUERY_END_READ), proper_end(e->a));
+}
+
 static void
 c31_close_is_not_an_orderly_end(struct ends *e)
 {
@@ -214,6 +235,7 @@ const struct clause clauses_ends[] = {
     CLAUSE(c28_peer_may_go_on_sending),
     CLAUSE(c29_shutdown_takes_one_direction),
     CLAUSE(c30_quality_of_an_end),
+    CLAUSE(c30_shutdown_read_is_not_the_peers_end),
     CLAUSE(c31_close_is_not_an_orderly_end),
     CLAUSE(c32_close_in_every_state),
     CLAUSE(c33_writing_to_nobody_fails),
