@@ -536,6 +536,28 @@ c66_no_memory_is_transient(struct ends *e)
     step_pass(e, e->b, 100, 67);
 }
 
+static void
+c81_each_flow_has_a_user_pointer(struct ends *e)
+{
+    struct flow *lower;
+    size_t len = sizeof(lower);
+    int mine, theirs;
+
+    assert_null(flow_get_user(e->a));
+    flow_set_user(e->a, &mine);
+    flow_set_user(e->b, &theirs);
+    step_open(e);
+    step_pass(e, e->a, 100, 81);
+    assert_ptr_equal(flow_get_user(e->a), &mine);
+    assert_ptr_equal(flow_get_user(e->b), &theirs);
+    if (flow_query(e->a, FLOW_QUERY_LOWER, &lower, &len) == FLOW_OK)
+        assert_null(flow_get_user(lower));
+    flow_set_user(e->a, NULL);
+    assert_null(flow_get_user(e->a));
+    flow_abort(e->b);
+    assert_ptr_equal(flow_get_user(e->b), &theirs);
+}
+
 const struct clause clauses_stack[] = {
     CLAUSE(c52_leases_need_the_capability),
     CLAUSE(c53_read_lease_shows_and_commit_consumes),
@@ -553,5 +575,6 @@ const struct clause clauses_stack[] = {
     CLAUSE(c64_unknown_keys_go_down),
     CLAUSE(c65_control_refuses),
     CLAUSE(c66_no_memory_is_transient),
+    CLAUSE(c81_each_flow_has_a_user_pointer),
     { NULL, NULL },
 };

@@ -15,17 +15,6 @@ now(void)
     return TEST_ENV->now(TEST_ENV->ctx);
 }
 
-/*
- * Whether every layer knows exactly when a call succeeds.  A fault filter does
- * not by design, and TLS may find half a record only.
- */
-static bool
-exact(const struct stack *s)
-{
-    return s->tls == 0 && strstr(s->name, "again") == NULL &&
-           strstr(s->name, "seeded") == NULL;
-}
-
 /* One read or write of a flow that is ready for it. */
 static enum flow_status
 act(struct flow *f, uint32_t bit)
@@ -50,7 +39,7 @@ check_ready(struct ends *e, struct flow *f, uint32_t bit)
 
         if (st != FLOW_AGAIN)
             return;
-        assert_false(exact(e->stack));
+        assert_false(contract_exact(e->stack));
         assert_true(++tries < 100000);
     }
 }
@@ -72,148 +61,6 @@ c34_ready_is_not_again(struct ends *e)
     }
     contract_end(e, e->b);
     assert_status(step_end(e, e->a, NULL), FLOW_EOF);
-}
-
-/* Bytes that the leases below are refused: more than TLS looks ahead. */
-#define WANT 1200u
-
-/* What a refused lease waits for.  Where a layer must look to know, looking
- * gets somewhere and comes to an end, as in check_ready(). */
-static enum flow_status
-lease_until_quiet(struct ends *e, enum flow_dir dir, struct flow_vec span[2])
-{
-    uint32_t bit = dir == FLOW_READ ? FLOW_READY_READ : FLOW_READY_WRITE;
-    struct flow_wait_sink sink;
-    enum flow_status st;
-    unsigned tries = 0;
-
-    for (;;) {
-        st = flow_lease(e->a, dir, WANT, span);
-        if (st != FLOW_AGAIN)
-            return st;
-        flow_wait_sink_init(&sink);
-        if (flow_wait_sources(e->a, bit, &sink) == 0)
-            break;
-        if (exact(e->stack) || ++tries == 1000)
-            fail_msg("ready for a lease that is refused");
-    }
-    assert_true(sink.count > 0 || sink.deadline != FLOW_NEVER);
-    return st;
-}
-
-/* Sleeps until a lease is ready, and takes it. */
-static void
-lease_when_ready(struct ends *e, enum flow_dir dir, struct flow_vec span[2])
-{
-    uint32_t bit = dir == FLOW_READ ? FLOW_READY_READ : FLOW_READY_WRITE;
-
-    while (lease_until_quiet(e, dir, span) == FLOW_AGAIN)
-        step_wait(e, bit, 0);
-}
-
-static void
-c34_refused_read_lease_is_waited_for(struct ends *e)
-{
-    struct flow_vec span[2];
-    uint8_t data[WANT], byte;
-    size_t n;
-
-    step_open(e);
-    if ((flow_caps(e->a) & FLOW_CAP_LEASE_READ) == 0)
-        return;
-    test_fill(data, sizeof(data), 34);
-    step_put(e, e->b, data, 1);
-    assert_status(lease_until_quiet(e, FLOW_READ, span), FLOW_AGAIN);
-    step_put(e, e->b, data + 1, WANT - 2);
-    if (exact(e->stack))
-        assert_int_equal(step_ready(e->a, FLOW_READY_READ), 0);
-    assert_status(lease_until_quiet(e, FLOW_READ, span), FLOW_AGAIN);
-    step_put(e, e->b, data + WANT - 1, 1);
-    lease_when_ready(e, FLOW_READ, span);
-    assert_true(span[0].len >= WANT);
-    test_check(span[0].base, WANT, 34, 0);
-    assert_status(flow_commit(e->a, FLOW_READ, 1, 0), FLOW_OK);
-
-    /* Another call of the direction wants what there is. */
-    assert_status(lease_until_quiet(e, FLOW_READ, span), FLOW_AGAIN);
-    assert_status(flow_read(e->a, &byte, 0, &n), FLOW_OK);
-    assert_int_equal(step_ready(e->a, FLOW_READY_READ), 0);
-    step_get(e, e->a, &byte, 1);
-    assert_int_equal(byte, data[1]);
-    assert_int_equal(step_ready(e->a, FLOW_READY_READ), FLOW_READY_READ);
-
-    /* An end is ready, however little is in front of it. */
-    assert_status(lease_until_quiet(e, FLOW_READ, span), FLOW_AGAIN);
-    contract_end(e, e->b);
-    lease_when_ready(e, FLOW_READ, span);
-    assert_int_equal(span[0].len + span[1].len, WANT - 2);
-    assert_status(flow_commit(e->a, FLOW_READ, WANT - 2, 0), FLOW_OK);
-}
-
-/* What was written to fill a, and then what was lent to fill a buffer. */
-struct filling {
-    size_t written; /* of test_fill(34) */
-    size_t lent;    /* of test_fill(35) */
-    size_t taken;   /* of both */
-};
-
-/* Fills a until a lease is refused. */
-static void
-fill_for_leases(struct ends *e, struct filling *fill)
-{
-    struct flow_vec span[2];
-
-    *fill = (struct filling){ .written = contract_fill(e, e->a, 34) };
-    if (lease_until_quiet(e, FLOW_WRITE, span) == FLOW_AGAIN)
-        return;
-    fill->lent = span[0].len;
-    test_fill(span[0].base, fill->lent, 35);
-    assert_status(flow_commit(e->a, FLOW_WRITE, fill->lent, FLOW_MORE),
-                  FLOW_OK);
-    assert_status(lease_until_quiet(e, FLOW_WRITE, span), FLOW_AGAIN);
-}
-
-static void
-take_filling(struct ends *e, struct filling *fill, size_t max)
-{
-    bool written = fill->taken < fill->written;
-    size_t off = written ? fill->taken : fill->taken - fill->written;
-    size_t left = (written ? fill->written : fill->lent) - off;
-    size_t n = left < max ? left : max;
-    uint8_t got[4096];
-
-    assert_true(n > 0);
-    step_get(e, e->b, got, n);
-    test_check(got, n, written ? 34 : 35, off);
-    fill->taken += n;
-}
-
-static void
-c34_refused_write_lease_is_waited_for(struct ends *e)
-{
-    struct flow_vec span[2];
-    struct filling fill;
-    enum flow_status st;
-    size_t i;
-
-    step_open(e);
-    if ((flow_caps(e->a) & FLOW_CAP_LEASE_WRITE) == 0)
-        return;
-    fill_for_leases(e, &fill);
-    for (i = 0; (st = lease_until_quiet(e, FLOW_WRITE, span)) == FLOW_AGAIN;
-         i++) {
-        /* A little room is none. */
-        take_filling(e, &fill, i < 20 ? 100 : 4096);
-        if (exact(e->stack) && fill.taken < WANT)
-            assert_int_equal(step_ready(e->a, FLOW_READY_WRITE), 0);
-    }
-    assert_status(st, FLOW_OK);
-    assert_true(span[0].len >= WANT);
-    test_fill(span[0].base, 10, 36);
-    assert_status(flow_commit(e->a, FLOW_WRITE, 10, 0), FLOW_OK);
-    while (fill.taken < fill.written + fill.lent)
-        take_filling(e, &fill, 4096);
-    contract_take(e, e->b, 10, 36);
 }
 
 static void
@@ -376,93 +223,6 @@ c40_no_wake_is_lost(struct ends *e)
     assert_int_equal(s.got, 300);
 }
 
-/* A thread that waits for more at once than its peer sends at once. */
-struct borrower {
-    pthread_t thread;
-    struct flow *f;
-    atomic_uint asked;
-    size_t lent;
-    enum flow_status status;
-};
-
-static void *
-sleep_and_lease(void *arg)
-{
-    struct borrower *s = arg;
-    struct flow_vec span[2];
-
-    for (;;) {
-        s->status = flow_lease(s->f, FLOW_READ, WANT, span);
-        atomic_fetch_add(&s->asked, 1);
-        if (s->status != FLOW_AGAIN)
-            break;
-        s->status = flow_wait(s->f, FLOW_READY_READ, NULL);
-        if (s->status != FLOW_OK)
-            break;
-    }
-    if (s->status == FLOW_OK) {
-        s->lent = span[0].len + span[1].len;
-        s->status = flow_commit(s->f, FLOW_READ, s->lent, 0);
-    }
-    return NULL;
-}
-
-/* Returns when it has asked once. */
-static void
-borrower_start(struct borrower *s, struct flow *f)
-{
-    memset(s, 0, sizeof(*s));
-    s->f = f;
-    assert_int_equal(pthread_create(&s->thread, NULL, sleep_and_lease, s), 0);
-    while (atomic_load(&s->asked) == 0)
-        sched_yield();
-}
-
-/* Lent so much, and where looking is enough, the second time it asked. */
-static void
-borrower_join(const struct ends *e, struct borrower *s, size_t len)
-{
-    assert_int_equal(pthread_join(s->thread, NULL), 0);
-    assert_status(s->status, FLOW_OK);
-    assert_int_equal(s->lent, len);
-    if (exact(e->stack))
-        assert_int_equal(atomic_load(&s->asked), 2);
-}
-
-static void
-trickle(struct flow *f, size_t len)
-{
-    enum flow_status st;
-    size_t n;
-
-    while (len > 0) {
-        st = flow_write(f, "x", 1, &n);
-        if (st == FLOW_AGAIN)
-            st = flow_wait(f, FLOW_READY_WRITE, NULL);
-        assert_status(st, FLOW_OK);
-        len -= n;
-        assert_status(flow_flush_wait(f), FLOW_OK);
-    }
-}
-
-static void
-c34_refused_lease_loses_no_wake(struct ends *e)
-{
-    struct borrower s;
-
-    step_open(e);
-    if ((flow_caps(e->b) & FLOW_CAP_LEASE_READ) == 0)
-        return;
-    borrower_start(&s, e->b);
-    trickle(e->a, WANT);
-    borrower_join(e, &s, WANT);
-
-    borrower_start(&s, e->b);
-    trickle(e->a, WANT / 2);
-    contract_end(e, e->a);
-    borrower_join(e, &s, WANT / 2);
-}
-
 static void
 c41_reading_does_not_wait_for_room(struct ends *e)
 {
@@ -609,6 +369,26 @@ c46_moving_a_deadline_wakes(struct ends *e)
     assert_true(is_signalled(&sink));
     flow_set_deadline(e->b, FLOW_READ, FLOW_NEVER);
     step_pass(e, e->a, 100, 46);
+}
+
+/* A time from now, of the clock of the flow's environment. */
+static void
+c46_timeout_counts_from_now(struct ends *e)
+{
+    uint64_t begin;
+
+    step_open(e);
+    test_env_stop_clock();
+    begin = flow_now(e->a);
+    assert_int_equal(begin, now());
+    flow_set_timeout(e->a, FLOW_READ, 3 * SECOND);
+    assert_status(flow_wait(e->a, FLOW_READY_READ, NULL), FLOW_E_TIMEOUT);
+    assert_in_range(flow_now(e->a), begin + 3 * SECOND, begin + 4 * SECOND);
+    /* 0: none; the other direction never had one. */
+    flow_set_timeout(e->a, FLOW_READ, 0);
+    test_env.manual = false;
+    step_pass(e, e->b, 100, 46);
+    step_pass(e, e->a, 100, 47);
 }
 
 static void
@@ -764,9 +544,6 @@ c51_agreed_facts_are_known_after_opening(struct ends *e)
 
 const struct clause clauses_wait[] = {
     CLAUSE(c34_ready_is_not_again),
-    CLAUSE(c34_refused_read_lease_is_waited_for),
-    CLAUSE(c34_refused_write_lease_is_waited_for),
-    CLAUSE(c34_refused_lease_loses_no_wake),
     CLAUSE(c35_sources_only_when_nothing_is_ready),
     CLAUSE(c36_readiness_is_level_triggered),
     CLAUSE(c37_held_bytes_are_readable),
@@ -779,6 +556,7 @@ const struct clause clauses_wait[] = {
     CLAUSE(c44_deadlines_are_wait_sources),
     CLAUSE(c45_opening_past_its_deadline_fails),
     CLAUSE(c46_moving_a_deadline_wakes),
+    CLAUSE(c46_timeout_counts_from_now),
     CLAUSE(c47_abort_cancels_both_directions),
     CLAUSE(c47_aborted_flow_does_not_end_in_order),
     CLAUSE(c47_abort_after_both_ends_changes_nothing),

@@ -25,9 +25,14 @@ struct clause {
 extern const struct clause clauses_bytes[];   /* C01 to C23 */
 extern const struct clause clauses_ends[];    /* C24 to C33 */
 extern const struct clause clauses_wait[];    /* C34 to C51 */
-extern const struct clause clauses_stack[];   /* C52 to C66 */
+extern const struct clause clauses_lease[];   /* C34, of refused leases */
+extern const struct clause clauses_stack[];   /* C52 to C66, C81 */
 extern const struct clause clauses_built[];   /* C67 to C72 */
 extern const struct clause clauses_process[]; /* C79, C80 */
+
+/* Whether every layer knows exactly when a call succeeds.  A fault filter does
+ * not by design, and TLS may find half a record only. */
+bool contract_exact(const struct stack *s);
 
 /* Write to f until it takes no more; how many bytes of test_fill(seed), from
  * position off on, it accepted. */
