@@ -14,7 +14,10 @@
 /*
  * The AEAD seam: who encrypts records.  libflow has no cipher code of its own;
  * a provider is a table of functions over a cryptographic library, chosen per
- * key.  A context belongs to one key of one direction: one thread at a time.
+ * suite: one may have some algorithms and not others.  A context is a key made
+ * ready for use, of one direction, for one thread at a time.  It can be many
+ * times as large as the key and lives while there are records
+ * (flow__record_rest()).
  *
  * Results of init, seal and open, the same for all:
  *   FLOW_OK        done
@@ -79,12 +82,22 @@ struct flow__aead_provider {
 /* Tag length in bytes. */
 size_t flow__aead_tag_len(enum flow__aead_alg alg);
 
+/* Whether two tags are equal, in a time that does not tell where they differ.
+ */
+bool flow__aead_tags_equal(const uint8_t *a, const uint8_t *b, size_t len);
+
 /* The best provider of this build for an algorithm; NULL when none has it. */
 const struct flow__aead_provider *flow__aead_find(enum flow__aead_alg alg,
                                                   size_t key_len);
 
-/* Every provider of this build, best first; NULL behind the last. */
+/* Every provider, best first; NULL behind the last.  In a file of its own
+ * (tls/aead_at.c), which the tests replace. */
 const struct flow__aead_provider *flow__aead_at(size_t index);
+
+/* What this build has, best first, ended by NULL.  Written by the build: a
+ * directory that adds NAME to the list "aeads" in its meson.build defines
+ * "const struct flow__aead_provider flow__aead_NAME". */
+extern const struct flow__aead_provider *const flow__aead_list[];
 
 /*
  * For providers whose library takes a text in pieces: the pieces of an

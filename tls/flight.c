@@ -63,7 +63,7 @@ flight_sealed_len(const struct flow__flight *flight,
     for (unsigned i = 0; i < flight->parts; i++) {
         const struct flow__flight_part *part = flight->part + i;
 
-        if (part->level != FLOW__LEVEL_PLAIN && keys[part->level].ctx == NULL)
+        if (part->level != FLOW__LEVEL_PLAIN && keys[part->level].suite == NULL)
             return 0;
         total += part->len + (part->len + limit - 1) / limit *
                                  flight_overhead(part, keys + part->level);

@@ -220,8 +220,8 @@ flow__handshake_complete(struct flow__handshake *hs, struct flow_error *err)
                                          "the engine exported no keys" };
     enum flow_status st;
 
-    if (hs->tx[FLOW__LEVEL_DATA].ctx == NULL ||
-        hs->rx[FLOW__LEVEL_DATA].ctx == NULL)
+    if (hs->tx[FLOW__LEVEL_DATA].suite == NULL ||
+        hs->rx[FLOW__LEVEL_DATA].suite == NULL)
         return flow__handshake_fault(hs, FLOW_E_SYS, &no_keys, err);
     st = handshake_keep_names(hs);
     if (st == FLOW_OK)

@@ -52,9 +52,10 @@ footprint(struct flow__tls *t)
 
     if (t->hs != NULL)
         sum += flow__handshake_footprint(t->hs);
-    if (t->reader.keys.provider != NULL)
-        sum += t->reader.keys.provider->ctx_size +
-               t->writer.keys.provider->ctx_size;
+    if (t->reader.keys.ctx != NULL)
+        sum += t->reader.keys.provider->ctx_size;
+    if (t->writer.keys.ctx != NULL)
+        sum += t->writer.keys.provider->ctx_size;
     return sum;
 }
 

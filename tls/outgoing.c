@@ -83,7 +83,7 @@ outgoing_take_secret(struct flow__handshake *hs,
     struct flow__record_keys *keys = ev->is_write ? hs->tx : hs->rx;
 
     if (ev->suite != hs->suite || ev->level == FLOW__LEVEL_PLAIN ||
-        keys[ev->level].ctx != NULL)
+        keys[ev->level].suite != NULL)
         return FLOW_E_SYS;
     return hs->version == FLOW_TLS_1_3 ? outgoing_take_secret13(hs, ev)
                                        : outgoing_take_secret12(hs, ev);
@@ -251,7 +251,7 @@ flow__outgoing_alert(struct flow__handshake *hs, int alert)
     bool spent;
 
     /* Its keys could not be made. */
-    if (level != FLOW__LEVEL_PLAIN && hs->tx[level].ctx == NULL)
+    if (level != FLOW__LEVEL_PLAIN && hs->tx[level].suite == NULL)
         level = FLOW__LEVEL_PLAIN;
     if (level == FLOW__LEVEL_HANDSHAKE && !hs->server)
         st = outgoing_add_compatibility(hs);

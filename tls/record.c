@@ -56,32 +56,38 @@ flow__record_write_header(uint8_t *out, uint8_t type, size_t len)
     out[4] = (uint8_t)len;
 }
 
-/* A context of the provider for a key; NULL with *ret_status. */
-static void *
-make_ctx(const struct flow__record_keys *k,
-         const struct flow__key_material *keys, enum flow_status *ret_status)
+/* See that there is a context. */
+static enum flow_status
+expand(struct flow__record_keys *k)
 {
-    void *ctx = flow_env_alloc(k->env, k->provider->ctx_size);
+    const struct flow__aead_provider *p = k->provider;
+    enum flow_status st;
+    void *ctx;
 
-    *ret_status = FLOW_E_NOMEM;
+    if (k->ctx != NULL)
+        return FLOW_OK;
+    ctx = flow_env_alloc(k->env, p->ctx_size);
     if (ctx == NULL)
-        return NULL;
-    *ret_status =
-        k->provider->init(ctx, k->suite->aead, keys->key, k->suite->key_len);
-    if (*ret_status == FLOW_OK)
-        return ctx;
-    flow_env_free(k->env, ctx, k->provider->ctx_size);
-    return NULL;
+        return FLOW_E_NOMEM;
+    st = p->init(ctx, k->suite->aead, k->keys.key, k->suite->key_len);
+    if (st == FLOW_OK) {
+        k->ctx = ctx;
+        return FLOW_OK;
+    }
+    flow_wipe(ctx, p->ctx_size);
+    flow_env_free(k->env, ctx, p->ctx_size);
+    return st;
 }
 
-static void
-free_ctx(const struct flow__record_keys *k, void *ctx)
+void
+flow__record_rest(struct flow__record_keys *k)
 {
-    if (ctx == NULL)
+    if (k->ctx == NULL)
         return;
-    k->provider->fini(ctx);
-    flow_wipe(ctx, k->provider->ctx_size);
-    flow_env_free(k->env, ctx, k->provider->ctx_size);
+    k->provider->fini(k->ctx);
+    flow_wipe(k->ctx, k->provider->ctx_size);
+    flow_env_free(k->env, k->ctx, k->provider->ctx_size);
+    k->ctx = NULL;
 }
 
 enum flow_status
@@ -95,23 +101,22 @@ flow__record_init(struct flow__record_keys *k, const struct flow_env *env,
     k->env = env;
     k->suite = suite;
     k->provider = flow__aead_find(suite->aead, suite->key_len);
-    if (k->provider != NULL)
-        k->ctx = make_ctx(k, keys, &st);
-    if (k->ctx == NULL) {
-        memset(k, 0, sizeof(*k));
-        return st;
-    }
+    k->keys = *keys;
     k->seq = seq;
     k->limit = suite->record_limit;
     k->plain_max = FLOW__RECORD_PLAIN_MAX;
-    memcpy(k->iv, keys->iv, suite->fixed_iv_len);
-    return FLOW_OK;
+    /* Now, so that a cipher that nobody has shows at once. */
+    if (k->provider != NULL)
+        st = expand(k);
+    if (st != FLOW_OK)
+        flow_wipe(k, sizeof(*k));
+    return st;
 }
 
 void
 flow__record_fini(struct flow__record_keys *k)
 {
-    free_ctx(k, k->ctx);
+    flow__record_rest(k);
     flow_wipe(k, sizeof(*k));
 }
 
@@ -120,20 +125,14 @@ flow__record_prepare(const struct flow__record_keys *k,
                      const struct flow__secret *secret,
                      struct flow__record_next *ret_next)
 {
-    struct flow__key_material keys = { 0 };
     enum flow_status st;
 
     memset(ret_next, 0, sizeof(*ret_next));
     st = flow__keys_next(secret, &ret_next->secret);
     if (st == FLOW_OK)
-        st = flow__keys_traffic(k->suite, &ret_next->secret, &keys);
-    if (st == FLOW_OK)
-        ret_next->ctx = make_ctx(k, &keys, &st);
-    if (st == FLOW_OK)
-        memcpy(ret_next->iv, keys.iv, sizeof(ret_next->iv));
-    else
+        st = flow__keys_traffic(k->suite, &ret_next->secret, &ret_next->keys);
+    if (st != FLOW_OK)
         flow_wipe(ret_next, sizeof(*ret_next));
-    flow_wipe(&keys, sizeof(keys));
     return st;
 }
 
@@ -141,19 +140,16 @@ void
 flow__record_adopt(struct flow__record_keys *k, struct flow__secret *secret,
                    struct flow__record_next *next)
 {
-    free_ctx(k, k->ctx);
-    k->ctx = next->ctx;
+    flow__record_rest(k);
+    k->keys = next->keys;
     k->seq = 0;
-    memcpy(k->iv, next->iv, sizeof(k->iv));
-    memcpy(secret, &next->secret, sizeof(*secret));
+    *secret = next->secret;
     flow_wipe(next, sizeof(*next));
 }
 
 void
-flow__record_discard(const struct flow__record_keys *k,
-                     struct flow__record_next *next)
+flow__record_discard(struct flow__record_next *next)
 {
-    free_ctx(k, next->ctx);
     flow_wipe(next, sizeof(*next));
 }
 
@@ -210,7 +206,7 @@ make_nonce(const struct flow__record_keys *k, const uint8_t *explicit_part,
 {
     uint8_t number[8];
 
-    memcpy(ret_nonce, k->iv, FLOW__AEAD_NONCE);
+    memcpy(ret_nonce, k->keys.iv, FLOW__AEAD_NONCE);
     if (k->suite->explicit_nonce_len > 0) {
         memcpy(ret_nonce + 4, explicit_part, 8);
         return;
@@ -264,6 +260,9 @@ seal(struct flow__record_keys *k, const struct flow__record_content *content,
     /* The last number is given up, so that seq never wraps to a used one. */
     if (k->seq == UINT64_MAX)
         return FLOW_E_PROTO;
+    st = expand(k);
+    if (st != FLOW_OK)
+        return st;
     flow__record_write_header(
         out, is_tls13(k) ? FLOW__CONTENT_APPLICATION_DATA : content->type,
         total - FLOW__RECORD_HEADER);
@@ -428,8 +427,10 @@ open_inner(struct flow__record_keys *k, const uint8_t *rec, size_t inner,
         .tail = &tail,
         .tail_len = tail_len,
     };
-    enum flow_status st;
+    enum flow_status st = expand(k);
 
+    if (st != FLOW_OK)
+        return st;
     make_nonce(k, rec + FLOW__RECORD_HEADER, nonce);
     st = k->provider->open(k->ctx, &op);
     if (st != FLOW_OK)

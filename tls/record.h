@@ -72,11 +72,13 @@ struct flow__record_keys {
     const struct flow_env *env;
     const struct flow__suite *suite;
     const struct flow__aead_provider *provider;
-    void *ctx;        /* the provider's, provider->ctx_size bytes of env */
+    /* The key as the provider wants it, provider->ctx_size bytes of env; NULL
+     * after flow__record_rest(), until the next record. */
+    void *ctx;
     uint64_t seq;     /* number of the next record */
     uint64_t limit;   /* the suite's record limit; may be lowered */
     size_t plain_max; /* accepted content; lower it where the hellos do */
-    uint8_t iv[FLOW__AEAD_NONCE];
+    struct flow__key_material keys;
 };
 
 /*
@@ -94,30 +96,33 @@ enum flow_status flow__record_init(struct flow__record_keys *k,
 /* Forget the keys; *k is all zero afterwards. */
 void flow__record_fini(struct flow__record_keys *k);
 
+/* No record is near: give the provider's context back, wiped.  The next record
+ * makes it again, or answers FLOW_E_NOMEM before it has done anything.  Keys
+ * that are all zero may rest too. */
+void flow__record_rest(struct flow__record_keys *k);
+
 /* The next generation of a direction: made, and not in use. */
 struct flow__record_next {
-    void *ctx; /* as that of the keys; NULL: none */
-    uint8_t iv[FLOW__AEAD_NONCE];
+    struct flow__key_material keys;
     struct flow__secret secret;
 };
 
 /*
- * Everything of a TLS 1.3 KeyUpdate that can fail.  FLOW_OK, or FLOW_E_NOMEM
- * or FLOW_E_SYS with *ret_next all zero.  Before the keys are released, *next
- * goes either way:
+ * Everything of a TLS 1.3 KeyUpdate that can fail for good.  FLOW_OK, or
+ * FLOW_E_NOMEM or FLOW_E_SYS with *ret_next all zero.  *next goes either way:
  */
 enum flow_status flow__record_prepare(const struct flow__record_keys *k,
                                       const struct flow__secret *secret,
                                       struct flow__record_next *ret_next);
 
-/* The next generation is in use, numbers start at 0; *next is all zero. */
+/* The next generation is in use, numbers start at 0; *next is all zero.  Its
+ * context is made with the next record. */
 void flow__record_adopt(struct flow__record_keys *k,
                         struct flow__secret *secret,
                         struct flow__record_next *next);
 
 /* It is not to be; *next is all zero. */
-void flow__record_discard(const struct flow__record_keys *k,
-                          struct flow__record_next *next);
+void flow__record_discard(struct flow__record_next *next);
 
 /* Prepare and adopt: FLOW_OK, or FLOW_E_NOMEM or FLOW_E_SYS with everything as
  * it was. */
@@ -145,7 +150,7 @@ struct flow__record_content {
  * One sequence number is spent on FLOW_OK and none otherwise:
  *   FLOW_E_INVAL  too long, nothing done
  *   FLOW_E_PROTO  the sequence numbers are used up, nothing done
- *   FLOW_E_NOMEM  transient; out is wiped
+ *   FLOW_E_NOMEM  transient; nothing of the content is in out
  *   FLOW_E_SYS    the provider failed; out is wiped
  */
 enum flow_status flow__record_seal(struct flow__record_keys *k,

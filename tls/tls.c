@@ -378,17 +378,28 @@ wait_open(struct flow__tls *t, struct flow_wait_sink *sink)
     return ready ? FLOW_READY_OPEN : 0;
 }
 
-static uint32_t
-tls_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+/* Nothing is ready: the keys need not stand ready either, which costs memory,
+ * until there is a record again.  A direction that somebody works on is left
+ * alone (decision 165). */
+static void
+rest(struct flow__tls *t)
 {
-    struct flow__tls *t = flow__tls_cast(f);
+    if (flow__lock_try(&t->rx_lock)) {
+        flow__record_rest(&t->reader.keys);
+        flow__lock_release(&t->rx_lock);
+    }
+    if (flow__lock_try(&t->tx_lock)) {
+        flow__record_rest(&t->writer.keys);
+        flow__lock_release(&t->tx_lock);
+    }
+}
+
+static uint32_t
+wait_data(struct flow__tls *t, uint32_t interest, struct flow_wait_sink *sink)
+{
+    struct flow *f = &t->base;
     uint32_t ready = 0;
 
-    /* The call says why; and staged records are not ours to send. */
-    if (flow__tls_is_inherited(t))
-        return interest;
-    if ((interest & FLOW_READY_OPEN) != 0)
-        return wait_open(t, sink);
     if ((interest & FLOW_READY_READ) != 0) {
         flow__lock_acquire(&t->rx_lock);
         if (flow__reader_wait(&t->reader, f->lower, flow_wanted(f, FLOW_READ),
@@ -406,6 +417,23 @@ tls_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
     if ((interest & FLOW_READY_FLUSH) != 0 && can_flush(t, sink))
         ready |= FLOW_READY_FLUSH;
     flow__lock_release(&t->tx_lock);
+    return ready;
+}
+
+static uint32_t
+tls_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+{
+    struct flow__tls *t = flow__tls_cast(f);
+    uint32_t ready;
+
+    /* The call says why; and staged records are not ours to send. */
+    if (flow__tls_is_inherited(t))
+        return interest;
+    if ((interest & FLOW_READY_OPEN) != 0)
+        return wait_open(t, sink);
+    ready = wait_data(t, interest, sink);
+    if (ready == 0)
+        rest(t);
     return ready;
 }
 

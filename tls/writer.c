@@ -136,7 +136,7 @@ update_key(struct flow__writer *w, uint8_t request)
         return seal_failed(st);
     r = seal_bytes(w, FLOW__CONTENT_HANDSHAKE, msg, sizeof(msg));
     if (r.status != FLOW_OK) {
-        flow__record_discard(&w->keys, &next);
+        flow__record_discard(&next);
         return r;
     }
     flow__record_adopt(&w->keys, &w->secret, &next);

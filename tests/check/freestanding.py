@@ -8,8 +8,8 @@ Compiles lib, flow, tls and the backends that need no system, pair and vchan,
 with no headers in reach but the compiler's own, a string.h of nine functions
 and mbedTLS's, links all of it into one object, and compares what that still
 needs with freestanding.list: memory and string functions, the port behind
-lib/plat.h, mbedTLS, and the list of schemes, which the build makes of the
-backends that it has.
+lib/plat.h, mbedTLS, and the lists of schemes and of AEAD providers, which the
+build makes of what it has.
 """
 
 import difflib

@@ -80,7 +80,7 @@ check_peer(struct flow__record_keys *k, uint8_t type, const uint8_t *data,
 
     if (total > sizeof(record))
         return;
-    memcpy(nonce, k->iv, sizeof(nonce));
+    memcpy(nonce, k->keys.iv, sizeof(nonce));
     flow__record_write_header(record, type, total - FLOW__RECORD_HEADER);
     if (k->suite->version == 0x0304) {
         memcpy(ad, record, FLOW__RECORD_HEADER);
