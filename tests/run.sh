@@ -10,7 +10,8 @@ usage: sh tests/run.sh [--all] [--xen] [--setup=NAME] [--suite=NAME...]
                        [MESON OPTION...]
 
   --all         also run the suites "slow" and "xen", and the others a second
-                time with another build of mbedTLS; takes several times as long
+                time with another build of mbedTLS and its ciphers alone; takes
+                several times as long
   --xen         also boot a real Xen under QEMU and run the full Xen tests
   --setup=NAME  how to run the tests: asan, tsan, valgrind
   --suite=NAME  only this suite; may be repeated
@@ -95,10 +96,12 @@ suite() {
     meson test -C "$directory" --no-rebuild --print-errorlogs $how "$@"
 }
 
-# The other way to get at mbedTLS than the first run's.  Where the machine
+# The other way to get at mbedTLS than the first run's, and no ciphers but its
+# own.  Where the machine
 # has none of its own, one is built from the same source in its stock
 # configuration.
 suite_other_mbedtls() {
+    set -- -Dipsec_mb=disabled -Dlibcrypto=disabled "$@"
     if setup_mbedtls_system; then
         if setup_mbedtls_source; then
             suite bundled-mbedtls "$build-bundled" -Dmbedtls=bundled "$@"

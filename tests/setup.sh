@@ -25,6 +25,8 @@ build cmd:cc         gcc,libc6-dev   gcc             build-base      gcc        
 build cmd:meson      meson           meson           meson           meson       meson
 build cmd:ninja      ninja-build     ninja-build     samurai         ninja       ninja
 build cmd:pkg-config pkg-config      pkgconf         pkgconf         pkgconf     pkgconf
+build file:/usr/include/intel-ipsec-mb.h libipsec-mb-dev? - -           -           -
+build pc:libcrypto   libssl-dev?     openssl-devel   openssl-dev     openssl     openssl
 test  pc:cmocka      libcmocka-dev   libcmocka-devel cmocka-dev      cmocka      cmocka
 test  pc:libuv       libuv1-dev      libuv-devel     libuv-dev       libuv       libuv
 test  pc:libcrypto   libssl-dev      openssl-devel   openssl-dev     openssl     openssl

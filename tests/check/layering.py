@@ -33,7 +33,10 @@ TABLE = [
     ("tls/mbedtls/*",
      FREESTANDING | {"mbedtls/*", "psa/*"},
      PUBLIC + ["lib/*.h", "tls/*.h", "tls/mbedtls/*.h"]),
-    ("tls/aead_*.c", ANY, PUBLIC + ["lib/*.h", "tls/*.h"]),
+    ("tls/ipsecmb/*", FREESTANDING | {"intel-ipsec-mb.h"},
+     PUBLIC + ["lib/*.h", "tls/*.h"]),
+    ("tls/libcrypto/*", FREESTANDING | {"openssl/*"},
+     PUBLIC + ["lib/*.h", "tls/*.h"]),
     ("tls/posix/*", ANY, PUBLIC + ["lib/*.h", "tls/*.h", "@/*"]),
     ("tls/*", FREESTANDING, PUBLIC + ["lib/*.h", "tls/*.h"]),
     ("backends/pair/*", FREESTANDING, PUBLIC + ["lib/*.h", "+/*"]),
@@ -55,6 +58,9 @@ TABLE = [
 RESERVED = [
     (re.compile(r"(mbedtls|psa)/"),
      ("tls/mbedtls/*", "tests/*", "subprojects/*")),
+    (re.compile(r"openssl/"),
+     ("tls/libcrypto/*", "tests/*", "examples/*")),
+    (re.compile(r"intel-ipsec-mb"), ("tls/ipsecmb/*", "tests/*")),
     (re.compile(r"xen"),
      ("backends/vchan/hyp_linux*", "tests/*")),
 ]

@@ -95,6 +95,19 @@ class Options(unittest.TestCase):
             self.configure("-Dtls=disabled", "-Dmbedtls=system"), "mbedtls"
         )
 
+    def test_ciphers_asked_for(self):
+        self.assert_refused(
+            self.configure("-Dtls=enabled", "-Dlibcrypto=enabled",
+                           engine="3.6.7"),
+            "libcrypto",
+        )
+        for name in ("ipsec_mb", "libcrypto"):
+            with self.subTest(name):
+                self.assert_refused(
+                    self.configure("-Dtls=disabled", "-D%s=enabled" % name),
+                    "no use for ciphers",
+                )
+
     def test_unknown_engine(self):
         self.assert_refused(self.configure("-Dmbedtls=openssl"), "openssl")
 

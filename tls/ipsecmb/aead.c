@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: ISC */
+#include "tls/aead.h"
+
+#include <string.h>
+
+#include <intel-ipsec-mb.h>
+
+#include <flow/env.h>
+
+#include "lib/plat.h"
+
+/*
+ * AEAD by intel-ipsec-mb: AES-GCM and ChaCha20-Poly1305 in assembly for x86-64,
+ * chosen by what the processor has.  AES-CCM is left to others: there is no
+ * call for a single text in pieces.
+ *
+ * The library's manager is for queues of jobs, is not for several threads, and
+ * takes 200 KB.  We need none of that.  The calls for one text are pure
+ * functions, and the manager only says which fit the processor: they are
+ * written down once for the process, and the manager is released.
+ *
+ * A record of up to ONE_CALL bytes passes in one call, which costs a quarter of
+ * what a beginning, pieces and an end cost.  For that it is gathered where its
+ * ciphertext goes, or opened in memory of the call.  A larger one is read and
+ * written where it is.
+ */
+
+#define ONE_CALL ((size_t)2048)
+#define TAG_LEN  16
+
+struct gcm_calls {
+    aes_gcm_pre_t expand;
+    aes_gcm_init_t init;
+    aes_gcm_enc_dec_t seal;
+    aes_gcm_enc_dec_t open;
+    aes_gcm_enc_dec_update_t seal_some;
+    aes_gcm_enc_dec_update_t open_some;
+    aes_gcm_enc_dec_finalize_t seal_end;
+    aes_gcm_enc_dec_finalize_t open_end;
+};
+
+/* Written by choose(), once; usable: false where nothing is to be used. */
+static struct gcm_calls gcm128;
+static struct gcm_calls gcm256;
+static struct {
+    chacha_poly_init_t init;
+    chacha_poly_enc_dec_update_t seal_some;
+    chacha_poly_enc_dec_update_t open_some;
+    chacha_poly_finalize_t end;
+} chacha;
+static bool usable;
+static uint32_t chosen;
+
+/* gcm is NULL for ChaCha20-Poly1305, whose key is used as it is.  The expanded
+ * key is aligned by hand in its space. */
+struct ipsecmb_key {
+    const struct gcm_calls *gcm;
+    uint8_t space[sizeof(struct gcm_key_data) + 63];
+};
+
+/* A record on its way. */
+struct pass {
+    const struct ipsecmb_key *key;
+    bool open;
+    union {
+        struct gcm_context_data gcm;
+        struct chacha20_poly1305_context_data chacha;
+    } u;
+};
+
+static void
+choose(void)
+{
+    /* The library has code without AES instructions, too: others are faster. */
+    const uint64_t needed =
+        IMB_FEATURE_SSE4_2 | IMB_FEATURE_AESNI | IMB_FEATURE_PCLMULQDQ;
+    IMB_MGR *m = alloc_mb_mgr(0);
+
+    if (m == NULL)
+        return;
+    /* Tests the library against known answers, which takes some 10 ms. */
+    init_mb_mgr_auto(m, NULL);
+    usable = imb_get_errno(m) == 0 && (m->features & needed) == needed &&
+             (m->features & IMB_FEATURE_SELF_TEST_PASS) != 0;
+    gcm128 =
+        (struct gcm_calls){ m->gcm128_pre,          m->gcm128_init,
+                            m->gcm128_enc,          m->gcm128_dec,
+                            m->gcm128_enc_update,   m->gcm128_dec_update,
+                            m->gcm128_enc_finalize, m->gcm128_dec_finalize };
+    gcm256 =
+        (struct gcm_calls){ m->gcm256_pre,          m->gcm256_init,
+                            m->gcm256_enc,          m->gcm256_dec,
+                            m->gcm256_enc_update,   m->gcm256_dec_update,
+                            m->gcm256_enc_finalize, m->gcm256_dec_finalize };
+    chacha.init = m->chacha20_poly1305_init;
+    chacha.seal_some = m->chacha20_poly1305_enc_update;
+    chacha.open_some = m->chacha20_poly1305_dec_update;
+    chacha.end = m->chacha20_poly1305_finalize;
+    free_mb_mgr(m);
+}
+
+static bool
+ipsecmb_supports(enum flow__aead_alg alg, size_t key_len)
+{
+    flow__once(choose, &chosen);
+    if (!usable)
+        return false;
+    if (alg == FLOW__AEAD_AES_GCM)
+        return key_len == 16 || key_len == 32;
+    return alg == FLOW__AEAD_CHACHA20_POLY1305 && key_len == 32;
+}
+
+static uint8_t *
+aligned_space(struct ipsecmb_key *k)
+{
+    return k->space + (-(uintptr_t)k->space & 63);
+}
+
+static const struct gcm_key_data *
+gcm_key(const struct ipsecmb_key *k)
+{
+    return (const void *)(k->space + (-(uintptr_t)k->space & 63));
+}
+
+static enum flow_status
+ipsecmb_init(void *ctx, enum flow__aead_alg alg, const uint8_t *key,
+             size_t key_len)
+{
+    struct ipsecmb_key *k = ctx;
+
+    k->gcm = NULL;
+    if (!ipsecmb_supports(alg, key_len))
+        return FLOW_E_NOTSUP;
+    if (alg == FLOW__AEAD_CHACHA20_POLY1305) {
+        memcpy(k->space, key, key_len);
+        return FLOW_OK;
+    }
+    k->gcm = key_len == 16 ? &gcm128 : &gcm256;
+    k->gcm->expand(key, (void *)aligned_space(k));
+    return FLOW_OK;
+}
+
+static void
+ipsecmb_fini(void *ctx)
+{
+    flow_wipe(ctx, sizeof(struct ipsecmb_key));
+}
+
+/* --- in pieces --- */
+
+static void
+begin(struct pass *p, const uint8_t *nonce, const uint8_t *ad, size_t ad_len)
+{
+    const struct ipsecmb_key *k = p->key;
+
+    if (k->gcm != NULL)
+        k->gcm->init(gcm_key(k), &p->u.gcm, nonce, ad, ad_len);
+    else
+        chacha.init(k->space, &p->u.chacha, nonce, ad, ad_len);
+}
+
+/* A flow__aead_update_fn. */
+static enum flow_status
+update(void *state, const uint8_t *in, size_t len, uint8_t *out)
+{
+    struct pass *p = state;
+    const struct ipsecmb_key *k = p->key;
+
+    if (k->gcm != NULL)
+        (p->open ? k->gcm->open_some : k->gcm->seal_some)(gcm_key(k), &p->u.gcm,
+                                                          out, in, len);
+    else
+        (p->open ? chacha.open_some : chacha.seal_some)(k->space, &p->u.chacha,
+                                                        out, in, len);
+    return FLOW_OK;
+}
+
+static void
+finish(struct pass *p, uint8_t *tag)
+{
+    const struct ipsecmb_key *k = p->key;
+
+    if (k->gcm != NULL)
+        (p->open ? k->gcm->open_end : k->gcm->seal_end)(gcm_key(k), &p->u.gcm,
+                                                        tag, TAG_LEN);
+    else
+        chacha.end(&p->u.chacha, tag, TAG_LEN);
+    /* It has key stream and what the tag depends on. */
+    flow_wipe(&p->u, sizeof(p->u));
+}
+
+static void
+seal_in_pieces(const struct ipsecmb_key *k, const struct flow__aead_seal *op)
+{
+    struct pass p;
+    size_t written;
+
+    p.key = k;
+    p.open = false;
+    begin(&p, op->nonce, op->ad, op->ad_len);
+    (void)flow__aead_feed_seal(op, update, &p, &written);
+    finish(&p, op->out + written);
+}
+
+static void
+open_in_pieces(const struct ipsecmb_key *k, const struct flow__aead_open *op,
+               uint8_t *ret_tag, size_t *ret_written)
+{
+    struct pass p;
+
+    p.key = k;
+    p.open = true;
+    begin(&p, op->nonce, op->ad, op->ad_len);
+    (void)flow__aead_feed_open(op, TAG_LEN, update, &p, ret_written);
+    finish(&p, ret_tag);
+}
+
+/* --- at once --- */
+
+/* A flow__aead_update_fn. */
+static enum flow_status
+gather(void *state, const uint8_t *in, size_t len, uint8_t *out)
+{
+    (void)state;
+    if (in != out)
+        memcpy(out, in, len);
+    return FLOW_OK;
+}
+
+static void
+seal_at_once(const struct ipsecmb_key *k, const struct flow__aead_seal *op)
+{
+    struct gcm_context_data gcm;
+    size_t len;
+
+    (void)flow__aead_feed_seal(op, gather, NULL, &len);
+    k->gcm->seal(gcm_key(k), &gcm, op->out, op->out, len, op->nonce, op->ad,
+                 op->ad_len, op->out + len, TAG_LEN);
+    flow_wipe(&gcm, sizeof(gcm));
+}
+
+static enum flow_status
+open_at_once(const struct ipsecmb_key *k, const struct flow__aead_open *op)
+{
+    const size_t len = op->in_len - TAG_LEN;
+    const size_t head = len - op->tail_len;
+    struct gcm_context_data gcm;
+    uint8_t plain[ONE_CALL];
+    uint8_t tag[TAG_LEN];
+    bool fits;
+
+    k->gcm->open(gcm_key(k), &gcm, plain, op->in, len, op->nonce, op->ad,
+                 op->ad_len, tag, TAG_LEN);
+    fits = flow__aead_tags_equal(tag, op->in + len, TAG_LEN);
+    if (fits && head > 0)
+        memcpy(op->out, plain, head);
+    if (fits && op->tail_len > 0)
+        memcpy(op->tail, plain + head, op->tail_len);
+    flow_wipe(plain, len);
+    flow_wipe(&gcm, sizeof(gcm));
+    return fits ? FLOW_OK : flow__aead_end_open(op, 0, FLOW_E_PROTO);
+}
+
+static enum flow_status
+ipsecmb_seal(void *ctx, const struct flow__aead_seal *op)
+{
+    const struct ipsecmb_key *k = ctx;
+
+    if (k->gcm != NULL && op->in_len + op->tail_len <= ONE_CALL)
+        seal_at_once(k, op);
+    else
+        seal_in_pieces(k, op);
+    return FLOW_OK;
+}
+
+static enum flow_status
+ipsecmb_open(void *ctx, const struct flow__aead_open *op)
+{
+    const struct ipsecmb_key *k = ctx;
+    uint8_t tag[TAG_LEN];
+    size_t written;
+
+    if (k->gcm != NULL && op->in_len - TAG_LEN <= ONE_CALL)
+        return open_at_once(k, op);
+    open_in_pieces(k, op, tag, &written);
+    return flow__aead_end_open(
+        op, written,
+        flow__aead_tags_equal(tag, op->in + op->in_len - TAG_LEN, TAG_LEN)
+            ? FLOW_OK
+            : FLOW_E_PROTO);
+}
+
+const struct flow__aead_provider flow__aead_ipsecmb = {
+    .name = "ipsecmb",
+    .ctx_size = sizeof(struct ipsecmb_key),
+    .supports = ipsecmb_supports,
+    .init = ipsecmb_init,
+    .seal = ipsecmb_seal,
+    .open = ipsecmb_open,
+    .fini = ipsecmb_fini,
+};
