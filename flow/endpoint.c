@@ -70,6 +70,7 @@ find_scheme(const char *name, const struct flow_scheme **ret_scheme,
             const char **ret_rest, struct flow_error *err)
 {
     const struct flow_scheme *const *scheme;
+    enum flow_status st;
 
     for (scheme = flow__schemes; *scheme != NULL; scheme++) {
         *ret_rest = rest_after(name, *scheme);
@@ -81,7 +82,11 @@ find_scheme(const char *name, const struct flow_scheme **ret_scheme,
     if (strchr(name, ':') == NULL)
         return refuse(err, FLOW_E_INVAL,
                       "an endpoint begins with a scheme and a colon");
-    return refuse(err, FLOW_E_NOTSUP, "no such scheme in this build");
+    st = refuse(err, FLOW_E_NOTSUP, "no such scheme in this build");
+    /* A host and a port alone have a colon too. */
+    if (err != NULL && strchr(name, ':')[1] != '/')
+        err->hint = "an endpoint of TCP is written tcp://HOST:PORT";
+    return st;
 }
 
 static enum flow_status

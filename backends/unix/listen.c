@@ -145,9 +145,13 @@ bind_at(int fd, const struct place *p, bool may_replace)
 
     if (bind(fd, &p->addr.any, p->len) == 0)
         return 0;
-    if (errno != EADDRINUSE || !may_replace)
+    if (errno != EADDRINUSE || !is_file(p))
         return errno;
-    if (lstat(p->path, &st) < 0 || !S_ISSOCK(st.st_mode) || !is_stale(p))
+    if (lstat(p->path, &st) < 0)
+        return EADDRINUSE;
+    if (!S_ISSOCK(st.st_mode))
+        return EEXIST;
+    if (!may_replace || !is_stale(p))
         return EADDRINUSE;
     if (unlink(p->path) < 0 || bind(fd, &p->addr.any, p->len) < 0)
         return errno;

@@ -135,8 +135,8 @@ cli_seconds(const char *option, const char *text, uint64_t *ret_nsec)
     seconds = strtod(text, &end);
     /* Written so that NaN fails too. */
     if (end == text || *end != '\0' || !(seconds >= 0.001 && seconds <= year)) {
-        cli_usage("%s: '%s' is no number of seconds above 0, such as 2.5",
-                  option, text);
+        cli_usage("%s: expected a positive number of seconds, got '%s'", option,
+                  text);
         return false;
     }
     *ret_nsec = (uint64_t)(seconds * 1e9);
@@ -154,8 +154,8 @@ cli_number(const char *option, const char *text, unsigned long min,
     value = strtoul(text, &end, 10);
     if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 ||
         value < min || value > max) {
-        cli_usage("%s: '%s' is no number from %lu to %lu", option, text, min,
-                  max);
+        cli_usage("%s: expected a number from %lu to %lu, got '%s'", option,
+                  min, max, text);
         return false;
     }
     *ret = value;
@@ -243,7 +243,7 @@ cli_server_config(const struct cli_keypairs *pairs,
                                              pairs->key[i], NULL, NULL,
                                              &err) == FLOW_OK)
             continue;
-        cli_flow_error(pairs->cert[i], &err);
+        cli_flow_error("cannot load certificate and key", &err);
         flow_tls_config_unref(config);
         return CLI_FAILED;
     }
@@ -271,7 +271,7 @@ cli_set_alpn(struct flow_tls_config *config, const char *list)
     ok = ok && count > 0 &&
          flow_tls_config_set_alpn(config, name, count) == FLOW_OK;
     if (!ok)
-        cli_usage("'%s' is no list of 1 to 16 protocol names", list);
+        cli_usage("'%s' is not a list of 1 to 16 protocol names", list);
     free(copy);
     return ok;
 }
@@ -284,7 +284,7 @@ set_up_client(const struct cli_client *client, struct flow_tls_config *config)
 
     if (client->ca != NULL &&
         flow_tls_config_add_trust_file(config, client->ca, &err) != FLOW_OK) {
-        cli_flow_error(client->ca, &err);
+        cli_flow_error("cannot load --ca", &err);
         return CLI_FAILED;
     }
     if (client->alpn != NULL && !cli_set_alpn(config, client->alpn))

@@ -240,7 +240,10 @@ wait_for_either(struct flow_relay *relay, struct flow *a, struct flow *b)
 static int
 relay_failed(struct flow_relay *relay, struct flow *net, enum flow_status st)
 {
-    static const char *const what[2] = { "sending", "receiving" };
+    static const char *const reading[2] = { "cannot read the input",
+                                            "receiving" };
+    static const char *const writing[2] = { "sending",
+                                            "cannot write the output" };
     int i;
 
     if (st == FLOW_E_TIMEOUT) {
@@ -249,17 +252,20 @@ relay_failed(struct flow_relay *relay, struct flow *net, enum flow_status st)
     }
     for (i = 0; i < 2; i++) {
         struct flow_relay_side *side = &relay->side[i];
+        const char *what = reading[i];
         struct flow_error err;
 
         if (side->status >= 0)
             continue;
         flow_get_error(side->from, FLOW_READ, &err);
-        if (err.status == FLOW_OK || err.status == FLOW_EOF)
+        if (err.status == FLOW_OK || err.status == FLOW_EOF) {
+            what = writing[i];
             flow_get_error(side->to, FLOW_WRITE, &err);
+        }
         if (err.status != FLOW_OK)
-            cli_flow_error(what[i], &err);
+            cli_flow_error(what, &err);
         else
-            flow_failed(net, FLOW_READ, what[i], side->status);
+            flow_failed(net, FLOW_READ, what, side->status);
     }
     return CLI_FAILED;
 }

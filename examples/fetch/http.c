@@ -96,7 +96,7 @@ parse_authority(const char *text, size_t len, struct http_url *ret)
         if (*after != ':' ||
             !parse_decimal(after + 1, (size_t)(end - after) - 1, &port) ||
             port == 0 || port > 65535)
-            return "its port is no number from 1 to 65535";
+            return "its port is not a number from 1 to 65535";
         /* The default port is left out of the Host field (RFC 9110 7.2). */
         if (port == ret->port)
             end = after;
@@ -181,7 +181,7 @@ parse_framing(const char *name, size_t name_len, const char *value,
 
     if (is_field(name, name_len, "content-length")) {
         if (!parse_decimal(value, value_len, &length))
-            return "its Content-Length is no number";
+            return "its Content-Length is not a number";
         if (fields->has_length && length != ret->length)
             return "it has two different Content-Length fields";
         fields->has_length = true;

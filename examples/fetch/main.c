@@ -211,8 +211,10 @@ wrap_tls(struct fetch *f)
 {
     struct cli_client client = f->options->client;
     struct flow_tls_config *config;
+    struct flow_error err;
     struct flow *tls;
     enum flow_status st;
+    char what[300];
 
     if (client.alpn == NULL)
         client.alpn = "http/1.1";
@@ -220,11 +222,12 @@ wrap_tls(struct fetch *f)
     client.handshake_time = f->options->timeout;
     if (cli_client_config(&client, &config) != CLI_OK)
         return false;
-    st = flow_tls_wrap_client(config, f->flow, f->url.host, 0, &tls, NULL);
+    st = flow_tls_wrap_client(config, f->flow, f->url.host, 0, &tls, &err);
     flow_tls_config_unref(config);
     if (st != FLOW_OK) {
-        cli_complain("cannot ask for '%s' with TLS: %s", f->url.host,
-                     flow_status_text(st));
+        snprintf(what, sizeof(what), "cannot ask for '%s' with TLS",
+                 f->url.host);
+        cli_flow_error(what, &err);
         return false;
     }
     f->flow = tls;
@@ -316,7 +319,7 @@ read_head(struct fetch *f)
     for (;;) {
         result = http_parse_head(f->buffer, f->have, &f->response, &len, &why);
         if (result == HTTP_BAD) {
-            cli_complain("this is no HTTP answer: %s", why);
+            cli_complain("not a valid HTTP response: %s", why);
             return false;
         }
         if (result == HTTP_OK) {
@@ -469,7 +472,7 @@ fetch(const struct options *o, const char *text)
     f->began = now();
     why = http_parse_url(text, &f->url);
     if (why != NULL) {
-        code = cli_usage("'%s' is no URL to fetch: %s", text, why);
+        code = cli_usage("'%s' is not a valid URL: %s", text, why);
     } else if (open_flow(f, text) && send_request(f) && read_head(f) &&
                check_status(f, text) && fetch_body(f)) {
         finish(f);

@@ -98,7 +98,7 @@ map_file(const char *path, struct answer *a)
         return CLI_FAILED;
     }
     if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
-        cli_complain("'%s' is no regular file", path);
+        cli_complain("'%s' is not a regular file", path);
         goto out;
     }
     a->body = "";
@@ -210,7 +210,7 @@ resources_add(struct resources *r, const char *name_and_file)
         return cli_usage("--serve: '%s' is not NAME=FILE", name_and_file);
     if (!host_normalise(name_and_file, (size_t)(equals - name_and_file), name,
                         sizeof(name)))
-        return cli_usage("--serve: '%.*s' is no host name; write "
+        return cli_usage("--serve: '%.*s' is not a host name; write "
                          "internationalised ones in their xn-- form",
                          (int)(equals - name_and_file), name_and_file);
 

@@ -441,7 +441,7 @@ class Usage(Fetch):
                 (["https://a/", "https://b/"], "one URL"),
                 (["example.org"], "does not begin with https://"),
                 (["https://user@h/"], "user name"),
-                (["--timeout", "0", "https://h/"], "is no number of seconds"),
+                (["--timeout", "0", "https://h/"], "expected a positive number of seconds"),
                 (["--connect", "h", "https://h/"], "has no port"),
                 (["--tls1.2", "--tls1.3", "https://h/"], "exclude each other"),
                 (["--nonsense"], "--nonsense")):

@@ -630,7 +630,7 @@ class Usage(Flows):
                 (["flow-cat", "tcp://a:1", "tcp://b:2"], "one ENDPOINT", 2),
                 (["flow-cat", "spx://x"], "tcp", 2),
                 (["flow-cat", "tls+tcp://127.0.0.1:1", "--alpn", ""],
-                 "'' is no list of 1 to 16", 2),
+                 "'' is not a list of 1 to 16", 2),
                 (["flow-cat", "tls+tcp://127.0.0.1:1", "--ca", self.pki.ca,
                   "--server-name", "a..b"], "not a host name", 2),
                 (["flow-cat", "unix:///no/such/socket"], "no such file", 1),

@@ -494,14 +494,14 @@ class Usage(Site):
         self.refused(2, b"--listen ADDR:PORT is missing")
         self.refused(2, b"--serve NAME=FILE is missing", *listen)
         self.refused(2, b"is not NAME=FILE", "--serve", "a.test")
-        self.refused(2, b"is no host name", "--serve", "a b=c")
+        self.refused(2, b"is not a host name", "--serve", "a b=c")
         self.refused(2, b"is there twice", *listen, "--serve", page,
                      "--serve", page)
         self.refused(2, b"nothing is served as 'b.test'", *listen, "--serve",
                      page, "--default", "b.test")
-        self.refused(2, b"is no number of seconds", "--idle-timeout", "0")
-        self.refused(2, b"is no number of seconds", "--idle-timeout", "nan")
-        self.refused(2, b"is no number from 1", "--max-connections", "-1")
+        self.refused(2, b"expected a positive number of seconds", "--idle-timeout", "0")
+        self.refused(2, b"expected a positive number of seconds", "--idle-timeout", "nan")
+        self.refused(2, b"expected a number from 1", "--max-connections", "-1")
         self.refused(2, b"--nonsense", "--nonsense")
         self.refused(2, b"unexpected argument", "nonsense")
         self.refused(2, b"TLS needs --cert", *listen, "--serve", page)
@@ -510,15 +510,15 @@ class Usage(Site):
         page = "a.test=%s" % (self.directory / "page.html")
         www = ["--cert", self.pki.path("www.pem")]
         good = ["--serve", page, *www, "--key", self.pki.path("www.key")]
-        self.refused(1, b"no-such-file: ", "--listen", ":0", "--serve", page,
+        self.refused(1, b"no such file", "--listen", ":0", "--serve", page,
                      "--cert", self.pki.path("no-such-file"), "--key", "x")
         self.refused(1, b"cannot open", "--serve", "a.test=/no/such/file")
-        self.refused(1, b"is no regular file", "--serve", "a.test=/")
-        self.refused(1, b"www.pem: ", "--listen", ":0", "--serve", page, *www,
+        self.refused(1, b"is not a regular file", "--serve", "a.test=/")
+        self.refused(1, b"paper.key)", "--listen", ":0", "--serve", page, *www,
                      "--key", self.pki.path("paper.key"))
         self.refused(2, b"has no port", "--listen", "127.0.0.1", *good)
         self.refused(2, b"in brackets", "--listen", "::1:0", *good)
-        self.refused(2, b"is no number from 0 to 65535", "--listen",
+        self.refused(2, b"expected a number from 0 to 65535", "--listen",
                      "127.0.0.1:65536", *good)
         self.refused(2, b"--redirect: ", "--listen", "127.0.0.1:0",
                      "--redirect", "127.0.0.1", *good)

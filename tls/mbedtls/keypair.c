@@ -229,7 +229,7 @@ key_error(struct flow_error *err, int rc, const char *name)
         st = fail(err, FLOW_E_AUTH, rc, name,
                   "private key is encrypted and no passphrase was given");
         if (err != NULL)
-            err->hint = "give a passphrase callback";
+            err->hint = "store it decrypted, or give a passphrase callback";
         return st;
     case MBEDTLS_ERR_PK_PASSWORD_MISMATCH:
     case MBEDTLS_ERR_PEM_PASSWORD_MISMATCH:
