@@ -205,7 +205,8 @@ def function_page(function, header, version, neighbours):
             page.add(*[paragraph(p) for p in sect.findall("para")])
     page.section("See also")
     names = [n for n in neighbours if n != name] + [header.replace("/", "_")]
-    page.add(", ".join("\\fB%s\\fR(3)" % escape(n) for n in names))
+    page.add(", ".join(["\\fB%s\\fR(3)" % escape(n) for n in names] +
+                       ["\\fBflow\\fR(7)"]))
     return page
 
 

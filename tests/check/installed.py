@@ -149,6 +149,12 @@ def check_documents(root, bundled):
         place / "LICENSE.mbedtls"
     ).read_text():
         raise SystemExit("LICENSE.mbedtls: not the terms of mbedTLS")
+    (overview,) = root.rglob("man7/flow.7")
+    (header,) = root.rglob("include/flow/flow.h")
+    conventions = re.findall(r"(?m)^ \* - \*\*([A-Za-z ]+)", header.read_text())
+    for name in conventions or ["Conventions"]:
+        if name not in overview.read_text():
+            raise SystemExit("flow.7 lacks the convention %s" % name)
     for path in place.rglob("*.md"):
         for link in re.findall(r"\]\(([^)#\s]+)", path.read_text()):
             if "://" not in link and not (path.parent / link).exists():
