@@ -370,9 +370,14 @@ xenevtchn_unmask(xenevtchn_handle *x, evtchn_port_t port)
 
 /* Hypercalls: the status of a port. */
 
+/* In a list, since a child has no way to end an inherited one: see
+ * linux_free(). */
 struct xencall_handle {
     int fd[2];
+    struct xencall_handle *next;
 };
+
+static struct xencall_handle *calls;
 
 xencall_handle *
 xencall_open(struct xentoollog_logger *logger, unsigned flags)
@@ -388,12 +393,19 @@ xencall_open(struct xentoollog_logger *logger, unsigned flags)
     x = malloc(sizeof(*x));
     x->fd[0] = open("/dev/null", O_RDWR | O_CLOEXEC);
     x->fd[1] = open("/dev/null", O_RDWR | O_CLOEXEC);
+    x->next = calls;
+    calls = x;
     return x;
 }
 
 int
 xencall_close(xencall_handle *x)
 {
+    struct xencall_handle **at = &calls;
+
+    while (*at != x)
+        at = &(*at)->next;
+    *at = x->next;
     close(x->fd[0]);
     close(x->fd[1]);
     free(x);

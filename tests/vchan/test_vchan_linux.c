@@ -510,10 +510,12 @@ a_child_opens_a_handle_of_its_own(void **state)
     assert_true(pid >= 0);
     if (pid == 0) {
         struct flow *mine = world_dial(&w);
+        bool shared =
+            ((struct vchan *)mine)->conn.hyp == ((struct vchan *)f)->conn.hyp;
 
-        _exit(((struct vchan *)mine)->conn.hyp == ((struct vchan *)f)->conn.hyp
-                  ? 1
-                  : 0);
+        flow_close(mine);
+        flow_close(f);
+        _exit(shared ? 1 : 0);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
