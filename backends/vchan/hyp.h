@@ -39,13 +39,13 @@
  * Suspend and migration.  A port that loses what it had of the hypervisor
  * calls flow__vchan_hyp_lost() and then makes every wait source of the handle
  * fire.  From there on flows and listeners answer FLOW_E_RESET, and of the
- * functions here only unshare(), unmap(), close(), watch_close() and free()
- * are called: they give back what is local and answer FLOW_OK.
+ * functions here only unshare(), unmap(), renew(), close(), watch_close() and
+ * free() are called: they give back what is local and answer FLOW_OK.
  *
  * fork.  A process that inherited a handle (flow__vchan_hyp_is_inherited())
- * calls the same five and nothing else.  They close this process's copies of
- * descriptors and free its memory, and change nothing in the hypervisor, the
- * store or the peer.
+ * calls the same but renew(), and nothing else.  They close this process's
+ * copies of descriptors and free its memory, and change nothing in the
+ * hypervisor, the store or the peer.
  */
 
 struct vchan_hyp;
@@ -147,6 +147,14 @@ struct vchan_event_ops {
     void (*wait)(const struct vchan_channel *channel,
                  struct flow_wait_sink *sink);
     enum vchan_channel_state (*state)(struct vchan_channel *channel);
+    /*
+     * The flow of an allocated channel has ended, and another one will have
+     * the channel.  What wait() named so far fires no more, wherever it was
+     * registered: a foreign event loop knows it by the flow that has ended.
+     * False: there is nothing for wait() to name; then this is called again
+     * before wait() is.  NULL: wait sources end with those who wait.
+     */
+    bool (*renew)(struct vchan_channel *channel);
     void (*close)(struct vchan_channel *channel);
 };
 

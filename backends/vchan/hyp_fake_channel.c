@@ -298,6 +298,22 @@ channel_state(struct vchan_channel *c)
     return bound ? VCHAN_CHANNEL_BOUND : VCHAN_CHANNEL_UNBOUND;
 }
 
+/* The set is what event loops know. */
+static bool
+channel_renew(struct vchan_channel *c)
+{
+    bool renewed;
+
+    pthread_mutex_lock(&c->lock);
+    if (c->set >= 0)
+        close(c->set);
+    c->set = flow__fake_set_new();
+    renewed =
+        c->set >= 0 && (c->gone || flow__fake_set_put(c->set, c->fd) == 0);
+    pthread_mutex_unlock(&c->lock);
+    return renewed;
+}
+
 static void
 channel_close(struct vchan_channel *c)
 {
@@ -326,6 +342,7 @@ const struct vchan_event_ops flow__fake_events = {
     .drain = channel_drain,
     .wait = channel_wait,
     .state = channel_state,
+    .renew = channel_renew,
     .close = channel_close,
 };
 

@@ -10,7 +10,10 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <xenevtchn.h>
 #include <xentoollog.h>
@@ -29,6 +32,7 @@ struct linux_region {
 struct vchan_channel {
     struct linux_hyp *hyp;
     xenevtchn_handle *handle;
+    int view; /* what event loops know of the handle; -1: nothing */
     uint32_t port;
     uint32_t remote; /* of a client; a server's is asked for */
 };
@@ -243,9 +247,33 @@ linux_close_channel(struct vchan_channel *c)
 {
     const struct flow_env *env = c->hyp->base.env;
 
+    if (c->view >= 0)
+        close(c->view);
     if (c->handle != NULL)
         xenevtchn_close(c->handle);
     flow_env_free(env, c, sizeof(*c));
+}
+
+/*
+ * What event loops know is a file that is readable when the handle is.  The
+ * handle of a server outlives the flows of its channel, and a loop knows a
+ * descriptor for as long as its file is open: so each flow has a file of its
+ * own.  It also tells that everything is lost, which the handle does not.
+ */
+static bool
+linux_renew(struct vchan_channel *c)
+{
+    int fd[] = { xenevtchn_fd(c->handle), c->hyp->lost };
+    struct epoll_event event = { .events = EPOLLIN };
+    bool made;
+
+    if (c->view >= 0)
+        close(c->view);
+    c->view = epoll_create1(EPOLL_CLOEXEC);
+    made = c->view >= 0;
+    for (unsigned i = 0; made && i < 2; i++)
+        made = epoll_ctl(c->view, EPOLL_CTL_ADD, fd[i], &event) == 0;
+    return made;
 }
 
 /* A channel without a port, on a descriptor of its own. */
@@ -261,10 +289,11 @@ linux_channel_new(struct vchan_hyp *hyp, struct flow_error *err)
         return NULL;
     }
     c->hyp = linux_of(hyp);
+    c->view = -1;
     c->handle = xenevtchn_open(&silent, 0);
     fd = c->handle == NULL ? -1 : xenevtchn_fd(c->handle);
     /* Draining stops at the last event instead of waiting for the next. */
-    if (fd >= 0 && fcntl(fd, F_SETFL, O_NONBLOCK) == 0)
+    if (fd >= 0 && fcntl(fd, F_SETFL, O_NONBLOCK) == 0 && linux_renew(c))
         return c;
     flow__vchan_linux_fail(
         err, "cannot open the event channel device",
@@ -351,7 +380,7 @@ linux_drain(struct vchan_channel *c)
 static void
 linux_wait(const struct vchan_channel *c, struct flow_wait_sink *sink)
 {
-    flow_wait_add_fd(sink, xenevtchn_fd(c->handle), FLOW_WAIT_IN);
+    flow_wait_add_fd(sink, c->view, FLOW_WAIT_IN);
 }
 
 /* Asks for the status of a port; 0, or -1 with errno. */
@@ -435,26 +464,30 @@ static const struct vchan_event_ops linux_events = {
     .drain = linux_drain,
     .wait = linux_wait,
     .state = linux_state,
+    .renew = linux_renew,
     .close = linux_close_channel,
 };
 
 /*
- * The handle that this process gives out, if there is one.  The lock is taken
- * before any of a handle's.
+ * The handles of this process, and of those that it was forked from.  The lock
+ * is taken before any of a handle's.
  */
-static pthread_mutex_t shared_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct linux_hyp *shared;
+static pthread_mutex_t handles_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct linux_hyp *handles;
 
 static void
 linux_free(struct vchan_hyp *hyp)
 {
     struct linux_hyp *h = linux_of(hyp);
+    struct linux_hyp **at = &handles;
     bool inherited = flow__vchan_hyp_is_inherited(hyp);
 
-    lock_shared(&shared_lock);
-    if (shared == h)
-        shared = NULL;
-    unlock_shared(&shared_lock);
+    lock_shared(&handles_lock);
+    while (*at != NULL && *at != h)
+        at = &(*at)->next;
+    if (*at != NULL)
+        *at = h->next;
+    unlock_shared(&handles_lock);
     if (h->store != NULL)
         flow__vchan_linux_hang_up(h->store, inherited);
     /* Its pages for hypercalls are not in a child, and it would unmap what
@@ -465,6 +498,7 @@ linux_free(struct vchan_hyp *hyp)
         xengnttab_close(h->map);
     if (h->share != NULL)
         xengntshr_close(h->share);
+    close(h->lost);
     pthread_mutex_destroy(&h->lock);
     flow_env_free(hyp->env, h, sizeof(*h));
 }
@@ -489,7 +523,10 @@ linux_new(const struct flow_env *env, struct linux_hyp **ret_hyp,
     h->base.descriptors = true;
     pthread_mutex_init(&h->lock, NULL);
 
-    if ((h->store = xs_open(0)) == NULL)
+    h->lost = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (h->lost < 0)
+        missing = "cannot make a descriptor for what is lost";
+    else if ((h->store = xs_open(0)) == NULL)
         missing = "cannot reach the Xen store";
     else if (!flow__vchan_linux_own(h->store, &h->base.domid))
         missing = "the Xen store does not say which domain this is";
@@ -504,28 +541,51 @@ linux_new(const struct flow_env *env, struct linux_hyp **ret_hyp,
         "user open /dev/xen?");
     if (h->store != NULL)
         xs_close(h->store);
+    if (h->lost >= 0)
+        close(h->lost);
     pthread_mutex_destroy(&h->lock);
     flow_env_free(env, h, sizeof(*h));
     return st;
 }
 
+/* Everything that sleeps on the handle wakes, and stays awake. */
+static void
+lose(struct linux_hyp *h)
+{
+    const uint64_t one = 1;
+
+    flow__vchan_hyp_lost(&h->base);
+    (void)!write(h->lost, &one, sizeof(one));
+}
+
 /*
- * Whether the handle that there is can be given out once more.  A domain that
- * was migrated or restored has another number: what was opened before is lost.
+ * Whether a handle can be used.  A domain that was migrated or restored has
+ * another number: what was opened before is lost, in every environment.
  */
 static bool
-shared_serves(const struct flow_env *env)
+handle_is_current(struct linux_hyp *h)
 {
     uint16_t domid;
 
-    if (shared == NULL || shared->base.env != env ||
-        flow__vchan_hyp_check(&shared->base, NULL) != FLOW_OK ||
-        !flow__vchan_linux_own(shared->store, &domid))
+    if (flow__vchan_hyp_check(&h->base, NULL) != FLOW_OK ||
+        !flow__vchan_linux_own(h->store, &domid))
         return false;
-    if (domid != shared->base.domid)
-        flow__vchan_hyp_lost(&shared->base);
-    return domid == shared->base.domid &&
-           flow__vchan_hyp_try_ref(&shared->base);
+    if (domid != h->base.domid)
+        lose(h);
+    return domid == h->base.domid;
+}
+
+/* A reference of the handle of an environment, or NULL. */
+static struct linux_hyp *
+handle_find(const struct flow_env *env)
+{
+    struct linux_hyp *found = NULL;
+
+    for (struct linux_hyp *h = handles; h != NULL; h = h->next)
+        if (handle_is_current(h) && found == NULL && h->base.env == env &&
+            flow__vchan_hyp_try_ref(&h->base))
+            found = h;
+    return found;
 }
 
 enum flow_status
@@ -533,12 +593,16 @@ flow__vchan_xen_open(const struct flow_env *env, struct vchan_hyp **ret_hyp,
                      struct flow_error *err)
 {
     enum flow_status st = FLOW_OK;
+    struct linux_hyp *h;
 
-    lock_shared(&shared_lock);
-    if (!shared_serves(env))
-        st = linux_new(env, &shared, err);
+    lock_shared(&handles_lock);
+    h = handle_find(env);
+    if (h == NULL && (st = linux_new(env, &h, err)) == FLOW_OK) {
+        h->next = handles;
+        handles = h;
+    }
     if (st == FLOW_OK)
-        *ret_hyp = &shared->base;
-    unlock_shared(&shared_lock);
+        *ret_hyp = &h->base;
+    unlock_shared(&handles_lock);
     return st;
 }

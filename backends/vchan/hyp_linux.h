@@ -25,6 +25,8 @@ struct linux_hyp {
     xengntshr_handle *share; /* the same */
     xencall_handle *call;    /* NULL: no permission; then no channel states */
     struct xs_handle *store;
+    struct linux_hyp *next; /* of all in this process */
+    int lost; /* readable when the handle is lost: every wait source has it */
 };
 
 extern const struct vchan_store_ops flow__vchan_linux_store;

@@ -338,6 +338,7 @@ static void
 linux_watch_wait(const struct vchan_watch *w, struct flow_wait_sink *sink)
 {
     flow_wait_add_fd(sink, xs_fileno(w->store), FLOW_WAIT_IN);
+    flow_wait_add_fd(sink, ((struct linux_hyp *)w->hyp)->lost, FLOW_WAIT_IN);
 }
 
 /* The events say only "look". */

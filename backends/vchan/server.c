@@ -3,8 +3,9 @@
 
 #include <string.h>
 
-#define RING_DEFAULT   32768u
-#define PINNED_DEFAULT 2048u
+#define RING_DEFAULT            32768u
+#define PINNED_DEFAULT          2048u
+#define PINNED_CHANNELS_DEFAULT 128u
 
 /* Pause after an offer that could not be made. */
 #define RETRY UINT64_C(100000000)
@@ -250,8 +251,8 @@ listener_query(struct flow_listener *base, enum flow_query_key key, void *buf,
     if (key == FLOW_QUERY_LOCAL_ADDRESS)
         return flow_answer_string(buf, len, l->path);
     if (key == FLOW_QUERY_PINNED_PAGES) {
-        number =
-            flow__vchan_hyp_reap(l->hyp) + flow__vchan_sets_stats(l->sets).kept;
+        number = flow__vchan_hyp_reap(l->hyp) +
+                 flow__vchan_sets_stats(l->sets).kept.pages;
         return flow_answer(buf, len, &number, sizeof(number));
     }
     if (key == FLOW_QUERY_GRANTED_PAGES) {
@@ -281,6 +282,8 @@ settle(struct vchan_listener *l, uint32_t domid, const char *path,
         l->opt = *opt;
     if (l->opt.pinned_max == 0)
         l->opt.pinned_max = PINNED_DEFAULT;
+    if (l->opt.pinned_channels_max == 0)
+        l->opt.pinned_channels_max = PINNED_CHANNELS_DEFAULT;
     st = flow__vchan_check_peer(l->hyp, domid, &l->opt, err);
     if (st != FLOW_OK)
         return st;
@@ -303,9 +306,10 @@ settle(struct vchan_listener *l, uint32_t domid, const char *path,
 static enum flow_status
 make_pool(struct vchan_listener *l, struct flow_error *err)
 {
-    enum flow_status st =
-        flow__vchan_sets_new(l->hyp, l->peer, l->orders, l->opt.readonly_ring,
-                             l->opt.pinned_max, &l->sets);
+    const struct vchan_kept max = { l->opt.pinned_max,
+                                    l->opt.pinned_channels_max };
+    enum flow_status st = flow__vchan_sets_new(
+        l->hyp, l->peer, l->orders, l->opt.readonly_ring, max, &l->sets);
 
     if (st != FLOW_OK)
         flow_error_set(err, st, "vchan", FLOW_DOMAIN_NONE, 0,

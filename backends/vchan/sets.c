@@ -152,22 +152,29 @@ sets_clock(const struct vchan_sets *sets)
     return env->now(env->ctx);
 }
 
-/* A set that may be used again, or NULL; how many pages are kept from that if
- * there is none. */
+static void
+kept_add(struct vchan_kept *kept, const struct vchan_set *set)
+{
+    kept->pages += 1 + set->ring_pages;
+    kept->sets++;
+}
+
+/* A set that may be used again, or NULL; how many are kept from that if there
+ * is none. */
 static struct vchan_set *
-sets_pick(struct vchan_sets *sets, uint32_t *ret_kept)
+sets_pick(struct vchan_sets *sets, struct vchan_kept *ret_kept)
 {
     uint64_t now = sets_clock(sets);
     struct vchan_set *set;
 
-    *ret_kept = 0;
+    *ret_kept = (struct vchan_kept){ 0, 0 };
     sets_enter(sets);
     for (set = sets->first; set != NULL; set = set->next) {
         if (set->out)
             continue;
         if (set_is_free(set, now))
             break;
-        *ret_kept += 1 + set->ring_pages;
+        kept_add(ret_kept, set);
     }
     sets_leave(sets);
     return set;
@@ -189,9 +196,42 @@ static enum flow_status
 sets_refuse(struct vchan_sets *sets)
 {
     flow_error_set(&sets->error, FLOW_E_NOMEM, "vchan", FLOW_DOMAIN_NONE, 0,
-                   "the peer keeps too many pages of ended flows mapped");
-    sets->error.hint = "end the peer, or raise pinned_max";
+                   "the peer keeps too much of ended flows");
+    sets->error.hint =
+        "end the peer, or raise pinned_max or pinned_channels_max";
     return FLOW_AGAIN;
+}
+
+/* Whether the peer keeps so much that it is given no fresh set. */
+static bool
+sets_is_full(struct vchan_sets *sets, struct vchan_kept kept)
+{
+    return kept.pages > sets->max.pages || kept.sets > sets->max.sets ||
+           flow__vchan_hyp_reap(sets->hyp) > sets->max.pages;
+}
+
+/* Gives the channel of a set another wait source than it had: false when there
+ * is none to be had. */
+static bool
+set_renew(struct vchan_set *set)
+{
+    const struct vchan_event_ops *events = set->sets->hyp->events;
+
+    set->stale = events->renew != NULL && !events->renew(set->channel);
+    return !set->stale;
+}
+
+/* A set that has come back: its channel can be waited for, and no byte is left
+ * of the connection before. */
+static enum flow_status
+sets_reuse(struct vchan_sets *sets, struct vchan_set *set)
+{
+    if (set->stale && !set_renew(set))
+        return flow_error_set(&sets->error, FLOW_E_SYS, "vchan",
+                              FLOW_DOMAIN_NONE, 0,
+                              "no descriptor for an event channel");
+    set_wipe(set);
+    return FLOW_OK;
 }
 
 /* See struct flow_buf_policy. */
@@ -201,8 +241,8 @@ sets_acquire(const struct flow_buf_policy *policy, size_t min_size,
 {
     struct vchan_sets *sets = sets_of(policy);
     struct vchan_set *set;
+    struct vchan_kept kept;
     enum flow_status st;
-    uint32_t kept;
 
     if (min_size > VCHAN_PAGE_SIZE)
         return FLOW_E_INVAL;
@@ -210,14 +250,14 @@ sets_acquire(const struct flow_buf_policy *policy, size_t min_size,
     if (st != FLOW_OK)
         return st;
     set = sets_pick(sets, &kept);
-    if (set != NULL)
-        set_wipe(set);
-    else if (kept > sets->kept_max ||
-             flow__vchan_hyp_reap(sets->hyp) > sets->kept_max)
+    if (set == NULL && sets_is_full(sets, kept))
         return sets_refuse(sets);
-    else if ((st = sets_grow(sets, &set)) != FLOW_OK)
-        /* Short of pages while the peer has some of ours: it will let go. */
-        return st == FLOW_E_NOMEM && kept > 0 ? FLOW_AGAIN : st;
+    st = set != NULL ? sets_reuse(sets, set) : sets_grow(sets, &set);
+    /* Short of pages while the peer has some of ours: it will let go. */
+    if (st == FLOW_E_NOMEM && kept.pages > 0)
+        return FLOW_AGAIN;
+    if (st != FLOW_OK)
+        return st;
     sets_enter(sets);
     set->out = true;
     sets->users++;
@@ -254,6 +294,9 @@ sets_release(const struct flow_buf_policy *policy, struct flow_buf *buf)
     struct vchan_set **at = &sets->first;
     bool ends;
 
+    /* A child has nothing to make new, and no loop of its own to tell. */
+    if (!flow__vchan_hyp_is_inherited(sets->hyp))
+        set_renew(set);
     sets_enter(sets);
     set->out = false;
     set->back_at = now;
@@ -273,7 +316,7 @@ sets_release(const struct flow_buf_policy *policy, struct flow_buf *buf)
 enum flow_status
 flow__vchan_sets_new(struct vchan_hyp *hyp, uint16_t peer,
                      struct vchan_orders orders, bool readonly_ring,
-                     uint32_t kept_max, struct vchan_sets **ret_sets)
+                     struct vchan_kept max, struct vchan_sets **ret_sets)
 {
     struct vchan_sets *sets = flow_env_alloc(hyp->env, sizeof(*sets));
 
@@ -291,7 +334,7 @@ flow__vchan_sets_new(struct vchan_hyp *hyp, uint16_t peer,
     sets->peer = peer;
     sets->orders = orders;
     sets->readonly_ring = readonly_ring;
-    sets->kept_max = kept_max;
+    sets->max = max;
     sets->users = 1;
     flow_event_init(&sets->available);
     flow__lock_init(&sets->lock);
@@ -321,14 +364,14 @@ flow__vchan_set_buf(const struct vchan_set *set)
 struct vchan_sets_stats
 flow__vchan_sets_stats(struct vchan_sets *sets)
 {
-    struct vchan_sets_stats stats = { 0, 0 };
+    struct vchan_sets_stats stats = { 0, { 0, 0 } };
     uint64_t now = sets_clock(sets);
 
     sets_enter(sets);
     for (struct vchan_set *set = sets->first; set != NULL; set = set->next) {
         stats.granted += 1 + set->ring_pages;
         if (!set->out && !set_is_free(set, now))
-            stats.kept += 1 + set->ring_pages;
+            kept_add(&stats.kept, set);
     }
     sets_leave(sets);
     return stats;

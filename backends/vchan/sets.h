@@ -30,8 +30,11 @@
  *   bind it, and a client closes it after it has unmapped the pages.  Where
  *   the hypervisor does not tell the state of a channel, a client that cleared
  *   its live byte is given SETS_COOL to unmap.
- * - Of sets that the peer does not let go of there are kept_max pages at most
- *   before a fresh set is refused.
+ * - Of sets that the peer does not let go of there are no more than `max`, in
+ *   pages and in number, before a fresh set is refused: each has a channel too,
+ *   however small its rings are.
+ * - What a flow told of its channel to event loops ends when its set comes
+ * back.
  *
  * The pool is a buffer policy: its buffer is a set's control page.  Acquiring
  * answers AGAIN at the bound, and the event `available` is signalled for each
@@ -45,6 +48,12 @@
 
 struct vchan_sets;
 
+/* Sets that came back and that the peer has not let go of. */
+struct vchan_kept {
+    uint32_t pages;
+    uint32_t sets;
+};
+
 struct vchan_set {
     struct vchan_sets *sets;
     struct vchan_set *next;
@@ -56,6 +65,7 @@ struct vchan_set {
     uint32_t ref;               /* of the control page */
     uint32_t ring_pages;
     bool out;
+    bool stale;           /* the channel has no wait source */
     uint32_t ring_refs[]; /* left ones first */
 };
 
@@ -63,7 +73,7 @@ struct vchan_sets {
     struct flow_buf_policy policy;
     struct vchan_hyp *hyp; /* a reference */
     struct vchan_orders orders;
-    uint32_t kept_max;
+    struct vchan_kept max;
     uint16_t peer;
     bool readonly_ring;
     struct flow_error error; /* of the last acquire; the acquirer's */
@@ -74,20 +84,17 @@ struct vchan_sets {
     bool closed;
 };
 
-/* How many pages there are: of all sets, and of those in the pool that the
- * peer has not let go of. */
 struct vchan_sets_stats {
-    uint32_t granted;
-    uint32_t kept;
+    uint32_t granted; /* pages of all sets */
+    struct vchan_kept kept;
 };
 
 /*
- * A pool without any set.  kept_max: the bound, in pages.  FLOW_E_NOMEM is the
- * only error.
+ * A pool without any set.  max: the bounds.  FLOW_E_NOMEM is the only error.
  */
 enum flow_status flow__vchan_sets_new(struct vchan_hyp *hyp, uint16_t peer,
                                       struct vchan_orders orders,
-                                      bool readonly_ring, uint32_t kept_max,
+                                      bool readonly_ring, struct vchan_kept max,
                                       struct vchan_sets **ret_sets);
 
 /* The set of a buffer from this pool. */

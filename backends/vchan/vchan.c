@@ -92,7 +92,7 @@ vchan_query(struct flow *f, enum flow_query_key key, void *buf, size_t *len)
     if (key == FLOW_QUERY_PINNED_PAGES) {
         number = flow__vchan_hyp_reap(v->conn.hyp);
         if (v->conn.set != NULL)
-            number += flow__vchan_sets_stats(v->conn.set->sets).kept;
+            number += flow__vchan_sets_stats(v->conn.set->sets).kept.pages;
         return flow_answer(buf, len, &number, sizeof(number));
     }
     if (key == FLOW_QUERY_FD && channel != NULL)

@@ -66,6 +66,10 @@ struct flow_vchan_options {
      * 2048. At the limit the listener offers no vchan until the peer has let go
      * of some.  Other pages are used again; docs/vchan.md has the rules. */
     uint32_t pinned_max;
+    /** Listening: ended flows whose event channels the peer may keep, which
+     *  bounds descriptors where rings are small; 0: 128.  The limit that is
+     *  reached first counts. */
+    uint32_t pinned_channels_max;
     /** Have the store tell at once when the peer's domain is destroyed, which
      *  is else noticed within 10 s where the user may make hypercalls
      *  (/dev/xen/privcmd) or is in domain 0, and not at all elsewhere: what

@@ -255,6 +255,7 @@ start(struct input *in, struct vchan_hyp *hyp, struct vchan_sets **ret_sets,
       struct vchan **ret_vchan)
 {
     static const size_t size[4] = { 1024, 2048, 4096, 9000 };
+    const struct vchan_kept none = { 0, 0 };
     struct flow_vchan_options opt = { .lease_rings = true };
     struct vchan_conn conn;
     struct flow_error err;
@@ -268,8 +269,8 @@ start(struct input *in, struct vchan_hyp *hyp, struct vchan_sets **ret_sets,
     if (kind & 1) {
         FUZZ_CHECK(flow__vchan_orders_choose(size[kind >> 1 & 3],
                                              size[kind >> 3 & 3], &orders));
-        FUZZ_CHECK(flow__vchan_sets_new(hyp, 2, orders, false, 0, ret_sets) ==
-                   FLOW_OK);
+        FUZZ_CHECK(flow__vchan_sets_new(hyp, 2, orders, false, none,
+                                        ret_sets) == FLOW_OK);
         FUZZ_CHECK(flow__vchan_conn_offer(&conn, *ret_sets, &err) == FLOW_OK);
         ((struct vchan_page *)(void *)place[0])->cli_live = VCHAN_LIVE_HERE;
     } else {

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -164,7 +166,7 @@ a_watch_ends_with_a_client_that_gives_up(void **state)
 #define PAIRS 20u
 
 static void
-a_flow_has_one_descriptor(void **state)
+a_flow_has_two_descriptors(void **state)
 {
     unsigned before = descriptors();
     unsigned first;
@@ -178,8 +180,8 @@ a_flow_has_one_descriptor(void **state)
     first = descriptors();
     for (unsigned i = 1; i < PAIRS; i++)
         world_connect(&w, f[i]);
-    /* The client's channel and the server's. */
-    assert_int_equal(descriptors() - first, 2 * (PAIRS - 1));
+    /* The client's channel and the server's, and what tells of each. */
+    assert_int_equal(descriptors() - first, 2 * 2 * (PAIRS - 1));
     assert_ptr_equal(((struct vchan *)f[0][1])->conn.hyp,
                      ((struct vchan *)f[1][1])->conn.hyp);
     for (unsigned i = 0; i < PAIRS; i++)
@@ -552,13 +554,109 @@ a_migrated_domain_starts_anew(void **state)
     flow_listener_close(w.listener);
 }
 
+/* Whether anything that a sleeper would wait for is there. */
+static bool
+would_wake(const struct flow_wait_sink *sink)
+{
+    struct pollfd p[FLOW_WAIT_SOURCES];
+
+    for (unsigned i = 0; i < sink->count; i++)
+        p[i] = (struct pollfd){ .fd = sink->source[i].fd, .events = POLLIN };
+    return poll(p, sink->count, 0) > 0;
+}
+
+/* Also those who sleep when another part of the program learns of it. */
+static void
+a_migration_wakes_all_that_sleep(void **state)
+{
+    struct flow_wait_sink sink[3];
+    struct flow *f[2];
+    struct flow *dials;
+    struct flow *after;
+    struct flow *none;
+    struct world w;
+
+    (void)state;
+    world_start(&w);
+    world_listen(&w);
+    world_connect(&w, f);
+    stub_enter(SERVER);
+    for (unsigned i = 0; i < 3; i++)
+        flow_wait_sink_init(&sink[i]);
+    /* The second look finds what the first has asked for. */
+    look(f[0], FLOW_READY_READ);
+    assert_int_equal(flow_wait_sources(f[0], FLOW_READY_READ, &sink[0]), 0);
+    assert_false(flow_listener_wait_sources(w.listener, &sink[1]));
+    assert_false(would_wake(&sink[0]));
+    assert_false(would_wake(&sink[1]));
+    stub_migrate(SERVER, 9);
+    stub_enter(9);
+    assert_int_equal(
+        flow_vchan_connect(&w.env[0], CLIENT, "y", NULL, &after, NULL),
+        FLOW_OK);
+    assert_true(would_wake(&sink[0]));
+    assert_true(would_wake(&sink[1]));
+    assert_int_equal(flow_accept(w.listener, &none), FLOW_E_RESET);
+    flow_close(after);
+    /* A client that waits for keys sleeps on a watch. */
+    stub_enter(CLIENT);
+    assert_int_equal(
+        flow_vchan_connect(&w.env[1], SERVER, "z", NULL, &dials, NULL),
+        FLOW_OK);
+    assert_int_equal(flow_open(dials), FLOW_AGAIN);
+    look(dials, FLOW_READY_OPEN);
+    assert_int_equal(flow_open(dials), FLOW_AGAIN);
+    fake_now += SEC;
+    assert_int_equal(flow_open(dials), FLOW_AGAIN);
+    assert_int_equal(flow_wait_sources(dials, FLOW_READY_OPEN, &sink[2]), 0);
+    assert_false(would_wake(&sink[2]));
+    stub_migrate(CLIENT, 10);
+    stub_enter(10);
+    assert_int_equal(
+        flow_vchan_connect(&w.env[1], SERVER, "y", NULL, &after, NULL),
+        FLOW_OK);
+    assert_true(would_wake(&sink[2]));
+    assert_int_equal(flow_open(dials), FLOW_E_RESET);
+    flow_close(after);
+    flow_close(dials);
+    close_pair(f);
+    flow_listener_close(w.listener);
+}
+
+/* The channel goes on to serve others, and the loop has its own idea of what
+ * the descriptor is for. */
+static void
+a_foreign_loop_is_told_of_the_flow_alone(void **state)
+{
+    struct epoll_event event = { .events = EPOLLIN };
+    int loop = epoll_create1(EPOLL_CLOEXEC);
+    size_t len = sizeof(int);
+    struct flow *f[2];
+    struct world w;
+    int fd;
+
+    (void)state;
+    world_start(&w);
+    world_listen(&w);
+    world_connect(&w, f);
+    assert_int_equal(flow_query(f[0], FLOW_QUERY_FD, &fd, &len), FLOW_OK);
+    assert_int_equal(epoll_ctl(loop, EPOLL_CTL_ADD, fd, &event), 0);
+    pass(f[1], f[0], "an event comes");
+    assert_int_equal(epoll_wait(loop, &event, 1, 0), 1);
+    flow_close(f[0]);
+    assert_int_equal(epoll_wait(loop, &event, 1, 0), 0);
+    flow_close(f[1]);
+    assert_int_equal(close(loop), 0);
+    flow_listener_close(w.listener);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_watch_ends_with_dialling),
         cmocka_unit_test(a_watch_ends_with_a_client_that_gives_up),
-        cmocka_unit_test(a_flow_has_one_descriptor),
+        cmocka_unit_test(a_flow_has_two_descriptors),
         cmocka_unit_test(only_a_server_opens_the_device_for_granting),
         cmocka_unit_test(keys_of_another_domain_are_refused),
         cmocka_unit_test(nothing_is_left_in_the_store),
@@ -569,6 +667,8 @@ main(void)
         cmocka_unit_test(a_child_closes_and_the_parent_goes_on),
         cmocka_unit_test(a_child_opens_a_handle_of_its_own),
         cmocka_unit_test(a_migrated_domain_starts_anew),
+        cmocka_unit_test(a_migration_wakes_all_that_sleep),
+        cmocka_unit_test(a_foreign_loop_is_told_of_the_flow_alone),
     };
 
     return cmocka_run_group_tests_name("vchan: the Linux port", tests, NULL,
