@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 #include <flow/buffered.h>
 
+#include <stdatomic.h>
 #include <string.h>
 
-#include "flow/core.h"
-#include "lib/atomic.h"
-#include "lib/bits.h"
+#include <flow/backend.h>
 
 /*
  * One direction's buffer.
@@ -17,9 +16,9 @@
 struct stage {
     struct flow_buf buf;
     size_t off;
-    size_t len;      /* atomic: looked at from either direction's thread */
-    bool starved;    /* a lease was refused because the pool was empty */
-    uint32_t missed; /* the pool's event, from before it was asked */
+    _Atomic size_t len; /* looked at from either direction's thread */
+    bool starved;       /* a lease was refused because the pool was empty */
+    uint32_t missed;    /* the pool's event, from before it was asked */
 };
 
 struct buffered {
@@ -39,7 +38,7 @@ of_flow(struct flow *f)
 static size_t
 held(const struct stage *s)
 {
-    return flow__load(&s->len);
+    return atomic_load(&s->len);
 }
 
 /* --- a stage ------------------------------------------------------------ */
@@ -92,7 +91,7 @@ static void
 consume(struct buffered *b, struct stage *s, size_t n)
 {
     s->off += n;
-    flow__store(&s->len, held(s) - n);
+    atomic_store(&s->len, held(s) - n);
     if (held(s) == 0)
         s->off = 0;
     give_back_if_empty(b, s);
@@ -127,7 +126,7 @@ gather(struct buffered *b, size_t want)
     close_up(b, &b->in, want - held(&b->in));
     while (st == FLOW_OK && held(&b->in) < want) {
         st = flow_read(b->base.lower, tail(&b->in), room(b, &b->in), &n);
-        flow__store(&b->in.len, held(&b->in) + n);
+        atomic_store(&b->in.len, held(&b->in) + n);
     }
     /* What came before an end or an error is lent first; the lower flow will
      * say it again. */
@@ -188,13 +187,14 @@ push(struct buffered *b, uint32_t flags)
 static size_t
 hold_back(struct buffered *b, const struct flow_cvec *vec, size_t count)
 {
+    size_t len = flow_cvec_len(vec, count);
     size_t n;
 
     if (take_buffer(b, &b->out) != FLOW_OK)
         return 0;
-    close_up(b, &b->out, flow__min(flow_cvec_len(vec, count), b->size));
+    close_up(b, &b->out, len < b->size ? len : b->size);
     n = flow_cvec_get(vec, count, 0, tail(&b->out), room(b, &b->out));
-    flow__store(&b->out.len, held(&b->out) + n);
+    atomic_store(&b->out.len, held(&b->out) + n);
     return n;
 }
 
@@ -273,7 +273,7 @@ buffered_commit(struct flow *f, enum flow_dir dir, size_t used, uint32_t flags)
         consume(b, &b->in, used);
         return FLOW_OK;
     }
-    flow__store(&b->out.len, held(&b->out) + used);
+    atomic_store(&b->out.len, held(&b->out) + used);
     give_back_if_empty(b, &b->out);
     if (used == 0 || (flags & FLOW_MORE) != 0)
         return FLOW_OK;

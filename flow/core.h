@@ -114,9 +114,4 @@ enum flow_status flow__check_deadlines(const struct flow_wait_item *items,
 /* Take a flow off the one below, which then belongs to nobody here. */
 void flow__leave_lower(struct flow *f);
 
-/* The prefix filter, over a lower flow that it need not own. */
-enum flow_status flow__prefix_new(struct flow *lower, bool owned,
-                                  const void *bytes, size_t len,
-                                  struct flow **ret_flow);
-
 #endif

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: ISC */
+#include <flow/prefix.h>
+
 #include "flow/core.h"
 #include "lib/atomic.h"
 
@@ -30,9 +32,11 @@ flow_detach(struct flow *f, struct flow **ret_lower)
         return st;
     front = lower;
     if (len > 0) {
-        st = flow__prefix_new(lower, f->owns_lower, ahead, len, &front);
+        st = flow_prefix_wrap(lower, ahead, len, &front);
         if (st != FLOW_OK)
             return st;
+        /* Whoever owned the lower flow below f owns it below its successor. */
+        front->owns_lower = f->owns_lower;
     }
     /* Nothing can fail any more: the upper flow goes, the lower one stays. */
     flow__leave_lower(f);

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include <flow/fault.h>
 
-#include "flow/core.h"
-#include "lib/bits.h"
-#include "lib/checked.h"
+#include <flow/backend.h>
 
 /* Segments of a shortened call; a shorter vector is a short read too. */
 #define SEGMENTS 16u
@@ -90,8 +88,14 @@ pass(struct fault *x, enum call which)
     if (!would_succeed(x, which) || !must_hold(&x->plan, gate))
         return true;
     gate->held = true;
-    gate->until = flow__time_after(now, x->plan.delay);
+    gate->until = flow_time_after(now, x->plan.delay);
     return false;
+}
+
+static size_t
+smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
 }
 
 /* Bytes that a call may move: at least one, unless it is cut. */
@@ -99,7 +103,7 @@ static size_t
 allowance(struct fault *x, enum call which, size_t asked, size_t most,
           uint64_t cut)
 {
-    size_t limit = most != 0 ? flow__min(asked, most) : asked;
+    size_t limit = most != 0 ? smaller(asked, most) : asked;
 
     if (x->plan.random_short && limit > 1)
         limit = 1 + (size_t)(next_random(&x->gate[which]) % limit);
@@ -130,7 +134,7 @@ shorten(const struct flow_vec *vec, size_t count, size_t limit,
 
     for (i = 0; i < count && i < SEGMENTS && limit > 0; i++) {
         ret_vec[i] = vec[i];
-        ret_vec[i].len = flow__min(vec[i].len, limit);
+        ret_vec[i].len = smaller(vec[i].len, limit);
         limit -= ret_vec[i].len;
     }
     return i;
@@ -191,7 +195,7 @@ write_part(struct fault *x, const struct flow_cvec *vec, size_t count,
         limit = (size_t)to_flip;
     for (i = 0; i < count && i < SEGMENTS && limit > 0; i++) {
         part[i] = vec[i];
-        part[i].len = flow__min(vec[i].len, limit);
+        part[i].len = smaller(vec[i].len, limit);
         limit -= part[i].len;
     }
     return flow_writev(x->base.lower, part, i, flags, ret_len);
@@ -237,7 +241,8 @@ fault_open(struct flow *f)
 {
     if (!pass(of_flow(f), OPEN))
         return FLOW_AGAIN;
-    return flow_fail_lower(f, FLOW__BOTH, FLOW_READ, flow_open(f->lower));
+    return flow_fail_lower(f, (uint32_t)FLOW_READ | (uint32_t)FLOW_WRITE,
+                           FLOW_READ, flow_open(f->lower));
 }
 
 static enum flow_status

@@ -301,7 +301,7 @@ void
 flow_set_timeout(struct flow *f, uint32_t dirs, uint64_t nsec)
 {
     flow_set_deadline(
-        f, dirs, nsec == 0 ? FLOW_NEVER : flow__time_after(flow_now(f), nsec));
+        f, dirs, nsec == 0 ? FLOW_NEVER : flow_time_after(flow_now(f), nsec));
 }
 
 /* See <flow/flow.h>. */

@@ -308,7 +308,7 @@ poller_sleep(struct poller_entry *e, struct flow_wait_sink *sink)
         !flow__registry_watch(&p->registry, &e->reg, sink, &signalled);
     if (e->is_blind) {
         flow_wait_add_time(
-            sink, flow__time_after(p->env->now(p->env->ctx), POLLER_BLIND_NAP));
+            sink, flow_time_after(p->env->now(p->env->ctx), POLLER_BLIND_NAP));
         poller_set_timer(e, sink->deadline);
         ready = poller_ask(e, sink);
     } else {
@@ -370,7 +370,7 @@ poller_system_time(const struct flow_poller *p, uint64_t deadline)
     now = p->env->now(p->env->ctx);
     if (deadline <= now)
         return FLOW_NOW;
-    return flow__time_after(flow__plat_now(), deadline - now);
+    return flow_time_after(flow__plat_now(), deadline - now);
 }
 
 static bool

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 #include <flow/prefix.h>
 
+#include <stdatomic.h>
 #include <string.h>
 
-#include "flow/core.h"
-#include "lib/atomic.h"
-#include "lib/bits.h"
+#include <flow/backend.h>
 
 /*
  * Invariant: bytes[off..len) have not been read yet; once off == len the
@@ -15,7 +14,7 @@ struct prefix {
     struct flow base;
     uint8_t *bytes;
     size_t len;
-    size_t off; /* atomic: looked at from either direction's thread */
+    _Atomic size_t off; /* looked at from either direction's thread */
 };
 
 static struct prefix *
@@ -27,13 +26,13 @@ of_flow(struct flow *f)
 static size_t
 left(const struct prefix *p)
 {
-    return p->len - flow__load(&p->off);
+    return p->len - atomic_load(&p->off);
 }
 
 static void
 consume(struct prefix *p, size_t n)
 {
-    flow__add(&p->off, n);
+    atomic_fetch_add(&p->off, n);
     if (left(p) > 0)
         return;
     flow_wipe(p->bytes, p->len);
@@ -137,8 +136,9 @@ static const struct flow_ops prefix_ops = {
     .query = prefix_query,
 };
 
+/* See <flow/prefix.h>. */
 enum flow_status
-flow__prefix_new(struct flow *lower, bool owned, const void *bytes, size_t len,
+flow_prefix_wrap(struct flow *lower, const void *bytes, size_t len,
                  struct flow **ret_flow)
 {
     const struct flow_env *env = lower->env;
@@ -156,7 +156,7 @@ flow__prefix_new(struct flow *lower, bool owned, const void *bytes, size_t len,
         memcpy(p->bytes, bytes, len);
         p->len = len;
     }
-    st = flow_base_wrap(&p->base, &prefix_ops, lower, owned,
+    st = flow_base_wrap(&p->base, &prefix_ops, lower, true,
                         flow_caps_forward(lower->caps));
     if (st != FLOW_OK) {
         flow_env_free(env, p->bytes, len);
@@ -165,12 +165,4 @@ flow__prefix_new(struct flow *lower, bool owned, const void *bytes, size_t len,
     }
     *ret_flow = &p->base;
     return FLOW_OK;
-}
-
-/* See <flow/prefix.h>. */
-enum flow_status
-flow_prefix_wrap(struct flow *lower, const void *bytes, size_t len,
-                 struct flow **ret_flow)
-{
-    return flow__prefix_new(lower, true, bytes, len, ret_flow);
 }

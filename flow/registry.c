@@ -407,7 +407,7 @@ flow__registry_survey(struct flow__registry *reg)
 enum flow_status
 flow__registry_init(struct flow__registry *reg)
 {
-    reg->process = flow__plat_process();
+    reg->process = flow_process();
     return flow__pollset_new(reg->env, &reg->set);
 }
 
@@ -421,7 +421,7 @@ flow__registry_fini(struct flow__registry *reg)
 bool
 flow__registry_is_inherited(const struct flow__registry *reg)
 {
-    return reg->process != flow__plat_process();
+    return reg->process != flow_process();
 }
 
 uint32_t

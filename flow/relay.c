@@ -160,7 +160,7 @@ idle_end(const struct flow_relay *r)
         return FLOW_NEVER;
     if (r->side[1].last > last)
         last = r->side[1].last;
-    return flow__time_after(last, r->idle);
+    return flow_time_after(last, r->idle);
 }
 
 /* See <flow/util.h>. */

@@ -43,7 +43,7 @@ ask_opening(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
         return interest;
     if (flow__swap(&f->opening, 1) != 0) {
         flow_wait_add_time(
-            sink, flow__time_after(f->env->now(f->env->ctx), OPENING_NAP));
+            sink, flow_time_after(f->env->now(f->env->ctx), OPENING_NAP));
         return 0;
     }
     if (flow__load(&f->opened) == 0)

@@ -55,7 +55,7 @@ gather_source(struct gathering *g, const struct flow_wait_source *source,
         flow_wait_add_fd(sink, source->fd, source->events);
     } else {
         flow_wait_add_time(sink,
-                           flow__time_after(env->now(env->ctx), NO_ROOM_NAP));
+                           flow_time_after(env->now(env->ctx), NO_ROOM_NAP));
     }
 }
 

@@ -42,16 +42,4 @@ flow__checked_round_up(size_t value, size_t step, size_t *ret)
     return true;
 }
 
-/* A time so many nanoseconds after another; never wraps into the past, and
- * never is one of the special values FLOW_NEVER and FLOW_NOW. */
-static inline uint64_t
-flow__time_after(uint64_t now, uint64_t nsec)
-{
-    uint64_t sum;
-
-    if (__builtin_add_overflow(now, nsec, &sum))
-        return UINT64_MAX;
-    return sum < 2 ? 2 : sum;
-}
-
 #endif

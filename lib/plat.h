@@ -7,30 +7,16 @@
 #include <stdint.h>
 
 #include <flow/env.h>
+#include <flow/port.h>
 
 /*
  * The porting guide: everything libflow wants from an operating system
  * outside its backends.  A port is a directory lib/plat/NAME that implements
- * these functions under these names, one facility per file; docs/porting.md
- * walks through it.  None of them prints, exits or blocks, except
- * flow__lock_acquire() (briefly: no lock is held across a wait) and the wait
- * of the environment.
+ * these functions and those of <flow/port.h> under these names, one facility
+ * per file; docs/porting.md walks through it.  None of them prints, exits or
+ * blocks, except flow_lock_acquire() (briefly: no lock is held across a wait)
+ * and the wait of the environment.
  */
-
-/*
- * A mutual exclusion lock, in memory of its owner.  A port without threads
- * makes it empty.  The size is that of the largest pthread_mutex_t in use.
- */
-struct flow__lock {
-    uint64_t opaque[8];
-};
-
-void flow__lock_init(struct flow__lock *lock);
-void flow__lock_fini(struct flow__lock *lock);
-void flow__lock_acquire(struct flow__lock *lock);
-/* true when it was taken. */
-bool flow__lock_try(struct flow__lock *lock);
-void flow__lock_release(struct flow__lock *lock);
 
 /*
  * The wait lock: one for the process.  Guards the lists of sleepers in
@@ -39,27 +25,6 @@ void flow__lock_release(struct flow__lock *lock);
  */
 void flow__wait_lock(void);
 void flow__wait_unlock(void);
-
-/* Run fn exactly once per process; every caller returns after it has run.  fn
- * may not call flow__fork_block(). */
-void flow__once(void (*fn)(void), uint32_t *state);
-
-/*
- * A number of the calling process, never 0, which none of the processes had
- * that it was forked from: an object that holds the number from its making was
- * inherited if the number is another now.  Any thread; as cheap as a load where
- * the system allows.  A child of vfork(2) still has its parent's memory and its
- * number, and may do nothing but exec or _exit.
- */
-uint32_t flow__plat_process(void);
-
-/*
- * Around what uses a lock that threads share beyond one flow: a fork(2) waits
- * until no thread is between the two, so that the child finds such locks free
- * and what they guard whole.  May be nested.  Nothing is waited for in between.
- */
-void flow__fork_block(void);
-void flow__fork_unblock(void);
 
 /* Monotonic nanoseconds, >= 2; seconds since 1970 or -1. */
 uint64_t flow__plat_now(void);

@@ -13,7 +13,7 @@
 struct flow_pool {
     struct flow_buf_policy base;
     const struct flow_env *env;
-    struct flow__lock lock; /* guards free_list and free_count */
+    struct flow_lock lock; /* guards free_list and free_count */
     struct flow_event available;
     uint8_t *mem;
     size_t block_size;
@@ -32,15 +32,15 @@ of_policy(const struct flow_buf_policy *policy)
 static void
 pool_enter(struct flow_pool *pool)
 {
-    flow__fork_block();
-    flow__lock_acquire(&pool->lock);
+    flow_fork_block();
+    flow_lock_acquire(&pool->lock);
 }
 
 static void
 pool_leave(struct flow_pool *pool)
 {
-    flow__lock_release(&pool->lock);
-    flow__fork_unblock();
+    flow_lock_release(&pool->lock);
+    flow_fork_unblock();
 }
 
 static enum flow_status
@@ -125,7 +125,7 @@ flow_pool_new(const struct flow_env *env, size_t block_size, size_t count,
     flow__align_hints(&pool->base.hints, align, FLOW_BUF_STATIC);
     pool->base.hints.max_contiguous = size;
     flow_event_init(&pool->available);
-    flow__lock_init(&pool->lock);
+    flow_lock_init(&pool->lock);
     if (pool_fill(pool, align) != FLOW_OK) {
         flow_pool_free(pool);
         return FLOW_E_NOMEM;
@@ -168,6 +168,6 @@ flow_pool_free(struct flow_pool *pool)
                   pool->base.hints.align);
     flow_env_free(env, pool->free_list, pool->count * sizeof(*pool->free_list));
     flow_event_fini(&pool->available);
-    flow__lock_fini(&pool->lock);
+    flow_lock_fini(&pool->lock);
     flow_env_free(env, pool, sizeof(*pool));
 }

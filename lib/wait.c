@@ -4,6 +4,17 @@
 #include "lib/plat.h"
 
 /* See <flow/wait.h>. */
+uint64_t
+flow_time_after(uint64_t now, uint64_t nsec)
+{
+    uint64_t sum = now + nsec;
+
+    if (sum < now)
+        return UINT64_MAX;
+    return sum <= FLOW_NOW ? FLOW_NOW + 1 : sum;
+}
+
+/* See <flow/wait.h>. */
 void
 flow_wait_sink_init(struct flow_wait_sink *sink)
 {

@@ -64,7 +64,7 @@ config_new(const struct flow_env *env, bool server,
     memcpy(c->group, default_groups, sizeof(default_groups));
     c->handshake_time = DEFAULT_HANDSHAKE_TIME;
     c->handshake_bytes = DEFAULT_HANDSHAKE_BYTES;
-    flow__lock_init(&c->lock);
+    flow_lock_init(&c->lock);
     *ret_config = c;
     return FLOW_OK;
 }
@@ -128,7 +128,7 @@ flow_tls_config_unref(struct flow_tls_config *c)
     flow_env_free(c->env, c->pair, c->pair_count * sizeof(*c->pair));
     flow__trust_free(c->trust);
     free_alpn(c);
-    flow__lock_fini(&c->lock);
+    flow_lock_fini(&c->lock);
     flow_env_free(c->env, c, sizeof(*c));
 }
 
@@ -300,15 +300,15 @@ flow_tls_config_freeze(struct flow_tls_config *c, struct flow_error *ret_err)
 
     if (is_frozen(c))
         return FLOW_OK;
-    flow__fork_block();
-    flow__lock_acquire(&c->lock);
+    flow_fork_block();
+    flow_lock_acquire(&c->lock);
     if (!is_frozen(c)) {
         st = freeze(c, ret_err);
         if (st == FLOW_OK)
             flow__store_release(&c->frozen, 1);
     }
-    flow__lock_release(&c->lock);
-    flow__fork_unblock();
+    flow_lock_release(&c->lock);
+    flow_fork_unblock();
     return st;
 }
 

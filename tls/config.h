@@ -22,7 +22,7 @@ struct flow_tls_config {
     uint32_t refs;
     bool server;
     uint8_t frozen;
-    struct flow__lock lock;
+    struct flow_lock lock;
 
     enum flow_tls_version min_version;
     enum flow_tls_version max_version;

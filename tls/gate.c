@@ -16,7 +16,7 @@
  */
 struct flow__gate {
     const struct flow_env *env;
-    struct flow__lock lock;
+    struct flow_lock lock;
     uint32_t refs; /* atomic: the listener, and every pass */
     uint32_t placed;
     uint32_t limit;
@@ -28,15 +28,15 @@ struct flow__gate {
 static void
 gate_lock(struct flow__gate *gate)
 {
-    flow__fork_block();
-    flow__lock_acquire(&gate->lock);
+    flow_fork_block();
+    flow_lock_acquire(&gate->lock);
 }
 
 static void
 gate_unlock(struct flow__gate *gate)
 {
-    flow__lock_release(&gate->lock);
-    flow__fork_unblock();
+    flow_lock_release(&gate->lock);
+    flow_fork_unblock();
 }
 
 /* See tls/gate.h. */
@@ -51,7 +51,7 @@ flow__gate_new(const struct flow_env *env, uint32_t limit,
     gate->env = env;
     gate->refs = 1;
     gate->limit = limit;
-    flow__lock_init(&gate->lock);
+    flow_lock_init(&gate->lock);
     flow__list_init(&gate->silent);
     flow_event_init(&gate->left);
     *ret_gate = gate;
@@ -65,7 +65,7 @@ flow__gate_unref(struct flow__gate *gate)
     if (flow__sub(&gate->refs, 1) != 1)
         return;
     flow_event_fini(&gate->left);
-    flow__lock_fini(&gate->lock);
+    flow_lock_fini(&gate->lock);
     flow_env_free(gate->env, gate, sizeof(*gate));
 }
 

@@ -237,7 +237,7 @@ handshake_limit_time(struct flow__handshake *hs, uint64_t nsec)
 {
     if (nsec != 0)
         hs->deadline = flow_deadline_min(
-            hs->deadline, flow__time_after(hs->env->now(hs->env->ctx), nsec));
+            hs->deadline, flow_time_after(hs->env->now(hs->env->ctx), nsec));
 }
 
 /* Looking a name up and connecting is the lower flow's, with limits of its

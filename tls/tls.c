@@ -36,7 +36,7 @@ flow__tls_is_inherited(const struct flow__tls *t)
 {
     uint32_t process = flow__load(&t->process);
 
-    return process != 0 && process != flow__plat_process();
+    return process != 0 && process != flow_process();
 }
 
 static enum flow_status
@@ -78,7 +78,7 @@ tls_open(struct flow *f)
         return refuse_inherited(t, BOTH);
     flow__tls_lock(t);
     if (t->hs != NULL) {
-        flow__store(&t->process, flow__plat_process());
+        flow__store(&t->process, flow_process());
         st = step_handshake(t, &err);
         if (st == FLOW_OK)
             take_over(t);
@@ -96,9 +96,9 @@ tls_open(struct flow *f)
 static void
 push_refusal(struct flow__tls *t)
 {
-    flow__lock_acquire(&t->tx_lock);
+    flow_lock_acquire(&t->tx_lock);
     flow__writer_push_owed(&t->writer, t->base.lower);
-    flow__lock_release(&t->tx_lock);
+    flow_lock_release(&t->tx_lock);
 }
 
 /* Under rx_lock: what the peer's direction asks of ours. */
@@ -134,13 +134,13 @@ fail_reading(struct flow__tls *t, const struct flow__reader_result *r)
                          r->fault.text != NULL ? r->fault.text
                                                : "a record cannot be opened");
     err.alert_received = (int16_t)r->alert_received;
-    flow__lock_acquire(&t->tx_lock);
+    flow_lock_acquire(&t->tx_lock);
     if (r->fault.alert != FLOW__ALERT_NONE &&
         flow__writer_alert(&t->writer, t->base.lower, r->fault.alert))
         err.alert_sent = (int16_t)r->fault.alert;
     t->writer.dead = true;
     (void)flow_fail_with(&t->base, FLOW_READ, &err);
-    flow__lock_release(&t->tx_lock);
+    flow_lock_release(&t->tx_lock);
     /* Who waits to write need not wait any more. */
     flow_wake(&t->base, FLOW_WRITE);
     return r->status;
@@ -181,7 +181,7 @@ tls_readv(struct flow *f, const struct flow_vec *vec, size_t count,
 
     if (flow__tls_is_inherited(t))
         return refuse_inherited(t, FLOW_READ);
-    flow__lock_acquire(&t->rx_lock);
+    flow_lock_acquire(&t->rx_lock);
     r = flow__reader_read(&t->reader, f->lower, vec, count, ret_len);
     /* Bytes that came are delivered; what else there is comes next. */
     if (*ret_len > 0) {
@@ -190,7 +190,7 @@ tls_readv(struct flow *f, const struct flow_vec *vec, size_t count,
     } else {
         st = finish_read(t, &r);
     }
-    flow__lock_release(&t->rx_lock);
+    flow_lock_release(&t->rx_lock);
     return st;
 }
 
@@ -240,10 +240,10 @@ tls_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
 
     if (flow__tls_is_inherited(t))
         return refuse_inherited(t, FLOW_WRITE);
-    flow__lock_acquire(&t->tx_lock);
+    flow_lock_acquire(&t->tx_lock);
     r = flow__writer_write(&t->writer, f->lower, vec, count, flags, ret_len);
     st = finish_write(t, &r);
-    flow__lock_release(&t->tx_lock);
+    flow_lock_release(&t->tx_lock);
     return st;
 }
 
@@ -256,7 +256,7 @@ tls_flush(struct flow *f)
 
     if (flow__tls_is_inherited(t))
         return refuse_inherited(t, FLOW_WRITE);
-    flow__lock_acquire(&t->tx_lock);
+    flow_lock_acquire(&t->tx_lock);
     r = flow__writer_flush(&t->writer, f->lower);
     st = finish_write(t, &r);
     if (st == FLOW_OK) {
@@ -264,7 +264,7 @@ tls_flush(struct flow *f)
         if (st < 0)
             st = flow_fail_lower(f, FLOW_WRITE, FLOW_WRITE, st);
     }
-    flow__lock_release(&t->tx_lock);
+    flow_lock_release(&t->tx_lock);
     return st;
 }
 
@@ -304,12 +304,12 @@ tls_shutdown(struct flow *f, enum flow_dir dir)
         return refuse_inherited(t, (uint32_t)dir);
     if (dir == FLOW_READ)
         return FLOW_OK;
-    flow__lock_acquire(&t->tx_lock);
+    flow_lock_acquire(&t->tx_lock);
     r = flow__writer_close(&t->writer, f->lower);
     st = finish_write(t, &r);
     if (st == FLOW_OK)
         st = end_lower(t);
-    flow__lock_release(&t->tx_lock);
+    flow_lock_release(&t->tx_lock);
     return st;
 }
 
@@ -384,13 +384,13 @@ wait_open(struct flow__tls *t, struct flow_wait_sink *sink)
 static void
 rest(struct flow__tls *t)
 {
-    if (flow__lock_try(&t->rx_lock)) {
+    if (flow_lock_try(&t->rx_lock)) {
         flow__record_rest(&t->reader.keys);
-        flow__lock_release(&t->rx_lock);
+        flow_lock_release(&t->rx_lock);
     }
-    if (flow__lock_try(&t->tx_lock)) {
+    if (flow_lock_try(&t->tx_lock)) {
         flow__record_rest(&t->writer.keys);
-        flow__lock_release(&t->tx_lock);
+        flow_lock_release(&t->tx_lock);
     }
 }
 
@@ -401,22 +401,22 @@ wait_data(struct flow__tls *t, uint32_t interest, struct flow_wait_sink *sink)
     uint32_t ready = 0;
 
     if ((interest & FLOW_READY_READ) != 0) {
-        flow__lock_acquire(&t->rx_lock);
+        flow_lock_acquire(&t->rx_lock);
         if (flow__reader_wait(&t->reader, f->lower, flow_wanted(f, FLOW_READ),
                               sink))
             ready |= FLOW_READY_READ;
         pass_owed(t);
-        flow__lock_release(&t->rx_lock);
+        flow_lock_release(&t->rx_lock);
     }
     /* A reader does not wait for the writer's lock. */
     if ((interest & (FLOW_READY_WRITE | FLOW_READY_FLUSH)) == 0)
         return ready;
-    flow__lock_acquire(&t->tx_lock);
+    flow_lock_acquire(&t->tx_lock);
     if ((interest & FLOW_READY_WRITE) != 0 && can_write(t, sink))
         ready |= FLOW_READY_WRITE;
     if ((interest & FLOW_READY_FLUSH) != 0 && can_flush(t, sink))
         ready |= FLOW_READY_FLUSH;
-    flow__lock_release(&t->tx_lock);
+    flow_lock_release(&t->tx_lock);
     return ready;
 }
 
@@ -473,17 +473,17 @@ tls_lease(struct flow *f, enum flow_dir dir, size_t want,
           struct flow_vec ret_span[2])
 {
     struct flow__tls *t = flow__tls_cast(f);
-    struct flow__lock *lock = dir == FLOW_READ ? &t->rx_lock : &t->tx_lock;
+    struct flow_lock *lock = dir == FLOW_READ ? &t->rx_lock : &t->tx_lock;
     enum flow_status st;
 
     ret_span[1].base = NULL;
     ret_span[1].len = 0;
     if (flow__tls_is_inherited(t))
         return refuse_inherited(t, (uint32_t)dir);
-    flow__lock_acquire(lock);
+    flow_lock_acquire(lock);
     st = dir == FLOW_READ ? lease_read(t, want, ret_span)
                           : lease_write(t, want, ret_span);
-    flow__lock_release(lock);
+    flow_lock_release(lock);
     return st;
 }
 
@@ -497,15 +497,15 @@ tls_commit(struct flow *f, enum flow_dir dir, size_t used, uint32_t flags)
     if (flow__tls_is_inherited(t))
         return refuse_inherited(t, (uint32_t)dir);
     if (dir == FLOW_READ) {
-        flow__lock_acquire(&t->rx_lock);
+        flow_lock_acquire(&t->rx_lock);
         flow__stage_consume(&t->reader.plain, used);
-        flow__lock_release(&t->rx_lock);
+        flow_lock_release(&t->rx_lock);
         return FLOW_OK;
     }
-    flow__lock_acquire(&t->tx_lock);
+    flow_lock_acquire(&t->tx_lock);
     r = flow__writer_commit(&t->writer, f->lower, used, flags);
     st = finish_write(t, &r);
-    flow__lock_release(&t->tx_lock);
+    flow_lock_release(&t->tx_lock);
     return st;
 }
 
@@ -560,8 +560,8 @@ tls_close(struct flow *f)
     flow_env_free(env, t->agreed.names, t->agreed.names_len);
     flow_base_fini(f);
     flow_tls_config_unref(t->config);
-    flow__lock_fini(&t->rx_lock);
-    flow__lock_fini(&t->tx_lock);
+    flow_lock_fini(&t->rx_lock);
+    flow_lock_fini(&t->tx_lock);
     flow_wipe(t, sizeof(*t));
     flow_env_free(env, t, sizeof(*t));
 }
@@ -712,8 +712,8 @@ flow__tls_wrap(struct flow_tls_config *c, struct flow *lower,
         return flow_error_set(err, st, "tls", FLOW_DOMAIN_NONE, 0,
                               "no flow can be made of these operations");
     }
-    flow__lock_init(&t->rx_lock);
-    flow__lock_init(&t->tx_lock);
+    flow_lock_init(&t->rx_lock);
+    flow_lock_init(&t->tx_lock);
     flow__reader_init(&t->reader, env, c->server, c->key_limit);
     flow__writer_init(&t->writer, env, FLOW__RECORD_PLAIN_MAX, c->key_limit);
     t->config = flow_tls_config_ref(c);

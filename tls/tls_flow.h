@@ -26,8 +26,8 @@ struct flow__tls {
     struct flow_tls_config *config;
     struct flow__handshake *hs;
     struct flow__pass pass; /* at the listener's gate, while hs counts there */
-    struct flow__lock rx_lock;
-    struct flow__lock tx_lock;
+    struct flow_lock rx_lock;
+    struct flow_lock tx_lock;
     struct flow__agreed agreed;
     struct flow__reader reader;
     struct flow__writer writer;
@@ -49,15 +49,15 @@ flow__tls_cast(struct flow *f)
 static inline void
 flow__tls_lock(struct flow__tls *t)
 {
-    flow__lock_acquire(&t->rx_lock);
-    flow__lock_acquire(&t->tx_lock);
+    flow_lock_acquire(&t->rx_lock);
+    flow_lock_acquire(&t->tx_lock);
 }
 
 static inline void
 flow__tls_unlock(struct flow__tls *t)
 {
-    flow__lock_release(&t->tx_lock);
-    flow__lock_release(&t->rx_lock);
+    flow_lock_release(&t->tx_lock);
+    flow_lock_release(&t->rx_lock);
 }
 
 /* Another process began the handshake: this copy may be closed, and asked what

@@ -5,7 +5,6 @@
 #include <flow/listener.h>
 
 #include "backends/pair/pair.h"
-#include "lib/checked.h"
 
 /* For the list of schemes that the build makes. */
 extern const struct flow_scheme flow__scheme_pair;
@@ -30,7 +29,7 @@ struct pair_listener {
 
 static struct {
     uint32_t once;
-    struct flow__lock lock;
+    struct flow_lock lock;
     struct pair_listener *first;
     /* A queue got room, or a listener went.  One for all, so that a dialling
      * end never sleeps on an event that goes with its listener. */
@@ -40,24 +39,24 @@ static struct {
 static void
 names_init(void)
 {
-    flow__lock_init(&names.lock);
+    flow_lock_init(&names.lock);
     flow_event_init(&names.changed);
 }
 
 static void
 names_acquire(void)
 {
-    flow__once(names_init, &names.once);
+    flow_once(names_init, &names.once);
     /* A child gets the names as they are, and the lock free. */
-    flow__fork_block();
-    flow__lock_acquire(&names.lock);
+    flow_fork_block();
+    flow_lock_acquire(&names.lock);
 }
 
 static void
 names_release(void)
 {
-    flow__lock_release(&names.lock);
-    flow__fork_unblock();
+    flow_lock_release(&names.lock);
+    flow_fork_unblock();
 }
 
 static struct pair_listener *
@@ -154,7 +153,7 @@ dial_open(struct flow *f)
     names_acquire();
     if (p->timeout != 0 && p->dial_deadline == FLOW_NEVER)
         p->dial_deadline =
-            flow__time_after(p->env->now(p->env->ctx), p->timeout);
+            flow_time_after(p->env->now(p->env->ctx), p->timeout);
     late = dial_is_late(p);
     l = names_find(p->name);
     full = l != NULL && l->waiting >= l->backlog;

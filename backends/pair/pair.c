@@ -5,7 +5,7 @@
 
 #include <flow/pair.h>
 
-#include "lib/ring.h"
+#include "backends/pair/ring.h"
 
 #define PAIR_CAPACITY_MAX ((size_t)1 << 30)
 
@@ -31,7 +31,7 @@ ring_look(const struct pair_end *e, const struct pair_ring *r)
 {
     struct ring_view v;
 
-    flow__lock_acquire(&e->pair->lock);
+    flow_lock_acquire(&e->pair->lock);
     v.head = r->head;
     v.tail = r->tail;
     v.used = flow__ring_used(r->tail, r->head);
@@ -39,16 +39,16 @@ ring_look(const struct pair_end *e, const struct pair_ring *r)
     v.ended = r->ended;
     v.writer_gone = r->writer_gone;
     v.reader_gone = r->reader_gone;
-    flow__lock_release(&e->pair->lock);
+    flow_lock_release(&e->pair->lock);
     return v;
 }
 
 static void
 ring_consume(struct pair_end *e, size_t len)
 {
-    flow__lock_acquire(&e->pair->lock);
+    flow_lock_acquire(&e->pair->lock);
     e->in->head += (uint32_t)len;
-    flow__lock_release(&e->pair->lock);
+    flow_lock_release(&e->pair->lock);
     if (len > 0)
         flow_event_signal(&e->in->writable);
 }
@@ -56,11 +56,11 @@ ring_consume(struct pair_end *e, size_t len)
 static void
 ring_publish(struct pair_end *e, size_t len)
 {
-    flow__lock_acquire(&e->pair->lock);
+    flow_lock_acquire(&e->pair->lock);
     e->out->tail += (uint32_t)len;
     if (e->out->deaf)
         e->out->head = e->out->tail;
-    flow__lock_release(&e->pair->lock);
+    flow_lock_release(&e->pair->lock);
     if (len > 0)
         flow_event_signal(&e->out->readable);
 }
@@ -162,7 +162,7 @@ flow__pair_shutdown(struct flow *f, enum flow_dir dir)
 {
     struct pair_end *e = pair_end_of(f);
 
-    flow__lock_acquire(&e->pair->lock);
+    flow_lock_acquire(&e->pair->lock);
     if (dir == FLOW_WRITE) {
         e->out->ended = true;
     } else {
@@ -170,7 +170,7 @@ flow__pair_shutdown(struct flow *f, enum flow_dir dir)
         e->in->deaf = true;
         e->in->head = e->in->tail;
     }
-    flow__lock_release(&e->pair->lock);
+    flow_lock_release(&e->pair->lock);
     flow_event_signal(dir == FLOW_WRITE ? &e->out->readable : &e->in->writable);
     return FLOW_OK;
 }
@@ -334,7 +334,7 @@ pair_free(struct pair *p)
 {
     ring_release(p, &p->ring[0]);
     ring_release(p, &p->ring[1]);
-    flow__lock_fini(&p->lock);
+    flow_lock_fini(&p->lock);
     flow_env_free(p->env, p, sizeof(*p));
 }
 
@@ -346,14 +346,14 @@ flow__pair_close(struct flow *f)
     bool last;
 
     flow_base_fini(f);
-    flow__lock_acquire(&p->lock);
+    flow_lock_acquire(&p->lock);
     e->out->writer_gone = true;
     e->in->reader_gone = true;
     last = --p->open == 0;
     /* Under the lock, since the other end may free the pair right after. */
     flow_event_signal(&e->out->readable);
     flow_event_signal(&e->in->writable);
-    flow__lock_release(&p->lock);
+    flow_lock_release(&p->lock);
     if (last)
         pair_free(p);
 }
@@ -423,7 +423,7 @@ flow__pair_make(const struct flow_env *env, size_t capacity,
         return FLOW_E_NOMEM;
     p->env = env;
     p->policy = policy;
-    flow__lock_init(&p->lock);
+    flow_lock_init(&p->lock);
     size = round_up_pow2(capacity);
     st = ring_init(p, &p->ring[0], size);
     if (st == FLOW_OK)

@@ -8,8 +8,7 @@
 
 #include <flow/backend.h>
 #include <flow/buf.h>
-
-#include "lib/plat.h"
+#include <flow/port.h>
 
 /* Bytes per direction of a pair that was made by name. */
 #define PAIR_DEFAULT_CAPACITY ((size_t)65536)
@@ -19,9 +18,9 @@
 #define PAIR_ADDRESS_SIZE (PAIR_NAME_MAX + 6)
 
 /*
- * One direction, in the terms of lib/ring.h.  The memory is twice its size:
- * the ring proper, and behind it a margin in which a lease that was asked for
- * contiguous bytes goes on past the end of the ring (docs/decisions/0020).
+ * One direction, in the terms of backends/pair/ring.h.  The memory is twice its
+ * size: the ring proper, and behind it a margin in which a lease that was asked
+ * for contiguous bytes goes on past the end of the ring (docs/decisions/0020).
  *
  * Invariants, under the pair's lock: tail - head <= size; only the reader
  * moves head, only the writer moves tail, so each may touch its own part of
@@ -56,7 +55,7 @@ struct pair_end {
 struct pair {
     const struct flow_env *env;
     const struct flow_buf_policy *policy; /* NULL: env. */
-    struct flow__lock lock;
+    struct flow_lock lock;
     unsigned open; /* Ends that are not closed. */
     struct pair_ring ring[2];
     struct pair_end end[2];

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "backends/posix/fd_io.h"
-#include "backends/posix/sys_error.h"
+#include <flow/posix.h>
 
 /* Pause after running out of descriptors, ns: from, to. */
 #define DELAY_MIN UINT64_C(5000000)
@@ -57,8 +57,8 @@ back_off(struct flow__acceptor *a, int code)
     if (a->delay > DELAY_MAX)
         a->delay = DELAY_MAX;
     a->resume = now(a) + a->delay;
-    flow__sys_error(&a->base.error, a->base.ops->name, code, "accepting failed",
-                    NULL);
+    flow_posix_error(&a->base.error, a->base.ops->name, code,
+                     "accepting failed", NULL);
     if (env->log != NULL)
         env->log(env->ctx, FLOW_LOG_WARN, a->base.ops->name, "accepting pauses",
                  a, code);
@@ -117,8 +117,8 @@ accept_failed(struct flow__acceptor *a, int code)
         back_off(a, code);
         return FLOW_AGAIN;
     }
-    return flow__sys_error(err, a->base.ops->name, code, "accepting failed",
-                           NULL);
+    return flow_posix_error(err, a->base.ops->name, code, "accepting failed",
+                            NULL);
 }
 
 enum flow_status

@@ -10,7 +10,7 @@
 #include <flow/buf.h>
 
 #include "backends/posix/fd_io.h"
-#include "backends/posix/sys_error.h"
+#include <flow/posix.h>
 
 static struct flow__stream *
 stream_of(struct flow *f)
@@ -30,13 +30,13 @@ flow__stream_new(const struct flow_env *env, const struct flow_ops *ops,
         flow_env_free(env, s, size);
         return NULL;
     }
-    flow__lock_init(&s->lock);
+    flow_lock_init(&s->lock);
     s->size = size;
     s->in = -1;
     s->out = -1;
     s->is_socket = true;
     s->in_is_socket = true;
-    s->process = flow__plat_process();
+    s->process = flow_process();
     return s;
 }
 
@@ -57,7 +57,7 @@ flow__stream_fail(struct flow__stream *s, uint32_t dirs, int code,
     char peer[FLOW__SOCKADDR_TEXT];
 
     flow__sockaddr_format(&s->peer, s->peer_len, peer);
-    return flow__sys_fail(&s->base, dirs, code, fallback, peer);
+    return flow_posix_fail(&s->base, dirs, code, fallback, peer);
 }
 
 static bool
@@ -65,9 +65,9 @@ is_broken(struct flow__stream *s)
 {
     bool broken;
 
-    flow__lock_acquire(&s->lock);
+    flow_lock_acquire(&s->lock);
     broken = s->broken;
-    flow__lock_release(&s->lock);
+    flow_lock_release(&s->lock);
     return broken;
 }
 
@@ -100,9 +100,9 @@ flow__stream_readv(struct flow *f, const struct flow_vec *vec, size_t count,
     if (got < 0 && is_again(code))
         return FLOW_AGAIN;
     if (got < 0) {
-        flow__lock_acquire(&s->lock);
+        flow_lock_acquire(&s->lock);
         s->broken = s->broken || is_break(code);
-        flow__lock_release(&s->lock);
+        flow_lock_release(&s->lock);
         return flow__stream_fail(s, FLOW_READ, code, "reading failed");
     }
     /*
@@ -122,14 +122,14 @@ send_locked(struct flow__stream *s, const struct flow_cvec *vec, size_t count,
     ssize_t sent;
     int code;
 
-    flow__lock_acquire(&s->lock);
+    flow_lock_acquire(&s->lock);
     sent = flow__fd_sendv(s->out, vec, count, more);
     code = errno;
     if (sent < 0 && code == EPIPE && s->broken)
         code = ECONNRESET;
     if (sent < 0 && is_break(code))
         s->broken = true;
-    flow__lock_release(&s->lock);
+    flow_lock_release(&s->lock);
     errno = code;
     return sent;
 }
@@ -157,7 +157,7 @@ flow__stream_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
 static void
 close_fd(const struct flow__stream *s, int fd, bool restore)
 {
-    if (restore && s->process == flow__plat_process())
+    if (restore && s->process == flow_process())
         (void)flow__fd_set_nonblocking(fd, false);
     close(fd);
 }
@@ -244,7 +244,7 @@ flow__stream_close(struct flow *f)
         close_out(s);
     if (s->in >= 0)
         close_fd(s, s->in, s->restore_in);
-    flow__lock_fini(&s->lock);
+    flow_lock_fini(&s->lock);
     flow_env_free(env, s, s->size);
 }
 
@@ -322,9 +322,9 @@ flow__stream_query(struct flow *f, enum flow_query_key key, void *buf,
     struct flow__stream *s = stream_of(f);
     enum flow_status st;
 
-    flow__lock_acquire(&s->lock);
+    flow_lock_acquire(&s->lock);
     st = answer(s, key, buf, len);
-    flow__lock_release(&s->lock);
+    flow_lock_release(&s->lock);
     return st;
 }
 

@@ -7,9 +7,9 @@
 #include <stdint.h>
 
 #include <flow/backend.h>
+#include <flow/port.h>
 
 #include "backends/posix/sockaddr.h"
-#include "lib/plat.h"
 
 /*
  * A flow on connected descriptors: what TCP, UNIX sockets and adopted
@@ -32,7 +32,7 @@ struct flow__stream {
     bool broken;        /* The transport failed; under the lock. */
     socklen_t peer_len; /* Of peer; 0: not known. */
     union flow__sockaddr peer;
-    struct flow__lock lock;
+    struct flow_lock lock;
 };
 
 /* What a connected stream socket can do. */

@@ -9,8 +9,7 @@
 #include <flow/backend.h>
 
 #include "backends/posix/fd_io.h"
-#include "backends/posix/sys_error.h"
-#include "lib/checked.h"
+#include <flow/posix.h>
 
 struct attempt {
     int fd; /* -1: none. */
@@ -167,7 +166,7 @@ begin(struct tcp_dial *d, struct flow_error *err)
 
     d->begun = true;
     if (d->timeout != 0)
-        d->deadline = flow__time_after(now(d), d->timeout);
+        d->deadline = flow_time_after(now(d), d->timeout);
     if (flow__tcp_literal(d->host, d->port, &d->addr[0])) {
         set_addresses(d, 1);
         return FLOW_OK;
@@ -240,7 +239,7 @@ attempt_failed(struct tcp_dial *d, size_t index, int code, bool at_source)
         return;
     d->error_index = index;
     describe_attempt(d, index, at_source, detail, sizeof(detail));
-    flow__sys_error(&d->error, "tcp", code, "connecting failed", detail);
+    flow_posix_error(&d->error, "tcp", code, "connecting failed", detail);
     if (code == ETIMEDOUT) {
         d->error.status = FLOW_E_TIMEOUT;
         d->error.text = "the host did not answer";

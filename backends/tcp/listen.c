@@ -7,8 +7,8 @@
 
 #include "backends/posix/acceptor.h"
 #include "backends/posix/fd_io.h"
-#include "backends/posix/sys_error.h"
 #include "backends/tcp/tcp.h"
+#include <flow/posix.h>
 
 struct tcp_listener {
     struct flow__acceptor acceptor;
@@ -114,7 +114,7 @@ open_socket(const char *host, uint16_t port, const struct flow_tcp_options *opt,
         return FLOW_OK;
     len = flow__tcp_sockaddr(&addr, &sa);
     flow__sockaddr_format(&sa, len, where);
-    return flow__sys_error(err, "tcp", errno, "listening failed", where);
+    return flow_posix_error(err, "tcp", errno, "listening failed", where);
 }
 
 /* See <flow/tcp.h>. */

@@ -34,7 +34,7 @@ tcp_open(struct flow *f)
 
     if (t->dial == NULL)
         return FLOW_OK;
-    flow__lock_acquire(&t->stream.lock);
+    flow_lock_acquire(&t->stream.lock);
     st = flow__tcp_dial_step(t->dial, &fd, &addr, &err);
     if (st == FLOW_OK) {
         len = flow__tcp_sockaddr(&addr, &peer);
@@ -45,7 +45,7 @@ tcp_open(struct flow *f)
         flow__tcp_dial_free(t->dial);
         t->dial = NULL;
     }
-    flow__lock_release(&t->stream.lock);
+    flow_lock_release(&t->stream.lock);
     if (st == FLOW_OK || st == FLOW_AGAIN)
         return st;
     return flow_fail_with(f, FLOW_READ | FLOW_WRITE, &err);
@@ -59,9 +59,9 @@ tcp_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
 
     if (interest != FLOW_READY_OPEN)
         return flow__stream_wait(f, interest, sink);
-    flow__lock_acquire(&t->stream.lock);
+    flow_lock_acquire(&t->stream.lock);
     ready = t->dial == NULL || flow__tcp_dial_wait(t->dial, sink);
-    flow__lock_release(&t->stream.lock);
+    flow_lock_release(&t->stream.lock);
     return ready ? FLOW_READY_OPEN : 0;
 }
 

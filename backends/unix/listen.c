@@ -7,13 +7,13 @@
 #include <unistd.h>
 
 #include <flow/endpoint.h>
+#include <flow/port.h>
 #include <flow/unix.h>
 
 #include "backends/posix/acceptor.h"
 #include "backends/posix/fd_io.h"
-#include "backends/posix/sys_error.h"
 #include "backends/unix/unix.h"
-#include "lib/plat.h"
+#include <flow/posix.h>
 
 /* For the list of schemes that the build makes. */
 extern const struct flow_scheme flow__scheme_unix;
@@ -56,7 +56,7 @@ listener_close(struct flow_listener *base)
 
     /* A child that closes an inherited listener leaves the path to its
      * parent. */
-    if (l->process == flow__plat_process())
+    if (l->process == flow_process())
         remove_file(&l->file, l->path);
     flow__acceptor_close(base);
 }
@@ -203,7 +203,7 @@ open_socket(const struct place *p, int *ret_fd, struct file *ret_file,
     }
     if (fd >= 0)
         close(fd);
-    return flow__sys_error(err, "unix", code, "listening failed", p->path);
+    return flow_posix_error(err, "unix", code, "listening failed", p->path);
 }
 
 static enum flow_status
@@ -256,7 +256,7 @@ flow_unix_listen(const struct flow_env *env, const char *path,
     l->acceptor.make = make_flow;
     memcpy(l->path, path, strlen(path) + 1);
     l->file = file;
-    l->process = flow__plat_process();
+    l->process = flow_process();
     *ret_listener = &l->acceptor.base;
     return FLOW_OK;
 }

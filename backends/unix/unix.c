@@ -8,8 +8,7 @@
 #include <flow/unix.h>
 
 #include "backends/posix/fd_io.h"
-#include "backends/posix/sys_error.h"
-#include "lib/checked.h"
+#include <flow/posix.h>
 
 /* A full queue gives no descriptor to wait on, only time, ns. */
 #define RETRY_PAUSE UINT64_C(5000000)
@@ -127,9 +126,9 @@ unix_open(struct flow *f)
 
     if (u->stream.in >= 0)
         return FLOW_OK;
-    flow__lock_acquire(&u->stream.lock);
+    flow_lock_acquire(&u->stream.lock);
     if (u->timeout != 0 && u->deadline == FLOW_NEVER)
-        u->deadline = flow__time_after(now(u), u->timeout);
+        u->deadline = flow_time_after(now(u), u->timeout);
     code = try_connect(u);
     late = is_late(u);
     if (code == 0) {
@@ -140,7 +139,7 @@ unix_open(struct flow *f)
         flow_fd_closing(f, -1);
         drop_connecting(u);
     }
-    flow__lock_release(&u->stream.lock);
+    flow_lock_release(&u->stream.lock);
     if (code == 0)
         return FLOW_OK;
     return code == EAGAIN && !late ? FLOW_AGAIN : open_failed(u, code);
@@ -172,9 +171,9 @@ unix_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
 
     if (interest != FLOW_READY_OPEN)
         return flow__stream_wait(f, interest, sink);
-    flow__lock_acquire(&u->stream.lock);
+    flow_lock_acquire(&u->stream.lock);
     ready = wait_for_open(u, sink);
-    flow__lock_release(&u->stream.lock);
+    flow_lock_release(&u->stream.lock);
     return ready ? FLOW_READY_OPEN : 0;
 }
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 #include "backends/vchan/vchan.h"
-#include "lib/checked.h"
 
 /* Pauses between looks for a server, where the store has no watch and after
  * keys that could not be used. */
@@ -15,7 +14,7 @@ flow__vchan_dial_init(struct vchan *v, const struct flow_vchan_options *opt)
     v->dial.reattach = opt->reattach;
     if (opt->timeout > 0)
         v->dial.deadline =
-            flow__time_after(v->base.env->now(v->base.env->ctx), opt->timeout);
+            flow_time_after(v->base.env->now(v->base.env->ctx), opt->timeout);
 }
 
 static bool

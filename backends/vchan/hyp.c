@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-#include "backends/vchan/hyp.h"
+#include <flow/port.h>
 
-#include "lib/atomic.h"
-#include "lib/plat.h"
+#include "backends/vchan/atomic.h"
+#include "backends/vchan/hyp.h"
 
 /* A region whose peer still maps it. */
 struct vchan_pin {
@@ -14,7 +14,7 @@ void
 flow__vchan_hyp_init(struct vchan_hyp *hyp, const struct flow_env *env)
 {
     hyp->env = env;
-    hyp->process = flow__plat_process();
+    hyp->process = flow_process();
     hyp->refs = 1;
 }
 
@@ -28,10 +28,10 @@ flow__vchan_hyp_ref(struct vchan_hyp *hyp)
 bool
 flow__vchan_hyp_try_ref(struct vchan_hyp *hyp)
 {
-    uint32_t refs = flow__load(&hyp->refs);
+    uint32_t refs = atomic_load(&hyp->refs);
 
     while (refs > 0)
-        if (flow__replace(&hyp->refs, &refs, refs + 1))
+        if (atomic_compare_exchange_strong(&hyp->refs, &refs, refs + 1))
             return true;
     return false;
 }
@@ -39,19 +39,19 @@ flow__vchan_hyp_try_ref(struct vchan_hyp *hyp)
 void
 flow__vchan_hyp_lost(struct vchan_hyp *hyp)
 {
-    flow__store(&hyp->lost, 1);
+    atomic_store(&hyp->lost, 1);
 }
 
 bool
 flow__vchan_hyp_is_lost(const struct vchan_hyp *hyp)
 {
-    return flow__load_acquire(&hyp->lost) != 0;
+    return load_acquire(&hyp->lost) != 0;
 }
 
 bool
 flow__vchan_hyp_is_inherited(const struct vchan_hyp *hyp)
 {
-    return hyp->process != flow__plat_process();
+    return hyp->process != flow_process();
 }
 
 enum flow_status

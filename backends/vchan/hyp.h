@@ -223,12 +223,12 @@ struct vchan_hyp {
     const struct vchan_store_ops *store;
     void (*free)(struct vchan_hyp *hyp);
     const struct flow_env *env;
-    const char *scheme;     /* for addresses: "vchan" */
-    uint16_t domid;         /* ours */
-    bool descriptors;       /* each channel's wait source is a descriptor */
-    uint32_t process;       /* that made it: flow__plat_process() */
-    uint32_t lost;          /* atomic */
-    uint32_t refs;          /* atomic */
+    const char *scheme; /* for addresses: "vchan" */
+    uint16_t domid;     /* ours */
+    bool descriptors;   /* each channel's wait source is a descriptor */
+    uint32_t process;   /* that made it: flow_process() */
+    _Atomic uint32_t lost;
+    _Atomic uint32_t refs;
     struct vchan_pin *pins; /* atomic */
     uint32_t pinned;        /* pages, atomic */
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "backends/vchan/hyp_fake_world.h"
+#include "backends/vchan/atomic.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -13,8 +14,6 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-#include "lib/atomic.h"
 
 /* Bytes for a name in the directory. */
 #define NAME_MAX_HERE (FAKE_DIR + 16)
@@ -208,7 +207,7 @@ member_join(struct fake_dir *dir)
     uint32_t hint;
 
     flow__fake_lock(dir);
-    hint = flow__load_relaxed(&dir->world->members);
+    hint = load_relaxed(&dir->world->members);
     for (uint32_t i = 0; i < FAKE_TRIES && dir->alive_fd < 0; i++) {
         uint32_t member = hint + i;
 
@@ -220,7 +219,7 @@ member_join(struct fake_dir *dir)
         dir->member = member;
     }
     if (dir->alive_fd >= 0)
-        flow__store_relaxed(&dir->world->members, dir->member + 1);
+        store_relaxed(&dir->world->members, dir->member + 1);
     flow__fake_unlock(dir);
     return dir->alive_fd >= 0;
 }
@@ -258,7 +257,7 @@ flow__fake_dir_make(struct fake_dir *dir, const char *path, bool silent,
     }
     dir->world->silent = silent;
     dir->world->members = FAKE_MAKER + 1;
-    flow__store_release(&dir->world->magic, FAKE_MAGIC);
+    store_release(&dir->world->magic, FAKE_MAGIC);
     return FLOW_OK;
 }
 
@@ -278,7 +277,7 @@ flow__fake_dir_attach(struct fake_dir *dir, struct flow_error *err)
                    ? FLOW_AGAIN
                    : fail_errno(err, code, "cannot open its files", dir->path);
     }
-    if (flow__load_acquire(&dir->world->magic) != FAKE_MAGIC) {
+    if (load_acquire(&dir->world->magic) != FAKE_MAGIC) {
         drop_files(dir);
         return FLOW_AGAIN;
     }
@@ -287,7 +286,7 @@ flow__fake_dir_attach(struct fake_dir *dir, struct flow_error *err)
         drop_files(dir);
         return fail_errno(err, code, "cannot join it", dir->path);
     }
-    dir->silent = flow__load_relaxed(&dir->world->silent) != 0;
+    dir->silent = load_relaxed(&dir->world->silent) != 0;
     return FLOW_OK;
 }
 
@@ -397,7 +396,7 @@ flow__fake_ungrant(struct fake_dir *dir, uint32_t first, uint32_t count)
     struct fake_page *page = &dir->world->page[first];
 
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t mapper = flow__load_relaxed(&page[i].mapper);
+        uint32_t mapper = load_relaxed(&page[i].mapper);
 
         if (mapper == FAKE_NOBODY)
             continue;
@@ -473,8 +472,7 @@ void
 flow__fake_port_free(struct fake_world *w, uint32_t port)
 {
     struct fake_port *p = &w->port[port];
-    struct fake_port *other =
-        flow__fake_port_at(w, flow__load_relaxed(&p->remote));
+    struct fake_port *other = flow__fake_port_at(w, load_relaxed(&p->remote));
 
     /* The other end is told nothing: its port is unbound again, that is all
      * (xen/event_channel.h, EVTCHNOP_close). */
@@ -488,8 +486,8 @@ static void
 bury_port(struct fake_dir *dir, uint32_t port)
 {
     const struct fake_port *p = &dir->world->port[port];
-    uint32_t page = flow__load_relaxed(&p->clear_ref) - VCHAN_REF_MIN;
-    uint32_t at = flow__load_relaxed(&p->clear_at);
+    uint32_t page = load_relaxed(&p->clear_ref) - VCHAN_REF_MIN;
+    uint32_t at = load_relaxed(&p->clear_at);
     const uint8_t zero = 0;
 
     if (page < FAKE_PAGES && at < VCHAN_PAGE_SIZE && !dir->silent)
@@ -542,8 +540,8 @@ bury_dead(struct fake_dir *dir)
     for (uint32_t i = 0; i < FAKE_PAGES + FAKE_PORTS && buried < FAKE_BURIALS;
          i++) {
         uint32_t member =
-            flow__load_relaxed(i < FAKE_PAGES ? &w->page[i].owner
-                                              : &w->port[i - FAKE_PAGES].owner);
+            load_relaxed(i < FAKE_PAGES ? &w->page[i].owner
+                                        : &w->port[i - FAKE_PAGES].owner);
 
         if (member != last)
             buried += bury_if_dead(dir, member);
@@ -551,19 +549,19 @@ bury_dead(struct fake_dir *dir)
     }
     for (uint32_t i = 0; i < FAKE_PAGES && buried < FAKE_BURIALS; i++)
         if (w->page[i].orphan)
-            buried += bury_if_dead(dir, flow__load_relaxed(&w->page[i].mapper));
+            buried += bury_if_dead(dir, load_relaxed(&w->page[i].mapper));
 }
 
 void
 flow__fake_port_ended(struct fake_dir *dir, uint32_t port)
 {
     struct fake_port *own = &dir->world->port[port];
-    uint32_t remote = flow__load_relaxed(&own->remote);
+    uint32_t remote = load_relaxed(&own->remote);
     struct fake_port *other = flow__fake_port_at(dir->world, remote);
 
     if (own->state == FAKE_BOUND && other != NULL &&
         other->state == FAKE_BOUND && other->remote == port) {
-        uint32_t owner = flow__load_relaxed(&other->owner);
+        uint32_t owner = load_relaxed(&other->owner);
 
         bury_port(dir, remote);
         bury_if_dead(dir, owner);
@@ -593,7 +591,7 @@ flow__fake_key_new(struct fake_dir *dir)
     bury_dead(dir);
     for (uint32_t i = 0; i < FAKE_KEYS; i++) {
         struct fake_port *port =
-            flow__fake_port_at(w, flow__load_relaxed(&w->key[i].port));
+            flow__fake_port_at(w, load_relaxed(&w->key[i].port));
 
         if (port == NULL || port->state == FAKE_FREE)
             return &w->key[i];

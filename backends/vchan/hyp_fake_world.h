@@ -46,9 +46,9 @@
 
 /* A page that can be granted; its reference is its index + VCHAN_REF_MIN. */
 struct fake_page {
-    uint32_t owner;  /* member, or FAKE_NOBODY: free */
-    uint32_t mapper; /* member that has it mapped, or FAKE_NOBODY */
-    uint16_t peer;   /* domain that may map it */
+    _Atomic uint32_t owner;  /* member, or FAKE_NOBODY: free */
+    _Atomic uint32_t mapper; /* member that has it mapped, or FAKE_NOBODY */
+    uint16_t peer;           /* domain that may map it */
     uint8_t writable;
     uint8_t orphan; /* its owner died: free once unmapped */
 };
@@ -56,26 +56,26 @@ struct fake_page {
 enum fake_port_state { FAKE_FREE, FAKE_UNBOUND, FAKE_BOUND };
 
 struct fake_port {
-    uint32_t owner; /* member */
+    _Atomic uint32_t owner; /* member */
     uint16_t domid;
     uint16_t peer;  /* domain that may bind, or has bound */
     uint16_t state; /* enum fake_port_state */
-    uint32_t remote;
+    _Atomic uint32_t remote;
     /* What the owner's kernel does when the owner dies. */
-    uint32_t clear_ref; /* 0: nothing */
-    uint32_t clear_at;
+    _Atomic uint32_t clear_ref; /* 0: nothing */
+    _Atomic uint32_t clear_at;
 };
 
 struct fake_key {
     char base[FAKE_BASE]; /* empty: free */
     uint32_t ref;
-    uint32_t port;
+    _Atomic uint32_t port;
 };
 
 struct fake_world {
-    uint32_t magic;   /* set last */
-    uint32_t silent;  /* deaths clear no byte and send no event */
-    uint32_t members; /* where to look for a free number of a member */
+    _Atomic uint32_t magic;   /* set last */
+    _Atomic uint32_t silent;  /* deaths clear no byte and send no event */
+    _Atomic uint32_t members; /* where to look for a free number of a member */
     struct fake_page page[FAKE_PAGES];
     struct fake_port port[FAKE_PORTS];
     struct fake_key key[FAKE_KEYS];

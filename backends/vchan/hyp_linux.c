@@ -4,6 +4,8 @@
  * EVTCHNOP_status of which is none. */
 #define __XEN_INTERFACE_VERSION__ 0x00030202
 
+#include <flow/port.h>
+
 #include "backends/vchan/hyp_linux.h"
 
 #include <errno.h>
@@ -23,7 +25,6 @@
 
 #include "backends/vchan/proto.h"
 #include "backends/vchan/vchan.h"
-#include "lib/plat.h"
 
 struct linux_region {
     struct vchan_region base;
@@ -89,7 +90,7 @@ flow__vchan_linux_fail(struct flow_error *err, const char *text,
 static void
 lock_shared(pthread_mutex_t *lock)
 {
-    flow__fork_block();
+    flow_fork_block();
     pthread_mutex_lock(lock);
 }
 
@@ -97,7 +98,7 @@ static void
 unlock_shared(pthread_mutex_t *lock)
 {
     pthread_mutex_unlock(lock);
-    flow__fork_unblock();
+    flow_fork_unblock();
 }
 
 /* The device for granting pages; NULL with an error. */

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "backends/vchan/shm.h"
-#include "lib/checked.h"
 
 /* How long a client may take from its live byte to its munmap(). */
 #define SETS_COOL UINT64_C(1000000000)
@@ -20,15 +19,15 @@ sets_of(const struct flow_buf_policy *policy)
 static void
 sets_enter(struct vchan_sets *sets)
 {
-    flow__fork_block();
-    flow__lock_acquire(&sets->lock);
+    flow_fork_block();
+    flow_lock_acquire(&sets->lock);
 }
 
 static void
 sets_leave(struct vchan_sets *sets)
 {
-    flow__lock_release(&sets->lock);
-    flow__fork_unblock();
+    flow_lock_release(&sets->lock);
+    flow_fork_unblock();
 }
 
 static size_t
@@ -141,7 +140,7 @@ set_is_free(const struct vchan_set *set, uint64_t now)
         break;
     }
     return flow__shm_load8(&set_page(set)->cli_live) != VCHAN_LIVE_HERE &&
-           now >= flow__time_after(set->back_at, SETS_COOL);
+           now >= flow_time_after(set->back_at, SETS_COOL);
 }
 
 static uint64_t
@@ -279,7 +278,7 @@ sets_drop(struct vchan_sets *sets)
     if (!last)
         return;
     flow_event_fini(&sets->available);
-    flow__lock_fini(&sets->lock);
+    flow_lock_fini(&sets->lock);
     flow_env_free(hyp->env, sets, sizeof(*sets));
     flow__vchan_hyp_unref(hyp);
 }
@@ -337,7 +336,7 @@ flow__vchan_sets_new(struct vchan_hyp *hyp, uint16_t peer,
     sets->max = max;
     sets->users = 1;
     flow_event_init(&sets->available);
-    flow__lock_init(&sets->lock);
+    flow_lock_init(&sets->lock);
     *ret_sets = sets;
     return FLOW_OK;
 }

@@ -3,10 +3,10 @@
 #define FLOW_VCHAN_SETS_H
 
 #include <flow/buf.h>
+#include <flow/port.h>
 
 #include "backends/vchan/hyp.h"
 #include "backends/vchan/proto.h"
-#include "lib/plat.h"
 
 /*
  * Page sets: what a server grants to one peer for its connections, one after
@@ -78,7 +78,7 @@ struct vchan_sets {
     bool readonly_ring;
     struct flow_error error; /* of the last acquire; the acquirer's */
     struct flow_event available;
-    struct flow__lock lock;
+    struct flow_lock lock;
     struct vchan_set *first;
     uint32_t users; /* the owner, and each set that is out */
     bool closed;

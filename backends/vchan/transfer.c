@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
+#include "backends/vchan/atomic.h"
 #include "backends/vchan/vchan.h"
-#include "lib/atomic.h"
 
 /*
  * Bytes between a caller's memory and the rings.
@@ -56,7 +56,7 @@ least(uint32_t a, size_t b)
 static enum flow_status
 transfer_fault(struct vchan *v, enum flow_dir dir)
 {
-    enum vchan_fault fault = flow__load_acquire(&v->fault);
+    enum vchan_fault fault = load_acquire(&v->fault);
 
     return flow_fail(&v->base, dir, FLOW_E_PROTO, FLOW_DOMAIN_NONE, 0,
                      flow__vchan_fault_text(fault));

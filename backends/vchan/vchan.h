@@ -28,7 +28,7 @@ struct vchan_bounce {
 
 /*
  * A flow over one connection.  The reader's thread owns rx, the writer's tx;
- * members marked (a) are shared and atomic.
+ * atomic members are shared.
  */
 struct vchan {
     struct flow base;
@@ -38,16 +38,16 @@ struct vchan {
     struct vchan_dial dial; /* client, until it has attached */
     struct vchan_bounce bounce[2];
     char base_path[VCHAN_BASE_MAX]; /* for addresses */
-    uint64_t check_at;    /* (a) when to ask for the channel's state; 0: off */
-    uint64_t check_pause; /* (a) ns between two of these */
-    uint32_t heard[2];    /* peer's index at the last sign of life */
-    uint64_t muted_until; /* (a) no events are listened to before */
-    uint32_t unpaid_events; /* (a) more than the peer's progress explains */
-    uint32_t asleep;        /* (a) interests of who sleeps, or may have slept */
-    uint32_t skips;         /* (a) sleeps without a longer look before... */
-    uint32_t skips_left;    /* (a) ...and how many of them are left */
-    uint8_t gone;           /* (a) the channel says that the peer is gone */
-    uint8_t fault;          /* (a) enum vchan_fault of either direction */
+    _Atomic uint64_t check_at; /* when to ask for the channel's state; 0: off */
+    _Atomic uint64_t check_pause;   /* ns between two of these */
+    uint32_t heard[2];              /* peer's index at the last sign of life */
+    _Atomic uint64_t muted_until;   /* no events are listened to before */
+    _Atomic uint32_t unpaid_events; /* more than the peer's progress explains */
+    _Atomic uint32_t asleep; /* interests of who sleeps, or may have slept */
+    _Atomic uint32_t skips;  /* sleeps without a longer look before... */
+    _Atomic uint32_t skips_left; /* ...and how many of them are left */
+    _Atomic uint8_t gone;        /* the channel says that the peer is gone */
+    _Atomic uint8_t fault;       /* enum vchan_fault of either direction */
 };
 
 /*

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
+#include "backends/vchan/atomic.h"
 #include "backends/vchan/shm.h"
 #include "backends/vchan/vchan.h"
-#include "lib/atomic.h"
 
 /*
  * How long a death that sends no event may stay unseen: the peer is asked
@@ -52,7 +52,7 @@ flow__vchan_spread_fault(struct vchan *v, enum vchan_fault fault)
 {
     uint8_t none = VCHAN_FAULT_NONE;
 
-    if (!flow__replace(&v->fault, &none, (uint8_t)fault))
+    if (!atomic_compare_exchange_strong(&v->fault, &none, (uint8_t)fault))
         return;
     flow__vchan_conn_goodbye(&v->conn);
     flow_wake(&v->base, FLOW_READ | FLOW_WRITE);
@@ -61,7 +61,7 @@ flow__vchan_spread_fault(struct vchan *v, enum vchan_fault fault)
 static bool
 is_gone(const struct vchan *v)
 {
-    return flow__load_acquire(&v->gone) != 0;
+    return load_acquire(&v->gone) != 0;
 }
 
 void
@@ -70,16 +70,17 @@ flow__vchan_progress(struct vchan *v, enum flow_dir dir)
     uint32_t *heard = &v->heard[dir == FLOW_READ ? 0 : 1];
     uint32_t index = dir == FLOW_READ ? v->rx.prod : v->tx.cons;
 
-    uint32_t unpaid = flow__load_relaxed(&v->unpaid_events);
+    uint32_t unpaid = load_relaxed(&v->unpaid_events);
 
     if (index == *heard)
         return;
     *heard = index;
     if (unpaid > 0)
-        flow__replace(&v->unpaid_events, &unpaid,
-                      unpaid > STORM_PAID ? unpaid - STORM_PAID : 0);
-    if (flow__load_relaxed(&v->check_at) != 0)
-        flow__store_relaxed(&v->check_at, 0);
+        atomic_compare_exchange_strong(&v->unpaid_events, &unpaid,
+                                       unpaid > STORM_PAID ? unpaid - STORM_PAID
+                                                           : 0);
+    if (load_relaxed(&v->check_at) != 0)
+        store_relaxed(&v->check_at, 0);
 }
 
 /* What a look at the ring means to who wants so many bytes: fewer are an answer
@@ -103,7 +104,7 @@ flow__vchan_look_rx(struct vchan *v, size_t want, bool arm, uint32_t *ret_avail)
     *ret_avail = 0;
     if ((st = flow__vchan_hyp_check(v->conn.hyp, NULL)) != FLOW_OK)
         return st;
-    if (flow__load_acquire(&v->fault) != VCHAN_FAULT_NONE)
+    if (load_acquire(&v->fault) != VCHAN_FAULT_NONE)
         return FLOW_E_PROTO;
     if (is_gone(v))
         v->rx.live.seen = VCHAN_LIVE_GONE;
@@ -135,7 +136,7 @@ flow__vchan_look_tx(struct vchan *v, size_t want, bool arm, uint32_t *ret_room)
     *ret_room = 0;
     if ((st = flow__vchan_hyp_check(v->conn.hyp, NULL)) != FLOW_OK)
         return st;
-    if (flow__load_acquire(&v->fault) != VCHAN_FAULT_NONE)
+    if (load_acquire(&v->fault) != VCHAN_FAULT_NONE)
         return FLOW_E_PROTO;
     if (is_gone(v))
         v->tx.live.seen = VCHAN_LIVE_GONE;
@@ -192,13 +193,13 @@ static uint32_t
 look_patiently(struct vchan *v, uint32_t interest)
 {
     uint32_t ready = look(v, interest, false);
-    uint32_t left = flow__load_relaxed(&v->skips_left);
-    uint32_t skips = flow__load_relaxed(&v->skips);
+    uint32_t left = load_relaxed(&v->skips_left);
+    uint32_t skips = load_relaxed(&v->skips);
 
     if (ready != 0)
         return ready;
     if (left > 0) {
-        flow__store_relaxed(&v->skips_left, left - 1);
+        store_relaxed(&v->skips_left, left - 1);
         return 0;
     }
     ready =
@@ -207,8 +208,8 @@ look_patiently(struct vchan *v, uint32_t interest)
         skips = 0;
     else if (skips < SKIP_MAX)
         skips = skips * 4 + 3;
-    flow__store_relaxed(&v->skips, skips);
-    flow__store_relaxed(&v->skips_left, skips);
+    store_relaxed(&v->skips, skips);
+    store_relaxed(&v->skips_left, skips);
     return ready;
 }
 
@@ -216,10 +217,10 @@ look_patiently(struct vchan *v, uint32_t interest)
 static void
 count_event(struct vchan *v)
 {
-    if (flow__add(&v->unpaid_events, 1) + 1 < STORM_EVENTS)
+    if (atomic_fetch_add(&v->unpaid_events, 1) + 1 < STORM_EVENTS)
         return;
-    flow__store_relaxed(&v->unpaid_events, STORM_EVENTS - STORM_AGAIN);
-    flow__store_relaxed(&v->muted_until, wait_clock(v) + STORM_MUTE);
+    store_relaxed(&v->unpaid_events, STORM_EVENTS - STORM_AGAIN);
+    store_relaxed(&v->muted_until, wait_clock(v) + STORM_MUTE);
 }
 
 /*
@@ -239,7 +240,7 @@ peer_is_gone(struct vchan *v)
         state = VCHAN_CHANNEL_UNBOUND;
     if (state != VCHAN_CHANNEL_UNBOUND)
         return false;
-    flow__store_release(&v->gone, 1);
+    store_release(&v->gone, 1);
     flow_wake(&v->base, FLOW_READ | FLOW_WRITE);
     return true;
 }
@@ -261,14 +262,14 @@ take_events(struct vchan *v, uint32_t interest)
     struct vchan_conn *conn = &v->conn;
     uint32_t others;
 
-    if ((flow__or(&v->asleep, interest) & interest) == 0)
+    if ((atomic_fetch_or(&v->asleep, interest) & interest) == 0)
         return;
     /* Whatever else is ready: a watch that told stays readable until then. */
     if (conn->deaths != NULL && conn->hyp->store->watch_drain(conn->deaths))
         peer_is_gone(v);
     if (!conn->hyp->events->drain(conn->channel))
         return;
-    others = flow__swap(&v->asleep, interest) & ~interest;
+    others = atomic_exchange(&v->asleep, interest) & ~interest;
     count_event(v);
     if (others & FLOW_READY_READ)
         flow_wake(&v->base, FLOW_READ);
@@ -280,8 +281,8 @@ take_events(struct vchan *v, uint32_t interest)
 static bool
 check_peer(struct vchan *v, uint64_t now, struct flow_wait_sink *sink)
 {
-    uint64_t at = flow__load_relaxed(&v->check_at);
-    uint64_t pause = flow__load_relaxed(&v->check_pause);
+    uint64_t at = load_relaxed(&v->check_at);
+    uint64_t pause = load_relaxed(&v->check_pause);
 
     if (at == 0) {
         pause = CHECK_MIN;
@@ -292,8 +293,8 @@ check_peer(struct vchan *v, uint64_t now, struct flow_wait_sink *sink)
     }
     if (at == 0 || now >= at) {
         at = now + pause;
-        flow__store_relaxed(&v->check_pause, pause);
-        flow__store_relaxed(&v->check_at, at);
+        store_relaxed(&v->check_pause, pause);
+        store_relaxed(&v->check_at, at);
     }
     flow_wait_add_time(sink, at);
     return false;
@@ -303,7 +304,7 @@ static void
 add_sources(struct vchan *v, uint64_t now, struct flow_wait_sink *sink)
 {
     const struct vchan_conn *conn = &v->conn;
-    uint64_t muted = flow__load_relaxed(&v->muted_until);
+    uint64_t muted = load_relaxed(&v->muted_until);
 
     if (muted > now)
         flow_wait_add_time(sink, muted);
@@ -336,6 +337,6 @@ flow__vchan_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
             add_sources(v, now, sink);
     }
     if (ready != 0)
-        flow__and(&v->asleep, ~interest);
+        atomic_fetch_and(&v->asleep, ~interest);
     return ready;
 }

@@ -9,6 +9,7 @@
 #include <flow/env.h>
 #include <flow/export.h>
 #include <flow/flow.h>
+#include <flow/port.h>
 #include <flow/status.h>
 #include <flow/wait.h>
 

@@ -185,6 +185,20 @@ struct flow_wait_sink {
 };
 
 /**
+ * @brief The time that lies so many nanoseconds after another.
+ *
+ * For deadlines: the sum never wraps into the past.
+ *
+ * @param[in] now   Monotonic ns, as the environment's now gives it.
+ * @param[in] nsec  The distance.
+ * @return Monotonic ns; the latest time there is, UINT64_MAX, if the sum does
+ *         not fit.  Never #FLOW_NEVER or #FLOW_NOW.
+ * @par Since
+ * 0.1
+ */
+FLOW_API uint64_t flow_time_after(uint64_t now, uint64_t nsec);
+
+/**
  * @brief Make a sink empty.
  *
  * @param[out] sink  The sink.

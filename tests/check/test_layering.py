@@ -11,10 +11,12 @@ import layering
 TREE = {
     "include/flow/status.h": "#include <stdint.h>\n",
     "include/flow/flow.h": "#include <flow/status.h>\n",
-    "lib/ring.h": "#include <stddef.h>\n",
-    "lib/ring.c": '#include "ring.h"\n#include <string.h>\n',
+    "include/flow/posix.h": "#include <flow/status.h>\n",
+    "lib/plat.h": "",
+    "lib/list.h": "#include <stddef.h>\n",
+    "lib/list.c": '#include "list.h"\n#include <string.h>\n',
     "flow/state.h": "",
-    "flow/flow.c": '#include <flow/flow.h>\n#include "lib/ring.h"\n',
+    "flow/flow.c": '#include <flow/flow.h>\n#include "lib/list.h"\n',
     "tls/engine.h": "",
     "tls/tls.c": '#include "engine.h"\n',
     "tls/mbedtls/engine.c": '#include <mbedtls/ssl.h>\n#include "tls/engine.h"\n',
@@ -55,6 +57,26 @@ class Layering(unittest.TestCase):
         })
         self.assertEqual(len(found), 1, found)
 
+    def test_backends_have_no_private_door(self):
+        for name in ("backends/pair/x.c", "backends/tcp/x.c",
+                     "backends/vchan/hyp_x.c", "backends/new/x.c"):
+            self.assert_caught(name, '#include "lib/plat.h"\n', "lib/plat.h")
+            self.assert_caught(name, '#include "flow/state.h"\n',
+                               "flow/state.h")
+
+    def test_filters_have_no_private_door(self):
+        for name in ("buffered", "fault", "prefix", "trace"):
+            self.assert_caught("flow/%s.c" % name,
+                               '#include "lib/plat.h"\n', "lib/plat.h")
+            self.assert_caught("flow/%s.c" % name,
+                               '#include "flow/state.h"\n', "flow/state.h")
+
+    def test_posix_is_for_code_of_that_system(self):
+        line = "#include <flow/posix.h>\n"
+        self.assertEqual(self.found(**{"backends/tcp/x.c": line}), [])
+        self.assert_caught("backends/pair/x.c", line, "posix.h")
+        self.assert_caught("flow/x.c", line, "posix.h")
+
     def test_core_knows_no_tls(self):
         self.assert_caught("flow/x.c", '#include "tls/engine.h"\n', "engine.h")
 
@@ -80,7 +102,7 @@ class Layering(unittest.TestCase):
         )
 
     def test_examples_use_the_installed_form(self):
-        self.assert_caught("examples/x.c", '#include "lib/ring.h"\n', "ring.h")
+        self.assert_caught("examples/x.c", '#include "lib/list.h"\n', "list.h")
 
     def test_public_cycle(self):
         found = self.found(**{

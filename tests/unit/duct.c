@@ -28,7 +28,7 @@ struct end {
 /* Everything is guarded by the lock. */
 struct duct {
     const struct flow_env *env;
-    struct flow__lock lock;
+    struct flow_lock lock;
     struct lane lane[2];
     struct end end[2];
     unsigned open;
@@ -68,9 +68,9 @@ duct_readv(struct flow *f, const struct flow_vec *vec, size_t count,
     struct end *e = of_flow(f);
     enum flow_status st;
 
-    flow__lock_acquire(&e->duct->lock);
+    flow_lock_acquire(&e->duct->lock);
     st = take(f, e->in, vec, count, ret_len);
-    flow__lock_release(&e->duct->lock);
+    flow_lock_release(&e->duct->lock);
     if (st == FLOW_OK)
         flow_event_signal(&e->in->changed);
     return st;
@@ -97,9 +97,9 @@ duct_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
     enum flow_status st;
 
     (void)flags;
-    flow__lock_acquire(&e->duct->lock);
+    flow_lock_acquire(&e->duct->lock);
     st = give(f, e->out, vec, count, ret_len);
-    flow__lock_release(&e->duct->lock);
+    flow_lock_release(&e->duct->lock);
     if (st == FLOW_OK)
         flow_event_signal(&e->out->changed);
     return st;
@@ -112,9 +112,9 @@ duct_shutdown(struct flow *f, enum flow_dir dir)
 
     if (dir == FLOW_READ)
         return FLOW_OK;
-    flow__lock_acquire(&e->duct->lock);
+    flow_lock_acquire(&e->duct->lock);
     e->out->ended = true;
-    flow__lock_release(&e->duct->lock);
+    flow_lock_release(&e->duct->lock);
     flow_event_signal(&e->out->changed);
     return FLOW_OK;
 }
@@ -127,12 +127,12 @@ duct_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
     uint32_t out = flow_event_sequence(&e->out->changed);
     uint32_t ready = FLOW_READY_FLUSH | FLOW_READY_OPEN;
 
-    flow__lock_acquire(&e->duct->lock);
+    flow_lock_acquire(&e->duct->lock);
     if (e->in->len > 0 || e->in->ended || e->in->closed)
         ready |= FLOW_READY_READ;
     if (e->out->len < e->out->capacity || e->out->closed)
         ready |= FLOW_READY_WRITE;
-    flow__lock_release(&e->duct->lock);
+    flow_lock_release(&e->duct->lock);
     ready &= interest;
     if (ready != 0)
         return ready;
@@ -151,19 +151,19 @@ duct_close(struct flow *f)
     unsigned open;
 
     flow_base_fini(f);
-    flow__lock_acquire(&d->lock);
+    flow_lock_acquire(&d->lock);
     e->in->closed = true;
     e->out->closed = true;
     open = --d->open;
     /* Under the lock: the other end may free it all when we let go. */
     flow_event_signal(&e->in->changed);
     flow_event_signal(&e->out->changed);
-    flow__lock_release(&d->lock);
+    flow_lock_release(&d->lock);
     if (open > 0)
         return;
     flow_event_fini(&d->lane[0].changed);
     flow_event_fini(&d->lane[1].changed);
-    flow__lock_fini(&d->lock);
+    flow_lock_fini(&d->lock);
     flow_env_free(d->env, d, sizeof(*d));
 }
 
@@ -187,7 +187,7 @@ duct_new(const struct flow_env *env, size_t capacity, struct flow *ret_end[2])
     assert_in_range(capacity, 1, DUCT_CAPACITY);
     d->env = env;
     d->open = 2;
-    flow__lock_init(&d->lock);
+    flow_lock_init(&d->lock);
     for (i = 0; i < 2; i++) {
         d->lane[i].capacity = capacity;
         flow_event_init(&d->lane[i].changed);

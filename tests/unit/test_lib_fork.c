@@ -302,7 +302,7 @@ descriptors_do_not_add_up_over_generations(void **state)
 
 static uint32_t storm_is_over; /* Atomic. */
 static struct flow_event storm_event;
-static struct flow__lock storm_lock;
+static struct flow_lock storm_lock;
 static unsigned storm_pair[2]; /* Equal, whenever the lock is free. */
 static uint32_t storm_once[1000];
 static uint32_t storm_once_next; /* Atomic. */
@@ -323,15 +323,15 @@ storm(void *arg)
         sleep_until(&storm_event, flow_event_sequence(&storm_event),
                     flow__plat_now() + 1000);
         flow_event_signal(&storm_event);
-        flow__fork_block();
-        flow__lock_acquire(&storm_lock);
+        flow_fork_block();
+        flow_lock_acquire(&storm_lock);
         storm_pair[0]++;
         sched_yield();
         storm_pair[1]++;
-        flow__lock_release(&storm_lock);
-        flow__fork_unblock();
+        flow_lock_release(&storm_lock);
+        flow_fork_unblock();
         n = flow__add(&storm_once_next, 1);
-        flow__once(take_a_while, &storm_once[n % COUNT(storm_once)]);
+        flow_once(take_a_while, &storm_once[n % COUNT(storm_once)]);
     }
     return NULL;
 }
@@ -342,13 +342,13 @@ use_locks_in_child(void)
 {
     size_t i;
 
-    flow__fork_block();
-    flow__lock_acquire(&storm_lock);
+    flow_fork_block();
+    flow_lock_acquire(&storm_lock);
     CHILD_CHECK(storm_pair[0] == storm_pair[1]);
-    flow__lock_release(&storm_lock);
-    flow__fork_unblock();
+    flow_lock_release(&storm_lock);
+    flow_fork_unblock();
     for (i = 0; i < COUNT(storm_once); i++)
-        flow__once(take_a_while, &storm_once[i]);
+        flow_once(take_a_while, &storm_once[i]);
     CHILD_CHECK(match_in_child(10));
 }
 
@@ -364,7 +364,7 @@ no_lock_of_another_thread_is_inherited(void **state)
 
     (void)state;
     flow_event_init(&storm_event);
-    flow__lock_init(&storm_lock);
+    flow_lock_init(&storm_lock);
     for (i = 0; i < COUNT(thread); i++)
         assert_int_equal(pthread_create(&thread[i], NULL, storm, NULL), 0);
     for (i = 0; i < STORM_FORKS; i++) {
@@ -380,7 +380,7 @@ no_lock_of_another_thread_is_inherited(void **state)
         pthread_join(thread[i], NULL);
     assert_int_equal(storm_pair[0], storm_pair[1]);
     flow_event_fini(&storm_event);
-    flow__lock_fini(&storm_lock);
+    flow_lock_fini(&storm_lock);
 }
 
 /* An environment's callback may fork, under whatever we hold. */
@@ -391,12 +391,12 @@ thread_inside_may_fork_itself(void **state)
     pid_t child;
 
     (void)state;
-    flow__fork_block();
-    flow__fork_block();
+    flow_fork_block();
+    flow_fork_block();
     child = child_begin();
     if (child == 0) {
-        flow__fork_unblock();
-        flow__fork_unblock();
+        flow_fork_unblock();
+        flow_fork_unblock();
         child = child_begin();
         if (child == 0) {
             CHILD_CHECK(match_in_child(10));
@@ -405,8 +405,8 @@ thread_inside_may_fork_itself(void **state)
         CHILD_CHECK(waitpid(child, &status, 0) == child && status == 0);
         child_end();
     }
-    flow__fork_unblock();
-    flow__fork_unblock();
+    flow_fork_unblock();
+    flow_fork_unblock();
     child_join(child);
     assert_true(match(10));
 }

@@ -60,7 +60,7 @@ memory_is_aligned(void **state)
 
 static uint32_t once_state;
 static unsigned once_runs;
-static struct flow__lock count_lock;
+static struct flow_lock count_lock;
 static unsigned counted;
 
 static void
@@ -75,12 +75,12 @@ use_lock(void *arg)
     int i;
 
     (void)arg;
-    flow__once(run_once, &once_state);
+    flow_once(run_once, &once_state);
     assert_int_equal(once_runs, 1);
     for (i = 0; i < 10000; i++) {
-        flow__lock_acquire(&count_lock);
+        flow_lock_acquire(&count_lock);
         counted++;
-        flow__lock_release(&count_lock);
+        flow_lock_release(&count_lock);
     }
     return NULL;
 }
@@ -92,16 +92,16 @@ lock_excludes_and_once_runs_once(void **state)
     size_t i;
 
     (void)state;
-    flow__lock_init(&count_lock);
+    flow_lock_init(&count_lock);
     for (i = 0; i < COUNT(thread); i++)
         assert_int_equal(pthread_create(&thread[i], NULL, use_lock, NULL), 0);
     for (i = 0; i < COUNT(thread); i++)
         pthread_join(thread[i], NULL);
     assert_int_equal(counted, 40000);
-    assert_true(flow__lock_try(&count_lock));
-    assert_false(flow__lock_try(&count_lock));
-    flow__lock_release(&count_lock);
-    flow__lock_fini(&count_lock);
+    assert_true(flow_lock_try(&count_lock));
+    assert_false(flow_lock_try(&count_lock));
+    flow_lock_release(&count_lock);
+    flow_lock_fini(&count_lock);
 }
 
 static void

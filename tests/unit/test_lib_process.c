@@ -9,13 +9,13 @@
 static void
 number_stays(void **state)
 {
-    uint32_t number = flow__plat_process();
+    uint32_t number = flow_process();
     int i;
 
     (void)state;
     assert_int_not_equal(number, 0);
     for (i = 0; i < 1000; i++)
-        assert_int_equal(flow__plat_process(), number);
+        assert_int_equal(flow_process(), number);
 }
 
 /* The exit status of a child is 0 when what it saw was right. */
@@ -32,7 +32,7 @@ assert_child_succeeds(pid_t child)
 static void
 every_generation_has_its_own(void **state)
 {
-    uint32_t mine = flow__plat_process();
+    uint32_t mine = flow_process();
     uint32_t theirs;
     int status = 1;
     pid_t child;
@@ -41,24 +41,23 @@ every_generation_has_its_own(void **state)
     (void)state;
     child = fork();
     if (child == 0) {
-        theirs = flow__plat_process();
+        theirs = flow_process();
         grandchild = fork();
         if (grandchild == 0)
-            _exit(flow__plat_process() == mine ||
-                  flow__plat_process() == theirs);
+            _exit(flow_process() == mine || flow_process() == theirs);
         if (waitpid(grandchild, &status, 0) != grandchild || status != 0)
             _exit(2);
-        _exit(theirs == 0 || theirs == mine || flow__plat_process() != theirs);
+        _exit(theirs == 0 || theirs == mine || flow_process() != theirs);
     }
     assert_child_succeeds(child);
-    assert_int_equal(flow__plat_process(), mine);
+    assert_int_equal(flow_process(), mine);
 }
 
 /* A generation that never asks does not hide the next one. */
 static void
 generation_that_does_not_ask_is_skipped(void **state)
 {
-    uint32_t mine = flow__plat_process();
+    uint32_t mine = flow_process();
     int status = 1;
     pid_t child;
     pid_t grandchild;
@@ -68,7 +67,7 @@ generation_that_does_not_ask_is_skipped(void **state)
     if (child == 0) {
         grandchild = fork();
         if (grandchild == 0)
-            _exit(flow__plat_process() == mine);
+            _exit(flow_process() == mine);
         _exit(waitpid(grandchild, &status, 0) != grandchild || status != 0);
     }
     assert_child_succeeds(child);
@@ -81,7 +80,7 @@ ask(void *arg)
 {
     uint32_t *ret_number = arg;
 
-    *ret_number = flow__plat_process();
+    *ret_number = flow_process();
     return NULL;
 }
 
@@ -101,13 +100,13 @@ threads_agree(uint32_t parents)
     for (i = 0; i < ASKERS; i++)
         if (number[i] == parents || number[i] != number[0])
             return false;
-    return number[0] == flow__plat_process();
+    return number[0] == flow_process();
 }
 
 static void
 threads_of_a_child_agree(void **state)
 {
-    uint32_t mine = flow__plat_process();
+    uint32_t mine = flow_process();
     pid_t child;
     int i;
 
@@ -131,12 +130,12 @@ static void
 fork_without_handlers_is_noticed(void **state)
 {
 #ifdef HAVE_BARE_FORK
-    uint32_t mine = flow__plat_process();
+    uint32_t mine = flow_process();
     pid_t child = _Fork();
 
     (void)state;
     if (child == 0)
-        _exit(flow__plat_process() == mine);
+        _exit(flow_process() == mine);
     assert_child_succeeds(child);
 #else
     (void)state;

@@ -26,6 +26,16 @@ wait_until(struct flow_wait_sink *sink, uint64_t deadline)
 }
 
 static void
+times_do_not_wrap(void **state)
+{
+    (void)state;
+    assert_true(flow_time_after(100, 10) == 110);
+    assert_true(flow_time_after(UINT64_MAX - 3, 10) == UINT64_MAX);
+    assert_true(flow_time_after(FLOW_NEVER, 0) == 2);
+    assert_true(flow_time_after(FLOW_NOW, 0) == 2);
+}
+
+static void
 deadline_ends_the_sleep(void **state)
 {
     struct flow_wait_sink sink;
@@ -339,6 +349,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(times_do_not_wrap),
         cmocka_unit_test(deadline_ends_the_sleep),
         cmocka_unit_test(descriptor_ends_the_sleep),
         cmocka_unit_test(signal_before_the_sleep_is_not_lost),

@@ -8,9 +8,10 @@
 
 #include <arpa/inet.h>
 
+#include <flow/posix.h>
+
 #include "backends/posix/fd_io.h"
 #include "backends/posix/sockaddr.h"
-#include "backends/posix/sys_error.h"
 #include "unit.h"
 
 static void
@@ -67,23 +68,23 @@ errno_becomes_a_status(void **state)
     struct flow_error err;
 
     (void)state;
-    assert_int_equal(flow__sys_error(&err, "tcp", ECONNRESET, "x", "where"),
+    assert_int_equal(flow_posix_error(&err, "tcp", ECONNRESET, "x", "where"),
                      FLOW_E_RESET);
     assert_int_equal(err.domain, FLOW_DOMAIN_ERRNO);
     assert_int_equal(err.code, ECONNRESET);
     assert_string_equal(err.detail, "where");
-    assert_int_equal(flow__sys_error(&err, "tcp", EPIPE, "x", NULL),
+    assert_int_equal(flow_posix_error(&err, "tcp", EPIPE, "x", NULL),
                      FLOW_E_CLOSED);
-    assert_int_equal(flow__sys_error(&err, "tcp", ENOBUFS, "x", NULL),
+    assert_int_equal(flow_posix_error(&err, "tcp", ENOBUFS, "x", NULL),
                      FLOW_E_NOMEM);
-    assert_int_equal(flow__sys_error(&err, "tcp", EADDRINUSE, "x", NULL),
+    assert_int_equal(flow_posix_error(&err, "tcp", EADDRINUSE, "x", NULL),
                      FLOW_E_SYS);
     assert_non_null(err.hint);
-    assert_int_equal(flow__sys_error(&err, "tcp", EDOM, "fallback", NULL),
+    assert_int_equal(flow_posix_error(&err, "tcp", EDOM, "fallback", NULL),
                      FLOW_E_SYS);
     assert_string_equal(err.text, "fallback");
     assert_null(err.hint);
-    assert_int_equal(flow__sys_error(NULL, "tcp", EPIPE, "x", "y"),
+    assert_int_equal(flow_posix_error(NULL, "tcp", EPIPE, "x", "y"),
                      FLOW_E_CLOSED);
 }
 

@@ -102,7 +102,7 @@ choose(void)
 static bool
 ipsecmb_supports(enum flow__aead_alg alg, size_t key_len)
 {
-    flow__once(choose, &chosen);
+    flow_once(choose, &chosen);
     if (!usable)
         return false;
     if (alg == FLOW__AEAD_AES_GCM)

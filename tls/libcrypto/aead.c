@@ -46,7 +46,7 @@ cipher_of(enum flow__aead_alg alg, size_t key_len)
 {
     /* Fetching takes locks that threads share; a fork waits for it.  What else
      * is called here takes none. */
-    flow__once(fetch, &fetched);
+    flow_once(fetch, &fetched);
     switch (alg) {
     case FLOW__AEAD_AES_GCM:
         if (key_len == 16)

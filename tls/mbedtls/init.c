@@ -6,13 +6,13 @@
 
 /* Written by start(), once, before anything reads them. */
 static bool needs_lock;
-static struct flow__lock engine_lock;
+static struct flow_lock engine_lock;
 static uint32_t started;
 
 static void
 start(void)
 {
-    flow__lock_init(&engine_lock);
+    flow_lock_init(&engine_lock);
     needs_lock = !flow__mbed_has(FLOW__MBED_LOCKS);
 }
 
@@ -37,16 +37,16 @@ flow__engine_init(struct flow_error *err)
 void
 flow__mbed_enter(void)
 {
-    flow__once(start, &started);
-    flow__fork_block();
+    flow_once(start, &started);
+    flow_fork_block();
     if (needs_lock)
-        flow__lock_acquire(&engine_lock);
+        flow_lock_acquire(&engine_lock);
 }
 
 void
 flow__mbed_leave(void)
 {
     if (needs_lock)
-        flow__lock_release(&engine_lock);
-    flow__fork_unblock();
+        flow_lock_release(&engine_lock);
+    flow_fork_unblock();
 }

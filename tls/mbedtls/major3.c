@@ -37,38 +37,38 @@ flow__mbed_has(enum flow__mbed_feature feature)
  */
 #ifdef FLOW_MBEDTLS_THREADING_ALT_H
 
-_Static_assert(sizeof(mbedtls_threading_mutex_t) == sizeof(struct flow__lock),
+_Static_assert(sizeof(mbedtls_threading_mutex_t) == sizeof(struct flow_lock),
                "threading_alt.h has the size of a lock of lib/plat.h");
 
-static struct flow__lock *
+static struct flow_lock *
 lock_of(mbedtls_threading_mutex_t *mutex)
 {
-    return (struct flow__lock *)(void *)mutex;
+    return (struct flow_lock *)(void *)mutex;
 }
 
 static void
 mutex_init(mbedtls_threading_mutex_t *mutex)
 {
-    flow__lock_init(lock_of(mutex));
+    flow_lock_init(lock_of(mutex));
 }
 
 static void
 mutex_free(mbedtls_threading_mutex_t *mutex)
 {
-    flow__lock_fini(lock_of(mutex));
+    flow_lock_fini(lock_of(mutex));
 }
 
 static int
 mutex_lock(mbedtls_threading_mutex_t *mutex)
 {
-    flow__lock_acquire(lock_of(mutex));
+    flow_lock_acquire(lock_of(mutex));
     return 0;
 }
 
 static int
 mutex_unlock(mbedtls_threading_mutex_t *mutex)
 {
-    flow__lock_release(lock_of(mutex));
+    flow_lock_release(lock_of(mutex));
     return 0;
 }
 

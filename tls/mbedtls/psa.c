@@ -28,7 +28,7 @@ flow__psa_init(void)
 {
     static uint32_t once;
 
-    flow__once(flow__mbed_prepare, &once);
+    flow_once(flow__mbed_prepare, &once);
     switch (psa_crypto_init()) {
     case PSA_SUCCESS:
         return FLOW_OK;

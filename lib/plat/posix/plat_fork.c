@@ -11,12 +11,12 @@
  * thread holds is held for ever in the child.  What threads share beyond one
  * flow must not be caught like that:
  *
- * - the fork waits for threads between flow__fork_block() and
- *   flow__fork_unblock(), and no thread enters until the fork is over;
- * - then no function of flow__once() runs, and the wait lock is free.
+ * - the fork waits for threads between flow_fork_block() and
+ *   flow_fork_unblock(), and no thread enters until the fork is over;
+ * - then no function of flow_once() runs, and the wait lock is free.
  *
- * Order: the gate, the lock of flow__once(), the wait lock.  A function that
- * flow__once() runs may therefore not block forks.
+ * Order: the gate, the lock of flow_once(), the wait lock.  A function that
+ * flow_once() runs may therefore not block forks.
  *
  * Invariants: fork_inside counts the threads between the two calls; a thread
  * that counts itself looks at fork_begun afterwards, and a fork that begins
@@ -51,7 +51,7 @@ wait_for_fork_to_end(void)
 }
 
 void
-flow__fork_block(void)
+flow_fork_block(void)
 {
     if (fork_depth++ > 0)
         return;
@@ -64,7 +64,7 @@ flow__fork_block(void)
 }
 
 void
-flow__fork_unblock(void)
+flow_fork_unblock(void)
 {
     if (--fork_depth == 0)
         leave_gate();

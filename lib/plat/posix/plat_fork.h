@@ -8,7 +8,7 @@
 void flow__fork_watch(void);
 
 /* What the handlers do with the locks of plat_lock.c: the wait lock and that
- * of flow__once() are held across the fork. */
+ * of flow_once() are held across the fork. */
 void flow__locks_before_fork(void);
 void flow__locks_after_fork(bool in_child);
 

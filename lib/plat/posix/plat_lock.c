@@ -5,41 +5,41 @@
 #include "lib/plat.h"
 #include "lib/plat/posix/plat_fork.h"
 
-_Static_assert(sizeof(pthread_mutex_t) <= sizeof(struct flow__lock),
+_Static_assert(sizeof(pthread_mutex_t) <= sizeof(struct flow_lock),
                "a mutex fits into its place");
 
 static pthread_mutex_t *
-mutex_of(struct flow__lock *lock)
+mutex_of(struct flow_lock *lock)
 {
     return (pthread_mutex_t *)(void *)lock->opaque;
 }
 
 void
-flow__lock_init(struct flow__lock *lock)
+flow_lock_init(struct flow_lock *lock)
 {
     pthread_mutex_init(mutex_of(lock), NULL);
 }
 
 void
-flow__lock_fini(struct flow__lock *lock)
+flow_lock_fini(struct flow_lock *lock)
 {
     pthread_mutex_destroy(mutex_of(lock));
 }
 
 void
-flow__lock_acquire(struct flow__lock *lock)
+flow_lock_acquire(struct flow_lock *lock)
 {
     pthread_mutex_lock(mutex_of(lock));
 }
 
 bool
-flow__lock_try(struct flow__lock *lock)
+flow_lock_try(struct flow_lock *lock)
 {
     return pthread_mutex_trylock(mutex_of(lock)) == 0;
 }
 
 void
-flow__lock_release(struct flow__lock *lock)
+flow_lock_release(struct flow_lock *lock)
 {
     pthread_mutex_unlock(mutex_of(lock));
 }
@@ -66,7 +66,7 @@ flow__wait_unlock(void)
     pthread_mutex_unlock(&wait_mutex);
 }
 
-/* States of flow__once(). */
+/* States of flow_once(). */
 enum { ONCE_NEW = 0, ONCE_RUNNING = 1, ONCE_DONE = 2 };
 
 static pthread_mutex_t once_mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -74,7 +74,7 @@ static pthread_cond_t once_done = PTHREAD_COND_INITIALIZER;
 static unsigned once_running; /* Functions; under the mutex. */
 
 void
-flow__once(void (*fn)(void), uint32_t *state)
+flow_once(void (*fn)(void), uint32_t *state)
 {
     bool mine;
 
@@ -92,7 +92,7 @@ flow__once(void (*fn)(void), uint32_t *state)
     if (!mine)
         return;
 
-    /* Without the mutex, so that fn may lead to another flow__once(). */
+    /* Without the mutex, so that fn may lead to another flow_once(). */
     fn();
     pthread_mutex_lock(&once_mutex);
     flow__store_release(state, ONCE_DONE);

@@ -78,8 +78,8 @@ number_from_pid(void)
 }
 
 uint32_t
-flow__plat_process(void)
+flow_process(void)
 {
-    flow__once(make_page, &process_once);
+    flow_once(make_page, &process_once);
     return process_page != NULL ? number_from_page() : number_from_pid();
 }

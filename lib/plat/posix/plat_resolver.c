@@ -30,7 +30,7 @@
  * the threads, of the process of that number, that have not found the queue
  * empty.
  *
- * Order of locks: flow__fork_block(), this one, the wait lock.  In a child the
+ * Order of locks: flow_fork_block(), this one, the wait lock.  In a child the
  * threads are gone: what was QUEUED still is, and what was RUNNING elsewhere is
  * looked up again when it is asked for.
  */
@@ -57,7 +57,7 @@ static uint32_t resolver_process; /* Whose workers these are. */
 static void
 lock_resolver(void)
 {
-    flow__fork_block();
+    flow_fork_block();
     pthread_mutex_lock(&resolver_mutex);
 }
 
@@ -65,7 +65,7 @@ static void
 unlock_resolver(void)
 {
     pthread_mutex_unlock(&resolver_mutex);
-    flow__fork_unblock();
+    flow_fork_unblock();
 }
 
 static void
@@ -195,7 +195,7 @@ start_thread(void)
 static bool
 serve_queue(void)
 {
-    uint32_t me = flow__plat_process();
+    uint32_t me = flow_process();
 
     if (resolver_process != me) {
         resolver_process = me;
@@ -241,7 +241,7 @@ resolver_start(void *ctx, const char *host, uint16_t port,
 static bool
 is_served(struct flow_lookup *lookup)
 {
-    uint32_t me = flow__plat_process();
+    uint32_t me = flow_process();
 
     if (lookup->progress == DONE)
         return true;
@@ -295,8 +295,7 @@ resolver_cancel(struct flow_lookup *lookup)
     bool runs;
 
     lock_resolver();
-    runs =
-        lookup->progress == RUNNING && lookup->process == flow__plat_process();
+    runs = lookup->progress == RUNNING && lookup->process == flow_process();
     if (lookup->progress == QUEUED)
         flow__list_remove(&lookup->link);
     lookup->abandoned = runs;

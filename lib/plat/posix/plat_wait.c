@@ -106,7 +106,7 @@ thread_sleeper(void)
 {
     struct sleeper *me;
 
-    flow__once(make_sleeper_key, &sleeper_once);
+    flow_once(make_sleeper_key, &sleeper_once);
     if (!sleeper_key_is_made)
         return NULL;
     me = pthread_getspecific(sleeper_key);

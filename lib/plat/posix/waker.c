@@ -19,7 +19,7 @@
 bool
 flow__fd_waker_is_inherited(const struct flow__fd_waker *waker)
 {
-    return waker->process != flow__plat_process();
+    return waker->process != flow_process();
 }
 
 /* Async-signal-safe. */
@@ -72,7 +72,7 @@ flow__fd_waker_init(struct flow__fd_waker *waker)
 {
     waker->base.wake = fd_waker_wake;
     waker->pending = 0;
-    waker->process = flow__plat_process();
+    waker->process = flow_process();
     waker->read_fd = -1;
     waker->write_fd = -1;
     return open_fds(waker);

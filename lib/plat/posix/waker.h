@@ -22,7 +22,7 @@ struct flow__fd_waker {
     int read_fd;
     int write_fd;
     uint32_t pending; /* atomic */
-    uint32_t process; /* flow__plat_process() of who made it */
+    uint32_t process; /* flow_process() of who made it */
 };
 
 /* false when there is no descriptor to be had, or, with errno set. */

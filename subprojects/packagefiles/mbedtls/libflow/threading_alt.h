@@ -6,7 +6,7 @@
 
 /*
  * mbedTLS asks for this header with MBEDTLS_THREADING_ALT.  Room for a
- * struct flow__lock of lib/plat.h, which cannot be included from here; the
+ * struct flow_lock of lib/plat.h, which cannot be included from here; the
  * functions that use it are given to mbedtls_threading_set_alt() at run time.
  */
 typedef struct mbedtls_threading_mutex_t {

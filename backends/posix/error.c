@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "backends/posix/sys_error.h"
+#include <flow/posix.h>
 
 #include <errno.h>
 
@@ -50,8 +50,8 @@ static const struct sys_error sys_errors[] = {
 };
 
 enum flow_status
-flow__sys_error(struct flow_error *err, const char *layer, int code,
-                const char *fallback, const char *detail)
+flow_posix_error(struct flow_error *err, const char *layer, int code,
+                 const char *fallback, const char *detail)
 {
     struct sys_error e = { code, FLOW_E_SYS, fallback, NULL };
     size_t i;
@@ -68,11 +68,11 @@ flow__sys_error(struct flow_error *err, const char *layer, int code,
 }
 
 enum flow_status
-flow__sys_fail(struct flow *f, uint32_t dirs, int code, const char *fallback,
-               const char *detail)
+flow_posix_fail(struct flow *f, uint32_t dirs, int code, const char *fallback,
+                const char *detail)
 {
     struct flow_error err;
 
-    flow__sys_error(&err, flow_name(f), code, fallback, detail);
+    flow_posix_error(&err, flow_name(f), code, fallback, detail);
     return flow_fail_with(f, dirs, &err);
 }

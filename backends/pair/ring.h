@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-#ifndef FLOW_LIB_RING_H
-#define FLOW_LIB_RING_H
+#ifndef BACKENDS_PAIR_RING_H
+#define BACKENDS_PAIR_RING_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -9,11 +9,10 @@
 /*
  * Arithmetic of byte rings.  Indexes run freely modulo 2^32, so that full and
  * empty differ; the place of an index is its low bits.  Pure: no memory of
- * its own, nobody's shared memory is looked at.
+ * its own.
  *
  * Invariants: size is a power of two, 1..2^31; prod - cons <= size, modulo
- * 2^32.  An index that somebody else may have written is checked with
- * flow__ring_is_sane() first.
+ * 2^32.
  */
 
 /* One run of bytes in the ring's memory. */
@@ -21,13 +20,6 @@ struct flow__ring_span {
     uint32_t off; /* from the start of the memory */
     uint32_t len;
 };
-
-/* Whether two indexes can belong to one ring. */
-static inline bool
-flow__ring_is_sane(uint32_t size, uint32_t prod, uint32_t cons)
-{
-    return (uint32_t)(prod - cons) <= size;
-}
 
 /* Bytes to read. */
 static inline uint32_t
@@ -54,11 +46,5 @@ flow__ring_place(uint32_t size, uint32_t index)
  * second is empty when nothing wraps. */
 void flow__ring_spans(uint32_t size, uint32_t index, uint32_t len,
                       struct flow__ring_span ret_span[2]);
-
-/* Copy len <= size bytes into a ring's memory, or out of it. */
-void flow__ring_put(uint8_t *mem, uint32_t size, uint32_t index,
-                    const void *data, uint32_t len);
-void flow__ring_get(const uint8_t *mem, uint32_t size, uint32_t index,
-                    void *data, uint32_t len);
 
 #endif
