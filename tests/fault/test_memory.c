@@ -256,9 +256,9 @@ a_change_of_keys_survives_a_want_of_memory(void **state)
         step_pass(&e, e.b, 100, n);
     }
     guard_case(NULL);
-    /* The key and a record; the derivations are in sight only where mbedTLS is
-     * linked in. */
-    assert_true(written >= 2);
+    /* The record that announces it; on the other side also a context for the
+     * cipher; the derivations are in sight only where mbedTLS is linked in. */
+    assert_true(written >= 1);
     assert_true(read >= 2);
     ends_close(&e);
 }
