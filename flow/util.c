@@ -299,14 +299,19 @@ static enum flow_status
 copy_loop(struct flow *from, struct flow *to, uint8_t *buf, uint64_t limit,
           uint64_t *done)
 {
+    const struct flow_wait_item items[2] = { { from, FLOW_READY_READ, 0 },
+                                             { to, FLOW_READY_WRITE, 0 } };
     enum flow_status st = FLOW_OK, flushed;
     uint64_t before = 0;
     size_t len;
 
     while (st == FLOW_OK && *done < limit) {
-        if (*done != before && is_late(from, FLOW_READ))
-            return flow__report(from, FLOW_READ, FLOW_E_TIMEOUT,
-                                "the deadline passed");
+        if (*done != before) {
+            /* Neither side may defeat its deadline by never making us wait. */
+            st = flow__check_deadlines(items, 2);
+            if (st != FLOW_OK)
+                return st;
+        }
         before = *done;
         len = limit - before < COPY_SIZE ? (size_t)(limit - before) : COPY_SIZE;
         st = copy_piece(from, to, buf, len, done);

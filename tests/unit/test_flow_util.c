@@ -239,6 +239,25 @@ copy_moves_until_the_end_or_the_limit(void **state)
 }
 
 static void
+copy_obeys_the_write_deadline_of_a_busy_destination(void **state)
+{
+    struct mock *from = mock_new(&fake.env, MOCK_CAPS);
+    struct mock *to = mock_new(&fake.env, MOCK_CAPS);
+    struct flow_error err;
+    uint64_t n;
+
+    (void)state;
+    flow_set_deadline(&to->base, FLOW_WRITE, fake.now);
+    assert_int_equal(flow_copy(&from->base, &to->base, 1 << 20, &n),
+                     FLOW_E_TIMEOUT);
+    assert_true(n > 0 && n < 1 << 20);
+    flow_get_error(&to->base, FLOW_WRITE, &err);
+    assert_int_equal(err.status, FLOW_E_TIMEOUT);
+    flow_close(&from->base);
+    flow_close(&to->base);
+}
+
+static void
 finish_ends_both_directions(void **state)
 {
     struct flow_finish_result result;
@@ -391,6 +410,7 @@ main(void)
         TEST(bad_arguments_are_refused_before_the_first_write),
         TEST(open_wait_drives_the_opening),
         TEST(copy_moves_until_the_end_or_the_limit),
+        TEST(copy_obeys_the_write_deadline_of_a_busy_destination),
         TEST(finish_ends_both_directions),
         TEST(finish_gives_up_at_its_deadline),
         TEST(finish_does_not_drain_for_ever),
