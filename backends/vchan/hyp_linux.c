@@ -17,7 +17,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <xenevtchn.h>
 #include <xentoollog.h>
 
 #include <xen/event_channel.h>
@@ -109,11 +108,11 @@ share_device(struct linux_hyp *h, struct flow_error *err)
 
     lock_shared(&h->lock);
     if (h->share == NULL) {
-        h->share = xengntshr_open(&silent, 0);
+        h->share = flow__xen.xengntshr_open(&silent, 0);
         /* Some releases leave it open in a program that we execute, which then
          * keeps our pages granted after our death. */
         if (h->share != NULL)
-            fcntl(xengntshr_fd(h->share), F_SETFD, FD_CLOEXEC);
+            fcntl(flow__xen.xengntshr_fd(h->share), F_SETFD, FD_CLOEXEC);
     }
     share = h->share;
     unlock_shared(&h->lock);
@@ -132,7 +131,7 @@ map_device(struct linux_hyp *h, struct flow_error *err)
 
     lock_shared(&h->lock);
     if (h->map == NULL)
-        h->map = xengnttab_open(&silent, 0);
+        h->map = flow__xen.xengnttab_open(&silent, 0);
     map = h->map;
     unlock_shared(&h->lock);
     if (map == NULL)
@@ -172,12 +171,12 @@ linux_share(struct vchan_hyp *hyp, uint16_t peer, uint32_t count, bool writable,
     if (share == NULL)
         return FLOW_E_SYS;
     if (parting.channel != NULL)
-        base = xengntshr_share_page_notify(share, peer, ret_refs, writable,
-                                           parting.clear_at,
-                                           parting.channel->port);
+        base = flow__xen.xengntshr_share_page_notify(share, peer, ret_refs,
+                                                     writable, parting.clear_at,
+                                                     parting.channel->port);
     else
-        base =
-            xengntshr_share_pages(share, peer, (int)count, ret_refs, writable);
+        base = flow__xen.xengntshr_share_pages(share, peer, (int)count,
+                                               ret_refs, writable);
     if (base == NULL)
         return flow__vchan_linux_fail(
             err, "cannot grant pages",
@@ -185,7 +184,7 @@ linux_share(struct vchan_hyp *hyp, uint16_t peer, uint32_t count, bool writable,
     memset(base, 0, (size_t)count * VCHAN_PAGE_SIZE);
     st = region_give(hyp, base, count, ret_region, err);
     if (st != FLOW_OK)
-        xengntshr_unshare(share, base, count);
+        flow__xen.xengntshr_unshare(share, base, count);
     return st;
 }
 
@@ -195,7 +194,8 @@ static enum flow_status
 linux_unshare(struct vchan_hyp *hyp, struct vchan_region *region)
 {
     if (!flow__vchan_hyp_is_inherited(hyp))
-        xengntshr_unshare(linux_of(hyp)->share, region->base, region->count);
+        flow__xen.xengntshr_unshare(linux_of(hyp)->share, region->base,
+                                    region->count);
     flow_env_free(hyp->env, region, sizeof(struct linux_region));
     return FLOW_OK;
 }
@@ -214,11 +214,12 @@ linux_map(struct vchan_hyp *hyp, uint16_t peer, const uint32_t *refs,
     if (map == NULL)
         return FLOW_E_SYS;
     if (parting.channel != NULL) {
-        base = xengnttab_map_grant_ref_notify(
+        base = flow__xen.xengnttab_map_grant_ref_notify(
             map, peer, refs[0], prot, parting.clear_at, parting.channel->port);
     } else {
         memcpy(copy, refs, count * sizeof(*refs));
-        base = xengnttab_map_domain_grant_refs(map, count, peer, copy, prot);
+        base = flow__xen.xengnttab_map_domain_grant_refs(map, count, peer, copy,
+                                                         prot);
     }
     /* What the driver answers when the hypervisor refuses a reference. */
     if (base == NULL && (errno == EINVAL || errno == EAGAIN))
@@ -229,7 +230,7 @@ linux_map(struct vchan_hyp *hyp, uint16_t peer, const uint32_t *refs,
             "see the limit parameter of the module xen-gntdev");
     st = region_give(hyp, base, count, ret_region, err);
     if (st != FLOW_OK)
-        xengnttab_unmap(map, base, count);
+        flow__xen.xengnttab_unmap(map, base, count);
     return st;
 }
 
@@ -237,7 +238,8 @@ static void
 linux_unmap(struct vchan_hyp *hyp, struct vchan_region *region)
 {
     if (!flow__vchan_hyp_is_inherited(hyp))
-        xengnttab_unmap(linux_of(hyp)->map, region->base, region->count);
+        flow__xen.xengnttab_unmap(linux_of(hyp)->map, region->base,
+                                  region->count);
     flow_env_free(hyp->env, region, sizeof(struct linux_region));
 }
 
@@ -251,7 +253,7 @@ linux_close_channel(struct vchan_channel *c)
     if (c->view >= 0)
         close(c->view);
     if (c->handle != NULL)
-        xenevtchn_close(c->handle);
+        flow__xen.xenevtchn_close(c->handle);
     flow_env_free(env, c, sizeof(*c));
 }
 
@@ -264,7 +266,7 @@ linux_close_channel(struct vchan_channel *c)
 static bool
 linux_renew(struct vchan_channel *c)
 {
-    int fd[] = { xenevtchn_fd(c->handle), c->hyp->lost };
+    int fd[] = { flow__xen.xenevtchn_fd(c->handle), c->hyp->lost };
     struct epoll_event event = { .events = EPOLLIN };
     bool made;
 
@@ -291,8 +293,8 @@ linux_channel_new(struct vchan_hyp *hyp, struct flow_error *err)
     }
     c->hyp = linux_of(hyp);
     c->view = -1;
-    c->handle = xenevtchn_open(&silent, 0);
-    fd = c->handle == NULL ? -1 : xenevtchn_fd(c->handle);
+    c->handle = flow__xen.xenevtchn_open(&silent, 0);
+    fd = c->handle == NULL ? -1 : flow__xen.xenevtchn_fd(c->handle);
     /* Draining stops at the last event instead of waiting for the next. */
     if (fd >= 0 && fcntl(fd, F_SETFL, O_NONBLOCK) == 0 && linux_renew(c))
         return c;
@@ -308,7 +310,7 @@ channel_bound(struct vchan_channel *c, int port,
               struct vchan_channel **ret_channel)
 {
     c->port = (uint32_t)port;
-    xenevtchn_unmask(c->handle, c->port);
+    flow__xen.xenevtchn_unmask(c->handle, c->port);
     *ret_channel = c;
     return FLOW_OK;
 }
@@ -323,7 +325,7 @@ linux_alloc(struct vchan_hyp *hyp, uint16_t peer,
 
     if (c == NULL)
         return err != NULL ? err->status : FLOW_E_SYS;
-    port = xenevtchn_bind_unbound_port(c->handle, peer);
+    port = flow__xen.xenevtchn_bind_unbound_port(c->handle, peer);
     if (port >= 0)
         return channel_bound(c, port, ret_channel);
     st = flow__vchan_linux_fail(err, "cannot allocate an event channel",
@@ -343,7 +345,7 @@ linux_bind(struct vchan_hyp *hyp, uint16_t peer, uint32_t remote,
     if (c == NULL)
         return err != NULL ? err->status : FLOW_E_SYS;
     c->remote = remote;
-    port = xenevtchn_bind_interdomain(c->handle, peer, remote);
+    port = flow__xen.xenevtchn_bind_interdomain(c->handle, peer, remote);
     if (port >= 0)
         return channel_bound(c, port, ret_channel);
     /* Whatever is not about us is about a port that is stale or taken. */
@@ -363,18 +365,18 @@ linux_port(const struct vchan_channel *c)
 static void
 linux_notify(struct vchan_channel *c)
 {
-    xenevtchn_notify(c->handle, c->port);
+    flow__xen.xenevtchn_notify(c->handle, c->port);
 }
 
 static bool
 linux_drain(struct vchan_channel *c)
 {
-    xenevtchn_port_or_error_t port = xenevtchn_pending(c->handle);
+    xenevtchn_port_or_error_t port = flow__xen.xenevtchn_pending(c->handle);
 
     if (port < 0)
         return false;
     /* The port is masked from the event until here: at most one is queued. */
-    xenevtchn_unmask(c->handle, (evtchn_port_t)port);
+    flow__xen.xenevtchn_unmask(c->handle, (evtchn_port_t)port);
     return true;
 }
 
@@ -394,7 +396,7 @@ ask_status(struct linux_hyp *h, uint16_t domid, uint32_t port,
     int rc;
 
     if (h->call != NULL)
-        op = xencall_alloc_buffer(h->call, sizeof(*op));
+        op = flow__xen.xencall_alloc_buffer(h->call, sizeof(*op));
     if (op == NULL) {
         errno = ENOSYS;
         return -1;
@@ -402,11 +404,11 @@ ask_status(struct linux_hyp *h, uint16_t domid, uint32_t port,
     memset(op, 0, sizeof(*op));
     op->dom = domid;
     op->port = port;
-    rc = xencall2(h->call, __HYPERVISOR_event_channel_op, EVTCHNOP_status,
-                  (uint64_t)(uintptr_t)op);
+    rc = flow__xen.xencall2(h->call, __HYPERVISOR_event_channel_op,
+                            EVTCHNOP_status, (uint64_t)(uintptr_t)op);
     code = errno;
     *ret_status = *op;
-    xencall_free_buffer(h->call, op);
+    flow__xen.xencall_free_buffer(h->call, op);
     errno = code;
     return rc == 0 ? 0 : -1;
 }
@@ -494,11 +496,11 @@ linux_free(struct vchan_hyp *hyp)
     /* Its pages for hypercalls are not in a child, and it would unmap what
      * stands in their place; the descriptor says nothing of a death. */
     if (h->call != NULL && !inherited)
-        xencall_close(h->call);
+        flow__xen.xencall_close(h->call);
     if (h->map != NULL)
-        xengnttab_close(h->map);
+        flow__xen.xengnttab_close(h->map);
     if (h->share != NULL)
-        xengntshr_close(h->share);
+        flow__xen.xengntshr_close(h->share);
     close(h->lost);
     pthread_mutex_destroy(&h->lock);
     flow_env_free(hyp->env, h, sizeof(*h));
@@ -527,12 +529,12 @@ linux_new(const struct flow_env *env, struct linux_hyp **ret_hyp,
     h->lost = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (h->lost < 0)
         missing = "cannot make a descriptor for what is lost";
-    else if ((h->store = xs_open(0)) == NULL)
+    else if ((h->store = flow__xen.xs_open(0)) == NULL)
         missing = "cannot reach the Xen store";
     else if (!flow__vchan_linux_own(h->store, &h->base.domid))
         missing = "the Xen store does not say which domain this is";
     if (missing == NULL) {
-        h->call = xencall_open(&silent, 0);
+        h->call = flow__xen.xencall_open(&silent, 0);
         *ret_hyp = h;
         return FLOW_OK;
     }
@@ -541,7 +543,7 @@ linux_new(const struct flow_env *env, struct linux_hyp **ret_hyp,
         "is this a Xen domain with its modules loaded, and may this "
         "user open /dev/xen?");
     if (h->store != NULL)
-        xs_close(h->store);
+        flow__xen.xs_close(h->store);
     if (h->lost >= 0)
         close(h->lost);
     pthread_mutex_destroy(&h->lock);
@@ -598,7 +600,8 @@ flow__vchan_xen_open(const struct flow_env *env, struct vchan_hyp **ret_hyp,
 
     lock_shared(&handles_lock);
     h = handle_find(env);
-    if (h == NULL && (st = linux_new(env, &h, err)) == FLOW_OK) {
+    if (h == NULL && (st = flow__vchan_linux_load(err)) == FLOW_OK &&
+        (st = linux_new(env, &h, err)) == FLOW_OK) {
         h->next = handles;
         handles = h;
     }

@@ -4,11 +4,8 @@
 
 #include <pthread.h>
 
-#include <xencall.h>
-#include <xengnttab.h>
-#include <xenstore.h>
-
 #include "backends/vchan/hyp.h"
+#include "backends/vchan/hyp_linux_libs.h"
 
 /*
  * A Linux domain's handle, over Xen's libraries.  Listeners and flows of one

@@ -44,8 +44,8 @@ key_write(struct vchan_hyp *hyp, xs_transaction_t t, const char *base,
     int len = snprintf(text, sizeof(text), "%u", number);
 
     snprintf(path, sizeof(path), "%s%s", base, key);
-    return xs_write(store_of(hyp), t, path, text, (unsigned)len) &&
-           xs_set_permissions(store_of(hyp), t, path, perms, 2);
+    return flow__xen.xs_write(store_of(hyp), t, path, text, (unsigned)len) &&
+           flow__xen.xs_set_permissions(store_of(hyp), t, path, perms, 2);
 }
 
 static enum flow_status
@@ -59,7 +59,7 @@ linux_publish(struct vchan_hyp *hyp, const char *base, uint16_t peer,
 
     /* Clients watch event-channel, so it is the last. */
     do {
-        t = xs_transaction_start(store);
+        t = flow__xen.xs_transaction_start(store);
         if (t == XBT_NULL)
             break;
         ok = key_write(hyp, t, base, KEY_REF, ref, peer) &&
@@ -67,11 +67,11 @@ linux_publish(struct vchan_hyp *hyp, const char *base, uint16_t peer,
         if (!ok) {
             int code = errno;
 
-            xs_transaction_end(store, t, true);
+            flow__xen.xs_transaction_end(store, t, true);
             errno = code;
             break;
         }
-        if (xs_transaction_end(store, t, false))
+        if (flow__xen.xs_transaction_end(store, t, false))
             return FLOW_OK;
     } while (errno == EAGAIN);
     st = flow__vchan_linux_fail(err, "cannot write to the store",
@@ -92,7 +92,7 @@ key_read(struct xs_handle *store, xs_transaction_t t, const char *base,
     char *text;
 
     snprintf(path, sizeof(path), "%s%s", base, key);
-    text = xs_read(store, t, path, &len);
+    text = flow__xen.xs_read(store, t, path, &len);
     if (text == NULL)
         return errno == ENOENT || errno == EACCES ? FLOW_AGAIN : FLOW_E_SYS;
     ok = flow__vchan_number(text, len, min, max, ret_number);
@@ -109,7 +109,7 @@ key_remove(struct xs_handle *store, xs_transaction_t t, const char *base,
     char path[KEY_MAX];
 
     snprintf(path, sizeof(path), "%s%s", base, key);
-    xs_rm(store, t, path);
+    flow__xen.xs_rm(store, t, path);
 }
 
 /* Removes a node with nothing below it; false if something is. */
@@ -117,11 +117,11 @@ static bool
 empty_remove(struct xs_handle *store, xs_transaction_t t, const char *path)
 {
     unsigned count = 0;
-    char **rest = xs_directory(store, t, path, &count);
+    char **rest = flow__xen.xs_directory(store, t, path, &count);
     bool empty = rest != NULL && count == 0;
 
     free(rest);
-    return empty && xs_rm(store, t, path);
+    return empty && flow__xen.xs_rm(store, t, path);
 }
 
 /* Removes the base if it is empty and, if the path was made from a name, the
@@ -167,11 +167,11 @@ linux_withdraw(struct vchan_hyp *hyp, const char *base, uint32_t port)
     bool ours;
 
     do {
-        t = xs_transaction_start(store);
+        t = flow__xen.xs_transaction_start(store);
         if (t == XBT_NULL)
             return;
         ours = keys_remove(hyp, t, base, port);
-    } while (!xs_transaction_end(store, t, !ours) && errno == EAGAIN);
+    } while (!flow__xen.xs_transaction_end(store, t, !ours) && errno == EAGAIN);
 }
 
 /*
@@ -189,7 +189,7 @@ key_check_owner(struct xs_handle *store, const char *base, const char *key,
     bool good;
 
     snprintf(path, sizeof(path), "%s%s", base, key);
-    perms = xs_get_permissions(store, XBT_NULL, path, &count);
+    perms = flow__xen.xs_get_permissions(store, XBT_NULL, path, &count);
     if (perms == NULL)
         return errno == ENOENT || errno == EACCES ? FLOW_AGAIN : FLOW_E_SYS;
     good = count > 0 && (perms[0].id == server || perms[0].id == 0);
@@ -247,10 +247,10 @@ linux_presence(struct vchan_hyp *hyp, uint16_t domid)
 
     if (presence != VCHAN_PRESENCE_UNKNOWN)
         return presence;
-    if (xs_is_domain_introduced(h->store, domid))
+    if (flow__xen.xs_is_domain_introduced(h->store, domid))
         return VCHAN_PRESENT;
     /* The store answers "no" to every domain but domain 0. */
-    return xs_is_domain_introduced(h->store, DOMID_SELF)
+    return flow__xen.xs_is_domain_introduced(h->store, DOMID_SELF)
                ? VCHAN_ABSENT
                : VCHAN_PRESENCE_UNKNOWN;
 }
@@ -263,8 +263,8 @@ linux_released(struct vchan_hyp *hyp, uint16_t domid)
     /* "No" is also what a request that failed answers, and errno does not tell
      * the two apart: a success may set it, a lack of memory may not.  A store
      * that answers, which it does to domain 0 alone, says yes to one's own. */
-    return !xs_is_domain_introduced(store, domid) &&
-           xs_is_domain_introduced(store, DOMID_SELF);
+    return !flow__xen.xs_is_domain_introduced(store, domid) &&
+           flow__xen.xs_is_domain_introduced(store, DOMID_SELF);
 }
 
 void
@@ -272,9 +272,9 @@ flow__vchan_linux_hang_up(struct xs_handle *store, bool inherited)
 {
     /* A child has none of the threads that an ordinary end would stop. */
     if (inherited)
-        xs_daemon_destroy_postfork(store);
+        flow__xen.xs_daemon_destroy_postfork(store);
     else
-        xs_close(store);
+        flow__xen.xs_close(store);
 }
 
 static void
@@ -300,9 +300,9 @@ watch_open(struct vchan_hyp *hyp, const char *path,
         return flow_error_set(err, FLOW_E_NOMEM, "vchan", FLOW_DOMAIN_NONE, 0,
                               "no memory for a watch");
     w->hyp = hyp;
-    w->store = xs_open(0);
-    if (w->store != NULL && xs_fileno(w->store) >= 0 &&
-        xs_watch(w->store, path, "vchan")) {
+    w->store = flow__xen.xs_open(0);
+    if (w->store != NULL && flow__xen.xs_fileno(w->store) >= 0 &&
+        flow__xen.xs_watch(w->store, path, "vchan")) {
         *ret_watch = w;
         return FLOW_OK;
     }
@@ -337,7 +337,7 @@ linux_watch_deaths(struct vchan_hyp *hyp, struct vchan_watch **ret_watch,
 static void
 linux_watch_wait(const struct vchan_watch *w, struct flow_wait_sink *sink)
 {
-    flow_wait_add_fd(sink, xs_fileno(w->store), FLOW_WAIT_IN);
+    flow_wait_add_fd(sink, flow__xen.xs_fileno(w->store), FLOW_WAIT_IN);
     flow_wait_add_fd(sink, ((struct linux_hyp *)w->hyp)->lost, FLOW_WAIT_IN);
 }
 
@@ -348,7 +348,7 @@ linux_watch_drain(struct vchan_watch *w)
     bool told = false;
     char **event;
 
-    while ((event = xs_check_watch(w->store)) != NULL) {
+    while ((event = flow__xen.xs_check_watch(w->store)) != NULL) {
         free(event);
         told = true;
     }
@@ -360,7 +360,7 @@ flow__vchan_linux_own(struct xs_handle *store, uint16_t *ret_domid)
 {
     unsigned len = 0;
     uint32_t domid = 0;
-    char *text = xs_read(store, XBT_NULL, "domid", &len);
+    char *text = flow__xen.xs_read(store, XBT_NULL, "domid", &len);
     bool ok = text != NULL &&
               flow__vchan_number(text, len, 0, VCHAN_DOMID_LIMIT - 1, &domid);
 

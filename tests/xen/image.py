@@ -78,8 +78,10 @@ def libraries(root, programs, extra):
     places += [pathlib.Path("/lib/x86_64-linux-gnu"),
                pathlib.Path("/usr/lib/x86_64-linux-gnu")]
     found = {}
-    # The C library opens this one by itself when a thread is cancelled.
-    todo = ["libgcc_s.so.1"]
+    # The C library opens the first by itself when a thread is cancelled, and
+    # libflow the others when a vchan is made.
+    todo = ["libgcc_s.so.1", "libxencall.so.1", "libxenevtchn.so.1",
+            "libxengnttab.so.1", "libxenstore.so.4"]
     for program in programs:
         todo += needed(program)
     while todo:

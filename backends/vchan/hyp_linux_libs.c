@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: ISC */
+#include "backends/vchan/hyp_linux_libs.h"
+
+#include <dlfcn.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+struct vchan_xen flow__xen;
+
+struct xen_function {
+    const char *name;
+    size_t offset; /* in struct vchan_xen */
+};
+
+#define FUNCTION(name) { #name, offsetof(struct vchan_xen, name) },
+
+static const struct xen_function of_call[] = { VCHAN_XENCALL(FUNCTION) };
+static const struct xen_function of_evtchn[] = { VCHAN_XENEVTCHN(FUNCTION) };
+static const struct xen_function of_gnttab[] = { VCHAN_XENGNTTAB(FUNCTION) };
+static const struct xen_function of_store[] = { VCHAN_XENSTORE(FUNCTION) };
+
+#define LIBRARY(file, package, functions)                                      \
+    {                                                                          \
+        file, "cannot load " file,                                             \
+            "install Xen's libraries; Debian's package is " package,           \
+            file " lacks a function that libflow calls",                       \
+            "is this the library of Debian's package " package "?", functions, \
+            sizeof(functions) / sizeof((functions)[0])                         \
+    }
+
+static const struct xen_library {
+    const char *file;
+    const char *missing;
+    const char *missing_hint;
+    const char *lacking;
+    const char *lacking_hint;
+    const struct xen_function *functions;
+    size_t count;
+} libraries[] = {
+    LIBRARY("libxencall.so.1", "libxencall1", of_call),
+    LIBRARY("libxenevtchn.so.1", "libxenevtchn1", of_evtchn),
+    LIBRARY("libxengnttab.so.1", "libxengnttab1", of_gnttab),
+    LIBRARY("libxenstore.so.4", "libxenstore4", of_store),
+};
+
+static enum flow_status
+library_fail(struct flow_error *err, const char *text, const char *hint,
+             const char *detail)
+{
+    flow_error_set(err, FLOW_E_NOTSUP, "vchan", FLOW_DOMAIN_NONE, 0, text);
+    if (err != NULL)
+        err->hint = hint;
+    if (detail != NULL)
+        flow_error_set_detail(err, detail);
+    return FLOW_E_NOTSUP;
+}
+
+/* From the program if all of them are there, as the linker would have it: a
+ * program may be linked with the library itself, and one that took half of the
+ * functions from elsewhere would give one copy's handles to the other. */
+static const char *
+library_find(const struct xen_library *l, void *where, struct vchan_xen *xen)
+{
+    for (size_t i = 0; i < l->count; i++) {
+        void *symbol = dlsym(where, l->functions[i].name);
+
+        if (symbol == NULL)
+            return l->functions[i].name;
+        memcpy((char *)xen + l->functions[i].offset, &symbol, sizeof(symbol));
+    }
+    return NULL;
+}
+
+/* The library stays loaded once its functions are given out: its threads may
+ * outlive the last handle. */
+static enum flow_status
+library_load(const struct xen_library *l, struct vchan_xen *xen,
+             struct flow_error *err)
+{
+    const char *lacks;
+    void *loaded;
+
+    if (library_find(l, RTLD_DEFAULT, xen) == NULL)
+        return FLOW_OK;
+    loaded = dlopen(l->file, RTLD_NOW | RTLD_LOCAL);
+    if (loaded == NULL)
+        return library_fail(err, l->missing, l->missing_hint, dlerror());
+    lacks = library_find(l, loaded, xen);
+    if (lacks == NULL)
+        return FLOW_OK;
+    dlclose(loaded);
+    return library_fail(err, l->lacking, l->lacking_hint, lacks);
+}
+
+enum flow_status
+flow__vchan_linux_load(struct flow_error *err)
+{
+    struct vchan_xen xen = { 0 };
+    enum flow_status st = FLOW_OK;
+
+    if (flow__xen.xs_open != NULL)
+        return FLOW_OK;
+    for (size_t i = 0;
+         st == FLOW_OK && i < sizeof(libraries) / sizeof(libraries[0]); i++)
+        st = library_load(&libraries[i], &xen, err);
+    if (st == FLOW_OK)
+        flow__xen = xen;
+    return st;
+}
