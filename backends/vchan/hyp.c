@@ -21,7 +21,7 @@ flow__vchan_hyp_init(struct vchan_hyp *hyp, const struct flow_env *env)
 struct vchan_hyp *
 flow__vchan_hyp_ref(struct vchan_hyp *hyp)
 {
-    __atomic_add_fetch(&hyp->refs, 1, __ATOMIC_RELAXED);
+    atomic_fetch_add(&hyp->refs, 1);
     return hyp;
 }
 
@@ -94,7 +94,7 @@ flow__vchan_hyp_unref(struct vchan_hyp *hyp)
     struct vchan_pin *pin;
     struct vchan_pin *next;
 
-    if (hyp == NULL || __atomic_sub_fetch(&hyp->refs, 1, __ATOMIC_ACQ_REL) > 0)
+    if (hyp == NULL || atomic_fetch_sub(&hyp->refs, 1) > 1)
         return;
 
     /* What the peer still maps is left to the hypervisor with the domain. */
