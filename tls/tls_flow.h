@@ -65,6 +65,13 @@ flow__tls_unlock(struct flow__tls *t)
  * copied may hold it. */
 bool flow__tls_is_inherited(const struct flow__tls *t);
 
+/* Under rx_lock: hand what the peer's direction asks of ours to the writer. */
+void flow__tls_pass_owed(struct flow__tls *t);
+
+/* The wait operation (wait.c). */
+uint32_t flow__tls_wait(struct flow *f, uint32_t interest,
+                        struct flow_wait_sink *sink);
+
 /* The query operation (info.c). */
 enum flow_status flow__tls_query(struct flow *f, enum flow_query_key key,
                                  void *buf, size_t *len);

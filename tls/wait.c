@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: ISC */
+#include "tls/record.h"
+#include "tls/tls_flow.h"
+
+/*
+ * What a TLS flow waits for.  A caller that asks for one direction takes the
+ * lock of that direction alone, in the order of tls/tls_flow.h.  Where nothing
+ * is ready the keys rest, and their locks are tried only: a direction in which
+ * another thread is at work is left alone.
+ */
+
+/* Under tx_lock: true when nothing is staged, now or after pushing.  What was
+ * in the way of a lease is staged since then, so that is its answer too. */
+static bool
+can_drain(struct flow__tls *t, struct flow_wait_sink *sink)
+{
+    struct flow__writer_result r =
+        flow__writer_drain(&t->writer, t->base.lower);
+
+    if (r.status != FLOW_AGAIN)
+        return true;
+    return flow_wait_sources(t->base.lower, FLOW_READY_WRITE, sink) != 0;
+}
+
+static bool
+can_write(struct flow__tls *t, struct flow_wait_sink *sink)
+{
+    /* A write of a dead writer says why, whatever is staged; only a
+     * close_notify still has somewhere to go. */
+    return (t->writer.dead && !t->writer.close_sealed) || can_drain(t, sink);
+}
+
+static bool
+can_flush(struct flow__tls *t, struct flow_wait_sink *sink)
+{
+    const struct flow__writer *w = &t->writer;
+
+    if (w->dead && !w->parting && !w->close_sealed)
+        return true;
+    if (!can_drain(t, sink))
+        return false;
+    if (!w->dead && !flow__writer_is_idle(&t->writer))
+        return true;
+    return flow_wait_sources(t->base.lower, FLOW_READY_FLUSH, sink) != 0;
+}
+
+/* Under both locks: whether a step of the handshake gets anywhere now. */
+static bool
+can_open(struct flow__tls *t, struct flow_wait_sink *sink)
+{
+    const struct flow_env *env = t->base.env;
+    uint64_t deadline;
+
+    if (t->hs == NULL || flow__gate_has_dropped(&t->pass))
+        return true;
+    deadline = flow__handshake_deadline(t->hs);
+    if (deadline != FLOW_NEVER && env->now(env->ctx) >= deadline)
+        return true;
+    if (flow_wait_sources(t->base.lower, flow__handshake_wants(t->hs), sink) !=
+        0)
+        return true;
+    flow_wait_add_time(sink, deadline);
+    return false;
+}
+
+static uint32_t
+wait_open(struct flow__tls *t, struct flow_wait_sink *sink)
+{
+    bool ready;
+
+    flow__tls_lock(t);
+    ready = can_open(t, sink);
+    flow__tls_unlock(t);
+    return ready ? FLOW_READY_OPEN : 0;
+}
+
+/* Nothing is ready: the keys need not stand ready either, which costs memory,
+ * until there is a record again.  A direction that somebody works on is left
+ * alone (decision 165). */
+static void
+rest(struct flow__tls *t)
+{
+    if (flow_lock_try(&t->rx_lock)) {
+        flow__record_rest(&t->reader.keys);
+        flow_lock_release(&t->rx_lock);
+    }
+    if (flow_lock_try(&t->tx_lock)) {
+        flow__record_rest(&t->writer.keys);
+        flow_lock_release(&t->tx_lock);
+    }
+}
+
+static uint32_t
+wait_data(struct flow__tls *t, uint32_t interest, struct flow_wait_sink *sink)
+{
+    struct flow *f = &t->base;
+    uint32_t ready = 0;
+
+    if ((interest & FLOW_READY_READ) != 0) {
+        flow_lock_acquire(&t->rx_lock);
+        if (flow__reader_wait(&t->reader, f->lower, flow_wanted(f, FLOW_READ),
+                              sink))
+            ready |= FLOW_READY_READ;
+        flow__tls_pass_owed(t);
+        flow_lock_release(&t->rx_lock);
+    }
+    /* A reader does not wait for the writer's lock. */
+    if ((interest & (FLOW_READY_WRITE | FLOW_READY_FLUSH)) == 0)
+        return ready;
+    flow_lock_acquire(&t->tx_lock);
+    if ((interest & FLOW_READY_WRITE) != 0 && can_write(t, sink))
+        ready |= FLOW_READY_WRITE;
+    if ((interest & FLOW_READY_FLUSH) != 0 && can_flush(t, sink))
+        ready |= FLOW_READY_FLUSH;
+    flow_lock_release(&t->tx_lock);
+    return ready;
+}
+
+/* See tls/tls_flow.h. */
+uint32_t
+flow__tls_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+{
+    struct flow__tls *t = flow__tls_cast(f);
+    uint32_t ready;
+
+    /* The call says why; and staged records are not ours to send. */
+    if (flow__tls_is_inherited(t))
+        return interest;
+    if ((interest & FLOW_READY_OPEN) != 0)
+        return wait_open(t, sink);
+    ready = wait_data(t, interest, sink);
+    if (ready == 0)
+        rest(t);
+    return ready;
+}
