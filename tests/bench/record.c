@@ -218,7 +218,7 @@ print_provider(const char *name)
         for (size_t l = 0; l < sizeof(lens) / sizeof(lens[0]); l++) {
             open_side(&s, suites[i].suite, suites[i].cipher, lens[l]);
             if (strcmp(s.keys.provider->name, name) == 0) {
-                printf("%-9s %-28s %6zu", name, s.keys.suite->name, lens[l]);
+                printf("%-14s %-28s %6zu", name, s.keys.suite->name, lens[l]);
                 print_ratio(&s, ours_seal, evp_seal);
                 ours_seal(&s);
                 print_ratio(&s, ours_open, evp_open);
@@ -235,7 +235,7 @@ main(void)
     for (size_t i = 0; i < sizeof(content); i++)
         content[i] = (uint8_t)i;
     printf("records of TLS 1.3 by processor time, ratio to EVP of %s:\n"
-           "median (quartiles) of %d rounds\n\n%-9s %-28s %6s  %-17s  %s\n",
+           "median (quartiles) of %d rounds\n\n%-14s %-28s %6s  %-17s  %s\n",
            OpenSSL_version(OPENSSL_VERSION), ROUNDS, "by", "suite", "bytes",
            "seal", "open");
     for (size_t i = 0; flow__aead_list[i] != NULL; i++)

@@ -19,6 +19,11 @@
  * functions, and the manager only says which fit the processor: they are
  * written down once for the process, and the manager is released.
  *
+ * Where the processor has no AVX-512, ChaCha20-Poly1305 of this library is
+ * slower than libcrypto's for large records.  There flow__aead_ipsecmb declines
+ * it, and flow__aead_ipsecmb_narrow, which comes after libcrypto, has it
+ * (decision 166).
+ *
  * A record of up to ONE_CALL bytes passes in one call, which costs a quarter of
  * what a beginning, pieces and an end cost.  For that it is gathered where its
  * ciphertext goes, or opened in memory of the call.  A larger one is read and
@@ -49,6 +54,7 @@ static struct {
     chacha_poly_finalize_t end;
 } chacha;
 static bool usable;
+static bool wide; /* the processor has AVX-512 */
 static uint32_t chosen;
 
 /* gcm is NULL for ChaCha20-Poly1305, whose key is used as it is.  The expanded
@@ -82,6 +88,7 @@ choose(void)
     init_mb_mgr_auto(m, NULL);
     usable = imb_get_errno(m) == 0 && (m->features & needed) == needed &&
              (m->features & IMB_FEATURE_SELF_TEST_PASS) != 0;
+    wide = (m->features & IMB_FEATURE_AVX512_SKX) == IMB_FEATURE_AVX512_SKX;
     gcm128 =
         (struct gcm_calls){ m->gcm128_pre,          m->gcm128_init,
                             m->gcm128_enc,          m->gcm128_dec,
@@ -107,7 +114,15 @@ ipsecmb_supports(enum flow__aead_alg alg, size_t key_len)
         return false;
     if (alg == FLOW__AEAD_AES_GCM)
         return key_len == 16 || key_len == 32;
-    return alg == FLOW__AEAD_CHACHA20_POLY1305 && key_len == 32;
+    return wide && alg == FLOW__AEAD_CHACHA20_POLY1305 && key_len == 32;
+}
+
+static bool
+ipsecmb_narrow_supports(enum flow__aead_alg alg, size_t key_len)
+{
+    flow_once(choose, &chosen);
+    return usable && !wide && alg == FLOW__AEAD_CHACHA20_POLY1305 &&
+           key_len == 32;
 }
 
 static uint8_t *
@@ -129,7 +144,8 @@ ipsecmb_init(void *ctx, enum flow__aead_alg alg, const uint8_t *key,
     struct ipsecmb_key *k = ctx;
 
     k->gcm = NULL;
-    if (!ipsecmb_supports(alg, key_len))
+    if (!ipsecmb_supports(alg, key_len) &&
+        !ipsecmb_narrow_supports(alg, key_len))
         return FLOW_E_NOTSUP;
     if (alg == FLOW__AEAD_CHACHA20_POLY1305) {
         memcpy(k->space, key, key_len);
@@ -294,6 +310,16 @@ const struct flow__aead_provider flow__aead_ipsecmb = {
     .name = "ipsecmb",
     .ctx_size = sizeof(struct ipsecmb_key),
     .supports = ipsecmb_supports,
+    .init = ipsecmb_init,
+    .seal = ipsecmb_seal,
+    .open = ipsecmb_open,
+    .fini = ipsecmb_fini,
+};
+
+const struct flow__aead_provider flow__aead_ipsecmb_narrow = {
+    .name = "ipsecmb_narrow",
+    .ctx_size = sizeof(struct ipsecmb_key),
+    .supports = ipsecmb_narrow_supports,
     .init = ipsecmb_init,
     .seal = ipsecmb_seal,
     .open = ipsecmb_open,

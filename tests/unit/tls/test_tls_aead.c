@@ -335,6 +335,49 @@ a_key_of_another_length_is_not_supported(void **state)
     free(ctx);
 }
 
+/* Where a provider stands in the build's own order; the number of providers
+ * when it is not there. */
+static size_t
+place_of(const char *name)
+{
+    size_t i = 0;
+
+    while (flow__aead_list[i] != NULL &&
+           strcmp(flow__aead_list[i]->name, name) != 0)
+        i++;
+    return i;
+}
+
+static bool
+has_avx512(void)
+{
+#ifdef __x86_64__
+    return __builtin_cpu_supports("avx512f") &&
+           __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512cd") &&
+           __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl");
+#else
+    return false;
+#endif
+}
+
+/* ipsec-mb is slower there than libcrypto, and faster than the engine. */
+static void
+chacha20_without_avx512_is_libcrypto_before_ipsec_mb(void **state)
+{
+    const size_t narrow = place_of("ipsecmb_narrow");
+
+    (void)state;
+    if (flow__aead_list[narrow] == NULL || has_avx512())
+        skip();
+    assert_true(narrow < place_of("mbedtls"));
+    for (size_t i = 0; i < narrow; i++)
+        assert_int_equal(
+            flow__aead_list[i]->supports(FLOW__AEAD_CHACHA20_POLY1305, 32),
+            i == place_of("libcrypto"));
+}
+
 /* Stock builds of the engine have 32 key slots for the whole process. */
 static void
 many_keys_live_at_once(void **state)
@@ -625,6 +668,7 @@ main(void)
         cmocka_unit_test(forgeries_are_refused_and_wiped),
         cmocka_unit_test(providers_agree_at_the_edges_of_memory),
         cmocka_unit_test(a_key_of_another_length_is_not_supported),
+        cmocka_unit_test(chacha20_without_avx512_is_libcrypto_before_ipsec_mb),
         cmocka_unit_test(many_keys_live_at_once),
         cmocka_unit_test(failures_half_way_leave_nothing_behind),
         cmocka_unit_test(
