@@ -29,6 +29,7 @@ extern "C" {
  * of that.  Nothing of ours uses more than this header: docs/new-backend.md
  * walks through a whole backend.
  *
+ * <!-- fragment -->
  * @code
  * static const struct flow_ops null_ops = {
  *     .version = FLOW_OPS_VERSION, .name = "null",

@@ -25,6 +25,7 @@ extern "C" {
  *
  * A program of one call is the test of a backend:
  *
+ * <!-- fragment -->
  * @code
  * static enum flow_status
  * make(void *ctx, const struct flow_env *env, struct flow **ret_a,

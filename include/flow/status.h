@@ -22,6 +22,7 @@ extern "C" {
  * be copied out at the top of a stack and names the layer where the failure
  * arose.
  *
+ * <!-- fragment -->
  * @code
  * struct flow_error err;
  * char text[256];

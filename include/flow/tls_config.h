@@ -28,6 +28,7 @@ extern "C" {
  * takes a #flow_error, says which file or certificate it is about.  On a frozen
  * configuration every setter answers #FLOW_E_BUSY.
  *
+ * <!-- fragment -->
  * @code
  * struct flow_tls_config *c;
  *

@@ -34,6 +34,7 @@ extern "C" {
  * inherited one by fork(2) gets #FLOW_E_INVAL; it may close it, which changes
  * nothing for the parent and the peer.
  *
+ * <!-- fragment -->
  * @code
  * struct flow_error err;
  * struct flow *f;

@@ -3,8 +3,9 @@
 """C in the documents is a piece of a file that is compiled: quotes.py [TOP].
 
 A block of C stands after a line "<!-- quote: FILE -->" and is found in FILE
-as it is, as whole lines.  In the comments of a public header that holds for
-every "@code" after such a line, at any indentation of FILE.
+as it is, as whole lines.  In the comments of a public header a "@code" stands
+after such a line, at any indentation of FILE, or after "<!-- fragment -->",
+which says that nothing compiles it.
 """
 
 import pathlib
@@ -12,6 +13,7 @@ import re
 import sys
 import textwrap
 
+FRAGMENT = "<!-- fragment -->"
 MARK = re.compile(r"<!-- quote: (\S+) -->\s*$")
 
 
@@ -51,14 +53,15 @@ def check(top, document):
 
 
 def comments(text):
-    """(line number, file, block) of every marked @code block of a header."""
+    """(line number, file or None, block) of every @code block of a header,
+    but for those that are marked as fragments."""
     lines = [line.removeprefix(" *").removeprefix(" ")
              for line in text.split("\n")]
     for at, line in enumerate(lines):
         mark = MARK.match(lines[at - 1]) if at > 0 else None
-        if line == "@code" and mark:
+        if line.strip().startswith("@code") and lines[at - 1] != FRAGMENT:
             end = lines.index("@endcode", at)
-            yield at + 1, mark.group(1), lines[at + 1:end]
+            yield at + 1, mark and mark.group(1), lines[at + 1:end]
 
 
 def contains_indented(lines, block):
@@ -72,7 +75,10 @@ def contains_indented(lines, block):
 def check_header(top, header):
     name = header.relative_to(top).as_posix()
     for line, source, block in comments(header.read_text()):
-        if not (top / source).is_file():
+        if source is None:
+            yield "%s:%d: neither a quote nor marked as a fragment" % (
+                name, line)
+        elif not (top / source).is_file():
             yield "%s:%d: there is no %s" % (name, line, source)
         elif not contains_indented(
                 (top / source).read_text().split("\n"), block):

@@ -57,6 +57,14 @@ class Quotes(unittest.TestCase):
         self.assertEqual(self.found_in_header(good.replace("x.c", "y.c")),
                          ["page.h:3: there is no y.c"])
 
+    def test_an_example_in_a_header_without_a_mark(self):
+        bare = "/**\n * @code\n * d();\n * @endcode\n */\n"
+        self.assertEqual(
+            self.found_in_header(bare),
+            ["page.h:2: neither a quote nor marked as a fragment"])
+        self.assertEqual(self.found_in_header(
+            bare.replace("/**\n", "/**\n * <!-- fragment -->\n")), [])
+
     def test_other_blocks_are_free(self):
         self.assertEqual(self.found("```sh\nls\n```\n"), [])
 
