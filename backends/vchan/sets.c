@@ -225,10 +225,13 @@ set_renew(struct vchan_set *set)
 static enum flow_status
 sets_reuse(struct vchan_sets *sets, struct vchan_set *set)
 {
-    if (set->stale && !set_renew(set))
-        return flow_error_set(&sets->error, FLOW_E_SYS, "vchan",
-                              FLOW_DOMAIN_NONE, 0,
-                              "no descriptor for an event channel");
+    if (set->stale && !set_renew(set)) {
+        flow_error_set(&sets->error, FLOW_E_SYS, "vchan", FLOW_DOMAIN_NONE, 0,
+                       "no descriptor for an event channel");
+        sets->error.hint =
+            "close descriptors, or raise the limit of open files";
+        return FLOW_E_SYS;
+    }
     set_wipe(set);
     return FLOW_OK;
 }

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -388,6 +389,76 @@ every_page_has_a_reference_of_its_own(void **state)
         assert_int_equal(flow__vchan_sets_stats(sets).granted, count);
         assert_int_equal(flow__vchan_sets_stats(sets).kept.pages, 0);
     }
+    flow__vchan_sets_close(sets);
+    world_stop(&w);
+}
+
+/* No descriptor can be made from here on; fd 0 is open, so that poll() works.
+ */
+static struct rlimit
+exhaust_descriptors(void)
+{
+    struct rlimit old;
+    struct rlimit none;
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    none = old;
+    none.rlim_cur = 1;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    assert_int_equal(dup(0), -1);
+    return old;
+}
+
+/* Whether the channel of a set fires for an event that its peer sends. */
+static bool
+hears(struct world *w, struct vchan_set *set)
+{
+    struct vchan_hyp *hyp = w->client;
+    uint32_t port = w->server->events->port(set->channel);
+    struct vchan_channel *other;
+    struct flow_wait_sink sink;
+    bool fired;
+
+    assert_int_equal(hyp->events->bind(hyp, 1, port, &other, NULL), FLOW_OK);
+    w->server->events->drain(set->channel);
+    flow_wait_sink_init(&sink);
+    w->server->events->wait(set->channel, &sink);
+    assert_int_equal(sink.count, 1);
+    assert_true(sink.source[0].fd >= 0);
+    hyp->events->notify(other);
+    fired = flow_wait_fd_ready(&sink, sink.source[0].fd, FLOW_WAIT_IN) != 0;
+    hyp->events->close(other);
+    return fired;
+}
+
+/* The set is neither lost nor given out without a wait source. */
+static void
+a_set_without_a_wait_source_waits_for_a_descriptor(void **state)
+{
+    struct vchan_sets *sets;
+    struct vchan_set *set;
+    struct rlimit old;
+    struct flow_buf buf;
+    struct world w;
+
+    (void)state;
+    world_start(&w);
+    sets = sets_of(&w, 0);
+    set = take(sets);
+    old = exhaust_descriptors();
+    give(set);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(flow_buf_acquire(&sets->policy, 1, &buf), FLOW_E_SYS);
+        assert_string_equal(sets->error.text,
+                            "no descriptor for an event channel");
+        assert_non_null(sets->error.hint);
+        assert_false(set->out);
+        assert_int_equal(flow__vchan_sets_stats(sets).granted, SET_PAGES);
+    }
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    assert_ptr_equal(take(sets), set);
+    assert_true(hears(&w, set));
+    give(set);
     flow__vchan_sets_close(sets);
     world_stop(&w);
 }
@@ -832,6 +903,7 @@ main(void)
         cmocka_unit_test(small_rings_pin_few_channels),
         cmocka_unit_test(a_foreign_loop_hears_nothing_of_a_flow_that_ended),
         cmocka_unit_test(every_page_has_a_reference_of_its_own),
+        cmocka_unit_test(a_set_without_a_wait_source_waits_for_a_descriptor),
         cmocka_unit_test(a_set_goes_out_with_every_byte_zero),
         cmocka_unit_test(exhaustion_is_again_with_an_event),
         cmocka_unit_test(a_quota_is_a_bound_too),
