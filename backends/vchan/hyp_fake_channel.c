@@ -305,6 +305,8 @@ channel_renew(struct vchan_channel *c)
     bool renewed;
 
     pthread_mutex_lock(&c->lock);
+    /* A child that was forked may keep the set open. */
+    flow__fake_set_take(c->set, c->fd);
     if (c->set >= 0)
         close(c->set);
     c->set = flow__fake_set_new();

@@ -245,13 +245,26 @@ linux_unmap(struct vchan_hyp *hyp, struct vchan_region *region)
 
 /* Closing the descriptor unbinds the port, unless it was inherited: its maker
  * has it open as well. */
+/* A child that was forked may keep the file open, and with it what a loop has
+ * registered: so the process that made the file takes everything out of it. */
+static void
+linux_end_view(struct vchan_channel *c)
+{
+    int fd[] = { flow__xen.xenevtchn_fd(c->handle), c->hyp->lost };
+
+    for (unsigned i = 0; i < 2; i++)
+        if (!flow__vchan_hyp_is_inherited(&c->hyp->base))
+            epoll_ctl(c->view, EPOLL_CTL_DEL, fd[i], NULL);
+    close(c->view);
+}
+
 static void
 linux_close_channel(struct vchan_channel *c)
 {
     const struct flow_env *env = c->hyp->base.env;
 
     if (c->view >= 0)
-        close(c->view);
+        linux_end_view(c);
     if (c->handle != NULL)
         flow__xen.xenevtchn_close(c->handle);
     flow_env_free(env, c, sizeof(*c));
@@ -271,7 +284,7 @@ linux_renew(struct vchan_channel *c)
     bool made;
 
     if (c->view >= 0)
-        close(c->view);
+        linux_end_view(c);
     c->view = epoll_create1(EPOLL_CLOEXEC);
     made = c->view >= 0;
     for (unsigned i = 0; made && i < 2; i++)

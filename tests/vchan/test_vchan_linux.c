@@ -574,12 +574,14 @@ a_migration_wakes_all_that_sleep(void **state)
     struct flow *dials;
     struct flow *after;
     struct flow *none;
+    struct flow_env other;
     struct world w;
 
     (void)state;
     world_start(&w);
     world_listen(&w);
     world_connect(&w, f);
+    other = w.env[0];
     stub_enter(SERVER);
     for (unsigned i = 0; i < 3; i++)
         flow_wait_sink_init(&sink[i]);
@@ -592,8 +594,7 @@ a_migration_wakes_all_that_sleep(void **state)
     stub_migrate(SERVER, 9);
     stub_enter(9);
     assert_int_equal(
-        flow_vchan_connect(&w.env[0], CLIENT, "y", NULL, &after, NULL),
-        FLOW_OK);
+        flow_vchan_connect(&other, CLIENT, "y", NULL, &after, NULL), FLOW_OK);
     assert_true(would_wake(&sink[0]));
     assert_true(would_wake(&sink[1]));
     assert_int_equal(flow_accept(w.listener, &none), FLOW_E_RESET);
@@ -650,6 +651,47 @@ a_foreign_loop_is_told_of_the_flow_alone(void **state)
     flow_listener_close(w.listener);
 }
 
+/* A child has copies of all descriptors, also of those that the loop knows. */
+static void
+a_child_keeps_no_registration_alive(void **state)
+{
+    struct epoll_event event = { .events = EPOLLIN };
+    int loop = epoll_create1(EPOLL_CLOEXEC);
+    size_t len = sizeof(int);
+    struct flow *f[2];
+    struct world w;
+    int gate[2];
+    int status;
+    pid_t child;
+    char byte;
+    int fd;
+
+    (void)state;
+    world_start(&w);
+    world_listen(&w);
+    world_connect(&w, f);
+    assert_int_equal(flow_query(f[0], FLOW_QUERY_FD, &fd, &len), FLOW_OK);
+    assert_int_equal(epoll_ctl(loop, EPOLL_CTL_ADD, fd, &event), 0);
+    pass(f[1], f[0], "an event comes");
+    assert_int_equal(epoll_wait(loop, &event, 1, 0), 1);
+    assert_int_equal(pipe(gate), 0);
+    child = fork();
+    if (child == 0) {
+        close(gate[1]);
+        _exit(read(gate[0], &byte, 1) != 0);
+    }
+    assert_true(child > 0);
+    flow_close(f[0]);
+    assert_int_equal(epoll_wait(loop, &event, 1, 0), 0);
+    assert_int_equal(close(gate[1]), 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_int_equal(close(gate[0]), 0);
+    flow_close(f[1]);
+    assert_int_equal(close(loop), 0);
+    flow_listener_close(w.listener);
+}
+
 int
 main(void)
 {
@@ -669,6 +711,7 @@ main(void)
         cmocka_unit_test(a_migrated_domain_starts_anew),
         cmocka_unit_test(a_migration_wakes_all_that_sleep),
         cmocka_unit_test(a_foreign_loop_is_told_of_the_flow_alone),
+        cmocka_unit_test(a_child_keeps_no_registration_alive),
     };
 
     return cmocka_run_group_tests_name("vchan: the Linux port", tests, NULL,
