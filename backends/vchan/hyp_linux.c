@@ -243,8 +243,6 @@ linux_unmap(struct vchan_hyp *hyp, struct vchan_region *region)
     flow_env_free(hyp->env, region, sizeof(struct linux_region));
 }
 
-/* Closing the descriptor unbinds the port, unless it was inherited: its maker
- * has it open as well. */
 /* A child that was forked may keep the file open, and with it what a loop has
  * registered: so the process that made the file takes everything out of it. */
 static void
@@ -258,6 +256,8 @@ linux_end_view(struct vchan_channel *c)
     close(c->view);
 }
 
+/* Closing the descriptor unbinds the port, unless it was inherited: its maker
+ * has it open as well. */
 static void
 linux_close_channel(struct vchan_channel *c)
 {

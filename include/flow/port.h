@@ -32,8 +32,8 @@ extern "C" {
  * the layout of a backend's objects.
  *
  * Operations of a flow never wait, so hold a lock for a few instructions only,
- * and call none of flow_wake(), flow_event_notify() and the functions of other
- * flows in between.
+ * and call neither flow_wake() nor the functions of other flows in between.
+ * flow_event_signal() may be called.
  */
 struct flow_lock {
     uint64_t opaque[8]; /**< The port's. */
