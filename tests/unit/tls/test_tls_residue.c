@@ -160,6 +160,16 @@ the_search_finds_a_text_that_was_left(void **state)
     assert_int_equal(j.status, FLOW_OK);
 }
 
+/* Instrumented code keeps copies of its own on the stack. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define STACK_IS_INSTRUMENTED 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define STACK_IS_INSTRUMENTED 1
+#endif
+
 /* A record of one length: sealed, opened, and refused. */
 static void
 check_length(struct job *j, size_t len)
@@ -204,6 +214,9 @@ no_key_and_no_text_stays_on_the_stack(void **state)
     const struct flow__aead_provider *p;
 
     (void)state;
+#ifdef STACK_IS_INSTRUMENTED
+    skip();
+#endif
     for (size_t i = 0; (p = flow__aead_at(i)) != NULL; i++)
         for (size_t a = 0; a < sizeof(algs) / sizeof(algs[0]); a++) {
             static struct job j;
