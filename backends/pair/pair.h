@@ -19,7 +19,7 @@
 
 /*
  * One direction, in the terms of backends/pair/ring.h.  The memory is twice its
- * size: the ring proper, and behind it a margin in which a lease that was asked
+ * size: the ring proper, and after it a margin in which a lease that was asked
  * for contiguous bytes goes on past the end of the ring (docs/decisions/0020).
  *
  * Invariants, under the pair's lock: tail - head <= size; only the reader

@@ -6,8 +6,9 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "backends/posix/fd_io.h"
 #include <flow/posix.h>
+
+#include "backends/posix/fd_io.h"
 
 /* Pause after running out of descriptors, ns: from, to. */
 #define DELAY_MIN UINT64_C(5000000)

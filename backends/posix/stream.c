@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #include <flow/buf.h>
+#include <flow/posix.h>
 
 #include "backends/posix/fd_io.h"
-#include <flow/posix.h>
 
 static struct flow__stream *
 stream_of(struct flow *f)

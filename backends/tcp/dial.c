@@ -7,9 +7,9 @@
 #include <unistd.h>
 
 #include <flow/backend.h>
+#include <flow/posix.h>
 
 #include "backends/posix/fd_io.h"
-#include <flow/posix.h>
 
 struct attempt {
     int fd; /* -1: none. */

@@ -3,12 +3,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <flow/posix.h>
 #include <flow/tcp.h>
 
 #include "backends/posix/acceptor.h"
 #include "backends/posix/fd_io.h"
 #include "backends/tcp/tcp.h"
-#include <flow/posix.h>
 
 struct tcp_listener {
     struct flow__acceptor acceptor;

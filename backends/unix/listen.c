@@ -8,12 +8,12 @@
 
 #include <flow/endpoint.h>
 #include <flow/port.h>
+#include <flow/posix.h>
 #include <flow/unix.h>
 
 #include "backends/posix/acceptor.h"
 #include "backends/posix/fd_io.h"
 #include "backends/unix/unix.h"
-#include <flow/posix.h>
 
 /* For the list of schemes that the build makes. */
 extern const struct flow_scheme flow__scheme_unix;

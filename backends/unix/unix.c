@@ -5,10 +5,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <flow/posix.h>
 #include <flow/unix.h>
 
 #include "backends/posix/fd_io.h"
-#include <flow/posix.h>
 
 /* A full queue gives no descriptor to wait on, only time, ns. */
 #define RETRY_PAUSE UINT64_C(5000000)

@@ -43,8 +43,9 @@ struct vchan {
     uint32_t heard[2];              /* peer's index at the last sign of life */
     _Atomic uint64_t muted_until;   /* no events are listened to before */
     _Atomic uint32_t unpaid_events; /* more than the peer's progress explains */
-    _Atomic uint32_t asleep; /* interests of who sleeps, or may have slept */
-    _Atomic uint32_t skips;  /* sleeps without a longer look before... */
+    _Atomic uint32_t
+        asleep; /* interests of flows that sleep, or may have slept */
+    _Atomic uint32_t skips;      /* sleeps without a longer look before... */
     _Atomic uint32_t skips_left; /* ...and how many of them are left */
     _Atomic uint8_t gone;        /* the channel says that the peer is gone */
     _Atomic uint8_t fault;       /* enum vchan_fault of either direction */
