@@ -31,7 +31,7 @@ static const struct sys_error sys_errors[] = {
       NULL },
     { EACCES, FLOW_E_SYS, "permission denied", NULL },
     { EPERM, FLOW_E_SYS, "not permitted", NULL },
-    { EEXIST, FLOW_E_SYS, "a file that is not a socket has this name",
+    { EEXIST, FLOW_E_SYS, "a file has this name already",
       "remove the file or choose another path" },
     { ENOENT, FLOW_E_SYS, "no such file or directory",
       "check that the directory exists and, to connect, that the server runs" },

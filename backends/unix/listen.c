@@ -196,6 +196,7 @@ open_socket(const struct place *p, int *ret_fd, struct file *ret_file,
 {
     int fd = flow__fd_socket(AF_UNIX);
     int code = fd < 0 ? errno : bind_and_listen(fd, p, ret_file);
+    enum flow_status st;
 
     if (code == 0) {
         *ret_fd = fd;
@@ -203,7 +204,11 @@ open_socket(const struct place *p, int *ret_fd, struct file *ret_file,
     }
     if (fd >= 0)
         close(fd);
-    return flow_posix_error(err, "unix", code, "listening failed", p->path);
+    st = flow_posix_error(err, "unix", code, "listening failed", p->path);
+    /* A stale socket would have been replaced. */
+    if (code == EEXIST && err != NULL)
+        err->text = "a file that is not a socket has this name";
+    return st;
 }
 
 static enum flow_status

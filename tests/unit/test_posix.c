@@ -80,6 +80,10 @@ errno_becomes_a_status(void **state)
     assert_int_equal(flow_posix_error(&err, "tcp", EADDRINUSE, "x", NULL),
                      FLOW_E_SYS);
     assert_non_null(err.hint);
+    /* A backend of somebody else's may make files, too. */
+    assert_int_equal(flow_posix_error(&err, "other", EEXIST, "x", NULL),
+                     FLOW_E_SYS);
+    assert_string_equal(err.text, "a file has this name already");
     assert_int_equal(flow_posix_error(&err, "tcp", EDOM, "fallback", NULL),
                      FLOW_E_SYS);
     assert_string_equal(err.text, "fallback");

@@ -211,6 +211,7 @@ other_files_are_not_replaced(void **state)
     close(fd);
     assert_int_equal(flow_unix_listen(NULL, path, NULL, &l, &err), FLOW_E_SYS);
     assert_int_equal(err.code, EEXIST);
+    assert_string_equal(err.text, "a file that is not a socket has this name");
     assert_int_equal(stat(path, &st), 0);
     assert_true(S_ISREG(st.st_mode));
 }
