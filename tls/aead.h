@@ -90,7 +90,7 @@ bool flow__aead_tags_equal(const uint8_t *a, const uint8_t *b, size_t len);
 const struct flow__aead_provider *flow__aead_find(enum flow__aead_alg alg,
                                                   size_t key_len);
 
-/* Every provider, best first; NULL behind the last.  In a file of its own
+/* Every provider, best first; NULL after the last.  In a file of its own
  * (tls/aead_at.c), which the tests replace. */
 const struct flow__aead_provider *flow__aead_at(size_t index);
 

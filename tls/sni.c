@@ -8,7 +8,7 @@
 #define TLS12 0x0303
 #define TLS13 0x0304
 
-/* Signature schemes (RFC 8446 4.2.3) that a key can make, 0 behind the last.
+/* Signature schemes (RFC 8446 4.2.3) that a key can make, 0 after the last.
  * In TLS 1.2 the second byte names only the kind of key (RFC 5246 7.4.1.4.1),
  * so any curve signs with any hash, and the engine signs PKCS#1 with RSA. */
 static const uint16_t p256_13[] = { 0x0403, 0 };

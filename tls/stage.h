@@ -41,7 +41,7 @@ flow__stage_data(const struct flow__stage *stage)
     return stage->base + stage->start;
 }
 
-/* Where to put bytes behind the last, and how many fit. */
+/* Where to put bytes after the last, and how many fit. */
 static inline uint8_t *
 flow__stage_tail(const struct flow__stage *stage)
 {
@@ -54,7 +54,7 @@ flow__stage_room(const struct flow__stage *stage)
     return stage->cap - stage->end;
 }
 
-/* Make room for len more bytes behind the last; bytes may move.  false: no
+/* Make room for len more bytes after the last; bytes may move.  false: no
  * memory, nothing changed. */
 bool flow__stage_reserve(struct flow__stage *stage, size_t len);
 

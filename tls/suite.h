@@ -47,7 +47,7 @@ struct flow__suite {
 /* The row of a suite, or NULL for one that is not ours. */
 const struct flow__suite *flow__suite_find(uint16_t id);
 
-/* The table in order of preference; NULL behind the last row. */
+/* The table in order of preference; NULL after the last row. */
 const struct flow__suite *flow__suite_at(size_t index);
 
 #endif

@@ -64,12 +64,11 @@ struct flow_vchan_options {
      *  else #FLOW_E_TIMEOUT; 0: only the flow's own deadlines. */
     uint64_t timeout;
     /** Listening: pages that the peer may keep after their flows ended; 0:
-     * 2048. At the limit the listener offers no vchan until the peer has let go
-     * of some.  Other pages are used again; docs/vchan.md has the rules. */
+     *  2048.  While it keeps more, the listener offers it no vchan.  Other
+     * pages are used again; docs/vchan.md has the rules. */
     uint32_t pinned_max;
     /** Listening: ended flows whose event channels the peer may keep, which
-     *  bounds descriptors where rings are small; 0: 128.  The limit that is
-     *  reached first counts. */
+     *  bounds descriptors where rings are small; 0: 128.  Both limits hold. */
     uint32_t pinned_channels_max;
     /** Have the store tell at once when the peer's domain is destroyed, which
      *  is else noticed within 10 s where the user may make hypercalls
