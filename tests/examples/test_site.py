@@ -11,6 +11,7 @@ import signal
 import socket
 import ssl
 import termios
+import time
 
 import support
 from support import LIMIT, Limit, program, receive_all, run, sha256
@@ -313,23 +314,26 @@ class Endings(Site):
         self.end(site)
 
     @staticmethod
-    def until_refused(port):
+    def listens(port):
+        """Seen from outside: a connection that tries might be served."""
+        return re.search(r"^ *\d+: [0-9A-F]{8}:%04X \S+ 0A " % port,
+                         pathlib.Path("/proc/net/tcp").read_text(), re.M)
+
+    def end_listening(self, site):
         limit = Limit()
-        while limit.left():
-            try:
-                socket.create_connection(("127.0.0.1", port), LIMIT).close()
-            except ConnectionRefusedError:
-                return
-            except ConnectionResetError:
-                pass # it was waiting when the listener closed
+        self.assertTrue(self.listens(site.port))
+        site.kill(signal.SIGTERM)
+        while self.listens(site.port):
+            time.sleep(min(limit.left(), 0.01))
+        with self.assertRaises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", site.port), LIMIT)
 
     def test_sigterm_finishes_what_runs(self):
         site = self.serve()
         tls = self.connect_tls(site.port, "disk.flow.test")
         start = tls.recv(1000)
-        site.kill(signal.SIGTERM)
         # The listener is gone, the transfer is not.
-        self.until_refused(site.port)
+        self.end_listening(site)
         self.assertIsNone(site.process.poll())
         body = split(start + receive_all(tls))[2]
         self.assertEqual(sha256(body), sha256(DISK))
@@ -340,8 +344,7 @@ class Endings(Site):
         site = self.serve()
         tls = self.connect_tls(site.port, "disk.flow.test")
         tls.recv(1000)
-        site.kill(signal.SIGTERM)
-        self.until_refused(site.port)
+        self.end_listening(site)
         site.kill(signal.SIGINT)
         self.assertEqual(site.finish(), 1)
         self.assertIn(b"cut 1 connections", site.errors)
