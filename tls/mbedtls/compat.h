@@ -15,8 +15,8 @@
 
 /*
  * Where mbedTLS 3.6 and 4.x differ.  major3.c and major4.c implement this, and
- * the build compiles the one that fits (decision 159).  Everything else in this
- * directory uses what both have.
+ * the build compiles the one that fits (decision 0159).  Everything else in
+ * this directory uses what both have.
  */
 
 /* What a build of mbedTLS may have been given or not. */
