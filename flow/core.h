@@ -17,6 +17,14 @@
 #define FLOW__READY_KNOWN                                                      \
     (FLOW_READY_READ | FLOW_READY_WRITE | FLOW_READY_FLUSH | FLOW_READY_OPEN)
 
+/* flow::opening.  Who stores INSIDE drives the opening, or asks what it waits
+ * for, until it stores one of the others. */
+enum flow__opening {
+    FLOW__OPENING_NEW,
+    FLOW__OPENING_INSIDE,
+    FLOW__OPENING_BEGUN,
+};
+
 static inline size_t
 flow__index(enum flow_dir dir)
 {

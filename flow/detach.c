@@ -9,7 +9,7 @@ is_in_use(const struct flow *f)
 {
     return flow__load(&f->busy[0]) != 0 || flow__load(&f->busy[1]) != 0 ||
            flow__load(&f->leased[0]) != 0 || flow__load(&f->leased[1]) != 0 ||
-           flow__load(&f->opening) != 0;
+           flow__load(&f->opening) == FLOW__OPENING_INSIDE;
 }
 
 /* See <flow/flow.h>. */

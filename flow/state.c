@@ -102,18 +102,39 @@ call_open(struct flow *f)
     return flow_fail_lower(f, FLOW__BOTH, FLOW_READ, st);
 }
 
-/* What fails here fails for good, passing troubles included: nobody could say
- * how far the peer and we had come (C45, C50). */
-static enum flow_status
-open_step(struct flow *f)
+static bool
+opening_is_due(const struct flow *f)
 {
-    enum flow_status st;
+    return flow__is_due(f->env, flow__earlier_deadline(f));
+}
 
-    if (flow__is_due(f->env, flow__earlier_deadline(f)))
+/* See <flow/backend.h>. */
+bool
+flow_opening_is_late(const struct flow *f)
+{
+    /* A flow above that is not inside its opening does not drive ours. */
+    while (!opening_is_due(f)) {
+        f = flow__load(&f->upper);
+        if (f == NULL || flow__load(&f->opening) != FLOW__OPENING_INSIDE)
+            return false;
+    }
+    return true;
+}
+
+/* What fails here fails for good, passing troubles included: nobody could say
+ * how far the peer and we had come (C45, C50).  Past the deadline nothing is
+ * begun, but an opening that was begun may know already why it fails. */
+static enum flow_status
+open_step(struct flow *f, bool begun)
+{
+    bool due = opening_is_due(f);
+    enum flow_status st = FLOW_AGAIN;
+
+    if (begun || !flow_opening_is_late(f))
+        st = call_open(f);
+    if (due && st >= 0)
         st = flow_fail(f, FLOW__BOTH, FLOW_E_TIMEOUT, FLOW_DOMAIN_NONE, 0,
                        "the deadline passed while it was opened");
-    else
-        st = call_open(f);
     if (st == FLOW_OK) {
         flow__store(&f->opened, 1);
     } else if (st != FLOW_AGAIN) {
@@ -126,7 +147,7 @@ open_step(struct flow *f)
  * at the state is seen here.  A backend whose opening has failed is not asked
  * again (C50). */
 static enum flow_status
-next_step(struct flow *f)
+next_step(struct flow *f, bool begun)
 {
     enum flow_status st;
 
@@ -136,20 +157,22 @@ next_step(struct flow *f)
     if (st >= 0)
         st = flow__state(f, FLOW_READ);
     /* Reading that was shut down does not keep the rest from opening. */
-    return st < 0 ? st : open_step(f);
+    return st < 0 ? st : open_step(f, begun);
 }
 
 enum flow_status
 flow__drive_open(struct flow *f)
 {
     enum flow_status st;
+    uint8_t before;
 
     if (flow__load(&f->opened) != 0)
         return FLOW_OK;
-    if (flow__swap(&f->opening, 1) != 0)
+    before = flow__swap(&f->opening, FLOW__OPENING_INSIDE);
+    if (before == FLOW__OPENING_INSIDE)
         return FLOW_AGAIN;
-    st = next_step(f);
-    flow__store(&f->opening, 0);
+    st = next_step(f, before == FLOW__OPENING_BEGUN);
+    flow__store(&f->opening, FLOW__OPENING_BEGUN);
     /* Whoever waits for the same opening may have something else to wait for
      * now. */
     flow_wake(f, FLOW__BOTH);

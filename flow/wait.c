@@ -38,17 +38,19 @@ static uint32_t
 ask_opening(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
 {
     uint32_t ready = FLOW_READY_OPEN;
+    uint8_t before;
 
     if (flow__is_due(f->env, flow__earlier_deadline(f)))
         return interest;
-    if (flow__swap(&f->opening, 1) != 0) {
+    before = flow__swap(&f->opening, FLOW__OPENING_INSIDE);
+    if (before == FLOW__OPENING_INSIDE) {
         flow_wait_add_time(
             sink, flow_time_after(f->env->now(f->env->ctx), OPENING_NAP));
         return 0;
     }
     if (flow__load(&f->opened) == 0)
         ready = f->ops->wait(f, FLOW_READY_OPEN, sink);
-    flow__store(&f->opening, 0);
+    flow__store(&f->opening, before);
     return (ready & FLOW_READY_OPEN) != 0 ? interest : 0;
 }
 

@@ -303,15 +303,15 @@ handshake_is_late(const struct flow__handshake *hs)
 }
 
 /* The alert of a failed handshake waits for the lower flow like any record,
- * but only for a limited time. */
+ * but only for a limited time, and not beyond the deadline of the opening. */
 static enum flow_status
-handshake_linger(struct flow__handshake *hs, struct flow *lower,
+handshake_linger(struct flow__handshake *hs, struct flow *lower, bool is_late,
                  struct flow_error *err)
 {
     struct flow_error ignored;
     enum flow_status st = handshake_flush_out(hs, lower, &ignored);
 
-    if (st == FLOW_AGAIN && !handshake_is_late(hs))
+    if (st == FLOW_AGAIN && !is_late && !handshake_is_late(hs))
         return FLOW_AGAIN;
     flow__stage_release(&hs->out);
     if (st != FLOW_OK)
@@ -352,13 +352,15 @@ handshake_start(struct flow__handshake *hs, struct flow *lower,
 /* See tls/handshake.h. */
 enum flow_status
 flow__handshake_step(struct flow__handshake *hs, struct flow *lower,
-                     struct flow_error *err)
+                     bool is_late, struct flow_error *err)
 {
     enum flow_status st = FLOW_OK;
 
     flow_error_clear(err);
     if (hs->phase < FLOW__PHASE_RUNNING)
         st = handshake_start(hs, lower, err);
+    if (st >= 0 && hs->phase != FLOW__PHASE_FAILED && is_late)
+        return FLOW_AGAIN;
     if (st >= 0 && hs->phase != FLOW__PHASE_FAILED && handshake_is_late(hs))
         return flow_error_set(err, FLOW_E_TIMEOUT, "tls", FLOW_DOMAIN_NONE, 0,
                               hs->phase == FLOW__PHASE_OPENING
@@ -366,7 +368,7 @@ flow__handshake_step(struct flow__handshake *hs, struct flow *lower,
                                   : "the handshake took longer than its limit");
     while (st == FLOW_OK) {
         if (hs->phase == FLOW__PHASE_FAILED)
-            return handshake_linger(hs, lower, err);
+            return handshake_linger(hs, lower, is_late, err);
         st = handshake_flush_out(hs, lower, err);
         if (st != FLOW_OK || hs->phase == FLOW__PHASE_DONE)
             return st;

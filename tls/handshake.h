@@ -59,9 +59,10 @@ void flow__handshake_free(struct flow__handshake *hs);
 /* Go on as far as the lower flow lets us.  FLOW_OK: done, every record of ours
  * is with the lower flow.  FLOW_AGAIN: ask flow__handshake_wants().  Else *err
  * has the reason; an alert was sent if one was due and the lower flow took
- * it. */
+ * it.  is_late: the deadline has passed; a handshake that has failed tells the
+ * reason, any other goes no further. */
 enum flow_status flow__handshake_step(struct flow__handshake *hs,
-                                      struct flow *lower,
+                                      struct flow *lower, bool is_late,
                                       struct flow_error *err);
 
 /* Before it is freed: an alert that waits for the lower flow is offered once

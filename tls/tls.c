@@ -61,7 +61,8 @@ step_handshake(struct flow__tls *t, struct flow_error *err)
         return flow_error_set(err, FLOW_E_TIMEOUT, "tls", FLOW_DOMAIN_NONE, 0,
                               "the peer said nothing for so long that newer "
                               "connections took its place");
-    st = flow__handshake_step(t->hs, t->base.lower, err);
+    st = flow__handshake_step(t->hs, t->base.lower,
+                              flow_opening_is_late(&t->base), err);
     if (st == FLOW_AGAIN)
         flow__gate_hear(&t->pass, !flow__handshake_is_fresh(t->hs));
     return st;

@@ -129,8 +129,12 @@ struct flow_ops {
     /**
      * Drive the opening one step.  NULL: opens the lower flow, if any.
      * Called: only with #FLOW_CAP_NEEDS_OPEN, until it answers OK or an error,
-     * by one thread at a time.
+     * by one thread at a time; once more after the deadline passed, for the
+     * error of an opening that has failed but has something left to do.
+     * flow_opening_is_late() tells that call: what it still waits for is given
+     * up.
      * Returns: OK, AGAIN or an error, which becomes final for both directions.
+     * OK and AGAIN after the deadline become #FLOW_E_TIMEOUT.
      */
     enum flow_status (*open)(struct flow *f);
     /**
@@ -202,7 +206,8 @@ struct flow {
     uint32_t caps;              /**< FLOW_CAP_ bits. */
     uint8_t owns_lower;         /**< close goes down. */
     uint8_t opened;             /**< (a) open has answered OK. */
-    uint8_t opening;            /**< (a) A thread drives open. */
+    uint8_t opening;            /**< (a) Whether open was called, and whether
+                                     a thread drives it. */
     uint8_t busy[2];            /**< (a) A call is running. */
     uint8_t leased[2];          /**< (a) A lease is out. */
     int8_t state[2];            /**< (a) How the direction ended. */
@@ -387,6 +392,21 @@ FLOW_API void flow_wake(struct flow *f, uint32_t dirs);
  * 0.1
  */
 FLOW_API bool flow_is_aborted(const struct flow *f);
+
+/**
+ * @brief Whether the deadline of an opening has passed (C45).
+ *
+ * For an open operation that knows why the opening has failed and waits for
+ * something else, such as room for an alert: if true, it does not wait any
+ * longer and returns that error.
+ *
+ * @param[in] f  The flow, in its open operation.
+ * @return true when a deadline of @p f has passed, or of a flow above whose
+ *         opening drives that of @p f.
+ * @par Since
+ * 0.1
+ */
+FLOW_API bool flow_opening_is_late(const struct flow *f);
 
 /**
  * @brief Announce that a descriptor is about to be closed.

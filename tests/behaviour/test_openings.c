@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include <string.h>
 
+#include <flow/prefix.h>
 #include <flow/tls.h>
 
 #include "lib/plat/fake/fake.h"
@@ -186,6 +187,123 @@ failures_below_are_passed_on(void **state)
     }
 }
 
+/* A server that was sent no TLS, whose alert the flow below does not take. */
+static void
+make_lingering(void)
+{
+    make(true);
+    low->read_max = 64;
+    low->read_st = FLOW_OK;
+    low->write_st = FLOW_AGAIN;
+    low->open_st = FLOW_OK;
+}
+
+static void
+check_cause(const struct flow *f)
+{
+    static const enum flow_dir dirs[2] = { FLOW_READ, FLOW_WRITE };
+    struct flow_error err;
+    size_t i;
+
+    for (i = 0; i < 2; i++) {
+        flow_get_error(f, dirs[i], &err);
+        assert_status(err.status, FLOW_E_PROTO);
+        assert_string_equal(err.layers[0], "tls");
+        /* The alert was given up. */
+        assert_int_equal(err.alert_sent, -1);
+    }
+}
+
+/* The deadline ends the time that an alert waits for room; it does not take
+ * the place of what went wrong before. */
+static void
+deadline_in_a_failed_handshake_tells_the_cause(void **state)
+{
+    (void)state;
+    make_lingering();
+    flow_set_deadline(tls, (uint32_t)FLOW_READ, fake.now + SECOND / 2);
+    assert_status(flow_open(tls), FLOW_AGAIN);
+    assert_true(wake_time() == fake.now + SECOND / 2);
+    flow__fake_advance(&fake, SECOND / 2 - 1);
+    assert_status(flow_open(tls), FLOW_AGAIN);
+    flow__fake_advance(&fake, 1);
+    assert_status(flow_open(tls), FLOW_E_PROTO);
+    check_cause(tls);
+    unmake();
+}
+
+/* The deadline may be that of a flow above. */
+static void
+deadline_above_a_failed_handshake_tells_the_cause(void **state)
+{
+    struct flow *below;
+    struct flow *top;
+    int layers;
+
+    (void)state;
+    for (layers = 1; layers < 4; layers++) {
+        make_lingering();
+        below = tls;
+        /* Two that pass everything through, or TLS that opens it first. */
+        if (layers != 3)
+            assert_status(flow_prefix_wrap(below, NULL, 0, &top), FLOW_OK);
+        else
+            assert_status(flow_tls_wrap_client(stack_tls_client(0), below,
+                                               "server.example", 0, &top, NULL),
+                          FLOW_OK);
+        if (layers == 2)
+            assert_status(flow_prefix_wrap(top, NULL, 0, &top), FLOW_OK);
+        flow_set_deadline(top, (uint32_t)FLOW_WRITE, fake.now + SECOND / 2);
+        assert_status(flow_open(top), FLOW_AGAIN);
+        flow__fake_advance(&fake, SECOND / 2);
+        assert_status(flow_open(top), FLOW_E_PROTO);
+        check_cause(top);
+        check_cause(below);
+        tls = top;
+        unmake();
+    }
+}
+
+/* A deadline above that passes does not end an opening below, which may have
+ * an owner who waits longer. */
+static void
+deadline_above_leaves_the_flow_below_alone(void **state)
+{
+    struct flow *top;
+
+    (void)state;
+    make(true);
+    low->open_st = FLOW_OK;
+    assert_status(flow_prefix_wrap(tls, NULL, 0, &top), FLOW_OK);
+    flow_set_deadline(top, (uint32_t)FLOW_WRITE, fake.now + SECOND);
+    assert_status(flow_open(top), FLOW_AGAIN);
+    flow__fake_advance(&fake, SECOND);
+    assert_status(flow_open(top), FLOW_E_TIMEOUT);
+    assert_status(flow_open(tls), FLOW_AGAIN);
+    tls = top;
+    unmake();
+}
+
+/* A handshake that has not failed goes no further after the deadline. */
+static void
+late_handshakes_go_no_further(void **state)
+{
+    unsigned reads;
+
+    (void)state;
+    make(true);
+    low->open_st = FLOW_OK;
+    flow_set_deadline(tls, (uint32_t)FLOW_READ, fake.now + SECOND);
+    assert_status(flow_open(tls), FLOW_AGAIN);
+    reads = low->reads;
+    flow__fake_advance(&fake, SECOND);
+    low->read_st = FLOW_OK;
+    assert_status(flow_open(tls), FLOW_E_TIMEOUT);
+    assert_int_equal(low->reads, reads);
+    check_text("the deadline passed");
+    unmake();
+}
+
 int
 main(void)
 {
@@ -195,6 +313,10 @@ main(void)
         TEST(time_of_dialling_holds_from_the_start),
         TEST(deadlines_hold_while_it_connects),
         TEST(failures_below_are_passed_on),
+        TEST(deadline_in_a_failed_handshake_tells_the_cause),
+        TEST(deadline_above_a_failed_handshake_tells_the_cause),
+        TEST(deadline_above_leaves_the_flow_below_alone),
+        TEST(late_handshakes_go_no_further),
     };
 
     return TEST_RUN(tests);

@@ -341,6 +341,56 @@ opening_past_the_earlier_deadline_fails_for_good(void **state)
     flow_close(&m->base);
 }
 
+/* After the deadline the backend is asked once more, for an error that it
+ * knows; that it opened after all comes too late. */
+static void
+backend_says_why_an_opening_past_its_deadline_failed(void **state)
+{
+    const enum flow_status last[] = { FLOW_AGAIN, FLOW_OK, FLOW_E_AUTH };
+    struct flow_error err;
+    enum flow_status told;
+    struct mock *m;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < COUNT(last); i++) {
+        told = last[i] < 0 ? last[i] : FLOW_E_TIMEOUT;
+        m = mock_new(&fake.env, MOCK_CAPS | FLOW_CAP_NEEDS_OPEN);
+        m->open_st = FLOW_AGAIN;
+        flow_set_deadline(&m->base, FLOW_READ, fake.now + 10);
+        assert_int_equal(flow_open(&m->base), FLOW_AGAIN);
+        assert_false(flow_opening_is_late(&m->base));
+        flow__fake_advance(&fake, 10);
+        assert_true(flow_opening_is_late(&m->base));
+        m->open_st = last[i];
+        assert_int_equal(flow_open(&m->base), told);
+        assert_int_equal(m->opens, 2);
+        assert_int_equal(flow_open(&m->base), told);
+        assert_int_equal(m->opens, 2);
+        flow_get_error(&m->base, FLOW_WRITE, &err);
+        assert_int_equal(err.status, told);
+        flow_close(&m->base);
+    }
+}
+
+/* Asking what an opening waits for does not begin it. */
+static void
+nothing_is_begun_after_the_deadline(void **state)
+{
+    struct mock *m = mock_new(&fake.env, MOCK_CAPS | FLOW_CAP_NEEDS_OPEN);
+    struct flow_wait_sink sink;
+
+    (void)state;
+    m->ready = 0;
+    flow_wait_sink_init(&sink);
+    assert_int_equal(flow_wait_sources(&m->base, FLOW_READY_OPEN, &sink), 0);
+    assert_int_equal(m->waits, 1);
+    flow_set_deadline(&m->base, FLOW_WRITE, fake.now);
+    assert_int_equal(flow_open(&m->base), FLOW_E_TIMEOUT);
+    assert_int_equal(m->opens, 0);
+    flow_close(&m->base);
+}
+
 static void
 fin_ends_when_all_was_accepted(void **state)
 {
@@ -752,6 +802,8 @@ main(void)
         TEST(opening_comes_first_and_once),
         TEST(failed_opening_is_final_for_both),
         TEST(opening_past_the_earlier_deadline_fails_for_good),
+        TEST(backend_says_why_an_opening_past_its_deadline_failed),
+        TEST(nothing_is_begun_after_the_deadline),
         TEST(fin_ends_when_all_was_accepted),
         TEST(fin_whose_marker_is_pending_still_counts),
         TEST(shutdown_begins_before_the_opening_is_over),
