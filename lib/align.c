@@ -13,7 +13,7 @@ flow__align_hints(struct flow_buf_hints *hints, size_t align,
 }
 
 static const struct flow_align_policy *
-of_policy(const struct flow_buf_policy *policy)
+align_of_policy(const struct flow_buf_policy *policy)
 {
     return (const struct flow_align_policy *)(const void *)policy;
 }
@@ -22,7 +22,7 @@ static enum flow_status
 align_acquire(const struct flow_buf_policy *policy, size_t min_size,
               struct flow_buf *ret_buf)
 {
-    const struct flow_env *env = of_policy(policy)->env;
+    const struct flow_env *env = align_of_policy(policy)->env;
     size_t align = policy->hints.align;
     size_t size;
     void *ptr;
@@ -40,7 +40,7 @@ align_acquire(const struct flow_buf_policy *policy, size_t min_size,
 static void
 align_release(const struct flow_buf_policy *policy, struct flow_buf *buf)
 {
-    const struct flow_env *env = of_policy(policy)->env;
+    const struct flow_env *env = align_of_policy(policy)->env;
 
     if (policy->hints.secret)
         flow_wipe(buf->base, buf->len);

@@ -3,14 +3,14 @@
 #include "lib/checked.h"
 
 static struct flow_arena_policy *
-of_policy(const struct flow_buf_policy *policy)
+arena_of_policy(const struct flow_buf_policy *policy)
 {
     return (struct flow_arena_policy *)(uintptr_t)policy;
 }
 
 /* Bytes between the arena's first free byte and the next aligned one. */
 static size_t
-gap(const struct flow_arena_policy *arena)
+arena_gap(const struct flow_arena_policy *arena)
 {
     uintptr_t at = (uintptr_t)arena->mem + arena->used;
     uintptr_t mask = (uintptr_t)arena->base.hints.align - 1;
@@ -22,11 +22,11 @@ static enum flow_status
 arena_acquire(const struct flow_buf_policy *policy, size_t min_size,
               struct flow_buf *ret_buf)
 {
-    struct flow_arena_policy *arena = of_policy(policy);
+    struct flow_arena_policy *arena = arena_of_policy(policy);
     size_t start, size, end;
 
     if (!flow__checked_round_up(min_size, policy->hints.align, &size) ||
-        !flow__checked_add(arena->used, gap(arena), &start) ||
+        !flow__checked_add(arena->used, arena_gap(arena), &start) ||
         !flow__checked_add(start, size, &end))
         return FLOW_E_INVAL;
     if (end > arena->size)
@@ -41,7 +41,7 @@ arena_acquire(const struct flow_buf_policy *policy, size_t min_size,
 static void
 arena_release(const struct flow_buf_policy *policy, struct flow_buf *buf)
 {
-    struct flow_arena_policy *arena = of_policy(policy);
+    struct flow_arena_policy *arena = arena_of_policy(policy);
 
     if (policy->hints.secret)
         flow_wipe(buf->base, buf->len);

@@ -12,7 +12,7 @@ flow_buf_hints_init(struct flow_buf_hints *hints)
 }
 
 static size_t
-greatest_common_divisor(size_t a, size_t b)
+buf_greatest_common_divisor(size_t a, size_t b)
 {
     size_t rest;
 
@@ -26,7 +26,7 @@ greatest_common_divisor(size_t a, size_t b)
 
 /* The smaller limit, where 0 is none. */
 static size_t
-tighter(size_t a, size_t b)
+buf_tighter(size_t a, size_t b)
 {
     if (a == 0)
         return b;
@@ -43,7 +43,8 @@ flow_buf_compose(struct flow_buf_hints *below,
     struct flow_buf_hints sum = *below;
     size_t shared;
 
-    shared = greatest_common_divisor(below->granularity, above->granularity);
+    shared =
+        buf_greatest_common_divisor(below->granularity, above->granularity);
     if (shared == 0 ||
         !flow__checked_mul(below->granularity / shared, above->granularity,
                            &sum.granularity) ||
@@ -52,7 +53,8 @@ flow_buf_compose(struct flow_buf_hints *below,
         return FLOW_E_INVAL;
 
     sum.align = flow__max(below->align, above->align);
-    sum.max_contiguous = tighter(below->max_contiguous, above->max_contiguous);
+    sum.max_contiguous =
+        buf_tighter(below->max_contiguous, above->max_contiguous);
     if (above->backing > sum.backing)
         sum.backing = above->backing;
     sum.secret = below->secret || above->secret;

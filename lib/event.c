@@ -25,7 +25,7 @@ flow_event_sequence(const struct flow_event *ev)
 }
 
 static void
-wake_sleepers(struct flow_event *ev)
+event_wake_sleepers(struct flow_event *ev)
 {
     struct flow_event_node *node;
 
@@ -37,7 +37,7 @@ void
 flow__event_signal_locked(struct flow_event *ev)
 {
     flow__add(&ev->sequence, 1);
-    wake_sleepers(ev);
+    event_wake_sleepers(ev);
 }
 
 /* See <flow/wait.h>. */
@@ -48,7 +48,7 @@ flow_event_signal(struct flow_event *ev)
     if (flow__load(&ev->head) == NULL)
         return;
     flow__wait_lock();
-    wake_sleepers(ev);
+    event_wake_sleepers(ev);
     flow__wait_unlock();
 }
 
@@ -79,7 +79,7 @@ flow_event_arm(struct flow_event *ev, struct flow_event_node *node,
 }
 
 static void
-unlink_node(struct flow_event_node *node)
+event_unlink_node(struct flow_event_node *node)
 {
     if (node->next != NULL)
         node->next->link = node->link;
@@ -92,7 +92,7 @@ void
 flow__event_disarm_locked(struct flow_event_node *node)
 {
     if (node->link != NULL)
-        unlink_node(node);
+        event_unlink_node(node);
 }
 
 /* See <flow/wait.h>. */
@@ -111,6 +111,6 @@ flow_event_fini(struct flow_event *ev)
     flow__wait_lock();
     flow__event_signal_locked(ev);
     while (ev->head != NULL)
-        unlink_node(ev->head);
+        event_unlink_node(ev->head);
     flow__wait_unlock();
 }

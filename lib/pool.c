@@ -23,7 +23,7 @@ struct flow_pool {
 };
 
 static struct flow_pool *
-of_policy(const struct flow_buf_policy *policy)
+pool_of_policy(const struct flow_buf_policy *policy)
 {
     return (struct flow_pool *)(uintptr_t)policy;
 }
@@ -47,7 +47,7 @@ static enum flow_status
 pool_acquire(const struct flow_buf_policy *policy, size_t min_size,
              struct flow_buf *ret_buf)
 {
-    struct flow_pool *pool = of_policy(policy);
+    struct flow_pool *pool = pool_of_policy(policy);
     enum flow_status st = FLOW_AGAIN;
 
     if (min_size > pool->block_size)
@@ -67,7 +67,7 @@ pool_acquire(const struct flow_buf_policy *policy, size_t min_size,
 static void
 pool_release(const struct flow_buf_policy *policy, struct flow_buf *buf)
 {
-    struct flow_pool *pool = of_policy(policy);
+    struct flow_pool *pool = pool_of_policy(policy);
     size_t place = (size_t)(buf->base - pool->mem) / pool->block_size;
 
     flow_wipe(buf->base, buf->len);
@@ -145,7 +145,7 @@ flow_pool_policy(const struct flow_pool *pool)
 size_t
 flow_pool_in_use(const struct flow_pool *pool)
 {
-    struct flow_pool *mine = of_policy(&pool->base);
+    struct flow_pool *mine = pool_of_policy(&pool->base);
     size_t out;
 
     pool_enter(mine);

@@ -35,7 +35,7 @@ static const struct status_entry unknown_status = { FLOW_OK, false,
                                                     "unknown status" };
 
 static const struct status_entry *
-find_status(enum flow_status status)
+status_find_status(enum flow_status status)
 {
     size_t i;
 
@@ -49,21 +49,21 @@ find_status(enum flow_status status)
 const char *
 flow_status_name(enum flow_status status)
 {
-    return find_status(status)->name;
+    return status_find_status(status)->name;
 }
 
 /* See <flow/status.h>. */
 const char *
 flow_status_text(enum flow_status status)
 {
-    return find_status(status)->text;
+    return status_find_status(status)->text;
 }
 
 /* See <flow/status.h>. */
 bool
 flow_status_is_sticky(enum flow_status status)
 {
-    return find_status(status)->sticky;
+    return status_find_status(status)->sticky;
 }
 
 /* See <flow/status.h>. */
@@ -124,7 +124,7 @@ struct writer {
 };
 
 static void
-put(struct writer *w, const char *text)
+status_put(struct writer *w, const char *text)
 {
     for (; *text != '\0'; text++) {
         if (w->len + 1 < w->cap)
@@ -134,7 +134,7 @@ put(struct writer *w, const char *text)
 }
 
 static void
-put_int(struct writer *w, int32_t value)
+status_put_int(struct writer *w, int32_t value)
 {
     char digits[12];
     size_t at = sizeof(digits) - 1;
@@ -147,23 +147,23 @@ put_int(struct writer *w, int32_t value)
     } while (rest != 0);
     if (value < 0)
         digits[--at] = '-';
-    put(w, digits + at);
+    status_put(w, digits + at);
 }
 
 /* Topmost first, as one describes a stack: "tls over tcp: ". */
 static void
-put_layers(struct writer *w, const struct flow_error *err)
+status_put_layers(struct writer *w, const struct flow_error *err)
 {
     uint32_t i;
 
     for (i = err->layer_count; i > 0; i--) {
-        put(w, err->layers[i - 1]);
-        put(w, i > 1 ? " over " : ": ");
+        status_put(w, err->layers[i - 1]);
+        status_put(w, i > 1 ? " over " : ": ");
     }
 }
 
 static void
-put_code(struct writer *w, const struct flow_error *err)
+status_put_code(struct writer *w, const struct flow_error *err)
 {
     static const char *const prefix[] = {
         [FLOW_DOMAIN_NONE] = "code ",
@@ -176,19 +176,19 @@ put_code(struct writer *w, const struct flow_error *err)
 
     if (err->code == 0)
         return;
-    put(w, ", ");
-    put(w, domain < sizeof(prefix) / sizeof(prefix[0]) ? prefix[domain]
-                                                       : prefix[0]);
-    put_int(w, err->code);
+    status_put(w, ", ");
+    status_put(w, domain < sizeof(prefix) / sizeof(prefix[0]) ? prefix[domain]
+                                                              : prefix[0]);
+    status_put_int(w, err->code);
 }
 
 static void
-put_alert(struct writer *w, const char *prefix, int alert)
+status_put_alert(struct writer *w, const char *prefix, int alert)
 {
     if (alert < 0)
         return;
-    put(w, prefix);
-    put(w, flow_alert_name(alert));
+    status_put(w, prefix);
+    status_put(w, flow_alert_name(alert));
 }
 
 /* See <flow/status.h>. */
@@ -197,19 +197,20 @@ flow_error_format(const struct flow_error *err, char *buf, size_t len)
 {
     struct writer w = { buf, len, 0 };
 
-    put_layers(&w, err);
-    put(&w, err->text != NULL ? err->text : flow_status_text(err->status));
+    status_put_layers(&w, err);
+    status_put(&w,
+               err->text != NULL ? err->text : flow_status_text(err->status));
     if (err->detail[0] != '\0') {
-        put(&w, " (");
-        put(&w, err->detail);
-        put(&w, ")");
+        status_put(&w, " (");
+        status_put(&w, err->detail);
+        status_put(&w, ")");
     }
-    put_code(&w, err);
-    put_alert(&w, ", alert sent: ", err->alert_sent);
-    put_alert(&w, ", alert received: ", err->alert_received);
+    status_put_code(&w, err);
+    status_put_alert(&w, ", alert sent: ", err->alert_sent);
+    status_put_alert(&w, ", alert received: ", err->alert_received);
     if (err->hint != NULL) {
-        put(&w, "; ");
-        put(&w, err->hint);
+        status_put(&w, "; ");
+        status_put(&w, err->hint);
     }
     if (len > 0)
         buf[w.len < len ? w.len : len - 1] = '\0';

@@ -2,14 +2,14 @@
 #include "lib/timers.h"
 
 static void
-put(struct flow__timers *timers, size_t place, struct flow__timer *timer)
+timers_put(struct flow__timers *timers, size_t place, struct flow__timer *timer)
 {
     timers->heap[place] = timer;
     timer->place = place;
 }
 
 static void
-rise(struct flow__timers *timers, size_t place)
+timers_rise(struct flow__timers *timers, size_t place)
 {
     struct flow__timer *timer = timers->heap[place];
     size_t parent;
@@ -18,14 +18,14 @@ rise(struct flow__timers *timers, size_t place)
         parent = (place - 1) / 2;
         if (timers->heap[parent]->due <= timer->due)
             break;
-        put(timers, place, timers->heap[parent]);
+        timers_put(timers, place, timers->heap[parent]);
         place = parent;
     }
-    put(timers, place, timer);
+    timers_put(timers, place, timer);
 }
 
 static void
-sink(struct flow__timers *timers, size_t place)
+timers_sink(struct flow__timers *timers, size_t place)
 {
     struct flow__timer *timer = timers->heap[place];
     size_t child;
@@ -39,10 +39,10 @@ sink(struct flow__timers *timers, size_t place)
             child++;
         if (timer->due <= timers->heap[child]->due)
             break;
-        put(timers, place, timers->heap[child]);
+        timers_put(timers, place, timers->heap[child]);
         place = child;
     }
-    put(timers, place, timer);
+    timers_put(timers, place, timer);
 }
 
 void
@@ -57,9 +57,9 @@ flow__timers_stop(struct flow__timers *timers, struct flow__timer *timer)
     last = timers->heap[--timers->count];
     if (last == timer)
         return;
-    put(timers, place, last);
-    sink(timers, place);
-    rise(timers, last->place);
+    timers_put(timers, place, last);
+    timers_sink(timers, place);
+    timers_rise(timers, last->place);
 }
 
 void
@@ -70,6 +70,6 @@ flow__timers_set(struct flow__timers *timers, struct flow__timer *timer,
         return;
     flow__timers_stop(timers, timer);
     timer->due = due;
-    put(timers, timers->count, timer);
-    rise(timers, timers->count++);
+    timers_put(timers, timers->count, timer);
+    timers_rise(timers, timers->count++);
 }

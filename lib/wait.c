@@ -37,7 +37,7 @@ flow_wait_fd_ready(const struct flow_wait_sink *sink, int fd, uint32_t events)
 /* The next free source; NULL when there is none, in which case nobody may
  * sleep: a source that is not in the list would never wake them. */
 static struct flow_wait_source *
-new_source(struct flow_wait_sink *sink)
+wait_new_source(struct flow_wait_sink *sink)
 {
     struct flow_wait_source *source;
 
@@ -64,7 +64,7 @@ flow_wait_add_fd(struct flow_wait_sink *sink, int fd, uint32_t events)
             return;
         }
     }
-    source = new_source(sink);
+    source = wait_new_source(sink);
     if (source == NULL)
         return;
     source->kind = FLOW_WAIT_FD;
@@ -79,7 +79,7 @@ flow_wait_add_event(struct flow_wait_sink *sink, struct flow_event *ev,
 {
     struct flow_wait_source *source;
 
-    source = new_source(sink);
+    source = wait_new_source(sink);
     if (source == NULL)
         return;
     source->kind = FLOW_WAIT_EVENT;

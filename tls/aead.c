@@ -34,7 +34,7 @@ flow__aead_find(enum flow__aead_alg alg, size_t key_len)
 
 /* Skip to the first byte of the input; NULL when there is none. */
 static const uint8_t *
-first_byte(const struct flow__aead_seal *op)
+aead_first_byte(const struct flow__aead_seal *op)
 {
     const struct flow_cvec *vec = op->in;
     size_t off = op->in_off;
@@ -102,7 +102,7 @@ flow__aead_feed_open(const struct flow__aead_open *op, size_t tag_len,
 
 /* Lack of memory can be tried again only while the input is there. */
 static enum flow_status
-lost_in_place(enum flow_status status, bool in_place, size_t written)
+aead_lost_in_place(enum flow_status status, bool in_place, size_t written)
 {
     return status == FLOW_E_NOMEM && in_place && written > 0 ? FLOW_E_SYS
                                                              : status;
@@ -115,7 +115,7 @@ flow__aead_end_seal(const struct flow__aead_seal *op, size_t written,
     if (status == FLOW_OK)
         return FLOW_OK;
     flow_wipe(op->out, written);
-    return lost_in_place(status, first_byte(op) == op->out, written);
+    return aead_lost_in_place(status, aead_first_byte(op) == op->out, written);
 }
 
 enum flow_status
@@ -126,5 +126,5 @@ flow__aead_end_open(const struct flow__aead_open *op, size_t written,
         return FLOW_OK;
     flow_wipe(op->out, written);
     flow_wipe(op->tail, op->tail_len);
-    return lost_in_place(status, op->in == op->out, written);
+    return aead_lost_in_place(status, op->in == op->out, written);
 }

@@ -26,13 +26,13 @@ static const uint16_t default_suites[] = {
 };
 
 static enum flow_status
-refuse(struct flow_error *err, enum flow_status status, const char *text)
+config_refuse(struct flow_error *err, enum flow_status status, const char *text)
 {
     return flow_error_set(err, status, "tls config", FLOW_DOMAIN_NONE, 0, text);
 }
 
 static bool
-is_frozen(const struct flow_tls_config *c)
+config_is_frozen(const struct flow_tls_config *c)
 {
     return flow__load_acquire(&c->frozen) != 0;
 }
@@ -51,7 +51,7 @@ config_new(const struct flow_env *env, bool server,
         return st;
     c = flow_env_alloc(env, sizeof(*c));
     if (c == NULL)
-        return refuse(ret_err, FLOW_E_NOMEM, "no memory");
+        return config_refuse(ret_err, FLOW_E_NOMEM, "no memory");
 
     c->env = env;
     c->refs = 1;
@@ -96,7 +96,7 @@ flow_tls_config_ref(struct flow_tls_config *c)
 }
 
 static void
-free_alpn(struct flow_tls_config *c)
+config_free_alpn(struct flow_tls_config *c)
 {
     for (size_t i = 0; i < c->alpn_count; i++) {
         flow_env_free(c->env, c->alpn[i], strlen(c->alpn[i]) + 1);
@@ -106,7 +106,7 @@ free_alpn(struct flow_tls_config *c)
 }
 
 static void
-free_candidates(struct flow_tls_config *c)
+config_free_candidates(struct flow_tls_config *c)
 {
     flow_env_free(c->env, c->candidate, c->pair_count * sizeof(*c->candidate));
     flow_env_free(c->env, c->name, c->name_count * sizeof(*c->name));
@@ -122,19 +122,19 @@ flow_tls_config_unref(struct flow_tls_config *c)
     if (c == NULL || flow__sub(&c->refs, 1) != 1)
         return;
     flow__engine_conf_free(c->engine);
-    free_candidates(c);
+    config_free_candidates(c);
     for (size_t i = 0; i < c->pair_count; i++)
         flow__keypair_free(c->pair[i]);
     flow_env_free(c->env, c->pair, c->pair_count * sizeof(*c->pair));
     flow__trust_free(c->trust);
-    free_alpn(c);
+    config_free_alpn(c);
     flow_lock_fini(&c->lock);
     flow_env_free(c->env, c, sizeof(*c));
 }
 
 /* The first of the system's stores that can be read. */
 static enum flow_status
-load_system_trust(struct flow_tls_config *c, struct flow_error *err)
+config_load_system_trust(struct flow_tls_config *c, struct flow_error *err)
 {
     const char *const *path;
 
@@ -147,7 +147,7 @@ load_system_trust(struct flow_tls_config *c, struct flow_error *err)
             c->env, *path, MAX_FILE_BYTES, &data, &len, &code, &text);
 
         if (st == FLOW_E_NOMEM)
-            return refuse(err, st, "no memory for the trust store");
+            return config_refuse(err, st, "no memory for the trust store");
         if (st != FLOW_OK)
             continue;
         st = flow__trust_add(c->trust, data, len, false, &count, err);
@@ -155,8 +155,8 @@ load_system_trust(struct flow_tls_config *c, struct flow_error *err)
         if (st != FLOW_OK || count > 0)
             return st;
     }
-    (void)refuse(err, FLOW_E_SYS,
-                 "this system has no trust store that can be read");
+    (void)config_refuse(err, FLOW_E_SYS,
+                        "this system has no trust store that can be read");
     if (err != NULL)
         err->hint = "install ca-certificates, or name the certificates to "
                     "trust with flow_tls_config_add_trust_file()";
@@ -164,7 +164,7 @@ load_system_trust(struct flow_tls_config *c, struct flow_error *err)
 }
 
 static bool
-has_suite(const struct flow_tls_config *c, enum flow_tls_version version)
+config_has_suite(const struct flow_tls_config *c, enum flow_tls_version version)
 {
     for (size_t i = 0; i < c->suite_count; i++) {
         const struct flow__suite *s = flow__suite_find(c->suite[i]);
@@ -178,25 +178,25 @@ has_suite(const struct flow_tls_config *c, enum flow_tls_version version)
 /* A version without a suite must not be agreed on: the handshake would fail
  * with every peer that prefers that version. */
 static enum flow_status
-narrow_versions(struct flow_tls_config *c, struct flow_error *err)
+config_narrow_versions(struct flow_tls_config *c, struct flow_error *err)
 {
     enum flow_tls_version min = c->min_version;
     enum flow_tls_version max = c->max_version;
 
-    if (!has_suite(c, min))
+    if (!config_has_suite(c, min))
         min = max;
-    if (!has_suite(c, max))
+    if (!config_has_suite(c, max))
         max = min;
-    if (!has_suite(c, min))
-        return refuse(err, FLOW_E_INVAL,
-                      "no cipher suite fits the protocol versions");
+    if (!config_has_suite(c, min))
+        return config_refuse(err, FLOW_E_INVAL,
+                             "no cipher suite fits the protocol versions");
     c->min_version = min;
     c->max_version = max;
     return FLOW_OK;
 }
 
 static size_t
-count_names(const struct flow__keypair *pair)
+config_count_names(const struct flow__keypair *pair)
 {
     const uint8_t *name;
     size_t len, n = 0;
@@ -208,19 +208,19 @@ count_names(const struct flow__keypair *pair)
 
 /* What the selection of a certificate looks at. */
 static enum flow_status
-make_candidates(struct flow_tls_config *c, struct flow_error *err)
+config_make_candidates(struct flow_tls_config *c, struct flow_error *err)
 {
     struct flow__span *next;
 
     for (size_t i = 0; i < c->pair_count; i++)
-        c->name_count += count_names(c->pair[i]);
+        c->name_count += config_count_names(c->pair[i]);
     c->candidate =
         flow_env_alloc(c->env, c->pair_count * sizeof(*c->candidate));
     if (c->name_count > 0)
         c->name = flow_env_alloc(c->env, c->name_count * sizeof(*c->name));
     if (c->candidate == NULL || (c->name_count > 0 && c->name == NULL)) {
-        free_candidates(c);
-        return refuse(err, FLOW_E_NOMEM, "no memory");
+        config_free_candidates(c);
+        return config_refuse(err, FLOW_E_NOMEM, "no memory");
     }
     next = c->name;
     for (size_t i = 0; i < c->pair_count; i++) {
@@ -239,12 +239,12 @@ make_candidates(struct flow_tls_config *c, struct flow_error *err)
 
 /* Load and make what only a complete configuration can have. */
 static enum flow_status
-complete(struct flow_tls_config *c, struct flow_error *err)
+config_complete(struct flow_tls_config *c, struct flow_error *err)
 {
     enum flow_status st;
 
     if (c->server && c->pair_count == 0) {
-        (void)refuse(err, FLOW_E_INVAL, "a server needs a certificate");
+        (void)config_refuse(err, FLOW_E_INVAL, "a server needs a certificate");
         if (err != NULL)
             err->hint = "add one with flow_tls_config_add_keypair_file()";
         return FLOW_E_INVAL;
@@ -252,32 +252,32 @@ complete(struct flow_tls_config *c, struct flow_error *err)
     if (!c->server && !c->skip_verify && c->trust == NULL) {
         st = flow__trust_new(c->env, &c->trust);
         if (st != FLOW_OK)
-            return refuse(err, st, "no memory");
-        st = load_system_trust(c, err);
+            return config_refuse(err, st, "no memory");
+        st = config_load_system_trust(c, err);
         if (st != FLOW_OK)
             return st;
     }
     if (c->server) {
-        st = make_candidates(c, err);
+        st = config_make_candidates(c, err);
         if (st != FLOW_OK)
             return st;
     }
     st = flow__engine_conf_new(c, &c->engine, err);
     if (st != FLOW_OK)
-        free_candidates(c);
+        config_free_candidates(c);
     return st;
 }
 
 static enum flow_status
-freeze(struct flow_tls_config *c, struct flow_error *err)
+config_freeze(struct flow_tls_config *c, struct flow_error *err)
 {
     const enum flow_tls_version min = c->min_version;
     const enum flow_tls_version max = c->max_version;
     struct flow__trust *given = c->trust;
-    enum flow_status st = narrow_versions(c, err);
+    enum flow_status st = config_narrow_versions(c, err);
 
     if (st == FLOW_OK)
-        st = complete(c, err);
+        st = config_complete(c, err);
     if (st == FLOW_OK)
         return st;
     /* Other suites may be set before the next attempt. */
@@ -298,12 +298,12 @@ flow_tls_config_freeze(struct flow_tls_config *c, struct flow_error *ret_err)
 {
     enum flow_status st = FLOW_OK;
 
-    if (is_frozen(c))
+    if (config_is_frozen(c))
         return FLOW_OK;
     flow_fork_block();
     flow_lock_acquire(&c->lock);
-    if (!is_frozen(c)) {
-        st = freeze(c, ret_err);
+    if (!config_is_frozen(c)) {
+        st = config_freeze(c, ret_err);
         if (st == FLOW_OK)
             flow__store_release(&c->frozen, 1);
     }
@@ -318,7 +318,7 @@ flow_tls_config_set_versions(struct flow_tls_config *c,
                              enum flow_tls_version min,
                              enum flow_tls_version max)
 {
-    if (is_frozen(c))
+    if (config_is_frozen(c))
         return FLOW_E_BUSY;
     if ((min != FLOW_TLS_1_2 && min != FLOW_TLS_1_3) ||
         (max != FLOW_TLS_1_2 && max != FLOW_TLS_1_3) || min > max)
@@ -333,7 +333,7 @@ enum flow_status
 flow_tls_config_set_suites(struct flow_tls_config *c, const uint16_t *suite,
                            size_t count)
 {
-    if (is_frozen(c))
+    if (config_is_frozen(c))
         return FLOW_E_BUSY;
     if (count == 0 || count > FLOW__MAX_SUITES)
         return FLOW_E_INVAL;
@@ -347,7 +347,7 @@ flow_tls_config_set_suites(struct flow_tls_config *c, const uint16_t *suite,
 }
 
 static bool
-is_group(uint16_t group)
+config_is_group(uint16_t group)
 {
     return group == FLOW_TLS_GROUP_X25519 || group == FLOW_TLS_GROUP_P256 ||
            group == FLOW_TLS_GROUP_P384 || group == FLOW_TLS_GROUP_P521;
@@ -358,12 +358,12 @@ enum flow_status
 flow_tls_config_set_groups(struct flow_tls_config *c, const uint16_t *group,
                            size_t count)
 {
-    if (is_frozen(c))
+    if (config_is_frozen(c))
         return FLOW_E_BUSY;
     if (count == 0 || count > FLOW__MAX_GROUPS)
         return FLOW_E_INVAL;
     for (size_t i = 0; i < count; i++)
-        if (!is_group(group[i]))
+        if (!config_is_group(group[i]))
             return FLOW_E_NOTSUP;
     memcpy(c->group, group, count * sizeof(*group));
     c->group[count] = 0;
@@ -376,7 +376,7 @@ enum flow_status
 flow_tls_config_set_alpn(struct flow_tls_config *c, const char *const *name,
                          size_t count)
 {
-    if (is_frozen(c))
+    if (config_is_frozen(c))
         return FLOW_E_BUSY;
     if (count > FLOW__MAX_ALPN)
         return FLOW_E_INVAL;
@@ -386,13 +386,13 @@ flow_tls_config_set_alpn(struct flow_tls_config *c, const char *const *name,
         if (len == 0 || len > 255)
             return FLOW_E_INVAL;
     }
-    free_alpn(c);
+    config_free_alpn(c);
     for (size_t i = 0; i < count; i++) {
         size_t size = strlen(name[i]) + 1;
 
         c->alpn[i] = flow_env_alloc(c->env, size);
         if (c->alpn[i] == NULL) {
-            free_alpn(c);
+            config_free_alpn(c);
             return FLOW_E_NOMEM;
         }
         memcpy(c->alpn[i], name[i], size);
@@ -403,7 +403,7 @@ flow_tls_config_set_alpn(struct flow_tls_config *c, const char *const *name,
 
 /* "NAME, certificate 3": which of many it was. */
 static void
-name_certificate(struct flow_error *err, const char *name, size_t number)
+config_name_certificate(struct flow_error *err, const char *name, size_t number)
 {
     static const char what[] = "certificate ";
     char text[FLOW_ERROR_DETAIL];
@@ -430,35 +430,36 @@ name_certificate(struct flow_error *err, const char *name, size_t number)
 }
 
 static enum flow_status
-may_add_trust(const struct flow_tls_config *c, struct flow_error *err)
+config_may_add_trust(const struct flow_tls_config *c, struct flow_error *err)
 {
-    if (is_frozen(c))
-        return refuse(err, FLOW_E_BUSY, "the configuration is in use");
+    if (config_is_frozen(c))
+        return config_refuse(err, FLOW_E_BUSY, "the configuration is in use");
     /* If the certificates were accepted and never used, a user would believe
      * that clients must present one. */
     if (c->server)
-        return refuse(err, FLOW_E_NOTSUP,
-                      "a server does not verify client certificates yet");
+        return config_refuse(
+            err, FLOW_E_NOTSUP,
+            "a server does not verify client certificates yet");
     return FLOW_OK;
 }
 
 static enum flow_status
-add_trust(struct flow_tls_config *c, const char *name, const void *data,
-          size_t len, struct flow_error *err)
+config_add_trust(struct flow_tls_config *c, const char *name, const void *data,
+                 size_t len, struct flow_error *err)
 {
     size_t number = 0;
-    enum flow_status st = may_add_trust(c, err);
+    enum flow_status st = config_may_add_trust(c, err);
 
     if (st != FLOW_OK)
         return st;
     if (c->trust == NULL) {
         st = flow__trust_new(c->env, &c->trust);
         if (st != FLOW_OK)
-            return refuse(err, st, "no memory");
+            return config_refuse(err, st, "no memory");
     }
     st = flow__trust_add(c->trust, data, len, true, &number, err);
     if (st != FLOW_OK && number > 0)
-        name_certificate(err, name, number);
+        config_name_certificate(err, name, number);
     else if (st != FLOW_OK && name != NULL)
         flow_error_set_detail(err, name);
     return st;
@@ -469,13 +470,13 @@ enum flow_status
 flow_tls_config_add_trust(struct flow_tls_config *c, const void *data,
                           size_t len, struct flow_error *ret_err)
 {
-    return add_trust(c, NULL, data, len, ret_err);
+    return config_add_trust(c, NULL, data, len, ret_err);
 }
 
 /* Read a file for a configuration; the error names it. */
 static enum flow_status
-read_file(const struct flow_tls_config *c, const char *path, uint8_t **ret_data,
-          size_t *ret_len, struct flow_error *err)
+config_read_file(const struct flow_tls_config *c, const char *path,
+                 uint8_t **ret_data, size_t *ret_len, struct flow_error *err)
 {
     const char *text = "the file cannot be read";
     int32_t code = 0;
@@ -492,7 +493,7 @@ read_file(const struct flow_tls_config *c, const char *path, uint8_t **ret_data,
 }
 
 static void
-free_file(const struct flow_tls_config *c, uint8_t *data, size_t len)
+config_free_file(const struct flow_tls_config *c, uint8_t *data, size_t len)
 {
     flow_wipe(data, len);
     flow_env_free(c->env, data, len + 1);
@@ -505,19 +506,19 @@ flow_tls_config_add_trust_file(struct flow_tls_config *c, const char *path,
 {
     uint8_t *data;
     size_t len;
-    enum flow_status st = may_add_trust(c, ret_err);
+    enum flow_status st = config_may_add_trust(c, ret_err);
 
     if (st == FLOW_OK)
-        st = read_file(c, path, &data, &len, ret_err);
+        st = config_read_file(c, path, &data, &len, ret_err);
     if (st != FLOW_OK)
         return st;
-    st = add_trust(c, path, data, len, ret_err);
-    free_file(c, data, len);
+    st = config_add_trust(c, path, data, len, ret_err);
+    config_free_file(c, data, len);
     return st;
 }
 
 static enum flow_status
-append_pair(struct flow_tls_config *c, struct flow__keypair *pair)
+config_append_pair(struct flow_tls_config *c, struct flow__keypair *pair)
 {
     size_t n = c->pair_count;
     struct flow__keypair **grown =
@@ -535,24 +536,24 @@ append_pair(struct flow_tls_config *c, struct flow__keypair *pair)
 }
 
 static enum flow_status
-add_pair(struct flow_tls_config *c, const struct flow__keypair_input *in,
-         struct flow_error *err)
+config_add_pair(struct flow_tls_config *c, const struct flow__keypair_input *in,
+                struct flow_error *err)
 {
     struct flow__keypair *pair;
     enum flow_status st;
 
-    if (is_frozen(c))
-        return refuse(err, FLOW_E_BUSY, "the configuration is in use");
+    if (config_is_frozen(c))
+        return config_refuse(err, FLOW_E_BUSY, "the configuration is in use");
     if (!c->server)
-        return refuse(err, FLOW_E_NOTSUP,
-                      "client certificates are not supported");
+        return config_refuse(err, FLOW_E_NOTSUP,
+                             "client certificates are not supported");
     st = flow__keypair_new(c->env, in, &pair, err);
     if (st != FLOW_OK)
         return st;
-    st = append_pair(c, pair);
+    st = config_append_pair(c, pair);
     if (st != FLOW_OK) {
         flow__keypair_free(pair);
-        return refuse(err, st, "no memory");
+        return config_refuse(err, st, "no memory");
     }
     return FLOW_OK;
 }
@@ -574,7 +575,7 @@ flow_tls_config_add_keypair(struct flow_tls_config *c, const void *chain,
         .allow_expired = c->allow_expired,
     };
 
-    return add_pair(c, &in, ret_err);
+    return config_add_pair(c, &in, ret_err);
 }
 
 /* See <flow/tls_config.h>. */
@@ -594,17 +595,17 @@ flow_tls_config_add_keypair_file(struct flow_tls_config *c,
     uint8_t *chain, *key;
     enum flow_status st;
 
-    st = read_file(c, chain_path, &chain, &in.chain_len, ret_err);
+    st = config_read_file(c, chain_path, &chain, &in.chain_len, ret_err);
     if (st != FLOW_OK)
         return st;
-    st = read_file(c, key_path, &key, &in.key_len, ret_err);
+    st = config_read_file(c, key_path, &key, &in.key_len, ret_err);
     if (st == FLOW_OK) {
         in.chain = chain;
         in.key = key;
-        st = add_pair(c, &in, ret_err);
-        free_file(c, key, in.key_len);
+        st = config_add_pair(c, &in, ret_err);
+        config_free_file(c, key, in.key_len);
     }
-    free_file(c, chain, in.chain_len);
+    config_free_file(c, chain, in.chain_len);
     return st;
 }
 
@@ -612,7 +613,7 @@ flow_tls_config_add_keypair_file(struct flow_tls_config *c,
 enum flow_status
 flow_tls_config_allow_expired(struct flow_tls_config *c, bool allow)
 {
-    if (is_frozen(c))
+    if (config_is_frozen(c))
         return FLOW_E_BUSY;
     c->allow_expired = allow;
     return FLOW_OK;
@@ -623,7 +624,7 @@ enum flow_status
 flow_tls_config_set_handshake_limits(struct flow_tls_config *c, uint64_t nsec,
                                      size_t max_bytes)
 {
-    if (is_frozen(c))
+    if (config_is_frozen(c))
         return FLOW_E_BUSY;
     if (max_bytes == 0)
         max_bytes = DEFAULT_HANDSHAKE_BYTES;
@@ -638,7 +639,7 @@ flow_tls_config_set_handshake_limits(struct flow_tls_config *c, uint64_t nsec,
 enum flow_status
 flow_tls_config_tolerate_truncation(struct flow_tls_config *c, bool tolerate)
 {
-    if (is_frozen(c))
+    if (config_is_frozen(c))
         return FLOW_E_BUSY;
     c->tolerate_truncation = tolerate;
     return FLOW_OK;
@@ -648,7 +649,7 @@ flow_tls_config_tolerate_truncation(struct flow_tls_config *c, bool tolerate)
 enum flow_status
 flow_tls_config_set_key_limit(struct flow_tls_config *c, uint64_t records)
 {
-    if (is_frozen(c))
+    if (config_is_frozen(c))
         return FLOW_E_BUSY;
     if (records > UINT64_C(1) << 32)
         return FLOW_E_INVAL;
@@ -660,7 +661,7 @@ flow_tls_config_set_key_limit(struct flow_tls_config *c, uint64_t records)
 enum flow_status
 flow_tls_config_insecure_skip_verify(struct flow_tls_config *c, bool skip)
 {
-    if (is_frozen(c))
+    if (config_is_frozen(c))
         return FLOW_E_BUSY;
     c->skip_verify = skip;
     return FLOW_OK;
@@ -670,7 +671,7 @@ flow_tls_config_insecure_skip_verify(struct flow_tls_config *c, bool skip)
 enum flow_status
 flow_tls_config_insecure_skip_name(struct flow_tls_config *c, bool skip)
 {
-    if (is_frozen(c))
+    if (config_is_frozen(c))
         return FLOW_E_BUSY;
     c->skip_name = skip;
     return FLOW_OK;

@@ -101,7 +101,7 @@ flow__gate_enter(struct flow__gate *gate, struct flow__pass *pass,
 
 /* Under the lock. */
 static void
-leave_silence(struct flow__gate *gate, struct flow__pass *pass)
+gate_leave_silence(struct flow__gate *gate, struct flow__pass *pass)
 {
     flow__list_remove(&pass->link);
     gate->silent_count--;
@@ -109,25 +109,25 @@ leave_silence(struct flow__gate *gate, struct flow__pass *pass)
 
 /* Under the lock, which is also what keeps the flow from being released. */
 static void
-drop_oldest(struct flow__gate *gate)
+gate_drop_oldest(struct flow__gate *gate)
 {
     struct flow__pass *oldest =
         flow__container(gate->silent.next, struct flow__pass, link);
 
-    leave_silence(gate, oldest);
+    gate_leave_silence(gate, oldest);
     flow__store(&oldest->state, FLOW__PASS_DROPPED);
     flow_wake(oldest->flow, (uint32_t)FLOW_READ | (uint32_t)FLOW_WRITE);
 }
 
 static void
-fall_silent(struct flow__gate *gate, struct flow__pass *pass)
+gate_fall_silent(struct flow__gate *gate, struct flow__pass *pass)
 {
     gate->placed--;
     flow__store(&pass->state, FLOW__PASS_SILENT);
     flow__list_append(&gate->silent, &pass->link);
     gate->silent_count++;
     if (gate->silent_count > gate->limit)
-        drop_oldest(gate);
+        gate_drop_oldest(gate);
 }
 
 /* See tls/gate.h. */
@@ -141,10 +141,10 @@ flow__gate_hear(struct flow__pass *pass, bool said_something)
         return;
     gate_lock(gate);
     if (!said_something && pass->state == FLOW__PASS_PLACED) {
-        fall_silent(gate, pass);
+        gate_fall_silent(gate, pass);
         left = true;
     } else if (said_something && pass->state == FLOW__PASS_SILENT) {
-        leave_silence(gate, pass);
+        gate_leave_silence(gate, pass);
         flow__store(&pass->state, FLOW__PASS_PLACED);
         gate->placed++;
     }
@@ -174,7 +174,7 @@ flow__gate_leave(struct flow__pass *pass)
     if (left)
         gate->placed--;
     if (pass->state == FLOW__PASS_SILENT)
-        leave_silence(gate, pass);
+        gate_leave_silence(gate, pass);
     gate_unlock(gate);
     if (left)
         flow_event_signal(&gate->left);

@@ -19,7 +19,7 @@ const uint8_t flow__hello_retry_random[32] = {
 /* clang-format on */
 
 static bool
-next_key_share(struct flow__span *list, uint16_t *ret_group)
+hello_next_key_share(struct flow__span *list, uint16_t *ret_group)
 {
     struct flow__span key;
 
@@ -34,7 +34,7 @@ flow__hello_has_key_share(const struct flow__client_hello *hello,
     struct flow__span list = hello->key_shares;
     uint16_t g;
 
-    while (next_key_share(&list, &g))
+    while (hello_next_key_share(&list, &g))
         if (g == group)
             return true;
     return false;
@@ -56,7 +56,7 @@ flow__hello_next_extension(struct flow__span *list, uint16_t *ret_type,
 
 /* RFC 7301 3.1: a list, not empty, of names, none empty. */
 static bool
-take_alpn(struct flow__span *in, struct flow__span *ret)
+hello_take_alpn(struct flow__span *in, struct flow__span *ret)
 {
     struct flow__span list;
     struct flow__span name;
@@ -75,13 +75,13 @@ take_alpn(struct flow__span *in, struct flow__span *ret)
  */
 
 static bool
-read_empty(struct flow__span *body)
+hello_read_empty(struct flow__span *body)
 {
     return body->len == 0;
 }
 
 static bool
-is_text(struct flow__span name)
+hello_is_text(struct flow__span name)
 {
     for (size_t i = 0; i < name.len; i++)
         if (name.base[i] <= 0x20 || name.base[i] >= 0x7f)
@@ -90,12 +90,13 @@ is_text(struct flow__span name)
 }
 
 static void
-set_sni(struct flow__client_hello *h, uint8_t type, struct flow__span name)
+hello_set_sni(struct flow__client_hello *h, uint8_t type,
+              struct flow__span name)
 {
     const char *text = (const char *)name.base;
 
     /* Only host_name was ever defined, and only one of it may be there. */
-    if (type != 0 || h->sni_state != FLOW__SNI_ABSENT || !is_text(name))
+    if (type != 0 || h->sni_state != FLOW__SNI_ABSENT || !hello_is_text(name))
         h->sni_state = FLOW__SNI_INVALID;
     else if (flow__name_looks_like_ip(text, name.len))
         h->sni_state = FLOW__SNI_IP_LITERAL;
@@ -106,7 +107,7 @@ set_sni(struct flow__client_hello *h, uint8_t type, struct flow__span name)
 }
 
 static bool
-read_server_name(struct flow__span *body, struct flow__client_hello *h)
+hello_read_server_name(struct flow__span *body, struct flow__client_hello *h)
 {
     struct flow__span list;
     struct flow__span name;
@@ -118,64 +119,66 @@ read_server_name(struct flow__span *body, struct flow__client_hello *h)
         if (!flow__span_take_u8(&list, &type) ||
             !flow__span_take_vec16(&list, &name) || name.len == 0)
             return false;
-        set_sni(h, type, name);
+        hello_set_sni(h, type, name);
     }
     return true;
 }
 
 static bool
-read_max_fragment_length(struct flow__span *body, struct flow__client_hello *h)
+hello_read_max_fragment_length(struct flow__span *body,
+                               struct flow__client_hello *h)
 {
     return flow__span_take_u8(body, &h->max_fragment_length);
 }
 
 /* RFC 8422 5.1.2.  Only TLS 1.2 has a use for them. */
 static bool
-read_point_formats(struct flow__span *body, struct flow__client_hello *h)
+hello_read_point_formats(struct flow__span *body, struct flow__client_hello *h)
 {
     return flow__span_take_vec8(body, &h->point_formats) &&
            h->point_formats.len > 0;
 }
 
 static bool
-read_groups(struct flow__span *body, struct flow__client_hello *h)
+hello_read_groups(struct flow__span *body, struct flow__client_hello *h)
 {
     return flow__span_take_numbers(body, &h->groups);
 }
 
 static bool
-read_sigalgs(struct flow__span *body, struct flow__client_hello *h)
+hello_read_sigalgs(struct flow__span *body, struct flow__client_hello *h)
 {
     return flow__span_take_numbers(body, &h->sigalgs);
 }
 
 static bool
-read_sigalgs_cert(struct flow__span *body, struct flow__client_hello *h)
+hello_read_sigalgs_cert(struct flow__span *body, struct flow__client_hello *h)
 {
     return flow__span_take_numbers(body, &h->sigalgs_cert);
 }
 
 static bool
-read_alpn(struct flow__span *body, struct flow__client_hello *h)
+hello_read_alpn(struct flow__span *body, struct flow__client_hello *h)
 {
-    return take_alpn(body, &h->alpn);
+    return hello_take_alpn(body, &h->alpn);
 }
 
 static bool
-read_ems(struct flow__span *body, struct flow__client_hello *h)
+hello_read_ems(struct flow__span *body, struct flow__client_hello *h)
 {
     h->extended_master_secret = true;
-    return read_empty(body);
+    return hello_read_empty(body);
 }
 
 static bool
-read_record_size_limit(struct flow__span *body, struct flow__client_hello *h)
+hello_read_record_size_limit(struct flow__span *body,
+                             struct flow__client_hello *h)
 {
     return flow__span_take_u16(body, &h->record_size_limit);
 }
 
 static bool
-read_session_ticket(struct flow__span *body, struct flow__client_hello *h)
+hello_read_session_ticket(struct flow__span *body, struct flow__client_hello *h)
 {
     struct flow__span ticket;
 
@@ -184,7 +187,7 @@ read_session_ticket(struct flow__span *body, struct flow__client_hello *h)
 }
 
 static bool
-read_psk(struct flow__span *body, struct flow__client_hello *h)
+hello_read_psk(struct flow__span *body, struct flow__client_hello *h)
 {
     struct flow__span identities;
     struct flow__span binders;
@@ -195,7 +198,7 @@ read_psk(struct flow__span *body, struct flow__client_hello *h)
 }
 
 static bool
-read_psk_modes(struct flow__span *body, struct flow__client_hello *h)
+hello_read_psk_modes(struct flow__span *body, struct flow__client_hello *h)
 {
     struct flow__span modes;
 
@@ -204,27 +207,27 @@ read_psk_modes(struct flow__span *body, struct flow__client_hello *h)
 }
 
 static bool
-read_early_data(struct flow__span *body, struct flow__client_hello *h)
+hello_read_early_data(struct flow__span *body, struct flow__client_hello *h)
 {
     h->early_data = true;
-    return read_empty(body);
+    return hello_read_empty(body);
 }
 
 static bool
-read_versions(struct flow__span *body, struct flow__client_hello *h)
+hello_read_versions(struct flow__span *body, struct flow__client_hello *h)
 {
     return flow__span_take_vec8(body, &h->versions) && h->versions.len >= 2 &&
            h->versions.len % 2 == 0;
 }
 
 static bool
-read_cookie(struct flow__span *body, struct flow__client_hello *h)
+hello_read_cookie(struct flow__span *body, struct flow__client_hello *h)
 {
     return flow__span_take_vec16(body, &h->cookie) && h->cookie.len > 0;
 }
 
 static bool
-read_key_shares(struct flow__span *body, struct flow__client_hello *h)
+hello_read_key_shares(struct flow__span *body, struct flow__client_hello *h)
 {
     struct flow__span list;
     uint16_t group;
@@ -232,13 +235,13 @@ read_key_shares(struct flow__span *body, struct flow__client_hello *h)
     if (!flow__span_take_vec16(body, &h->key_shares))
         return false;
     for (list = h->key_shares; list.len > 0;)
-        if (!next_key_share(&list, &group))
+        if (!hello_next_key_share(&list, &group))
             return false;
     return true;
 }
 
 static bool
-read_renegotiation(struct flow__span *body, struct flow__client_hello *h)
+hello_read_renegotiation(struct flow__span *body, struct flow__client_hello *h)
 {
     struct flow__span verify_data;
 
@@ -252,41 +255,44 @@ static const struct {
     bool (*read)(struct flow__span *body, struct flow__client_hello *h);
     const char *text;
 } client_extensions[] = {
-    { FLOW__EXTENSION_SERVER_NAME, read_server_name, "malformed server_name" },
-    { FLOW__EXTENSION_MAX_FRAGMENT_LENGTH, read_max_fragment_length,
+    { FLOW__EXTENSION_SERVER_NAME, hello_read_server_name,
+      "malformed server_name" },
+    { FLOW__EXTENSION_MAX_FRAGMENT_LENGTH, hello_read_max_fragment_length,
       "malformed max_fragment_length" },
-    { FLOW__EXTENSION_SUPPORTED_GROUPS, read_groups,
+    { FLOW__EXTENSION_SUPPORTED_GROUPS, hello_read_groups,
       "malformed supported_groups" },
-    { FLOW__EXTENSION_EC_POINT_FORMATS, read_point_formats,
+    { FLOW__EXTENSION_EC_POINT_FORMATS, hello_read_point_formats,
       "malformed ec_point_formats" },
-    { FLOW__EXTENSION_SIGNATURE_ALGORITHMS, read_sigalgs,
+    { FLOW__EXTENSION_SIGNATURE_ALGORITHMS, hello_read_sigalgs,
       "malformed signature_algorithms" },
-    { FLOW__EXTENSION_ALPN, read_alpn,
+    { FLOW__EXTENSION_ALPN, hello_read_alpn,
       "malformed application_layer_protocol_negotiation" },
-    { FLOW__EXTENSION_EXTENDED_MASTER_SECRET, read_ems,
+    { FLOW__EXTENSION_EXTENDED_MASTER_SECRET, hello_read_ems,
       "malformed extended_master_secret" },
-    { FLOW__EXTENSION_RECORD_SIZE_LIMIT, read_record_size_limit,
+    { FLOW__EXTENSION_RECORD_SIZE_LIMIT, hello_read_record_size_limit,
       "malformed record_size_limit" },
-    { FLOW__EXTENSION_SESSION_TICKET, read_session_ticket,
+    { FLOW__EXTENSION_SESSION_TICKET, hello_read_session_ticket,
       "malformed session_ticket" },
-    { FLOW__EXTENSION_PRE_SHARED_KEY, read_psk, "malformed pre_shared_key" },
-    { FLOW__EXTENSION_PSK_KEY_EXCHANGE_MODES, read_psk_modes,
+    { FLOW__EXTENSION_PRE_SHARED_KEY, hello_read_psk,
+      "malformed pre_shared_key" },
+    { FLOW__EXTENSION_PSK_KEY_EXCHANGE_MODES, hello_read_psk_modes,
       "malformed psk_key_exchange_modes" },
-    { FLOW__EXTENSION_EARLY_DATA, read_early_data, "malformed early_data" },
-    { FLOW__EXTENSION_SUPPORTED_VERSIONS, read_versions,
+    { FLOW__EXTENSION_EARLY_DATA, hello_read_early_data,
+      "malformed early_data" },
+    { FLOW__EXTENSION_SUPPORTED_VERSIONS, hello_read_versions,
       "malformed supported_versions" },
-    { FLOW__EXTENSION_COOKIE, read_cookie, "malformed cookie" },
-    { FLOW__EXTENSION_SIGNATURE_ALGORITHMS_CERT, read_sigalgs_cert,
+    { FLOW__EXTENSION_COOKIE, hello_read_cookie, "malformed cookie" },
+    { FLOW__EXTENSION_SIGNATURE_ALGORITHMS_CERT, hello_read_sigalgs_cert,
       "malformed signature_algorithms_cert" },
-    { FLOW__EXTENSION_KEY_SHARE, read_key_shares, "malformed key_share" },
-    { FLOW__EXTENSION_RENEGOTIATION_INFO, read_renegotiation,
+    { FLOW__EXTENSION_KEY_SHARE, hello_read_key_shares, "malformed key_share" },
+    { FLOW__EXTENSION_RENEGOTIATION_INFO, hello_read_renegotiation,
       "malformed renegotiation_info" },
 };
 
 /* What is behind the fixed fields: nothing, or one list of extensions. */
 static enum flow_status
-begin_extensions(struct flow__span *body, struct flow__extensions *x,
-                 struct flow__fault *fault)
+hello_begin_extensions(struct flow__span *body, struct flow__extensions *x,
+                       struct flow__fault *fault)
 {
     struct flow__span list = { NULL, 0 };
 
@@ -298,8 +304,9 @@ begin_extensions(struct flow__span *body, struct flow__extensions *x,
 }
 
 static enum flow_status
-read_client_extension(struct flow__extensions *x, struct flow__client_hello *h,
-                      struct flow__fault *fault)
+hello_read_client_extension(struct flow__extensions *x,
+                            struct flow__client_hello *h,
+                            struct flow__fault *fault)
 {
     const size_t n = sizeof(client_extensions) / sizeof(client_extensions[0]);
 
@@ -318,17 +325,18 @@ read_client_extension(struct flow__extensions *x, struct flow__client_hello *h,
 }
 
 static enum flow_status
-read_client_extensions(struct flow__span *body, struct flow__client_hello *h,
-                       struct flow__fault *fault)
+hello_read_client_extensions(struct flow__span *body,
+                             struct flow__client_hello *h,
+                             struct flow__fault *fault)
 {
     struct flow__extensions x;
-    enum flow_status st = begin_extensions(body, &x, fault);
+    enum flow_status st = hello_begin_extensions(body, &x, fault);
 
     h->extensions = x.rest;
     while (st == FLOW_OK && x.rest.len > 0) {
         st = flow__extensions_next(&x, fault);
         if (st == FLOW_OK)
-            st = read_client_extension(&x, h, fault);
+            st = hello_read_client_extension(&x, h, fault);
     }
     h->extension_count = x.count;
     return st;
@@ -336,8 +344,8 @@ read_client_extensions(struct flow__span *body, struct flow__client_hello *h,
 
 /* Take the header of a handshake message that is wholly there. */
 static enum flow_status
-open_message(const uint8_t *msg, size_t len, uint8_t type,
-             struct flow__span *ret_body, struct flow__fault *fault)
+hello_open_message(const uint8_t *msg, size_t len, uint8_t type,
+                   struct flow__span *ret_body, struct flow__fault *fault)
 {
     if (len > 0 && msg[0] != type)
         return flow__fault_proto(
@@ -355,7 +363,7 @@ open_message(const uint8_t *msg, size_t len, uint8_t type,
 }
 
 static uint16_t
-highest_version(const struct flow__client_hello *h)
+hello_highest_version(const struct flow__client_hello *h)
 {
     struct flow__span list = h->versions;
     uint16_t best = 0;
@@ -381,7 +389,8 @@ flow__hello_parse_client(const uint8_t *msg, size_t len,
     enum flow_status st;
 
     memset(h, 0, sizeof(*h));
-    st = open_message(msg, len, FLOW__HANDSHAKE_CLIENT_HELLO, &body, ret_fault);
+    st = hello_open_message(msg, len, FLOW__HANDSHAKE_CLIENT_HELLO, &body,
+                            ret_fault);
     if (st != FLOW_OK)
         return st;
     if (!flow__span_take_u16(&body, &h->legacy_version) ||
@@ -392,13 +401,13 @@ flow__hello_parse_client(const uint8_t *msg, size_t len,
         !flow__span_take_vec8(&body, &compression) || compression.len == 0)
         return flow__fault_proto(ret_fault, FLOW__ALERT_DECODE_ERROR,
                                  "malformed ClientHello");
-    st = read_client_extensions(&body, h, ret_fault);
+    st = hello_read_client_extensions(&body, h, ret_fault);
     if (st != FLOW_OK)
         return st;
     if (memchr(compression.base, 0, compression.len) == NULL)
         return flow__fault_proto(ret_fault, FLOW__ALERT_ILLEGAL_PARAMETER,
                                  "client offers no null compression");
-    h->max_version = highest_version(h);
+    h->max_version = hello_highest_version(h);
     h->fallback_scsv = flow__span_has_u16(h->suites, SCSV_FALLBACK);
     if (flow__span_has_u16(h->suites, SCSV_RENEGOTIATION))
         h->renegotiation_info = true;
@@ -407,8 +416,8 @@ flow__hello_parse_client(const uint8_t *msg, size_t len,
 
 /* The extensions of a ServerHello that mean something to us. */
 static bool
-read_server_extension(uint16_t type, struct flow__span *body,
-                      struct flow__server_hello *h)
+hello_read_server_extension(uint16_t type, struct flow__span *body,
+                            struct flow__server_hello *h)
 {
     struct flow__span key;
 
@@ -425,19 +434,19 @@ read_server_extension(uint16_t type, struct flow__span *body,
     case FLOW__EXTENSION_COOKIE:
         return flow__span_take_vec16(body, &h->cookie) && h->cookie.len > 0;
     case FLOW__EXTENSION_ALPN:
-        return take_alpn(body, &h->alpn) &&
+        return hello_take_alpn(body, &h->alpn) &&
                h->alpn.len == (size_t)h->alpn.base[0] + 1;
     case FLOW__EXTENSION_EXTENDED_MASTER_SECRET:
         h->extended_master_secret = true;
-        return read_empty(body);
+        return hello_read_empty(body);
     case FLOW__EXTENSION_SESSION_TICKET:
         h->session_ticket = true;
-        return read_empty(body);
+        return hello_read_empty(body);
     case FLOW__EXTENSION_MAX_FRAGMENT_LENGTH:
         return flow__span_take_u8(body, &h->max_fragment_length);
     case FLOW__EXTENSION_SERVER_NAME:
         /* RFC 6066 3 */
-        return read_empty(body);
+        return hello_read_empty(body);
     case FLOW__EXTENSION_EC_POINT_FORMATS:
         return flow__span_take_vec8(body, &h->point_formats) &&
                h->point_formats.len > 0;
@@ -447,17 +456,19 @@ read_server_extension(uint16_t type, struct flow__span *body,
 }
 
 static enum flow_status
-read_server_extensions(struct flow__span *body, struct flow__server_hello *h,
-                       struct flow__fault *fault)
+hello_read_server_extensions(struct flow__span *body,
+                             struct flow__server_hello *h,
+                             struct flow__fault *fault)
 {
     struct flow__extensions x;
-    enum flow_status st = begin_extensions(body, &x, fault);
+    enum flow_status st = hello_begin_extensions(body, &x, fault);
 
     h->extensions = x.rest;
     while (st == FLOW_OK && x.rest.len > 0) {
         st = flow__extensions_next(&x, fault);
         if (st == FLOW_OK &&
-            (!read_server_extension(x.type, &x.body, h) || x.body.len > 0))
+            (!hello_read_server_extension(x.type, &x.body, h) ||
+             x.body.len > 0))
             st = flow__fault_proto(fault, FLOW__ALERT_DECODE_ERROR,
                                    "malformed extension in a ServerHello");
     }
@@ -477,7 +488,8 @@ flow__hello_parse_server(const uint8_t *msg, size_t len,
     enum flow_status st;
 
     memset(h, 0, sizeof(*h));
-    st = open_message(msg, len, FLOW__HANDSHAKE_SERVER_HELLO, &body, ret_fault);
+    st = hello_open_message(msg, len, FLOW__HANDSHAKE_SERVER_HELLO, &body,
+                            ret_fault);
     if (st != FLOW_OK)
         return st;
     if (!flow__span_take_u16(&body, &legacy_version) ||
@@ -489,7 +501,7 @@ flow__hello_parse_server(const uint8_t *msg, size_t len,
         return flow__fault_proto(ret_fault, FLOW__ALERT_DECODE_ERROR,
                                  "malformed ServerHello");
     h->retry = memcmp(h->random.base, flow__hello_retry_random, 32) == 0;
-    st = read_server_extensions(&body, h, ret_fault);
+    st = hello_read_server_extensions(&body, h, ret_fault);
     if (st != FLOW_OK)
         return st;
     if (compression != 0)

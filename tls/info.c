@@ -4,7 +4,7 @@
 #include "tls/tls_flow.h"
 
 static uint32_t
-end_of_reading(const struct flow__tls *t)
+info_end_of_reading(const struct flow__tls *t)
 {
     if (t->reader.closed)
         return FLOW_END_AUTHENTICATED;
@@ -12,7 +12,7 @@ end_of_reading(const struct flow__tls *t)
 }
 
 static uint32_t
-end_of_writing(const struct flow__tls *t)
+info_end_of_writing(const struct flow__tls *t)
 {
     if (t->writer.close_sealed &&
         flow__writer_is_idle((struct flow__writer *)&t->writer))
@@ -21,13 +21,13 @@ end_of_writing(const struct flow__tls *t)
 }
 
 static enum flow_status
-answer_u32(void *buf, size_t *len, uint32_t value)
+info_answer_u32(void *buf, size_t *len, uint32_t value)
 {
     return flow_answer(buf, len, &value, sizeof(value));
 }
 
 static const char *
-group_name(uint16_t group)
+info_group_name(uint16_t group)
 {
     switch (group) {
     case FLOW_TLS_GROUP_X25519:
@@ -44,7 +44,7 @@ group_name(uint16_t group)
 }
 
 static size_t
-footprint(struct flow__tls *t)
+info_footprint(struct flow__tls *t)
 {
     size_t sum = sizeof(*t) + t->reader.cipher.cap + t->reader.plain.cap +
                  t->reader.post.cap + t->writer.out.cap + t->writer.open.cap +
@@ -61,8 +61,8 @@ footprint(struct flow__tls *t)
 
 /* Facts that are there once the handshake is over. */
 static enum flow_status
-query_agreed(struct flow__tls *t, enum flow_query_key key, void *buf,
-             size_t *len)
+info_query_agreed(struct flow__tls *t, enum flow_query_key key, void *buf,
+                  size_t *len)
 {
     const struct flow__agreed *a = &t->agreed;
 
@@ -76,26 +76,27 @@ query_agreed(struct flow__tls *t, enum flow_query_key key, void *buf,
     case FLOW_QUERY_MATCHED_NAME:
         return flow_answer_string(buf, len, a->matched_name);
     case FLOW_QUERY_VERSION:
-        return answer_u32(buf, len, a->version);
+        return info_answer_u32(buf, len, a->version);
     case FLOW_QUERY_SUITE:
         return flow_answer_string(buf, len, a->suite->name);
     case FLOW_QUERY_GROUP:
-        return flow_answer_string(buf, len, group_name(a->group));
+        return flow_answer_string(buf, len, info_group_name(a->group));
     case FLOW_QUERY_PEER_CHAIN:
         return flow_answer(buf, len, a->peer_chain, a->peer_chain_len);
     case FLOW_QUERY_VERIFY_FLAGS:
-        return answer_u32(buf, len, a->verify_flags);
+        return info_answer_u32(buf, len, a->verify_flags);
     case FLOW_QUERY_RESUMED:
-        return answer_u32(buf, len, a->resumed ? 1 : 0);
+        return info_answer_u32(buf, len, a->resumed ? 1 : 0);
     default:
-        return answer_u32(buf, len,
-                          (uint32_t)(flow__record_prefix(&t->writer.keys) +
-                                     flow__record_suffix(&t->writer.keys)));
+        return info_answer_u32(
+            buf, len,
+            (uint32_t)(flow__record_prefix(&t->writer.keys) +
+                       flow__record_suffix(&t->writer.keys)));
     }
 }
 
 static enum flow_status
-query(struct flow__tls *t, enum flow_query_key key, void *buf, size_t *len)
+info_query(struct flow__tls *t, enum flow_query_key key, void *buf, size_t *len)
 {
     size_t held;
 
@@ -110,13 +111,13 @@ query(struct flow__tls *t, enum flow_query_key key, void *buf, size_t *len)
     case FLOW_QUERY_VERIFY_FLAGS:
     case FLOW_QUERY_RESUMED:
     case FLOW_QUERY_OVERHEAD:
-        return query_agreed(t, key, buf, len);
+        return info_query_agreed(t, key, buf, len);
     case FLOW_QUERY_END_READ:
-        return answer_u32(buf, len, end_of_reading(t));
+        return info_answer_u32(buf, len, info_end_of_reading(t));
     case FLOW_QUERY_END_WRITE:
-        return answer_u32(buf, len, end_of_writing(t));
+        return info_answer_u32(buf, len, info_end_of_writing(t));
     case FLOW_QUERY_FOOTPRINT:
-        held = footprint(t);
+        held = info_footprint(t);
         return flow_answer(buf, len, &held, sizeof(held));
     default:
         return FLOW_E_NOTSUP;
@@ -150,13 +151,13 @@ flow__tls_query(struct flow *f, enum flow_query_key key, void *buf, size_t *len)
     info_enter(t, is_copy);
     /* A handshake may have been copied in the middle of a step. */
     if (!is_copy || t->hs == NULL)
-        st = query(t, key, buf, len);
+        st = info_query(t, key, buf, len);
     info_leave(t, is_copy);
     return st;
 }
 
 static void
-tell(const struct flow__tls *t, struct flow_tls_info *info)
+info_tell(const struct flow__tls *t, struct flow_tls_info *info)
 {
     info->version = (enum flow_tls_version)t->agreed.version;
     info->suite = t->agreed.suite->id;
@@ -186,7 +187,7 @@ flow_tls_get_info(struct flow *f, struct flow_tls_info *ret_info)
     info_enter(t, is_copy);
     over = t->hs == NULL;
     if (over)
-        tell(t, ret_info);
+        info_tell(t, ret_info);
     info_leave(t, is_copy);
     if (over)
         return FLOW_OK;

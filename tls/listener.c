@@ -85,7 +85,7 @@ static const struct flow_listener_ops tls_listener_ops = {
 };
 
 static enum flow_status
-no_memory(struct flow_error *err)
+listener_no_memory(struct flow_error *err)
 {
     return flow_error_set(err, FLOW_E_NOMEM, "tls", FLOW_DOMAIN_NONE, 0,
                           "no memory for a listener");
@@ -113,13 +113,13 @@ flow_tls_listen(struct flow_tls_config *c, struct flow_listener *lower,
         return st;
     t = flow_env_alloc(env, sizeof(*t));
     if (t == NULL)
-        return no_memory(ret_err);
+        return listener_no_memory(ret_err);
     st = flow__gate_new(
         env, max_handshakes != 0 ? max_handshakes : DEFAULT_HANDSHAKES,
         &t->gate);
     if (st != FLOW_OK) {
         flow_env_free(env, t, sizeof(*t));
-        return no_memory(ret_err);
+        return listener_no_memory(ret_err);
     }
     flow_listener_init(&t->base, &tls_listener_ops, env);
     flow_listener_wrap(&t->base, lower);

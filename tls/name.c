@@ -8,37 +8,37 @@
 #define LABEL_MAX 63
 
 static char
-lower(char c)
+name_lower(char c)
 {
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
 static bool
-is_digit(char c)
+name_is_digit(char c)
 {
     return c >= '0' && c <= '9';
 }
 
 static bool
-is_label_char(char c)
+name_is_label_char(char c)
 {
-    return (c >= 'a' && c <= 'z') || is_digit(c) || c == '-' || c == '_';
+    return (c >= 'a' && c <= 'z') || name_is_digit(c) || c == '-' || c == '_';
 }
 
 /* Value of a hexadecimal digit, -1 for anything else. */
 static int
-hex_value(char c)
+name_hex_value(char c)
 {
-    if (is_digit(c))
+    if (name_is_digit(c))
         return c - '0';
-    c = lower(c);
+    c = name_lower(c);
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 /* Four decimal numbers of 0..255, without leading zeros: those mean octal to
  * some readers and decimal to others. */
 static bool
-parse_ipv4(const char *text, size_t len, uint8_t *ret_ip)
+name_parse_ipv4(const char *text, size_t len, uint8_t *ret_ip)
 {
     size_t at = 0;
 
@@ -49,7 +49,7 @@ parse_ipv4(const char *text, size_t len, uint8_t *ret_ip)
         if (part > 0 && (at == len || text[at++] != '.'))
             return false;
         start = at;
-        while (at < len && at - start < 4 && is_digit(text[at]))
+        while (at < len && at - start < 4 && name_is_digit(text[at]))
             value = value * 10 + (unsigned)(text[at++] - '0');
         if (at == start || value > 255 ||
             (text[start] == '0' && at - start > 1))
@@ -61,13 +61,13 @@ parse_ipv4(const char *text, size_t len, uint8_t *ret_ip)
 
 /* One group of an IPv6 address; its length in characters, 0 for none. */
 static size_t
-parse_group(const char *text, size_t len, uint8_t *ret_two)
+name_parse_group(const char *text, size_t len, uint8_t *ret_two)
 {
     unsigned value = 0;
     size_t n = 0;
 
-    while (n < len && n < 4 && hex_value(text[n]) >= 0)
-        value = value << 4 | (unsigned)hex_value(text[n++]);
+    while (n < len && n < 4 && name_hex_value(text[n]) >= 0)
+        value = value << 4 | (unsigned)name_hex_value(text[n++]);
     ret_two[0] = (uint8_t)(value >> 8);
     ret_two[1] = (uint8_t)value;
     return n;
@@ -75,7 +75,7 @@ parse_group(const char *text, size_t len, uint8_t *ret_two)
 
 /* RFC 4291 2.2, its three forms; no zone. */
 static bool
-parse_ipv6(const char *text, size_t len, uint8_t *ret_ip)
+name_parse_ipv6(const char *text, size_t len, uint8_t *ret_ip)
 {
     uint8_t ip[16];
     size_t used = 0; /* bytes of ip */
@@ -89,14 +89,14 @@ parse_ipv6(const char *text, size_t len, uint8_t *ret_ip)
     while (at < len) {
         size_t n;
 
-        if (used <= 12 && parse_ipv4(text + at, len - at, ip + used)) {
+        if (used <= 12 && name_parse_ipv4(text + at, len - at, ip + used)) {
             used += 4;
             at = len;
             break;
         }
         if (used == 16)
             return false;
-        n = parse_group(text + at, len - at, ip + used);
+        n = name_parse_group(text + at, len - at, ip + used);
         if (n == 0)
             return false;
         used += 2;
@@ -132,14 +132,14 @@ flow__name_looks_like_ip(const char *text, size_t len)
         return true;
     if (len > 0 && text[len - 1] == '.')
         len--;
-    while (digits < len && is_digit(text[len - 1 - digits]))
+    while (digits < len && name_is_digit(text[len - 1 - digits]))
         digits++;
     return digits > 0 && (digits == len || text[len - 1 - digits] == '.');
 }
 
 /* Copy a DNS name in normal form; false when it is none. */
 static bool
-parse_dns(const char *text, size_t len, struct flow__name *ret_name)
+name_parse_dns(const char *text, size_t len, struct flow__name *ret_name)
 {
     size_t label = 0;
 
@@ -148,9 +148,9 @@ parse_dns(const char *text, size_t len, struct flow__name *ret_name)
     if (len == 0 || len > FLOW__NAME_MAX)
         return false;
     for (size_t i = 0; i < len; i++) {
-        char c = lower(text[i]);
+        char c = name_lower(text[i]);
 
-        if (c == '.' ? label == 0 : !is_label_char(c))
+        if (c == '.' ? label == 0 : !name_is_label_char(c))
             return false;
         label = c == '.' ? 0 : label + 1;
         if (label > LABEL_MAX)
@@ -169,13 +169,13 @@ flow__name_parse(const char *text, size_t len, struct flow__name *ret_name)
     if (len > TEXT_MAX)
         return FLOW__NAME_INVALID;
     if (flow__name_looks_like_ip(text, len)) {
-        if (parse_ipv4(text, len, ret_name->ip))
+        if (name_parse_ipv4(text, len, ret_name->ip))
             ret_name->ip_len = 4;
-        else if (parse_ipv6(text, len, ret_name->ip))
+        else if (name_parse_ipv6(text, len, ret_name->ip))
             ret_name->ip_len = 16;
         if (ret_name->ip_len > 0)
             ret_name->kind = FLOW__NAME_IP;
-    } else if (parse_dns(text, len, ret_name)) {
+    } else if (name_parse_dns(text, len, ret_name)) {
         ret_name->kind = FLOW__NAME_DNS;
     }
     if (ret_name->kind == FLOW__NAME_INVALID)
@@ -185,10 +185,10 @@ flow__name_parse(const char *text, size_t len, struct flow__name *ret_name)
 
 /* b is lower case already. */
 static bool
-equal_nocase(const char *a, const char *b, size_t len)
+name_equal_nocase(const char *a, const char *b, size_t len)
 {
     for (size_t i = 0; i < len; i++)
-        if (lower(a[i]) != b[i])
+        if (name_lower(a[i]) != b[i])
             return false;
     return true;
 }
@@ -203,7 +203,7 @@ flow__name_compare(const char *pattern, size_t pattern_len,
     if (name->kind != FLOW__NAME_DNS)
         return FLOW__MATCH_NONE;
     if (pattern_len == name->dns_len &&
-        equal_nocase(pattern, name->dns, pattern_len))
+        name_equal_nocase(pattern, name->dns, pattern_len))
         return FLOW__MATCH_EXACT;
     if (pattern_len < 2 || pattern[0] != '*' || pattern[1] != '.')
         return FLOW__MATCH_NONE;
@@ -213,13 +213,13 @@ flow__name_compare(const char *pattern, size_t pattern_len,
     if (dot == NULL || strchr(dot + 1, '.') == NULL)
         return FLOW__MATCH_NONE;
     rest = name->dns_len - (size_t)(dot - name->dns);
-    if (pattern_len - 1 != rest || !equal_nocase(pattern + 1, dot, rest))
+    if (pattern_len - 1 != rest || !name_equal_nocase(pattern + 1, dot, rest))
         return FLOW__MATCH_NONE;
     return FLOW__MATCH_WILDCARD;
 }
 
 static bool
-covers(const struct flow__san *san, const struct flow__name *name)
+name_covers(const struct flow__san *san, const struct flow__name *name)
 {
     if (name->kind == FLOW__NAME_IP)
         return san->kind == FLOW__SAN_IP && san->len == name->ip_len &&
@@ -234,7 +234,7 @@ flow__name_verify(const struct flow__name *name, const struct flow__san *san,
                   size_t count, size_t *ret_index)
 {
     for (size_t i = 0; i < count; i++)
-        if (covers(&san[i], name)) {
+        if (name_covers(&san[i], name)) {
             if (ret_index != NULL)
                 *ret_index = i;
             return true;

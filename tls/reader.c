@@ -23,7 +23,7 @@
 #define ALERT_WARNING 1
 
 static struct flow__reader_result
-result(enum flow_status status)
+reader_result(enum flow_status status)
 {
     struct flow__reader_result r = {
         status, false, { FLOW__ALERT_NONE, NULL }, FLOW__ALERT_NONE
@@ -33,18 +33,18 @@ result(enum flow_status status)
 }
 
 static struct flow__reader_result
-from_lower(enum flow_status status)
+reader_from_lower(enum flow_status status)
 {
-    struct flow__reader_result r = result(status);
+    struct flow__reader_result r = reader_result(status);
 
     r.from_lower = true;
     return r;
 }
 
 static struct flow__reader_result
-refuse(enum flow__alert alert, const char *text)
+reader_refuse(enum flow__alert alert, const char *text)
 {
-    struct flow__reader_result r = result(FLOW_E_PROTO);
+    struct flow__reader_result r = reader_result(FLOW_E_PROTO);
 
     r.fault.alert = alert;
     r.fault.text = text;
@@ -52,9 +52,9 @@ refuse(enum flow__alert alert, const char *text)
 }
 
 static struct flow__reader_result
-no_memory(void)
+reader_no_memory(void)
 {
-    struct flow__reader_result r = result(FLOW_E_NOMEM);
+    struct flow__reader_result r = reader_result(FLOW_E_NOMEM);
 
     r.fault.text = "no memory to decrypt a record";
     return r;
@@ -69,7 +69,7 @@ flow__reader_init(struct flow__reader *r, const struct flow_env *env,
     r->server = server;
     r->key_limit = key_limit;
     r->ahead = AHEAD_MIN;
-    r->held = result(FLOW_OK);
+    r->held = reader_result(FLOW_OK);
     flow__stage_init(&r->cipher, env);
     flow__stage_init(&r->plain, env);
     flow__stage_init(&r->post, env);
@@ -101,8 +101,8 @@ flow__reader_fini(struct flow__reader *r)
 
 /* Whether p[0..len) begins with a whole record, and what it lacks if not. */
 static enum flow_status
-measure(const uint8_t *p, size_t len, size_t *ret_whole,
-        struct flow__fault *fault)
+reader_measure(const uint8_t *p, size_t len, size_t *ret_whole,
+               struct flow__fault *fault)
 {
     struct flow__record_header header;
     enum flow_status st;
@@ -118,7 +118,7 @@ measure(const uint8_t *p, size_t len, size_t *ret_whole,
 }
 
 static struct flow__reader_result
-fill_cipher(struct flow__reader *r, struct flow *lower, size_t whole)
+reader_fill_cipher(struct flow__reader *r, struct flow *lower, size_t whole)
 {
     size_t missing = whole - flow__stage_len(&r->cipher);
     size_t room, n;
@@ -126,7 +126,7 @@ fill_cipher(struct flow__reader *r, struct flow *lower, size_t whole)
 
     if (!flow__stage_reserve(&r->cipher,
                              missing > r->ahead ? missing : r->ahead))
-        return no_memory();
+        return reader_no_memory();
     room = flow__stage_room(&r->cipher);
     st = flow_read(lower, flow__stage_tail(&r->cipher), room, &n);
     r->cipher.end += n;
@@ -140,19 +140,19 @@ fill_cipher(struct flow__reader *r, struct flow *lower, size_t whole)
     if (st == FLOW_AGAIN)
         flow__stage_trim(&r->cipher, whole);
     if (st == FLOW_OK || st == FLOW_AGAIN)
-        return result(st);
+        return reader_result(st);
     flow__stage_consume(&r->cipher, 0);
     if (st == FLOW_EOF) {
         r->ended = true;
-        return result(FLOW_E_TRUNCATED);
+        return reader_result(FLOW_E_TRUNCATED);
     }
-    return from_lower(st);
+    return reader_from_lower(st);
 }
 
 /* The record as the lower flow lends it, if it lends all of it in one piece
  * and nobody else can change it there. */
 static const uint8_t *
-lease_record(struct flow__reader *r, struct flow *lower, size_t *ret_len)
+reader_lease_record(struct flow__reader *r, struct flow *lower, size_t *ret_len)
 {
     const uint32_t caps = flow_caps(lower);
     struct flow_vec span[2];
@@ -163,7 +163,7 @@ lease_record(struct flow__reader *r, struct flow *lower, size_t *ret_len)
         return NULL;
     if (flow_lease(lower, FLOW_READ, 1, span) != FLOW_OK)
         return NULL;
-    if (measure(span[0].base, span[0].len, ret_len, &fault) != FLOW_OK) {
+    if (reader_measure(span[0].base, span[0].len, ret_len, &fault) != FLOW_OK) {
         /* Errors are found again, and told, on the copy. */
         (void)!flow_commit(lower, FLOW_READ, 0, 0);
         return NULL;
@@ -173,33 +173,33 @@ lease_record(struct flow__reader *r, struct flow *lower, size_t *ret_len)
 }
 
 static struct flow__reader_result
-next_record(struct flow__reader *r, struct flow *lower,
-            const uint8_t **ret_record, size_t *ret_len)
+reader_next_record(struct flow__reader *r, struct flow *lower,
+                   const uint8_t **ret_record, size_t *ret_len)
 {
     struct flow__reader_result res;
     struct flow__fault fault;
     enum flow_status st;
 
-    *ret_record = lease_record(r, lower, ret_len);
+    *ret_record = reader_lease_record(r, lower, ret_len);
     if (*ret_record != NULL)
-        return result(FLOW_OK);
+        return reader_result(FLOW_OK);
     for (;;) {
-        st = measure(flow__stage_data(&r->cipher), flow__stage_len(&r->cipher),
-                     ret_len, &fault);
+        st = reader_measure(flow__stage_data(&r->cipher),
+                            flow__stage_len(&r->cipher), ret_len, &fault);
         if (st == FLOW_OK) {
             *ret_record = flow__stage_data(&r->cipher);
-            return result(FLOW_OK);
+            return reader_result(FLOW_OK);
         }
         if (st != FLOW_AGAIN)
-            return refuse(fault.alert, fault.text);
-        res = fill_cipher(r, lower, *ret_len);
+            return reader_refuse(fault.alert, fault.text);
+        res = reader_fill_cipher(r, lower, *ret_len);
         if (res.status != FLOW_OK)
             return res;
     }
 }
 
 static void
-drop_record(struct flow__reader *r, struct flow *lower, size_t len)
+reader_drop_record(struct flow__reader *r, struct flow *lower, size_t len)
 {
     if (r->leased > 0)
         (void)!flow_commit(lower, FLOW_READ, len, 0);
@@ -209,21 +209,21 @@ drop_record(struct flow__reader *r, struct flow *lower, size_t len)
 }
 
 static struct flow__reader_result
-take_alert(struct flow__reader *r, const uint8_t *content, size_t len)
+reader_take_alert(struct flow__reader *r, const uint8_t *content, size_t len)
 {
     struct flow__reader_result res;
 
     if (len != 2)
-        return refuse(FLOW__ALERT_DECODE_ERROR, "malformed alert");
+        return reader_refuse(FLOW__ALERT_DECODE_ERROR, "malformed alert");
     if (content[1] == FLOW__ALERT_CLOSE_NOTIFY) {
         r->closed = true;
-        return result(FLOW_EOF);
+        return reader_result(FLOW_EOF);
     }
     /* RFC 8446 6.1: user_canceled announces a close_notify. */
     if ((content[0] == ALERT_WARNING && !r->tls13) ||
         content[1] == FLOW__ALERT_USER_CANCELED)
-        return result(FLOW_OK);
-    res = refuse(FLOW__ALERT_NONE, "the peer gave up");
+        return reader_result(FLOW_OK);
+    res = reader_refuse(FLOW__ALERT_NONE, "the peer gave up");
     res.alert_received = content[1];
     return res;
 }
@@ -231,24 +231,24 @@ take_alert(struct flow__reader *r, const uint8_t *content, size_t len)
 /* The key that a KeyUpdate announced.  The message is gone, so what cannot be
  * made now stays due. */
 static struct flow__reader_result
-next_key(struct flow__reader *r)
+reader_next_key(struct flow__reader *r)
 {
     enum flow_status st = flow__record_update(&r->keys, &r->secret);
 
     if (st == FLOW_E_NOMEM)
-        return no_memory();
+        return reader_no_memory();
     r->update_due = false;
     r->renewal_asked = false;
     /* The record that ends the old key may have reached that key's limit. */
     r->ask_renewal = false;
     r->refuse_from = 0;
     if (st != FLOW_OK)
-        return refuse(FLOW__ALERT_INTERNAL_ERROR,
-                      "the next keys cannot be made");
+        return reader_refuse(FLOW__ALERT_INTERNAL_ERROR,
+                             "the next keys cannot be made");
     r->updates++;
     if (r->update_asks)
         r->ask_update = true;
-    return result(FLOW_OK);
+    return reader_result(FLOW_OK);
 }
 
 /* The rows of these states say what may come after the handshake. */
@@ -282,33 +282,33 @@ reader_find_row(const struct flow__reader *r, const uint8_t *msg, size_t len,
 /* A whole message after the handshake; those that are not answered are read
  * over: tickets, as sessions are not resumed. */
 static struct flow__reader_result
-take_message(struct flow__reader *r, const uint8_t *msg, size_t len,
-             bool is_last)
+reader_take_message(struct flow__reader *r, const uint8_t *msg, size_t len,
+                    bool is_last)
 {
     const struct flow__order_row *row;
     struct flow__fault fault;
 
     if (reader_find_row(r, msg, len, &row, &fault) != FLOW_OK)
-        return refuse(fault.alert, fault.text);
+        return reader_refuse(fault.alert, fault.text);
     if ((row->flags & FLOW__ROW_LAST) != 0 && !is_last)
-        return refuse(FLOW__ALERT_UNEXPECTED_MESSAGE,
-                      "a message spans the change of keys");
+        return reader_refuse(FLOW__ALERT_UNEXPECTED_MESSAGE,
+                             "a message spans the change of keys");
     if ((row->flags & FLOW__ROW_NO_RENEGOTIATION) != 0)
         r->ask_refusal = true;
     if (row->kind != FLOW__KIND_KEY_UPDATE)
-        return result(FLOW_OK);
+        return reader_result(FLOW_OK);
     /* RFC 8446 4.6.3 */
     r->update_due = true;
     r->update_asks = msg[FLOW__HANDSHAKE_HEADER] == 1;
-    return next_key(r);
+    return reader_next_key(r);
 }
 
 /* The messages that are whole, *ret_used bytes at the front. */
 static struct flow__reader_result
-take_messages(struct flow__reader *r, const uint8_t *msg, size_t len,
-              size_t *ret_used)
+reader_take_messages(struct flow__reader *r, const uint8_t *msg, size_t len,
+                     size_t *ret_used)
 {
-    struct flow__reader_result res = result(FLOW_OK);
+    struct flow__reader_result res = reader_result(FLOW_OK);
     size_t whole;
 
     *ret_used = 0;
@@ -317,11 +317,12 @@ take_messages(struct flow__reader *r, const uint8_t *msg, size_t len,
         whole = FLOW__HANDSHAKE_HEADER +
                 ((size_t)msg[1] << 16 | (size_t)msg[2] << 8 | msg[3]);
         if (whole > POST_MESSAGE_MAX)
-            return refuse(FLOW__ALERT_DECODE_ERROR,
-                          "a handshake message is longer than 16,384 bytes");
+            return reader_refuse(
+                FLOW__ALERT_DECODE_ERROR,
+                "a handshake message is longer than 16,384 bytes");
         if (len < whole)
             break;
-        res = take_message(r, msg, whole, len == whole);
+        res = reader_take_message(r, msg, whole, len == whole);
         *ret_used += whole;
     }
     return res;
@@ -329,49 +330,50 @@ take_messages(struct flow__reader *r, const uint8_t *msg, size_t len,
 
 /* Only a message that is not whole takes memory. */
 static struct flow__reader_result
-take_handshake(struct flow__reader *r, const uint8_t *content, size_t len)
+reader_take_handshake(struct flow__reader *r, const uint8_t *content,
+                      size_t len)
 {
     struct flow__reader_result res;
     size_t used = 0;
 
     if (flow__stage_len(&r->post) == 0) {
-        res = take_messages(r, content, len, &used);
+        res = reader_take_messages(r, content, len, &used);
         if (res.status != FLOW_OK || used == len)
             return res;
     }
     /* The record is gone, so that nobody could try again. */
     if (!flow__stage_append(&r->post, content + used, len - used)) {
-        res = refuse(FLOW__ALERT_INTERNAL_ERROR,
-                     "no memory for a handshake message");
+        res = reader_refuse(FLOW__ALERT_INTERNAL_ERROR,
+                            "no memory for a handshake message");
         res.status = FLOW_E_SYS;
         return res;
     }
-    res = take_messages(r, flow__stage_data(&r->post),
-                        flow__stage_len(&r->post), &used);
+    res = reader_take_messages(r, flow__stage_data(&r->post),
+                               flow__stage_len(&r->post), &used);
     flow__stage_consume(&r->post, used);
     return res;
 }
 
 /* Anything but application data. */
 static struct flow__reader_result
-take_other(struct flow__reader *r, uint8_t type, const uint8_t *content,
-           size_t len)
+reader_take_other(struct flow__reader *r, uint8_t type, const uint8_t *content,
+                  size_t len)
 {
     if (++r->idle_records > IDLE_RECORDS_MAX)
-        return refuse(FLOW__ALERT_UNEXPECTED_MESSAGE,
-                      "the peer floods us with records without data");
+        return reader_refuse(FLOW__ALERT_UNEXPECTED_MESSAGE,
+                             "the peer floods us with records without data");
     if (type == FLOW__CONTENT_HANDSHAKE)
-        return take_handshake(r, content, len);
+        return reader_take_handshake(r, content, len);
     /* RFC 8446 5.1: nothing comes between the fragments of a message. */
     if (flow__stage_len(&r->post) > 0)
-        return refuse(FLOW__ALERT_UNEXPECTED_MESSAGE,
-                      "the peer interrupted a handshake message");
+        return reader_refuse(FLOW__ALERT_UNEXPECTED_MESSAGE,
+                             "the peer interrupted a handshake message");
     if (type == FLOW__CONTENT_ALERT)
-        return take_alert(r, content, len);
+        return reader_take_alert(r, content, len);
     if (type == FLOW__CONTENT_APPLICATION_DATA)
-        return result(FLOW_OK);
-    return refuse(FLOW__ALERT_UNEXPECTED_MESSAGE,
-                  "change_cipher_spec after the handshake");
+        return reader_result(FLOW_OK);
+    return reader_refuse(FLOW__ALERT_UNEXPECTED_MESSAGE,
+                         "change_cipher_spec after the handshake");
 }
 
 /* Where the content of a record is opened, and what follows for it. */
@@ -389,8 +391,8 @@ struct target {
  * opened record does, but a record without data is small unless the peer
  * pads it. */
 static bool
-is_taken_for_data(const struct flow__reader *r, const uint8_t *record,
-                  size_t room)
+reader_is_taken_for_data(const struct flow__reader *r, const uint8_t *record,
+                         size_t room)
 {
     return r->tls13 ? room > LOOK_AHEAD_MAX
                     : record[0] == FLOW__CONTENT_APPLICATION_DATA;
@@ -404,8 +406,9 @@ is_taken_for_data(const struct flow__reader *r, const uint8_t *record,
  * Everything else goes onto plain.  false: no memory.
  */
 static bool
-choose_target(struct flow__reader *r, const struct flow_vec *vec, size_t count,
-              const uint8_t *record, size_t room, struct target *t)
+reader_choose_target(struct flow__reader *r, const struct flow_vec *vec,
+                     size_t count, const uint8_t *record, size_t room,
+                     struct target *t)
 {
     bool is_first = vec != NULL && flow__stage_len(&r->plain) == 0;
     size_t i = 0;
@@ -413,7 +416,7 @@ choose_target(struct flow__reader *r, const struct flow_vec *vec, size_t count,
     while (is_first && i < count && vec[i].len == 0)
         i++;
     if (is_first && i < count && vec[i].base != NULL && vec[i].len >= room &&
-        is_taken_for_data(r, record, room)) {
+        reader_is_taken_for_data(r, record, room)) {
         t->kind = ON_CALLER;
         t->out = vec[i].base;
         return true;
@@ -436,7 +439,7 @@ choose_target(struct flow__reader *r, const struct flow_vec *vec, size_t count,
  * Of TLS 1.2 nobody is asked for what it does not have.
  */
 static void
-count_record(struct flow__reader *r)
+reader_count_record(struct flow__reader *r)
 {
     if (!r->tls13 || r->renewal_asked)
         return;
@@ -463,7 +466,7 @@ flow__reader_expect_update(struct flow__reader *r)
 
 /* Why data that was opened is not delivered, or NULL. */
 static const char *
-unwanted(const struct flow__reader *r)
+reader_unwanted(const struct flow__reader *r)
 {
     if (flow__stage_len(&r->post) > 0)
         return "the peer interrupted a handshake message";
@@ -475,40 +478,40 @@ unwanted(const struct flow__reader *r)
 
 /* Data that was opened at its target. */
 static struct flow__reader_result
-deliver_data(struct flow__reader *r, struct target *t, size_t len,
-             const struct flow_vec *vec, size_t count, size_t *ret_len)
+reader_deliver_data(struct flow__reader *r, struct target *t, size_t len,
+                    const struct flow_vec *vec, size_t count, size_t *ret_len)
 {
-    const char *why = unwanted(r);
+    const char *why = reader_unwanted(r);
 
     if (why != NULL) {
         flow_wipe(t->out, len);
-        return refuse(FLOW__ALERT_UNEXPECTED_MESSAGE, why);
+        return reader_refuse(FLOW__ALERT_UNEXPECTED_MESSAGE, why);
     }
     r->idle_records = 0;
     if (t->kind == ON_PLAIN) {
         r->plain.end += len;
-        return result(FLOW_OK);
+        return reader_result(FLOW_OK);
     }
     *ret_len = len;
     if (t->kind == ON_SMALL) {
         (void)flow_vec_put(vec, count, 0, t->out, len);
         flow_wipe(t->out, len);
     }
-    return result(FLOW_OK);
+    return reader_result(FLOW_OK);
 }
 
 /* A record that was opened at its target. */
 static struct flow__reader_result
-deliver(struct flow__reader *r, const struct flow__record_opened *opened,
-        struct target *t, const struct flow_vec *vec, size_t count,
-        size_t *ret_len)
+reader_deliver(struct flow__reader *r, const struct flow__record_opened *opened,
+               struct target *t, const struct flow_vec *vec, size_t count,
+               size_t *ret_len)
 {
     struct flow__reader_result res;
 
-    count_record(r);
+    reader_count_record(r);
     if (opened->type == FLOW__CONTENT_APPLICATION_DATA && opened->len > 0)
-        return deliver_data(r, t, opened->len, vec, count, ret_len);
-    res = take_other(r, opened->type, t->out, opened->len);
+        return reader_deliver_data(r, t, opened->len, vec, count, ret_len);
+    res = reader_take_other(r, opened->type, t->out, opened->len);
     flow_wipe(t->out, opened->len);
     if (t->kind == ON_PLAIN)
         flow__stage_consume(&r->plain, 0);
@@ -517,8 +520,8 @@ deliver(struct flow__reader *r, const struct flow__record_opened *opened,
 
 /* One record: FLOW_OK also when it had no data. */
 static struct flow__reader_result
-read_record(struct flow__reader *r, struct flow *lower,
-            const struct flow_vec *vec, size_t count, size_t *ret_len)
+reader_read_record(struct flow__reader *r, struct flow *lower,
+                   const struct flow_vec *vec, size_t count, size_t *ret_len)
 {
     struct flow__record_opened opened;
     struct flow__reader_result res;
@@ -530,35 +533,35 @@ read_record(struct flow__reader *r, struct flow *lower,
 
     if (r->held.status != FLOW_OK) {
         res = r->held;
-        r->held = result(FLOW_OK);
+        r->held = reader_result(FLOW_OK);
         return res;
     }
     if (r->update_due)
-        return next_key(r);
+        return reader_next_key(r);
     if (r->closed)
-        return result(FLOW_EOF);
+        return reader_result(FLOW_EOF);
     if (r->ended && flow__stage_len(&r->cipher) == 0)
-        return result(FLOW_E_TRUNCATED);
-    res = next_record(r, lower, &record, &len);
+        return reader_result(FLOW_E_TRUNCATED);
+    res = reader_next_record(r, lower, &record, &len);
     if (res.status != FLOW_OK)
         return res;
-    if (!choose_target(r, vec, count, record, flow__record_room(&r->keys, len),
-                       &target)) {
-        drop_record(r, lower, 0);
-        return no_memory();
+    if (!reader_choose_target(r, vec, count, record,
+                              flow__record_room(&r->keys, len), &target)) {
+        reader_drop_record(r, lower, 0);
+        return reader_no_memory();
     }
     st = flow__record_open(&r->keys, record, len, target.out, &opened, &fault);
     if (target.kind == ON_PLAIN && st != FLOW_OK)
         flow__stage_consume(&r->plain, 0);
-    drop_record(r, lower, st == FLOW_OK ? len : 0);
+    reader_drop_record(r, lower, st == FLOW_OK ? len : 0);
     if (st == FLOW_E_NOMEM)
-        return no_memory();
+        return reader_no_memory();
     if (st != FLOW_OK) {
-        res = refuse(fault.alert, fault.text);
+        res = reader_refuse(fault.alert, fault.text);
         res.status = st;
         return res;
     }
-    return deliver(r, &opened, &target, vec, count, ret_len);
+    return reader_deliver(r, &opened, &target, vec, count, ret_len);
 }
 
 /* See tls/reader.h. */
@@ -566,12 +569,12 @@ struct flow__reader_result
 flow__reader_read(struct flow__reader *r, struct flow *lower,
                   const struct flow_vec *vec, size_t count, size_t *ret_len)
 {
-    struct flow__reader_result res = result(FLOW_OK);
+    struct flow__reader_result res = reader_result(FLOW_OK);
 
     *ret_len = 0;
     while (res.status == FLOW_OK && *ret_len == 0 &&
            flow__stage_len(&r->plain) == 0)
-        res = read_record(r, lower, vec, count, ret_len);
+        res = reader_read_record(r, lower, vec, count, ret_len);
     if (flow__stage_len(&r->plain) > 0 && vec != NULL && *ret_len == 0) {
         *ret_len = flow_vec_put(vec, count, 0, flow__stage_data(&r->plain),
                                 flow__stage_len(&r->plain));
@@ -584,11 +587,11 @@ flow__reader_read(struct flow__reader *r, struct flow *lower,
 struct flow__reader_result
 flow__reader_gather(struct flow__reader *r, struct flow *lower, size_t want)
 {
-    struct flow__reader_result res = result(FLOW_OK);
+    struct flow__reader_result res = reader_result(FLOW_OK);
     size_t none;
 
     while (res.status == FLOW_OK && flow__stage_len(&r->plain) < want)
-        res = read_record(r, lower, NULL, 0, &none);
+        res = reader_read_record(r, lower, NULL, 0, &none);
     /* The error of a record is told once, and not before what came. */
     if (flow_status_is_sticky(res.status) && flow__stage_len(&r->plain) > 0)
         r->held = res;
@@ -598,8 +601,8 @@ flow__reader_gather(struct flow__reader *r, struct flow *lower, size_t want)
 /* true: want bytes are there, or no more come.  false: *ret_whole bytes of
  * cipher make the next record. */
 static bool
-settle(struct flow__reader *r, struct flow *lower, size_t want,
-       size_t *ret_whole)
+reader_settle(struct flow__reader *r, struct flow *lower, size_t want,
+              size_t *ret_whole)
 {
     size_t none;
 
@@ -609,29 +612,29 @@ settle(struct flow__reader *r, struct flow *lower, size_t want,
         enum flow_status st;
 
         if (r->update_due) {
-            r->held = next_key(r);
+            r->held = reader_next_key(r);
             continue;
         }
-        st = measure(flow__stage_data(&r->cipher), flow__stage_len(&r->cipher),
-                     ret_whole, &fault);
+        st = reader_measure(flow__stage_data(&r->cipher),
+                            flow__stage_len(&r->cipher), ret_whole, &fault);
         if (st == FLOW_AGAIN)
             return r->ended;
         if (st != FLOW_OK || (want == 1 && *ret_whole > LOOK_AHEAD_MAX))
             return true;
-        r->held = read_record(r, lower, NULL, 0, &none);
+        r->held = reader_read_record(r, lower, NULL, 0, &none);
     }
     return true;
 }
 
 /* Whether the lower flow lends a record that is taken for data unseen. */
 static bool
-lends_large(struct flow__reader *r, struct flow *lower)
+reader_lends_large(struct flow__reader *r, struct flow *lower)
 {
     size_t len;
 
-    if (lease_record(r, lower, &len) == NULL)
+    if (reader_lease_record(r, lower, &len) == NULL)
         return false;
-    drop_record(r, lower, 0);
+    reader_drop_record(r, lower, 0);
     return len > LOOK_AHEAD_MAX;
 }
 
@@ -642,16 +645,16 @@ flow__reader_wait(struct flow__reader *r, struct flow *lower, size_t want,
 {
     size_t whole;
 
-    while (!settle(r, lower, want, &whole)) {
+    while (!reader_settle(r, lower, want, &whole)) {
         struct flow__reader_result res;
 
         if (flow_wait_sources(lower, FLOW_READY_READ, sink) == 0) {
             flow__stage_trim(&r->cipher, whole);
             return false;
         }
-        if (want == 1 && lends_large(r, lower))
+        if (want == 1 && reader_lends_large(r, lower))
             return true;
-        res = fill_cipher(r, lower, whole);
+        res = reader_fill_cipher(r, lower, whole);
         /* It said ready and is not: hand that on instead of asking again. */
         if (res.status == FLOW_AGAIN)
             return true;

@@ -11,7 +11,8 @@
 #define WIRE_MINOR 0x03
 
 static enum flow_status
-refuse(struct flow__fault *fault, enum flow__alert alert, const char *text)
+record_refuse(struct flow__fault *fault, enum flow__alert alert,
+              const char *text)
 {
     fault->alert = alert;
     fault->text = text;
@@ -19,7 +20,7 @@ refuse(struct flow__fault *fault, enum flow__alert alert, const char *text)
 }
 
 static bool
-is_known_type(uint8_t type)
+record_is_known_type(uint8_t type)
 {
     return type >= FLOW__CONTENT_CHANGE_CIPHER_SPEC &&
            type <= FLOW__CONTENT_APPLICATION_DATA;
@@ -33,16 +34,16 @@ flow__record_parse(const uint8_t *bytes, bool protected,
     ret_header->type = bytes[0];
     ret_header->version = (uint16_t)(bytes[1] << 8 | bytes[2]);
     ret_header->len = (size_t)bytes[3] << 8 | bytes[4];
-    if (!is_known_type(ret_header->type))
-        return refuse(ret_fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
-                      "not a TLS record");
+    if (!record_is_known_type(ret_header->type))
+        return record_refuse(ret_fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
+                             "not a TLS record");
     if (bytes[1] != WIRE_MAJOR)
-        return refuse(ret_fault, FLOW__ALERT_PROTOCOL_VERSION,
-                      "record of an unknown major version");
+        return record_refuse(ret_fault, FLOW__ALERT_PROTOCOL_VERSION,
+                             "record of an unknown major version");
     if (ret_header->len >
         (protected ? FLOW__RECORD_CIPHER_MAX : FLOW__RECORD_PLAIN_MAX))
-        return refuse(ret_fault, FLOW__ALERT_RECORD_OVERFLOW,
-                      "record is longer than allowed");
+        return record_refuse(ret_fault, FLOW__ALERT_RECORD_OVERFLOW,
+                             "record is longer than allowed");
     return FLOW_OK;
 }
 
@@ -58,7 +59,7 @@ flow__record_write_header(uint8_t *out, uint8_t type, size_t len)
 
 /* See that there is a context. */
 static enum flow_status
-expand(struct flow__record_keys *k)
+record_expand(struct flow__record_keys *k)
 {
     const struct flow__aead_provider *p = k->provider;
     enum flow_status st;
@@ -107,7 +108,7 @@ flow__record_init(struct flow__record_keys *k, const struct flow_env *env,
     k->plain_max = FLOW__RECORD_PLAIN_MAX;
     /* Now, so that a cipher that nobody has shows at once. */
     if (k->provider != NULL)
-        st = expand(k);
+        st = record_expand(k);
     if (st != FLOW_OK)
         flow_wipe(k, sizeof(*k));
     return st;
@@ -165,7 +166,7 @@ flow__record_update(struct flow__record_keys *k, struct flow__secret *secret)
 }
 
 static bool
-is_tls13(const struct flow__record_keys *k)
+record_is_tls13(const struct flow__record_keys *k)
 {
     return k->suite->version == TLS13;
 }
@@ -179,7 +180,7 @@ flow__record_prefix(const struct flow__record_keys *k)
 size_t
 flow__record_suffix(const struct flow__record_keys *k)
 {
-    return (size_t)k->suite->tag_len + (is_tls13(k) ? 1 : 0);
+    return (size_t)k->suite->tag_len + (record_is_tls13(k) ? 1 : 0);
 }
 
 uint64_t
@@ -189,7 +190,7 @@ flow__record_left(const struct flow__record_keys *k)
 }
 
 static void
-put_u64(uint8_t *out, uint64_t value)
+record_put_u64(uint8_t *out, uint64_t value)
 {
     for (int i = 0; i < 8; i++)
         out[i] = (uint8_t)(value >> (56 - 8 * i));
@@ -201,8 +202,8 @@ put_u64(uint8_t *out, uint64_t value)
  * 3, RFC 6655 3).
  */
 static void
-make_nonce(const struct flow__record_keys *k, const uint8_t *explicit_part,
-           uint8_t *ret_nonce)
+record_make_nonce(const struct flow__record_keys *k,
+                  const uint8_t *explicit_part, uint8_t *ret_nonce)
 {
     uint8_t number[8];
 
@@ -211,7 +212,7 @@ make_nonce(const struct flow__record_keys *k, const uint8_t *explicit_part,
         memcpy(ret_nonce + 4, explicit_part, 8);
         return;
     }
-    put_u64(number, k->seq);
+    record_put_u64(number, k->seq);
     for (int i = 0; i < 8; i++)
         ret_nonce[4 + i] ^= number[i];
 }
@@ -222,22 +223,23 @@ make_nonce(const struct flow__record_keys *k, const uint8_t *explicit_part,
  * 6.2.3.3).
  */
 static size_t
-make_ad(const struct flow__record_keys *k, const uint8_t *header,
-        size_t content_len, uint8_t *ret_ad)
+record_make_ad(const struct flow__record_keys *k, const uint8_t *header,
+               size_t content_len, uint8_t *ret_ad)
 {
-    if (is_tls13(k)) {
+    if (record_is_tls13(k)) {
         memcpy(ret_ad, header, AD_13_LEN);
         return AD_13_LEN;
     }
-    put_u64(ret_ad, k->seq);
+    record_put_u64(ret_ad, k->seq);
     flow__record_write_header(ret_ad + 8, header[0], content_len);
     return AD_12_LEN;
 }
 
 /* Seal content into out, with pad zeros behind it in TLS 1.3. */
 static enum flow_status
-seal(struct flow__record_keys *k, const struct flow__record_content *content,
-     size_t pad, uint8_t *out, size_t *ret_len)
+record_seal(struct flow__record_keys *k,
+            const struct flow__record_content *content, size_t pad,
+            uint8_t *out, size_t *ret_len)
 {
     const size_t prefix = flow__record_prefix(k);
     const size_t total = prefix + content->len + pad + flow__record_suffix(k);
@@ -260,17 +262,18 @@ seal(struct flow__record_keys *k, const struct flow__record_content *content,
     /* The last number is given up, so that seq never wraps to a used one. */
     if (k->seq == UINT64_MAX)
         return FLOW_E_PROTO;
-    st = expand(k);
+    st = record_expand(k);
     if (st != FLOW_OK)
         return st;
     flow__record_write_header(
-        out, is_tls13(k) ? FLOW__CONTENT_APPLICATION_DATA : content->type,
+        out,
+        record_is_tls13(k) ? FLOW__CONTENT_APPLICATION_DATA : content->type,
         total - FLOW__RECORD_HEADER);
     if (k->suite->explicit_nonce_len > 0)
-        put_u64(out + FLOW__RECORD_HEADER, k->seq);
-    make_nonce(k, out + FLOW__RECORD_HEADER, nonce);
-    op.ad_len = make_ad(k, out, content->len, ad);
-    if (is_tls13(k)) {
+        record_put_u64(out + FLOW__RECORD_HEADER, k->seq);
+    record_make_nonce(k, out + FLOW__RECORD_HEADER, nonce);
+    op.ad_len = record_make_ad(k, out, content->len, ad);
+    if (record_is_tls13(k)) {
         /* The type and the padding stand where their ciphertext goes. */
         uint8_t *tail = op.out + content->len;
 
@@ -292,7 +295,7 @@ flow__record_seal(struct flow__record_keys *k,
                   const struct flow__record_content *content, uint8_t *out,
                   size_t *ret_len)
 {
-    return seal(k, content, 0, out, ret_len);
+    return record_seal(k, content, 0, out, ret_len);
 }
 
 enum flow_status
@@ -302,7 +305,7 @@ flow__record_seal_in_place(struct flow__record_keys *k, uint8_t type,
     const struct flow_cvec vec = { out + flow__record_prefix(k), len };
     const struct flow__record_content content = { type, &vec, 0, len };
 
-    return seal(k, &content, 0, out, ret_len);
+    return record_seal(k, &content, 0, out, ret_len);
 }
 
 enum flow_status
@@ -311,15 +314,16 @@ flow__record_seal_padded(struct flow__record_keys *k,
                          uint8_t *out, size_t *ret_len)
 {
     *ret_len = 0;
-    if (!is_tls13(k))
+    if (!record_is_tls13(k))
         return FLOW_E_NOTSUP;
-    return seal(k, content, pad, out, ret_len);
+    return record_seal(k, content, pad, out, ret_len);
 }
 
 /* What a protected record holds inside: content, and in TLS 1.3 type and
  * padding; false when it is too short to hold a tag. */
 static bool
-inner_len(const struct flow__record_keys *k, size_t rec_len, size_t *ret_len)
+record_inner_len(const struct flow__record_keys *k, size_t rec_len,
+                 size_t *ret_len)
 {
     const size_t around = flow__record_prefix(k) + k->suite->tag_len;
 
@@ -332,10 +336,10 @@ inner_len(const struct flow__record_keys *k, size_t rec_len, size_t *ret_len)
 size_t
 flow__record_room(const struct flow__record_keys *k, size_t rec_len)
 {
-    const size_t type_len = is_tls13(k) ? 1 : 0;
+    const size_t type_len = record_is_tls13(k) ? 1 : 0;
     size_t len;
 
-    if (!inner_len(k, rec_len, &len) || len < type_len ||
+    if (!record_inner_len(k, rec_len, &len) || len < type_len ||
         len - type_len > k->plain_max)
         return 0;
     return len - type_len;
@@ -343,8 +347,9 @@ flow__record_room(const struct flow__record_keys *k, size_t rec_len)
 
 /* What can be said about a record before it is decrypted. */
 static enum flow_status
-check_outside(const struct flow__record_keys *k, const uint8_t *rec,
-              size_t rec_len, size_t *ret_inner, struct flow__fault *fault)
+record_check_outside(const struct flow__record_keys *k, const uint8_t *rec,
+                     size_t rec_len, size_t *ret_inner,
+                     struct flow__fault *fault)
 {
     struct flow__record_header header;
     enum flow_status st = flow__record_parse(rec, true, &header, fault);
@@ -353,21 +358,21 @@ check_outside(const struct flow__record_keys *k, const uint8_t *rec,
         return st;
     if (header.len != rec_len - FLOW__RECORD_HEADER)
         return FLOW_E_INVAL;
-    if (is_tls13(k) && header.type != FLOW__CONTENT_APPLICATION_DATA)
-        return refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
-                      "unprotected record after the keys were agreed");
-    if (!is_tls13(k) && rec[2] != WIRE_MINOR)
-        return refuse(fault, FLOW__ALERT_PROTOCOL_VERSION,
-                      "record of another version than was agreed");
-    if (!inner_len(k, rec_len, ret_inner))
-        return refuse(fault, FLOW__ALERT_BAD_RECORD_MAC,
-                      "record too short for its tag");
-    if (*ret_inner > k->plain_max + (is_tls13(k) ? 1 : 0))
-        return refuse(fault, FLOW__ALERT_RECORD_OVERFLOW,
-                      "record content is longer than allowed");
+    if (record_is_tls13(k) && header.type != FLOW__CONTENT_APPLICATION_DATA)
+        return record_refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
+                             "unprotected record after the keys were agreed");
+    if (!record_is_tls13(k) && rec[2] != WIRE_MINOR)
+        return record_refuse(fault, FLOW__ALERT_PROTOCOL_VERSION,
+                             "record of another version than was agreed");
+    if (!record_inner_len(k, rec_len, ret_inner))
+        return record_refuse(fault, FLOW__ALERT_BAD_RECORD_MAC,
+                             "record too short for its tag");
+    if (*ret_inner > k->plain_max + (record_is_tls13(k) ? 1 : 0))
+        return record_refuse(fault, FLOW__ALERT_RECORD_OVERFLOW,
+                             "record content is longer than allowed");
     if (k->seq == UINT64_MAX)
-        return refuse(fault, FLOW__ALERT_INTERNAL_ERROR,
-                      "the record numbers are used up");
+        return record_refuse(fault, FLOW__ALERT_INTERNAL_ERROR,
+                             "the record numbers are used up");
     return FLOW_OK;
 }
 
@@ -377,8 +382,8 @@ check_outside(const struct flow__record_keys *k, const uint8_t *rec,
  * zero.
  */
 static void
-strip_padding(const uint8_t *out, size_t len, uint8_t last,
-              struct flow__record_opened *ret_opened)
+record_strip_padding(const uint8_t *out, size_t len, uint8_t last,
+                     struct flow__record_opened *ret_opened)
 {
     ret_opened->type = last;
     while (ret_opened->type == 0 && len > 0)
@@ -388,57 +393,58 @@ strip_padding(const uint8_t *out, size_t len, uint8_t last,
 
 /* What can be said about a record whose tag is good. */
 static enum flow_status
-check_inside(const struct flow__record_keys *k,
-             const struct flow__record_opened *opened,
-             struct flow__fault *fault)
+record_check_inside(const struct flow__record_keys *k,
+                    const struct flow__record_opened *opened,
+                    struct flow__fault *fault)
 {
     const bool data = opened->type == FLOW__CONTENT_APPLICATION_DATA;
 
-    if (is_tls13(k) && opened->type == 0)
-        return refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
-                      "record without a content type");
-    if (!is_known_type(opened->type) ||
-        (is_tls13(k) && opened->type == FLOW__CONTENT_CHANGE_CIPHER_SPEC))
-        return refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
-                      "protected record of an unknown content type");
+    if (record_is_tls13(k) && opened->type == 0)
+        return record_refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
+                             "record without a content type");
+    if (!record_is_known_type(opened->type) ||
+        (record_is_tls13(k) &&
+         opened->type == FLOW__CONTENT_CHANGE_CIPHER_SPEC))
+        return record_refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
+                             "protected record of an unknown content type");
     /* RFC 8446 5.4 and RFC 5246 6.2.1 */
     if (opened->len == 0 && !data)
-        return refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
-                      "empty record that is not application data");
+        return record_refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
+                             "empty record that is not application data");
     return FLOW_OK;
 }
 
-/* Open what check_outside() found right; inner bytes, as checked. */
+/* Open what record_check_outside() found right; inner bytes, as checked. */
 static enum flow_status
-open_inner(struct flow__record_keys *k, const uint8_t *rec, size_t inner,
-           uint8_t *out, struct flow__record_opened *ret_opened)
+record_open_inner(struct flow__record_keys *k, const uint8_t *rec, size_t inner,
+                  uint8_t *out, struct flow__record_opened *ret_opened)
 {
-    const size_t tail_len = is_tls13(k) && inner > 0 ? 1 : 0;
+    const size_t tail_len = record_is_tls13(k) && inner > 0 ? 1 : 0;
     uint8_t nonce[FLOW__AEAD_NONCE];
     uint8_t ad[AD_12_LEN];
     uint8_t tail = 0;
     const struct flow__aead_open op = {
         .nonce = nonce,
         .ad = ad,
-        .ad_len = make_ad(k, rec, inner, ad),
+        .ad_len = record_make_ad(k, rec, inner, ad),
         .in = rec + flow__record_prefix(k),
         .in_len = inner + k->suite->tag_len,
         .out = out,
         .tail = &tail,
         .tail_len = tail_len,
     };
-    enum flow_status st = expand(k);
+    enum flow_status st = record_expand(k);
 
     if (st != FLOW_OK)
         return st;
-    make_nonce(k, rec + FLOW__RECORD_HEADER, nonce);
+    record_make_nonce(k, rec + FLOW__RECORD_HEADER, nonce);
     st = k->provider->open(k->ctx, &op);
     if (st != FLOW_OK)
         return st;
     ret_opened->type = rec[0];
     ret_opened->len = inner;
-    if (is_tls13(k))
-        strip_padding(out, inner - tail_len, tail, ret_opened);
+    if (record_is_tls13(k))
+        record_strip_padding(out, inner - tail_len, tail, ret_opened);
     return FLOW_OK;
 }
 
@@ -455,20 +461,20 @@ flow__record_open(struct flow__record_keys *k, const uint8_t *rec,
     ret_fault->text = NULL;
     if (rec_len < FLOW__RECORD_HEADER)
         return FLOW_E_INVAL;
-    st = check_outside(k, rec, rec_len, &inner, ret_fault);
+    st = record_check_outside(k, rec, rec_len, &inner, ret_fault);
     if (st != FLOW_OK)
         return st;
-    st = open_inner(k, rec, inner, out, ret_opened);
+    st = record_open_inner(k, rec, inner, out, ret_opened);
     if (st == FLOW_E_PROTO)
-        return refuse(ret_fault, FLOW__ALERT_BAD_RECORD_MAC,
-                      "record does not fit its tag");
+        return record_refuse(ret_fault, FLOW__ALERT_BAD_RECORD_MAC,
+                             "record does not fit its tag");
     if (st == FLOW_E_SYS) {
         ret_fault->alert = FLOW__ALERT_INTERNAL_ERROR;
         ret_fault->text = "the cipher failed";
     }
     if (st != FLOW_OK)
         return st;
-    st = check_inside(k, ret_opened, ret_fault);
+    st = record_check_inside(k, ret_opened, ret_fault);
     if (st != FLOW_OK) {
         flow_wipe(out, flow__record_room(k, rec_len));
         return st;

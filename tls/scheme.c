@@ -11,8 +11,8 @@
  */
 
 static enum flow_status
-refuse(struct flow_error *err, enum flow_status status, const char *text,
-       const char *hint)
+scheme_refuse(struct flow_error *err, enum flow_status status, const char *text,
+              const char *hint)
 {
     (void)flow_error_set(err, status, "tls", FLOW_DOMAIN_NONE, 0, text);
     if (err != NULL)
@@ -23,7 +23,7 @@ refuse(struct flow_error *err, enum flow_status status, const char *text,
 /* The host in "scheme://host:port" or "scheme://[v6]:port"; false where the
  * inner name has none. */
 static bool
-host_of(const char *inner, char *host, size_t cap)
+scheme_host_of(const char *inner, char *host, size_t cap)
 {
     const char *begin = strchr(inner, ':');
     const char *end;
@@ -49,9 +49,10 @@ host_of(const char *inner, char *host, size_t cap)
 }
 
 static enum flow_status
-client_config(const struct flow_env *env,
-              const struct flow_endpoint_options *opt,
-              struct flow_tls_config **ret_config, struct flow_error *err)
+scheme_client_config(const struct flow_env *env,
+                     const struct flow_endpoint_options *opt,
+                     struct flow_tls_config **ret_config,
+                     struct flow_error *err)
 {
     enum flow_status st;
 
@@ -64,23 +65,24 @@ client_config(const struct flow_env *env,
     }
     st = flow_tls_config_freeze(*ret_config, err);
     if (st == FLOW_OK && (*ret_config)->server)
-        st = refuse(err, FLOW_E_INVAL, "a server's configuration cannot dial",
-                    "make one with flow_tls_config_new_client()");
+        st = scheme_refuse(err, FLOW_E_INVAL,
+                           "a server's configuration cannot dial",
+                           "make one with flow_tls_config_new_client()");
     if (st != FLOW_OK)
         flow_tls_config_unref(*ret_config);
     return st;
 }
 
 static enum flow_status
-wrap_dialled(struct flow_tls_config *config, struct flow *lower,
-             const char *inner, const struct flow_endpoint_options *opt,
-             struct flow **ret_flow, struct flow_error *err)
+scheme_wrap_dialled(struct flow_tls_config *config, struct flow *lower,
+                    const char *inner, const struct flow_endpoint_options *opt,
+                    struct flow **ret_flow, struct flow_error *err)
 {
     char host[FLOW__NAME_MAX + 2];
     const char *name = opt->server_name;
     enum flow_status st;
 
-    if (name == NULL && host_of(inner, host, sizeof(host)))
+    if (name == NULL && scheme_host_of(inner, host, sizeof(host)))
         name = host;
     st = flow_tls_wrap_client(config, lower, name, 0, ret_flow, err);
     if (st != FLOW_OK)
@@ -90,19 +92,19 @@ wrap_dialled(struct flow_tls_config *config, struct flow *lower,
 }
 
 static enum flow_status
-dial(const struct flow_env *env, const char *inner,
-     const struct flow_endpoint_options *opt, struct flow **ret_flow,
-     struct flow_error *err)
+scheme_dial(const struct flow_env *env, const char *inner,
+            const struct flow_endpoint_options *opt, struct flow **ret_flow,
+            struct flow_error *err)
 {
     struct flow_tls_config *config;
     struct flow *lower;
-    enum flow_status st = client_config(env, opt, &config, err);
+    enum flow_status st = scheme_client_config(env, opt, &config, err);
 
     if (st != FLOW_OK)
         return st;
     st = flow_endpoint_dial(env, inner, opt, &lower, err);
     if (st == FLOW_OK) {
-        st = wrap_dialled(config, lower, inner, opt, ret_flow, err);
+        st = scheme_wrap_dialled(config, lower, inner, opt, ret_flow, err);
         if (st != FLOW_OK)
             flow_close(lower);
     }
@@ -111,16 +113,16 @@ dial(const struct flow_env *env, const char *inner,
 }
 
 static enum flow_status
-listen(const struct flow_env *env, const char *inner,
-       const struct flow_endpoint_options *opt,
-       struct flow_listener **ret_listener, struct flow_error *err)
+scheme_listen(const struct flow_env *env, const char *inner,
+              const struct flow_endpoint_options *opt,
+              struct flow_listener **ret_listener, struct flow_error *err)
 {
     struct flow_listener *lower;
     enum flow_status st;
 
     if (opt->tls == NULL || !opt->tls->server)
-        return refuse(err, FLOW_E_INVAL, "listening needs a certificate",
-                      "give a server's configuration in the options");
+        return scheme_refuse(err, FLOW_E_INVAL, "listening needs a certificate",
+                             "give a server's configuration in the options");
     st = flow_tls_config_freeze(opt->tls, err);
     if (st != FLOW_OK)
         return st;
@@ -139,6 +141,6 @@ extern const struct flow_scheme flow__scheme_tls;
 const struct flow_scheme flow__scheme_tls = {
     .name = "tls+",
     .syntax = "tls+SCHEME:...",
-    .dial = dial,
-    .listen = listen,
+    .dial = scheme_dial,
+    .listen = scheme_listen,
 };

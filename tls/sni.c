@@ -35,7 +35,7 @@ static const struct key_facts key_facts[] = {
 };
 
 static bool
-offers_any(struct flow__span list, const uint16_t *values)
+sni_offers_any(struct flow__span list, const uint16_t *values)
 {
     for (; *values != 0; values++)
         if (flow__span_has_u16(list, *values))
@@ -44,7 +44,7 @@ offers_any(struct flow__span list, const uint16_t *values)
 }
 
 static bool
-allowed(const struct flow__sni_policy *policy, uint16_t suite)
+sni_allowed(const struct flow__sni_policy *policy, uint16_t suite)
 {
     if (policy->suites == NULL)
         return true;
@@ -56,14 +56,15 @@ allowed(const struct flow__sni_policy *policy, uint16_t suite)
 
 /* Whether both sides have a TLS 1.2 suite that this kind of key signs for. */
 static bool
-has_suite12(enum flow__suite_auth auth, const struct flow__sni_policy *policy,
-            const struct flow__client_hello *hello)
+sni_has_suite12(enum flow__suite_auth auth,
+                const struct flow__sni_policy *policy,
+                const struct flow__client_hello *hello)
 {
     const struct flow__suite *suite;
 
     for (size_t i = 0; (suite = flow__suite_at(i)) != NULL; i++)
         if (suite->version == TLS12 && suite->auth == auth &&
-            allowed(policy, suite->id) &&
+            sni_allowed(policy, suite->id) &&
             flow__span_has_u16(hello->suites, suite->id))
             return true;
     return false;
@@ -78,9 +79,9 @@ flow__sni_usable(enum flow__key_type key, uint16_t version,
 
     /* Without the extension TLS 1.2 means SHA-1, which nobody here signs. */
     if (version == TLS13)
-        return offers_any(hello->sigalgs, facts->schemes13);
-    if (!offers_any(hello->sigalgs, facts->schemes12) ||
-        !has_suite12(facts->auth, policy, hello))
+        return sni_offers_any(hello->sigalgs, facts->schemes13);
+    if (!sni_offers_any(hello->sigalgs, facts->schemes12) ||
+        !sni_has_suite12(facts->auth, policy, hello))
         return false;
     /* RFC 8422 5.1: the curve of the key must be among the client's. */
     return facts->group == 0 || hello->groups.base == NULL ||
@@ -112,8 +113,8 @@ struct search {
 };
 
 static enum flow__name_match
-best_match(const struct flow__sni_candidate *c, const struct flow__name *name,
-           struct flow__span *ret_pattern)
+sni_best_match(const struct flow__sni_candidate *c,
+               const struct flow__name *name, struct flow__span *ret_pattern)
 {
     enum flow__name_match best = FLOW__MATCH_NONE;
 
@@ -131,8 +132,8 @@ best_match(const struct flow__sni_candidate *c, const struct flow__name *name,
 
 /* Take a candidate if it is usable and better than what was found. */
 static void
-consider(const struct search *s, size_t index, enum flow__sni_kind kind,
-         struct flow__span pattern, struct flow__sni_decision *d)
+sni_consider(const struct search *s, size_t index, enum flow__sni_kind kind,
+             struct flow__span pattern, struct flow__sni_decision *d)
 {
     enum flow__key_type key = s->candidates[index].key;
 
@@ -149,28 +150,28 @@ consider(const struct search *s, size_t index, enum flow__sni_kind kind,
 
 /* Look the name up; false when no candidate has it. */
 static bool
-by_name(const struct search *s, struct flow__sni_decision *d)
+sni_by_name(const struct search *s, struct flow__sni_decision *d)
 {
     bool configured = false;
 
     for (size_t i = 0; i < s->count; i++) {
         struct flow__span pattern = { NULL, 0 };
         enum flow__name_match m =
-            best_match(&s->candidates[i], &s->hello->sni, &pattern);
+            sni_best_match(&s->candidates[i], &s->hello->sni, &pattern);
 
         if (m == FLOW__MATCH_NONE)
             continue;
         configured = true;
-        consider(s, i,
-                 m == FLOW__MATCH_EXACT ? FLOW__SNI_MATCH_EXACT
-                                        : FLOW__SNI_MATCH_WILDCARD,
-                 pattern, d);
+        sni_consider(s, i,
+                     m == FLOW__MATCH_EXACT ? FLOW__SNI_MATCH_EXACT
+                                            : FLOW__SNI_MATCH_WILDCARD,
+                     pattern, d);
     }
     return configured;
 }
 
 static bool
-has_pattern(const struct flow__sni_candidate *c, struct flow__span name)
+sni_has_pattern(const struct flow__sni_candidate *c, struct flow__span name)
 {
     for (size_t i = 0; i < c->name_count; i++)
         if (c->names[i].len == name.len &&
@@ -181,31 +182,32 @@ has_pattern(const struct flow__sni_candidate *c, struct flow__span name)
 
 /* Two key pairs for the same site: each has all names of the other. */
 static bool
-same_names(const struct flow__sni_candidate *a,
-           const struct flow__sni_candidate *b)
+sni_same_names(const struct flow__sni_candidate *a,
+               const struct flow__sni_candidate *b)
 {
     for (size_t i = 0; i < a->name_count; i++)
-        if (!has_pattern(b, a->names[i]))
+        if (!sni_has_pattern(b, a->names[i]))
             return false;
     for (size_t i = 0; i < b->name_count; i++)
-        if (!has_pattern(a, b->names[i]))
+        if (!sni_has_pattern(a, b->names[i]))
             return false;
     return true;
 }
 
 static void
-by_default(const struct search *s, enum flow__sni_kind kind,
-           struct flow__sni_decision *d)
+sni_by_default(const struct search *s, enum flow__sni_kind kind,
+               struct flow__sni_decision *d)
 {
     const struct flow__span none = { NULL, 0 };
 
     for (size_t i = 0; i < s->count; i++)
-        if (i == 0 || same_names(&s->candidates[0], &s->candidates[i]))
-            consider(s, i, kind, none, d);
+        if (i == 0 || sni_same_names(&s->candidates[0], &s->candidates[i]))
+            sni_consider(s, i, kind, none, d);
 }
 
 static void
-refuse(struct flow__sni_decision *d, enum flow__alert alert, const char *text)
+sni_refuse(struct flow__sni_decision *d, enum flow__alert alert,
+           const char *text)
 {
     d->fault.alert = alert;
     d->fault.text = text;
@@ -225,20 +227,20 @@ flow__sni_select(const struct flow__sni_candidate *candidates, size_t count,
     d->fault.alert = FLOW__ALERT_NONE;
     d->version = s.version;
     if (hello->sni_state == FLOW__SNI_INVALID) {
-        refuse(d, FLOW__ALERT_UNRECOGNIZED_NAME,
-               "client asked for something that is no host name");
+        sni_refuse(d, FLOW__ALERT_UNRECOGNIZED_NAME,
+                   "client asked for something that is no host name");
         return;
     }
     if (s.version == 0) {
-        refuse(d, FLOW__ALERT_PROTOCOL_VERSION,
-               "client offers no TLS version that is allowed here");
+        sni_refuse(d, FLOW__ALERT_PROTOCOL_VERSION,
+                   "client offers no TLS version that is allowed here");
         return;
     }
     if (hello->sni_state != FLOW__SNI_NAME)
-        by_default(&s, FLOW__SNI_MATCH_NO_NAME, d);
-    else if (!by_name(&s, d))
-        by_default(&s, FLOW__SNI_MATCH_DEFAULT, d);
+        sni_by_default(&s, FLOW__SNI_MATCH_NO_NAME, d);
+    else if (!sni_by_name(&s, d))
+        sni_by_default(&s, FLOW__SNI_MATCH_DEFAULT, d);
     if (!d->serve)
-        refuse(d, FLOW__ALERT_HANDSHAKE_FAILURE,
-               "client can use none of the keys for this name");
+        sni_refuse(d, FLOW__ALERT_HANDSHAKE_FAILURE,
+                   "client can use none of the keys for this name");
 }

@@ -30,7 +30,7 @@ flow__stage_release(struct flow__stage *stage)
 
 /* Move to memory for len bytes, at least as many as are on the stage. */
 static bool
-move_stage(struct flow__stage *stage, size_t len)
+stage_move_stage(struct flow__stage *stage, size_t len)
 {
     size_t used = flow__stage_len(stage);
     size_t cap = (len + STEP - 1) / STEP * STEP;
@@ -56,7 +56,7 @@ flow__stage_reserve(struct flow__stage *stage, size_t len)
     if (flow__stage_room(stage) >= len)
         return true;
     if (stage->cap - used < len)
-        return move_stage(stage, used + len);
+        return stage_move_stage(stage, used + len);
     memmove(stage->base, flow__stage_data(stage), used);
     stage->start = 0;
     stage->end = used;
@@ -71,7 +71,7 @@ flow__stage_trim(struct flow__stage *stage, size_t len)
     if (used == 0)
         flow__stage_release(stage);
     else if (stage->cap - STEP >= (len > used ? len : used))
-        (void)move_stage(stage, len > used ? len : used);
+        (void)stage_move_stage(stage, len > used ? len : used);
 }
 
 bool

@@ -10,7 +10,7 @@
 
 /* The handshake is over: its keys and facts move in, its memory goes. */
 static void
-take_over(struct flow__tls *t)
+tls_take_over(struct flow__tls *t)
 {
     struct flow__takeover over;
     bool tls13;
@@ -40,7 +40,7 @@ flow__tls_is_inherited(const struct flow__tls *t)
 }
 
 static enum flow_status
-refuse_inherited(struct flow__tls *t, uint32_t dirs)
+tls_refuse_inherited(struct flow__tls *t, uint32_t dirs)
 {
     struct flow_error err;
 
@@ -53,7 +53,7 @@ refuse_inherited(struct flow__tls *t, uint32_t dirs)
 }
 
 static enum flow_status
-step_handshake(struct flow__tls *t, struct flow_error *err)
+tls_step_handshake(struct flow__tls *t, struct flow_error *err)
 {
     enum flow_status st;
 
@@ -76,13 +76,13 @@ tls_open(struct flow *f)
     enum flow_status st = FLOW_OK;
 
     if (flow__tls_is_inherited(t))
-        return refuse_inherited(t, BOTH);
+        return tls_refuse_inherited(t, BOTH);
     flow__tls_lock(t);
     if (t->hs != NULL) {
         flow__store(&t->process, flow_process());
-        st = step_handshake(t, &err);
+        st = tls_step_handshake(t, &err);
         if (st == FLOW_OK)
-            take_over(t);
+            tls_take_over(t);
         if (st < 0) {
             flow__gate_leave(&t->pass);
             st = flow_fail_with(f, BOTH, &err);
@@ -95,7 +95,7 @@ tls_open(struct flow *f)
 /* A peer waits for the answer to its renegotiation request, and a caller
  * that only reads would never send one. */
 static void
-push_refusal(struct flow__tls *t)
+tls_push_refusal(struct flow__tls *t)
 {
     flow_lock_acquire(&t->tx_lock);
     flow__writer_push_owed(&t->writer, t->base.lower);
@@ -113,7 +113,7 @@ flow__tls_pass_owed(struct flow__tls *t)
     if (owed != 0) {
         flow__writer_owe(&t->writer, owed);
         if ((owed & FLOW__OWED_REFUSAL) != 0)
-            push_refusal(t);
+            tls_push_refusal(t);
         flow_wake(&t->base, FLOW_WRITE);
     }
     t->reader.ask_update = false;
@@ -127,7 +127,7 @@ flow__tls_pass_owed(struct flow__tls *t)
 
 /* The connection is lost for both directions; the alert goes out once. */
 static enum flow_status
-fail_reading(struct flow__tls *t, const struct flow__reader_result *r)
+tls_fail_reading(struct flow__tls *t, const struct flow__reader_result *r)
 {
     struct flow_error err;
 
@@ -149,7 +149,7 @@ fail_reading(struct flow__tls *t, const struct flow__reader_result *r)
 
 /* Under rx_lock: from what the reader says to what the flow answers. */
 static enum flow_status
-finish_read(struct flow__tls *t, const struct flow__reader_result *r)
+tls_finish_read(struct flow__tls *t, const struct flow__reader_result *r)
 {
     struct flow *f = &t->base;
 
@@ -169,7 +169,7 @@ finish_read(struct flow__tls *t, const struct flow__reader_result *r)
     if (r->status == FLOW_E_NOMEM)
         return flow_fail(f, FLOW_READ, FLOW_E_NOMEM, FLOW_DOMAIN_NONE, 0,
                          r->fault.text);
-    return fail_reading(t, r);
+    return tls_fail_reading(t, r);
 }
 
 static enum flow_status
@@ -181,7 +181,7 @@ tls_readv(struct flow *f, const struct flow_vec *vec, size_t count,
     enum flow_status st;
 
     if (flow__tls_is_inherited(t))
-        return refuse_inherited(t, FLOW_READ);
+        return tls_refuse_inherited(t, FLOW_READ);
     flow_lock_acquire(&t->rx_lock);
     r = flow__reader_read(&t->reader, f->lower, vec, count, ret_len);
     /* Bytes that came are delivered; what else there is comes next. */
@@ -189,7 +189,7 @@ tls_readv(struct flow *f, const struct flow_vec *vec, size_t count,
         flow__tls_pass_owed(t);
         st = FLOW_OK;
     } else {
-        st = finish_read(t, &r);
+        st = tls_finish_read(t, &r);
     }
     flow_lock_release(&t->rx_lock);
     return st;
@@ -197,7 +197,7 @@ tls_readv(struct flow *f, const struct flow_vec *vec, size_t count,
 
 /* Under tx_lock. */
 static enum flow_status
-finish_write(struct flow__tls *t, const struct flow__writer_result *r)
+tls_finish_write(struct flow__tls *t, const struct flow__writer_result *r)
 {
     struct flow *f = &t->base;
     struct flow_error why;
@@ -240,10 +240,10 @@ tls_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
     enum flow_status st;
 
     if (flow__tls_is_inherited(t))
-        return refuse_inherited(t, FLOW_WRITE);
+        return tls_refuse_inherited(t, FLOW_WRITE);
     flow_lock_acquire(&t->tx_lock);
     r = flow__writer_write(&t->writer, f->lower, vec, count, flags, ret_len);
-    st = finish_write(t, &r);
+    st = tls_finish_write(t, &r);
     flow_lock_release(&t->tx_lock);
     return st;
 }
@@ -256,10 +256,10 @@ tls_flush(struct flow *f)
     enum flow_status st;
 
     if (flow__tls_is_inherited(t))
-        return refuse_inherited(t, FLOW_WRITE);
+        return tls_refuse_inherited(t, FLOW_WRITE);
     flow_lock_acquire(&t->tx_lock);
     r = flow__writer_flush(&t->writer, f->lower);
-    st = finish_write(t, &r);
+    st = tls_finish_write(t, &r);
     if (st == FLOW_OK) {
         st = flow_flush(f->lower);
         if (st < 0)
@@ -277,7 +277,7 @@ tls_flush(struct flow *f)
  * would want it, and nothing of ours is lost: it was flushed before.
  */
 static enum flow_status
-end_lower(struct flow__tls *t)
+tls_end_lower(struct flow__tls *t)
 {
     struct flow *f = &t->base;
     enum flow_status st = flow_flush(f->lower);
@@ -302,20 +302,20 @@ tls_shutdown(struct flow *f, enum flow_dir dir)
     enum flow_status st;
 
     if (flow__tls_is_inherited(t))
-        return refuse_inherited(t, (uint32_t)dir);
+        return tls_refuse_inherited(t, (uint32_t)dir);
     if (dir == FLOW_READ)
         return FLOW_OK;
     flow_lock_acquire(&t->tx_lock);
     r = flow__writer_close(&t->writer, f->lower);
-    st = finish_write(t, &r);
+    st = tls_finish_write(t, &r);
     if (st == FLOW_OK)
-        st = end_lower(t);
+        st = tls_end_lower(t);
     flow_lock_release(&t->tx_lock);
     return st;
 }
 
 static enum flow_status
-lease_read(struct flow__tls *t, size_t want, struct flow_vec ret_span[2])
+tls_lease_read(struct flow__tls *t, size_t want, struct flow_vec ret_span[2])
 {
     struct flow *f = &t->base;
     struct flow__reader_result r;
@@ -328,7 +328,7 @@ lease_read(struct flow__tls *t, size_t want, struct flow_vec ret_span[2])
     len = flow__stage_len(&t->reader.plain);
     /* What came before an end is lent first, though it is less (C12). */
     if (len == 0 || (len < want && !flow_status_is_sticky(r.status)))
-        return finish_read(t, &r);
+        return tls_finish_read(t, &r);
     flow__tls_pass_owed(t);
     st = FLOW_OK;
     ret_span[0].base = flow__stage_data(&t->reader.plain);
@@ -337,12 +337,12 @@ lease_read(struct flow__tls *t, size_t want, struct flow_vec ret_span[2])
 }
 
 static enum flow_status
-lease_write(struct flow__tls *t, size_t want, struct flow_vec ret_span[2])
+tls_lease_write(struct flow__tls *t, size_t want, struct flow_vec ret_span[2])
 {
     struct flow__writer_result r =
         flow__writer_lease(&t->writer, t->base.lower, want, &ret_span[0]);
 
-    return finish_write(t, &r);
+    return tls_finish_write(t, &r);
 }
 
 static enum flow_status
@@ -356,10 +356,10 @@ tls_lease(struct flow *f, enum flow_dir dir, size_t want,
     ret_span[1].base = NULL;
     ret_span[1].len = 0;
     if (flow__tls_is_inherited(t))
-        return refuse_inherited(t, (uint32_t)dir);
+        return tls_refuse_inherited(t, (uint32_t)dir);
     flow_lock_acquire(lock);
-    st = dir == FLOW_READ ? lease_read(t, want, ret_span)
-                          : lease_write(t, want, ret_span);
+    st = dir == FLOW_READ ? tls_lease_read(t, want, ret_span)
+                          : tls_lease_write(t, want, ret_span);
     flow_lock_release(lock);
     return st;
 }
@@ -372,7 +372,7 @@ tls_commit(struct flow *f, enum flow_dir dir, size_t used, uint32_t flags)
     enum flow_status st;
 
     if (flow__tls_is_inherited(t))
-        return refuse_inherited(t, (uint32_t)dir);
+        return tls_refuse_inherited(t, (uint32_t)dir);
     if (dir == FLOW_READ) {
         flow_lock_acquire(&t->rx_lock);
         flow__stage_consume(&t->reader.plain, used);
@@ -381,7 +381,7 @@ tls_commit(struct flow *f, enum flow_dir dir, size_t used, uint32_t flags)
     }
     flow_lock_acquire(&t->tx_lock);
     r = flow__writer_commit(&t->writer, f->lower, used, flags);
-    st = finish_write(t, &r);
+    st = tls_finish_write(t, &r);
     flow_lock_release(&t->tx_lock);
     return st;
 }
@@ -410,7 +410,7 @@ tls_detach(struct flow *f, const void **ret_ahead, size_t *ret_len)
 /* An alert that waits for the lower flow is the only thing that a close still
  * sends: it tells the peer no more than a close without it, but why. */
 static void
-offer_alert(struct flow__tls *t)
+tls_offer_alert(struct flow__tls *t)
 {
     struct flow *f = &t->base;
 
@@ -428,7 +428,7 @@ tls_close(struct flow *f)
     struct flow__tls *t = flow__tls_cast(f);
     const struct flow_env *env = f->env;
 
-    offer_alert(t);
+    tls_offer_alert(t);
     flow__gate_leave(&t->pass);
     flow__handshake_free(t->hs);
     flow__reader_fini(&t->reader);
@@ -444,7 +444,7 @@ tls_close(struct flow *f)
 }
 
 static enum flow_status
-control_rekey(struct flow__tls *t, int64_t value)
+tls_control_rekey(struct flow__tls *t, int64_t value)
 {
     if (value != 0 && value != 1)
         return FLOW_E_INVAL;
@@ -458,7 +458,7 @@ control_rekey(struct flow__tls *t, int64_t value)
 }
 
 static enum flow_status
-control_limit(struct flow__tls *t, int64_t value)
+tls_control_limit(struct flow__tls *t, int64_t value)
 {
     if (value < 64 || value > FLOW__RECORD_PLAIN_MAX)
         return FLOW_E_INVAL;
@@ -470,7 +470,7 @@ control_limit(struct flow__tls *t, int64_t value)
 }
 
 static enum flow_status
-control_propagate(struct flow__tls *t, bool on)
+tls_control_propagate(struct flow__tls *t, bool on)
 {
     /* Records that went down cannot be taken back. */
     if (t->settled && on != t->propagate)
@@ -480,13 +480,13 @@ control_propagate(struct flow__tls *t, bool on)
 }
 
 static enum flow_status
-control(struct flow__tls *t, enum flow_control_key key, int64_t value)
+tls_control_one(struct flow__tls *t, enum flow_control_key key, int64_t value)
 {
     switch ((int)key) {
     case FLOW_CONTROL_REKEY:
-        return control_rekey(t, value);
+        return tls_control_rekey(t, value);
     case FLOW_CONTROL_RECORD_LIMIT:
-        return control_limit(t, value);
+        return tls_control_limit(t, value);
     case FLOW_CONTROL_TRUNCATION:
         if (value != 0 && value != 1)
             return FLOW_E_INVAL;
@@ -495,7 +495,7 @@ control(struct flow__tls *t, enum flow_control_key key, int64_t value)
     case FLOW_CONTROL_PROPAGATE:
         if (value != 0 && value != 1)
             return FLOW_E_INVAL;
-        return control_propagate(t, value == 1);
+        return tls_control_propagate(t, value == 1);
     case FLOW_CONTROL_RELEASE:
         /* Stages hold nothing when they are empty: only those below may. */
     default:
@@ -512,7 +512,7 @@ tls_control(struct flow *f, enum flow_control_key key, int64_t value)
     if (flow__tls_is_inherited(t))
         return FLOW_E_INVAL;
     flow__tls_lock(t);
-    st = control(t, key, value);
+    st = tls_control_one(t, key, value);
     flow__tls_unlock(t);
     return st;
 }
@@ -542,7 +542,7 @@ flow__tls_of(struct flow *f)
 }
 
 static uint32_t
-caps_over(uint32_t below)
+tls_caps_over(uint32_t below)
 {
     const uint32_t kept = FLOW_CAP_DUPLEX | FLOW_CAP_FD;
 
@@ -554,7 +554,7 @@ caps_over(uint32_t below)
 }
 
 static enum flow_status
-no_memory(struct flow_error *err)
+tls_no_memory(struct flow_error *err)
 {
     return flow_error_set(err, FLOW_E_NOMEM, "tls", FLOW_DOMAIN_NONE, 0,
                           "no memory for a TLS flow");
@@ -575,14 +575,14 @@ flow__tls_wrap(struct flow_tls_config *c, struct flow *lower,
         return st;
     t = flow_env_alloc(env, sizeof(*t));
     if (t == NULL)
-        return no_memory(err);
+        return tls_no_memory(err);
     st = flow__handshake_new(c, env, server_name, &t->hs);
     if (st != FLOW_OK) {
         flow_env_free(env, t, sizeof(*t));
-        return no_memory(err);
+        return tls_no_memory(err);
     }
     st = flow_base_wrap(&t->base, &tls_ops, lower, owned,
-                        caps_over(flow_caps(lower)));
+                        tls_caps_over(flow_caps(lower)));
     if (st != FLOW_OK) {
         flow__handshake_free(t->hs);
         flow_env_free(env, t, sizeof(*t));

@@ -12,7 +12,7 @@
 /* Under tx_lock: true when nothing is staged, now or after pushing.  What was
  * in the way of a lease is staged since then, so that is its answer too. */
 static bool
-can_drain(struct flow__tls *t, struct flow_wait_sink *sink)
+wait_can_drain(struct flow__tls *t, struct flow_wait_sink *sink)
 {
     struct flow__writer_result r =
         flow__writer_drain(&t->writer, t->base.lower);
@@ -23,21 +23,22 @@ can_drain(struct flow__tls *t, struct flow_wait_sink *sink)
 }
 
 static bool
-can_write(struct flow__tls *t, struct flow_wait_sink *sink)
+wait_can_write(struct flow__tls *t, struct flow_wait_sink *sink)
 {
     /* A write of a dead writer says why, whatever is staged; only a
      * close_notify still has somewhere to go. */
-    return (t->writer.dead && !t->writer.close_sealed) || can_drain(t, sink);
+    return (t->writer.dead && !t->writer.close_sealed) ||
+           wait_can_drain(t, sink);
 }
 
 static bool
-can_flush(struct flow__tls *t, struct flow_wait_sink *sink)
+wait_can_flush(struct flow__tls *t, struct flow_wait_sink *sink)
 {
     const struct flow__writer *w = &t->writer;
 
     if (w->dead && !w->parting && !w->close_sealed)
         return true;
-    if (!can_drain(t, sink))
+    if (!wait_can_drain(t, sink))
         return false;
     if (!w->dead && !flow__writer_is_idle(&t->writer))
         return true;
@@ -46,7 +47,7 @@ can_flush(struct flow__tls *t, struct flow_wait_sink *sink)
 
 /* Under both locks: whether a step of the handshake gets anywhere now. */
 static bool
-can_open(struct flow__tls *t, struct flow_wait_sink *sink)
+wait_can_open(struct flow__tls *t, struct flow_wait_sink *sink)
 {
     const struct flow_env *env = t->base.env;
     uint64_t deadline;
@@ -69,7 +70,7 @@ wait_open(struct flow__tls *t, struct flow_wait_sink *sink)
     bool ready;
 
     flow__tls_lock(t);
-    ready = can_open(t, sink);
+    ready = wait_can_open(t, sink);
     flow__tls_unlock(t);
     return ready ? FLOW_READY_OPEN : 0;
 }
@@ -78,7 +79,7 @@ wait_open(struct flow__tls *t, struct flow_wait_sink *sink)
  * until there is a record again.  A direction that somebody works on is left
  * alone (decision 0165). */
 static void
-rest(struct flow__tls *t)
+wait_rest(struct flow__tls *t)
 {
     if (flow_lock_try(&t->rx_lock)) {
         flow__record_rest(&t->reader.keys);
@@ -108,9 +109,9 @@ wait_data(struct flow__tls *t, uint32_t interest, struct flow_wait_sink *sink)
     if ((interest & (FLOW_READY_WRITE | FLOW_READY_FLUSH)) == 0)
         return ready;
     flow_lock_acquire(&t->tx_lock);
-    if ((interest & FLOW_READY_WRITE) != 0 && can_write(t, sink))
+    if ((interest & FLOW_READY_WRITE) != 0 && wait_can_write(t, sink))
         ready |= FLOW_READY_WRITE;
-    if ((interest & FLOW_READY_FLUSH) != 0 && can_flush(t, sink))
+    if ((interest & FLOW_READY_FLUSH) != 0 && wait_can_flush(t, sink))
         ready |= FLOW_READY_FLUSH;
     flow_lock_release(&t->tx_lock);
     return ready;
@@ -130,6 +131,6 @@ flow__tls_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
         return wait_open(t, sink);
     ready = wait_data(t, interest, sink);
     if (ready == 0)
-        rest(t);
+        wait_rest(t);
     return ready;
 }

@@ -14,7 +14,7 @@
 #define KEY_UPDATE_REQUESTED     1
 
 static struct flow__writer_result
-result(enum flow_status status, enum flow__writer_cause cause)
+writer_result(enum flow_status status, enum flow__writer_cause cause)
 {
     struct flow__writer_result r = { status, cause };
 
@@ -22,9 +22,9 @@ result(enum flow_status status, enum flow__writer_cause cause)
 }
 
 static struct flow__writer_result
-ok(void)
+writer_ok(void)
 {
-    return result(FLOW_OK, FLOW__WRITER_OK);
+    return writer_result(FLOW_OK, FLOW__WRITER_OK);
 }
 
 void
@@ -69,26 +69,26 @@ flow__writer_drain(struct flow__writer *w, struct flow *lower)
                                          flow__stage_len(&w->out), &n);
 
         if (st == FLOW_AGAIN)
-            return result(st, FLOW__WRITER_OK);
+            return writer_result(st, FLOW__WRITER_OK);
         if (st != FLOW_OK)
-            return result(st, FLOW__WRITER_LOWER);
+            return writer_result(st, FLOW__WRITER_LOWER);
         flow__stage_consume(&w->out, n);
     }
-    return ok();
+    return writer_ok();
 }
 
 static struct flow__writer_result
-seal_failed(enum flow_status st)
+writer_seal_failed(enum flow_status st)
 {
     if (st == FLOW_E_NOMEM)
-        return result(st, FLOW__WRITER_MEMORY);
+        return writer_result(st, FLOW__WRITER_MEMORY);
     if (st == FLOW_E_PROTO)
-        return result(st, FLOW__WRITER_EXHAUSTED);
-    return result(FLOW_E_SYS, FLOW__WRITER_CIPHER);
+        return writer_result(st, FLOW__WRITER_EXHAUSTED);
+    return writer_result(FLOW_E_SYS, FLOW__WRITER_CIPHER);
 }
 
 static size_t
-record_len(const struct flow__writer *w, size_t content)
+writer_record_len(const struct flow__writer *w, size_t content)
 {
     return flow__record_prefix(&w->keys) + content +
            flow__record_suffix(&w->keys);
@@ -96,36 +96,37 @@ record_len(const struct flow__writer *w, size_t content)
 
 /* One record, sealed onto out. */
 static struct flow__writer_result
-seal_to_out(struct flow__writer *w, const struct flow__record_content *content)
+writer_seal_to_out(struct flow__writer *w,
+                   const struct flow__record_content *content)
 {
     size_t len;
     enum flow_status st;
 
-    if (!flow__stage_reserve(&w->out, record_len(w, content->len)))
-        return result(FLOW_E_NOMEM, FLOW__WRITER_MEMORY);
+    if (!flow__stage_reserve(&w->out, writer_record_len(w, content->len)))
+        return writer_result(FLOW_E_NOMEM, FLOW__WRITER_MEMORY);
     st = flow__record_seal(&w->keys, content, flow__stage_tail(&w->out), &len);
     if (st != FLOW_OK) {
         flow__stage_consume(&w->out, 0);
-        return seal_failed(st);
+        return writer_seal_failed(st);
     }
     w->out.end += len;
-    return ok();
+    return writer_ok();
 }
 
 static struct flow__writer_result
-seal_bytes(struct flow__writer *w, uint8_t type, const uint8_t *bytes,
-           size_t len)
+writer_seal_bytes(struct flow__writer *w, uint8_t type, const uint8_t *bytes,
+                  size_t len)
 {
     struct flow_cvec vec = { bytes, len };
     struct flow__record_content content = { type, &vec, 0, len };
 
-    return seal_to_out(w, &content);
+    return writer_seal_to_out(w, &content);
 }
 
 /* Our next generation: the message goes under the old key (RFC 8446 4.6.3).
  * Once it is sealed the peer expects the new one, so that is made before. */
 static struct flow__writer_result
-update_key(struct flow__writer *w, uint8_t request)
+writer_update_key(struct flow__writer *w, uint8_t request)
 {
     const uint8_t msg[5] = { KEY_UPDATE, 0, 0, 1, request };
     struct flow__record_next next;
@@ -133,8 +134,8 @@ update_key(struct flow__writer *w, uint8_t request)
     enum flow_status st = flow__record_prepare(&w->keys, &w->secret, &next);
 
     if (st != FLOW_OK)
-        return seal_failed(st);
-    r = seal_bytes(w, FLOW__CONTENT_HANDSHAKE, msg, sizeof(msg));
+        return writer_seal_failed(st);
+    r = writer_seal_bytes(w, FLOW__CONTENT_HANDSHAKE, msg, sizeof(msg));
     if (r.status != FLOW_OK) {
         flow__record_discard(&next);
         return r;
@@ -143,14 +144,14 @@ update_key(struct flow__writer *w, uint8_t request)
     w->updates++;
     if (request == KEY_UPDATE_REQUESTED)
         flow__store(&w->has_asked, 1);
-    return ok();
+    return writer_ok();
 }
 
 /* Only the record is left that ends the key: a KeyUpdate, or in TLS 1.2 an
  * alert.  A TLS 1.3 key that has sealed nothing is not replaced, however low
  * the limit: otherwise the connection would carry nothing but KeyUpdates. */
 static bool
-key_is_worn(const struct flow__writer *w, uint64_t besides)
+writer_key_is_worn(const struct flow__writer *w, uint64_t besides)
 {
     uint64_t kept = 1 + besides;
 
@@ -169,11 +170,11 @@ flow__writer_owe(struct flow__writer *w, uint32_t owed)
 }
 
 static struct flow__writer_result
-seal_refusal(struct flow__writer *w)
+writer_seal_refusal(struct flow__writer *w)
 {
     const uint8_t refusal[2] = { ALERT_WARNING, FLOW__ALERT_NO_RENEGOTIATION };
     struct flow__writer_result r =
-        seal_bytes(w, FLOW__CONTENT_ALERT, refusal, sizeof(refusal));
+        writer_seal_bytes(w, FLOW__CONTENT_ALERT, refusal, sizeof(refusal));
 
     if (r.status != FLOW_OK)
         flow__writer_owe(w, FLOW__OWED_REFUSAL);
@@ -182,16 +183,16 @@ seal_refusal(struct flow__writer *w)
 
 /* However often the peer asked, one answer is due. */
 static struct flow__writer_result
-seal_update(struct flow__writer *w)
+writer_seal_update(struct flow__writer *w)
 {
     uint32_t owed = flow__swap(&w->owed, 0);
     struct flow__writer_result r;
 
-    if (owed == 0 && !key_is_worn(w, 0))
-        return ok();
-    r = update_key(w, (owed & FLOW__OWED_REQUEST) != 0
-                          ? KEY_UPDATE_REQUESTED
-                          : KEY_UPDATE_NOT_REQUESTED);
+    if (owed == 0 && !writer_key_is_worn(w, 0))
+        return writer_ok();
+    r = writer_update_key(w, (owed & FLOW__OWED_REQUEST) != 0
+                                 ? KEY_UPDATE_REQUESTED
+                                 : KEY_UPDATE_NOT_REQUESTED);
     /* Still due, with whatever the reading side has added meanwhile. */
     if (r.status != FLOW_OK)
         flow__writer_owe(w, owed);
@@ -200,34 +201,35 @@ seal_update(struct flow__writer *w)
 
 /* What must go out before the next record of ours. */
 static struct flow__writer_result
-seal_owed(struct flow__writer *w)
+writer_seal_owed(struct flow__writer *w)
 {
     if (w->close_sealed)
-        return ok();
+        return writer_ok();
     if (w->tls13)
-        return seal_update(w);
+        return writer_seal_update(w);
     /* A warning may be left out; what is held back was given its number. */
-    if (flow__swap(&w->owed, 0) != 0 && !key_is_worn(w, w->has_open ? 1 : 0))
-        return seal_refusal(w);
-    return ok();
+    if (flow__swap(&w->owed, 0) != 0 &&
+        !writer_key_is_worn(w, w->has_open ? 1 : 0))
+        return writer_seal_refusal(w);
+    return writer_ok();
 }
 
 /* Whether another byte of data may be accepted: a key of TLS 1.2 ends the
  * connection with it. */
 static bool
-has_room(const struct flow__writer *w)
+writer_has_room(const struct flow__writer *w)
 {
-    return w->tls13 || w->has_open || !key_is_worn(w, 0);
+    return w->tls13 || w->has_open || !writer_key_is_worn(w, 0);
 }
 
 static size_t
-open_len(const struct flow__writer *w)
+writer_open_len(const struct flow__writer *w)
 {
     return w->has_open ? w->open.end - flow__record_prefix(&w->keys) : 0;
 }
 
 static void
-drop_open(struct flow__writer *w)
+writer_drop_open(struct flow__writer *w)
 {
     flow__stage_release(&w->open);
     w->has_open = false;
@@ -235,42 +237,42 @@ drop_open(struct flow__writer *w)
 
 /* Seal the open record where it stands; it becomes out. */
 static struct flow__writer_result
-seal_open(struct flow__writer *w)
+writer_seal_open(struct flow__writer *w)
 {
     size_t len;
     enum flow_status st;
 
     if (!w->has_open)
-        return ok();
-    if (open_len(w) == 0) {
-        drop_open(w);
-        return ok();
+        return writer_ok();
+    if (writer_open_len(w) == 0) {
+        writer_drop_open(w);
+        return writer_ok();
     }
     st = flow__record_seal_in_place(&w->keys, FLOW__CONTENT_APPLICATION_DATA,
-                                    w->open.base, open_len(w), &len);
+                                    w->open.base, writer_open_len(w), &len);
     if (st != FLOW_OK)
-        return seal_failed(st);
+        return writer_seal_failed(st);
     w->open.end = len;
     w->has_open = false;
     if (flow__stage_len(&w->out) == 0) {
         w->out = w->open;
         w->out.is_public = true;
         flow__stage_init(&w->open, w->env);
-        return ok();
+        return writer_ok();
     }
     if (!flow__stage_append(&w->out, w->open.base, len)) {
         w->dead = true;
-        return result(FLOW_E_SYS, FLOW__WRITER_CIPHER);
+        return writer_result(FLOW_E_SYS, FLOW__WRITER_CIPHER);
     }
     flow__stage_release(&w->open);
-    return ok();
+    return writer_ok();
 }
 
 /* Send the alert of a failed writer and flush it, since the lower flow may
  * hold bytes back and the caller does not ask for it.  A failure to send it
  * is not reported; the reason of the first failure is. */
 static struct flow__writer_result
-push_alert(struct flow__writer *w, struct flow *lower)
+writer_push_alert(struct flow__writer *w, struct flow *lower)
 {
     enum flow_status st = FLOW_OK;
 
@@ -279,31 +281,31 @@ push_alert(struct flow__writer *w, struct flow *lower)
     if (w->parting && st == FLOW_OK)
         st = flow_flush(lower);
     if (st == FLOW_AGAIN)
-        return result(st, FLOW__WRITER_OK);
+        return writer_result(st, FLOW__WRITER_OK);
     w->parting = false;
-    return result(FLOW_E_PROTO, FLOW__WRITER_DEAD);
+    return writer_result(FLOW_E_PROTO, FLOW__WRITER_DEAD);
 }
 
 /* Before new plaintext is taken: nothing of the old is left. */
 static struct flow__writer_result
-make_way(struct flow__writer *w, struct flow *lower)
+writer_make_way(struct flow__writer *w, struct flow *lower)
 {
     struct flow__writer_result r;
 
     if (w->dead) {
-        (void)push_alert(w, lower);
-        return result(FLOW_E_PROTO, FLOW__WRITER_DEAD);
+        (void)writer_push_alert(w, lower);
+        return writer_result(FLOW_E_PROTO, FLOW__WRITER_DEAD);
     }
     r = flow__writer_drain(w, lower);
     if (r.status != FLOW_OK)
         return r;
     if (w->spent) {
         (void)!flow_flush(lower);
-        return result(FLOW_E_PROTO, FLOW__WRITER_EXHAUSTED);
+        return writer_result(FLOW_E_PROTO, FLOW__WRITER_EXHAUSTED);
     }
     /* An owed message may not cut into held-back data: it has no number yet,
      * so it may go first. */
-    r = seal_owed(w);
+    r = writer_seal_owed(w);
     return r.status == FLOW_OK ? flow__writer_drain(w, lower) : r;
 }
 
@@ -313,26 +315,26 @@ make_way(struct flow__writer *w, struct flow *lower)
  * close_notify would tell the peer that it has everything.
  */
 static struct flow__writer_result
-admit(struct flow__writer *w, struct flow *lower)
+writer_admit(struct flow__writer *w, struct flow *lower)
 {
     const uint8_t fatal[2] = { ALERT_FATAL, FLOW__WRITER_SPENT_ALERT };
     struct flow__writer_result r;
 
-    if (has_room(w))
-        return ok();
-    r = seal_bytes(w, FLOW__CONTENT_ALERT, fatal, sizeof(fatal));
+    if (writer_has_room(w))
+        return writer_ok();
+    r = writer_seal_bytes(w, FLOW__CONTENT_ALERT, fatal, sizeof(fatal));
     if (r.status != FLOW_OK)
         return r;
     w->spent = true;
-    return make_way(w, lower);
+    return writer_make_way(w, lower);
 }
 
 static bool
-ensure_open(struct flow__writer *w)
+writer_ensure_open(struct flow__writer *w)
 {
     if (w->has_open)
         return true;
-    if (!flow__stage_reserve(&w->open, record_len(w, w->limit)))
+    if (!flow__stage_reserve(&w->open, writer_record_len(w, w->limit)))
         return false;
     w->open.end = flow__record_prefix(&w->keys);
     w->has_open = true;
@@ -341,14 +343,14 @@ ensure_open(struct flow__writer *w)
 
 /* Hold bytes back; returns how many. */
 static size_t
-hold(struct flow__writer *w, const struct flow_cvec *vec, size_t count,
-     size_t off, size_t len)
+writer_hold(struct flow__writer *w, const struct flow_cvec *vec, size_t count,
+            size_t off, size_t len)
 {
     size_t room;
 
-    if (!ensure_open(w))
+    if (!writer_ensure_open(w))
         return 0;
-    room = w->limit - open_len(w);
+    room = w->limit - writer_open_len(w);
     if (len > room)
         len = room;
     len = flow_cvec_get(vec, count, off, w->open.base + w->open.end, len);
@@ -358,14 +360,14 @@ hold(struct flow__writer *w, const struct flow_cvec *vec, size_t count,
 
 /* Straight from the caller's vector into private memory of the lower flow. */
 static bool
-seal_to_lower(struct flow__writer *w, struct flow *lower,
-              const struct flow__record_content *content,
-              struct flow__writer_result *ret)
+writer_seal_to_lower(struct flow__writer *w, struct flow *lower,
+                     const struct flow__record_content *content,
+                     struct flow__writer_result *ret)
 {
     const uint32_t not_private =
         FLOW_CAP_LEASE_VOLATILE | FLOW_CAP_LEASE_SHARED;
     uint32_t caps = flow_caps(lower);
-    size_t need = record_len(w, content->len);
+    size_t need = writer_record_len(w, content->len);
     struct flow_vec span[2];
     size_t len = 0;
     enum flow_status st, committed;
@@ -377,50 +379,50 @@ seal_to_lower(struct flow__writer *w, struct flow *lower,
     st = flow__record_seal(&w->keys, content, span[0].base, &len);
     committed = flow_commit(lower, FLOW_WRITE, st == FLOW_OK ? len : 0, 0);
     if (committed != FLOW_OK)
-        *ret = result(committed, FLOW__WRITER_LOWER);
+        *ret = writer_result(committed, FLOW__WRITER_LOWER);
     else
-        *ret = st == FLOW_OK ? ok() : seal_failed(st);
+        *ret = st == FLOW_OK ? writer_ok() : writer_seal_failed(st);
     return true;
 }
 
 static struct flow__writer_result
-seal_from(struct flow__writer *w, struct flow *lower,
-          const struct flow_cvec *vec, size_t off, size_t len)
+writer_seal_from(struct flow__writer *w, struct flow *lower,
+                 const struct flow_cvec *vec, size_t off, size_t len)
 {
     const struct flow__record_content content = {
         FLOW__CONTENT_APPLICATION_DATA, vec, off, len
     };
     struct flow__writer_result r;
 
-    if (seal_to_lower(w, lower, &content, &r))
+    if (writer_seal_to_lower(w, lower, &content, &r))
         return r;
-    r = seal_to_out(w, &content);
+    r = writer_seal_to_out(w, &content);
     return r.status == FLOW_OK ? flow__writer_drain(w, lower) : r;
 }
 
 /* The next record's worth; *ret_len bytes are accepted even if AGAIN says that
  * the lower flow takes no more. */
 static struct flow__writer_result
-write_some(struct flow__writer *w, struct flow *lower,
-           const struct flow_cvec *vec, size_t count, size_t off, size_t len,
-           uint32_t flags, size_t *ret_len)
+writer_write_some(struct flow__writer *w, struct flow *lower,
+                  const struct flow_cvec *vec, size_t count, size_t off,
+                  size_t len, uint32_t flags, size_t *ret_len)
 {
     struct flow__writer_result r;
 
     *ret_len = 0;
     if (w->has_open || ((flags & FLOW_MORE) != 0 && len < w->limit)) {
-        *ret_len = hold(w, vec, count, off, len);
+        *ret_len = writer_hold(w, vec, count, off, len);
         if (*ret_len == 0 && !w->has_open)
-            return result(FLOW_E_NOMEM, FLOW__WRITER_MEMORY);
-        if (open_len(w) < w->limit &&
+            return writer_result(FLOW_E_NOMEM, FLOW__WRITER_MEMORY);
+        if (writer_open_len(w) < w->limit &&
             ((flags & FLOW_MORE) != 0 || *ret_len < len))
-            return ok();
-        r = seal_open(w);
+            return writer_ok();
+        r = writer_seal_open(w);
         return r.status == FLOW_OK ? flow__writer_drain(w, lower) : r;
     }
     if (len > w->limit)
         len = w->limit;
-    r = seal_from(w, lower, vec, off, len);
+    r = writer_seal_from(w, lower, vec, off, len);
     /* What is sealed is accepted, also when the lower flow has a passing
      * trouble: sent again it would arrive twice (C05). */
     if (r.status >= 0 ||
@@ -436,27 +438,27 @@ flow__writer_write(struct flow__writer *w, struct flow *lower,
                    size_t *ret_len)
 {
     size_t total = flow_cvec_len(vec, count);
-    struct flow__writer_result r = ok();
+    struct flow__writer_result r = writer_ok();
     unsigned records;
     size_t n;
 
     *ret_len = 0;
     for (records = 0; *ret_len < total && records < FLOW__WRITER_RECORDS;
          records++) {
-        r = make_way(w, lower);
+        r = writer_make_way(w, lower);
         /* Who stops here can still end in order. */
         if (r.status == FLOW_OK && *ret_len == 0)
-            r = admit(w, lower);
-        if (r.status != FLOW_OK || !has_room(w))
+            r = writer_admit(w, lower);
+        if (r.status != FLOW_OK || !writer_has_room(w))
             break;
-        r = write_some(w, lower, vec, count, *ret_len, total - *ret_len, flags,
-                       &n);
+        r = writer_write_some(w, lower, vec, count, *ret_len, total - *ret_len,
+                              flags, &n);
         *ret_len += n;
         if (r.status != FLOW_OK)
             break;
     }
     /* Accepted bytes are never taken back: an error shows with the next. */
-    return *ret_len > 0 ? ok() : r;
+    return *ret_len > 0 ? writer_ok() : r;
 }
 
 /* See tls/writer.h. */
@@ -466,12 +468,12 @@ flow__writer_flush(struct flow__writer *w, struct flow *lower)
     struct flow__writer_result r;
 
     if (w->dead)
-        return push_alert(w, lower);
-    r = make_way(w, lower);
+        return writer_push_alert(w, lower);
+    r = writer_make_way(w, lower);
     if (r.status != FLOW_OK)
         return r;
     if (!w->open_is_leased)
-        r = seal_open(w);
+        r = writer_seal_open(w);
     return r.status == FLOW_OK ? flow__writer_drain(w, lower) : r;
 }
 
@@ -479,7 +481,7 @@ flow__writer_flush(struct flow__writer *w, struct flow *lower)
 void
 flow__writer_push_owed(struct flow__writer *w, struct flow *lower)
 {
-    if (!w->dead && make_way(w, lower).status == FLOW_OK)
+    if (!w->dead && writer_make_way(w, lower).status == FLOW_OK)
         (void)!flow_flush(lower);
 }
 
@@ -494,7 +496,7 @@ flow__writer_close(struct flow__writer *w, struct flow *lower)
         r = flow__writer_flush(w, lower);
         if (r.status != FLOW_OK)
             return r;
-        r = seal_bytes(w, FLOW__CONTENT_ALERT, notify, sizeof(notify));
+        r = writer_seal_bytes(w, FLOW__CONTENT_ALERT, notify, sizeof(notify));
         if (r.status != FLOW_OK)
             return r;
         w->close_sealed = true;
@@ -512,15 +514,15 @@ flow__writer_alert(struct flow__writer *w, struct flow *lower, int alert)
         return false;
     /* Lent memory is the writer's until its commit (C58). */
     if (!w->open_is_leased)
-        drop_open(w);
+        writer_drop_open(w);
     if (!w->close_sealed && !w->spent)
         w->parting =
-            seal_bytes(w, FLOW__CONTENT_ALERT, fatal, sizeof(fatal)).status ==
-            FLOW_OK;
+            writer_seal_bytes(w, FLOW__CONTENT_ALERT, fatal, sizeof(fatal))
+                .status == FLOW_OK;
     w->dead = true;
     if (!w->parting)
         return false;
-    (void)push_alert(w, lower);
+    (void)writer_push_alert(w, lower);
     return true;
 }
 
@@ -532,24 +534,24 @@ flow__writer_lease(struct flow__writer *w, struct flow *lower, size_t want,
     struct flow__writer_result r;
 
     if (want > w->limit)
-        return result(FLOW_E_INVAL, FLOW__WRITER_OK);
-    r = make_way(w, lower);
+        return writer_result(FLOW_E_INVAL, FLOW__WRITER_OK);
+    r = writer_make_way(w, lower);
     if (r.status != FLOW_OK)
         return r;
-    if (w->limit - open_len(w) < want) {
+    if (w->limit - writer_open_len(w) < want) {
         r = flow__writer_flush(w, lower);
         if (r.status != FLOW_OK)
             return r;
     }
-    r = admit(w, lower);
+    r = writer_admit(w, lower);
     if (r.status != FLOW_OK)
         return r;
-    if (!ensure_open(w))
-        return result(FLOW_E_NOMEM, FLOW__WRITER_MEMORY);
+    if (!writer_ensure_open(w))
+        return writer_result(FLOW_E_NOMEM, FLOW__WRITER_MEMORY);
     ret_span->base = w->open.base + w->open.end;
-    ret_span->len = w->limit - open_len(w);
+    ret_span->len = w->limit - writer_open_len(w);
     w->open_is_leased = true;
-    return ok();
+    return writer_ok();
 }
 
 /* See tls/writer.h. */
@@ -561,22 +563,22 @@ flow__writer_commit(struct flow__writer *w, struct flow *lower, size_t used,
 
     w->open_is_leased = false;
     if (w->dead) {
-        drop_open(w);
-        return result(FLOW_E_PROTO, FLOW__WRITER_DEAD);
+        writer_drop_open(w);
+        return writer_result(FLOW_E_PROTO, FLOW__WRITER_DEAD);
     }
     w->open.end += used;
-    if (open_len(w) == 0) {
-        drop_open(w);
-        return ok();
+    if (writer_open_len(w) == 0) {
+        writer_drop_open(w);
+        return writer_ok();
     }
     /* What was put there and not given: the memory turns into ciphertext's,
      * which is not wiped. */
-    flow_wipe(w->open.base + w->open.end, w->limit - open_len(w));
-    if ((flags & FLOW_MORE) != 0 && open_len(w) < w->limit)
-        return ok();
+    flow_wipe(w->open.base + w->open.end, w->limit - writer_open_len(w));
+    if ((flags & FLOW_MORE) != 0 && writer_open_len(w) < w->limit)
+        return writer_ok();
     r = flow__writer_flush(w, lower);
     /* All of it is accepted; what could not leave is staged. */
-    return flow_status_is_sticky(r.status) ? r : ok();
+    return flow_status_is_sticky(r.status) ? r : writer_ok();
 }
 
 /* See tls/writer.h. */

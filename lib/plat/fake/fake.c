@@ -40,7 +40,7 @@ fake_wall(void *ctx)
 }
 
 static bool
-must_fail(struct flow__fake *fake)
+fake_must_fail(struct flow__fake *fake)
 {
     fake->allocs++;
     if (fake->fail_at == 0)
@@ -58,7 +58,7 @@ fake_alloc(void *ctx, size_t size, size_t align)
 
     if (size == 0 || (align != 0 && !flow__is_power_of_two(align)))
         abort();
-    if (must_fail(fake))
+    if (fake_must_fail(fake))
         return NULL;
     if (align < alignof(max_align_t))
         align = alignof(max_align_t);
@@ -95,7 +95,7 @@ fake_free(void *ctx, void *ptr, size_t size, size_t align)
 
 /* SplitMix64: not for keys, but the same everywhere. */
 static uint64_t
-next_random(struct flow__fake *fake)
+fake_next_random(struct flow__fake *fake)
 {
     uint64_t z;
 
@@ -116,12 +116,12 @@ fake_random(void *ctx, void *buf, size_t len)
     if (fake->no_entropy)
         return false;
     for (i = 0; i < len; i++)
-        at[i] = (uint8_t)next_random(fake);
+        at[i] = (uint8_t)fake_next_random(fake);
     return true;
 }
 
 static bool
-poll_fds(const struct flow_wait_sink *sink, int timeout)
+fake_poll_fds(const struct flow_wait_sink *sink, int timeout)
 {
     struct pollfd fds[FLOW_WAIT_SOURCES];
     nfds_t count = 0;
@@ -142,7 +142,7 @@ poll_fds(const struct flow_wait_sink *sink, int timeout)
 }
 
 static bool
-is_signalled(const struct flow_wait_sink *sink)
+fake_is_signalled(const struct flow_wait_sink *sink)
 {
     const struct flow_wait_source *source;
     size_t i;
@@ -165,9 +165,10 @@ fake_wait(void *ctx, struct flow_wait_sink *sink, uint64_t deadline)
 
     fake->waits++;
     deadline = flow_deadline_min(deadline, sink->deadline);
-    if (is_signalled(sink) || (deadline != FLOW_NEVER && deadline <= fake->now))
+    if (fake_is_signalled(sink) ||
+        (deadline != FLOW_NEVER && deadline <= fake->now))
         return FLOW_OK;
-    if (poll_fds(sink, deadline == FLOW_NEVER ? PATIENCE : DELIVERY))
+    if (fake_poll_fds(sink, deadline == FLOW_NEVER ? PATIENCE : DELIVERY))
         return FLOW_OK;
     if (deadline == FLOW_NEVER)
         return FLOW_E_SYS;

@@ -11,7 +11,7 @@
  * pipe or grow while it is read, so its size is only where to begin.
  */
 static enum flow_status
-read_up_to(int fd, uint8_t *data, size_t cap, size_t *ret_len)
+file_read_up_to(int fd, uint8_t *data, size_t cap, size_t *ret_len)
 {
     size_t len = 0;
     ssize_t n;
@@ -34,8 +34,8 @@ read_up_to(int fd, uint8_t *data, size_t cap, size_t *ret_len)
  * release it knowing only the length; the larger one is wiped, as it may have
  * held a private key. */
 static enum flow_status
-fit(const struct flow_env *env, uint8_t *data, size_t cap, size_t len,
-    uint8_t **ret_data)
+file_fit(const struct flow_env *env, uint8_t *data, size_t cap, size_t len,
+         uint8_t **ret_data)
 {
     uint8_t *exact = flow_env_alloc(env, len + 1);
     size_t i;
@@ -52,7 +52,7 @@ fit(const struct flow_env *env, uint8_t *data, size_t cap, size_t len,
 }
 
 static enum flow_status
-read_open_file(const struct flow_env *env, int fd, size_t max,
+file_read_open(const struct flow_env *env, int fd, size_t max,
                uint8_t **ret_data, size_t *ret_len)
 {
     enum flow_status st;
@@ -74,7 +74,7 @@ read_open_file(const struct flow_env *env, int fd, size_t max,
     data = flow_env_alloc(env, cap);
     if (data == NULL)
         return FLOW_E_NOMEM;
-    st = read_up_to(fd, data, cap, &len);
+    st = file_read_up_to(fd, data, cap, &len);
     if (st == FLOW_OK && len == cap)
         st = FLOW_E_INVAL;
     if (st != FLOW_OK) {
@@ -83,11 +83,11 @@ read_open_file(const struct flow_env *env, int fd, size_t max,
         return st;
     }
     *ret_len = len;
-    return fit(env, data, cap, len, ret_data);
+    return file_fit(env, data, cap, len, ret_data);
 }
 
 static const char *
-text_of(int code)
+file_text_of(int code)
 {
     switch (code) {
     case ENOENT:
@@ -113,9 +113,9 @@ flow__plat_read_file(const struct flow_env *env, const char *path, size_t max,
 
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd >= 0)
-        st = read_open_file(env, fd, max, ret_data, ret_len);
+        st = file_read_open(env, fd, max, ret_data, ret_len);
     *ret_code = st == FLOW_E_SYS ? errno : 0;
-    *ret_text = text_of(*ret_code);
+    *ret_text = file_text_of(*ret_code);
     if (fd >= 0)
         close(fd);
     return st;

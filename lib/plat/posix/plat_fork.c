@@ -31,7 +31,7 @@ static uint32_t fork_inside; /* Atomic. */
 static _Thread_local uint32_t fork_depth;
 
 static void
-leave_gate(void)
+fork_leave_gate(void)
 {
     flow__sub(&fork_inside, 1);
     if (flow__load(&fork_begun) == 0)
@@ -42,7 +42,7 @@ leave_gate(void)
 }
 
 static void
-wait_for_fork_to_end(void)
+fork_wait_for_end(void)
 {
     pthread_mutex_lock(&fork_mutex);
     while (flow__load(&fork_begun) != 0)
@@ -57,8 +57,8 @@ flow_fork_block(void)
         return;
     flow__add(&fork_inside, 1);
     while (flow__load(&fork_begun) != 0) {
-        leave_gate();
-        wait_for_fork_to_end();
+        fork_leave_gate();
+        fork_wait_for_end();
         flow__add(&fork_inside, 1);
     }
 }
@@ -67,32 +67,32 @@ void
 flow_fork_unblock(void)
 {
     if (--fork_depth == 0)
-        leave_gate();
+        fork_leave_gate();
 }
 
 /* Of the thread that forks itself: 1 when it is inside, as a callback of an
  * environment is; what it holds is its own, and it holds it in the child. */
 static uint32_t
-inside_myself(void)
+fork_inside_myself(void)
 {
     return fork_depth > 0 ? 1 : 0;
 }
 
 static void
-before_fork(void)
+fork_before(void)
 {
     pthread_mutex_lock(&fork_mutex);
     while (flow__load(&fork_begun) != 0)
         pthread_cond_wait(&fork_changed, &fork_mutex);
     flow__store(&fork_begun, 1);
-    while (flow__load(&fork_inside) > inside_myself())
+    while (flow__load(&fork_inside) > fork_inside_myself())
         pthread_cond_wait(&fork_changed, &fork_mutex);
     pthread_mutex_unlock(&fork_mutex);
     flow__locks_before_fork();
 }
 
 static void
-after_fork_in_parent(void)
+fork_after_in_parent(void)
 {
     flow__locks_after_fork(false);
     pthread_mutex_lock(&fork_mutex);
@@ -103,7 +103,7 @@ after_fork_in_parent(void)
 
 /* Threads that waited at the gate may have held the mutex, and are not here. */
 static void
-after_fork_in_child(void)
+fork_after_in_child(void)
 {
     static const pthread_mutex_t free_mutex = PTHREAD_MUTEX_INITIALIZER;
     static const pthread_cond_t no_waiters = PTHREAD_COND_INITIALIZER;
@@ -112,13 +112,13 @@ after_fork_in_child(void)
     flow__locks_after_fork(true);
     fork_mutex = free_mutex;
     fork_changed = no_waiters;
-    flow__store(&fork_inside, inside_myself());
+    flow__store(&fork_inside, fork_inside_myself());
     flow__store(&fork_begun, 0);
 }
 
 void
 flow__fork_watch(void)
 {
-    (void)pthread_atfork(before_fork, after_fork_in_parent,
-                         after_fork_in_child);
+    (void)pthread_atfork(fork_before, fork_after_in_parent,
+                         fork_after_in_child);
 }

@@ -9,7 +9,7 @@ _Static_assert(sizeof(pthread_mutex_t) <= sizeof(struct flow_lock),
                "a mutex fits into its place");
 
 static pthread_mutex_t *
-mutex_of(struct flow_lock *lock)
+lock_mutex_of(struct flow_lock *lock)
 {
     return (pthread_mutex_t *)(void *)lock->opaque;
 }
@@ -17,31 +17,31 @@ mutex_of(struct flow_lock *lock)
 void
 flow_lock_init(struct flow_lock *lock)
 {
-    pthread_mutex_init(mutex_of(lock), NULL);
+    pthread_mutex_init(lock_mutex_of(lock), NULL);
 }
 
 void
 flow_lock_fini(struct flow_lock *lock)
 {
-    pthread_mutex_destroy(mutex_of(lock));
+    pthread_mutex_destroy(lock_mutex_of(lock));
 }
 
 void
 flow_lock_acquire(struct flow_lock *lock)
 {
-    pthread_mutex_lock(mutex_of(lock));
+    pthread_mutex_lock(lock_mutex_of(lock));
 }
 
 bool
 flow_lock_try(struct flow_lock *lock)
 {
-    return pthread_mutex_trylock(mutex_of(lock)) == 0;
+    return pthread_mutex_trylock(lock_mutex_of(lock)) == 0;
 }
 
 void
 flow_lock_release(struct flow_lock *lock)
 {
-    pthread_mutex_unlock(mutex_of(lock));
+    pthread_mutex_unlock(lock_mutex_of(lock));
 }
 
 static pthread_mutex_t wait_mutex = PTHREAD_MUTEX_INITIALIZER;

@@ -37,7 +37,7 @@ static uint32_t process_last;   /* Atomic: the last number given out. */
 static uint64_t process_of_pid; /* Atomic: a pid, and below it its number. */
 
 static void
-make_page(void)
+process_make_page(void)
 {
     size_t len = (size_t)sysconf(_SC_PAGESIZE);
     void *page = mmap(NULL, len, PROT_READ | PROT_WRITE,
@@ -52,7 +52,7 @@ make_page(void)
 }
 
 static uint32_t
-number_from_page(void)
+process_number_from_page(void)
 {
     uint32_t number = flow__load(process_page);
     uint32_t zero = 0;
@@ -65,7 +65,7 @@ number_from_page(void)
 }
 
 static uint32_t
-number_from_pid(void)
+process_number_from_pid(void)
 {
     uint64_t pid = (uint64_t)getpid() << 32;
     uint64_t known = flow__load(&process_of_pid);
@@ -80,6 +80,7 @@ number_from_pid(void)
 uint32_t
 flow_process(void)
 {
-    flow_once(make_page, &process_once);
-    return process_page != NULL ? number_from_page() : number_from_pid();
+    flow_once(process_make_page, &process_once);
+    return process_page != NULL ? process_number_from_page()
+                                : process_number_from_pid();
 }

@@ -55,21 +55,21 @@ static uint32_t resolver_workers;
 static uint32_t resolver_process; /* Whose workers these are. */
 
 static void
-lock_resolver(void)
+resolver_lock(void)
 {
     flow_fork_block();
     pthread_mutex_lock(&resolver_mutex);
 }
 
 static void
-unlock_resolver(void)
+resolver_unlock(void)
 {
     pthread_mutex_unlock(&resolver_mutex);
     flow_fork_unblock();
 }
 
 static void
-free_lookup(struct flow_lookup *lookup)
+resolver_free_lookup(struct flow_lookup *lookup)
 {
     flow_event_fini(&lookup->event);
     free(lookup);
@@ -77,7 +77,7 @@ free_lookup(struct flow_lookup *lookup)
 
 /* false for a family that flows do not know. */
 static bool
-take_address(struct flow_addr *addr, const struct sockaddr *sa)
+resolver_take_address(struct flow_addr *addr, const struct sockaddr *sa)
 {
     struct sockaddr_in in;
     struct sockaddr_in6 in6;
@@ -100,7 +100,7 @@ take_address(struct flow_addr *addr, const struct sockaddr *sa)
 }
 
 static void
-resolve(struct flow_lookup *lookup)
+resolver_resolve(struct flow_lookup *lookup)
 {
     const struct addrinfo hints = {
         .ai_family = AF_UNSPEC,
@@ -113,7 +113,7 @@ resolve(struct flow_lookup *lookup)
     if (lookup->code != 0)
         return;
     for (ai = list; ai != NULL && lookup->count < ADDRESSES; ai = ai->ai_next)
-        if (take_address(&lookup->addr[lookup->count], ai->ai_addr))
+        if (resolver_take_address(&lookup->addr[lookup->count], ai->ai_addr))
             lookup->addr[lookup->count++].port = lookup->port;
     freeaddrinfo(list);
     if (lookup->count == 0)
@@ -122,11 +122,11 @@ resolve(struct flow_lookup *lookup)
 
 /* The next lookup for the calling thread; NULL: none, and it is counted out. */
 static struct flow_lookup *
-take_lookup(void)
+resolver_take_lookup(void)
 {
     struct flow_lookup *lookup = NULL;
 
-    lock_resolver();
+    resolver_lock();
     if (flow__list_is_empty(&resolver_queue)) {
         resolver_workers--;
     } else {
@@ -135,44 +135,44 @@ take_lookup(void)
         lookup->process = resolver_process;
         flow__store(&lookup->progress, RUNNING);
     }
-    unlock_resolver();
+    resolver_unlock();
     return lookup;
 }
 
 /* The signal is given under the lock, since the caller may free the lookup as
  * soon as it can see that it is DONE. */
 static void
-finish_lookup(struct flow_lookup *lookup)
+resolver_finish_lookup(struct flow_lookup *lookup)
 {
     bool abandoned;
 
-    lock_resolver();
+    resolver_lock();
     abandoned = lookup->abandoned;
     if (!abandoned) {
         flow__store(&lookup->progress, DONE);
         flow_event_signal(&lookup->event);
     }
-    unlock_resolver();
+    resolver_unlock();
     if (abandoned)
-        free_lookup(lookup);
+        resolver_free_lookup(lookup);
 }
 
 static void *
-look_names_up(void *arg)
+resolver_look_names_up(void *arg)
 {
     struct flow_lookup *lookup;
 
     (void)arg;
-    while ((lookup = take_lookup()) != NULL) {
-        resolve(lookup);
-        finish_lookup(lookup);
+    while ((lookup = resolver_take_lookup()) != NULL) {
+        resolver_resolve(lookup);
+        resolver_finish_lookup(lookup);
     }
     return NULL;
 }
 
 /* A detached thread that takes no signal meant for the program. */
 static bool
-start_thread(void)
+resolver_start_thread(void)
 {
     sigset_t all, before;
     pthread_attr_t attr;
@@ -184,7 +184,7 @@ start_thread(void)
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    rc = pthread_create(&thread, &attr, look_names_up, NULL);
+    rc = pthread_create(&thread, &attr, resolver_look_names_up, NULL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attr);
     return rc == 0;
@@ -193,7 +193,7 @@ start_thread(void)
 /* Under the lock: start a thread for the queue, unless there are enough;
  * false if no thread would ever serve it. */
 static bool
-serve_queue(void)
+resolver_serve_queue(void)
 {
     uint32_t me = flow_process();
 
@@ -202,7 +202,7 @@ serve_queue(void)
         resolver_workers = 0;
     }
     if (!flow__list_is_empty(&resolver_queue) && resolver_workers < WORKERS &&
-        start_thread())
+        resolver_start_thread())
         resolver_workers++;
     return resolver_workers > 0;
 }
@@ -222,14 +222,14 @@ resolver_start(void *ctx, const char *host, uint16_t port,
     memcpy(lookup->host, host, len);
     lookup->port = port;
     flow_event_init(&lookup->event);
-    lock_resolver();
+    resolver_lock();
     flow__list_append(&resolver_queue, &lookup->link);
-    served = serve_queue();
+    served = resolver_serve_queue();
     if (!served)
         flow__list_remove(&lookup->link);
-    unlock_resolver();
+    resolver_unlock();
     if (!served) {
-        free_lookup(lookup);
+        resolver_free_lookup(lookup);
         return FLOW_E_NOMEM;
     }
     *ret_lookup = lookup;
@@ -239,7 +239,7 @@ resolver_start(void *ctx, const char *host, uint16_t port,
 /* Under the lock: whether a thread of this process has done, does or will do
  * it.  One that did not come along from the parent's is started anew. */
 static bool
-is_served(struct flow_lookup *lookup)
+resolver_is_served(struct flow_lookup *lookup)
 {
     uint32_t me = flow_process();
 
@@ -252,7 +252,7 @@ is_served(struct flow_lookup *lookup)
     } else if (resolver_process == me) {
         return true;
     }
-    return serve_queue();
+    return resolver_serve_queue();
 }
 
 static enum flow_status
@@ -263,9 +263,9 @@ resolver_result(struct flow_lookup *lookup, struct flow_addr *ret_addr,
     bool served;
 
     if (flow__load_acquire(&lookup->progress) != DONE) {
-        lock_resolver();
-        served = is_served(lookup);
-        unlock_resolver();
+        resolver_lock();
+        served = resolver_is_served(lookup);
+        resolver_unlock();
         return served ? FLOW_AGAIN : FLOW_E_NOMEM;
     }
     if (lookup->code != 0) {
@@ -294,14 +294,14 @@ resolver_cancel(struct flow_lookup *lookup)
 {
     bool runs;
 
-    lock_resolver();
+    resolver_lock();
     runs = lookup->progress == RUNNING && lookup->process == flow_process();
     if (lookup->progress == QUEUED)
         flow__list_remove(&lookup->link);
     lookup->abandoned = runs;
-    unlock_resolver();
+    resolver_unlock();
     if (!runs)
-        free_lookup(lookup);
+        resolver_free_lookup(lookup);
 }
 
 static const char *

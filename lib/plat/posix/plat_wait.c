@@ -32,7 +32,7 @@ static bool sleeper_key_is_made;
 static uint32_t sleeper_once;
 
 static void
-disarm_nodes_locked(struct sleeper *me)
+wait_disarm_nodes_locked(struct sleeper *me)
 {
     size_t i;
 
@@ -42,7 +42,7 @@ disarm_nodes_locked(struct sleeper *me)
 }
 
 static void
-enlist_locked(struct sleeper *me)
+wait_enlist_locked(struct sleeper *me)
 {
     me->next = sleepers;
     if (me->next != NULL)
@@ -52,7 +52,7 @@ enlist_locked(struct sleeper *me)
 }
 
 static void
-delist_locked(struct sleeper *me)
+wait_delist_locked(struct sleeper *me)
 {
     if (me->next != NULL)
         me->next->link = me->link;
@@ -60,25 +60,26 @@ delist_locked(struct sleeper *me)
 }
 
 static void
-end_sleeper(void *ptr)
+wait_end_sleeper(void *ptr)
 {
     struct sleeper *me = ptr;
 
     flow__wait_lock();
-    delist_locked(me);
+    wait_delist_locked(me);
     flow__wait_unlock();
     flow__fd_waker_fini(&me->waker);
     free(me);
 }
 
 static void
-make_sleeper_key(void)
+wait_make_sleeper_key(void)
 {
-    sleeper_key_is_made = pthread_key_create(&sleeper_key, end_sleeper) == 0;
+    sleeper_key_is_made =
+        pthread_key_create(&sleeper_key, wait_end_sleeper) == 0;
 }
 
 static struct sleeper *
-new_sleeper(void)
+wait_new_sleeper(void)
 {
     struct sleeper *me = calloc(1, sizeof(*me));
 
@@ -91,7 +92,7 @@ new_sleeper(void)
         return NULL;
     }
     flow__wait_lock();
-    enlist_locked(me);
+    wait_enlist_locked(me);
     flow__wait_unlock();
     return me;
 }
@@ -102,16 +103,16 @@ new_sleeper(void)
  * descriptors that are the parent's, and may by now be the numbers of others.
  */
 static struct sleeper *
-thread_sleeper(void)
+wait_thread_sleeper(void)
 {
     struct sleeper *me;
 
-    flow_once(make_sleeper_key, &sleeper_once);
+    flow_once(wait_make_sleeper_key, &sleeper_once);
     if (!sleeper_key_is_made)
         return NULL;
     me = pthread_getspecific(sleeper_key);
     if (me == NULL)
-        return new_sleeper();
+        return wait_new_sleeper();
     if (me->waker.read_fd >= 0 && !flow__fd_waker_is_inherited(&me->waker))
         return me;
     return flow__fd_waker_init(&me->waker) ? me : NULL;
@@ -132,11 +133,11 @@ flow__wakers_after_fork(void)
 
     for (it = sleepers; it != NULL; it = next) {
         next = it->next;
-        disarm_nodes_locked(it);
+        wait_disarm_nodes_locked(it);
         flow__fd_waker_fini(&it->waker);
         if (it == mine)
             continue;
-        delist_locked(it);
+        wait_delist_locked(it);
         free(it);
     }
 }
@@ -150,7 +151,7 @@ struct sleep {
 };
 
 static void
-add_source(struct sleep *s, const struct flow_wait_source *source)
+wait_add_source(struct sleep *s, const struct flow_wait_source *source)
 {
     struct pollfd *pfd;
 
@@ -174,26 +175,26 @@ add_source(struct sleep *s, const struct flow_wait_source *source)
 
 /* Whether an event can end the sleep. */
 static bool
-has_nodes(const struct sleep *s)
+wait_has_nodes(const struct sleep *s)
 {
     return s->me != NULL && s->me->node_count > 0;
 }
 
 static void
-prepare(struct sleep *s, const struct flow_wait_sink *sink)
+wait_prepare(struct sleep *s, const struct flow_wait_sink *sink)
 {
     size_t i;
 
-    s->me = thread_sleeper();
+    s->me = wait_thread_sleeper();
     s->fd_count = 0;
     s->signalled = false;
     /* One lock for all events, here and at the end: this is the path of every
      * sleep. */
     flow__wait_lock();
     for (i = 0; i < sink->count; i++)
-        add_source(s, &sink->source[i]);
+        wait_add_source(s, &sink->source[i]);
     flow__wait_unlock();
-    if (has_nodes(s)) {
+    if (wait_has_nodes(s)) {
         s->fds[s->fd_count].fd = s->me->waker.read_fd;
         s->fds[s->fd_count].events = POLLIN;
         s->fd_count++;
@@ -207,18 +208,18 @@ flow__plat_wait(void *ctx, struct flow_wait_sink *sink, uint64_t deadline)
     int rc = 0;
 
     (void)ctx;
-    prepare(&s, sink);
+    wait_prepare(&s, sink);
     deadline = flow_deadline_min(deadline, sink->deadline);
     if (s.me == NULL)
         deadline = flow_deadline_min(deadline, flow__plat_now() + BLIND_NAP);
     if (!s.signalled) {
         rc = poll(s.fds, s.fd_count, flow__poll_timeout(deadline));
-        if (rc > 0 && has_nodes(&s) && s.fds[s.fd_count - 1].revents != 0)
+        if (rc > 0 && wait_has_nodes(&s) && s.fds[s.fd_count - 1].revents != 0)
             flow__fd_waker_drain(&s.me->waker);
     }
     if (s.me != NULL) {
         flow__wait_lock();
-        disarm_nodes_locked(s.me);
+        wait_disarm_nodes_locked(s.me);
         flow__wait_unlock();
     }
     return rc < 0 && errno != EINTR ? FLOW_E_SYS : FLOW_OK;

@@ -24,7 +24,7 @@ flow__fd_waker_is_inherited(const struct flow__fd_waker *waker)
 
 /* Async-signal-safe. */
 static void
-fd_waker_wake(struct flow_waker *self)
+waker_wake(struct flow_waker *self)
 {
     struct flow__fd_waker *waker = (struct flow__fd_waker *)(void *)self;
     const uint64_t one = 1;
@@ -42,7 +42,7 @@ fd_waker_wake(struct flow_waker *self)
 
 #if HAVE_EVENTFD
 static bool
-open_fds(struct flow__fd_waker *waker)
+waker_open_fds(struct flow__fd_waker *waker)
 {
     waker->read_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     waker->write_fd = waker->read_fd;
@@ -50,7 +50,7 @@ open_fds(struct flow__fd_waker *waker)
 }
 #else
 static bool
-open_fds(struct flow__fd_waker *waker)
+waker_open_fds(struct flow__fd_waker *waker)
 {
     int fd[2];
     int i;
@@ -70,12 +70,12 @@ open_fds(struct flow__fd_waker *waker)
 bool
 flow__fd_waker_init(struct flow__fd_waker *waker)
 {
-    waker->base.wake = fd_waker_wake;
+    waker->base.wake = waker_wake;
     waker->pending = 0;
     waker->process = flow_process();
     waker->read_fd = -1;
     waker->write_fd = -1;
-    return open_fds(waker);
+    return waker_open_fds(waker);
 }
 
 void
