@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""Names of static functions: names.py [TOP].
+
+The name of a static function begins with the noun of its file.  That is the
+file's name without ".c", the first or the last words of it, or the name of its
+directory: store_read() in hyp_linux_store.c, ipsecmb_seal() in ipsecmb/aead.c.
+So a name in a stack trace or in a search says where it is.  No name stands in
+two files of the product.  A function that a header defines begins with "flow_"
+like all that crosses files.
+"""
+
+import pathlib
+import re
+import sys
+
+# In flow/flow.c "flow_" would look public.
+NOUNS = {"flow/flow.c": {"front"}}
+ROOMS = ("flow", "lib", "backends", "tls", "examples")
+COMMENT = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'',
+                     re.S)
+DIRECTIVE = re.compile(r"^[ \t]*#(?:[^\n\\]|\\.|\\\n)*", re.M)
+NAME = re.compile(r"(\w+)\s*\(")
+NOT_NAMES = {"__attribute__", "_Alignas", "alignas", "typeof", "__typeof__"}
+
+
+def plain(text):
+    """The code alone: no comments, no strings, no directives."""
+    text = COMMENT.sub(lambda m: " " if m[0][0] == "/" else '""', text)
+    return DIRECTIVE.sub("", text)
+
+
+def outermost(text):
+    """What stands before each block of the outermost level."""
+    depth = begin = 0
+    for at, c in enumerate(text):
+        if c == "{":
+            if depth == 0:
+                yield text[begin:at]
+            depth += 1
+        elif c == "}":
+            depth -= 1
+        if depth == 0 and c in "};":
+            begin = at + 1
+
+
+def functions(text):
+    """Names of the static functions that a file defines."""
+    for head in outermost(plain(text)):
+        if not re.match(r"\s*static\b", head) or "=" in head:
+            continue
+        for name in NAME.findall(head):
+            if name not in NOT_NAMES:
+                yield name
+                break
+
+
+def nouns(name):
+    """What the names of a file may begin with."""
+    if name in NOUNS:
+        return NOUNS[name]
+    path = pathlib.PurePosixPath(name)
+    words = path.stem.split("_")
+    found = {"_".join(words[at:]) for at in range(len(words))}
+    found |= {"_".join(words[:at + 1]) for at in range(len(words))}
+    if len(path.parts) > 2:
+        found.add(path.parent.name)
+    return found
+
+
+def carries(function, name):
+    if name.endswith(".h"):
+        return function.startswith("flow_")
+    return any(
+        function == noun or function.startswith(noun + "_")
+        for noun in nouns(name)
+    )
+
+
+def files(top):
+    for room in ROOMS:
+        for path in sorted((top / room).rglob("*.[ch]")):
+            yield path.relative_to(top).as_posix(), path.read_text()
+
+
+def violations(top):
+    places = {}
+    for name, text in files(top):
+        for function in functions(text):
+            places.setdefault(function, []).append(name)
+            if not carries(function, name):
+                yield "%s: %s() does not begin with %s" % (
+                    name, function, " or ".join(sorted(nouns(name)))
+                    if name.endswith(".c") else "flow_")
+    for function, names in sorted(places.items()):
+        if len(set(names)) > 1:
+            yield "%s() stands in %s" % (function, ", ".join(sorted(set(names))))
+
+
+def main(arguments):
+    top = pathlib.Path(arguments[0] if arguments else ".").resolve()
+    found = list(violations(top))
+    print("\n".join(found))
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
