@@ -133,8 +133,9 @@ status_put(struct writer *w, const char *text)
     }
 }
 
+/* At least min digits. */
 static void
-status_put_int(struct writer *w, int32_t value)
+status_put_int(struct writer *w, int32_t value, unsigned base, size_t min)
 {
     char digits[12];
     size_t at = sizeof(digits) - 1;
@@ -142,11 +143,12 @@ status_put_int(struct writer *w, int32_t value)
 
     digits[at] = '\0';
     do {
-        digits[--at] = (char)('0' + rest % 10);
-        rest /= 10;
-    } while (rest != 0);
+        digits[--at] = "0123456789ABCDEF"[rest % base];
+        rest /= base;
+    } while (rest != 0 || sizeof(digits) - 1 - at < min);
     if (value < 0)
-        digits[--at] = '-';
+        status_put(w, "-");
+    status_put(w, base == 16 ? "0x" : "");
     status_put(w, digits + at);
 }
 
@@ -179,7 +181,11 @@ status_put_code(struct writer *w, const struct flow_error *err)
     status_put(w, ", ");
     status_put(w, domain < sizeof(prefix) / sizeof(prefix[0]) ? prefix[domain]
                                                               : prefix[0]);
-    status_put_int(w, err->code);
+    /* TLS engines document theirs in hexadecimal, as -0x7200. */
+    if (err->domain == FLOW_DOMAIN_ENGINE)
+        status_put_int(w, err->code, 16, 4);
+    else
+        status_put_int(w, err->code, 10, 1);
 }
 
 static void

@@ -136,8 +136,40 @@ format_says_all_of_it(void **state)
     assert_int_equal(len, strlen(text));
     assert_string_equal(text,
                         "trace over tls: peer certificate refused: expired "
-                        "(www.example.org), engine error -9984, alert sent: "
+                        "(www.example.org), engine error -0x2700, alert sent: "
                         "certificate_expired; look at the clock");
+}
+
+static void
+format_has_codes_as_they_are_documented(void **state)
+{
+    static const struct {
+        enum flow_domain domain;
+        int32_t code;
+        const char *text;
+    } rows[] = {
+        { FLOW_DOMAIN_ENGINE, -0x7200, "l: t, engine error -0x7200" },
+        { FLOW_DOMAIN_ENGINE, -0x50, "l: t, engine error -0x0050" },
+        { FLOW_DOMAIN_ENGINE, -0x6CAF, "l: t, engine error -0x6CAF" },
+        { FLOW_DOMAIN_ENGINE, INT32_MIN, "l: t, engine error -0x80000000" },
+        { FLOW_DOMAIN_ENGINE, 0x1234567, "l: t, engine error 0x1234567" },
+        { FLOW_DOMAIN_ENGINE, 0, "l: t" },
+        { FLOW_DOMAIN_ERRNO, 111, "l: t, errno 111" },
+        { FLOW_DOMAIN_RESOLVER, -2, "l: t, resolver error -2" },
+        { FLOW_DOMAIN_XEN, INT32_MIN, "l: t, xen error -2147483648" },
+    };
+    struct flow_error err;
+    char text[64];
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        flow_error_set(&err, FLOW_E_SYS, "l", rows[i].domain, rows[i].code,
+                       "t");
+        assert_int_equal(flow_error_format(&err, text, sizeof(text)),
+                         strlen(rows[i].text));
+        assert_string_equal(text, rows[i].text);
+    }
 }
 
 static void
@@ -184,6 +216,7 @@ main(void)
         cmocka_unit_test(detail_is_cut_and_made_harmless),
         cmocka_unit_test(lowest_and_topmost_layer_survive),
         cmocka_unit_test(format_says_all_of_it),
+        cmocka_unit_test(format_has_codes_as_they_are_documented),
         cmocka_unit_test(format_cuts_but_counts),
         cmocka_unit_test(alerts_have_the_names_of_the_rfc),
     };
