@@ -3,9 +3,12 @@
 """C in the documents is a piece of a file that is compiled: quotes.py [TOP].
 
 A block of C stands after a line "<!-- quote: FILE -->" and is found in FILE
-as it is, as whole lines.  In the comments of a public header a "@code" stands
-after such a line, at any indentation of FILE, or after "<!-- fragment -->",
-which says that nothing compiles it.
+as it is, as whole lines; or after "<!-- fragment -->", which says that nothing
+compiles it.  If a document has a line "<!-- whole: FILE -->", its quotes of FILE
+together are all of FILE.
+
+In the comments of a public header a "@code" stands after such a line, too, and
+the quote may have any indentation in FILE.
 """
 
 import pathlib
@@ -13,43 +16,50 @@ import re
 import sys
 import textwrap
 
+import blocks
+
 FRAGMENT = "<!-- fragment -->"
 MARK = re.compile(r"<!-- quote: (\S+) -->\s*$")
 
 
-def blocks(text):
-    """(line number, file or None, block) of every block of C."""
-    lines = text.split("\n")
-    at = 0
-    while at < len(lines):
-        if lines[at] not in ("```c", "~~~c"):
-            at += 1
-            continue
-        fence, begin = lines[at][:3], at + 1
-        mark = MARK.match(lines[at - 1]) if at > 0 else None
-        end = begin
-        while end < len(lines) and lines[end] != fence:
-            end += 1
-        yield begin, mark and mark.group(1), lines[begin:end]
-        at = end + 1
-
-
-def contains(lines, block):
-    return any(
-        lines[at:at + len(block)] == block
-        for at in range(len(lines) - len(block) + 1)
-    )
+def places(lines, block):
+    """Where in a file the block begins, from 0."""
+    return [
+        at for at in range(len(lines) - len(block) + 1)
+        if lines[at:at + len(block)] == block
+    ]
 
 
 def check(top, document):
     name = document.relative_to(top).as_posix()
-    for line, source, block in blocks(document.read_text()):
-        if source is None:
-            yield "%s:%d: C that is no quote of a file" % (name, line)
-        elif not (top / source).is_file():
-            yield "%s:%d: there is no %s" % (name, line, source)
-        elif not contains((top / source).read_text().split("\n"), block):
-            yield "%s:%d: not in %s as it is" % (name, line, source)
+    text = document.read_text()
+    shown = {source: set() for source in blocks.wholes(text)}
+    for block in blocks.blocks(text):
+        if block.mark != "quote":
+            if block.language == "c" and block.mark != "fragment":
+                yield "%s:%d: C that is no quote of a file" % (
+                    name, block.line)
+            continue
+        if not (top / block.source).is_file():
+            yield "%s:%d: there is no %s" % (name, block.line, block.source)
+            continue
+        found = places((top / block.source).read_text().split("\n"),
+                       block.lines)
+        if not found:
+            yield "%s:%d: not in %s as it is" % (
+                name, block.line, block.source)
+        for at in found:
+            shown.get(block.source, set()).update(
+                range(at, at + len(block.lines)))
+    for source, seen in shown.items():
+        if not (top / source).is_file():
+            yield "%s: there is no %s" % (name, source)
+            continue
+        for number, line in enumerate(
+                (top / source).read_text().split("\n")):
+            if line and number not in seen:
+                yield "%s: does not show line %d of %s" % (
+                    name, number + 1, source)
 
 
 def comments(text):

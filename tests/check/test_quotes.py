@@ -41,6 +41,18 @@ class Quotes(unittest.TestCase):
         found = self.found(GOOD.replace("<!-- quote: x.c -->", ""))
         self.assertEqual(found, ["page.md:4: C that is no quote of a file"])
 
+    def test_a_fragment(self):
+        self.assertEqual(self.found("<!-- fragment -->\n```c\nx();\n```\n"), [])
+
+    def test_a_whole_file(self):
+        whole = "<!-- whole: x.c -->\n" + GOOD
+        first = "<!-- quote: x.c -->\n```c\nint a;\n```\n"
+        self.assertEqual(self.found(whole),
+                         ["page.md: does not show line 1 of x.c"])
+        self.assertEqual(self.found(whole + first), [])
+        self.assertEqual(self.found("<!-- whole: y.c -->\n"),
+                         ["page.md: there is no y.c"])
+
     def found_in_header(self, comment):
         with tempfile.TemporaryDirectory() as scratch:
             top = pathlib.Path(scratch).resolve()
