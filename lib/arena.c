@@ -2,6 +2,14 @@
 #include "lib/align.h"
 #include "lib/checked.h"
 
+/*
+ * Invariants: used <= size; out counts the buffers that were not released.
+ * Memory is used again when all of them are back, so an arena serves a flow
+ * that takes and returns its buffers in turn.
+ *
+ * Threads: one at a time (the policy's any_thread is false), no lock.
+ */
+
 static struct flow_arena_policy *
 arena_of_policy(const struct flow_buf_policy *policy)
 {

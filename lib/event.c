@@ -4,9 +4,19 @@
 #include "lib/plat.h"
 
 /*
+ * A count, and a list of sleepers.
+ *
  * Why a wake cannot be lost: a signal counts first and looks for sleepers
  * then; a sleeper enters the list first and looks at the count then.  Both are
  * sequentially consistent, so at least one of the two sees the other.
+ *
+ * Invariants: a node is in the list of at most one event, and link is NULL iff
+ * it is in none.  A waker is called while its node is in the list, under the
+ * wait lock, so it is alive; it must not take a lock or wait.
+ *
+ * Locks: the list is changed and walked under the wait lock, the innermost of
+ * the library.  The functions named _locked are called under it.  A signal of
+ * an event without sleepers takes no lock.
  */
 
 /* See <flow/wait.h>. */

@@ -19,9 +19,10 @@
  */
 
 /*
- * The wait lock: one for the process.  Guards the lists of sleepers in
- * struct flow_event and flow::waker; never held while anything is waited for,
- * innermost of all locks.
+ * The wait lock: one for the process, innermost of all locks, never held while
+ * anything is waited for.  Guards the lists of sleepers of every flow_event,
+ * the chain of flows from a lower one to its upper one, the error records of
+ * flows, and the list of entries that have woken their poller.
  */
 void flow__wait_lock(void);
 void flow__wait_unlock(void);

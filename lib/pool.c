@@ -7,8 +7,16 @@
 #define POOL_MAX 65536u
 
 /*
+ * Blocks of one size that flows of any thread share.
+ *
  * Invariants: free_count blocks are in the pool and their places are
- * free_list[0..free_count - 1], each once; the others are out.
+ * free_list[0..free_count - 1], each once; the others are out.  A block is
+ * wiped before it is in the list, so no flow sees the bytes of another.  A
+ * flow that got FLOW_AGAIN waits for available, which is signalled after a
+ * block is in the list.
+ *
+ * Order of locks: those of a flow, flow_fork_block(), lock; the wait lock is
+ * taken after lock was released.
  */
 struct flow_pool {
     struct flow_buf_policy base;

@@ -1,6 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/timers.h"
 
+/*
+ * Stopping puts the last timer into the gap, which may have to sink or to rise
+ * from there; all other changes rise.  Nothing is allocated, so that a timer
+ * can be set where failing is not possible.
+ *
+ * Threads: the heap's owner alone, no lock.
+ */
+
 static void
 timers_put(struct flow__timers *timers, size_t place, struct flow__timer *timer)
 {

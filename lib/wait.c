@@ -3,6 +3,16 @@
 
 #include "lib/plat.h"
 
+/*
+ * A list of what one sleep waits for, filled by the wait operations of a stack.
+ *
+ * Invariants: a descriptor is in the list once, with the events of all that
+ * asked for it.  If a source does not fit, the deadline becomes FLOW_NOW: the
+ * sleeper looks again at once instead of missing a wake.
+ *
+ * Threads: a sink is on the stack of the thread that asks; no lock.
+ */
+
 /* See <flow/wait.h>. */
 uint64_t
 flow_time_after(uint64_t now, uint64_t nsec)

@@ -4,6 +4,17 @@
 #include "tls/handshake_state.h"
 #include "tls/sni.h"
 
+/*
+ * What the hellos of both sides settle, noted in the handshake as each is sent
+ * or received: session id, version, suite, group, certificate, ALPN, limits.
+ *
+ * Invariants: a server chooses its certificate and makes its engine with the
+ * first ClientHello, and a second one cannot change the choice.  version is 0
+ * until the ServerHello.  A client refuses what it did not offer.
+ *
+ * Locks: as in handshake.c.
+ */
+
 static void
 agree_note_decision(struct flow__handshake *hs,
                     const struct flow__client_hello *ch,

@@ -6,6 +6,18 @@
 #include "lib/atomic.h"
 #include "tls/suite.h"
 
+/*
+ * A configuration: settings, and what freezing makes of them.
+ *
+ * Invariants: a setter answers FLOW_E_BUSY once frozen is set; after that
+ * nothing in it changes but refs, so that any thread may use it without a
+ * lock.  frozen is set with release order after all that it stands for, and
+ * read with acquire order.
+ *
+ * Locks: lock guards the freezing alone, inside flow_fork_block(), so that a
+ * child never inherits a configuration that is half frozen.
+ */
+
 /* Long enough for a slow phone, short enough that a silent peer does not hold
  * memory for long. */
 #define DEFAULT_HANDSHAKE_TIME  UINT64_C(10000000000)

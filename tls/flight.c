@@ -5,6 +5,14 @@
 
 #include "lib/bits.h"
 
+/*
+ * Messages of ours in the clear until the whole flight is sealed.  Nothing of a
+ * flight that fails leaves: out is cut back to where it was, but numbers that
+ * were spent stay spent, and the caller is told.
+ *
+ * Threads: as for the handshake that owns it.
+ */
+
 /* See tls/flight.h. */
 void
 flow__flight_init(struct flow__flight *flight, const struct flow_env *env)

@@ -6,6 +6,21 @@
 #include "lib/checked.h"
 #include "tls/handshake_state.h"
 
+/*
+ * A handshake from its first step to its last, without waiting: each step goes
+ * on until the flow below answers FLOW_AGAIN.  The phase only grows, from NEW
+ * to DONE or FAILED.
+ *
+ * Invariants: while out holds records nothing is read, so the next message of
+ * the peer can only answer what it has been sent.  A failure is recorded once,
+ * and from then on the only thing sent is its alert, until it has left or its
+ * time is over.  The engine is freed at that point: a failed handshake runs no
+ * code of mbedTLS.
+ *
+ * Locks: every function runs under both locks of the TLS flow (tls/tls_flow.h)
+ * and takes those of the flow below inside them.
+ */
+
 /* Read-ahead: enough for a hello or a certificate flight in one call. */
 #define READ_STEP 4096u
 /* How long an alert waits for a lower flow that takes nothing, in ns; less

@@ -3,6 +3,21 @@
 
 #include "tls/handshake_state.h"
 
+/*
+ * Records of the peer into messages, messages into the engine.  A record is
+ * taken in this order: header, key, content, order of the messages, check of
+ * the message, engine.  What is refused earlier never reaches a later step.
+ *
+ * Invariants: raw begins with a record; it is taken off only after all of it
+ * was accepted.  message holds the fragments of one message, so no record of
+ * another type is accepted while it is not empty (RFC 8446 5.1).  A message
+ * moves order when the engine has accepted it, not before: an alert then
+ * leaves under the key that the peer expects.  What a peer may repeat has a
+ * limit: warnings, change_cipher_spec, early data, bytes in all.
+ *
+ * Locks: as in handshake.c.
+ */
+
 /* Enough for honest peers; floods end here. */
 #define WARNINGS_MAX 4u
 #define CCS_MAX      2u

@@ -3,6 +3,20 @@
 
 #include "tls/handshake_state.h"
 
+/*
+ * Events of the engine into keys, messages and records; our alert.
+ *
+ * Invariants: the events of one call of the engine leave as one flight, whole
+ * or not at all.  They are taken with a copy of order, which replaces the old
+ * one when the flight is sealed; a failure before that leaves order, and with
+ * it the key for the alert, as the peer knows it.  A key is made once for each
+ * level and direction, since a second one would use its record numbers again.
+ * Every flight has to be in order's tables: the engine's mistakes end as
+ * internal_error and are never sent.
+ *
+ * Locks: as in handshake.c.
+ */
+
 #define ALERT_FATAL 2
 
 static const uint8_t change_cipher_spec[1] = { 1 };

@@ -7,6 +7,22 @@
 
 #include "tls/order.h"
 
+/*
+ * The peer's direction after the handshake.  A record is found in cipher or in
+ * a lease of the flow below, opened at its target, and then delivered as data
+ * or taken as an alert or a message.
+ *
+ * Invariants: a record leaves cipher, or is committed, after it was opened, so
+ * a lack of memory loses nothing and the call can be repeated.  Bytes on plain
+ * are older than every record in cipher and are delivered first.  An error
+ * that a look ahead finds waits in held until the bytes before it were read.
+ * The caller's memory is written with data only (C02).  A KeyUpdate that has
+ * no memory for its key stays due, and no record is opened before it is done.
+ *
+ * Locks: the TLS flow's rx_lock, and those of the flow below inside it.  What
+ * the writer should do is noted in ask_ members; the TLS flow hands it over.
+ */
+
 /* Read in one call: from a small record up to four large ones, growing while
  * the lower flow fills all of it. */
 #define AHEAD_MIN 2048u

@@ -3,6 +3,19 @@
 
 #include <string.h>
 
+/*
+ * One record at a time, sealed or opened; no I/O and no queue.
+ *
+ * Invariants: a number is spent when a record was sealed, or opened and found
+ * authentic, and by no failure.  A seal that fails leaves no ciphertext, since
+ * the provider wipes it, so no two records that leave have one nonce; and a
+ * forged record does not move the numbers.  ctx is keys in the provider's form,
+ * which may be given back at any time between two records.
+ *
+ * Threads: the keys of a direction belong to one thread at a time, which holds
+ * the lock of that direction.  No lock is taken here.
+ */
+
 #define TLS13     0x0304
 #define AD_13_LEN FLOW__RECORD_HEADER
 #define AD_12_LEN 13

@@ -3,6 +3,15 @@
 
 #include <string.h>
 
+/*
+ * Memory is taken when the first byte comes and given back with the last, so an
+ * idle connection holds none.  Bytes move when room is needed at the end, which
+ * makes every pointer into a stage valid only until the next call on it.
+ * Memory that held plaintext is wiped wherever it is left: at a move too.
+ *
+ * Threads: a stage belongs to whoever holds the lock of its direction.
+ */
+
 /* Memory is taken in steps of this, so that a stage that grows by small
  * records does not move for each of them. */
 #define STEP 2048u

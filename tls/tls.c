@@ -6,6 +6,20 @@
 #include "tls/config.h"
 #include "tls/tls_flow.h"
 
+/*
+ * The operations of a TLS flow: each takes its lock, calls the handshake, the
+ * reader or the writer, and turns what they say into a status and an error
+ * record of the flow.
+ *
+ * Order of locks: rx_lock, tx_lock, those of the flow below, the gate's, the
+ * wait lock (tls/tls_flow.h, tls/gate.c).  A read holds rx_lock and takes
+ * tx_lock for a moment only, to send an alert or a refusal; a write holds
+ * tx_lock and never takes rx_lock.  None is held while anything is waited for.
+ *
+ * Invariant: before a lock is taken the process is checked, since in a forked
+ * child a lock may be held for ever by a thread that is not there.
+ */
+
 #define BOTH ((uint32_t)FLOW_READ | (uint32_t)FLOW_WRITE)
 
 /* The handshake is over: its keys and facts move in, its memory goes. */

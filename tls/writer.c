@@ -7,6 +7,22 @@
 
 #include "lib/atomic.h"
 
+/*
+ * Our direction after the handshake.  A call first drains what is sealed, then
+ * sends what is owed, then accepts bytes, so records leave in the order of
+ * their numbers.
+ *
+ * Invariants: a record is sealed once; what the flow below refuses of it stays
+ * on out, and nothing is accepted until out is empty.  Bytes count as accepted
+ * when they are sealed or stand on open, and are not given back.  The last
+ * record of a key is kept for a KeyUpdate or an alert.  Once close_sealed,
+ * spent or dead is set nothing more is sealed.
+ *
+ * Locks: the TLS flow's tx_lock, and those of the flow below inside it.  owed
+ * and has_asked alone are atomic: the reader's thread sets and clears them
+ * without tx_lock.
+ */
+
 #define ALERT_WARNING            1
 #define ALERT_FATAL              2
 #define KEY_UPDATE               24

@@ -5,6 +5,20 @@
 #include "lib/plat.h"
 #include "lib/plat/posix/plat_fork.h"
 
+/*
+ * Locks of the port.  Order over the whole library, outermost first:
+ *
+ *   those of a flow, of the flow below it, and so on down the stack
+ *   flow_fork_block(), with the lock of one shared object inside it
+ *   the lock of flow_once()
+ *   the wait lock
+ *
+ * No thread waits for input or output while it holds one.  Before a fork the
+ * last three are free or held by the thread that forks (plat_fork.c); locks of
+ * a flow are not covered, since a flow that another thread is using cannot be
+ * used in the child at all.
+ */
+
 _Static_assert(sizeof(pthread_mutex_t) <= sizeof(struct flow_lock),
                "a mutex fits into its place");
 

@@ -6,6 +6,18 @@
 #include "lib/plat.h"
 #include "lib/plat/posix/waker.h"
 
+/*
+ * A set of descriptors in the kernel, level-triggered, beside the waker's.
+ *
+ * Invariants: data holds a key of the caller, never a pointer, so that an
+ * event for a registration that is gone can be told from a live one.  The
+ * waker's descriptor is read empty when it was reported, before the caller
+ * looks at what woke it.  A report with room to spare (*ret_all) had all that
+ * was ready.
+ *
+ * Threads: the owner's; only the waker is called from others.  No lock.
+ */
+
 /* Events taken from the kernel at a time. */
 #define EPOLL_BATCH 128
 

@@ -13,10 +13,20 @@
 #define BLIND_NAP 10000000u
 
 /*
- * One per thread that ever slept, in a list under the wait lock.  A sleeper's
- * nodes are here and not on its stack: a forked child has the events with the
- * nodes in their lists, but not the thread, and its stack is given to the next
- * one.
+ * How a thread sleeps: it arms a node at every event, looks whether one has
+ * fired since the caller looked, calls poll(2) on the descriptors and its own
+ * waker, and disarms the nodes.
+ *
+ * One sleeper per thread that ever slept, in a list under the wait lock.  Its
+ * nodes are here and not on the thread's stack: a forked child has the events
+ * with the nodes in their lists, but not the thread, and its stack is given to
+ * the next one.
+ *
+ * Invariants: between two sleeps no node is armed.  A sleep that ends early is
+ * no mistake: the caller looks again, so a waker that is late costs one more
+ * look.
+ *
+ * Locks: the wait lock, for arming and disarming; it is not held in poll(2).
  */
 struct sleeper {
     struct flow__fd_waker waker;
