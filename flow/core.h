@@ -17,6 +17,13 @@
 #define FLOW__READY_KNOWN                                                      \
     (FLOW_READY_READ | FLOW_READY_WRITE | FLOW_READY_FLUSH | FLOW_READY_OPEN)
 
+/* More bits of an interest, for flow__wait_items() and flow__check_deadlines()
+ * alone: a direction that is not waited for, but whose deadline counts.  They
+ * are not reported ready, except that FLOW__OBEY_WRITE is when that direction
+ * has failed. */
+#define FLOW__OBEY_READ  0x10000u
+#define FLOW__OBEY_WRITE 0x20000u
+
 /* flow::opening.  Who stores INSIDE drives the opening, or asks what it waits
  * for, until it stores one of the others. */
 enum flow__opening {
@@ -109,7 +116,8 @@ uint32_t flow__discard_wait(struct flow *f, uint32_t interest,
                             struct flow_wait_sink *sink);
 
 /* Sleep until one of the flows is ready, a deadline of theirs has passed
- * (FLOW_E_TIMEOUT), or the deadline given has (FLOW_OK, nothing ready). */
+ * (FLOW_E_TIMEOUT), or the deadline given has (FLOW_OK, nothing ready).  All
+ * of the environment env. */
 enum flow_status flow__wait_items(struct flow_wait_item *items, size_t count,
                                   const struct flow_env *env,
                                   uint64_t deadline);

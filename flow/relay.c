@@ -214,6 +214,20 @@ flow_relay_interest(const struct flow_relay *r, uint32_t *ret_a,
     return idle_end(r);
 }
 
+/* The deadlines that count for one of the flows: those of the directions that
+ * run, whether the relay waits for them now or for something else. */
+static uint32_t
+obeyed(const struct flow_relay_side *out_of, const struct flow_relay_side *into)
+{
+    uint32_t interest = 0;
+
+    if (!is_over(out_of) && !out_of->eof)
+        interest |= FLOW__OBEY_READ;
+    if (!is_over(into))
+        interest |= FLOW__OBEY_WRITE;
+    return interest;
+}
+
 /* See <flow/util.h>. */
 enum flow_status
 flow_relay_run(struct flow_relay *r)
@@ -222,13 +236,19 @@ flow_relay_run(struct flow_relay *r)
                                        { r->side[1].from, 0, 0 } };
     enum flow_status st;
     uint64_t until;
+    size_t i;
 
     for (;;) {
         st = flow_relay_step(r);
         if (st != FLOW_AGAIN)
             return st;
         until = flow_relay_interest(r, &items[0].interest, &items[1].interest);
-        st = flow__wait_items(items, 2, r->env, until);
+        for (i = 0; i < 2; i++)
+            items[i].interest |= obeyed(&r->side[i], &r->side[1 - i]);
+        /* Flows that are always ready do not defeat them. */
+        st = flow__check_deadlines(items, 2);
+        if (st == FLOW_OK)
+            st = flow__wait_items(items, 2, r->env, until);
         if (st != FLOW_OK)
             return st;
     }

@@ -271,6 +271,22 @@ flow_shutdown_wait(struct flow *f, enum flow_dir dir)
     return st;
 }
 
+/* Sleep until there is something to read.  Nothing may be held back meanwhile,
+ * and the destination's deadline counts: nobody else looks at it. */
+static enum flow_status
+copy_sleep(struct flow *from, struct flow *to)
+{
+    struct flow_wait_item items[2] = { { from, FLOW_READY_READ, 0 },
+                                       { to, FLOW__OBEY_WRITE, 0 } };
+    enum flow_status st = flow_flush(to);
+
+    if (st < 0)
+        return st;
+    if (st == FLOW_AGAIN)
+        items[1].interest = FLOW_READY_FLUSH;
+    return flow__wait_items(items, 2, from->env, FLOW_NEVER);
+}
+
 /* One piece: read when something is there, then write all of it. */
 static enum flow_status
 copy_piece(struct flow *from, struct flow *to, uint8_t *buf, size_t len,
@@ -280,12 +296,10 @@ copy_piece(struct flow *from, struct flow *to, uint8_t *buf, size_t len,
     enum flow_status st;
     size_t n;
 
-    st = flow_read(from, buf, len, &vec.len);
-    if (st == FLOW_AGAIN) {
-        /* Nothing may be held back while we sleep. */
-        st = flow_flush_wait(to);
-        if (st == FLOW_OK)
-            st = flow_read_wait(from, buf, len, &vec.len);
+    while ((st = flow_read(from, buf, len, &vec.len)) == FLOW_AGAIN) {
+        st = copy_sleep(from, to);
+        if (st != FLOW_OK)
+            return st;
     }
     if (st != FLOW_OK)
         return st;

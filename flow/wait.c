@@ -75,9 +75,10 @@ deadline_of(const struct flow *f, uint32_t interest)
         return FLOW_NEVER;
     if (flow__load(&f->opened) == 0)
         return flow__earlier_deadline(f);
-    if ((interest & FLOW_READY_READ) != 0)
+    if ((interest & (FLOW_READY_READ | FLOW__OBEY_READ)) != 0)
         deadline = flow__load(&f->deadline[0]);
-    if ((interest & (FLOW_READY_WRITE | FLOW_READY_FLUSH)) != 0)
+    if ((interest & (FLOW_READY_WRITE | FLOW_READY_FLUSH | FLOW__OBEY_WRITE)) !=
+        0)
         deadline = flow_deadline_min(deadline, flow__load(&f->deadline[1]));
     return deadline;
 }
@@ -97,11 +98,12 @@ add_deadline(const struct flow *f, uint32_t interest,
 static uint32_t
 directions_of(uint32_t interest)
 {
+    const uint32_t reads = FLOW_READY_READ | FLOW__OBEY_READ;
     uint32_t dirs = 0;
 
-    if ((interest & (FLOW_READY_READ | FLOW_READY_OPEN)) != 0)
+    if ((interest & (reads | FLOW_READY_OPEN)) != 0)
         dirs |= FLOW_READ;
-    if ((interest & ~FLOW_READY_READ) != 0)
+    if ((interest & ~reads) != 0)
         dirs |= FLOW_WRITE;
     return dirs;
 }
@@ -155,6 +157,30 @@ flow_wait_sources(struct flow *f, uint32_t interest,
     return 0;
 }
 
+/* The deadlines that are obeyed without waiting for their direction, and the
+ * events that say that they were moved.  Those of a direction that is waited
+ * for are among the sources already. */
+static uint32_t
+ask_obeyed(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+{
+    static const uint32_t obey[2] = { FLOW__OBEY_READ, FLOW__OBEY_WRITE };
+    uint32_t dirs = directions_of(interest & FLOW__READY_KNOWN);
+    uint32_t seen;
+    size_t i;
+
+    for (i = 0; i < 2; i++) {
+        if ((interest & obey[i]) == 0 || (dirs & (1u << i)) != 0)
+            continue;
+        /* Before looking (C40). */
+        seen = flow_event_sequence(&f->wake[i]);
+        flow_wait_add_time(sink, deadline_of(f, obey[i]));
+        flow_wait_add_event(sink, &f->wake[i], seen);
+    }
+    if ((interest & FLOW__OBEY_WRITE) != 0 && flow__state(f, FLOW_WRITE) < 0)
+        return FLOW__OBEY_WRITE;
+    return 0;
+}
+
 static enum flow_status
 timed_out(struct flow *f, uint32_t dirs)
 {
@@ -165,15 +191,33 @@ timed_out(struct flow *f, uint32_t dirs)
     return FLOW_E_TIMEOUT;
 }
 
+/* The directions of an interest whose deadline has passed. */
+static uint32_t
+late_directions(const struct flow *f, uint32_t interest)
+{
+    uint32_t dirs = directions_of(interest);
+    size_t i;
+
+    if (flow__load(&f->opened) == 0)
+        return flow__is_due(f->env, deadline_of(f, interest)) ? dirs : 0;
+    dirs = directions_of(interest & ~FLOW_READY_OPEN);
+    for (i = 0; i < 2; i++)
+        if (!flow__is_due(f->env, flow__load(&f->deadline[i])))
+            dirs &= ~(1u << i);
+    return dirs;
+}
+
 enum flow_status
 flow__check_deadlines(const struct flow_wait_item *items, size_t count)
 {
+    uint32_t late;
     size_t i;
 
-    for (i = 0; i < count; i++)
-        if (flow__is_due(items[i].flow->env,
-                         deadline_of(items[i].flow, items[i].interest)))
-            return timed_out(items[i].flow, directions_of(items[i].interest));
+    for (i = 0; i < count; i++) {
+        late = late_directions(items[i].flow, items[i].interest);
+        if (late != 0)
+            return timed_out(items[i].flow, late);
+    }
     return FLOW_OK;
 }
 
@@ -191,7 +235,8 @@ flow__wait_items(struct flow_wait_item *items, size_t count,
         ready = 0;
         for (i = 0; i < count; i++) {
             items[i].ready =
-                flow_wait_sources(items[i].flow, items[i].interest, &sink);
+                flow_wait_sources(items[i].flow, items[i].interest, &sink) |
+                ask_obeyed(items[i].flow, items[i].interest, &sink);
             ready |= items[i].ready;
         }
         if (ready != 0 || flow__is_due(env, deadline))

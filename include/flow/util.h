@@ -161,12 +161,19 @@ FLOW_API FLOW_MUST_USE enum flow_status flow_shutdown_wait(struct flow *f,
  * Does not end the destination.  What was read when the destination failed or
  * its deadline passed is lost: a #flow_relay keeps it.
  *
+ * The write deadline of @p to counts all the time, also while there is nothing
+ * to write.  The read deadline of @p from does not interrupt writing, which
+ * would lose what was read.
+ *
  * @param[in,out] from     Read from here.
- * @param[in,out] to       Write to here.
+ * @param[in,out] to       Write to here; of the environment of @p from.
  * @param[in]     limit    At most that many bytes, UINT64_MAX for all.
  * @param[out]    ret_len  Bytes that the destination accepted; may be NULL.
  * @retval FLOW_OK        The limit was reached.
  * @retval FLOW_EOF       The source ended in order; all of it was copied.
+ * @retval FLOW_E_TIMEOUT The read deadline of @p from or the write deadline of
+ *                        @p to passed; flow_get_error() of that flow has it.
+ * @retval FLOW_E_NOMEM   No memory for a buffer; nothing was read.
  * @return The error of either side; flow_get_error() of both tells which.
  * @par Since
  * 0.1
@@ -330,8 +337,17 @@ FLOW_API uint64_t flow_relay_interest(const struct flow_relay *r,
 
 /**
  * @brief Step and wait until it is over.
- * @param[in,out] r  The relay.
- * @return As flow_relay_step(), never #FLOW_AGAIN; or an error of the wait.
+ *
+ * The deadlines of both flows count as long as the relay reads or writes that
+ * direction, also while it waits for something else.
+ *
+ * @param[in,out] r  The relay, of flows of one environment.
+ * @retval FLOW_OK         Both directions ended in order.
+ * @retval FLOW_E_TIMEOUT  Idle for too long; or the deadline of a direction
+ *                         passed, and flow_get_error() of that flow has it.
+ *                         Nothing is lost, and another call goes on.
+ * @return The first error of a direction, once the other has ended too; or an
+ *         error of the wait.
  * @par Since
  * 0.1
  */

@@ -248,6 +248,117 @@ init_survives_failed_allocations(void **state)
     }
 }
 
+static void
+check_timed_out(struct flow *f, enum flow_dir dir)
+{
+    struct flow_error err;
+
+    flow_get_error(f, dir, &err);
+    assert_int_equal(err.status, FLOW_E_TIMEOUT);
+}
+
+/* Every deadline of a direction that runs ends the sleep, also where nothing
+ * waits to be read or written. */
+static void
+run_obeys_every_deadline(void **state)
+{
+    struct flow *end[2];
+    uint64_t start;
+    size_t i;
+
+    (void)state;
+    end[0] = near_end[1];
+    end[1] = far_end[0];
+    join(0, 100 * SEC);
+    for (i = 0; i < 4; i++) {
+        enum flow_dir dir = i % 2 != 0 ? FLOW_WRITE : FLOW_READ;
+
+        start = fake.now;
+        flow_set_deadline(end[i / 2], (uint32_t)dir, start + SEC);
+        assert_int_equal(flow_relay_run(&relay), FLOW_E_TIMEOUT);
+        assert_int_equal(fake.now, start + SEC);
+        check_timed_out(end[i / 2], dir);
+        flow_set_deadline(end[i / 2], (uint32_t)dir, FLOW_NEVER);
+    }
+    /* Nothing was lost. */
+    put(near_end[0], "still there");
+    assert_int_equal(flow_shutdown(near_end[0], FLOW_WRITE), FLOW_OK);
+    assert_int_equal(flow_shutdown(far_end[1], FLOW_WRITE), FLOW_OK);
+    assert_int_equal(flow_relay_run(&relay), FLOW_OK);
+    expect(far_end[1], "still there");
+}
+
+/* Of a direction that has ended no deadline counts any more. */
+static void
+run_forgets_deadlines_of_ended_directions(void **state)
+{
+    uint64_t start = fake.now;
+
+    (void)state;
+    join(0, 10 * SEC);
+    assert_int_equal(flow_shutdown(near_end[0], FLOW_WRITE), FLOW_OK);
+    flow_set_deadline(near_end[1], FLOW_READ, start + SEC);
+    flow_set_deadline(far_end[0], FLOW_WRITE, start + SEC);
+    assert_int_equal(flow_relay_step(&relay), FLOW_AGAIN);
+    assert_int_equal(flow_relay_run(&relay), FLOW_E_TIMEOUT);
+    assert_int_equal(fake.now, start + 10 * SEC);
+}
+
+/* Two flows that never make it wait do not outrun a deadline. */
+static void
+busy_run_obeys_every_deadline(void **state)
+{
+    struct flow_error err;
+    struct mock *m[2];
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < 4; i++) {
+        enum flow_dir dir = i % 2 != 0 ? FLOW_WRITE : FLOW_READ;
+
+        m[0] = mock_new(&fake.env, MOCK_CAPS);
+        m[1] = mock_new(&fake.env, MOCK_CAPS);
+        assert_int_equal(
+            flow_relay_init(&relay, &m[0]->base, &m[1]->base, 0, 0), FLOW_OK);
+        flow_set_deadline(&m[i / 2]->base, (uint32_t)dir, fake.now);
+        assert_int_equal(flow_relay_run(&relay), FLOW_E_TIMEOUT);
+        check_timed_out(&m[i / 2]->base, dir);
+        /* It is said of that direction alone. */
+        flow_get_error(&m[i / 2]->base,
+                       dir == FLOW_READ ? FLOW_WRITE : FLOW_READ, &err);
+        assert_int_equal(err.status, FLOW_OK);
+        assert_true(relay.side[0].bytes > 0);
+        flow_relay_fini(&relay);
+        flow_close(&m[0]->base);
+        flow_close(&m[1]->base);
+    }
+}
+
+/* A source that fails while its bytes wait to be written does not keep the
+ * relay from sleeping. */
+static void
+run_sleeps_while_bytes_of_a_failed_source_wait(void **state)
+{
+    struct mock *to = mock_new(&fake.env, MOCK_CAPS);
+    uint64_t waits;
+
+    (void)state;
+    to->read_st = FLOW_AGAIN;
+    to->write_st = FLOW_AGAIN;
+    to->ready = 0;
+    assert_int_equal(flow_relay_init(&relay, near_end[1], &to->base, 0, SEC),
+                     FLOW_OK);
+    put(near_end[0], "kept");
+    assert_int_equal(flow_relay_step(&relay), FLOW_AGAIN);
+    flow_abort(near_end[1]);
+    waits = to->waits;
+    assert_int_equal(flow_relay_run(&relay), FLOW_E_TIMEOUT);
+    assert_true(to->waits - waits < 10);
+    assert_int_equal(relay.side[0].len, 4);
+    flow_relay_fini(&relay);
+    flow_close(&to->base);
+}
+
 static void *
 run_relay(void *arg)
 {
@@ -304,6 +415,10 @@ main(void)
         TEST(side_that_fails_ends_the_silent_one_at_once),
         TEST(without_half_close_the_other_direction_runs_on),
         TEST(init_survives_failed_allocations),
+        TEST(run_obeys_every_deadline),
+        TEST(run_forgets_deadlines_of_ended_directions),
+        TEST(busy_run_obeys_every_deadline),
+        TEST(run_sleeps_while_bytes_of_a_failed_source_wait),
         TEST(runs_between_threads),
     };
 

@@ -257,6 +257,93 @@ copy_obeys_the_write_deadline_of_a_busy_destination(void **state)
     flow_close(&to->base);
 }
 
+/* A source that says nothing, and a destination whose deadline passes first. */
+static void
+copy_obeys_the_write_deadline_while_it_waits_to_read(void **state)
+{
+    const enum flow_status flush[] = { FLOW_OK, FLOW_AGAIN };
+    struct mock *from, *to;
+    struct flow_error err;
+    uint64_t start, n;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < COUNT(flush); i++) {
+        from = mock_new(&fake.env, MOCK_CAPS);
+        to = mock_new(&fake.env, MOCK_CAPS);
+        from->read_st = FLOW_AGAIN;
+        from->ready = 0;
+        to->flush_st = flush[i];
+        to->ready = 0;
+        start = fake.now;
+        flow_set_deadline(&from->base, FLOW_READ, start + 3 * SEC);
+        flow_set_deadline(&to->base, FLOW_WRITE, start + SEC);
+        flow_set_deadline(&to->base, FLOW_READ, start + SEC / 2);
+        assert_int_equal(flow_copy(&from->base, &to->base, 10, &n),
+                         FLOW_E_TIMEOUT);
+        assert_int_equal(fake.now, start + SEC);
+        flow_get_error(&to->base, FLOW_WRITE, &err);
+        assert_int_equal(err.status, FLOW_E_TIMEOUT);
+
+        /* Nothing was lost, and it goes on with a new one. */
+        flow_set_deadline(&to->base, FLOW_WRITE, FLOW_NEVER);
+        assert_int_equal(flow_copy(&from->base, &to->base, 10, &n),
+                         FLOW_E_TIMEOUT);
+        assert_int_equal(fake.now, start + 3 * SEC);
+        flow_get_error(&from->base, FLOW_READ, &err);
+        assert_int_equal(err.status, FLOW_E_TIMEOUT);
+        flow_close(&from->base);
+        flow_close(&to->base);
+    }
+}
+
+struct copier {
+    struct flow *from, *to;
+    enum flow_status st;
+};
+
+static void *
+run_copy(void *arg)
+{
+    struct copier *c = arg;
+
+    c->st = flow_copy(c->from, c->to, UINT64_MAX, NULL);
+    return NULL;
+}
+
+/* What happens to the destination wakes a copy that sleeps on the source. */
+static void
+copy_that_waits_to_read_sees_its_destination_change(void **state)
+{
+    struct flow *in[2], *out[2];
+    struct copier c;
+    pthread_t thread;
+    int i, round;
+
+    (void)state;
+    for (round = 0; round < 40; round++) {
+        duct_new(flow_env_default(), 16, in);
+        duct_new(flow_env_default(), 16, out);
+        c = (struct copier){ in[1], out[0], FLOW_OK };
+        assert_int_equal(pthread_create(&thread, NULL, run_copy, &c), 0);
+        if ((round & 1) != 0)
+            sched_yield();
+        if ((round & 2) != 0) {
+            flow_abort(out[0]);
+        } else {
+            flow_set_deadline(out[0], FLOW_WRITE, flow_now(out[0]) + 60 * SEC);
+            flow_set_deadline(out[0], FLOW_WRITE, FLOW_NOW);
+        }
+        pthread_join(thread, NULL);
+        assert_int_equal(c.st,
+                         (round & 2) != 0 ? FLOW_E_CANCELED : FLOW_E_TIMEOUT);
+        for (i = 0; i < 2; i++) {
+            flow_close(in[i]);
+            flow_close(out[i]);
+        }
+    }
+}
+
 static void
 finish_ends_both_directions(void **state)
 {
@@ -411,6 +498,8 @@ main(void)
         TEST(open_wait_drives_the_opening),
         TEST(copy_moves_until_the_end_or_the_limit),
         TEST(copy_obeys_the_write_deadline_of_a_busy_destination),
+        TEST(copy_obeys_the_write_deadline_while_it_waits_to_read),
+        TEST(copy_that_waits_to_read_sees_its_destination_change),
         TEST(finish_ends_both_directions),
         TEST(finish_gives_up_at_its_deadline),
         TEST(finish_does_not_drain_for_ever),
