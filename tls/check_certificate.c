@@ -173,15 +173,15 @@ bool
 flow__check_scheme13(uint16_t scheme, enum flow__key_type key)
 {
     switch (scheme) {
-    case 0x0403: /* ecdsa_secp256r1_sha256 */
+    case FLOW__SIGN_ECDSA_SECP256R1_SHA256:
         return key == FLOW__KEY_P256;
-    case 0x0503: /* ecdsa_secp384r1_sha384 */
+    case FLOW__SIGN_ECDSA_SECP384R1_SHA384:
         return key == FLOW__KEY_P384;
-    case 0x0603: /* ecdsa_secp521r1_sha512 */
+    case FLOW__SIGN_ECDSA_SECP521R1_SHA512:
         return key == FLOW__KEY_P521;
-    case 0x0804: /* rsa_pss_rsae_sha256 */
-    case 0x0805:
-    case 0x0806:
+    case FLOW__SIGN_RSA_PSS_RSAE_SHA256:
+    case FLOW__SIGN_RSA_PSS_RSAE_SHA384:
+    case FLOW__SIGN_RSA_PSS_RSAE_SHA512:
         return key == FLOW__KEY_RSA;
     default:
         return false;

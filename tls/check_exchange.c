@@ -24,11 +24,11 @@ check_exchange_is_point(uint16_t group, struct flow__span point)
         uint8_t len;
         bool has_format;
     } forms[] = {
-        { 0x0017, 65, true },  /* secp256r1 */
-        { 0x0018, 97, true },  /* secp384r1 */
-        { 0x0019, 133, true }, /* secp521r1 */
-        { 0x001d, 32, false }, /* x25519 */
-        { 0x001e, 56, false }, /* x448 */
+        { FLOW_TLS_GROUP_P256, 65, true },
+        { FLOW_TLS_GROUP_P384, 97, true },
+        { FLOW_TLS_GROUP_P521, 133, true },
+        { FLOW_TLS_GROUP_X25519, 32, false },
+        { FLOW__GROUP_X448, 56, false },
     };
 
     for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++)
@@ -53,9 +53,14 @@ check_exchange_point(uint16_t group, struct flow__span point,
 static bool
 check_exchange_signs(uint16_t scheme, enum flow__suite_auth auth)
 {
-    static const uint16_t rsa[] = { 0x0401, 0x0501, 0x0601,
-                                    0x0804, 0x0805, 0x0806 };
-    static const uint16_t ecdsa[] = { 0x0403, 0x0503, 0x0603 };
+    static const uint16_t rsa[] = {
+        FLOW__SIGN_RSA_PKCS1_SHA256,    FLOW__SIGN_RSA_PKCS1_SHA384,
+        FLOW__SIGN_RSA_PKCS1_SHA512,    FLOW__SIGN_RSA_PSS_RSAE_SHA256,
+        FLOW__SIGN_RSA_PSS_RSAE_SHA384, FLOW__SIGN_RSA_PSS_RSAE_SHA512
+    };
+    static const uint16_t ecdsa[] = { FLOW__SIGN_ECDSA_SECP256R1_SHA256,
+                                      FLOW__SIGN_ECDSA_SECP384R1_SHA384,
+                                      FLOW__SIGN_ECDSA_SECP521R1_SHA512 };
     const uint16_t *list = auth == FLOW__AUTH_RSA ? rsa : ecdsa;
     const size_t count = auth == FLOW__AUTH_RSA
                              ? sizeof(rsa) / sizeof(rsa[0])

@@ -5,9 +5,6 @@
 
 /* The hellos and EncryptedExtensions: what is agreed was offered. */
 
-#define TLS12 0x0303
-#define TLS13 0x0304
-
 /* See tls/checks.h. */
 enum flow_status
 flow__check_client_hello(const struct flow__check_facts *facts,
@@ -27,16 +24,17 @@ flow__check_client_hello(const struct flow__check_facts *facts,
                                  "a higher version");
     version = flow__sni_version(facts->policy, &ch);
     /* RFC 8446 9.2, 4.2.9; the engine looks after groups and shares. */
-    if (version == TLS13 && (ch.psk ? !ch.psk_modes : ch.sigalgs.base == NULL))
+    if (version == FLOW_TLS_1_3 &&
+        (ch.psk ? !ch.psk_modes : ch.sigalgs.base == NULL))
         return flow__fault_proto(
             ret_fault, FLOW__ALERT_MISSING_EXTENSION,
             "the client left out an extension that TLS 1.3 needs");
     /* RFC 7627 5.2: without it the session can be spliced. */
-    if (version == TLS12 && !ch.extended_master_secret)
+    if (version == FLOW_TLS_1_2 && !ch.extended_master_secret)
         return flow__fault_proto(ret_fault, FLOW__ALERT_HANDSHAKE_FAILURE,
                                  "TLS 1.2 without the extended master secret");
     /* RFC 8422 5.1.2 */
-    if (version == TLS12 && ch.point_formats.base != NULL &&
+    if (version == FLOW_TLS_1_2 && ch.point_formats.base != NULL &&
         memchr(ch.point_formats.base, 0, ch.point_formats.len) == NULL)
         return flow__fault_proto(ret_fault, FLOW__ALERT_ILLEGAL_PARAMETER,
                                  "the client does not support uncompressed "
@@ -149,7 +147,7 @@ check_hello_offers_version(const struct flow__client_hello *offer,
 {
     if (offer->versions.base != NULL)
         return flow__span_has_u16(offer->versions, version);
-    return version == TLS12 && offer->legacy_version >= TLS12;
+    return version == FLOW_TLS_1_2 && offer->legacy_version >= FLOW_TLS_1_2;
 }
 
 /* RFC 8446 4.1.3: a server of TLS 1.3 that was made to agree on less. */
@@ -159,7 +157,7 @@ check_hello_is_downgrade(const struct flow__client_hello *offer,
 {
     static const uint8_t mark[7] = { 'D', 'O', 'W', 'N', 'G', 'R', 'D' };
 
-    return check_hello_offers_version(offer, TLS13) &&
+    return check_hello_offers_version(offer, FLOW_TLS_1_3) &&
            memcmp(random.base + 24, mark, sizeof(mark)) == 0 &&
            random.base[31] <= 1;
 }
@@ -273,13 +271,14 @@ flow__check_server_hello(const struct flow__check_facts *facts,
 
     if (st != FLOW_OK)
         return st;
-    st = sh.version == TLS13 ? check_hello_13(facts, &sh, ret_fault) : FLOW_OK;
+    st = sh.version == FLOW_TLS_1_3 ? check_hello_13(facts, &sh, ret_fault)
+                                    : FLOW_OK;
     if (st != FLOW_OK)
         return st;
     if (!check_hello_offers_version(facts->offer, sh.version))
         return flow__fault_proto(ret_fault, FLOW__ALERT_PROTOCOL_VERSION,
                                  "no protocol version in common");
-    if (sh.version != TLS13)
+    if (sh.version != FLOW_TLS_1_3)
         st = check_hello_12(facts, &sh, ret_fault);
     return st == FLOW_OK ? check_hello_suite(facts, &sh, ret_fault) : st;
 }
@@ -298,7 +297,7 @@ flow__check_hello_retry_request(const struct flow__check_facts *facts,
                                     facts->offer, ret_fault);
     if (st != FLOW_OK)
         return st;
-    if (sh.version != TLS13)
+    if (sh.version != FLOW_TLS_1_3)
         return flow__fault_proto(ret_fault, FLOW__ALERT_MISSING_EXTENSION,
                                  "HelloRetryRequest without "
                                  "supported_versions");

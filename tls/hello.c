@@ -6,7 +6,7 @@
 #define SCSV_RENEGOTIATION 0x00ff
 #define SCSV_FALLBACK      0x5600
 #define VERSION_LOWEST     0x0300
-#define VERSION_HIGHEST    0x0304
+#define VERSION_HIGHEST    FLOW_TLS_1_3
 #define SESSION_ID_MAX     32
 
 /* clang-format off */

@@ -12,6 +12,7 @@
 #include "tls/extension.h"
 #include "tls/name.h"
 #include "tls/span.h"
+#include "tls/wire.h"
 
 /*
  * ClientHello and ServerHello, read from the wire before the engine sees them:
@@ -19,11 +20,6 @@
  * Bounded and pure: no memory is taken, nothing is kept, every span points
  * into the message.
  */
-
-/* Handshake messages (RFC 8446 4). */
-#define FLOW__HANDSHAKE_HEADER       4
-#define FLOW__HANDSHAKE_CLIENT_HELLO 1
-#define FLOW__HANDSHAKE_SERVER_HELLO 2
 
 enum flow__sni_state {
     FLOW__SNI_ABSENT = 0,

@@ -24,8 +24,6 @@
 /* Refused 0-RTT data that is read over, in all. */
 #define EARLY_MAX 65536u
 
-#define ALERT_WARNING 1
-
 static const struct flow__order_facts *
 incoming_facts_of(const struct flow__handshake *hs)
 {
@@ -250,7 +248,7 @@ incoming_take_alert(struct flow__handshake *hs, const uint8_t *data, size_t len,
                                       "the peer sent a malformed alert", err);
     /* RFC 8446 6: levels mean nothing there; before a version is agreed a
      * warning is TLS 1.2's. */
-    if (data[0] == ALERT_WARNING && hs->version != FLOW_TLS_1_3 &&
+    if (data[0] == FLOW__ALERT_LEVEL_WARNING && hs->version != FLOW_TLS_1_3 &&
         data[1] != FLOW__ALERT_CLOSE_NOTIFY)
         return ++hs->warnings > WARNINGS_MAX
                    ? incoming_refuse_misplaced(

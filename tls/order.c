@@ -49,8 +49,11 @@
 /* clang-format off */
 
 #define F(s, version, rx, tx, turn, ccs, skip)                                 \
-    [STATE(s)] = { #s, version, FLOW__LEVEL_##rx, FLOW__LEVEL_##tx,            \
+    [STATE(s)] = { #s, VERSION_##version, FLOW__LEVEL_##rx, FLOW__LEVEL_##tx,  \
                    FLOW__TURN_##turn, ccs, FLOW__SKIP_##skip }
+#define VERSION_0   0
+#define VERSION_1_2 FLOW_TLS_1_2
+#define VERSION_1_3 FLOW_TLS_1_3
 #define DROP   true
 #define REFUSE false
 
@@ -64,38 +67,38 @@ static const struct flow__order_facts order_states[FLOW__STATE_COUNT] = {
     F(C_SEND_CH2,          0, PLAIN,     PLAIN,     OURS,   REFUSE, NONE),
     F(C_SH2,               0, PLAIN,     PLAIN,     PEER,   DROP,   NONE),
 
-    F(C13_EE,         0x0304, HANDSHAKE, HANDSHAKE, PEER,   DROP,   NONE),
-    F(C13_EE_PSK,     0x0304, HANDSHAKE, HANDSHAKE, PEER,   DROP,   NONE),
-    F(C13_CERT_CR,    0x0304, HANDSHAKE, HANDSHAKE, PEER,   DROP,   NONE),
-    F(C13_CERT_R,     0x0304, HANDSHAKE, HANDSHAKE, PEER,   DROP,   NONE),
-    F(C13_CV,         0x0304, HANDSHAKE, HANDSHAKE, PEER,   DROP,   NONE),
-    F(C13_CV_R,       0x0304, HANDSHAKE, HANDSHAKE, PEER,   DROP,   NONE),
-    F(C13_FIN,        0x0304, HANDSHAKE, HANDSHAKE, PEER,   DROP,   NONE),
-    F(C13_FIN_R,      0x0304, HANDSHAKE, HANDSHAKE, PEER,   DROP,   NONE),
-    F(C13_SEND_CERT,  0x0304, DATA,      HANDSHAKE, OURS,   REFUSE, NONE),
-    F(C13_SEND_CV,    0x0304, DATA,      HANDSHAKE, OURS,   REFUSE, NONE),
-    F(C13_SEND_FIN,   0x0304, DATA,      HANDSHAKE, OURS,   REFUSE, NONE),
-    F(C13_OPEN,       0x0304, DATA,      DATA,      EITHER, REFUSE, NONE),
+    F(C13_EE,         1_3,    HANDSHAKE, HANDSHAKE, PEER,   DROP,   NONE),
+    F(C13_EE_PSK,     1_3,    HANDSHAKE, HANDSHAKE, PEER,   DROP,   NONE),
+    F(C13_CERT_CR,    1_3,    HANDSHAKE, HANDSHAKE, PEER,   DROP,   NONE),
+    F(C13_CERT_R,     1_3,    HANDSHAKE, HANDSHAKE, PEER,   DROP,   NONE),
+    F(C13_CV,         1_3,    HANDSHAKE, HANDSHAKE, PEER,   DROP,   NONE),
+    F(C13_CV_R,       1_3,    HANDSHAKE, HANDSHAKE, PEER,   DROP,   NONE),
+    F(C13_FIN,        1_3,    HANDSHAKE, HANDSHAKE, PEER,   DROP,   NONE),
+    F(C13_FIN_R,      1_3,    HANDSHAKE, HANDSHAKE, PEER,   DROP,   NONE),
+    F(C13_SEND_CERT,  1_3,    DATA,      HANDSHAKE, OURS,   REFUSE, NONE),
+    F(C13_SEND_CV,    1_3,    DATA,      HANDSHAKE, OURS,   REFUSE, NONE),
+    F(C13_SEND_FIN,   1_3,    DATA,      HANDSHAKE, OURS,   REFUSE, NONE),
+    F(C13_OPEN,       1_3,    DATA,      DATA,      EITHER, REFUSE, NONE),
 
-    F(C12_CERT,       0x0303, PLAIN,     PLAIN,     PEER,   REFUSE, NONE),
-    F(C12_SKE,        0x0303, PLAIN,     PLAIN,     PEER,   REFUSE, NONE),
-    F(C12_CR_SHD,     0x0303, PLAIN,     PLAIN,     PEER,   REFUSE, NONE),
-    F(C12_SHD_R,      0x0303, PLAIN,     PLAIN,     PEER,   REFUSE, NONE),
-    F(C12_SEND_CERT,  0x0303, PLAIN,     PLAIN,     OURS,   REFUSE, NONE),
-    F(C12_SEND_CKE,   0x0303, PLAIN,     PLAIN,     OURS,   REFUSE, NONE),
-    F(C12_SEND_CKE_C, 0x0303, PLAIN,     PLAIN,     OURS,   REFUSE, NONE),
-    F(C12_SEND_CV,    0x0303, PLAIN,     PLAIN,     OURS,   REFUSE, NONE),
-    F(C12_SEND_CCS,   0x0303, PLAIN,     PLAIN,     OURS,   REFUSE, NONE),
-    F(C12_SEND_FIN,   0x0303, PLAIN,     DATA,      OURS,   REFUSE, NONE),
-    F(C12_NST_CCS,    0x0303, PLAIN,     DATA,      PEER,   REFUSE, NONE),
-    F(C12_CCS,        0x0303, PLAIN,     DATA,      PEER,   REFUSE, NONE),
-    F(C12_FIN,        0x0303, DATA,      DATA,      PEER,   REFUSE, NONE),
-    F(C12_R_NST,      0x0303, PLAIN,     PLAIN,     PEER,   REFUSE, NONE),
-    F(C12_R_CCS,      0x0303, PLAIN,     PLAIN,     PEER,   REFUSE, NONE),
-    F(C12_R_FIN,      0x0303, DATA,      PLAIN,     PEER,   REFUSE, NONE),
-    F(C12_R_SEND_CCS, 0x0303, DATA,      PLAIN,     OURS,   REFUSE, NONE),
-    F(C12_R_SEND_FIN, 0x0303, DATA,      DATA,      OURS,   REFUSE, NONE),
-    F(C12_OPEN,       0x0303, DATA,      DATA,      EITHER, REFUSE, NONE),
+    F(C12_CERT,       1_2,    PLAIN,     PLAIN,     PEER,   REFUSE, NONE),
+    F(C12_SKE,        1_2,    PLAIN,     PLAIN,     PEER,   REFUSE, NONE),
+    F(C12_CR_SHD,     1_2,    PLAIN,     PLAIN,     PEER,   REFUSE, NONE),
+    F(C12_SHD_R,      1_2,    PLAIN,     PLAIN,     PEER,   REFUSE, NONE),
+    F(C12_SEND_CERT,  1_2,    PLAIN,     PLAIN,     OURS,   REFUSE, NONE),
+    F(C12_SEND_CKE,   1_2,    PLAIN,     PLAIN,     OURS,   REFUSE, NONE),
+    F(C12_SEND_CKE_C, 1_2,    PLAIN,     PLAIN,     OURS,   REFUSE, NONE),
+    F(C12_SEND_CV,    1_2,    PLAIN,     PLAIN,     OURS,   REFUSE, NONE),
+    F(C12_SEND_CCS,   1_2,    PLAIN,     PLAIN,     OURS,   REFUSE, NONE),
+    F(C12_SEND_FIN,   1_2,    PLAIN,     DATA,      OURS,   REFUSE, NONE),
+    F(C12_NST_CCS,    1_2,    PLAIN,     DATA,      PEER,   REFUSE, NONE),
+    F(C12_CCS,        1_2,    PLAIN,     DATA,      PEER,   REFUSE, NONE),
+    F(C12_FIN,        1_2,    DATA,      DATA,      PEER,   REFUSE, NONE),
+    F(C12_R_NST,      1_2,    PLAIN,     PLAIN,     PEER,   REFUSE, NONE),
+    F(C12_R_CCS,      1_2,    PLAIN,     PLAIN,     PEER,   REFUSE, NONE),
+    F(C12_R_FIN,      1_2,    DATA,      PLAIN,     PEER,   REFUSE, NONE),
+    F(C12_R_SEND_CCS, 1_2,    DATA,      PLAIN,     OURS,   REFUSE, NONE),
+    F(C12_R_SEND_FIN, 1_2,    DATA,      DATA,      OURS,   REFUSE, NONE),
+    F(C12_OPEN,       1_2,    DATA,      DATA,      EITHER, REFUSE, NONE),
 
     F(S_CH,                0, PLAIN,     PLAIN,     PEER,   REFUSE, NONE),
     F(S_SEND_SH,           0, PLAIN,     PLAIN,     OURS,   REFUSE, NONE),
@@ -103,38 +106,38 @@ static const struct flow__order_facts order_states[FLOW__STATE_COUNT] = {
       APPLICATION_DATA),
     F(S_SEND_SH2,          0, PLAIN,     PLAIN,     OURS,   REFUSE, NONE),
 
-    F(S13_SEND_EE,      0x0304, HANDSHAKE, HANDSHAKE, OURS, REFUSE, NONE),
-    F(S13_SEND_EE_PSK,  0x0304, HANDSHAKE, HANDSHAKE, OURS, REFUSE, NONE),
-    F(S13_SEND_CERT_CR, 0x0304, HANDSHAKE, HANDSHAKE, OURS, REFUSE, NONE),
-    F(S13_SEND_CERT_R,  0x0304, HANDSHAKE, HANDSHAKE, OURS, REFUSE, NONE),
-    F(S13_SEND_CV,      0x0304, HANDSHAKE, HANDSHAKE, OURS, REFUSE, NONE),
-    F(S13_SEND_CV_R,    0x0304, HANDSHAKE, HANDSHAKE, OURS, REFUSE, NONE),
-    F(S13_SEND_FIN,     0x0304, HANDSHAKE, HANDSHAKE, OURS, REFUSE, NONE),
-    F(S13_SEND_FIN_R,   0x0304, HANDSHAKE, HANDSHAKE, OURS, REFUSE, NONE),
-    F(S13_CERT,       0x0304, HANDSHAKE, DATA,      PEER,   DROP,   UNOPENED),
-    F(S13_CV,         0x0304, HANDSHAKE, DATA,      PEER,   DROP,   NONE),
-    F(S13_FIN,        0x0304, HANDSHAKE, DATA,      PEER,   DROP,   UNOPENED),
-    F(S13_OPEN,       0x0304, DATA,      DATA,      EITHER, REFUSE, NONE),
+    F(S13_SEND_EE,      1_3,    HANDSHAKE, HANDSHAKE, OURS, REFUSE, NONE),
+    F(S13_SEND_EE_PSK,  1_3,    HANDSHAKE, HANDSHAKE, OURS, REFUSE, NONE),
+    F(S13_SEND_CERT_CR, 1_3,    HANDSHAKE, HANDSHAKE, OURS, REFUSE, NONE),
+    F(S13_SEND_CERT_R,  1_3,    HANDSHAKE, HANDSHAKE, OURS, REFUSE, NONE),
+    F(S13_SEND_CV,      1_3,    HANDSHAKE, HANDSHAKE, OURS, REFUSE, NONE),
+    F(S13_SEND_CV_R,    1_3,    HANDSHAKE, HANDSHAKE, OURS, REFUSE, NONE),
+    F(S13_SEND_FIN,     1_3,    HANDSHAKE, HANDSHAKE, OURS, REFUSE, NONE),
+    F(S13_SEND_FIN_R,   1_3,    HANDSHAKE, HANDSHAKE, OURS, REFUSE, NONE),
+    F(S13_CERT,       1_3,    HANDSHAKE, DATA,      PEER,   DROP,   UNOPENED),
+    F(S13_CV,         1_3,    HANDSHAKE, DATA,      PEER,   DROP,   NONE),
+    F(S13_FIN,        1_3,    HANDSHAKE, DATA,      PEER,   DROP,   UNOPENED),
+    F(S13_OPEN,       1_3,    DATA,      DATA,      EITHER, REFUSE, NONE),
 
-    F(S12_SEND_CERT,    0x0303, PLAIN,   PLAIN,     OURS,   REFUSE, NONE),
-    F(S12_SEND_SKE,     0x0303, PLAIN,   PLAIN,     OURS,   REFUSE, NONE),
-    F(S12_SEND_CR_SHD,  0x0303, PLAIN,   PLAIN,     OURS,   REFUSE, NONE),
-    F(S12_SEND_SHD_R,   0x0303, PLAIN,   PLAIN,     OURS,   REFUSE, NONE),
-    F(S12_CERT_R,       0x0303, PLAIN,   PLAIN,     PEER,   REFUSE, NONE),
-    F(S12_CKE,          0x0303, PLAIN,   PLAIN,     PEER,   REFUSE, NONE),
-    F(S12_CKE_C,        0x0303, PLAIN,   PLAIN,     PEER,   REFUSE, NONE),
-    F(S12_CV,           0x0303, PLAIN,   PLAIN,     PEER,   REFUSE, NONE),
-    F(S12_CCS,          0x0303, PLAIN,   PLAIN,     PEER,   REFUSE, NONE),
-    F(S12_FIN,          0x0303, DATA,    PLAIN,     PEER,   REFUSE, NONE),
-    F(S12_SEND_NST_CCS, 0x0303, DATA,    PLAIN,     OURS,   REFUSE, NONE),
-    F(S12_SEND_CCS,     0x0303, DATA,    PLAIN,     OURS,   REFUSE, NONE),
-    F(S12_SEND_FIN,     0x0303, DATA,    DATA,      OURS,   REFUSE, NONE),
-    F(S12_R_SEND_NST,   0x0303, PLAIN,   PLAIN,     OURS,   REFUSE, NONE),
-    F(S12_R_SEND_CCS,   0x0303, PLAIN,   PLAIN,     OURS,   REFUSE, NONE),
-    F(S12_R_SEND_FIN,   0x0303, PLAIN,   DATA,      OURS,   REFUSE, NONE),
-    F(S12_R_CCS,        0x0303, PLAIN,   DATA,      PEER,   REFUSE, NONE),
-    F(S12_R_FIN,        0x0303, DATA,    DATA,      PEER,   REFUSE, NONE),
-    F(S12_OPEN,         0x0303, DATA,    DATA,      EITHER, REFUSE, NONE),
+    F(S12_SEND_CERT,    1_2,    PLAIN,   PLAIN,     OURS,   REFUSE, NONE),
+    F(S12_SEND_SKE,     1_2,    PLAIN,   PLAIN,     OURS,   REFUSE, NONE),
+    F(S12_SEND_CR_SHD,  1_2,    PLAIN,   PLAIN,     OURS,   REFUSE, NONE),
+    F(S12_SEND_SHD_R,   1_2,    PLAIN,   PLAIN,     OURS,   REFUSE, NONE),
+    F(S12_CERT_R,       1_2,    PLAIN,   PLAIN,     PEER,   REFUSE, NONE),
+    F(S12_CKE,          1_2,    PLAIN,   PLAIN,     PEER,   REFUSE, NONE),
+    F(S12_CKE_C,        1_2,    PLAIN,   PLAIN,     PEER,   REFUSE, NONE),
+    F(S12_CV,           1_2,    PLAIN,   PLAIN,     PEER,   REFUSE, NONE),
+    F(S12_CCS,          1_2,    PLAIN,   PLAIN,     PEER,   REFUSE, NONE),
+    F(S12_FIN,          1_2,    DATA,    PLAIN,     PEER,   REFUSE, NONE),
+    F(S12_SEND_NST_CCS, 1_2,    DATA,    PLAIN,     OURS,   REFUSE, NONE),
+    F(S12_SEND_CCS,     1_2,    DATA,    PLAIN,     OURS,   REFUSE, NONE),
+    F(S12_SEND_FIN,     1_2,    DATA,    DATA,      OURS,   REFUSE, NONE),
+    F(S12_R_SEND_NST,   1_2,    PLAIN,   PLAIN,     OURS,   REFUSE, NONE),
+    F(S12_R_SEND_CCS,   1_2,    PLAIN,   PLAIN,     OURS,   REFUSE, NONE),
+    F(S12_R_SEND_FIN,   1_2,    PLAIN,   DATA,      OURS,   REFUSE, NONE),
+    F(S12_R_CCS,        1_2,    PLAIN,   DATA,      PEER,   REFUSE, NONE),
+    F(S12_R_FIN,        1_2,    DATA,    DATA,      PEER,   REFUSE, NONE),
+    F(S12_OPEN,         1_2,    DATA,    DATA,      EITHER, REFUSE, NONE),
 };
 
 /* Before the version is agreed: RFC 8446 4.1, RFC 5246 7.4.1. */
@@ -410,21 +413,22 @@ order_kind_of_type(uint8_t type)
         uint8_t type;
         enum flow__kind kind;
     } kinds[] = {
-        { 0, FLOW__KIND_HELLO_REQUEST },
-        { 1, FLOW__KIND_CLIENT_HELLO },
-        { 2, FLOW__KIND_SERVER_HELLO13 },
-        { 4, FLOW__KIND_NEW_SESSION_TICKET },
-        { 5, FLOW__KIND_END_OF_EARLY_DATA },
-        { 8, FLOW__KIND_ENCRYPTED_EXTENSIONS },
-        { 11, FLOW__KIND_CERTIFICATE },
-        { 12, FLOW__KIND_SERVER_KEY_EXCHANGE },
-        { 13, FLOW__KIND_CERTIFICATE_REQUEST },
-        { 14, FLOW__KIND_SERVER_HELLO_DONE },
-        { 15, FLOW__KIND_CERTIFICATE_VERIFY },
-        { 16, FLOW__KIND_CLIENT_KEY_EXCHANGE },
-        { 20, FLOW__KIND_FINISHED },
-        { 22, FLOW__KIND_CERTIFICATE_STATUS },
-        { 24, FLOW__KIND_KEY_UPDATE },
+        { FLOW__HANDSHAKE_HELLO_REQUEST, FLOW__KIND_HELLO_REQUEST },
+        { FLOW__HANDSHAKE_CLIENT_HELLO, FLOW__KIND_CLIENT_HELLO },
+        { FLOW__HANDSHAKE_SERVER_HELLO, FLOW__KIND_SERVER_HELLO13 },
+        { FLOW__HANDSHAKE_NEW_SESSION_TICKET, FLOW__KIND_NEW_SESSION_TICKET },
+        { FLOW__HANDSHAKE_END_OF_EARLY_DATA, FLOW__KIND_END_OF_EARLY_DATA },
+        { FLOW__HANDSHAKE_ENCRYPTED_EXTENSIONS,
+          FLOW__KIND_ENCRYPTED_EXTENSIONS },
+        { FLOW__HANDSHAKE_CERTIFICATE, FLOW__KIND_CERTIFICATE },
+        { FLOW__HANDSHAKE_SERVER_KEY_EXCHANGE, FLOW__KIND_SERVER_KEY_EXCHANGE },
+        { FLOW__HANDSHAKE_CERTIFICATE_REQUEST, FLOW__KIND_CERTIFICATE_REQUEST },
+        { FLOW__HANDSHAKE_SERVER_HELLO_DONE, FLOW__KIND_SERVER_HELLO_DONE },
+        { FLOW__HANDSHAKE_CERTIFICATE_VERIFY, FLOW__KIND_CERTIFICATE_VERIFY },
+        { FLOW__HANDSHAKE_CLIENT_KEY_EXCHANGE, FLOW__KIND_CLIENT_KEY_EXCHANGE },
+        { FLOW__HANDSHAKE_FINISHED, FLOW__KIND_FINISHED },
+        { FLOW__HANDSHAKE_CERTIFICATE_STATUS, FLOW__KIND_CERTIFICATE_STATUS },
+        { FLOW__HANDSHAKE_KEY_UPDATE, FLOW__KIND_KEY_UPDATE },
     };
 
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
@@ -445,7 +449,7 @@ order_kind_of_server_hello(const uint8_t *msg, size_t len,
         return FLOW__KIND_SERVER_HELLO13;
     if (hello.retry)
         return FLOW__KIND_HELLO_RETRY_REQUEST;
-    if (hello.version == 0x0304)
+    if (hello.version == FLOW_TLS_1_3)
         return hello.psk ? FLOW__KIND_SERVER_HELLO13_PSK
                          : FLOW__KIND_SERVER_HELLO13;
     resumed =
@@ -484,7 +488,7 @@ flow__order_kind(const struct flow__order *order, const uint8_t *msg,
         return order_kind_of_server_hello(msg, len, session_id);
     if (kind == FLOW__KIND_CERTIFICATE)
         return order_kind_of_certificate(
-            msg, len, order_states[order->state].version == 0x0304);
+            msg, len, order_states[order->state].version == FLOW_TLS_1_3);
     return kind;
 }
 

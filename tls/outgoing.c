@@ -17,8 +17,6 @@
  * Locks: as in handshake.c.
  */
 
-#define ALERT_FATAL 2
-
 static const uint8_t change_cipher_spec[1] = { 1 };
 
 /* Something that no engine may do, or a cipher that fails. */
@@ -259,7 +257,7 @@ flow__outgoing_events(struct flow__handshake *hs, enum flow_status status,
 bool
 flow__outgoing_alert(struct flow__handshake *hs, int alert)
 {
-    const uint8_t content[2] = { ALERT_FATAL, (uint8_t)alert };
+    const uint8_t content[2] = { FLOW__ALERT_LEVEL_FATAL, (uint8_t)alert };
     enum flow__level level = flow__order_facts(hs->order.state)->tx;
     enum flow_status st = FLOW_OK;
     bool spent;

@@ -36,8 +36,6 @@
 /* Records up to this are looked into before a reader is woken for them. */
 #define LOOK_AHEAD_MAX 1024u
 
-#define ALERT_WARNING 1
-
 static struct flow__reader_result
 reader_result(enum flow_status status)
 {
@@ -236,7 +234,7 @@ reader_take_alert(struct flow__reader *r, const uint8_t *content, size_t len)
         return reader_result(FLOW_EOF);
     }
     /* RFC 8446 6.1: user_canceled announces a close_notify. */
-    if ((content[0] == ALERT_WARNING && !r->tls13) ||
+    if ((content[0] == FLOW__ALERT_LEVEL_WARNING && !r->tls13) ||
         content[1] == FLOW__ALERT_USER_CANCELED)
         return reader_result(FLOW_OK);
     res = reader_refuse(FLOW__ALERT_NONE, "the peer gave up");
@@ -315,7 +313,7 @@ reader_take_message(struct flow__reader *r, const uint8_t *msg, size_t len,
         return reader_result(FLOW_OK);
     /* RFC 8446 4.6.3 */
     r->update_due = true;
-    r->update_asks = msg[FLOW__HANDSHAKE_HEADER] == 1;
+    r->update_asks = msg[FLOW__HANDSHAKE_HEADER] == FLOW__KEY_UPDATE_REQUESTED;
     return reader_next_key(r);
 }
 

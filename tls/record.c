@@ -16,7 +16,6 @@
  * the lock of that direction.  No lock is taken here.
  */
 
-#define TLS13     0x0304
 #define AD_13_LEN FLOW__RECORD_HEADER
 #define AD_12_LEN 13
 /* The version that every record says (RFC 8446 5.1, RFC 5246 6.2.1). */
@@ -181,7 +180,7 @@ flow__record_update(struct flow__record_keys *k, struct flow__secret *secret)
 static bool
 record_is_tls13(const struct flow__record_keys *k)
 {
-    return k->suite->version == TLS13;
+    return k->suite->version == FLOW_TLS_1_3;
 }
 
 size_t

@@ -14,6 +14,7 @@
 #include "tls/alert.h"
 #include "tls/keys.h"
 #include "tls/suite.h"
+#include "tls/wire.h"
 
 /*
  * Record protection of one direction (RFC 8446 5.2, RFC 5246 6.2.3.3): bytes
@@ -24,13 +25,6 @@
  *   1.2 ChaCha20     | header 5 |            | content |            | tag |
  *                    |<------ prefix ------->|         |<---- suffix ---->|
  */
-
-enum flow__content_type {
-    FLOW__CONTENT_CHANGE_CIPHER_SPEC = 20,
-    FLOW__CONTENT_ALERT = 21,
-    FLOW__CONTENT_HANDSHAKE = 22,
-    FLOW__CONTENT_APPLICATION_DATA = 23
-};
 
 #define FLOW__RECORD_HEADER 5
 /* Content of a record (RFC 8446 5.1). */

@@ -5,19 +5,23 @@
 
 #include "tls/suite.h"
 
-#define TLS12 0x0303
-#define TLS13 0x0304
-
 /* Signature schemes (RFC 8446 4.2.3) that a key can make, 0 after the last.
  * In TLS 1.2 the second byte names only the kind of key (RFC 5246 7.4.1.4.1),
  * so any curve signs with any hash, and the engine signs PKCS#1 with RSA. */
-static const uint16_t p256_13[] = { 0x0403, 0 };
-static const uint16_t p384_13[] = { 0x0503, 0 };
-static const uint16_t p521_13[] = { 0x0603, 0 };
-static const uint16_t rsa_13[] = { 0x0804, 0x0805, 0x0806, 0 };
-static const uint16_t rsa_short_13[] = { 0x0804, 0x0805, 0 };
-static const uint16_t ecdsa_12[] = { 0x0403, 0x0503, 0x0603, 0 };
-static const uint16_t rsa_12[] = { 0x0401, 0x0501, 0x0601, 0 };
+static const uint16_t p256_13[] = { FLOW__SIGN_ECDSA_SECP256R1_SHA256, 0 };
+static const uint16_t p384_13[] = { FLOW__SIGN_ECDSA_SECP384R1_SHA384, 0 };
+static const uint16_t p521_13[] = { FLOW__SIGN_ECDSA_SECP521R1_SHA512, 0 };
+static const uint16_t rsa_13[] = { FLOW__SIGN_RSA_PSS_RSAE_SHA256,
+                                   FLOW__SIGN_RSA_PSS_RSAE_SHA384,
+                                   FLOW__SIGN_RSA_PSS_RSAE_SHA512, 0 };
+static const uint16_t rsa_short_13[] = { FLOW__SIGN_RSA_PSS_RSAE_SHA256,
+                                         FLOW__SIGN_RSA_PSS_RSAE_SHA384, 0 };
+static const uint16_t ecdsa_12[] = { FLOW__SIGN_ECDSA_SECP256R1_SHA256,
+                                     FLOW__SIGN_ECDSA_SECP384R1_SHA384,
+                                     FLOW__SIGN_ECDSA_SECP521R1_SHA512, 0 };
+static const uint16_t rsa_12[] = { FLOW__SIGN_RSA_PKCS1_SHA256,
+                                   FLOW__SIGN_RSA_PKCS1_SHA384,
+                                   FLOW__SIGN_RSA_PKCS1_SHA512, 0 };
 
 struct key_facts {
     const uint16_t *schemes13;
@@ -27,9 +31,12 @@ struct key_facts {
 };
 
 static const struct key_facts key_facts[] = {
-    [FLOW__KEY_P256] = { p256_13, ecdsa_12, FLOW__AUTH_ECDSA, 0x0017 },
-    [FLOW__KEY_P384] = { p384_13, ecdsa_12, FLOW__AUTH_ECDSA, 0x0018 },
-    [FLOW__KEY_P521] = { p521_13, ecdsa_12, FLOW__AUTH_ECDSA, 0x0019 },
+    [FLOW__KEY_P256] = { p256_13, ecdsa_12, FLOW__AUTH_ECDSA,
+                         FLOW_TLS_GROUP_P256 },
+    [FLOW__KEY_P384] = { p384_13, ecdsa_12, FLOW__AUTH_ECDSA,
+                         FLOW_TLS_GROUP_P384 },
+    [FLOW__KEY_P521] = { p521_13, ecdsa_12, FLOW__AUTH_ECDSA,
+                         FLOW_TLS_GROUP_P521 },
     [FLOW__KEY_RSA] = { rsa_13, rsa_12, FLOW__AUTH_RSA, 0 },
     [FLOW__KEY_RSA_SHORT] = { rsa_short_13, rsa_12, FLOW__AUTH_RSA, 0 },
 };
@@ -63,7 +70,7 @@ sni_has_suite12(enum flow__suite_auth auth,
     const struct flow__suite *suite;
 
     for (size_t i = 0; (suite = flow__suite_at(i)) != NULL; i++)
-        if (suite->version == TLS12 && suite->auth == auth &&
+        if (suite->version == FLOW_TLS_1_2 && suite->auth == auth &&
             sni_allowed(policy, suite->id) &&
             flow__span_has_u16(hello->suites, suite->id))
             return true;
@@ -78,7 +85,7 @@ flow__sni_usable(enum flow__key_type key, uint16_t version,
     const struct key_facts *facts = &key_facts[key];
 
     /* Without the extension TLS 1.2 means SHA-1, which nobody here signs. */
-    if (version == TLS13)
+    if (version == FLOW_TLS_1_3)
         return sni_offers_any(hello->sigalgs, facts->schemes13);
     if (!sni_offers_any(hello->sigalgs, facts->schemes12) ||
         !sni_has_suite12(facts->auth, policy, hello))
@@ -94,9 +101,10 @@ flow__sni_version(const struct flow__sni_policy *policy,
                   const struct flow__client_hello *hello)
 {
     for (uint16_t v = policy->max_version; v >= policy->min_version; v--) {
-        bool offered = hello->versions.base != NULL
-                           ? flow__span_has_u16(hello->versions, v)
-                           : v == TLS12 && hello->legacy_version >= TLS12;
+        bool offered =
+            hello->versions.base != NULL
+                ? flow__span_has_u16(hello->versions, v)
+                : v == FLOW_TLS_1_2 && hello->legacy_version >= FLOW_TLS_1_2;
         if (offered)
             return v;
     }

@@ -3,6 +3,8 @@
 
 #include <stddef.h>
 
+#include "tls/wire.h"
+
 /*
  * How many records one key may seal.  AES-GCM: RFC 8446 5.5 allows 2^24.5
  * full-size records, rounded down.  AES-CCM: RFC 9147 4.5.3 computes 2^23.
@@ -19,16 +21,17 @@
  * and RFC 6655 send eight bytes and keep four. */
 #define TLS13(id, aead, hash, key, tag, limit, name)                           \
     {                                                                          \
-        id, 0x0304, FLOW__AUTH_ANY, aead, hash, key, 12, 0, tag, limit, name   \
+        id, FLOW_TLS_1_3, FLOW__AUTH_ANY, aead, hash, key, 12, 0, tag, limit,  \
+            name                                                               \
     }
 #define TLS12(id, auth, aead, hash, key, tag, limit, name)                     \
     {                                                                          \
-        id, 0x0303, auth, aead, hash, key, 4, 8, tag, limit, name              \
+        id, FLOW_TLS_1_2, auth, aead, hash, key, 4, 8, tag, limit, name        \
     }
 #define TLS12_CHACHA(id, auth, name)                                           \
     {                                                                          \
-        id, 0x0303, auth, FLOW__AEAD_CHACHA20_POLY1305, FLOW__SHA256, 32, 12,  \
-            0, 16, LIMIT_CHACHA, name                                          \
+        id, FLOW_TLS_1_2, auth, FLOW__AEAD_CHACHA20_POLY1305, FLOW__SHA256,    \
+            32, 12, 0, 16, LIMIT_CHACHA, name                                  \
     }
 
 static const struct flow__suite suites[] = {

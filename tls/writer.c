@@ -23,12 +23,6 @@
  * without tx_lock.
  */
 
-#define ALERT_WARNING            1
-#define ALERT_FATAL              2
-#define KEY_UPDATE               24
-#define KEY_UPDATE_NOT_REQUESTED 0
-#define KEY_UPDATE_REQUESTED     1
-
 static struct flow__writer_result
 writer_result(enum flow_status status, enum flow__writer_cause cause)
 {
@@ -144,7 +138,7 @@ writer_seal_bytes(struct flow__writer *w, uint8_t type, const uint8_t *bytes,
 static struct flow__writer_result
 writer_update_key(struct flow__writer *w, uint8_t request)
 {
-    const uint8_t msg[5] = { KEY_UPDATE, 0, 0, 1, request };
+    const uint8_t msg[5] = { FLOW__HANDSHAKE_KEY_UPDATE, 0, 0, 1, request };
     struct flow__record_next next;
     struct flow__writer_result r;
     enum flow_status st = flow__record_prepare(&w->keys, &w->secret, &next);
@@ -158,7 +152,7 @@ writer_update_key(struct flow__writer *w, uint8_t request)
     }
     flow__record_adopt(&w->keys, &w->secret, &next);
     w->updates++;
-    if (request == KEY_UPDATE_REQUESTED)
+    if (request == FLOW__KEY_UPDATE_REQUESTED)
         flow__store(&w->has_asked, 1);
     return writer_ok();
 }
@@ -188,7 +182,8 @@ flow__writer_owe(struct flow__writer *w, uint32_t owed)
 static struct flow__writer_result
 writer_seal_refusal(struct flow__writer *w)
 {
-    const uint8_t refusal[2] = { ALERT_WARNING, FLOW__ALERT_NO_RENEGOTIATION };
+    const uint8_t refusal[2] = { FLOW__ALERT_LEVEL_WARNING,
+                                 FLOW__ALERT_NO_RENEGOTIATION };
     struct flow__writer_result r =
         writer_seal_bytes(w, FLOW__CONTENT_ALERT, refusal, sizeof(refusal));
 
@@ -207,8 +202,8 @@ writer_seal_update(struct flow__writer *w)
     if (owed == 0 && !writer_key_is_worn(w, 0))
         return writer_ok();
     r = writer_update_key(w, (owed & FLOW__OWED_REQUEST) != 0
-                                 ? KEY_UPDATE_REQUESTED
-                                 : KEY_UPDATE_NOT_REQUESTED);
+                                 ? FLOW__KEY_UPDATE_REQUESTED
+                                 : FLOW__KEY_UPDATE_NOT_REQUESTED);
     /* Still due, with whatever the reading side has added meanwhile. */
     if (r.status != FLOW_OK)
         flow__writer_owe(w, owed);
@@ -333,7 +328,8 @@ writer_make_way(struct flow__writer *w, struct flow *lower)
 static struct flow__writer_result
 writer_admit(struct flow__writer *w, struct flow *lower)
 {
-    const uint8_t fatal[2] = { ALERT_FATAL, FLOW__WRITER_SPENT_ALERT };
+    const uint8_t fatal[2] = { FLOW__ALERT_LEVEL_FATAL,
+                               FLOW__WRITER_SPENT_ALERT };
     struct flow__writer_result r;
 
     if (writer_has_room(w))
@@ -505,7 +501,8 @@ flow__writer_push_owed(struct flow__writer *w, struct flow *lower)
 struct flow__writer_result
 flow__writer_close(struct flow__writer *w, struct flow *lower)
 {
-    const uint8_t notify[2] = { ALERT_WARNING, FLOW__ALERT_CLOSE_NOTIFY };
+    const uint8_t notify[2] = { FLOW__ALERT_LEVEL_WARNING,
+                                FLOW__ALERT_CLOSE_NOTIFY };
     struct flow__writer_result r;
 
     if (!w->close_sealed) {
@@ -524,7 +521,7 @@ flow__writer_close(struct flow__writer *w, struct flow *lower)
 bool
 flow__writer_alert(struct flow__writer *w, struct flow *lower, int alert)
 {
-    const uint8_t fatal[2] = { ALERT_FATAL, (uint8_t)alert };
+    const uint8_t fatal[2] = { FLOW__ALERT_LEVEL_FATAL, (uint8_t)alert };
 
     if (w->dead)
         return false;

@@ -47,7 +47,7 @@ def outermost(text):
 def functions(text):
     """Names of the static functions that a file defines."""
     for head in outermost(plain(text)):
-        if not re.match(r"\s*static\b", head) or "=" in head:
+        if not re.search(r"\bstatic\b", head) or "=" in head:
             continue
         for name in NAME.findall(head):
             if name not in NOT_NAMES:

@@ -52,6 +52,7 @@ class Names(unittest.TestCase):
 
     def test_every_layout_of_a_definition(self):
         for head in ("static int take(int a)", "static inline const char *take(void)",
+                     "__attribute__((constructor)) static void\ntake(void)",
                      "static __attribute__((noinline)) int\ntake(int a)",
                      "static struct x\ntake(int (*f)(int), int a)"):
             self.assert_caught("tls/reader.c", head + "\n{\n}\n", "take()")
