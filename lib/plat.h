@@ -34,6 +34,10 @@ int64_t flow__plat_wall(void);
 /* Key material from the system; false when there is none. */
 bool flow__plat_random(void *buf, size_t len);
 
+/* A word that each thread has for itself, 0 at first; never NULL.  Only
+ * tls/mbedtls/memory.c uses it. */
+uintptr_t *flow__plat_thread_word(void);
+
 /* size > 0, align a power of two. */
 void *flow__plat_alloc(size_t size, size_t align);
 void flow__plat_free(void *ptr, size_t size, size_t align);

@@ -182,6 +182,35 @@ trust_files_are_listed(void **state)
         assert_int_equal((*file)[0], '/');
 }
 
+static void *
+use_thread_word(void *arg)
+{
+    const uintptr_t *theirs = arg;
+    uintptr_t *mine = flow__plat_thread_word();
+
+    assert_ptr_not_equal(mine, theirs);
+    assert_true(*mine == 0);
+    *mine = 2;
+    assert_ptr_equal(flow__plat_thread_word(), mine);
+    return NULL;
+}
+
+static void
+each_thread_has_a_word(void **state)
+{
+    uintptr_t *mine = flow__plat_thread_word();
+    pthread_t thread;
+
+    (void)state;
+    assert_true(*mine == 0);
+    *mine = 1;
+    assert_int_equal(pthread_create(&thread, NULL, use_thread_word, mine), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_ptr_equal(flow__plat_thread_word(), mine);
+    assert_true(*mine == 1);
+    *mine = 0;
+}
+
 int
 main(void)
 {
@@ -193,6 +222,7 @@ main(void)
         cmocka_unit_test(file_is_read_whole),
         cmocka_unit_test(file_without_a_size_is_read_too),
         cmocka_unit_test(trust_files_are_listed),
+        cmocka_unit_test(each_thread_has_a_word),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
