@@ -60,7 +60,7 @@ TABLE = [
     ("tests/fault/*", ANY, PUBLIC + ["tests/**"]),
     ("tests/interop/*", ANY, PUBLIC + ["tests/**"]),
     ("tests/*", ANY, ["**"]),
-    ("subprojects/packagefiles/*", ANY, []),
+    ("subprojects/packagefiles/*", ANY, ["@/*"]),
 ]
 # Nobody but these may see the engine or Xen, whatever "any" says above.
 RESERVED = [

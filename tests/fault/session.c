@@ -11,6 +11,14 @@ over(enum flow_status st)
     return st != FLOW_AGAIN && st != FLOW_E_NOMEM;
 }
 
+/* Only what stays is an answer. */
+static void
+note_failure(struct session_side *me, enum flow_status st, enum flow_dir dir)
+{
+    if (st < 0 && me->why.status == FLOW_OK)
+        flow_get_error(me->f, dir, &me->why);
+}
+
 /* What a side does next; whether something changed. */
 static bool
 step_write(struct session_side *w, unsigned me)
@@ -37,6 +45,7 @@ step_write(struct session_side *w, unsigned me)
     if (!over(st))
         return st == FLOW_E_NOMEM;
     w->write = st;
+    note_failure(w, st, FLOW_WRITE);
     return true;
 }
 
@@ -55,6 +64,7 @@ step_read(struct session_side *r, unsigned other)
     if (!over(st))
         return st == FLOW_E_NOMEM;
     r->read = st;
+    note_failure(r, st, FLOW_READ);
     return true;
 }
 
@@ -70,6 +80,7 @@ step_side(struct session *s, unsigned me)
         w->open = flow_open(w->f);
         if (w->open < 0)
             w->read = w->write = w->open;
+        note_failure(w, w->open, FLOW_READ);
         moved = w->open != FLOW_AGAIN;
     }
     if (w->open == FLOW_OK && !over(w->write))
@@ -142,7 +153,8 @@ session_check_complete(const struct session *s)
 void
 session_check_sound(const struct session *s)
 {
-    /* The engine may forget that it had no memory: FLOW_E_SYS. */
+    /* An engine of the system's may forget that it had no memory: FLOW_E_SYS.
+     */
     const uint32_t ends = STATUS_BIT(FLOW_EOF) | STATUS_BIT(FLOW_E_TRUNCATED) |
                           STATUS_BIT(FLOW_E_RESET) | STATUS_BIT(FLOW_E_CLOSED) |
                           STATUS_BIT(FLOW_E_PROTO) | STATUS_BIT(FLOW_E_AUTH) |

@@ -16,6 +16,7 @@ struct session_side {
     enum flow_status open;  /* OK, or why it failed. */
     enum flow_status read;  /* How reading ended. */
     enum flow_status write; /* OK: everything and the marker are below. */
+    struct flow_error why;  /* The first of these failures, if there was one. */
     size_t sent;
     size_t got; /* Compared with what the other sent. */
     bool closed;

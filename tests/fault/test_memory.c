@@ -13,8 +13,9 @@
 /*
  * The nth allocation fails, for every n: first those of the flows'
  * environment, then those of the whole program, the engine's among them.
- * Nothing leaks, nothing crashes, and what answered is E_NOMEM; but the engine
- * now and then forgets why it failed, and then it is another error.
+ * Nothing leaks, nothing crashes, what answered is E_NOMEM, and no end blames
+ * the other.  An mbedTLS that was not built with libflow may forget why it
+ * failed, and then it is another error.
  */
 
 enum stack_kind { PLAIN, TLS_1_2, TLS_1_3 };
@@ -89,6 +90,40 @@ attempt(enum stack_kind kind, struct session *s)
     return FLOW_OK;
 }
 
+#ifdef TEST_MBEDTLS_TELLS
+#define INTERNAL_ERROR 80 /* RFC 8446 6 */
+
+/* One end had no memory and says so, to the other one too.  The other one has
+ * that alert, or the end of the flow below it. */
+static void
+check_blame(const struct session *s)
+{
+    unsigned i, unwell = 0;
+
+    for (i = 0; i < 2; i++) {
+        const struct flow_error *why = &s->side[i].why;
+
+        if (why->status == FLOW_OK)
+            continue;
+        unwell++;
+        if (why->alert_sent != -1)
+            assert_int_equal(why->alert_sent, INTERNAL_ERROR);
+        if (why->status == FLOW_E_PROTO)
+            assert_int_equal(why->alert_received, INTERNAL_ERROR);
+        else
+            assert_status_in(why->status, STATUS_BIT(FLOW_E_NOMEM) |
+                                              STATUS_BIT(FLOW_E_TRUNCATED) |
+                                              STATUS_BIT(FLOW_E_RESET) |
+                                              STATUS_BIT(FLOW_E_CLOSED));
+        if (why->status == FLOW_E_NOMEM)
+            assert_string_equal(why->layers[0], "tls");
+    }
+    if (unwell > 0)
+        assert_true(s->side[0].why.status == FLOW_E_NOMEM ||
+                    s->side[1].why.status == FLOW_E_NOMEM);
+}
+#endif
+
 static void
 check(const struct session *s, enum flow_status st, bool failed)
 {
@@ -146,6 +181,45 @@ environment_tls(void **state)
 
 static size_t stride = 1;
 
+#ifdef TEST_MBEDTLS_TELLS
+static size_t
+passphrase(void *user, char *buf, size_t cap)
+{
+    static const char secret[] = "opensesame";
+
+    (void)user;
+    assert_true(cap >= sizeof(secret));
+    memcpy(buf, secret, sizeof(secret) - 1);
+    return sizeof(secret) - 1;
+}
+
+/* A key is parsed as one format after another; a failed allocation does not
+ * make it a bad key, nor the passphrase a wrong one. */
+static void
+an_encrypted_key_may_want_memory(void **state)
+{
+    struct flow_tls_config *c;
+    struct flow_error err;
+    enum flow_status st = FLOW_E_NOMEM;
+    size_t n;
+
+    (void)state;
+    for (n = 1; st != FLOW_OK; n++) {
+        assert_status(flow_tls_config_new_server(TEST_ENV, &c, NULL), FLOW_OK);
+        wrap_begin();
+        wrap_fail(n, false);
+        st = flow_tls_config_add_keypair_file(
+            c, pki("p256.pem"), pki("encrypted.key"), passphrase, NULL, &err);
+        assert_status(st, wrap_failed() ? FLOW_E_NOMEM : FLOW_OK);
+        if (wrap_failed())
+            assert_string_equal(err.layers[0], "tls config");
+        wrap_fail(0, false);
+        flow_tls_config_unref(c);
+    }
+    assert_true(n > 30);
+}
+#endif
+
 /* Allocations of the program. */
 static void
 sweep_program(enum stack_kind kind)
@@ -176,6 +250,11 @@ sweep_program(enum stack_kind kind)
         assert_true(st <= FLOW_OK);
         unnamed += st != FLOW_OK && st != FLOW_E_NOMEM;
         check(&s, st, failed);
+#ifdef TEST_MBEDTLS_TELLS
+        assert_status_in(st, STATUS_BIT(FLOW_OK) | STATUS_BIT(FLOW_E_NOMEM));
+        if (st == FLOW_OK)
+            check_blame(&s);
+#endif
         if (!failed)
             break;
     }
@@ -274,6 +353,9 @@ main(int argc, char **argv)
 #ifdef TEST_TLS
         TEST(environment_tls),
         TEST(a_change_of_keys_survives_a_want_of_memory),
+#ifdef TEST_MBEDTLS_TELLS
+        TEST(an_encrypted_key_may_want_memory),
+#endif
         TEST(program_tls12),
         TEST(program_tls13),
 #endif

@@ -294,7 +294,7 @@ flow__engine_new(struct flow__engine_conf *conf, struct flow__keypair *pair,
     flow__messages_init(&e->messages, conf->config->env, conf->config->server);
     mbedtls_ssl_init(&e->ssl);
     flow__mbed_enter();
-    rc = engine_set_up(e, version, server_name, ip_name);
+    rc = flow__mbed_result(engine_set_up(e, version, server_name, ip_name));
     flow__mbed_leave();
     if (rc != 0) {
         flow__engine_free(e);
@@ -395,6 +395,7 @@ engine_run(struct flow__engine *e, const uint8_t *msg, struct flow_error *err)
          (rc == MBEDTLS_ERR_SSL_WANT_READ || rc == MBEDTLS_ERR_SSL_WANT_WRITE);
          i++)
         rc = mbedtls_ssl_handshake(&e->ssl);
+    rc = flow__mbed_result(rc);
     flow__mbed_leave();
     if (rc == 0)
         return FLOW_OK;
@@ -430,7 +431,7 @@ engine_check_share(struct flow__engine *e, const uint8_t *msg, size_t len,
     int rc;
 
     flow__mbed_enter();
-    rc = flow__mbed_check_share(msg, len);
+    rc = flow__mbed_result(flow__mbed_check_share(msg, len));
     flow__mbed_leave();
     return rc == 0 ? FLOW_AGAIN : engine_refuse(e, rc, msg, err);
 }

@@ -20,6 +20,7 @@
  *     is illegal_parameter (RFC 8446 4.2.8.2, RFC 8422 5.11);
  *   - a certificate that its parser does not take may pass without an alert;
  *   - where it has no memory it may say anything, in 3.6 in sums of numbers;
+ * our build is corrected before (memory.c), a system's may blame the peer;
  *   - what fails here, in its library or in this machine, is a number like any
  *     other: the peer is blamed only where a row says so, or where the engine
  *     itself wanted to send an alert that blames it.

@@ -22,10 +22,15 @@ flow__engine_init(struct flow_error *err)
 {
     uint8_t probe[1];
     enum flow_status st;
+    int rc;
 
     flow__mbed_enter();
     st = flow__psa_init();
+    rc = flow__mbed_result(0);
     flow__mbed_leave();
+    if (rc != 0)
+        return flow_error_set(err, FLOW_E_NOMEM, "tls", FLOW_DOMAIN_NONE, 0,
+                              "no memory for the engine");
     if (st == FLOW_OK && !flow__plat_random(probe, sizeof(probe)))
         st = FLOW_E_NOMEM;
     if (st == FLOW_OK)
@@ -41,6 +46,7 @@ flow__mbed_enter(void)
     flow_fork_block();
     if (needs_lock)
         flow_lock_acquire(&engine_lock);
+    flow__mbed_watch_memory();
 }
 
 void

@@ -40,6 +40,7 @@ flow__kdf_hkdf_expand(enum flow__hash hash, const uint8_t *prk, size_t prk_len,
     if (ret == PSA_SUCCESS)
         ret = psa_key_derivation_output_bytes(&op, out, len);
     (void)psa_key_derivation_abort(&op);
+    ret = flow__mbed_result(ret);
     flow__mbed_leave();
     return finish(ret, out, len);
 }
@@ -55,6 +56,7 @@ flow__kdf_tls12_prf(const struct flow__kdf_prf *prf, uint8_t *out, size_t len)
     flow__mbed_enter();
     ret = mbedtls_ssl_tls_prf(type, prf->secret, prf->secret_len, prf->label,
                               prf->seed, prf->seed_len, out, len);
+    ret = flow__mbed_result(ret);
     flow__mbed_leave();
     return finish(ret, out, len);
 }

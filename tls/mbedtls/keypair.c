@@ -68,7 +68,7 @@ parse_block(const struct flow_env *env, mbedtls_x509_crt *chain,
         return MBEDTLS_ERR_X509_ALLOC_FAILED;
     rc = mbedtls_x509_crt_parse(chain, pem, len + 1);
     free_pem(env, pem, len);
-    return rc;
+    return flow__mbed_result(rc);
 }
 
 int
@@ -82,7 +82,7 @@ flow__mbed_parse_certs(const struct flow_env *env, mbedtls_x509_crt *chain,
 
     *ret_bad = 0;
     if (!is_pem(data, len))
-        return mbedtls_x509_crt_parse_der(chain, data, len);
+        return flow__mbed_result(mbedtls_x509_crt_parse_der(chain, data, len));
     for (block = next_certificate(data, end); block < end; block = next) {
         int rc;
 
@@ -340,6 +340,7 @@ flow__keypair_new(const struct flow_env *env,
 {
     struct flow__keypair *pair = flow_env_alloc(env, sizeof(*pair));
     enum flow_status st;
+    int rc;
 
     if (pair == NULL)
         return fail(err, FLOW_E_NOMEM, 0, NULL, "no memory");
@@ -355,7 +356,10 @@ flow__keypair_new(const struct flow_env *env,
         st = find_type(pair, err, in->key_name);
     if (st == FLOW_OK)
         st = check_pair(pair, in, err);
+    rc = flow__mbed_result(0);
     flow__mbed_leave();
+    if (rc != 0)
+        st = fail(err, FLOW_E_NOMEM, rc, NULL, "no memory");
     if (st != FLOW_OK) {
         flow__keypair_free(pair);
         return st;

@@ -27,6 +27,21 @@
 void flow__mbed_enter(void);
 void flow__mbed_leave(void);
 
+/*
+ * Our build of mbedTLS reports its failed allocations here; entering forgets
+ * those of before.  A system's mbedTLS reports none.
+ */
+void flow__mbed_note_no_memory(void);
+void flow__mbed_watch_memory(void);
+
+/*
+ * What an operation of mbedTLS came to: code, which it returned, or
+ * MBEDTLS_ERR_SSL_ALLOC_FAILED if an allocation failed since this thread
+ * entered, whatever it returned, success too.  Asked before the thread enters
+ * again.
+ */
+int flow__mbed_result(int code);
+
 struct flow__keypair {
     const struct flow_env *env;
     mbedtls_x509_crt chain;

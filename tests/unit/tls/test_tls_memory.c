@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 #include "tests/unit/tls/bytes.h"
 
-#include <mbedtls/build_info.h>
-#include <mbedtls/platform.h>
+#include <pthread.h>
 
 #include <flow/env.h>
 
 #include "tls/kdf.h"
+#include "tls/mbedtls/mbed.h"
 #include "tls/mbedtls/psa.h"
 #include "tls/record.h"
 
@@ -28,29 +28,8 @@ fail_allocation(unsigned n)
     fail_at = n;
 }
 
-#ifdef MBEDTLS_PLATFORM_MEMORY
-
-static void *
-counting_calloc(size_t count, size_t size)
-{
-    if (++allocations == fail_at) {
-        failed++;
-        all_failed++;
-        return NULL;
-    }
-    return calloc(count, size);
-}
-
-static bool
-replace_allocator(void)
-{
-    return mbedtls_platform_set_calloc_free(counting_calloc, free) == 0;
-}
-
-#else
-
-/* A stock build calls the C library, where the program's own definition is
- * found first. */
+/* mbedTLS takes memory of the C library's calloc(), and the program's own
+ * definition of it is found first. */
 void *
 calloc(size_t count, size_t size)
 {
@@ -67,20 +46,10 @@ calloc(size_t count, size_t size)
     return ptr == NULL ? NULL : memset(ptr, 0, count * size);
 }
 
-static bool
-replace_allocator(void)
-{
-    return true;
-}
-
-#endif
-
 static int
 start(void **state)
 {
     (void)state;
-    if (!replace_allocator())
-        return -1;
     return flow__psa_init() == FLOW_OK ? 0 : -1;
 }
 
@@ -238,6 +207,37 @@ derivations_and_updates_may_fail(void **state)
     flow__record_fini(&k);
 }
 
+static void *
+want_memory(void *arg)
+{
+    (void)arg;
+    flow__mbed_note_no_memory();
+    assert_int_equal(flow__mbed_result(0), MBEDTLS_ERR_SSL_ALLOC_FAILED);
+    return NULL;
+}
+
+/* A failed allocation is the outcome of one operation, in one thread. */
+static void
+a_want_of_memory_belongs_to_who_had_it(void **state)
+{
+    const int failure = MBEDTLS_ERR_SSL_BAD_CERTIFICATE;
+    pthread_t thread;
+
+    (void)state;
+    flow__mbed_enter();
+    assert_int_equal(flow__mbed_result(0), 0);
+    assert_int_equal(pthread_create(&thread, NULL, want_memory, NULL), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(flow__mbed_result(failure), failure);
+    flow__mbed_note_no_memory();
+    assert_int_equal(flow__mbed_result(failure), MBEDTLS_ERR_SSL_ALLOC_FAILED);
+    assert_int_equal(flow__mbed_result(0), MBEDTLS_ERR_SSL_ALLOC_FAILED);
+    flow__mbed_leave();
+    flow__mbed_enter();
+    assert_int_equal(flow__mbed_result(failure), failure);
+    flow__mbed_leave();
+}
+
 int
 main(void)
 {
@@ -245,6 +245,7 @@ main(void)
         cmocka_unit_test(every_allocation_of_every_provider_may_fail),
         cmocka_unit_test(a_record_takes_no_memory_once_its_key_is_set),
         cmocka_unit_test(derivations_and_updates_may_fail),
+        cmocka_unit_test(a_want_of_memory_belongs_to_who_had_it),
     };
 
     return cmocka_run_group_tests(tests, start, NULL);

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: ISC */
+#include "lib/plat.h"
+#include "tls/mbedtls/mbed.h"
+
+/*
+ * mbedTLS forgets why it failed: a digest that could not be allocated is a
+ * wrong signature to its caller, and a number that could not grow is a bad
+ * parameter of the peer.  Our build calls flow__mbed_note_no_memory() for every
+ * allocation that fails (subprojects/packagefiles/mbedtls/libflow/memory.c).
+ *
+ * Invariant: the thread's word is 0 if no allocation of mbedTLS has failed in
+ * this thread since it entered, else 1.  Threads do not see each other's.
+ */
+
+/* See tls/mbedtls/mbed.h. */
+void
+flow__mbed_note_no_memory(void)
+{
+    *flow__plat_thread_word() = 1;
+}
+
+/* See tls/mbedtls/mbed.h. */
+void
+flow__mbed_watch_memory(void)
+{
+    *flow__plat_thread_word() = 0;
+}
+
+/* See tls/mbedtls/mbed.h. */
+int
+flow__mbed_result(int code)
+{
+    return *flow__plat_thread_word() != 0 ? MBEDTLS_ERR_SSL_ALLOC_FAILED : code;
+}
