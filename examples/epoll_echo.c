@@ -15,7 +15,7 @@ struct conn {
 };
 
 static void
-start(struct flow_poller *p, struct flow_listener *l)
+epoll_echo_start(struct flow_poller *p, struct flow_listener *l)
 {
     struct conn *c = calloc(1, sizeof(*c));
 
@@ -73,7 +73,7 @@ main(int argc, char **argv)
         (void)!flow_poller_wait(p, 64, FLOW_NOW, &ev, &n);
         for (i = 0; i < n; i++)
             if (ev[i].listener != NULL)
-                start(p, l);
+                epoll_echo_start(p, l);
             else if (ev[i].ready != 0)
                 echo(p, ev[i].user);
     }

@@ -53,7 +53,7 @@ struct watch {
 };
 
 static uint64_t
-now(void)
+libuv_now(void)
 {
     const struct flow_env *env = flow_env_default();
 
@@ -61,7 +61,7 @@ now(void)
 }
 
 static void
-watch_stop(struct watch *w)
+libuv_watch_stop(struct watch *w)
 {
     while (w->nodes > 0)
         flow_event_disarm(&w->node[--w->nodes]);
@@ -72,49 +72,49 @@ watch_stop(struct watch *w)
 
 /* Something fired: a reason to look, never a promise. */
 static void
-on_poll(uv_poll_t *poll, int status, int events)
+libuv_on_poll(uv_poll_t *poll, int status, int events)
 {
     struct watch *w = poll->data;
 
     (void)status;
     (void)events;
-    watch_stop(w);
+    libuv_watch_stop(w);
     w->ready(w->user);
 }
 
 static void
-on_timer(uv_timer_t *timer)
+libuv_on_timer(uv_timer_t *timer)
 {
     struct watch *w = timer->data;
 
-    watch_stop(w);
+    libuv_watch_stop(w);
     w->ready(w->user);
 }
 
 /* From any thread, and under a lock of libflow: the loop does the rest. */
 static void
-on_wake(struct flow_waker *waker)
+libuv_on_wake(struct flow_waker *waker)
 {
     uv_async_send(&((struct watch *)(void *)waker)->async);
 }
 
 static void
-on_async(uv_async_t *async)
+libuv_on_async(uv_async_t *async)
 {
     struct watch *w = async->data;
 
-    watch_stop(w);
+    libuv_watch_stop(w);
     w->ready(w->user);
 }
 
 static bool
-watch_init(struct watch *w, uv_loop_t *loop, void (*ready)(void *),
-           void (*closed)(void *), void *user)
+libuv_watch_init(struct watch *w, uv_loop_t *loop, void (*ready)(void *),
+                 void (*closed)(void *), void *user)
 {
-    if (uv_async_init(loop, &w->async, on_async) != 0)
+    if (uv_async_init(loop, &w->async, libuv_on_async) != 0)
         return false;
     uv_timer_init(loop, &w->timer);
-    w->waker.wake = on_wake;
+    w->waker.wake = libuv_on_wake;
     w->nodes = 0;
     w->async.data = w;
     w->timer.data = w;
@@ -127,7 +127,7 @@ watch_init(struct watch *w, uv_loop_t *loop, void (*ready)(void *),
 }
 
 static bool
-watch_fd(struct watch *w, const struct flow_wait_source *source)
+libuv_watch_fd(struct watch *w, const struct flow_wait_source *source)
 {
     int events = ((source->events & FLOW_WAIT_IN) != 0 ? UV_READABLE : 0) |
                  ((source->events & FLOW_WAIT_OUT) != 0 ? UV_WRITABLE : 0);
@@ -139,16 +139,17 @@ watch_fd(struct watch *w, const struct flow_wait_source *source)
         w->fd = source->fd;
         w->handles = 3;
     }
-    return source->fd == w->fd && uv_poll_start(&w->poll, events, on_poll) == 0;
+    return source->fd == w->fd &&
+           uv_poll_start(&w->poll, events, libuv_on_poll) == 0;
 }
 
 /* false: it cannot be watched.  An event that was signalled since the flow was
  * asked wakes the loop at once. */
 static bool
-watch_source(struct watch *w, const struct flow_wait_source *source)
+libuv_watch_source(struct watch *w, const struct flow_wait_source *source)
 {
     if (source->kind == FLOW_WAIT_FD)
-        return watch_fd(w, source);
+        return libuv_watch_fd(w, source);
     if (!flow_event_arm(source->event, &w->node[w->nodes++], &w->waker,
                         source->sequence))
         uv_async_send(&w->async);
@@ -157,27 +158,28 @@ watch_source(struct watch *w, const struct flow_wait_source *source)
 
 /* Call ready() when a source fires; at once if something is ready already. */
 static bool
-watch_start(struct watch *w, bool ready, const struct flow_wait_sink *sink)
+libuv_watch_start(struct watch *w, bool ready,
+                  const struct flow_wait_sink *sink)
 {
     uint64_t later = 0;
     size_t i;
 
     if (ready)
-        return uv_timer_start(&w->timer, on_timer, 0, 0) == 0;
+        return uv_timer_start(&w->timer, libuv_on_timer, 0, 0) == 0;
     for (i = 0; i < sink->count; i++)
-        if (!watch_source(w, &sink->source[i]))
+        if (!libuv_watch_source(w, &sink->source[i]))
             return false;
     if (sink->deadline == FLOW_NEVER)
         return true;
-    if (sink->deadline > now())
-        later = (sink->deadline - now() + 999999) / 1000000; /* ms, up */
+    if (sink->deadline > libuv_now())
+        later = (sink->deadline - libuv_now() + 999999) / 1000000; /* ms, up */
     /* libuv's clock stands still during callbacks. */
     uv_update_time(w->timer.loop);
-    return uv_timer_start(&w->timer, on_timer, later, 0) == 0;
+    return uv_timer_start(&w->timer, libuv_on_timer, later, 0) == 0;
 }
 
 static void
-on_handle_closed(uv_handle_t *handle)
+libuv_on_handle_closed(uv_handle_t *handle)
 {
     struct watch *w = handle->data;
 
@@ -187,13 +189,13 @@ on_handle_closed(uv_handle_t *handle)
 
 /* Before the flow is closed: libuv must let go of the descriptor first. */
 static void
-watch_close(struct watch *w)
+libuv_watch_close(struct watch *w)
 {
-    watch_stop(w);
+    libuv_watch_stop(w);
     if (w->fd >= 0)
-        uv_close((uv_handle_t *)&w->poll, on_handle_closed);
-    uv_close((uv_handle_t *)&w->timer, on_handle_closed);
-    uv_close((uv_handle_t *)&w->async, on_handle_closed);
+        uv_close((uv_handle_t *)&w->poll, libuv_on_handle_closed);
+    uv_close((uv_handle_t *)&w->timer, libuv_on_handle_closed);
+    uv_close((uv_handle_t *)&w->async, libuv_on_handle_closed);
 }
 
 /* A connection: read, write back, end when the peer has ended. */
@@ -216,23 +218,23 @@ struct server {
 };
 
 static void
-conn_closed(void *user)
+libuv_conn_closed(void *user)
 {
     free(user);
 }
 
 static void
-conn_close(struct conn *c)
+libuv_conn_close(struct conn *c)
 {
     *c->link = c->next;
     if (c->next != NULL)
         c->next->link = c->link;
-    watch_close(&c->watch);
+    libuv_watch_close(&c->watch);
     flow_close(c->flow);
 }
 
 static uint32_t
-interest(const struct conn *c)
+libuv_interest(const struct conn *c)
 {
     if (c->ended)
         return FLOW_READY_FLUSH;
@@ -241,7 +243,7 @@ interest(const struct conn *c)
 
 /* FLOW_EOF when all is done. */
 static enum flow_status
-step(struct conn *c)
+libuv_step(struct conn *c)
 {
     enum flow_status st;
     size_t n;
@@ -263,7 +265,7 @@ step(struct conn *c)
 }
 
 static void
-conn_ready(void *user)
+libuv_conn_ready(void *user)
 {
     struct conn *c = user;
     struct flow_wait_sink sink;
@@ -272,23 +274,23 @@ conn_ready(void *user)
     int turns;
 
     for (turns = 0; st == FLOW_OK && turns < 32; turns++)
-        st = step(c);
+        st = libuv_step(c);
     if (st == FLOW_OK || st == FLOW_AGAIN) {
         flow_wait_sink_init(&sink);
-        ready = flow_wait_sources(c->flow, interest(c), &sink) != 0;
-        if (watch_start(&c->watch, ready, &sink))
+        ready = flow_wait_sources(c->flow, libuv_interest(c), &sink) != 0;
+        if (libuv_watch_start(&c->watch, ready, &sink))
             return;
     }
-    conn_close(c);
+    libuv_conn_close(c);
 }
 
 static void
-conn_start(struct server *s, struct flow *flow)
+libuv_conn_start(struct server *s, struct flow *flow)
 {
     struct conn *c = calloc(1, sizeof(*c));
 
-    if (c == NULL ||
-        !watch_init(&c->watch, &s->loop, conn_ready, conn_closed, c)) {
+    if (c == NULL || !libuv_watch_init(&c->watch, &s->loop, libuv_conn_ready,
+                                       libuv_conn_closed, c)) {
         fprintf(stderr, "libuv_echo: no memory for a connection\n");
         flow_close(flow);
         free(c);
@@ -300,11 +302,11 @@ conn_start(struct server *s, struct flow *flow)
     if (c->next != NULL)
         c->next->link = &c->next;
     s->conns = c;
-    conn_ready(c);
+    libuv_conn_ready(c);
 }
 
 static int
-complain(const char *what, const struct flow_error *err)
+libuv_complain(const char *what, const struct flow_error *err)
 {
     char text[512];
 
@@ -314,30 +316,30 @@ complain(const char *what, const struct flow_error *err)
 }
 
 static void
-server_closed(void *user)
+libuv_server_closed(void *user)
 {
     (void)user;
 }
 
 static void
-server_stop(struct server *s)
+libuv_server_stop(struct server *s)
 {
     while (s->conns != NULL)
-        conn_close(s->conns);
-    watch_close(&s->watch);
+        libuv_conn_close(s->conns);
+    libuv_watch_close(&s->watch);
     uv_close((uv_handle_t *)&s->sigint, NULL);
     uv_close((uv_handle_t *)&s->sigterm, NULL);
 }
 
 static void
-on_signal(uv_signal_t *handle, int number)
+libuv_on_signal(uv_signal_t *handle, int number)
 {
     (void)number;
-    server_stop(handle->data);
+    libuv_server_stop(handle->data);
 }
 
 static void
-server_ready(void *user)
+libuv_server_ready(void *user)
 {
     struct server *s = user;
     struct flow_wait_sink sink;
@@ -347,22 +349,22 @@ server_ready(void *user)
     bool ready;
 
     while ((st = flow_accept(s->listener, &flow)) == FLOW_OK)
-        conn_start(s, flow);
+        libuv_conn_start(s, flow);
     if (st != FLOW_AGAIN) {
         flow_listener_get_error(s->listener, &err);
-        complain("a connection was not taken", &err);
+        libuv_complain("a connection was not taken", &err);
     }
     flow_wait_sink_init(&sink);
     ready = flow_listener_wait_sources(s->listener, &sink);
-    if (watch_start(&s->watch, ready, &sink))
+    if (libuv_watch_start(&s->watch, ready, &sink))
         return;
     fprintf(stderr, "libuv_echo: cannot wait for connections\n");
     s->code = 1;
-    server_stop(s);
+    libuv_server_stop(s);
 }
 
 static int
-listen_on(struct server *s, int argc, char **argv)
+libuv_listen_on(struct server *s, int argc, char **argv)
 {
     struct flow_endpoint_options options = { 0 };
     struct flow_error err;
@@ -375,12 +377,12 @@ listen_on(struct server *s, int argc, char **argv)
          flow_tls_config_add_keypair_file(options.tls, argv[2], argv[3], NULL,
                                           NULL, &err) != FLOW_OK)) {
         flow_tls_config_unref(options.tls);
-        return complain("TLS", &err);
+        return libuv_complain("TLS", &err);
     }
     st = flow_endpoint_listen(NULL, argv[1], &options, &s->listener, &err);
     flow_tls_config_unref(options.tls);
     if (st != FLOW_OK)
-        return complain(argv[1], &err);
+        return libuv_complain(argv[1], &err);
     if (flow_listener_query(s->listener, FLOW_QUERY_LOCAL_ADDRESS, address,
                             &len) != FLOW_OK)
         snprintf(address, sizeof(address), "%s", argv[1]);
@@ -390,19 +392,20 @@ listen_on(struct server *s, int argc, char **argv)
 }
 
 static int
-run(struct server *s)
+libuv_run(struct server *s)
 {
     if (uv_loop_init(&s->loop) != 0 ||
         uv_signal_init(&s->loop, &s->sigint) != 0 ||
         uv_signal_init(&s->loop, &s->sigterm) != 0 ||
-        !watch_init(&s->watch, &s->loop, server_ready, server_closed, s)) {
+        !libuv_watch_init(&s->watch, &s->loop, libuv_server_ready,
+                          libuv_server_closed, s)) {
         fprintf(stderr, "libuv_echo: cannot make a loop\n");
         return 1;
     }
     s->sigint.data = s->sigterm.data = s;
-    uv_signal_start(&s->sigint, on_signal, SIGINT);
-    uv_signal_start(&s->sigterm, on_signal, SIGTERM);
-    server_ready(s);
+    uv_signal_start(&s->sigint, libuv_on_signal, SIGINT);
+    uv_signal_start(&s->sigterm, libuv_on_signal, SIGTERM);
+    libuv_server_ready(s);
     uv_run(&s->loop, UV_RUN_DEFAULT);
     uv_loop_close(&s->loop);
     return s->code;
@@ -422,9 +425,9 @@ main(int argc, char **argv)
         fputs(help_text, stderr);
         return 2;
     }
-    code = listen_on(&server, argc, argv);
+    code = libuv_listen_on(&server, argc, argv);
     if (code == 0)
-        code = run(&server);
+        code = libuv_run(&server);
     flow_listener_close(server.listener);
     return code;
 }

@@ -21,7 +21,7 @@
 #define PATIENCE UINT64_C(30000000000)
 
 static void
-report(const char *what, const struct flow_error *err)
+prefork_report(const char *what, const struct flow_error *err)
 {
     char text[256];
 
@@ -30,7 +30,7 @@ report(const char *what, const struct flow_error *err)
 }
 
 static uint64_t
-soon(struct flow *f)
+prefork_soon(struct flow *f)
 {
     const struct flow_env *env = flow_get_env(f);
 
@@ -39,7 +39,7 @@ soon(struct flow *f)
 
 /* In the child; its exit code. */
 static int
-serve(struct flow *f)
+prefork_serve(struct flow *f)
 {
     struct flow_error err;
     enum flow_status st;
@@ -48,7 +48,7 @@ serve(struct flow *f)
 
     do {
         flow_set_deadline(f, (uint32_t)FLOW_READ | (uint32_t)FLOW_WRITE,
-                          soon(f));
+                          prefork_soon(f));
         st = flow_read_wait(f, buf, sizeof(buf), &n); /* handshake, if any */
         if (st == FLOW_OK)
             st = flow_write_all(f, buf, n, NULL);
@@ -57,14 +57,14 @@ serve(struct flow *f)
         flow_get_error(f, FLOW_READ, &err);
         if (err.status != st)
             flow_get_error(f, FLOW_WRITE, &err);
-        report("client", &err);
+        prefork_report("client", &err);
     }
-    st = flow_finish(f, soon(f), sizeof(buf), NULL);
+    st = flow_finish(f, prefork_soon(f), sizeof(buf), NULL);
     return st == FLOW_OK ? 0 : 1;
 }
 
 static void
-accept_for_ever(struct flow_listener *l)
+prefork_accept_for_ever(struct flow_listener *l)
 {
     struct flow_error err;
     struct flow *f;
@@ -72,13 +72,13 @@ accept_for_ever(struct flow_listener *l)
     for (;;) {
         if (flow_accept_wait(l, &f) != FLOW_OK) {
             flow_listener_get_error(l, &err);
-            report("accepting", &err);
+            prefork_report("accepting", &err);
             return;
         }
         switch (fork()) {
         case 0:
             flow_listener_close(l);
-            _exit(serve(f));
+            _exit(prefork_serve(f));
         case -1:
             perror("prefork: fork");
             break;
@@ -90,8 +90,8 @@ accept_for_ever(struct flow_listener *l)
 }
 
 static enum flow_status
-read_keys(char **argv, struct flow_endpoint_options *opt,
-          struct flow_error *err)
+prefork_read_keys(char **argv, struct flow_endpoint_options *opt,
+                  struct flow_error *err)
 {
     enum flow_status st = flow_tls_config_new_server(NULL, &opt->tls, err);
 
@@ -117,19 +117,19 @@ main(int argc, char **argv)
     }
     signal(SIGCHLD, SIG_IGN); /* children leave no zombies */
     if (argc == 4)
-        st = read_keys(argv, &opt, &err);
+        st = prefork_read_keys(argv, &opt, &err);
     if (st == FLOW_OK)
         st = flow_endpoint_listen(NULL, argv[1], &opt, &l, &err);
     flow_tls_config_unref(opt.tls);
     if (st != FLOW_OK) {
-        report(argv[1], &err);
+        prefork_report(argv[1], &err);
         return 1;
     }
     if (flow_listener_query(l, FLOW_QUERY_LOCAL_ADDRESS, address, &len) ==
         FLOW_OK)
         printf("listening on %s\n", address);
     fflush(stdout); /* or every child would have it too */
-    accept_for_ever(l);
+    prefork_accept_for_ever(l);
     flow_listener_close(l);
     return 1;
 }

@@ -42,7 +42,7 @@ static const char help_text[] =
 #define TIME_LIMIT   UINT64_C(20000000000) /* ns for each of the three parts */
 
 static _Noreturn void
-give_up(const char *what, const struct flow_error *err)
+starttls_give_up(const char *what, const struct flow_error *err)
 {
     char text[512];
 
@@ -52,7 +52,8 @@ give_up(const char *what, const struct flow_error *err)
 }
 
 static void
-check(enum flow_status st, const char *what, struct flow *f, enum flow_dir dir)
+starttls_check(enum flow_status st, const char *what, struct flow *f,
+               enum flow_dir dir)
 {
     struct flow_error err;
 
@@ -62,11 +63,11 @@ check(enum flow_status st, const char *what, struct flow *f, enum flow_dir dir)
     if (err.status == FLOW_OK)
         (void)flow_error_set(&err, st, "starttls", FLOW_DOMAIN_NONE, 0,
                              "the peer ended too early, or said more");
-    give_up(what, &err);
+    starttls_give_up(what, &err);
 }
 
 static void
-limit_time(struct flow *f)
+starttls_limit_time(struct flow *f)
 {
     const struct flow_env *env = flow_get_env(f);
 
@@ -75,24 +76,26 @@ limit_time(struct flow *f)
 }
 
 static void
-say(struct flow *f, const char *word)
+starttls_say(struct flow *f, const char *word)
 {
     char line[LINE_MAX_LEN];
     int len = snprintf(line, sizeof(line), "%s\n", word);
 
-    check(flow_write_all(f, line, (size_t)len, NULL), word, f, FLOW_WRITE);
+    starttls_check(flow_write_all(f, line, (size_t)len, NULL), word, f,
+                   FLOW_WRITE);
 }
 
 /* Read byte by byte: the bytes after a line may already be TLS, or TLS may
  * end there. */
 static void
-hear(struct flow *f, const char *word)
+starttls_hear(struct flow *f, const char *word)
 {
     char line[LINE_MAX_LEN] = "";
     size_t len = 0, n;
 
     do
-        check(flow_read_exact(f, line + len, 1, &n), word, f, FLOW_READ);
+        starttls_check(flow_read_exact(f, line + len, 1, &n), word, f,
+                       FLOW_READ);
     while (line[len++] != '\n' && len < sizeof(line) - 1);
     line[len - 1] = '\0';
     printf("%s\n", line);
@@ -105,7 +108,8 @@ hear(struct flow *f, const char *word)
 
 /* Put TLS on a connection; NULL for name: as its server. */
 static struct flow *
-begin_tls(struct flow *f, struct flow_tls_config *config, const char *name)
+starttls_begin_tls(struct flow *f, struct flow_tls_config *config,
+                   const char *name)
 {
     struct flow_error err;
     enum flow_status st =
@@ -113,63 +117,65 @@ begin_tls(struct flow *f, struct flow_tls_config *config, const char *name)
                      : flow_tls_wrap_server(config, f, 0, &f, &err);
 
     if (st != FLOW_OK)
-        give_up("beginning TLS", &err);
-    limit_time(f);
+        starttls_give_up("beginning TLS", &err);
+    starttls_limit_time(f);
     return f;
 }
 
 /* Take TLS off again: what is below goes on. */
 static struct flow *
-end_tls(struct flow *f)
+starttls_end_tls(struct flow *f)
 {
     struct flow *lower = NULL;
     size_t n;
 
     /* The end of TLS is not the end of what is below. */
-    check(flow_control(f, FLOW_CONTROL_PROPAGATE, 0), "control", f, FLOW_WRITE);
-    check(flow_shutdown_wait(f, FLOW_WRITE), "ending TLS", f, FLOW_WRITE);
+    starttls_check(flow_control(f, FLOW_CONTROL_PROPAGATE, 0), "control", f,
+                   FLOW_WRITE);
+    starttls_check(flow_shutdown_wait(f, FLOW_WRITE), "ending TLS", f,
+                   FLOW_WRITE);
     /* The peer's end, which nobody but the peer can have made. */
     if (flow_read_wait(f, NULL, 1, &n) != FLOW_EOF)
-        check(FLOW_E_PROTO, "the peer's end of TLS", f, FLOW_READ);
-    check(flow_detach(f, &lower), "taking TLS off", f, FLOW_READ);
-    limit_time(lower);
+        starttls_check(FLOW_E_PROTO, "the peer's end of TLS", f, FLOW_READ);
+    starttls_check(flow_detach(f, &lower), "taking TLS off", f, FLOW_READ);
+    starttls_limit_time(lower);
     return lower;
 }
 
 static void
-serve(struct flow *f, struct flow_tls_config *config)
+starttls_serve(struct flow *f, struct flow_tls_config *config)
 {
-    say(f, "READY");
-    hear(f, "STARTTLS");
-    say(f, "GO");
-    f = begin_tls(f, config, NULL);
-    hear(f, "HELLO");
-    say(f, "WELCOME");
-    hear(f, "CLEAR");
-    f = end_tls(f);
-    say(f, "PLAIN");
-    hear(f, "QUIT");
+    starttls_say(f, "READY");
+    starttls_hear(f, "STARTTLS");
+    starttls_say(f, "GO");
+    f = starttls_begin_tls(f, config, NULL);
+    starttls_hear(f, "HELLO");
+    starttls_say(f, "WELCOME");
+    starttls_hear(f, "CLEAR");
+    f = starttls_end_tls(f);
+    starttls_say(f, "PLAIN");
+    starttls_hear(f, "QUIT");
     flow_close(f);
 }
 
 static void
-call(struct flow *f, struct flow_tls_config *config, const char *name)
+starttls_call(struct flow *f, struct flow_tls_config *config, const char *name)
 {
-    hear(f, "READY");
-    say(f, "STARTTLS");
-    hear(f, "GO");
-    f = begin_tls(f, config, name);
-    say(f, "HELLO");
-    hear(f, "WELCOME");
-    say(f, "CLEAR");
-    f = end_tls(f);
-    hear(f, "PLAIN");
-    say(f, "QUIT");
+    starttls_hear(f, "READY");
+    starttls_say(f, "STARTTLS");
+    starttls_hear(f, "GO");
+    f = starttls_begin_tls(f, config, name);
+    starttls_say(f, "HELLO");
+    starttls_hear(f, "WELCOME");
+    starttls_say(f, "CLEAR");
+    f = starttls_end_tls(f);
+    starttls_hear(f, "PLAIN");
+    starttls_say(f, "QUIT");
     flow_close(f);
 }
 
 static struct flow *
-accept_one(const char *endpoint)
+starttls_accept_one(const char *endpoint)
 {
     struct flow_listener *l;
     struct flow_error err;
@@ -178,29 +184,29 @@ accept_one(const char *endpoint)
     size_t len = sizeof(where);
 
     if (flow_endpoint_listen(NULL, endpoint, NULL, &l, &err) != FLOW_OK)
-        give_up(endpoint, &err);
+        starttls_give_up(endpoint, &err);
     if (flow_listener_query(l, FLOW_QUERY_LOCAL_ADDRESS, where, &len) ==
         FLOW_OK)
         printf("listening on %s\n", where);
     fflush(stdout);
     if (flow_accept_wait(l, &f) != FLOW_OK) {
         flow_listener_get_error(l, &err);
-        give_up("accepting", &err);
+        starttls_give_up("accepting", &err);
     }
     flow_listener_close(l);
-    limit_time(f);
+    starttls_limit_time(f);
     return f;
 }
 
 static struct flow *
-dial(const char *endpoint)
+starttls_dial(const char *endpoint)
 {
     struct flow_error err;
     struct flow *f;
 
     if (flow_endpoint_dial(NULL, endpoint, NULL, &f, &err) != FLOW_OK)
-        give_up(endpoint, &err);
-    limit_time(f);
+        starttls_give_up(endpoint, &err);
+    starttls_limit_time(f);
     return f;
 }
 
@@ -227,11 +233,11 @@ main(int argc, char **argv)
                                                        NULL, NULL, &err)
                     : flow_tls_config_add_trust_file(config, argv[3], &err);
     if (st != FLOW_OK)
-        give_up("TLS", &err);
+        starttls_give_up("TLS", &err);
     if (server)
-        serve(accept_one(argv[2]), config);
+        starttls_serve(starttls_accept_one(argv[2]), config);
     else
-        call(dial(argv[2]), config, argv[4]);
+        starttls_call(starttls_dial(argv[2]), config, argv[4]);
     flow_tls_config_unref(config);
     return 0;
 }

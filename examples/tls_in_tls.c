@@ -40,7 +40,7 @@ static const char help_text[] =
 #define LAYERS 2
 
 static int
-complain(const char *what, const struct flow_error *err)
+tls_in_tls_complain(const char *what, const struct flow_error *err)
 {
     char text[512];
 
@@ -50,17 +50,18 @@ complain(const char *what, const struct flow_error *err)
 }
 
 static int
-complain_of_flow(const char *what, struct flow *f, enum flow_dir dir)
+tls_in_tls_complain_of_flow(const char *what, struct flow *f, enum flow_dir dir)
 {
     struct flow_error err;
 
     flow_get_error(f, dir, &err);
-    return complain(what, &err);
+    return tls_in_tls_complain(what, &err);
 }
 
 /* Put TLS on a flow, twice; what is on top owns what is below it. */
 static enum flow_status
-wrap(struct flow_tls_config *config, const char *name, struct flow **f)
+tls_in_tls_wrap(struct flow_tls_config *config, const char *name,
+                struct flow **f)
 {
     enum flow_status st = FLOW_OK;
     int i;
@@ -73,13 +74,13 @@ wrap(struct flow_tls_config *config, const char *name, struct flow **f)
 
 /* The server: send everything back, and end when the client ends. */
 static void *
-serve(void *argument)
+tls_in_tls_serve(void *argument)
 {
     struct flow *f = argument;
 
     if (flow_copy(f, f, UINT64_MAX, NULL) != FLOW_EOF ||
         flow_shutdown_wait(f, FLOW_WRITE) != FLOW_OK) {
-        complain_of_flow("server", f, FLOW_READ);
+        tls_in_tls_complain_of_flow("server", f, FLOW_READ);
         /* Nobody waits for a server that has given up. */
         flow_abort(f);
     }
@@ -88,20 +89,20 @@ serve(void *argument)
 }
 
 static int
-talk(struct flow *f)
+tls_in_tls_talk(struct flow *f)
 {
     char line[160], back[sizeof(TEXT)];
     size_t len = sizeof(line), n;
 
     if (flow_write_all(f, TEXT, sizeof(TEXT), NULL) != FLOW_OK ||
         flow_shutdown_wait(f, FLOW_WRITE) != FLOW_OK)
-        return complain_of_flow("sending", f, FLOW_WRITE);
+        return tls_in_tls_complain_of_flow("sending", f, FLOW_WRITE);
     if (flow_read_exact(f, back, sizeof(back), &n) != FLOW_OK ||
         memcmp(back, TEXT, sizeof(back)) != 0)
-        return complain_of_flow("receiving", f, FLOW_READ);
+        return tls_in_tls_complain_of_flow("receiving", f, FLOW_READ);
     /* The end is one that only the server can have made. */
     if (flow_read_exact(f, back, 1, &n) != FLOW_EOF)
-        return complain_of_flow("end", f, FLOW_READ);
+        return tls_in_tls_complain_of_flow("end", f, FLOW_READ);
     if (flow_query(f, FLOW_QUERY_DESCRIPTION, line, &len) == FLOW_OK)
         printf("%s\n", line);
     printf("came back: %s\n", TEXT);
@@ -109,24 +110,24 @@ talk(struct flow *f)
 }
 
 static int
-configure(char **argv, struct flow_tls_config **ret_server,
-          struct flow_tls_config **ret_client)
+tls_in_tls_configure(char **argv, struct flow_tls_config **ret_server,
+                     struct flow_tls_config **ret_client)
 {
     struct flow_error err;
 
     if (flow_tls_config_new_server(NULL, ret_server, &err) != FLOW_OK ||
         flow_tls_config_add_keypair_file(*ret_server, argv[1], argv[2], NULL,
                                          NULL, &err) != FLOW_OK)
-        return complain("server's TLS", &err);
+        return tls_in_tls_complain("server's TLS", &err);
     if (flow_tls_config_new_client(NULL, ret_client, &err) != FLOW_OK ||
         flow_tls_config_add_trust_file(*ret_client, argv[3], &err) != FLOW_OK)
-        return complain("client's TLS", &err);
+        return tls_in_tls_complain("client's TLS", &err);
     return 0;
 }
 
 static int
-run(struct flow_tls_config *server_config,
-    struct flow_tls_config *client_config, const char *name)
+tls_in_tls_run(struct flow_tls_config *server_config,
+               struct flow_tls_config *client_config, const char *name)
 {
     struct flow *client = NULL, *server = NULL;
     pthread_t thread;
@@ -134,13 +135,13 @@ run(struct flow_tls_config *server_config,
 
     if (flow_pair_new(flow_env_default(), CAPACITY, NULL, &client, &server) !=
             FLOW_OK ||
-        wrap(server_config, NULL, &server) != FLOW_OK ||
-        wrap(client_config, name, &client) != FLOW_OK ||
-        pthread_create(&thread, NULL, serve, server) != 0) {
+        tls_in_tls_wrap(server_config, NULL, &server) != FLOW_OK ||
+        tls_in_tls_wrap(client_config, name, &client) != FLOW_OK ||
+        pthread_create(&thread, NULL, tls_in_tls_serve, server) != 0) {
         fprintf(stderr, "tls_in_tls: cannot set up '%s'\n", name);
         flow_close(server);
     } else {
-        code = talk(client);
+        code = tls_in_tls_talk(client);
         /* A server that still waits learns of it by this. */
         flow_close(client);
         client = NULL;
@@ -164,9 +165,9 @@ main(int argc, char **argv)
         fputs(help_text, stderr);
         return 2;
     }
-    code = configure(argv, &server_config, &client_config);
+    code = tls_in_tls_configure(argv, &server_config, &client_config);
     if (code == 0)
-        code = run(server_config, client_config, argv[4]);
+        code = tls_in_tls_run(server_config, client_config, argv[4]);
     flow_tls_config_unref(server_config);
     flow_tls_config_unref(client_config);
     return code;

@@ -39,7 +39,7 @@ static const char help_text[] =
 #define PATIENCE UINT64_C(10000000000)
 
 static int
-complain(const char *what, const struct flow_error *err)
+vchan_complain(const char *what, const struct flow_error *err)
 {
     char text[512];
 
@@ -49,17 +49,17 @@ complain(const char *what, const struct flow_error *err)
 }
 
 static int
-complain_of_flow(const char *what, struct flow *f, enum flow_dir dir)
+vchan_complain_of_flow(const char *what, struct flow *f, enum flow_dir dir)
 {
     struct flow_error err;
 
     flow_get_error(f, dir, &err);
-    return complain(what, &err);
+    return vchan_complain(what, &err);
 }
 
 /* The client's question: everything, then the end of our direction. */
 static int
-ask(struct flow *f)
+vchan_ask(struct flow *f)
 {
     char buf[4096];
     size_t len;
@@ -67,20 +67,21 @@ ask(struct flow *f)
 
     while ((len = fread(buf, 1, sizeof(buf), stdin)) > 0)
         if (flow_write_all(f, buf, len, NULL) != FLOW_OK)
-            return complain_of_flow("sending", f, FLOW_WRITE);
+            return vchan_complain_of_flow("sending", f, FLOW_WRITE);
     /* The vchan has no half close; this one is TLS's own. */
     if (flow_shutdown_wait(f, FLOW_WRITE) != FLOW_OK)
-        return complain_of_flow("ending", f, FLOW_WRITE);
+        return vchan_complain_of_flow("ending", f, FLOW_WRITE);
 
     while ((st = flow_read_wait(f, buf, sizeof(buf), &len)) == FLOW_OK)
         fwrite(buf, 1, len, stdout);
     /* An end that only the server can have made; a server that died, or a
      * peer that cleared its live byte, gives FLOW_E_TRUNCATED. */
-    return st == FLOW_EOF ? 0 : complain_of_flow("receiving", f, FLOW_READ);
+    return st == FLOW_EOF ? 0
+                          : vchan_complain_of_flow("receiving", f, FLOW_READ);
 }
 
 static int
-answer(struct flow *f)
+vchan_answer(struct flow *f)
 {
     char buf[4096];
     unsigned long count = 0;
@@ -90,17 +91,17 @@ answer(struct flow *f)
     while ((st = flow_read_wait(f, buf, sizeof(buf), &len)) == FLOW_OK)
         count += len;
     if (st != FLOW_EOF)
-        return complain_of_flow("receiving", f, FLOW_READ);
+        return vchan_complain_of_flow("receiving", f, FLOW_READ);
     len = (size_t)snprintf(buf, sizeof(buf), "%lu bytes\n", count);
     if (flow_write_all(f, buf, len, NULL) != FLOW_OK ||
         flow_shutdown_wait(f, FLOW_WRITE) != FLOW_OK)
-        return complain_of_flow("answering", f, FLOW_WRITE);
+        return vchan_complain_of_flow("answering", f, FLOW_WRITE);
     return 0;
 }
 
 /* One client, from its vchan to its end. */
 static int
-serve(char **argv)
+vchan_serve(char **argv)
 {
     struct flow_tls_config *config = NULL;
     struct flow_listener *l = NULL;
@@ -115,18 +116,18 @@ serve(char **argv)
         st = flow_vchan_listen(NULL, (uint32_t)atoi(argv[2]), argv[3], NULL, &l,
                                &err);
     if (st != FLOW_OK) {
-        complain("listening", &err);
+        vchan_complain("listening", &err);
     } else if (flow_tls_config_new_server(NULL, &config, &err) != FLOW_OK ||
                flow_tls_config_add_keypair_file(config, argv[4], argv[5], NULL,
                                                 NULL, &err) != FLOW_OK) {
-        complain("certificate", &err);
+        vchan_complain("certificate", &err);
     } else if (flow_accept_wait(l, &f) != FLOW_OK) {
         flow_listener_get_error(l, &err);
-        complain("accepting", &err);
+        vchan_complain("accepting", &err);
     } else if (flow_tls_wrap_server(config, f, 0, &f, NULL) != FLOW_OK) {
         fprintf(stderr, "tls_over_vchan: no memory for TLS\n");
     } else {
-        code = answer(f);
+        code = vchan_answer(f);
     }
     flow_close(f);
     flow_listener_close(l);
@@ -135,7 +136,7 @@ serve(char **argv)
 }
 
 static int
-dial(char **argv)
+vchan_dial(char **argv)
 {
     const struct flow_vchan_options patient = { .timeout = PATIENCE };
     struct flow_tls_config *config = NULL;
@@ -150,14 +151,14 @@ dial(char **argv)
         st = flow_vchan_connect(NULL, (uint32_t)atoi(argv[2]), argv[3],
                                 &patient, &f, &err);
     if (st != FLOW_OK)
-        complain("connecting", &err);
+        vchan_complain("connecting", &err);
     else if (flow_tls_config_new_client(NULL, &config, &err) != FLOW_OK ||
              flow_tls_config_add_trust_file(config, argv[4], &err) != FLOW_OK)
-        complain("trust", &err);
+        vchan_complain("trust", &err);
     else if (flow_tls_wrap_client(config, f, argv[5], 0, &f, NULL) != FLOW_OK)
         fprintf(stderr, "tls_over_vchan: '%s' is no host name\n", argv[5]);
     else
-        code = ask(f);
+        code = vchan_ask(f);
     flow_close(f);
     flow_tls_config_unref(config);
     return code;
@@ -171,9 +172,9 @@ main(int argc, char **argv)
         return 0;
     }
     if (argc == 6 && strcmp(argv[1], "serve") == 0)
-        return serve(argv);
+        return vchan_serve(argv);
     if (argc == 6 && strcmp(argv[1], "dial") == 0)
-        return dial(argv);
+        return vchan_dial(argv);
     fputs(help_text, stderr);
     return 2;
 }

@@ -198,7 +198,7 @@ cli_address(const char *option, const char *text, struct cli_address *ret)
 }
 
 static bool
-add_path(const char **list, size_t *count, const char *path)
+cli_add_path(const char **list, size_t *count, const char *path)
 {
     if (*count == CLI_KEYPAIRS) {
         cli_usage("at most %d certificates", CLI_KEYPAIRS);
@@ -211,13 +211,13 @@ add_path(const char **list, size_t *count, const char *path)
 bool
 cli_add_cert(struct cli_keypairs *pairs, const char *path)
 {
-    return add_path(pairs->cert, &pairs->cert_count, path);
+    return cli_add_path(pairs->cert, &pairs->cert_count, path);
 }
 
 bool
 cli_add_key(struct cli_keypairs *pairs, const char *path)
 {
-    return add_path(pairs->key, &pairs->key_count, path);
+    return cli_add_path(pairs->key, &pairs->key_count, path);
 }
 
 int
@@ -278,7 +278,8 @@ cli_set_alpn(struct flow_tls_config *config, const char *list)
 
 /* What can be wrong with a client's settings, in the order of the struct. */
 static int
-set_up_client(const struct cli_client *client, struct flow_tls_config *config)
+cli_set_up_client(const struct cli_client *client,
+                  struct flow_tls_config *config)
 {
     struct flow_error err;
 
@@ -339,7 +340,7 @@ cli_client_config(const struct cli_client *client,
         cli_flow_error("cannot set up TLS", &err);
         return CLI_FAILED;
     }
-    code = set_up_client(client, config);
+    code = cli_set_up_client(client, config);
     if (code != CLI_OK) {
         flow_tls_config_unref(config);
         return code;
@@ -349,7 +350,7 @@ cli_client_config(const struct cli_client *client,
 }
 
 static void
-on_signal(int number)
+cli_on_signal(int number)
 {
     int saved = errno;
 
@@ -367,7 +368,7 @@ cli_catch_signals(struct flow_poller *poller)
 
     woken = poller;
     memset(&action, 0, sizeof(action));
-    action.sa_handler = on_signal;
+    action.sa_handler = cli_on_signal;
     sigemptyset(&action.sa_mask);
     if (sigaction(SIGTERM, &action, NULL) == 0 &&
         sigaction(SIGINT, &action, NULL) == 0)

@@ -86,7 +86,7 @@ static const struct option long_options[] = {
 static int saved_flags[2] = { -1, -1 };
 
 static void
-save_flags(void)
+cat_save_flags(void)
 {
     int fd;
 
@@ -95,7 +95,7 @@ save_flags(void)
 }
 
 static void
-on_signal(int number)
+cat_on_signal(int number)
 {
     int fd;
 
@@ -106,12 +106,12 @@ on_signal(int number)
 }
 
 static void
-catch_signals(void)
+cat_catch_signals(void)
 {
     struct sigaction action;
 
     memset(&action, 0, sizeof(action));
-    action.sa_handler = on_signal;
+    action.sa_handler = cat_on_signal;
     action.sa_flags = (int)SA_RESETHAND;
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
@@ -121,7 +121,7 @@ catch_signals(void)
 }
 
 static uint64_t
-now(void)
+cat_now(void)
 {
     const struct flow_env *env = flow_env_default();
 
@@ -130,7 +130,7 @@ now(void)
 
 /* An exit code, or -1 to go on. */
 static int
-take_option(int option, const char *value, struct options *o)
+cat_take_option(int option, const char *value, struct options *o)
 {
     switch (option) {
     case OPT_CA:
@@ -170,8 +170,8 @@ take_option(int option, const char *value, struct options *o)
 }
 
 static int
-flow_failed(struct flow *f, enum flow_dir dir, const char *what,
-            enum flow_status st)
+cat_flow_failed(struct flow *f, enum flow_dir dir, const char *what,
+                enum flow_status st)
 {
     struct flow_error err;
 
@@ -186,7 +186,7 @@ flow_failed(struct flow *f, enum flow_dir dir, const char *what,
 /* Connected, and whoever is there has been verified, before a byte of input
  * is read. */
 static int
-dial(const struct options *o, const char *name, struct flow **ret_flow)
+cat_dial(const struct options *o, const char *name, struct flow **ret_flow)
 {
     struct flow_endpoint_options options = { .timeout = o->timeout,
                                              .server_name = o->server_name };
@@ -211,7 +211,7 @@ dial(const struct options *o, const char *name, struct flow **ret_flow)
     st = flow_open_wait(flow);
     if (st != FLOW_OK) {
         cli_within(what, sizeof(what), target, st, o->timeout, "--timeout");
-        code = flow_failed(flow, FLOW_READ, what, st);
+        code = cat_flow_failed(flow, FLOW_READ, what, st);
         flow_close(flow);
         return code;
     }
@@ -222,7 +222,7 @@ dial(const struct options *o, const char *name, struct flow **ret_flow)
 /* Sleep until one of two flows can go on: what flow_relay_run() does, with a
  * look at the other side's end in between. */
 static enum flow_status
-wait_for_either(struct flow_relay *relay, struct flow *a, struct flow *b)
+cat_wait_for_either(struct flow_relay *relay, struct flow *a, struct flow *b)
 {
     struct flow_wait_sink sink;
     const struct flow_env *env = flow_get_env(a);
@@ -238,7 +238,8 @@ wait_for_either(struct flow_relay *relay, struct flow *a, struct flow *b)
 
 /* Where a relay went wrong. */
 static int
-relay_failed(struct flow_relay *relay, struct flow *net, enum flow_status st)
+cat_relay_failed(struct flow_relay *relay, struct flow *net,
+                 enum flow_status st)
 {
     static const char *const reading[2] = { "cannot read the input",
                                             "receiving" };
@@ -265,13 +266,13 @@ relay_failed(struct flow_relay *relay, struct flow *net, enum flow_status st)
         if (err.status != FLOW_OK)
             cli_flow_error(what, &err);
         else
-            flow_failed(net, FLOW_READ, what, side->status);
+            cat_flow_failed(net, FLOW_READ, what, side->status);
     }
     return CLI_FAILED;
 }
 
 static int
-join(struct flow *standard, struct flow *net, uint64_t idle)
+cat_join(struct flow *standard, struct flow *net, uint64_t idle)
 {
     bool terminal = isatty(STDIN_FILENO) != 0;
     struct flow_relay relay;
@@ -290,39 +291,39 @@ join(struct flow *standard, struct flow *net, uint64_t idle)
             st = relay.side[1].status;
             break;
         }
-        st = wait_for_either(&relay, standard, net);
+        st = cat_wait_for_either(&relay, standard, net);
         if (st < 0)
             break;
     }
     if (st < 0)
-        code = relay_failed(&relay, net, st);
+        code = cat_relay_failed(&relay, net, st);
     flow_relay_fini(&relay);
     return code;
 }
 
 static int
-run(const struct options *o, const char *name)
+cat_run(const struct options *o, const char *name)
 {
     struct flow *standard, *net;
     int code;
 
-    code = dial(o, name, &net);
+    code = cat_dial(o, name, &net);
     if (code != CLI_OK)
         return code;
-    save_flags();
-    catch_signals();
+    cat_save_flags();
+    cat_catch_signals();
     if (flow_fd_adopt(NULL, STDIN_FILENO, STDOUT_FILENO, &standard, NULL) !=
         FLOW_OK) {
         cli_complain("standard input and output must be open");
         flow_close(net);
         return CLI_FAILED;
     }
-    code = join(standard, net, o->idle_timeout);
+    code = cat_join(standard, net, o->idle_timeout);
     flow_close(standard);
     if (code != CLI_OK)
         flow_close(net);
     else
-        flow_finish(net, now() + CLI_NSEC, 65536, NULL);
+        flow_finish(net, cat_now() + CLI_NSEC, 65536, NULL);
     return code;
 }
 
@@ -335,11 +336,11 @@ main(int argc, char **argv)
     cli_start("flow-cat");
     while (code < 0 &&
            (option = getopt_long(argc, argv, "h", long_options, NULL)) != -1)
-        code = take_option(option, optarg, &options);
+        code = cat_take_option(option, optarg, &options);
     if (code >= 0)
         return code;
     if (optind + 1 != argc)
         return cli_usage(optind == argc ? "which ENDPOINT?"
                                         : "one ENDPOINT at a time");
-    return run(&options, argv[optind]);
+    return cat_run(&options, argv[optind]);
 }

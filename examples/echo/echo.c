@@ -60,7 +60,7 @@ struct conn {
 };
 
 static void
-conn_close(struct conn *c)
+echo_conn_close(struct conn *c)
 {
     flow_poller_remove(c->server->poller, c->flow);
     flow_close(c->flow);
@@ -72,7 +72,7 @@ conn_close(struct conn *c)
 
 /* What moves a connection on; never more, or the loop would spin. */
 static uint32_t
-interest(const struct conn *c)
+echo_interest(const struct conn *c)
 {
     if (c->ended)
         return FLOW_READY_FLUSH;
@@ -80,9 +80,10 @@ interest(const struct conn *c)
 }
 
 static void
-log_end(struct conn *c, enum flow_status st)
+echo_log_end(struct conn *c, enum flow_status st)
 {
-    enum flow_dir dir = interest(c) == FLOW_READY_READ ? FLOW_READ : FLOW_WRITE;
+    enum flow_dir dir =
+        echo_interest(c) == FLOW_READY_READ ? FLOW_READ : FLOW_WRITE;
     char peer[128];
     size_t len = sizeof(peer);
     struct flow_error err;
@@ -104,7 +105,7 @@ log_end(struct conn *c, enum flow_status st)
 /* One step: end if the peer has, else write what is there, else read more.
  * FLOW_EOF when all is done. */
 static enum flow_status
-step(struct conn *c)
+echo_step(struct conn *c)
 {
     enum flow_status st;
     size_t n;
@@ -129,27 +130,27 @@ step(struct conn *c)
 }
 
 static void
-conn_run(struct conn *c)
+echo_conn_run(struct conn *c)
 {
     enum flow_status st = FLOW_OK;
     int turns;
 
     /* As much as fits between two looks at the others. */
     for (turns = 0; st == FLOW_OK && turns < 32; turns++)
-        st = step(c);
+        st = echo_step(c);
     if (st == FLOW_OK || st == FLOW_AGAIN) {
-        flow_poller_set(c->server->poller, c->flow, interest(c));
+        flow_poller_set(c->server->poller, c->flow, echo_interest(c));
         flow_set_deadline(c->flow, FLOW_READ | FLOW_WRITE,
                           c->server->env->now(c->server->env->ctx) +
                               c->server->idle_timeout);
         return;
     }
-    log_end(c, st);
-    conn_close(c);
+    echo_log_end(c, st);
+    echo_conn_close(c);
 }
 
 static void
-conn_start(struct server *s, struct flow *flow)
+echo_conn_start(struct server *s, struct flow *flow)
 {
     struct conn *c = malloc(sizeof(*c));
 
@@ -169,18 +170,18 @@ conn_start(struct server *s, struct flow *flow)
     if (c->next != NULL)
         c->next->link = &c->next;
     s->conns = c;
-    conn_run(c);
+    echo_conn_run(c);
 }
 
 static void
-accept_all(struct server *s)
+echo_accept_all(struct server *s)
 {
     struct flow_error err;
     struct flow *flow;
     enum flow_status st;
 
     while ((st = flow_accept(s->listener, &flow)) == FLOW_OK)
-        conn_start(s, flow);
+        echo_conn_start(s, flow);
     if (st == FLOW_AGAIN)
         return;
     flow_listener_get_error(s->listener, &err);
@@ -188,7 +189,7 @@ accept_all(struct server *s)
 }
 
 static int
-serve(struct server *s)
+echo_serve(struct server *s)
 {
     const struct flow_poller_event *event;
     enum flow_status st;
@@ -204,13 +205,13 @@ serve(struct server *s)
             struct conn *c = event[i].user;
 
             if (event[i].listener != NULL) {
-                accept_all(s);
+                echo_accept_all(s);
             } else if (event[i].flow != NULL &&
                        (event[i].ready & FLOW_READY_DEADLINE) != 0) {
-                log_end(c, FLOW_E_TIMEOUT);
-                conn_close(c);
+                echo_log_end(c, FLOW_E_TIMEOUT);
+                echo_conn_close(c);
             } else if (event[i].flow != NULL) {
-                conn_run(c);
+                echo_conn_run(c);
             }
         }
     }
@@ -219,7 +220,8 @@ serve(struct server *s)
 
 /* An exit code. */
 static int
-listen_on(struct server *s, const char *name, const struct cli_keypairs *pairs)
+echo_listen_on(struct server *s, const char *name,
+               const struct cli_keypairs *pairs)
 {
     struct flow_endpoint_options options = { .backlog = 1024 };
     struct flow_error err;
@@ -242,7 +244,7 @@ listen_on(struct server *s, const char *name, const struct cli_keypairs *pairs)
 }
 
 static int
-run(struct server *s, const char *name, const struct cli_keypairs *pairs)
+echo_run(struct server *s, const char *name, const struct cli_keypairs *pairs)
 {
     char address[256];
     size_t len = sizeof(address);
@@ -250,7 +252,7 @@ run(struct server *s, const char *name, const struct cli_keypairs *pairs)
 
     s->env = flow_env_default();
     cli_raise_descriptors(DESCRIPTORS);
-    code = listen_on(s, name, pairs);
+    code = echo_listen_on(s, name, pairs);
     if (code != CLI_OK)
         return code;
     if (flow_poller_new(s->env, &s->poller) != FLOW_OK ||
@@ -266,14 +268,14 @@ run(struct server *s, const char *name, const struct cli_keypairs *pairs)
     printf("listening on %s\n", address);
     if (cli_close_stdout(CLI_OK) != CLI_OK)
         return CLI_FAILED;
-    return serve(s);
+    return echo_serve(s);
 }
 
 static void
-clean_up(struct server *s)
+echo_clean_up(struct server *s)
 {
     while (s->conns != NULL)
-        conn_close(s->conns);
+        echo_conn_close(s->conns);
     cli_catch_signals(NULL);
     flow_poller_free(s->poller);
     flow_listener_close(s->listener);
@@ -336,7 +338,7 @@ main(int argc, char **argv)
         return cli_usage("unexpected argument '%s'", argv[optind]);
     if (name == NULL)
         return cli_usage("--listen ENDPOINT is missing");
-    code = run(&server, name, &pairs);
-    clean_up(&server);
+    code = echo_run(&server, name, &pairs);
+    echo_clean_up(&server);
     return code;
 }

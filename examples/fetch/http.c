@@ -9,21 +9,21 @@
 #define CHUNK_LINE_MAX 8192u
 
 static bool
-is_digit(char c)
+http_is_digit(char c)
 {
     return c >= '0' && c <= '9';
 }
 
 /* RFC 9110 5.6.2. */
 static bool
-is_token(const char *text, size_t len)
+http_is_token(const char *text, size_t len)
 {
     size_t i;
 
     for (i = 0; i < len; i++) {
         char c = text[i];
 
-        if (!is_digit(c) && !(c >= 'a' && c <= 'z') &&
+        if (!http_is_digit(c) && !(c >= 'a' && c <= 'z') &&
             !(c >= 'A' && c <= 'Z') &&
             (c == '\0' || strchr("!#$%&'*+-.^_`|~", c) == NULL))
             return false;
@@ -33,7 +33,7 @@ is_token(const char *text, size_t len)
 
 /* Decimal digits and nothing else, below 2^63. */
 static bool
-parse_decimal(const char *text, size_t len, uint64_t *ret)
+http_parse_decimal(const char *text, size_t len, uint64_t *ret)
 {
     uint64_t value = 0;
     size_t i;
@@ -41,7 +41,7 @@ parse_decimal(const char *text, size_t len, uint64_t *ret)
     if (len == 0 || len > 18)
         return false;
     for (i = 0; i < len; i++) {
-        if (!is_digit(text[i]))
+        if (!http_is_digit(text[i]))
             return false;
         value = value * 10 + (uint64_t)(text[i] - '0');
     }
@@ -50,15 +50,15 @@ parse_decimal(const char *text, size_t len, uint64_t *ret)
 }
 
 static bool
-is_name_char(char c)
+http_is_name_char(char c)
 {
-    return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           c == '-' || c == '.' || c == '_';
+    return http_is_digit(c) || (c >= 'a' && c <= 'z') ||
+           (c >= 'A' && c <= 'Z') || c == '-' || c == '.' || c == '_';
 }
 
 /* host or [address], then perhaps :port. */
 static const char *
-parse_authority(const char *text, size_t len, struct http_url *ret)
+http_parse_authority(const char *text, size_t len, struct http_url *ret)
 {
     const char *end = text + len;
     const char *host = text, *after;
@@ -80,7 +80,7 @@ parse_authority(const char *text, size_t len, struct http_url *ret)
             after = end;
         host_len = (size_t)(after - host);
         for (i = 0; i < host_len; i++)
-            if (!is_name_char(host[i]))
+            if (!http_is_name_char(host[i]))
                 return "the host has a character that no host name has; write "
                        "internationalised names in their xn-- form";
     }
@@ -94,7 +94,7 @@ parse_authority(const char *text, size_t len, struct http_url *ret)
     ret->port = ret->tls ? 443 : 80;
     if (after != end) {
         if (*after != ':' ||
-            !parse_decimal(after + 1, (size_t)(end - after) - 1, &port) ||
+            !http_parse_decimal(after + 1, (size_t)(end - after) - 1, &port) ||
             port == 0 || port > 65535)
             return "its port is not a number from 1 to 65535";
         /* The default port is left out of the Host field (RFC 9110 7.2). */
@@ -122,7 +122,7 @@ http_parse_url(const char *text, struct http_url *ret)
     text += ret->tls ? 8 : 7;
 
     rest = text + strcspn(text, "/?#");
-    why = parse_authority(text, (size_t)(rest - text), ret);
+    why = http_parse_authority(text, (size_t)(rest - text), ret);
     if (why != NULL)
         return why;
 
@@ -140,13 +140,14 @@ http_parse_url(const char *text, struct http_url *ret)
 
 /* RFC 9112 4: HTTP/1.x SP 3DIGIT SP [reason]. */
 static const char *
-parse_status_line(const char *line, size_t len, struct http_response *ret)
+http_parse_status_line(const char *line, size_t len, struct http_response *ret)
 {
     size_t i, n;
 
-    if (len < 12 || memcmp(line, "HTTP/1.", 7) != 0 || !is_digit(line[7]) ||
-        line[8] != ' ' || !is_digit(line[9]) || !is_digit(line[10]) ||
-        !is_digit(line[11]) || (len > 12 && line[12] != ' '))
+    if (len < 12 || memcmp(line, "HTTP/1.", 7) != 0 ||
+        !http_is_digit(line[7]) || line[8] != ' ' || !http_is_digit(line[9]) ||
+        !http_is_digit(line[10]) || !http_is_digit(line[11]) ||
+        (len > 12 && line[12] != ' '))
         return "the server does not speak HTTP/1";
     ret->status =
         (line[9] - '0') * 100 + (line[10] - '0') * 10 + (line[11] - '0');
@@ -159,7 +160,7 @@ parse_status_line(const char *line, size_t len, struct http_response *ret)
 }
 
 static bool
-is_field(const char *name, size_t len, const char *wanted)
+http_is_field(const char *name, size_t len, const char *wanted)
 {
     return len == strlen(wanted) && strncasecmp(name, wanted, len) == 0;
 }
@@ -173,21 +174,21 @@ struct fields {
 /* RFC 9112 6.3: two lengths, or a coding that hides the end, are how one
  * message is passed off as two; refuse them all. */
 static const char *
-parse_framing(const char *name, size_t name_len, const char *value,
-              size_t value_len, struct fields *fields,
-              struct http_response *ret)
+http_parse_framing(const char *name, size_t name_len, const char *value,
+                   size_t value_len, struct fields *fields,
+                   struct http_response *ret)
 {
     uint64_t length;
 
-    if (is_field(name, name_len, "content-length")) {
-        if (!parse_decimal(value, value_len, &length))
+    if (http_is_field(name, name_len, "content-length")) {
+        if (!http_parse_decimal(value, value_len, &length))
             return "its Content-Length is not a number";
         if (fields->has_length && length != ret->length)
             return "it has two different Content-Length fields";
         fields->has_length = true;
         ret->length = length;
-    } else if (is_field(name, name_len, "transfer-encoding")) {
-        if (fields->has_coding || !is_field(value, value_len, "chunked"))
+    } else if (http_is_field(name, name_len, "transfer-encoding")) {
+        if (fields->has_coding || !http_is_field(value, value_len, "chunked"))
             return "its Transfer-Encoding is another than chunked";
         fields->has_coding = true;
     }
@@ -196,34 +197,34 @@ parse_framing(const char *name, size_t name_len, const char *value,
 
 /* RFC 9112 5: name ":" OWS value OWS. */
 static const char *
-parse_field(const char *line, size_t len, struct fields *fields,
-            struct http_response *ret)
+http_parse_field(const char *line, size_t len, struct fields *fields,
+                 struct http_response *ret)
 {
     const char *colon = memchr(line, ':', len);
     const char *value, *end = line + len;
     size_t i, value_len;
 
-    if (colon == NULL || !is_token(line, (size_t)(colon - line)))
+    if (colon == NULL || !http_is_token(line, (size_t)(colon - line)))
         return "it has a malformed field";
     for (value = colon + 1; value < end && (*value == ' ' || *value == '\t');)
         value++;
     while (end > value && (end[-1] == ' ' || end[-1] == '\t'))
         end--;
     value_len = (size_t)(end - value);
-    if (is_field(line, (size_t)(colon - line), "location") &&
+    if (http_is_field(line, (size_t)(colon - line), "location") &&
         value_len < sizeof(ret->location)) {
         for (i = 0; i < value_len; i++)
             ret->location[i] =
                 value[i] > 0x20 && value[i] <= 0x7e ? value[i] : '?';
         ret->location[value_len] = '\0';
     }
-    return parse_framing(line, (size_t)(colon - line), value, value_len, fields,
-                         ret);
+    return http_parse_framing(line, (size_t)(colon - line), value, value_len,
+                              fields, ret);
 }
 
 /* RFC 9112 6.3, for the answer to a GET. */
 static const char *
-decide_framing(const struct fields *fields, struct http_response *ret)
+http_decide_framing(const struct fields *fields, struct http_response *ret)
 {
     if (fields->has_coding && fields->has_length)
         return "it has both Content-Length and Transfer-Encoding";
@@ -261,7 +262,7 @@ http_parse_head(const char *text, size_t len, struct http_response *ret,
         /* Another protocol may never send a line: look as soon as it can be
          * told. */
         if (newline == NULL && first && len >= 12) {
-            why = parse_status_line(line, 12, ret);
+            why = http_parse_status_line(line, 12, ret);
             if (why != NULL)
                 break;
         }
@@ -272,11 +273,11 @@ http_parse_head(const char *text, size_t len, struct http_response *ret,
         if (line_len > 0 && line[line_len - 1] == '\r')
             line_len--;
         if (line_len == 0 && !first) {
-            why = decide_framing(&fields, ret);
+            why = http_decide_framing(&fields, ret);
             break;
         }
-        why = first ? parse_status_line(line, line_len, ret)
-                    : parse_field(line, line_len, &fields, ret);
+        why = first ? http_parse_status_line(line, line_len, ret)
+                    : http_parse_field(line, line_len, &fields, ret);
         first = false;
     }
     *ret_used = at;
@@ -308,9 +309,9 @@ http_body_init(struct http_body *b, const struct http_response *r)
 }
 
 static int
-hex_value(char c)
+http_hex_value(char c)
 {
-    if (is_digit(c))
+    if (http_is_digit(c))
         return c - '0';
     if (c >= 'a' && c <= 'f')
         return c - 'a' + 10;
@@ -320,7 +321,7 @@ hex_value(char c)
 }
 
 static const char *
-end_of_size_line(struct http_body *b)
+http_end_of_size_line(struct http_body *b)
 {
     if (b->state == CHUNK_SIZE && b->count == 0)
         return "a chunk has no size";
@@ -330,9 +331,9 @@ end_of_size_line(struct http_body *b)
 }
 
 static const char *
-size_char(struct http_body *b, char c)
+http_size_char(struct http_body *b, char c)
 {
-    int digit = hex_value(c);
+    int digit = http_hex_value(c);
 
     if (digit < 0) {
         if (b->count == 0 || (c != ';' && c != ' ' && c != '\t'))
@@ -349,17 +350,17 @@ size_char(struct http_body *b, char c)
 
 /* One byte of chunked framing that is not content. */
 static const char *
-chunk_char(struct http_body *b, char c)
+http_chunk_char(struct http_body *b, char c)
 {
     /* A bare LF ends a line as CR LF does (RFC 9112 2.2). */
     if (c == '\r' && b->state != CHUNK_DATA_END)
         return NULL;
     switch (b->state) {
     case CHUNK_SIZE:
-        return c == '\n' ? end_of_size_line(b) : size_char(b, c);
+        return c == '\n' ? http_end_of_size_line(b) : http_size_char(b, c);
     case CHUNK_EXTENSION:
         if (c == '\n')
-            return end_of_size_line(b);
+            return http_end_of_size_line(b);
         break;
     case CHUNK_DATA_END:
         if (c == '\n')
@@ -383,7 +384,7 @@ chunk_char(struct http_body *b, char c)
 
 /* Content that can be handed out as it is. */
 static size_t
-take_content(struct http_body *b, size_t len)
+http_take_content(struct http_body *b, size_t len)
 {
     if (b->framing == HTTP_UNTIL_CLOSE)
         return len;
@@ -403,14 +404,14 @@ http_body_feed(struct http_body *b, const char *text, size_t len,
     *ret_len = 0;
     if (b->framing == HTTP_CHUNKED) {
         while (at < len && b->state != CHUNK_DATA && !b->complete) {
-            b->why = chunk_char(b, text[at++]);
+            b->why = http_chunk_char(b, text[at++]);
             if (b->why != NULL)
                 return HTTP_BAD;
         }
     }
     *ret_data = text + at;
     if (!b->complete && at < len) {
-        *ret_len = take_content(b, len - at);
+        *ret_len = http_take_content(b, len - at);
         at += *ret_len;
         if (b->framing == HTTP_CHUNKED && b->left == 0)
             b->state = CHUNK_DATA_END;

@@ -106,7 +106,7 @@ struct fetch {
 
 /* An exit code, or -1 to go on. */
 static int
-take_option(int option, const char *value, struct options *o)
+fetch_take_option(int option, const char *value, struct options *o)
 {
     switch (option) {
     case 'o':
@@ -152,7 +152,7 @@ take_option(int option, const char *value, struct options *o)
 }
 
 static uint64_t
-now(void)
+fetch_now(void)
 {
     const struct flow_env *env = flow_env_default();
 
@@ -161,15 +161,15 @@ now(void)
 
 /* Something went on: the peer has its full time again. */
 static void
-extend(struct fetch *f)
+fetch_extend(struct fetch *f)
 {
     flow_set_deadline(f->flow, FLOW_READ | FLOW_WRITE,
-                      now() + f->options->timeout);
+                      fetch_now() + f->options->timeout);
 }
 
 static bool
-flow_failed(struct fetch *f, const char *what, enum flow_status st,
-            enum flow_dir dir)
+fetch_flow_failed(struct fetch *f, const char *what, enum flow_status st,
+                  enum flow_dir dir)
 {
     struct flow_error err;
 
@@ -186,7 +186,7 @@ flow_failed(struct fetch *f, const char *what, enum flow_status st,
 
 /* TCP to where the URL, or --connect, points. */
 static bool
-dial_tcp(struct fetch *f)
+fetch_dial_tcp(struct fetch *f)
 {
     struct flow_tcp_options options = { .timeout = f->options->timeout };
     struct cli_address address = f->options->connect;
@@ -207,7 +207,7 @@ dial_tcp(struct fetch *f)
 
 /* TLS on whatever the flow is. */
 static bool
-wrap_tls(struct fetch *f)
+fetch_wrap_tls(struct fetch *f)
 {
     struct cli_client client = f->options->client;
     struct flow_tls_config *config;
@@ -236,7 +236,7 @@ wrap_tls(struct fetch *f)
 
 /* What was agreed, and whether we can live with it. */
 static bool
-check_tls(struct fetch *f)
+fetch_check_tls(struct fetch *f)
 {
     struct flow_tls_info info;
     char group[32] = "?";
@@ -262,30 +262,30 @@ check_tls(struct fetch *f)
 }
 
 static bool
-open_flow(struct fetch *f, const char *text)
+fetch_open_flow(struct fetch *f, const char *text)
 {
     char peer[80], target[300], what[340];
     size_t len = sizeof(peer);
     enum flow_status st;
 
-    if (!dial_tcp(f) || (f->url.tls && !wrap_tls(f)))
+    if (!fetch_dial_tcp(f) || (f->url.tls && !fetch_wrap_tls(f)))
         return false;
     st = flow_open_wait(f->flow);
     if (st != FLOW_OK) {
         snprintf(target, sizeof(target), "cannot fetch %s", text);
         cli_within(what, sizeof(what), target, st, f->options->timeout,
                    "--timeout");
-        return flow_failed(f, what, st, FLOW_READ);
+        return fetch_flow_failed(f, what, st, FLOW_READ);
     }
     f->open = true;
     if (f->options->verbose &&
         flow_query(f->flow, FLOW_QUERY_PEER_ADDRESS, peer, &len) == FLOW_OK)
         fprintf(stderr, "connected to %s\n", peer);
-    return !f->url.tls || check_tls(f);
+    return !f->url.tls || fetch_check_tls(f);
 }
 
 static bool
-send_request(struct fetch *f)
+fetch_send_request(struct fetch *f)
 {
     char request[4096];
     enum flow_status st;
@@ -298,18 +298,18 @@ send_request(struct fetch *f)
                        "\r\n",
                        f->url.target, f->url.authority, flow_version());
 
-    extend(f);
+    fetch_extend(f);
     st = flow_write_all(f->flow, request, (size_t)len, NULL);
     /* A server that answers without reading may have closed by now: what it
      * said is worth reading. */
     if (st == FLOW_OK || st == FLOW_E_CLOSED || st == FLOW_E_RESET)
         return true;
-    return flow_failed(f, "cannot send the request", st, FLOW_WRITE);
+    return fetch_flow_failed(f, "cannot send the request", st, FLOW_WRITE);
 }
 
 /* Up to the final head; what follows it stays in the buffer. */
 static bool
-read_head(struct fetch *f)
+fetch_read_head(struct fetch *f)
 {
     const char *why = NULL;
     enum http_result result;
@@ -330,7 +330,7 @@ read_head(struct fetch *f)
                 return true;
             continue;
         }
-        extend(f);
+        fetch_extend(f);
         st = flow_read_wait(f->flow, f->buffer + f->have, BUFFER - f->have,
                             &len);
         if (st == FLOW_EOF) {
@@ -339,13 +339,13 @@ read_head(struct fetch *f)
             return false;
         }
         if (st != FLOW_OK)
-            return flow_failed(f, "no answer", st, FLOW_READ);
+            return fetch_flow_failed(f, "no answer", st, FLOW_READ);
         f->have += len;
     }
 }
 
 static bool
-check_status(struct fetch *f, const char *text)
+fetch_check_status(struct fetch *f, const char *text)
 {
     const struct http_response *r = &f->response;
 
@@ -364,7 +364,7 @@ check_status(struct fetch *f, const char *text)
 
 /* What is in the buffer goes out. */
 static bool
-take_buffer(struct fetch *f)
+fetch_take_buffer(struct fetch *f)
 {
     const char *data;
     size_t at = 0, used, len;
@@ -385,7 +385,7 @@ take_buffer(struct fetch *f)
 }
 
 static void
-describe_cut(const struct fetch *f, char *text, size_t cap)
+fetch_describe_cut(const struct fetch *f, char *text, size_t cap)
 {
     if (f->response.framing == HTTP_LENGTH)
         snprintf(text, cap,
@@ -398,27 +398,27 @@ describe_cut(const struct fetch *f, char *text, size_t cap)
 }
 
 static bool
-read_body(struct fetch *f)
+fetch_read_body(struct fetch *f)
 {
     enum flow_status st;
     char what[120];
 
     for (;;) {
-        if (!take_buffer(f))
+        if (!fetch_take_buffer(f))
             return false;
-        progress_update(&f->progress, f->received, now());
+        progress_update(&f->progress, f->received, fetch_now());
         if (f->body.complete)
             return true;
-        extend(f);
+        fetch_extend(f);
         st = flow_read_wait(f->flow, f->buffer, BUFFER, &f->have);
         if (st == FLOW_OK)
             continue;
         if (st == FLOW_EOF && http_body_may_end(&f->body))
             return true;
-        progress_end(&f->progress, f->received, now());
-        describe_cut(f, what, sizeof(what));
+        progress_end(&f->progress, f->received, fetch_now());
+        fetch_describe_cut(f, what, sizeof(what));
         if (st != FLOW_EOF)
-            return flow_failed(f, what, st, FLOW_READ);
+            return fetch_flow_failed(f, what, st, FLOW_READ);
         cli_complain("%s: the server ended the connection", what);
         return false;
     }
@@ -437,23 +437,23 @@ fetch_body(struct fetch *f)
     if (!output_open(&f->output, f->options->output))
         return false;
     http_body_init(&f->body, &f->response);
-    progress_start(&f->progress, bar, total, now());
-    ok = read_body(f);
-    progress_end(&f->progress, f->received, now());
+    progress_start(&f->progress, bar, total, fetch_now());
+    ok = fetch_read_body(f);
+    progress_end(&f->progress, f->received, fetch_now());
     if (ok && f->options->verbose)
         fprintf(stderr, "%" PRIu64 " bytes in %.3f s\n", f->received,
-                (double)(now() - f->began) / 1e9);
+                (double)(fetch_now() - f->began) / 1e9);
     return ok && output_keep(&f->output);
 }
 
 /* All that was wanted is here; say goodbye, but do not wait long for it. */
 static void
-finish(struct fetch *f)
+fetch_finish(struct fetch *f)
 {
     struct flow *flow = f->flow;
 
     f->flow = NULL;
-    flow_finish(flow, now() + CLI_NSEC, BUFFER, NULL);
+    flow_finish(flow, fetch_now() + CLI_NSEC, BUFFER, NULL);
 }
 
 static int
@@ -469,13 +469,14 @@ fetch(const struct options *o, const char *text)
     }
     f->options = o;
     f->output.fd = -1;
-    f->began = now();
+    f->began = fetch_now();
     why = http_parse_url(text, &f->url);
     if (why != NULL) {
         code = cli_usage("'%s' is not a valid URL: %s", text, why);
-    } else if (open_flow(f, text) && send_request(f) && read_head(f) &&
-               check_status(f, text) && fetch_body(f)) {
-        finish(f);
+    } else if (fetch_open_flow(f, text) && fetch_send_request(f) &&
+               fetch_read_head(f) && fetch_check_status(f, text) &&
+               fetch_body(f)) {
+        fetch_finish(f);
         code = CLI_OK;
     }
     output_fini(&f->output);
@@ -493,7 +494,7 @@ main(int argc, char **argv)
     cli_start("flow-fetch");
     while (code < 0 && (option = getopt_long(argc, argv, "ho:qv", long_options,
                                              NULL)) != -1)
-        code = take_option(option, optarg, &options);
+        code = fetch_take_option(option, optarg, &options);
     if (code >= 0)
         return code;
     if (optind + 1 != argc)

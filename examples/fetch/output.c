@@ -17,7 +17,7 @@
 static char *volatile unfinished;
 
 static void
-on_signal(int number)
+output_on_signal(int number)
 {
     if (unfinished != NULL)
         unlink(unfinished);
@@ -26,7 +26,7 @@ on_signal(int number)
 }
 
 static void
-guard(char *temp)
+output_guard(char *temp)
 {
     static const int numbers[] = { SIGHUP, SIGINT, SIGTERM };
     struct sigaction action;
@@ -34,7 +34,7 @@ guard(char *temp)
 
     unfinished = temp;
     memset(&action, 0, sizeof(action));
-    action.sa_handler = temp != NULL ? on_signal : SIG_DFL;
+    action.sa_handler = temp != NULL ? output_on_signal : SIG_DFL;
     action.sa_flags = (int)SA_RESETHAND;
     sigemptyset(&action.sa_mask);
     for (i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
@@ -42,7 +42,7 @@ guard(char *temp)
 }
 
 static bool
-complain(const struct output *o, const char *what)
+output_complain(const struct output *o, const char *what)
 {
     cli_complain("cannot %s %s: %s", what,
                  o->path != NULL ? o->path : "standard output",
@@ -52,7 +52,7 @@ complain(const struct output *o, const char *what)
 
 /* The permissions of a file made with open(), which mkstemp() does not give. */
 static mode_t
-usual_mode(void)
+output_usual_mode(void)
 {
     mode_t mask = umask(0);
 
@@ -61,23 +61,23 @@ usual_mode(void)
 }
 
 static bool
-open_temporary(struct output *o)
+output_open_temporary(struct output *o)
 {
     size_t len = strlen(o->path) + sizeof(".XXXXXX");
 
     o->temp = malloc(len);
     if (o->temp == NULL)
-        return complain(o, "write");
+        return output_complain(o, "write");
     snprintf(o->temp, len, "%s.XXXXXX", o->path);
     o->fd = mkstemp(o->temp);
     if (o->fd < 0) {
         free(o->temp);
         o->temp = NULL;
-        return complain(o, "write");
+        return output_complain(o, "write");
     }
-    guard(o->temp);
-    if (fchmod(o->fd, usual_mode()) != 0)
-        return complain(o, "set the permissions of");
+    output_guard(o->temp);
+    if (fchmod(o->fd, output_usual_mode()) != 0)
+        return output_complain(o, "set the permissions of");
     return true;
 }
 
@@ -93,9 +93,9 @@ output_open(struct output *o, const char *path)
     if (path == NULL)
         return true;
     if (stat(path, &info) != 0 || S_ISREG(info.st_mode))
-        return open_temporary(o);
+        return output_open_temporary(o);
     o->fd = open(path, O_WRONLY | O_CLOEXEC);
-    return o->fd >= 0 || complain(o, "write");
+    return o->fd >= 0 || output_complain(o, "write");
 }
 
 /* See "output.h". */
@@ -108,7 +108,7 @@ output_write(struct output *o, const char *data, size_t len)
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return complain(o, "write");
+            return output_complain(o, "write");
         data += n;
         len -= (size_t)n;
     }
@@ -123,12 +123,12 @@ output_keep(struct output *o)
 
     o->fd = -1;
     if (fd != STDOUT_FILENO && close(fd) != 0)
-        return complain(o, "write");
+        return output_complain(o, "write");
     if (o->temp == NULL)
         return true;
     if (rename(o->temp, o->path) != 0)
-        return complain(o, "write");
-    guard(NULL);
+        return output_complain(o, "write");
+    output_guard(NULL);
     free(o->temp);
     o->temp = NULL;
     return true;
@@ -142,7 +142,7 @@ output_fini(struct output *o)
         close(o->fd);
     o->fd = -1;
     if (o->temp != NULL) {
-        guard(NULL);
+        output_guard(NULL);
         unlink(o->temp);
     }
     free(o->temp);

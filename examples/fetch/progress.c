@@ -15,7 +15,7 @@
 #define NUMBER 32
 
 static void
-format_size(char text[NUMBER], uint64_t bytes)
+progress_format_size(char text[NUMBER], uint64_t bytes)
 {
     static const char unit[][3] = { "B", "kB", "MB", "GB", "TB" };
     unsigned tenths = 0;
@@ -32,7 +32,7 @@ format_size(char text[NUMBER], uint64_t bytes)
 }
 
 static void
-format_seconds(char text[NUMBER], uint64_t nsec)
+progress_format_seconds(char text[NUMBER], uint64_t nsec)
 {
     unsigned s = (unsigned)((nsec + 500000000) / 1000000000);
 
@@ -43,7 +43,7 @@ format_seconds(char text[NUMBER], uint64_t nsec)
 }
 
 static int
-columns(void)
+progress_columns(void)
 {
     struct winsize size;
 
@@ -54,19 +54,19 @@ columns(void)
 
 /* The numbers behind the bar. */
 static void
-format_numbers(const struct progress *p, char *text, size_t cap, uint64_t done,
-               uint64_t now)
+progress_format_numbers(const struct progress *p, char *text, size_t cap,
+                        uint64_t done, uint64_t now)
 {
     uint64_t spent = now - p->began;
     double speed = spent > 0 ? (double)done / (double)spent : 0; /* per ns */
     bool left = done < p->total && speed > 0;
     char size[NUMBER], total[NUMBER], rate[NUMBER], time[NUMBER];
 
-    format_size(size, done);
-    format_size(total, p->total);
-    format_size(rate, (uint64_t)(speed * 1e9));
-    format_seconds(time, left ? (uint64_t)((double)(p->total - done) / speed)
-                              : spent);
+    progress_format_size(size, done);
+    progress_format_size(total, p->total);
+    progress_format_size(rate, (uint64_t)(speed * 1e9));
+    progress_format_seconds(
+        time, left ? (uint64_t)((double)(p->total - done) / speed) : spent);
     if (p->total == 0)
         snprintf(text, cap, "%8s  %8s/s  %s", size, rate, time);
     else
@@ -76,13 +76,13 @@ format_numbers(const struct progress *p, char *text, size_t cap, uint64_t done,
 }
 
 static void
-draw(struct progress *p, uint64_t done, uint64_t now)
+progress_draw(struct progress *p, uint64_t done, uint64_t now)
 {
     char numbers[192], bar[BAR_MAX + 1];
-    int width = columns();
+    int width = progress_columns();
     int room, filled;
 
-    format_numbers(p, numbers, sizeof(numbers), done, now);
+    progress_format_numbers(p, numbers, sizeof(numbers), done, now);
     /* "[", "] " and one column that stays free, so that no terminal wraps. */
     room = width - (int)strlen(numbers) - 4;
     if (room > BAR_MAX)
@@ -119,7 +119,7 @@ progress_update(struct progress *p, uint64_t done, uint64_t now)
 {
     if (p->enabled && now - p->began >= SHOW_AFTER &&
         now - p->drawn >= DRAW_EVERY)
-        draw(p, done, now);
+        progress_draw(p, done, now);
 }
 
 /* See "progress.h". */
@@ -128,7 +128,7 @@ progress_end(struct progress *p, uint64_t done, uint64_t now)
 {
     if (!p->shown)
         return;
-    draw(p, done, now);
+    progress_draw(p, done, now);
     fputc('\n', stderr);
     p->shown = false;
 }

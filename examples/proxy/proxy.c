@@ -87,13 +87,13 @@ struct conn {
 };
 
 static uint64_t
-now(const struct proxy *p)
+proxy_now(const struct proxy *p)
 {
     return p->env->now(p->env->ctx);
 }
 
 static void
-drop_flow(struct proxy *p, struct flow *f)
+proxy_drop_flow(struct proxy *p, struct flow *f)
 {
     if (f == NULL)
         return;
@@ -102,14 +102,14 @@ drop_flow(struct proxy *p, struct flow *f)
 }
 
 static void
-conn_close(struct conn *c)
+proxy_conn_close(struct conn *c)
 {
     struct proxy *p = c->proxy;
 
     if (c->server != NULL)
         flow_relay_fini(&c->relay);
-    drop_flow(p, c->client);
-    drop_flow(p, c->server);
+    proxy_drop_flow(p, c->client);
+    proxy_drop_flow(p, c->server);
     *c->link = c->next;
     if (c->next != NULL)
         c->next->link = c->link;
@@ -119,7 +119,7 @@ conn_close(struct conn *c)
 
 /* The record of whichever direction of a flow failed. */
 static bool
-find_error(struct flow *f, struct flow_error *ret)
+proxy_find_error(struct flow *f, struct flow_error *ret)
 {
     flow_get_error(f, FLOW_READ, ret);
     if (ret->status >= FLOW_OK)
@@ -128,7 +128,7 @@ find_error(struct flow *f, struct flow_error *ret)
 }
 
 static void
-log_end(struct conn *c, enum flow_status st)
+proxy_log_end(struct conn *c, enum flow_status st)
 {
     const struct flow_relay_side *side = c->relay.side;
     char peer[128], what[180];
@@ -140,10 +140,11 @@ log_end(struct conn *c, enum flow_status st)
     if (flow_query(c->client, FLOW_QUERY_PEER_ADDRESS, peer, &len) != FLOW_OK ||
         peer[0] == '\0')
         snprintf(peer, sizeof(peer), "a client");
-    if (st < FLOW_OK && c->server != NULL && find_error(c->server, &err)) {
+    if (st < FLOW_OK && c->server != NULL &&
+        proxy_find_error(c->server, &err)) {
         snprintf(what, sizeof(what), "%s: to the server", peer);
         cli_flow_error(what, &err);
-    } else if (st < FLOW_OK && find_error(c->client, &err)) {
+    } else if (st < FLOW_OK && proxy_find_error(c->client, &err)) {
         cli_flow_error(peer, &err);
     } else {
         cli_complain("%s: %llu bytes there, %llu back%s", peer,
@@ -155,7 +156,7 @@ log_end(struct conn *c, enum flow_status st)
 
 /* The client has shown itself: connect it. */
 static enum flow_status
-reach_server(struct conn *c)
+proxy_reach_server(struct conn *c)
 {
     struct proxy *p = c->proxy;
     struct flow_error err;
@@ -183,7 +184,7 @@ reach_server(struct conn *c)
 }
 
 static enum flow_status
-step(struct conn *c)
+proxy_step(struct conn *c)
 {
     enum flow_status st;
 
@@ -191,7 +192,7 @@ step(struct conn *c)
         st = flow_open(c->client);
         if (st != FLOW_OK)
             return st;
-        st = reach_server(c);
+        st = proxy_reach_server(c);
         if (st != FLOW_OK)
             return st;
     }
@@ -199,16 +200,16 @@ step(struct conn *c)
 }
 
 static void
-conn_run(struct conn *c)
+proxy_conn_run(struct conn *c)
 {
     struct proxy *p = c->proxy;
-    enum flow_status st = step(c);
+    enum flow_status st = proxy_step(c);
     uint32_t client_interest, server_interest;
     uint64_t latest;
 
     if (st != FLOW_AGAIN) {
-        log_end(c, st);
-        conn_close(c);
+        proxy_log_end(c, st);
+        proxy_conn_close(c);
         return;
     }
     if (c->server == NULL)
@@ -221,7 +222,7 @@ conn_run(struct conn *c)
 }
 
 static void
-conn_start(struct proxy *p, struct flow *client)
+proxy_conn_start(struct proxy *p, struct flow *client)
 {
     struct conn *c = calloc(1, sizeof(*c));
 
@@ -241,23 +242,23 @@ conn_start(struct proxy *p, struct flow *client)
     p->conns = c;
     p->conn_count++;
     flow_set_deadline(client, FLOW_READ | FLOW_WRITE,
-                      now(p) + p->connect_timeout);
-    conn_run(c);
+                      proxy_now(p) + p->connect_timeout);
+    proxy_conn_run(c);
 }
 
 static void
-conn_event(struct conn *c, uint32_t ready)
+proxy_conn_event(struct conn *c, uint32_t ready)
 {
     if (c->server == NULL && (ready & FLOW_READY_DEADLINE) != 0) {
-        log_end(c, FLOW_E_TIMEOUT);
-        conn_close(c);
+        proxy_log_end(c, FLOW_E_TIMEOUT);
+        proxy_conn_close(c);
         return;
     }
-    conn_run(c);
+    proxy_conn_run(c);
 }
 
 static void
-accept_some(struct proxy *p)
+proxy_accept_some(struct proxy *p)
 {
     struct flow_error err;
     struct flow *flow;
@@ -273,14 +274,14 @@ accept_some(struct proxy *p)
             cli_flow_error("a connection was not taken", &err);
             return;
         }
-        conn_start(p, flow);
+        proxy_conn_start(p, flow);
     }
 }
 
 /* Watch the listener if, and only if, there is room for who may come: a full
  * one would always be ready. */
 static bool
-watch_listener(struct proxy *p)
+proxy_watch_listener(struct proxy *p)
 {
     bool want = p->listener != NULL && p->conn_count < p->max_connections;
 
@@ -296,7 +297,7 @@ watch_listener(struct proxy *p)
 }
 
 static bool
-turn(struct proxy *p)
+proxy_turn(struct proxy *p)
 {
     const struct flow_poller_event *event;
     enum flow_status st;
@@ -309,15 +310,15 @@ turn(struct proxy *p)
     }
     for (i = 0; i < count; i++) {
         if (event[i].listener != NULL)
-            accept_some(p);
+            proxy_accept_some(p);
         else if (event[i].flow != NULL)
-            conn_event(event[i].user, event[i].ready);
+            proxy_conn_event(event[i].user, event[i].ready);
     }
     return true;
 }
 
 static void
-stop_listening(struct proxy *p)
+proxy_stop_listening(struct proxy *p)
 {
     if (p->listening)
         flow_poller_remove_listener(p->poller, p->listener);
@@ -327,25 +328,25 @@ stop_listening(struct proxy *p)
 }
 
 static int
-serve(struct proxy *p)
+proxy_serve(struct proxy *p)
 {
     for (;;) {
         if (cli_signals > 0 && p->listener != NULL)
-            stop_listening(p);
+            proxy_stop_listening(p);
         if (p->listener == NULL && p->conn_count == 0)
             return CLI_OK;
         if (cli_signals > 1) {
             cli_complain("cut %zu connections", p->conn_count);
             return CLI_FAILED;
         }
-        if (!watch_listener(p) || !turn(p))
+        if (!proxy_watch_listener(p) || !proxy_turn(p))
             return CLI_FAILED;
     }
 }
 
 /* Also finds a mistake in --to before the first connection does. */
 static int
-prepare_dial(struct proxy *p)
+proxy_prepare_dial(struct proxy *p)
 {
     struct flow_error err;
     struct flow *probe;
@@ -372,7 +373,7 @@ prepare_dial(struct proxy *p)
 }
 
 static int
-listen_on(struct proxy *p)
+proxy_listen_on(struct proxy *p)
 {
     struct flow_endpoint_options options = { .backlog = 1024 };
     struct flow_error err;
@@ -403,7 +404,7 @@ listen_on(struct proxy *p)
 
 /* Two descriptors per connection. */
 static void
-prepare_descriptors(struct proxy *p)
+proxy_prepare_descriptors(struct proxy *p)
 {
     size_t want = 2 * p->max_connections + OTHER_DESCRIPTORS;
     size_t got = cli_raise_descriptors(want);
@@ -419,17 +420,17 @@ prepare_descriptors(struct proxy *p)
 }
 
 static int
-run(struct proxy *p)
+proxy_run(struct proxy *p)
 {
     char address[256];
     size_t len = sizeof(address);
     int code;
 
     p->env = flow_env_default();
-    prepare_descriptors(p);
-    code = prepare_dial(p);
+    proxy_prepare_descriptors(p);
+    code = proxy_prepare_dial(p);
     if (code == CLI_OK)
-        code = listen_on(p);
+        code = proxy_listen_on(p);
     if (code != CLI_OK)
         return code;
     if (flow_poller_new(p->env, &p->poller) != FLOW_OK) {
@@ -444,14 +445,14 @@ run(struct proxy *p)
     printf("listening on %s\n", address);
     if (cli_close_stdout(CLI_OK) != CLI_OK)
         return CLI_FAILED;
-    return serve(p);
+    return proxy_serve(p);
 }
 
 static void
-clean_up(struct proxy *p)
+proxy_clean_up(struct proxy *p)
 {
     while (p->conns != NULL)
-        conn_close(p->conns);
+        proxy_conn_close(p->conns);
     cli_catch_signals(NULL);
     flow_poller_free(p->poller);
     flow_listener_close(p->listener);
@@ -492,7 +493,7 @@ static const struct option long_options[] = {
 
 /* An exit code, or -1 to go on. */
 static int
-take_option(int option, const char *value, struct proxy *p)
+proxy_take_option(int option, const char *value, struct proxy *p)
 {
     unsigned long number;
 
@@ -559,7 +560,7 @@ main(int argc, char **argv)
     cli_start("flow-proxy");
     while (code < 0 &&
            (option = getopt_long(argc, argv, "h", long_options, NULL)) != -1)
-        code = take_option(option, optarg, &proxy);
+        code = proxy_take_option(option, optarg, &proxy);
     if (code >= 0)
         return code;
     if (optind < argc)
@@ -568,7 +569,7 @@ main(int argc, char **argv)
         return cli_usage("--listen ENDPOINT is missing");
     if (proxy.to == NULL)
         return cli_usage("--to ENDPOINT is missing");
-    code = run(&proxy);
-    clean_up(&proxy);
+    code = proxy_run(&proxy);
+    proxy_clean_up(&proxy);
     return code;
 }

@@ -44,7 +44,7 @@ static const struct {
 };
 
 static const char *
-content_type(const char *path)
+answer_content_type(const char *path)
 {
     const char *dot = strrchr(path, '.');
     size_t i;
@@ -86,7 +86,7 @@ host_normalise(const char *text, size_t len, char *ret, size_t cap)
  * not cut short.
  */
 static int
-map_file(const char *path, struct answer *a)
+answer_map_file(const char *path, struct answer *a)
 {
     struct stat info;
     int fd, code = CLI_FAILED;
@@ -119,7 +119,8 @@ out:
 }
 
 static bool
-set_head(struct answer *a, int status, const char *reason, const char *fields)
+answer_set_head(struct answer *a, int status, const char *reason,
+                const char *fields)
 {
     int len = snprintf(NULL, 0,
                        "HTTP/1.1 %d %s\r\n%sContent-Length: %zu\r\n"
@@ -144,8 +145,8 @@ answer_text(struct answer *a, int status, const char *reason, const char *text)
 {
     a->body = text;
     a->body_len = strlen(text);
-    return set_head(a, status, reason,
-                    "Content-Type: text/plain; charset=utf-8\r\n");
+    return answer_set_head(a, status, reason,
+                           "Content-Type: text/plain; charset=utf-8\r\n");
 }
 
 /* See "site.h". */
@@ -161,7 +162,7 @@ answer_redirect(struct answer *a, const char *url)
     snprintf(field, len, "Location: %s\r\n", url);
     a->body = "";
     a->body_len = 0;
-    ok = set_head(a, 301, "Moved Permanently", field);
+    ok = answer_set_head(a, 301, "Moved Permanently", field);
     free(field);
     return ok;
 }
@@ -222,13 +223,13 @@ resources_add(struct resources *r, const char *name_and_file)
     memset(item, 0, sizeof(*item));
     /* From here on resources_fini() releases it, half made as it is. */
     r->count++;
-    code = map_file(equals + 1, &item->answer);
+    code = answer_map_file(equals + 1, &item->answer);
     if (code != CLI_OK)
         return code;
     item->name = strdup(name);
     snprintf(fields, sizeof(fields), "Content-Type: %s\r\n",
-             content_type(equals + 1));
-    if (item->name != NULL && set_head(&item->answer, 200, "OK", fields))
+             answer_content_type(equals + 1));
+    if (item->name != NULL && answer_set_head(&item->answer, 200, "OK", fields))
         return CLI_OK;
 no_memory:
     cli_complain("out of memory");
@@ -236,7 +237,7 @@ no_memory:
 }
 
 static int
-compare_names(const void *a, const void *b)
+answer_compare_names(const void *a, const void *b)
 {
     return strcmp(((const struct resource *)a)->name,
                   ((const struct resource *)b)->name);
@@ -248,7 +249,7 @@ resources_seal(struct resources *r)
 {
     size_t i;
 
-    qsort(r->item, r->count, sizeof(r->item[0]), compare_names);
+    qsort(r->item, r->count, sizeof(r->item[0]), answer_compare_names);
     for (i = 1; i < r->count; i++) {
         if (strcmp(r->item[i - 1].name, r->item[i].name) == 0) {
             cli_usage("--serve: '%s' is there twice", r->item[i].name);
@@ -265,7 +266,8 @@ resources_find(const struct resources *r, const char *name)
     /* Only compared, never written. */
     struct resource key = { .name = (char *)(uintptr_t)name };
 
-    return bsearch(&key, r->item, r->count, sizeof(r->item[0]), compare_names);
+    return bsearch(&key, r->item, r->count, sizeof(r->item[0]),
+                   answer_compare_names);
 }
 
 /* See "site.h". */

@@ -53,20 +53,20 @@ struct conn {
 };
 
 static uint64_t
-now(const struct conn *c)
+conn_now(const struct conn *c)
 {
     return c->site->env->now(c->site->env->ctx);
 }
 
 static void
-set_deadline(struct conn *c, uint64_t nsec)
+conn_set_deadline(struct conn *c, uint64_t nsec)
 {
-    flow_set_deadline(c->flow, FLOW_READ | FLOW_WRITE, now(c) + nsec);
+    flow_set_deadline(c->flow, FLOW_READ | FLOW_WRITE, conn_now(c) + nsec);
 }
 
 /* Who, in the log: what can be asked of the flow. */
 static void
-log_peer(struct conn *c)
+conn_log_peer(struct conn *c)
 {
     char address[80] = "?";
     size_t len = sizeof(address);
@@ -77,19 +77,19 @@ log_peer(struct conn *c)
 }
 
 static void
-log_trouble(struct conn *c, const char *what)
+conn_log_trouble(struct conn *c, const char *what)
 {
     static const char *const stage[] = { "handshake", "request", "answer",
                                          "end", "end" };
 
     if (!c->site->log)
         return;
-    log_peer(c);
+    conn_log_peer(c);
     fprintf(stderr, " %s: %s\n", stage[c->state], what);
 }
 
 static void
-log_failure(struct conn *c, enum flow_dir dir)
+conn_log_failure(struct conn *c, enum flow_dir dir)
 {
     struct flow_error err;
     char text[512];
@@ -98,11 +98,11 @@ log_failure(struct conn *c, enum flow_dir dir)
         return;
     flow_get_error(c->flow, dir, &err);
     flow_error_format(&err, text, sizeof(text));
-    log_trouble(c, text);
+    conn_log_trouble(c, text);
 }
 
 static void
-log_answer(struct conn *c)
+conn_log_answer(struct conn *c)
 {
     const char *name = "-", *version = "-";
     struct flow_tls_info info;
@@ -114,10 +114,10 @@ log_answer(struct conn *c)
         if (info.server_name[0] != '\0')
             name = info.server_name;
     }
-    log_peer(c);
+    conn_log_peer(c);
     fprintf(stderr, " %s %s %d %zu bytes %" PRIu64 " ms\n", name, version,
             c->answer->status, c->answer->body_len,
-            (now(c) - c->began) / 1000000);
+            (conn_now(c) - c->began) / 1000000);
 }
 
 static void
@@ -145,17 +145,17 @@ conn_close_all(struct site *site)
 }
 
 static void
-choose(struct conn *c, const struct answer *a)
+conn_choose(struct conn *c, const struct answer *a)
 {
     c->answer = a;
     c->tail_len = answer_tail(c->tail);
     c->state = CONN_ANSWERING;
-    set_deadline(c, c->site->idle_timeout);
+    conn_set_deadline(c, c->site->idle_timeout);
 }
 
 /* The whole server: a name in, an answer out. */
 static void
-choose_by_name(struct conn *c)
+conn_choose_by_name(struct conn *c)
 {
     const struct resource *r = NULL;
     struct flow_tls_info info;
@@ -164,11 +164,11 @@ choose_by_name(struct conn *c)
         r = resources_find(&c->site->resources, info.server_name);
     if (r == NULL)
         r = c->site->fallback;
-    choose(c, r != NULL ? &r->answer : &c->site->misdirected);
+    conn_choose(c, r != NULL ? &r->answer : &c->site->misdirected);
 }
 
 static const struct answer *
-redirect_for(struct conn *c, const struct request *request)
+conn_redirect_for(struct conn *c, const struct request *request)
 {
     char port[8] = "";
     char url[sizeof(*request) + 16];
@@ -188,25 +188,25 @@ redirect_for(struct conn *c, const struct request *request)
  */
 
 static enum flow_status
-step_opening(struct conn *c)
+conn_step_opening(struct conn *c)
 {
     enum flow_status st = flow_open(c->flow);
 
     if (st == FLOW_AGAIN)
         return st;
     if (st != FLOW_OK) {
-        log_failure(c, FLOW_READ);
+        conn_log_failure(c, FLOW_READ);
         return st;
     }
     if (c->plain)
         c->state = CONN_REQUEST;
     else
-        choose_by_name(c);
+        conn_choose_by_name(c);
     return FLOW_OK;
 }
 
 static enum flow_status
-step_request(struct conn *c)
+conn_step_request(struct conn *c)
 {
     struct request request;
     enum flow_status st;
@@ -219,24 +219,25 @@ step_request(struct conn *c)
         return st;
     if (st != FLOW_OK) {
         if (st == FLOW_EOF)
-            log_trouble(c, "it ended before it was complete");
+            conn_log_trouble(c, "it ended before it was complete");
         else
-            log_failure(c, FLOW_READ);
+            conn_log_failure(c, FLOW_READ);
         return st;
     }
     c->request_len += len;
     status = request_parse(c->request, c->request_len, &request);
     if (status == 200)
-        choose(c, redirect_for(c, &request));
+        conn_choose(c, conn_redirect_for(c, &request));
     else if (status != 0)
-        choose(c, status == 431 ? &c->site->too_large : &c->site->bad_request);
+        conn_choose(c, status == 431 ? &c->site->too_large
+                                     : &c->site->bad_request);
     return FLOW_OK;
 }
 
 /* Read what the peer sends and drop it; never says why it is over, because
  * whether the answer gets through shows when it is written. */
 static void
-drain(struct conn *c)
+conn_drain(struct conn *c)
 {
     size_t len, turn;
 
@@ -252,7 +253,8 @@ drain(struct conn *c)
 
 /* Head, tail and body behind what was sent, at most TURN bytes. */
 static size_t
-rest_of_answer(const struct conn *c, struct flow_cvec vec[3], size_t *ret_len)
+conn_rest_of_answer(const struct conn *c, struct flow_cvec vec[3],
+                    size_t *ret_len)
 {
     const struct flow_cvec part[3] = {
         { c->answer->head, c->answer->head_len },
@@ -278,7 +280,7 @@ rest_of_answer(const struct conn *c, struct flow_cvec vec[3], size_t *ret_len)
 }
 
 static enum flow_status
-step_answering(struct conn *c)
+conn_step_answering(struct conn *c)
 {
     size_t total = c->answer->head_len + c->tail_len + c->answer->body_len;
     struct flow_cvec vec[3];
@@ -286,18 +288,18 @@ step_answering(struct conn *c)
     size_t count, len;
     bool last;
 
-    drain(c);
-    count = rest_of_answer(c, vec, &len);
+    conn_drain(c);
+    count = conn_rest_of_answer(c, vec, &len);
     last = c->sent + len == total;
     st = flow_writev(c->flow, vec, count, last ? FLOW_FIN : 0, &len);
     if (len > 0) {
         c->sent += len;
-        set_deadline(c, c->site->idle_timeout);
+        conn_set_deadline(c, c->site->idle_timeout);
     }
     if (st == FLOW_AGAIN)
         return st;
     if (st != FLOW_OK) {
-        log_failure(c, FLOW_WRITE);
+        conn_log_failure(c, FLOW_WRITE);
         return st;
     }
     if (c->sent < total)
@@ -307,54 +309,54 @@ step_answering(struct conn *c)
 }
 
 static enum flow_status
-step_ending(struct conn *c)
+conn_step_ending(struct conn *c)
 {
     enum flow_status st;
 
-    drain(c);
+    conn_drain(c);
     st = flow_shutdown(c->flow, FLOW_WRITE);
     if (st == FLOW_AGAIN)
         return st;
     if (st != FLOW_OK) {
-        log_failure(c, FLOW_WRITE);
+        conn_log_failure(c, FLOW_WRITE);
         return st;
     }
     c->state = CONN_DRAINING;
-    set_deadline(c, c->site->idle_timeout);
+    conn_set_deadline(c, c->site->idle_timeout);
     return FLOW_OK;
 }
 
 static enum flow_status
-step_draining(struct conn *c)
+conn_step_draining(struct conn *c)
 {
-    drain(c);
+    conn_drain(c);
     if (!c->input_over)
         return FLOW_AGAIN;
-    log_answer(c);
+    conn_log_answer(c);
     return FLOW_EOF;
 }
 
 static enum flow_status
-step(struct conn *c)
+conn_step(struct conn *c)
 {
     switch (c->state) {
     case CONN_OPENING:
-        return step_opening(c);
+        return conn_step_opening(c);
     case CONN_REQUEST:
-        return step_request(c);
+        return conn_step_request(c);
     case CONN_ANSWERING:
-        return step_answering(c);
+        return conn_step_answering(c);
     case CONN_ENDING:
-        return step_ending(c);
+        return conn_step_ending(c);
     case CONN_DRAINING:
         break;
     }
-    return step_draining(c);
+    return conn_step_draining(c);
 }
 
 /* What can move a connection on; never more, or the loop would spin. */
 static uint32_t
-interest(const struct conn *c)
+conn_interest(const struct conn *c)
 {
     uint32_t input = c->input_over ? 0 : FLOW_READY_READ;
 
@@ -378,10 +380,10 @@ conn_run(struct conn *c)
     enum flow_status st;
 
     do
-        st = step(c);
+        st = conn_step(c);
     while (st == FLOW_OK);
     if (st == FLOW_AGAIN)
-        flow_poller_set(c->site->poller, c->flow, interest(c));
+        flow_poller_set(c->site->poller, c->flow, conn_interest(c));
     else
         conn_close(c);
 }
@@ -392,19 +394,19 @@ conn_late(struct conn *c)
 {
     switch (c->state) {
     case CONN_REQUEST:
-        log_trouble(c, "timed out");
-        choose(c, &c->site->too_slow);
+        conn_log_trouble(c, "timed out");
+        conn_choose(c, &c->site->too_slow);
         return true;
     case CONN_DRAINING:
         /* All was sent; that the peer keeps its end open is its affair. */
-        log_answer(c);
+        conn_log_answer(c);
         return false;
     case CONN_OPENING:
     case CONN_ANSWERING:
     case CONN_ENDING:
         break;
     }
-    log_trouble(c, "timed out");
+    conn_log_trouble(c, "timed out");
     return false;
 }
 
@@ -434,9 +436,9 @@ conn_start(struct site *site, struct flow *flow, bool plain)
     c->site = site;
     c->flow = flow;
     c->plain = plain;
-    c->began = now(c);
+    c->began = conn_now(c);
     c->state = CONN_OPENING;
-    set_deadline(c, site->handshake_timeout);
+    conn_set_deadline(c, site->handshake_timeout);
     c->next = site->conns;
     c->link = &site->conns;
     if (c->next != NULL)

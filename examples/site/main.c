@@ -96,7 +96,8 @@ static const struct option long_options[] = {
 
 /* An exit code, or -1 to go on. */
 static int
-take_option(int option, const char *value, struct options *o, struct site *s)
+site_take_option(int option, const char *value, struct options *o,
+                 struct site *s)
 {
     unsigned long number;
     int code;
@@ -147,7 +148,7 @@ take_option(int option, const char *value, struct options *o, struct site *s)
 }
 
 static int
-check_options(const struct options *o, struct site *s)
+site_check_options(const struct options *o, struct site *s)
 {
     char name[256];
 
@@ -167,7 +168,7 @@ check_options(const struct options *o, struct site *s)
 }
 
 static bool
-prepare_answers(struct site *s)
+site_prepare_answers(struct site *s)
 {
     if (answer_text(&s->misdirected, 421, "Misdirected Request",
                     "This server has nothing under that name.\n") &&
@@ -184,7 +185,7 @@ prepare_answers(struct site *s)
 
 /* One descriptor per connection. */
 static void
-prepare_descriptors(struct site *s)
+site_prepare_descriptors(struct site *s)
 {
     size_t want = s->max_connections + OTHER_DESCRIPTORS;
     size_t got = cli_raise_descriptors(want);
@@ -201,7 +202,8 @@ prepare_descriptors(struct site *s)
 
 /* An exit code. */
 static int
-listen_tcp(const char *option, const char *text, struct flow_listener **ret)
+site_listen_tcp(const char *option, const char *text,
+                struct flow_listener **ret)
 {
     struct flow_tcp_options options = { .backlog = 1024 };
     struct cli_address address;
@@ -220,7 +222,7 @@ listen_tcp(const char *option, const char *text, struct flow_listener **ret)
 
 /* An exit code. */
 static int
-listen_tls(struct site *s, const struct options *o)
+site_listen_tls(struct site *s, const struct options *o)
 {
     struct flow_tls_config *config;
     struct flow_listener *tcp;
@@ -234,7 +236,7 @@ listen_tls(struct site *s, const struct options *o)
     if (st != FLOW_OK || !cli_set_alpn(config, "http/1.1"))
         code = CLI_FAILED;
     else
-        code = listen_tcp("--listen", o->listen, &tcp);
+        code = site_listen_tcp("--listen", o->listen, &tcp);
     if (code != CLI_OK) {
         flow_tls_config_unref(config);
         return code;
@@ -250,8 +252,8 @@ listen_tls(struct site *s, const struct options *o)
 }
 
 static bool
-print_address(const char *what, struct flow_listener *l, char *address,
-              size_t cap)
+site_print_address(const char *what, struct flow_listener *l, char *address,
+                   size_t cap)
 {
     if (flow_listener_query(l, FLOW_QUERY_LOCAL_ADDRESS, address, &cap) !=
         FLOW_OK) {
@@ -264,21 +266,21 @@ print_address(const char *what, struct flow_listener *l, char *address,
 
 /* The port of the TLS listener is known before anyone is redirected to it. */
 static bool
-announce(struct site *s)
+site_announce(struct site *s)
 {
     char plain[80], address[80];
 
     if (s->plain != NULL &&
-        !print_address("redirecting", s->plain, plain, sizeof(plain)))
+        !site_print_address("redirecting", s->plain, plain, sizeof(plain)))
         return false;
-    if (!print_address("listening", s->tls, address, sizeof(address)))
+    if (!site_print_address("listening", s->tls, address, sizeof(address)))
         return false;
     s->https_port = (uint16_t)strtoul(strrchr(address, ':') + 1, NULL, 10);
     return cli_close_stdout(CLI_OK) == CLI_OK;
 }
 
 static bool
-watch_listeners(struct site *s)
+site_watch_listeners(struct site *s)
 {
     if (flow_poller_add_listener(s->poller, s->tls, s->tls) == FLOW_OK &&
         (s->plain == NULL ||
@@ -291,7 +293,7 @@ watch_listeners(struct site *s)
 }
 
 static void
-unwatch_listeners(struct site *s)
+site_unwatch_listeners(struct site *s)
 {
     if (!s->listening)
         return;
@@ -302,7 +304,7 @@ unwatch_listeners(struct site *s)
 }
 
 static void
-accept_some(struct site *s, struct flow_listener *l)
+site_accept_some(struct site *s, struct flow_listener *l)
 {
     struct flow_error err;
     struct flow *flow;
@@ -323,9 +325,9 @@ accept_some(struct site *s, struct flow_listener *l)
 }
 
 static void
-stop_listening(struct site *s)
+site_stop_listening(struct site *s)
 {
-    unwatch_listeners(s);
+    site_unwatch_listeners(s);
     flow_listener_close(s->tls);
     flow_listener_close(s->plain);
     s->tls = NULL;
@@ -336,7 +338,7 @@ stop_listening(struct site *s)
 
 /* One wait and what it brought. */
 static bool
-turn(struct site *s)
+site_turn(struct site *s)
 {
     const struct flow_poller_event *event;
     enum flow_status st;
@@ -349,7 +351,7 @@ turn(struct site *s)
     }
     for (i = 0; i < count; i++) {
         if (event[i].listener != NULL)
-            accept_some(s, event[i].listener);
+            site_accept_some(s, event[i].listener);
         else if (event[i].flow != NULL)
             conn_event(event[i].user, event[i].ready);
     }
@@ -357,11 +359,11 @@ turn(struct site *s)
 }
 
 static int
-serve(struct site *s)
+site_serve(struct site *s)
 {
     while (s->tls != NULL || s->conn_count > 0) {
         if (cli_signals > 0 && s->tls != NULL)
-            stop_listening(s);
+            site_stop_listening(s);
         else if (cli_signals > 1) {
             cli_complain("cut %zu connections", s->conn_count);
             return CLI_FAILED;
@@ -370,42 +372,42 @@ serve(struct site *s)
             break;
         /* A listener that is full is not asked: it would always be ready. */
         if (s->conn_count >= s->max_connections)
-            unwatch_listeners(s);
-        else if (s->tls != NULL && !s->listening && !watch_listeners(s))
+            site_unwatch_listeners(s);
+        else if (s->tls != NULL && !s->listening && !site_watch_listeners(s))
             return CLI_FAILED;
-        if (!turn(s))
+        if (!site_turn(s))
             return CLI_FAILED;
     }
     return CLI_OK;
 }
 
 static int
-run(struct site *s, const struct options *o)
+site_run(struct site *s, const struct options *o)
 {
     int code;
 
     s->env = flow_env_default();
-    prepare_descriptors(s);
-    if (!prepare_answers(s))
+    site_prepare_descriptors(s);
+    if (!site_prepare_answers(s))
         return CLI_FAILED;
-    code = listen_tls(s, o);
+    code = site_listen_tls(s, o);
     if (code != CLI_OK)
         return code;
     if (o->redirect != NULL)
-        code = listen_tcp("--redirect", o->redirect, &s->plain);
+        code = site_listen_tcp("--redirect", o->redirect, &s->plain);
     if (code != CLI_OK)
         return code;
     if (flow_poller_new(s->env, &s->poller) != FLOW_OK) {
         cli_complain("cannot make a poller: %s", strerror(errno));
         return CLI_FAILED;
     }
-    if (!cli_catch_signals(s->poller) || !announce(s))
+    if (!cli_catch_signals(s->poller) || !site_announce(s))
         return CLI_FAILED;
-    return serve(s);
+    return site_serve(s);
 }
 
 static void
-clean_up(struct site *s)
+site_clean_up(struct site *s)
 {
     conn_close_all(s);
     cli_catch_signals(NULL);
@@ -433,16 +435,16 @@ main(int argc, char **argv)
     cli_start("flow-site");
     while (code < 0 &&
            (option = getopt_long(argc, argv, "h", long_options, NULL)) != -1)
-        code = take_option(option, optarg, &options, &site);
+        code = site_take_option(option, optarg, &options, &site);
     if (code < 0 && optind < argc)
         code = cli_usage("unexpected argument '%s'", argv[optind]);
     if (code < 0)
-        code = check_options(&options, &site);
+        code = site_check_options(&options, &site);
     else
         goto out;
     if (code == CLI_OK)
-        code = run(&site, &options);
+        code = site_run(&site, &options);
 out:
-    clean_up(&site);
+    site_clean_up(&site);
     return code;
 }

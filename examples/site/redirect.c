@@ -6,7 +6,7 @@
 
 /* RFC 9110 5.6.2. */
 static bool
-is_token(const char *text, size_t len)
+redirect_is_token(const char *text, size_t len)
 {
     size_t i;
 
@@ -23,7 +23,7 @@ is_token(const char *text, size_t len)
 
 /* A host and perhaps a port (RFC 9110 7.2). */
 static bool
-parse_authority(const char *text, size_t len, char *host, size_t cap)
+redirect_parse_authority(const char *text, size_t len, char *host, size_t cap)
 {
     const char *colon = memchr(text, ':', len);
     size_t i, end = colon != NULL ? (size_t)(colon - text) : len;
@@ -39,7 +39,7 @@ parse_authority(const char *text, size_t len, char *host, size_t cap)
  * cannot put a line break into an answer.
  */
 static bool
-set_path(struct request *ret, const char *text, size_t len)
+redirect_set_path(struct request *ret, const char *text, size_t len)
 {
     size_t i;
 
@@ -55,13 +55,13 @@ set_path(struct request *ret, const char *text, size_t len)
 
 /* RFC 9112 3: method SP target SP version. */
 static bool
-parse_request_line(const char *line, size_t len, struct request *ret)
+redirect_parse_request_line(const char *line, size_t len, struct request *ret)
 {
     const char *end = line + len;
     const char *target = memchr(line, ' ', len);
     const char *version, *slash;
 
-    if (target == NULL || !is_token(line, (size_t)(target - line)))
+    if (target == NULL || !redirect_is_token(line, (size_t)(target - line)))
         return false;
     target++;
     version = memchr(target, ' ', (size_t)(end - target));
@@ -76,25 +76,26 @@ parse_request_line(const char *line, size_t len, struct request *ret)
         slash = memchr(target, '/', (size_t)(version - target));
         if (slash == NULL)
             slash = version;
-        if (!parse_authority(target, (size_t)(slash - target), ret->host,
-                             sizeof(ret->host)))
+        if (!redirect_parse_authority(target, (size_t)(slash - target),
+                                      ret->host, sizeof(ret->host)))
             return false;
         if (slash == version)
-            return set_path(ret, "/", 1);
+            return redirect_set_path(ret, "/", 1);
         target = slash;
     }
-    return set_path(ret, target, (size_t)(version - target));
+    return redirect_set_path(ret, target, (size_t)(version - target));
 }
 
 /* RFC 9112 5: name ":" value.  Looks for Host only. */
 static bool
-parse_field(const char *line, size_t len, char *host, size_t cap, bool *seen)
+redirect_parse_field(const char *line, size_t len, char *host, size_t cap,
+                     bool *seen)
 {
     const char *colon = memchr(line, ':', len);
     const char *value;
     size_t value_len;
 
-    if (colon == NULL || !is_token(line, (size_t)(colon - line)))
+    if (colon == NULL || !redirect_is_token(line, (size_t)(colon - line)))
         return false;
     if (colon - line != 4 || strncasecmp(line, "host", 4) != 0)
         return true;
@@ -110,7 +111,7 @@ parse_field(const char *line, size_t len, char *host, size_t cap, bool *seen)
     while (value_len > 0 &&
            (value[value_len - 1] == ' ' || value[value_len - 1] == '\t'))
         value_len--;
-    return parse_authority(value, value_len, host, cap);
+    return redirect_parse_authority(value, value_len, host, cap);
 }
 
 /* See "site.h". */
@@ -137,8 +138,9 @@ request_parse(const char *text, size_t len, struct request *ret)
             continue; /* empty lines before a request, RFC 9112 2.2 */
         if (line_len == 0)
             break;
-        if (first ? !parse_request_line(line, line_len, ret)
-                  : !parse_field(line, line_len, host, sizeof(host), &seen))
+        if (first ? !redirect_parse_request_line(line, line_len, ret)
+                  : !redirect_parse_field(line, line_len, host, sizeof(host),
+                                          &seen))
             return 400;
         first = false;
     }

@@ -176,8 +176,8 @@ cable_new(const struct flow_env *env, struct flow **ret_a, struct flow **ret_b)
 
 /* For the contract suite. */
 static enum flow_status
-make(void *ctx, const struct flow_env *env, struct flow **ret_a,
-     struct flow **ret_b)
+cable_make(void *ctx, const struct flow_env *env, struct flow **ret_a,
+           struct flow **ret_b)
 {
     (void)ctx;
     return cable_new(env, ret_a, ret_b);
@@ -185,7 +185,7 @@ make(void *ctx, const struct flow_env *env, struct flow **ret_a,
 
 static const struct flow_contract_backend cable_backend = {
     .name = "cable",
-    .make = make,
+    .make = cable_make,
     .caps = CABLE_CAPS,
     .abandoned = FLOW_CONTRACT_STATUS(FLOW_E_TRUNCATED),
     .aborted = FLOW_CONTRACT_STATUS(FLOW_E_TRUNCATED),
