@@ -1,0 +1,230 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""Figures of the code and the documents: figures.py [TOP].
+
+Prints a table and judges nothing, so that two states of the tree can be put
+side by side.  The product is flow/, lib/, backends/, tls/ and include/; the
+examples count where names are counted.  A function's lines are those of its
+body with the braces; its complexity is 1 and one for each if, for, while, case,
+&&, || and ?.
+"""
+
+import collections
+import pathlib
+import re
+import statistics
+import sys
+
+import architecture
+import names
+
+PRODUCT = ("flow", "lib", "backends", "tls", "include")
+BRANCH = re.compile(r"\b(?:if|for|while|case)\b|&&|\|\||\?")
+CALL = re.compile(r"\b(\w+)\s*\(")
+DEFINED = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(\w+)", re.M)
+# Words for which plain English has another (docs/style.md).
+WORDS = re.compile(r"\b(?:behind|who writes|who waits|who wants|what waits"
+                   r"|is none|is no [a-z]+|that is no)\b")
+
+
+def sources(top, rooms=PRODUCT, suffix="[ch]"):
+    for room in rooms:
+        for path in sorted((top / room).rglob("*." + suffix)):
+            yield path.relative_to(top).as_posix(), path.read_text()
+
+
+def bodies(text):
+    """(what stands before it, body) of every outermost block."""
+    depth = begin = 0
+    for at, c in enumerate(text):
+        if c == "{":
+            if depth == 0:
+                start = at
+            depth += 1
+        elif c == "}":
+            depth -= 1
+            if depth == 0:
+                yield text[begin:start], text[start:at + 1]
+        if depth == 0 and c in "};":
+            begin = at + 1
+
+
+def keep_lines(match):
+    return "\n" * match[0].count("\n") or " "
+
+
+def functions(text):
+    """(name, lines, complexity) of the functions that a file defines."""
+    code = names.COMMENT.sub(keep_lines, text)
+    code = names.DIRECTIVE.sub(keep_lines, code)
+    for head, body in bodies(code):
+        found = re.search(r"(\w+)\s*\([^;]*\)\s*\Z", head, re.S)
+        if found and "=" not in head:
+            name = next(n for n in CALL.findall(head)
+                        if n not in names.NOT_NAMES)
+            yield name, body.count("\n") + 1, 1 + len(BRANCH.findall(body))
+
+
+def ninetieth(values):
+    return sorted(values)[int(len(values) * 0.9)]
+
+
+def circle(top, room):
+    """The most files of a room that all call each other, in one circle."""
+    defined, called = {}, {}
+    for name, text in sources(top, (room,), "c"):
+        if "/" in name[len(room) + 1:]:
+            continue
+        code = names.plain(text)
+        own = set(names.functions(text))
+        for function, _, _ in functions(text):
+            if function not in own:
+                defined[function] = name
+        called[name] = set(CALL.findall(code))
+    graph = {
+        name: {defined[f] for f in calls if defined.get(f, name) != name}
+        for name, calls in called.items()
+    }
+
+    def reached(start):
+        seen, left = set(), [start]
+        while left:
+            for following in graph[left.pop()] - seen:
+                seen.add(following)
+                left.append(following)
+        return seen
+
+    reach = {name: reached(name) for name in graph}
+    return max(
+        len([b for b in graph if b in reach[a] and a in reach[b]])
+        for a in graph)
+
+
+def public_functions(top):
+    """Public functions, and those of them that a comment describes."""
+    all_of_them = described = 0
+    for _, text in sources(top, ("include",)):
+        for found in re.finditer(r"^FLOW_API\b", text, re.M):
+            all_of_them += 1
+            described += text[:found.start()].rstrip().endswith("*/")
+    return all_of_them, described
+
+
+def handshake(top):
+    text = (top / "tls/handshake_state.h").read_text()
+    body = re.search(r"^struct flow__handshake \{\n(.*?)^\};", text,
+                     re.M | re.S)[1]
+    members = re.findall(r"^    [^;/*]+[^;]*;", names.COMMENT.sub(" ", body),
+                         re.M)
+    return len(members), sum("bool " in member for member in members)
+
+
+def shared_statics(top):
+    places = collections.defaultdict(set)
+    total = 0
+    for name, text in names.files(top):
+        for function in set(names.functions(text)):
+            total += 1
+            places[function].add(name)
+    shared = {f: p for f, p in places.items() if len(p) > 1}
+    return len(shared), sum(map(len, shared.values())), total
+
+
+def shared_macros(top):
+    places = collections.defaultdict(set)
+    for name, text in sources(top):
+        for macro in DEFINED.findall(text):
+            places[macro].add(name)
+    return sum(len(p) > 1 for p in places.values())
+
+
+def decisions(top):
+    paths = [p for p in sorted((top / "docs/decisions").glob("[0-9]*.md"))]
+    numbers = [int(p.name[:4]) for p in paths]
+    forms = {
+        "headings" if re.search(r"^## Choice$", p.read_text(), re.M)
+        else "words" for p in paths
+    }
+    dated = sum(bool(re.search(r"^\* Date: ", p.read_text(), re.M))
+                for p in paths)
+    return len(paths), len(forms), dated, numbers[-1] - len(numbers)
+
+
+def drawn_files(top):
+    """Files of each drawing of docs/architecture.md that has any."""
+    text = (top / architecture.DOCUMENT).read_text()
+    counts = [
+        len({path for _, path in architecture.LINE.findall(drawing)})
+        for drawing in architecture.DRAWING.findall(text)
+    ]
+    return ", ".join(str(n) for n in counts if n > 0) or "none"
+
+
+def prose(top):
+    found = 0
+    for _, text in sources(top, names.ROOMS + ("include",)):
+        found += len(WORDS.findall(text))
+    for path in (top / "docs").rglob("*.md"):
+        found += len(WORDS.findall(path.read_text()))
+    return found
+
+
+def figures(top):
+    every = [f for _, text in sources(top) for f in functions(text)]
+    lengths = [lines for _, lines, _ in every]
+    branches = [complexity for _, _, complexity in every]
+    texts = dict(sources(top))
+    lines = {name: len(text.splitlines()) for name, text in texts.items()}
+    conditions = sum(
+        len(re.findall(r"^[ \t]*#[ \t]*if", text, re.M)) -
+        (name.endswith(".h") and "_H\n" in text)
+        for name, text in texts.items())
+    shared, copies, statics = shared_statics(top)
+    public, described = public_functions(top)
+    members, bools = handshake(top)
+    records, forms, dated, gaps = decisions(top)
+    yield "files", len(lines)
+    yield "lines", sum(lines.values())
+    yield "files above 700 lines", sum(n > 700 for n in lines.values())
+    yield "longest file", max(lines.values())
+    yield "functions", len(every)
+    yield "lines of a function: median", statistics.median(lengths)
+    yield "lines of a function: 90 %", ninetieth(lengths)
+    yield "lines of a function: most", max(lengths)
+    yield "complexity: 90 %", ninetieth(branches)
+    yield "complexity: most", max(branches)
+    yield "#if per 1,000 lines", round(
+        1000 * conditions / sum(lines.values()), 1)
+    yield "public functions", public
+    yield "public functions that are described", described
+    yield "static functions", statics
+    yield "static names in more than one file", shared
+    yield "static functions of such a name", copies
+    yield "static functions without their file's noun", sum(
+        not names.carries(function, name)
+        for name, text in names.files(top)
+        for function in set(names.functions(text)))
+    yield "macros that two files define", shared_macros(top)
+    yield "files of flow/ in one circle of calls", circle(top, "flow")
+    yield "files of one TLS write, one TLS read, drawn", drawn_files(top)
+    yield "members of the handshake", members
+    yield "members of the handshake: bool", bools
+    yield "__atomic_ outside lib/atomic.h", sum(
+        text.count("__atomic_") for name, text in texts.items()
+        if not name.endswith("/atomic.h"))
+    yield "decisions", records
+    yield "decisions: forms", forms
+    yield "decisions: with a date", dated
+    yield "decisions: numbers left out", gaps
+    yield "words to avoid, in code and documents", prose(top)
+
+
+def main(arguments):
+    top = pathlib.Path(arguments[0] if arguments else ".").resolve()
+    for what, value in figures(top):
+        print("%-44s %8s" % (what, value))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
