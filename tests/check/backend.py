@@ -2,18 +2,20 @@
 # SPDX-License-Identifier: ISC
 """Test a backend as its author does: backend.py BUILD CC SOURCE.
 
-Installs into a directory of its own, compiles SOURCE with nothing but what
-"pkg-config libflow-contract" says, and runs the contract suite over it, with
-the sweep.  Then it breaks the backend, one line at a time: the suite must
-notice each of them.
+Installs into a directory of its own, compiles SOURCE and runs the contract suite
+over it, with the commands of docs/new-backend.md.  Then it breaks the backend, one
+line at a time: the suite must notice each of them.
 """
 
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
+
+import blocks
 
 # What is replaced in the source, and by what.
 MISTAKES = {
@@ -65,6 +67,26 @@ def install(build, root):
     return description.parent
 
 
+def follow(guide, source, directory, environment):
+    """Every command of the guide, on a copy of the source."""
+    directory.mkdir()
+    shutil.copy(source, directory)
+    commands = [
+        command for block in blocks.blocks(guide) if block.language == "sh"
+        for command, _ in blocks.commands(block)
+    ]
+    if len(commands) < 5 or not commands[0].startswith("cc "):
+        raise SystemExit("new-backend.md: %s" % commands)
+    for command in commands:
+        result = run("sh", "-c", command, cwd=directory, env=environment,
+                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if result.returncode != 0:
+            print("\n".join(
+                line for line in result.stdout.splitlines()
+                if not re.match(r"\[ RUN|\[ +OK", line)))
+            raise SystemExit("the suite refuses a backend that is right")
+
+
 def main(build, compiler, source):
     with tempfile.TemporaryDirectory() as scratch:
         scratch = pathlib.Path(scratch)
@@ -88,15 +110,8 @@ def main(build, compiler, source):
                 str(scratch / name), str(code), *flags, check=True)
             return str(scratch / name)
 
-        program = build_program("right", text)
-        for arguments in ([], ["--sweep"]):
-            result = run(program, *arguments, env=environment,
-                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-            if result.returncode != 0:
-                print("\n".join(
-                    line for line in result.stdout.splitlines()
-                    if not re.match(r"\[ RUN|\[ +OK", line)))
-                raise SystemExit("the suite refuses a backend that is right")
+        (guide,) = (scratch / "root").rglob("docs/new-backend.md")
+        follow(guide.read_text(), source, scratch / "reader", environment)
         for number, (what, (old, new)) in enumerate(MISTAKES.items()):
             if text.count(old) != 1:
                 raise SystemExit("cannot make this mistake: " + what)

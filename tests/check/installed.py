@@ -7,7 +7,8 @@ Installs into a directory of its own, then compiles and runs a C and a C++
 program with nothing but what "pkg-config --cflags --libs libflow" says, and
 the C one once more with --static.  Looks for what is installed beside the
 library: the guides, the terms of libflow and of what is compiled into it, and
-the programs with their manual pages and completion.
+the programs with their manual pages and completion.  What docs/installing.md
+says of compiling a program is run as it stands there.
 
 ENGINE is the object with the mbedTLS that is compiled in, before its names
 were hidden.  A program that defines every one of them itself, as one with
@@ -23,6 +24,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+
+import blocks
 
 PROGRAM = r"""
 #include <flow/version.h>
@@ -162,6 +165,30 @@ def check_documents(root, bundled):
                     path.relative_to(place), link))
 
 
+def follow_the_guide(root, scratch, environment, backends):
+    """Commands of the installed installing.md for users of the library."""
+    (guide,) = root.rglob("docs/installing.md")
+    directory = scratch / "reader"
+    directory.mkdir()
+    (directory / "program.c").write_text(PROGRAM)
+    compiled = asked = 0
+    for block in blocks.blocks(guide.read_text()):
+        for command, _ in (
+                blocks.commands(block) if block.language == "sh" else ()):
+            if command.startswith("cc "):
+                run("sh", "-c", command, cwd=directory, env=environment)
+                run("./a.out", cwd=directory, env=environment)
+                compiled += 1
+            elif command.startswith("pkg-config "):
+                told = output_of("sh", "-c", command, env=environment)
+                if told.split() != backends.split():
+                    raise SystemExit("%s: %s" % (command, told))
+                asked += 1
+    if (compiled, asked) != (2, 1):
+        raise SystemExit("installing.md: %d programs and %d questions" % (
+            compiled, asked))
+
+
 def check_programs(root, where):
     """Each with its manual page and its completion, which know its options."""
     environment = {**os.environ, "LD_LIBRARY_PATH": str(where)}
@@ -244,6 +271,7 @@ def main(arguments):
                 stderr=subprocess.STDOUT, check=False, text=True,
             ).stdout:
                 raise SystemExit("the static program is not static")
+        follow_the_guide(scratch / "root", scratch, environment, backends)
         check_programs(scratch / "root", where.parent)
         if engine:
             beside_another_mbedtls(

@@ -4,7 +4,9 @@
 
 A block of C stands after a line "<!-- quote: FILE -->" and is found in FILE
 as it is, as whole lines; or after "<!-- fragment -->", which says that nothing
-compiles it.  If a document has a line "<!-- whole: FILE -->", its quotes of FILE
+compiles it.  The same holds for blocks of Meson.  Blocks of the shell, "sh" and
+"console", are looked at by commands.py; "text" is no code.  A block has no other
+language, and is never made by indentation.  If a document has a line "<!-- whole: FILE -->", its quotes of FILE
 together are all of FILE.
 
 In the comments of a public header a "@code" stands after such a line, too, and
@@ -18,6 +20,8 @@ import textwrap
 
 import blocks
 
+QUOTED = ("c", "meson")
+LANGUAGES = QUOTED + ("sh", "console", "text")
 FRAGMENT = "<!-- fragment -->"
 MARK = re.compile(r"<!-- quote: (\S+) -->\s*$")
 
@@ -30,15 +34,36 @@ def places(lines, block):
     ]
 
 
+def unnamed(name, text):
+    """Blocks whose language nobody can tell."""
+    open_fence = None
+    lines = text.split("\n")
+    for at, line in enumerate(lines):
+        if open_fence:
+            if line == open_fence:
+                open_fence = None
+        elif line.startswith(("```", "~~~")):
+            open_fence = line[:3]
+            if line[3:] not in LANGUAGES:
+                yield "%s:%d: a block of unknown language '%s'" % (
+                    name, at + 1, line[3:])
+        elif line.startswith("    ") and at > 0 and lines[at - 1] == "":
+            yield "%s:%d: a block without a fence" % (name, at + 1)
+
+
 def check(top, document):
     name = document.relative_to(top).as_posix()
     text = document.read_text()
+    yield from unnamed(name, text)
     shown = {source: set() for source in blocks.wholes(text)}
     for block in blocks.blocks(text):
         if block.mark != "quote":
-            if block.language == "c" and block.mark != "fragment":
-                yield "%s:%d: C that is no quote of a file" % (
+            if block.language in QUOTED and block.mark != "fragment":
+                yield "%s:%d: neither a quote nor marked as a fragment" % (
                     name, block.line)
+            elif block.language == "text" and any(
+                    line.endswith((";", "{")) for line in block.lines):
+                yield "%s:%d: text that looks like C" % (name, block.line)
             continue
         if not (top / block.source).is_file():
             yield "%s:%d: there is no %s" % (name, block.line, block.source)

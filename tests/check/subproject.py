@@ -17,10 +17,10 @@ import tempfile
 
 PARENT = """
 project('parent', 'c', default_options: ['warning_level=2', 'werror=true'])
-flow = dependency('libflow', fallback: 'libflow')
-assert(flow.type_name() == 'internal', 'the fallback is what is under test')
-assert('pair' in flow.get_variable('backends').split(), 'no pair')
-test('version', executable('user', 'user.c', dependencies: flow, install: true))
+libflow = dependency('libflow', fallback: 'libflow')
+assert(libflow.type_name() == 'internal', 'the fallback is what is under test')
+assert('pair' in libflow.get_variable('backends').split(), 'no pair')
+test('version', executable('user', 'user.c', dependencies: libflow, install: true))
 """
 USER = """
 #include <flow/endpoint.h>

@@ -39,7 +39,8 @@ class Quotes(unittest.TestCase):
 
     def test_no_mark(self):
         found = self.found(GOOD.replace("<!-- quote: x.c -->", ""))
-        self.assertEqual(found, ["page.md:4: C that is no quote of a file"])
+        self.assertEqual(found, [
+            "page.md:4: neither a quote nor marked as a fragment"])
 
     def test_a_fragment(self):
         self.assertEqual(self.found("<!-- fragment -->\n```c\nx();\n```\n"), [])
@@ -77,8 +78,24 @@ class Quotes(unittest.TestCase):
         self.assertEqual(self.found_in_header(
             bare.replace("/**\n", "/**\n * <!-- fragment -->\n")), [])
 
-    def test_other_blocks_are_free(self):
-        self.assertEqual(self.found("```sh\nls\n```\n"), [])
+    def test_other_languages(self):
+        for language in ("sh", "console", "text"):
+            self.assertEqual(self.found("```%s\nls\n```\n" % language), [])
+        for language in ("", "C", "cpp", "python"):
+            self.assertEqual(
+                self.found("```%s\nls\n```\n" % language),
+                ["page.md:1: a block of unknown language '%s'" % language])
+        self.assertEqual(
+            self.found("```meson\nx = 1\n```\n"),
+            ["page.md:1: neither a quote nor marked as a fragment"])
+
+    def test_c_in_disguise(self):
+        self.assertEqual(self.found("```text\nint a;\n```\n"),
+                         ["page.md:1: text that looks like C"])
+        self.assertEqual(self.found("Text:\n\n    int a;\n"),
+                         ["page.md:3: a block without a fence"])
+        # A line that goes on, in a list.
+        self.assertEqual(self.found("1. One\n    and two.\n"), [])
 
 
 if __name__ == "__main__":
