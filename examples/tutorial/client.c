@@ -20,7 +20,7 @@ client_failed(const char *what, const struct flow_error *err)
 }
 
 static int
-exchange_failed(const char *what, const struct flow *f, enum flow_dir dir)
+client_flow_failed(const char *what, const struct flow *f, enum flow_dir dir)
 {
     struct flow_error err;
 
@@ -29,7 +29,7 @@ exchange_failed(const char *what, const struct flow *f, enum flow_dir dir)
 }
 
 static int
-exchange(struct flow *f, uint64_t limit, const char *text)
+client_exchange(struct flow *f, uint64_t limit, const char *text)
 {
     struct flow_cvec line[] = { { text, strlen(text) }, { "\n", 1 } };
     enum flow_status st;
@@ -39,12 +39,12 @@ exchange(struct flow *f, uint64_t limit, const char *text)
     flow_set_timeout(f, FLOW_READ | FLOW_WRITE, limit);
     st = flow_open_wait(f);
     if (st != FLOW_OK)
-        return exchange_failed("cannot connect", f, FLOW_WRITE);
+        return client_flow_failed("cannot connect", f, FLOW_WRITE);
 
     flow_set_timeout(f, FLOW_WRITE, limit);
     st = flow_writev_all(f, line, 2, FLOW_FIN, NULL);
     if (st != FLOW_OK)
-        return exchange_failed("cannot send", f, FLOW_WRITE);
+        return client_flow_failed("cannot send", f, FLOW_WRITE);
 
     do {
         flow_set_timeout(f, FLOW_READ, limit);
@@ -52,7 +52,7 @@ exchange(struct flow *f, uint64_t limit, const char *text)
         fwrite(buf, 1, n, stdout);
     } while (st == FLOW_OK);
     if (st != FLOW_EOF)
-        return exchange_failed("cannot receive", f, FLOW_READ);
+        return client_flow_failed("cannot receive", f, FLOW_READ);
     if (fflush(stdout) != 0) {
         perror("client: standard output");
         return 1;
@@ -102,7 +102,7 @@ main(int argc, char **argv)
     if (argc == 6 && client_tls(&f, argv[4], argv[5], &err) != FLOW_OK)
         code = client_failed("cannot set up TLS", &err);
     else
-        code = exchange(f, (uint64_t)(seconds * 1e9), argv[3]);
+        code = client_exchange(f, (uint64_t)(seconds * 1e9), argv[3]);
     flow_close(f);
     return code;
 }

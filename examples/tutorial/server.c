@@ -10,7 +10,7 @@
 
 enum conn_state { READING, WRITING, FLUSHING, ENDING };
 
-static const uint32_t interest[] = {
+static const uint32_t conn_interest[] = {
     [READING] = FLOW_READY_READ,
     [WRITING] = FLOW_READY_WRITE,
     [FLUSHING] = FLOW_READY_FLUSH,
@@ -31,7 +31,7 @@ static uint64_t idle_limit;
 static volatile sig_atomic_t stopped;
 
 static void
-stop(int number)
+server_stop(int number)
 {
     (void)number;
     stopped = 1;
@@ -49,7 +49,7 @@ server_failed(const char *what, const struct flow_error *err)
 }
 
 static void
-conn_report(const struct conn *c, const char *text)
+server_report(const struct conn *c, const char *text)
 {
     char peer[128];
     size_t len = sizeof(peer);
@@ -60,7 +60,7 @@ conn_report(const struct conn *c, const char *text)
 }
 
 static void
-conn_failed(const struct conn *c)
+server_report_error(const struct conn *c)
 {
     enum flow_dir dir = c->state == READING ? FLOW_READ : FLOW_WRITE;
     struct flow_error err;
@@ -68,11 +68,11 @@ conn_failed(const struct conn *c)
 
     flow_get_error(c->flow, dir, &err);
     flow_error_format(&err, text, sizeof(text));
-    conn_report(c, text);
+    server_report(c, text);
 }
 
 static void
-conn_close(struct conn *c)
+server_drop(struct conn *c)
 {
     flow_poller_remove(poller, c->flow);
     flow_close(c->flow);
@@ -83,7 +83,7 @@ conn_close(struct conn *c)
 }
 
 static enum flow_status
-conn_step(struct conn *c)
+server_step(struct conn *c)
 {
     enum flow_status st;
     size_t n;
@@ -117,26 +117,26 @@ conn_step(struct conn *c)
 }
 
 static void
-conn_run(struct conn *c)
+server_advance(struct conn *c)
 {
     enum flow_status st;
 
-    while ((st = conn_step(c)) == FLOW_OK) {
+    while ((st = server_step(c)) == FLOW_OK) {
         flow_set_timeout(c->flow, FLOW_READ | FLOW_WRITE, idle_limit);
         if (c->state == READING)
             break;
     }
     if (st == FLOW_OK || st == FLOW_AGAIN) {
-        flow_poller_set(poller, c->flow, interest[c->state]);
+        flow_poller_set(poller, c->flow, conn_interest[c->state]);
         return;
     }
     if (st != FLOW_EOF)
-        conn_failed(c);
-    conn_close(c);
+        server_report_error(c);
+    server_drop(c);
 }
 
 static void
-conn_accept(struct flow_listener *l)
+server_accept(struct flow_listener *l)
 {
     enum flow_status st;
     struct flow_error err;
@@ -153,7 +153,7 @@ conn_accept(struct flow_listener *l)
     }
     c = calloc(1, sizeof(*c));
     if (c == NULL ||
-        flow_poller_add(poller, f, interest[READING], c) != FLOW_OK) {
+        flow_poller_add(poller, f, conn_interest[READING], c) != FLOW_OK) {
         fprintf(stderr, "server: no memory for a connection\n");
         flow_close(f);
         free(c);
@@ -169,24 +169,24 @@ conn_accept(struct flow_listener *l)
 }
 
 static void
-handle(const struct flow_poller_event *event)
+server_handle(const struct flow_poller_event *event)
 {
     struct conn *c = event->user;
 
     if (event->ready == 0)
         return;
     if (event->listener != NULL) {
-        conn_accept(event->listener);
+        server_accept(event->listener);
     } else if ((event->ready & FLOW_READY_DEADLINE) != 0) {
-        conn_report(c, "no progress for too long");
-        conn_close(c);
+        server_report(c, "no progress for too long");
+        server_drop(c);
     } else {
-        conn_run(c);
+        server_advance(c);
     }
 }
 
 static int
-serve(void)
+server_loop(void)
 {
     const struct flow_poller_event *event;
     enum flow_status st;
@@ -199,15 +199,15 @@ serve(void)
             return 1;
         }
         for (i = 0; i < count; i++)
-            handle(&event[i]);
+            server_handle(&event[i]);
     }
     return 0;
 }
 
 static int
-run(struct flow_listener *l)
+server_run(struct flow_listener *l)
 {
-    struct sigaction action = { .sa_handler = stop };
+    struct sigaction action = { .sa_handler = server_stop };
     char address[128];
     size_t len = sizeof(address);
     int code = 1;
@@ -223,10 +223,10 @@ run(struct flow_listener *l)
             FLOW_OK) {
         printf("listening on %s\n", address);
         fflush(stdout);
-        code = serve();
+        code = server_loop();
     }
     while (conns != NULL)
-        conn_close(conns);
+        server_drop(conns);
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
     flow_poller_free(poller);
@@ -276,7 +276,7 @@ main(int argc, char **argv)
     if (argc == 5 && server_tls(&l, argv[3], argv[4], &err) != FLOW_OK)
         code = server_failed("cannot set up TLS", &err);
     else
-        code = run(l);
+        code = server_run(l);
     flow_listener_close(l);
     return code;
 }
