@@ -334,6 +334,30 @@ flow__registry_closing(struct flow__registry *reg, struct flow__registration *r,
 
 /* --- asking the system -------------------------------------------------- */
 
+/* Something is reported that nobody is registered with: a descriptor that was
+ * closed without a word, of a file that is still open.  It cannot be taken out,
+ * so all the others are put into another set, and those that cannot be are lost
+ * to their entries, which register anew.  What this survey has seen counts no
+ * more, since the new set has an order of its own. */
+static bool
+registry_renew(struct flow__registry *reg)
+{
+    struct flow__slot *slot;
+    size_t fd;
+
+    if (flow__pollset_renew(reg->set) != FLOW_OK)
+        return false;
+    reg->survey = (reg->survey + 1u) & 0x3fffffffu;
+    for (fd = 0; fd < reg->slot_count; fd++) {
+        slot = &reg->slots[fd];
+        slot->events = 0;
+        if (slot->first != NULL &&
+            registry_set(reg, (int)fd, registry_wanted(slot)) != FLOW_OK)
+            registry_lose(reg, slot, NULL);
+    }
+    return true;
+}
+
 enum registry_news { REGISTRY_STALE, REGISTRY_NEW, REGISTRY_AGAIN };
 
 static enum registry_news
@@ -364,8 +388,8 @@ registry_ask_once(struct flow__registry *reg, uint64_t deadline, bool *ret_all)
 {
     struct flow__pollset_event event[REGISTRY_BATCH];
     size_t count, i, news = 0;
+    bool again = false, stale = false;
     enum registry_news what;
-    bool again = false;
     enum flow_status st;
 
     reg->changed = 0;
@@ -375,8 +399,11 @@ registry_ask_once(struct flow__registry *reg, uint64_t deadline, bool *ret_all)
         what = registry_take(reg, &event[i]);
         news += what == REGISTRY_NEW;
         again |= what == REGISTRY_AGAIN;
+        stale |= what == REGISTRY_STALE;
     }
     *ret_all |= again || news == 0;
+    if (stale && registry_renew(reg))
+        *ret_all = false;
     return st;
 }
 

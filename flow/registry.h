@@ -17,7 +17,8 @@
  * one descriptor: the slot of its number has a list of their sources.
  *
  * Invariant: a slot has sources iff its number is in the poll set, with the
- * union of what they want.
+ * union of what they want.  The set may also have descriptors that were closed
+ * unannounced; when one is reported the set is renewed.
  *
  * A child of the process that made the registry shares the poll set with it.
  * Nothing here calls the system then: the registrations are the parent's.

@@ -87,6 +87,10 @@ void flow__pollset_free(struct flow__pollset *set);
 enum flow_status flow__pollset_set(struct flow__pollset *set, int fd,
                                    uint32_t before, uint32_t events,
                                    uint64_t key);
+/* Takes every descriptor out, also those that were closed before and that the
+ * system reports nevertheless.  FLOW_E_SYS: there is no descriptor for a new
+ * set, and nothing has changed. */
+enum flow_status flow__pollset_renew(struct flow__pollset *set);
 /*
  * Sleeps until deadline (monotonic ns of flow__plat_now(), FLOW_NEVER,
  * FLOW_NOW), an event, or a wake.  *ret_all: false when more may be ready than
@@ -97,7 +101,8 @@ enum flow_status flow__pollset_wait(struct flow__pollset *set,
                                     uint64_t deadline, size_t *ret_count,
                                     bool *ret_all);
 struct flow_waker *flow__pollset_waker(struct flow__pollset *set);
-/* -1 when the whole set has no descriptor of its own. */
-int flow__pollset_fd(const struct flow__pollset *set);
+/* A descriptor that is readable when the wait would report something, always
+ * the same; -1 when the whole set has none, or none is left. */
+int flow__pollset_fd(struct flow__pollset *set);
 
 #endif

@@ -195,8 +195,9 @@ FLOW_API void flow_poller_wake(struct flow_poller *p);
  * server.
  *
  * @param[in,out] p  The poller.
- * @return The descriptor, still the poller's; -1 where the system has none
- *         (poll(2)) and for a poller that was inherited.
+ * @return The descriptor, still the poller's, and always the same; -1 where the
+ *         system has none (poll(2)), when no descriptor is left, and for a
+ *         poller that was inherited.
  * @par Since
  * 0.1
  */

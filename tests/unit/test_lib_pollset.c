@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+#include <poll.h>
 #include <unistd.h>
 
 #include "lib/plat.h"
@@ -192,6 +193,61 @@ error_shows_in_both_directions(void **state)
     assert_int_equal(ev[0].events, FLOW_WAIT_IN | FLOW_WAIT_OUT);
 }
 
+/* Whether somebody else's loop sees the set readable. */
+static bool
+is_readable(const struct fixture *f)
+{
+    struct pollfd fd = { .fd = flow__pollset_fd(f->set), .events = POLLIN };
+
+    return fd.fd < 0 || poll(&fd, 1, 0) == 1;
+}
+
+/* Descriptors that were closed, of files that live on, are reported by no
+ * renewed set; who waits for the set still waits for it. */
+static void
+renewed_set_has_the_waker_alone(void **state)
+{
+    struct fixture *f = *state;
+    struct flow_waker *waker = flow__pollset_waker(f->set);
+    struct flow__pollset_event ev[PIPES];
+    size_t count, i;
+    int fd, copy;
+    bool all;
+
+    fd = flow__pollset_fd(f->set);
+    assert_int_equal(flow__pollset_fd(f->set), fd);
+    for (i = 0; i < PIPES; i++) {
+        assert_int_equal(
+            flow__pollset_set(f->set, f->fd[i][0], 0, FLOW_WAIT_IN, i),
+            FLOW_OK);
+        assert_int_equal(write(f->fd[i][1], "x", 1), 1);
+    }
+    assert_true(is_readable(f));
+    copy = dup(f->fd[0][0]);
+    close(f->fd[0][0]);
+    assert_int_equal(flow__pollset_renew(f->set), FLOW_OK);
+    f->fd[0][0] = copy;
+    assert_int_equal(flow__pollset_fd(f->set), fd);
+    assert_true(fd < 0 || !is_readable(f));
+    assert_int_equal(
+        flow__pollset_wait(f->set, ev, PIPES, FLOW_NOW, &count, &all), FLOW_OK);
+    assert_int_equal(count, 0);
+    waker->wake(waker);
+    assert_true(is_readable(f));
+    assert_int_equal(
+        flow__pollset_wait(f->set, ev, PIPES, FLOW_NEVER, &count, &all),
+        FLOW_OK);
+    assert_true(fd < 0 || !is_readable(f));
+    assert_int_equal(
+        flow__pollset_set(f->set, f->fd[7][0], 0, FLOW_WAIT_IN, 70), FLOW_OK);
+    assert_true(is_readable(f));
+    assert_int_equal(
+        flow__pollset_wait(f->set, ev, PIPES, FLOW_NEVER, &count, &all),
+        FLOW_OK);
+    assert_int_equal(count, 1);
+    assert_int_equal(ev[0].key, 70);
+}
+
 static void
 survives_any_failed_allocation(void **state)
 {
@@ -222,6 +278,7 @@ main(void)
         TEST(wake_comes_before_or_during_the_sleep),
         TEST(small_list_starves_nobody),
         TEST(error_shows_in_both_directions),
+        TEST(renewed_set_has_the_waker_alone),
         TEST(survives_any_failed_allocation),
     };
 

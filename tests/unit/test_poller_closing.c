@@ -4,6 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#ifdef __linux__
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#endif
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -33,6 +37,7 @@ struct mover {
     int next;       /* fd[0] after the next read */
     bool is_silent; /* it does not say that it closes */
     int closed[2];  /* copies of what a read closed */
+    int reports;    /* counted by the test */
 };
 
 /* The flows here are read only. */
@@ -237,11 +242,12 @@ reports_of_a_lost_descriptor_are_ignored(void **state)
 {
     struct flow_poller *p = *(struct flow_poller **)*state;
     struct mover *m, *other;
-    int a[2], old, copy;
+    int a[2], b[2], old, copy;
     char byte;
     size_t n;
 
     assert_int_equal(pipe(a), 0);
+    assert_int_equal(pipe(b), 0);
     old = a[0];
     m = mover_new(old, -1);
     m->is_silent = true;
@@ -250,25 +256,200 @@ reports_of_a_lost_descriptor_are_ignored(void **state)
     assert_int_equal(flow_read(&m->base, &byte, 1, &n), FLOW_AGAIN);
     copy = m->closed[0];
     flow_close(&m->base);
+    /* Another file gets the number, and then another flow. */
+    assert_int_equal(dup2(b[0], old), old);
+    close(b[0]);
     assert_int_equal(write(a[1], "x", 1), 1);
     expect(p, NULL);
-    /* Another flow gets the number. */
-    close(a[1]);
-    assert_int_equal(pipe(a), 0);
-    assert_int_equal(dup2(a[0], old), old);
-    if (a[0] != old)
-        close(a[0]);
     other = mover_new(old, -1);
     assert_int_equal(flow_poller_add(p, &other->base, FLOW_READY_READ, other),
                      FLOW_OK);
     expect(p, NULL);
-    assert_int_equal(write(a[1], "x", 1), 1);
+    assert_int_equal(write(b[1], "x", 1), 1);
     expect(p, &other->base);
     flow_close(&other->base);
     expect(p, NULL);
     close(copy);
     close(a[1]);
+    close(b[1]);
 }
+
+/* --- what nobody announced ------------------------------------------------ */
+
+static unsigned looks;
+
+static uint64_t
+counting_now(void *ctx)
+{
+    (void)ctx;
+    looks++;
+    return flow_env_default()->now(flow_env_default()->ctx);
+}
+
+/* A flow whose descriptor was closed behind its back, of a file that stays open
+ * and becomes readable; the flow is closed.  Returns the open descriptor. */
+static int
+leave_stale(struct flow_poller *p, int *ret_writer)
+{
+    struct flow *f;
+    int fd[2], copy;
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+    assert_int_equal(flow_fd_adopt(NULL, fd[0], fd[0], &f, NULL), FLOW_OK);
+    assert_int_equal(flow_poller_add(p, f, FLOW_READY_READ, NULL), FLOW_OK);
+    expect(p, NULL);
+    copy = dup(fd[0]);
+    assert_true(copy >= 0);
+    close(fd[0]);
+    /* The flow closes its number, which must not be another's by then. */
+    flow_close(f);
+    assert_int_equal(write(fd[1], "x", 1), 1);
+    *ret_writer = fd[1];
+    return copy;
+}
+
+/* The system reports the file for ever; the poller sleeps all the same. */
+static void
+closing_that_nobody_announced_costs_one_report(void **state)
+{
+    struct flow_env env = *flow_env_default();
+    const struct flow_poller_event *ev;
+    struct flow_poller *p;
+    int copy[3], writer[3];
+    size_t i, n;
+
+    (void)state;
+    env.now = counting_now;
+    assert_int_equal(flow_poller_new(&env, &p), FLOW_OK);
+    for (i = 0; i < 3; i++)
+        copy[i] = leave_stale(p, &writer[i]);
+    looks = 0;
+    assert_int_equal(
+        flow_poller_wait(p, 8, env.now(NULL) + 100 * MSEC, &ev, &n),
+        FLOW_E_TIMEOUT);
+    /* Once around for each return of the system's wait, and few looks at the
+     * clock in each. */
+    assert_true(looks < 40);
+    assert_true(is_quiet(p));
+    for (i = 0; i < 3; i++) {
+        close(copy[i]);
+        close(writer[i]);
+    }
+    flow_poller_free(p);
+}
+
+/* Whatever else is watched goes on being watched. */
+static void
+others_do_not_notice_what_nobody_announced(void **state)
+{
+    struct flow_poller *p = *(struct flow_poller **)*state;
+    const struct flow_poller_event *ev;
+    struct mover *m[20];
+    int pipes[20][2], copy, writer;
+    size_t i, n, total;
+
+    for (i = 0; i < COUNT(m); i++) {
+        assert_int_equal(pipe(pipes[i]), 0);
+        m[i] = mover_new(pipes[i][0], -1);
+        assert_int_equal(flow_poller_add(p, &m[i]->base, FLOW_READY_READ, m[i]),
+                         FLOW_OK);
+    }
+    copy = leave_stale(p, &writer);
+    /* Ready before the old set goes away, and after it has gone. */
+    for (i = 0; i < COUNT(m); i++) {
+        if (i == COUNT(m) / 2) {
+            for (total = 0; total < i; total += n)
+                assert_int_equal(flow_poller_wait(p, 3, FLOW_NEVER, &ev, &n),
+                                 FLOW_OK);
+        }
+        assert_int_equal(write(pipes[i][1], "x", 1), 1);
+    }
+    /* In turn, as before. */
+    for (total = 0; total < 2 * COUNT(m); total += n) {
+        assert_int_equal(flow_poller_wait(p, 1, FLOW_NEVER, &ev, &n), FLOW_OK);
+        assert_int_equal(n, 1);
+        ((struct mover *)ev[0].user)->reports++;
+    }
+    for (i = 0; i < COUNT(m); i++) {
+        assert_in_range(m[i]->reports, 1, 3);
+        flow_close(&m[i]->base);
+    }
+    assert_true(is_quiet(p));
+    close(copy);
+    close(writer);
+    for (i = 0; i < COUNT(m); i++)
+        close(pipes[i][1]);
+}
+
+#ifdef __linux__
+/* A loop that has the descriptor in an epoll set of its own, asked for once,
+ * hears of what comes later. */
+static void
+foreign_loop_keeps_its_descriptor(void **state)
+{
+    struct flow_poller *p = *(struct flow_poller **)*state;
+    struct epoll_event event = { .events = EPOLLIN };
+    int loop, fd, a[2], copy, writer;
+    struct mover *m;
+
+    loop = epoll_create1(0);
+    fd = flow_poller_fd(p);
+    /* The portable poller has none. */
+    if (fd >= 0)
+        assert_int_equal(epoll_ctl(loop, EPOLL_CTL_ADD, fd, &event), 0);
+    assert_int_equal(pipe(a), 0);
+    m = mover_new(a[0], -1);
+    assert_int_equal(flow_poller_add(p, &m->base, FLOW_READY_READ, m), FLOW_OK);
+    expect(p, NULL);
+    copy = leave_stale(p, &writer);
+    expect(p, NULL);
+    assert_int_equal(flow_poller_fd(p), fd);
+    assert_true(fd < 0 || epoll_wait(loop, &event, 1, 0) == 0);
+    assert_int_equal(write(a[1], "x", 1), 1);
+    assert_true(fd < 0 || epoll_wait(loop, &event, 1, 5000) == 1);
+    expect(p, &m->base);
+    flow_close(&m->base);
+    expect(p, NULL);
+    assert_true(fd < 0 || epoll_wait(loop, &event, 1, 0) == 0);
+    flow_poller_wake(p);
+    assert_true(fd < 0 || epoll_wait(loop, &event, 1, 0) == 1);
+    close(loop);
+    close(copy);
+    close(writer);
+    close(a[1]);
+}
+
+/* Without a descriptor for another set the old one serves on. */
+static void
+set_that_cannot_be_renewed_serves_on(void **state)
+{
+    struct flow_poller *p = *(struct flow_poller **)*state;
+    struct rlimit was, none;
+    int a[2], copy, writer, lowest;
+    struct mover *m;
+
+    assert_int_equal(pipe(a), 0);
+    m = mover_new(a[0], -1);
+    assert_int_equal(flow_poller_add(p, &m->base, FLOW_READY_READ, m), FLOW_OK);
+    copy = leave_stale(p, &writer);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+    lowest = dup(0);
+    close(lowest);
+    none = was;
+    none.rlim_cur = (rlim_t)lowest;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    expect(p, NULL);
+    assert_int_equal(write(a[1], "x", 1), 1);
+    expect(p, &m->base);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+    expect(p, &m->base);
+    flow_close(&m->base);
+    assert_true(is_quiet(p));
+    close(copy);
+    close(writer);
+    close(a[1]);
+}
+#endif
 
 /* A layer that closes the flow below in an operation. */
 static enum flow_status
@@ -632,6 +813,12 @@ main(void)
         TEST(closing_is_announced),
         TEST(closing_all_reaches_who_shares_any),
         TEST(reports_of_a_lost_descriptor_are_ignored),
+        TEST(closing_that_nobody_announced_costs_one_report),
+        TEST(others_do_not_notice_what_nobody_announced),
+#ifdef __linux__
+        TEST(foreign_loop_keeps_its_descriptor),
+        TEST(set_that_cannot_be_renewed_serves_on),
+#endif
         TEST(layer_may_close_its_lower_flow),
         TEST(end_of_a_direction_closes_its_descriptor),
         TEST(descriptor_may_be_shared),

@@ -24,9 +24,17 @@
 /* The key of the waker. */
 #define EPOLL_WAKER UINT64_MAX
 
+/*
+ * The kernel keeps a registration as long as anybody has the file open, and
+ * takes it out only by the number that the file had.  If that number was closed
+ * and a copy of it lives on, nothing but another epoll set gets rid of it.  So
+ * the set can be renewed, and the descriptor that others have is not its own:
+ * shown_fd is an epoll set that has epoll_fd in it and stays the same file.
+ */
 struct flow__pollset {
     const struct flow_env *env;
     int epoll_fd;
+    int shown_fd; /* -1: nobody asked for it */
     struct flow__fd_waker waker;
 };
 
@@ -71,6 +79,20 @@ flow__pollset_set(struct flow__pollset *set, int fd, uint32_t before,
     return rc == 0 ? FLOW_OK : epoll_status(errno);
 }
 
+/* An epoll set that watches one descriptor; -1: there is none to be had. */
+static int
+epoll_around(int fd, uint64_t key)
+{
+    struct epoll_event ev = { .events = EPOLLIN, .data.u64 = key };
+    int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+
+    if (epoll_fd >= 0 && epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &ev) != 0) {
+        close(epoll_fd);
+        return -1;
+    }
+    return epoll_fd;
+}
+
 enum flow_status
 flow__pollset_new(const struct flow_env *env, struct flow__pollset **ret_set)
 {
@@ -80,14 +102,36 @@ flow__pollset_new(const struct flow_env *env, struct flow__pollset **ret_set)
         return FLOW_E_NOMEM;
     set->env = env;
     set->waker.read_fd = -1;
-    set->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (set->epoll_fd < 0 || !flow__fd_waker_init(&set->waker) ||
-        flow__pollset_set(set, set->waker.read_fd, 0, FLOW_WAIT_IN,
-                          EPOLL_WAKER) != FLOW_OK) {
+    set->epoll_fd = -1;
+    set->shown_fd = -1;
+    if (flow__fd_waker_init(&set->waker))
+        set->epoll_fd = epoll_around(set->waker.read_fd, EPOLL_WAKER);
+    if (set->epoll_fd < 0) {
         flow__pollset_free(set);
         return FLOW_E_SYS;
     }
     *ret_set = set;
+    return FLOW_OK;
+}
+
+enum flow_status
+flow__pollset_renew(struct flow__pollset *set)
+{
+    struct epoll_event ev = { .events = EPOLLIN };
+    int epoll_fd = epoll_around(set->waker.read_fd, EPOLL_WAKER);
+
+    if (epoll_fd < 0)
+        return FLOW_E_SYS;
+    if (set->shown_fd >= 0 &&
+        epoll_ctl(set->shown_fd, EPOLL_CTL_ADD, epoll_fd, &ev) != 0) {
+        close(epoll_fd);
+        return FLOW_E_SYS;
+    }
+    /* A child may have a copy of the old one, so closing does not suffice. */
+    if (set->shown_fd >= 0)
+        epoll_ctl(set->shown_fd, EPOLL_CTL_DEL, set->epoll_fd, &ev);
+    close(set->epoll_fd);
+    set->epoll_fd = epoll_fd;
     return FLOW_OK;
 }
 
@@ -99,6 +143,8 @@ flow__pollset_free(struct flow__pollset *set)
     flow__fd_waker_fini(&set->waker);
     if (set->epoll_fd >= 0)
         close(set->epoll_fd);
+    if (set->shown_fd >= 0)
+        close(set->shown_fd);
     flow_env_free(set->env, set, sizeof(*set));
 }
 
@@ -148,7 +194,9 @@ flow__pollset_waker(struct flow__pollset *set)
 }
 
 int
-flow__pollset_fd(const struct flow__pollset *set)
+flow__pollset_fd(struct flow__pollset *set)
 {
-    return set->epoll_fd;
+    if (set->shown_fd < 0)
+        set->shown_fd = epoll_around(set->epoll_fd, 0);
+    return set->shown_fd;
 }

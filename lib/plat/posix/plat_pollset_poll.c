@@ -142,6 +142,15 @@ fail:
     return st;
 }
 
+enum flow_status
+flow__pollset_renew(struct flow__pollset *set)
+{
+    while (set->count > 1)
+        poll_take_out(set, set->count - 1);
+    set->next = 1;
+    return FLOW_OK;
+}
+
 void
 flow__pollset_free(struct flow__pollset *set)
 {
@@ -218,7 +227,7 @@ flow__pollset_waker(struct flow__pollset *set)
 }
 
 int
-flow__pollset_fd(const struct flow__pollset *set)
+flow__pollset_fd(struct flow__pollset *set)
 {
     (void)set;
     return -1;
