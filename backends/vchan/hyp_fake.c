@@ -111,11 +111,14 @@ parting_run(struct fake_hyp *h, const struct fake_region *r)
 
 /*
  * Grants pages that are free in the tables and in fact: a member may write into
- * the tables that pages are free which we share.
+ * the tables that pages are free which we share.  Under the world's lock, as
+ * `shared` of each region.
  */
-static int32_t
-grant_pages(struct fake_hyp *h, uint16_t peer, uint32_t count, bool writable)
+static bool
+grant_pages(struct fake_hyp *h, uint16_t peer, bool writable,
+            struct fake_region *region)
 {
+    uint32_t count = region->base.count;
     int32_t first = flow__fake_grant(&h->dir, peer, count, writable);
     uint32_t ref = (uint32_t)first + VCHAN_REF_MIN;
 
@@ -125,7 +128,27 @@ grant_pages(struct fake_hyp *h, uint16_t peer, uint32_t count, bool writable)
             ref < r->refs[0] + r->base.count)
             first = -1;
     pthread_mutex_unlock(&h->lock);
-    return first;
+    if (first < 0)
+        return false;
+    for (uint32_t i = 0; i < count; i++)
+        region->refs[i] = ref + i;
+    region->shared = true;
+    return true;
+}
+
+/* False when a peer that lives has one of the pages mapped. */
+static bool
+ungrant_pages(struct fake_hyp *h, struct fake_region *r)
+{
+    bool freed;
+
+    flow__fake_lock(&h->dir);
+    freed =
+        flow__fake_ungrant(&h->dir, r->refs[0] - VCHAN_REF_MIN, r->base.count);
+    /* Another thread may grant them from here on. */
+    r->shared = !freed;
+    flow__fake_unlock(&h->dir);
+    return freed;
 }
 
 static enum flow_status
@@ -135,26 +158,22 @@ fake_share(struct vchan_hyp *hyp, uint16_t peer, uint32_t count, bool writable,
 {
     struct fake_hyp *h = flow__fake_of(hyp);
     struct fake_region *r = region_new(h, count, parting);
-    int32_t first;
+    bool granted;
 
     if (r == NULL)
         return flow__fake_fail(err, FLOW_E_NOMEM, 0, "no memory for a region");
     flow__fake_lock(&h->dir);
-    first = grant_pages(h, peer, count, writable);
+    granted = grant_pages(h, peer, writable, r);
     flow__fake_unlock(&h->dir);
-    if (first < 0) {
+    if (!granted) {
         region_free(h, r);
         return flow__fake_fail(err, FLOW_E_NOMEM, 0, "no free run of pages");
     }
-    for (uint32_t i = 0; i < count; i++)
-        ret_refs[i] = r->refs[i] = (uint32_t)first + i + VCHAN_REF_MIN;
-    r->shared = true;
+    memcpy(ret_refs, r->refs, count * sizeof(*ret_refs));
     if (!region_map(h, r, PROT_READ | PROT_WRITE)) {
         int code = errno;
 
-        flow__fake_lock(&h->dir);
-        flow__fake_ungrant(&h->dir, (uint32_t)first, count);
-        flow__fake_unlock(&h->dir);
+        ungrant_pages(h, r);
         region_free(h, r);
         return flow__fake_fail(err, FLOW_E_SYS, code, "cannot map pages");
     }
@@ -171,7 +190,6 @@ fake_unshare(struct vchan_hyp *hyp, struct vchan_region *region)
 {
     struct fake_hyp *h = flow__fake_of(hyp);
     struct fake_region *r = (struct fake_region *)region;
-    bool freed;
 
     if (flow__vchan_hyp_is_inherited(hyp)) {
         region_free(h, r);
@@ -181,11 +199,7 @@ fake_unshare(struct vchan_hyp *hyp, struct vchan_region *region)
         parting_run(h, r);
         r->parting.channel = NULL; /* closed before a second attempt */
     }
-    flow__fake_lock(&h->dir);
-    freed =
-        flow__fake_ungrant(&h->dir, r->refs[0] - VCHAN_REF_MIN, r->base.count);
-    flow__fake_unlock(&h->dir);
-    if (!freed)
+    if (!ungrant_pages(h, r))
         return FLOW_E_BUSY;
     region_free(h, r);
     return FLOW_OK;

@@ -74,6 +74,19 @@ channel_new(struct fake_hyp *h, uint32_t port)
     return NULL;
 }
 
+/* Gives a port back: another thread may have it from then on, so the channel,
+ * if there is one, does not have it any more. */
+static void
+port_release(struct fake_hyp *h, uint32_t port, struct vchan_channel *c)
+{
+    flow__fake_lock(&h->dir);
+    if (h->dir.world->port[port].owner == h->dir.member)
+        flow__fake_port_free(h->dir.world, port);
+    if (c != NULL)
+        c->port = 0;
+    flow__fake_unlock(&h->dir);
+}
+
 /* Gives a port and its channel back after a failure. */
 static enum flow_status
 channel_undo(struct fake_hyp *h, uint32_t port, struct vchan_channel *c,
@@ -81,9 +94,7 @@ channel_undo(struct fake_hyp *h, uint32_t port, struct vchan_channel *c,
 {
     int code = errno;
 
-    flow__fake_lock(&h->dir);
-    flow__fake_port_free(h->dir.world, port);
-    flow__fake_unlock(&h->dir);
+    port_release(h, port, c);
     if (c != NULL)
         channel_free(c);
     return flow__fake_fail(err, FLOW_E_SYS, code,
@@ -326,12 +337,9 @@ channel_close(struct vchan_channel *c)
         channel_free(c);
         return;
     }
-    flow__fake_lock(&h->dir);
-    if (h->dir.world->port[c->port].owner == h->dir.member)
-        flow__fake_port_free(h->dir.world, c->port);
-    flow__fake_unlock(&h->dir);
     if (port_address(h, c->port, &addr))
         unlink(addr.sun_path);
+    port_release(h, c->port, c);
     channel_free(c);
 }
 

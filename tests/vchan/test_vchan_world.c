@@ -4,6 +4,7 @@
  * they like into the tables that all of them share.
  */
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -343,6 +344,54 @@ a_lock_that_is_kept_stops_nobody(void **state)
     place_check_and_remove(&p);
 }
 
+#define ROUNDS 500u
+
+/* What one thread gives back another one may have at once. */
+static void *
+grant_and_end(void *arg)
+{
+    struct vchan_hyp *hyp = arg;
+    unsigned failed = 0;
+
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        struct vchan_channel *channel;
+        struct vchan_region *region;
+        uint32_t ref;
+
+        if (hyp->events->alloc(hyp, 2, &channel, NULL) == FLOW_OK)
+            hyp->events->close(channel);
+        else
+            failed++;
+        if (hyp->grants->share(hyp, 2, 1, true, nothing, &ref, &region, NULL) !=
+                FLOW_OK ||
+            hyp->grants->unshare(hyp, region) != FLOW_OK)
+            failed++;
+    }
+    return (void *)(uintptr_t)failed;
+}
+
+static void
+threads_of_a_member_take_nothing_from_each_other(void **state)
+{
+    struct vchan_hyp *hyp;
+    pthread_t thread[3];
+    struct place p;
+    void *failed;
+
+    (void)state;
+    place_make(&p);
+    hyp = member_open(p.dir, 1, VCHAN_FAKE_MAKE);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(pthread_create(&thread[i], NULL, grant_and_end, hyp),
+                         0);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(pthread_join(thread[i], &failed), 0);
+        assert_null(failed);
+    }
+    flow__vchan_hyp_unref(hyp);
+    place_check_and_remove(&p);
+}
+
 int
 main(void)
 {
@@ -352,6 +401,7 @@ main(void)
         cmocka_unit_test(pages_of_the_dead_are_had_again),
         cmocka_unit_test(no_table_makes_a_member_fail),
         cmocka_unit_test(a_lock_that_is_kept_stops_nobody),
+        cmocka_unit_test(threads_of_a_member_take_nothing_from_each_other),
     };
 
     return cmocka_run_group_tests_name("vchan: members of a world", tests, NULL,
