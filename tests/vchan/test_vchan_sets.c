@@ -20,139 +20,20 @@
 #include <flow/util.h>
 #include <flow/vchan.h>
 
-#include "backends/vchan/hyp_fake.h"
-#include "backends/vchan/vchan.h"
-#include "place.h"
-
-#define SEC UINT64_C(1000000000)
-
-#define BASE "/local/domain/1/data/vchan/2/x"
-
-static const struct vchan_parting nothing = { VCHAN_CLEAR_NONE, NULL };
+#include "domains.h"
 
 /* Two rings of a page each: a set has three. */
 #define SET_PAGES 3u
 static const struct vchan_orders small = { 12, 12 };
 
-/* A clock that is set by hand; everything else is the platform's. */
-static uint64_t fake_now;
-
-static uint64_t
-read_fake_clock(void *ctx)
-{
-    (void)ctx;
-    return fake_now;
-}
-
-struct world {
-    struct place place;
-    struct flow_env env;
-    struct vchan_hyp *server;
-    struct vchan_hyp *client;
-    struct flow_listener *listener;
-};
-
 static void
-world_start(struct world *w)
-{
-    uint32_t ref;
-    uint32_t port;
-
-    place_make(&w->place);
-    fake_now = 1000 * SEC;
-    w->env = *flow_env_default();
-    w->env.now = read_fake_clock;
-    assert_int_equal(flow__vchan_fake_open(&w->env, w->place.dir, 1,
-                                           VCHAN_FAKE_MAKE, &w->server, NULL),
-                     FLOW_OK);
-    assert_int_equal(
-        flow__vchan_fake_open(&w->env, w->place.dir, 2, 0, &w->client, NULL),
-        FLOW_OK);
-    /* Joins the world by looking. */
-    assert_int_equal(
-        w->client->store->lookup(w->client, 1, BASE, &ref, &port, NULL),
-        FLOW_AGAIN);
-    w->listener = NULL;
-}
-
-static void
-world_listen(struct world *w, uint32_t pinned_max)
+listen_small(struct world *w, uint32_t pinned_max)
 {
     const struct flow_vchan_options opt = { .read_size = 4096,
                                             .write_size = 4096,
                                             .pinned_max = pinned_max };
 
-    assert_int_equal(flow__vchan_listen_on(flow__vchan_hyp_ref(w->server), 2,
-                                           "x", &opt, &w->listener, NULL),
-                     FLOW_OK);
-}
-
-static void
-world_stop(struct world *w)
-{
-    flow_listener_close(w->listener);
-    flow__vchan_hyp_unref(w->client);
-    flow__vchan_hyp_unref(w->server);
-    place_check_and_remove(&w->place);
-}
-
-/* A client by hand, which can leave without letting go of everything. */
-struct client {
-    struct vchan_channel *channel;
-    struct vchan_region *control;
-    struct vchan_region *rings;
-};
-
-static void
-client_attach(struct world *w, struct client *c)
-{
-    struct vchan_hyp *hyp = w->client;
-    struct vchan_page *page;
-    uint32_t port;
-    uint32_t ref;
-
-    assert_int_equal(hyp->store->lookup(hyp, 1, BASE, &ref, &port, NULL),
-                     FLOW_OK);
-    assert_int_equal(hyp->events->bind(hyp, 1, port, &c->channel, NULL),
-                     FLOW_OK);
-    assert_int_equal(
-        hyp->grants->map(hyp, 1, &ref, 1, true, nothing, &c->control, NULL),
-        FLOW_OK);
-    page = (struct vchan_page *)(void *)c->control->base;
-    c->rings = NULL;
-    if (page->left_order >= 12)
-        assert_int_equal(hyp->grants->map(hyp, 1, page->grants, 1, true,
-                                          nothing, &c->rings, NULL),
-                         FLOW_OK);
-    page->cli_live = VCHAN_LIVE_HERE;
-    hyp->events->notify(c->channel);
-}
-
-/* Says goodbye and leaves the channel. */
-static void
-client_leave(struct world *w, struct client *c)
-{
-    c->control->base[offsetof(struct vchan_page, cli_live)] = VCHAN_LIVE_GONE;
-    w->client->events->notify(c->channel);
-    w->client->events->close(c->channel);
-}
-
-static void
-client_unmap(struct world *w, struct client *c)
-{
-    w->client->grants->unmap(w->client, c->control);
-    if (c->rings != NULL)
-        w->client->grants->unmap(w->client, c->rings);
-}
-
-static uint32_t
-ask(struct flow_listener *l, enum flow_query_key key)
-{
-    uint32_t number;
-    size_t len = sizeof(number);
-
-    assert_int_equal(flow_listener_query(l, key, &number, &len), FLOW_OK);
-    return number;
+    world_listen(w, &opt);
 }
 
 /*
@@ -193,13 +74,13 @@ a_client_that_keeps_its_mappings_exhausts_nothing(void **state)
     struct flow *f;
 
     (void)state;
-    world_start(&w);
+    world_start(&w, 0);
     grant_laxly(w.server);
-    world_listen(&w, 0);
+    listen_small(&w, 0);
     for (unsigned i = 0; i < CONNECTIONS; i++) {
-        client_attach(&w, &c[i]);
+        client_attach(w.client, &c[i]);
         assert_int_equal(flow_accept(w.listener, &f), FLOW_OK);
-        client_leave(&w, &c[i]);
+        client_leave(&c[i]);
         flow_close(f);
         assert_int_equal(lost_pages, 0);
         assert_in_range(ask(w.listener, FLOW_QUERY_GRANTED_PAGES), SET_PAGES,
@@ -207,7 +88,7 @@ a_client_that_keeps_its_mappings_exhausts_nothing(void **state)
     }
     assert_int_equal(ask(w.listener, FLOW_QUERY_PINNED_PAGES), 0);
     for (unsigned i = 0; i < CONNECTIONS; i++)
-        client_unmap(&w, &c[i]);
+        client_unmap(&c[i]);
     world_stop(&w);
 }
 
@@ -223,19 +104,19 @@ a_client_that_keeps_its_channels_is_limited(void **state)
     struct flow *f;
 
     (void)state;
-    world_start(&w);
-    world_listen(&w, 2 * SET_PAGES);
+    world_start(&w, 0);
+    listen_small(&w, 2 * SET_PAGES);
     for (unsigned i = 0; i < 3; i++) {
-        client_attach(&w, &c[i]);
+        client_attach(w.client, &c[i]);
         assert_int_equal(flow_accept(w.listener, &f), FLOW_OK);
         flow_close(f);
         assert_int_equal(ask(w.listener, FLOW_QUERY_PINNED_PAGES),
                          (i + 1) * SET_PAGES);
         /* Not given to anybody else. */
-        memset(c[i].rings->base, 0xee, VCHAN_PAGE_SIZE);
+        memset(c[i].ring->base, 0xee, VCHAN_PAGE_SIZE);
     }
     /* The offer that is out still serves one; then it is enough. */
-    client_attach(&w, &c[3]);
+    client_attach(w.client, &c[3]);
     assert_int_equal(flow_accept(w.listener, &f), FLOW_OK);
     flow_close(f);
     assert_int_equal(flow_accept(w.listener, &f), FLOW_AGAIN);
@@ -247,16 +128,16 @@ a_client_that_keeps_its_channels_is_limited(void **state)
     assert_true(sink.deadline > fake_now);
 
     /* It lets go of one, and is served again. */
-    client_leave(&w, &c[1]);
-    client_unmap(&w, &c[1]);
+    client_leave(&c[1]);
+    client_unmap(&c[1]);
     fake_now = sink.deadline;
     assert_int_equal(flow_accept(w.listener, &f), FLOW_AGAIN);
-    client_attach(&w, &c[1]);
+    client_attach(w.client, &c[1]);
     assert_int_equal(flow_accept(w.listener, &f), FLOW_OK);
     flow_close(f);
     for (unsigned i = 0; i < 4; i++) {
-        client_leave(&w, &c[i]);
-        client_unmap(&w, &c[i]);
+        client_leave(&c[i]);
+        client_unmap(&c[i]);
     }
     assert_int_equal(ask(w.listener, FLOW_QUERY_PINNED_PAGES), 0);
     world_stop(&w);
@@ -275,12 +156,10 @@ small_rings_pin_few_channels(void **state)
     struct flow *f;
 
     (void)state;
-    world_start(&w);
-    assert_int_equal(flow__vchan_listen_on(flow__vchan_hyp_ref(w.server), 2,
-                                           "x", &opt, &w.listener, NULL),
-                     FLOW_OK);
+    world_start(&w, 0);
+    world_listen(&w, &opt);
     for (unsigned i = 0; i < 4; i++) {
-        client_attach(&w, &c[i]);
+        client_attach(w.client, &c[i]);
         assert_int_equal(flow_accept(w.listener, &f), FLOW_OK);
         flow_close(f);
     }
@@ -289,8 +168,8 @@ small_rings_pin_few_channels(void **state)
     assert_int_equal(err.status, FLOW_E_NOMEM);
     assert_string_equal(err.text, "the peer keeps too much of ended flows");
     for (unsigned i = 0; i < 4; i++) {
-        client_leave(&w, &c[i]);
-        client_unmap(&w, &c[i]);
+        client_leave(&c[i]);
+        client_unmap(&c[i]);
     }
     world_stop(&w);
 }
@@ -309,9 +188,9 @@ a_foreign_loop_hears_nothing_of_a_flow_that_ended(void **state)
     int fd;
 
     (void)state;
-    world_start(&w);
-    world_listen(&w, 0);
-    client_attach(&w, &c);
+    world_start(&w, 0);
+    listen_small(&w, 0);
+    client_attach(w.client, &c);
     assert_int_equal(flow_accept(w.listener, &f), FLOW_OK);
     assert_int_equal(flow_query(f, FLOW_QUERY_FD, &fd, &len), FLOW_OK);
     assert_int_equal(epoll_ctl(loop, EPOLL_CTL_ADD, fd, &event), 0);
@@ -323,9 +202,9 @@ a_foreign_loop_hears_nothing_of_a_flow_that_ended(void **state)
     flow_close(f);
     w.client->events->notify(c.channel);
     assert_int_equal(epoll_wait(loop, &event, 1, 0), 0);
-    client_leave(&w, &c);
+    client_leave(&c);
     assert_int_equal(epoll_wait(loop, &event, 1, 0), 0);
-    client_unmap(&w, &c);
+    client_unmap(&c);
     assert_int_equal(close(loop), 0);
     world_stop(&w);
 }
@@ -370,7 +249,7 @@ every_page_has_a_reference_of_its_own(void **state)
     struct world w;
 
     (void)state;
-    world_start(&w);
+    world_start(&w, 0);
     sets = sets_of(&w, 0);
     for (unsigned round = 0; round < 3; round++) {
         count = 0;
@@ -442,7 +321,7 @@ a_set_without_a_wait_source_waits_for_a_descriptor(void **state)
     struct world w;
 
     (void)state;
-    world_start(&w);
+    world_start(&w, 0);
     sets = sets_of(&w, 0);
     set = take(sets);
     old = exhaust_descriptors();
@@ -483,13 +362,13 @@ a_set_goes_out_with_every_byte_zero(void **state)
     uint32_t ref;
 
     (void)state;
-    world_start(&w);
+    world_start(&w, 0);
     sets = sets_of(&w, 0);
     set = take(sets);
     ref = set->ring_refs[0];
-    assert_int_equal(
-        w.client->grants->map(w.client, 1, &ref, 1, true, nothing, &kept, NULL),
-        FLOW_OK);
+    assert_int_equal(w.client->grants->map(w.client, 1, &ref, 1, true,
+                                           part_with_nothing, &kept, NULL),
+                     FLOW_OK);
     memset(set->control->base, 0x55, VCHAN_PAGE_SIZE);
     memset(set->right->base, 0x55, VCHAN_PAGE_SIZE);
     give(set);
@@ -516,7 +395,7 @@ exhaustion_is_again_with_an_event(void **state)
     uint32_t seen;
 
     (void)state;
-    world_start(&w);
+    world_start(&w, 0);
     sets = sets_of(&w, SET_PAGES - 1);
     assert_int_equal(flow_buf_acquire(&sets->policy, VCHAN_PAGE_SIZE + 1, &buf),
                      FLOW_E_INVAL);
@@ -570,7 +449,7 @@ a_quota_is_a_bound_too(void **state)
     struct world w;
 
     (void)state;
-    world_start(&w);
+    world_start(&w, 0);
     sets = sets_of(&w, 100);
     set = take(sets);
     grants = *w.server->grants;
@@ -611,7 +490,7 @@ without_channel_states_a_set_cools_down(void **state)
     uint8_t *live;
 
     (void)state;
-    world_start(&w);
+    world_start(&w, 0);
     blind = *w.server->events;
     blind.state = no_state;
     w.server->events = &blind;
@@ -646,13 +525,14 @@ closing_pins_what_is_busy(void **state)
     struct world w;
 
     (void)state;
-    world_start(&w);
+    world_start(&w, 0);
     sets = sets_of(&w, 0);
     set[0] = take(sets);
     set[1] = take(sets);
     for (unsigned i = 0; i < 2; i++) {
         assert_int_equal(w.client->grants->map(w.client, 1, &set[i]->ref, 1,
-                                               true, nothing, &kept, NULL),
+                                               true, part_with_nothing, &kept,
+                                               NULL),
                          FLOW_OK);
         if (i == 0)
             give(set[0]);
@@ -688,33 +568,31 @@ keys_of_before_lead_to_the_set_of_now(void **state)
     size_t n;
 
     (void)state;
-    world_start(&w);
-    world_listen(&w, 0);
-    assert_int_equal(
-        w.client->store->lookup(w.client, 1, BASE, &ref, &port, NULL), FLOW_OK);
-    client_attach(&w, &c);
+    world_start(&w, 0);
+    listen_small(&w, 0);
+    client_look(w.client, &ref, &port);
+    client_attach(w.client, &c);
     assert_int_equal(flow_accept(w.listener, &f[0]), FLOW_OK);
     first = ((struct vchan *)f[0])->conn.set;
-    client_leave(&w, &c);
-    client_unmap(&w, &c);
+    client_leave(&c);
+    client_unmap(&c);
     flow_close(f[0]);
     /* The next one has the other set, so that this one is offered again. */
-    client_attach(&w, &c);
+    client_attach(w.client, &c);
     assert_int_equal(flow_accept(w.listener, &f[0]), FLOW_OK);
-    assert_int_equal(
-        w.client->store->lookup(w.client, 1, BASE, &ref, &now, NULL), FLOW_OK);
+    client_look(w.client, &ref, &now);
     assert_int_equal(now, port);
-    client_attach(&w, &late);
-    late.rings->base[0] = 'x';
+    client_attach(w.client, &late);
+    late.ring->base[0] = 'x';
     ((struct vchan_page *)(void *)late.control->base)->left.prod = 1;
     assert_int_equal(flow_accept(w.listener, &f[1]), FLOW_OK);
     assert_ptr_equal(((struct vchan *)f[1])->conn.set, first);
     assert_int_equal(flow_read(f[1], &byte, 1, &n), FLOW_OK);
     assert_int_equal(byte, 'x');
-    client_leave(&w, &late);
-    client_unmap(&w, &late);
-    client_leave(&w, &c);
-    client_unmap(&w, &c);
+    client_leave(&late);
+    client_unmap(&late);
+    client_leave(&c);
+    client_unmap(&c);
     flow_close(f[0]);
     flow_close(f[1]);
     world_stop(&w);
@@ -727,8 +605,8 @@ a_flow_outlives_the_pool_of_its_listener(void **state)
     struct flow *f[2];
 
     (void)state;
-    world_start(&w);
-    world_listen(&w, 0);
+    world_start(&w, 0);
+    listen_small(&w, 0);
     assert_int_equal(flow__vchan_connect_on(flow__vchan_hyp_ref(w.client), 1,
                                             "x", NULL, &f[1], NULL),
                      FLOW_OK);
@@ -785,7 +663,7 @@ a_child_finds_the_pool_unlocked(void **state)
     struct world w;
 
     (void)state;
-    world_start(&w);
+    world_start(&w, 0);
     a.sets = sets_of(&w, 0);
     for (unsigned i = 0; i < 2; i++)
         set[i] = take(a.sets);
