@@ -1,14 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-#include <flow/port.h>
-
-#include "backends/vchan/atomic.h"
 #include "backends/vchan/hyp.h"
 
-/* A region whose peer still maps it. */
-struct vchan_pin {
-    struct vchan_pin *next;
-    struct vchan_region *region;
-};
+#include "backends/vchan/atomic.h"
+#include "backends/vchan/pins.h"
 
 void
 flow__vchan_hyp_init(struct vchan_hyp *hyp, const struct flow_env *env)
@@ -16,6 +10,7 @@ flow__vchan_hyp_init(struct vchan_hyp *hyp, const struct flow_env *env)
     hyp->env = env;
     hyp->process = flow_process();
     hyp->refs = 1;
+    flow_lock_init(&hyp->pins_lock);
 }
 
 struct vchan_hyp *
@@ -71,77 +66,12 @@ flow__vchan_hyp_check(const struct vchan_hyp *hyp, struct flow_error *err)
     return FLOW_OK;
 }
 
-static struct vchan_pin *
-pins_take(struct vchan_hyp *hyp)
-{
-    return __atomic_exchange_n(&hyp->pins, NULL, __ATOMIC_ACQ_REL);
-}
-
-static void
-pins_add(struct vchan_hyp *hyp, struct vchan_pin *pin)
-{
-    struct vchan_pin *head = __atomic_load_n(&hyp->pins, __ATOMIC_RELAXED);
-
-    do
-        pin->next = head;
-    while (!__atomic_compare_exchange_n(&hyp->pins, &head, pin, false,
-                                        __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
-}
-
 void
 flow__vchan_hyp_unref(struct vchan_hyp *hyp)
 {
-    struct vchan_pin *pin;
-    struct vchan_pin *next;
-
     if (hyp == NULL || atomic_fetch_sub(&hyp->refs, 1) > 1)
         return;
-
-    /* What the peer still maps is left to the hypervisor with the domain. */
-    flow__vchan_hyp_reap(hyp);
-    for (pin = pins_take(hyp); pin != NULL; pin = next) {
-        next = pin->next;
-        flow_env_free(hyp->env, pin, sizeof(*pin));
-    }
+    flow__vchan_pins_end(hyp);
+    flow_lock_fini(&hyp->pins_lock);
     hyp->free(hyp);
-}
-
-void
-flow__vchan_hyp_retire(struct vchan_hyp *hyp, struct vchan_region *region)
-{
-    struct vchan_pin *pin;
-    uint32_t count;
-
-    if (region == NULL)
-        return;
-    count = region->count;
-    if (hyp->grants->unshare(hyp, region) != FLOW_E_BUSY)
-        return;
-
-    __atomic_add_fetch(&hyp->pinned, count, __ATOMIC_RELAXED);
-    pin = flow_env_alloc(hyp->env, sizeof(*pin));
-    if (pin == NULL)
-        return; /* counted and kept for good, only never tried again */
-    pin->region = region;
-    pins_add(hyp, pin);
-}
-
-uint32_t
-flow__vchan_hyp_reap(struct vchan_hyp *hyp)
-{
-    struct vchan_pin *pin = pins_take(hyp);
-
-    while (pin != NULL) {
-        struct vchan_pin *next = pin->next;
-        uint32_t count = pin->region->count;
-
-        if (hyp->grants->unshare(hyp, pin->region) == FLOW_E_BUSY) {
-            pins_add(hyp, pin);
-        } else {
-            __atomic_sub_fetch(&hyp->pinned, count, __ATOMIC_RELAXED);
-            flow_env_free(hyp->env, pin, sizeof(*pin));
-        }
-        pin = next;
-    }
-    return __atomic_load_n(&hyp->pinned, __ATOMIC_RELAXED);
 }

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include <flow/env.h>
+#include <flow/port.h>
 #include <flow/status.h>
 #include <flow/wait.h>
 
@@ -26,9 +27,9 @@
  *
  * Handles.  A handle is reference-counted: every listener and flow has a
  * reference, and the last one calls free().  A port may give out one handle
- * for all of its domain, and should where pins or quotas are to be counted for
- * the domain as a whole: it then keeps a reference of its own, since free()
- * ends the pins.
+ * for all of its domain, and should where a peer's pins or quotas are to be
+ * counted for all of the domain's listeners: it then keeps a reference of its
+ * own, since pins end with the last one.
  *
  * Order.  A server grants its rings and control page after it has allocated the
  * channel, and ends the grants before it closes the channel; a client binds,
@@ -63,6 +64,7 @@ struct vchan_watch;
 struct vchan_region {
     uint8_t *base; /* page aligned, contiguous */
     uint32_t count;
+    struct vchan_region *next; /* for pins.c, after unshare() was BUSY */
 };
 
 /*
@@ -90,8 +92,8 @@ struct vchan_grant_ops {
      * Clear the byte and send the event that were asked for, end the grant and
      * free the pages.  FLOW_E_BUSY: the peer still has them mapped; nothing was
      * freed, and no page may be used again.  The caller then repeats the call
-     * from time to time.  Only the first call clears the byte and sends the
-     * event: the channel is closed before the second.
+     * from time to time, in any thread.  Only the first call clears the byte
+     * and sends the event: the channel is closed before the second.
      */
     enum flow_status (*unshare)(struct vchan_hyp *hyp,
                                 struct vchan_region *region);
@@ -229,8 +231,8 @@ struct vchan_hyp {
     uint32_t process;   /* that made it: flow_process() */
     _Atomic uint32_t lost;
     _Atomic uint32_t refs;
-    struct vchan_pin *pins; /* atomic */
-    uint32_t pinned;        /* pages, atomic */
+    struct flow_lock pins_lock;
+    struct vchan_pins *pins; /* see pins.h */
 };
 
 /* For a port's constructor: the first reference. */
@@ -254,15 +256,5 @@ bool flow__vchan_hyp_is_inherited(const struct vchan_hyp *hyp);
  */
 enum flow_status flow__vchan_hyp_check(const struct vchan_hyp *hyp,
                                        struct flow_error *err);
-
-/*
- * Frees a granted region, or keeps it as pinned when the peer will not let
- * go: never reused and never freed before the peer unmaps it, since whatever
- * came to stand there next would be the peer's to read and change.
- */
-void flow__vchan_hyp_retire(struct vchan_hyp *hyp, struct vchan_region *region);
-
-/* Tries the pinned regions again; how many pages stay pinned. */
-uint32_t flow__vchan_hyp_reap(struct vchan_hyp *hyp);
 
 #endif

@@ -251,7 +251,7 @@ listener_query(struct flow_listener *base, enum flow_query_key key, void *buf,
     if (key == FLOW_QUERY_LOCAL_ADDRESS)
         return flow_answer_string(buf, len, l->path);
     if (key == FLOW_QUERY_PINNED_PAGES) {
-        number = flow__vchan_hyp_reap(l->hyp) +
+        number = flow__vchan_pins_of(l->hyp, l->peer) +
                  flow__vchan_sets_stats(l->sets).kept.pages;
         return flow_answer(buf, len, &number, sizeof(number));
     }
@@ -339,6 +339,9 @@ flow__vchan_listen_on(struct vchan_hyp *hyp, uint32_t domid, const char *path,
         st = make_pool(l, err);
     if (st == FLOW_OK)
         st = make_offer(l, err);
+    /* No call repeats this one: the error says why there is no offer. */
+    if (st == FLOW_AGAIN)
+        st = FLOW_E_NOMEM;
     if (st == FLOW_OK && hyp->store->presence != NULL) {
         l->announce_pause = ANNOUNCE_MIN;
         l->announce_at = clock_now(l) + ANNOUNCE_MIN;

@@ -48,9 +48,9 @@ set_end(struct vchan_set *set)
 {
     struct vchan_hyp *hyp = set->sets->hyp;
 
-    flow__vchan_hyp_retire(hyp, set->left);
-    flow__vchan_hyp_retire(hyp, set->right);
-    flow__vchan_hyp_retire(hyp, set->control);
+    flow__vchan_pins_retire(set->sets->pins, set->left);
+    flow__vchan_pins_retire(set->sets->pins, set->right);
+    flow__vchan_pins_retire(set->sets->pins, set->control);
     if (set->channel != NULL)
         hyp->events->close(set->channel);
     flow_env_free(hyp->env, set, set_size(set->ring_pages));
@@ -201,12 +201,16 @@ sets_refuse(struct vchan_sets *sets)
     return FLOW_AGAIN;
 }
 
-/* Whether the peer keeps so much that it is given no fresh set. */
+/* Whether the peer keeps so much that it is given no fresh set: what it has
+ * pinned of pools that were closed counts with what it keeps of this one. */
 static bool
 sets_is_full(struct vchan_sets *sets, struct vchan_kept kept)
 {
-    return kept.pages > sets->max.pages || kept.sets > sets->max.sets ||
-           flow__vchan_hyp_reap(sets->hyp) > sets->max.pages;
+    uint64_t pages = kept.pages;
+
+    if (kept.sets > sets->max.sets || pages > sets->max.pages)
+        return true;
+    return pages + flow__vchan_pins_reap(sets->pins) > sets->max.pages;
 }
 
 /* Gives the channel of a set another wait source than it had: false when there
@@ -282,6 +286,7 @@ sets_drop(struct vchan_sets *sets)
         return;
     flow_event_fini(&sets->available);
     flow_lock_fini(&sets->lock);
+    flow__vchan_pins_close(sets->pins);
     flow_env_free(hyp->env, sets, sizeof(*sets));
     flow__vchan_hyp_unref(hyp);
 }
@@ -324,6 +329,11 @@ flow__vchan_sets_new(struct vchan_hyp *hyp, uint16_t peer,
 
     if (sets == NULL)
         return FLOW_E_NOMEM;
+    sets->pins = flow__vchan_pins_open(hyp, peer);
+    if (sets->pins == NULL) {
+        flow_env_free(hyp->env, sets, sizeof(*sets));
+        return FLOW_E_NOMEM;
+    }
     flow_buf_hints_init(&sets->policy.hints);
     sets->policy.hints.align = VCHAN_PAGE_SIZE;
     sets->policy.hints.granularity = VCHAN_PAGE_SIZE;

@@ -5,7 +5,7 @@
 #include <flow/buf.h>
 #include <flow/port.h>
 
-#include "backends/vchan/hyp.h"
+#include "backends/vchan/pins.h"
 #include "backends/vchan/proto.h"
 
 /*
@@ -32,7 +32,8 @@
  *   its live byte is given SETS_COOL to unmap.
  * - Of sets that the peer does not let go of there are no more than `max`, in
  *   pages and in number, before a fresh set is refused: each has a channel too,
- *   however small its rings are.
+ *   however small its rings are.  The pages that the peer has pinned of closed
+ *   pools count as well, and those of no other peer.
  * - What a flow told of its channel to event loops ends when its set comes
  * back.
  *
@@ -71,7 +72,8 @@ struct vchan_set {
 
 struct vchan_sets {
     struct flow_buf_policy policy;
-    struct vchan_hyp *hyp; /* a reference */
+    struct vchan_hyp *hyp;   /* a reference */
+    struct vchan_pins *pins; /* the peer's account, of which we are a user */
     struct vchan_orders orders;
     struct vchan_kept max;
     uint16_t peer;
@@ -108,7 +110,7 @@ struct vchan_sets_stats flow__vchan_sets_stats(struct vchan_sets *sets);
 
 /*
  * Ends every set of the pool, and each of those that are out when it comes
- * back: what a peer has mapped is pinned by the hypervisor.  Nothing may be
+ * back: what the peer has mapped is pinned.  Nothing may be
  * acquired from now on.  NULL does nothing.
  */
 void flow__vchan_sets_close(struct vchan_sets *sets);

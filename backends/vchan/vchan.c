@@ -90,7 +90,7 @@ vchan_query(struct flow *f, enum flow_query_key key, void *buf, size_t *len)
         return flow_answer(buf, len, &size, sizeof(size));
     }
     if (key == FLOW_QUERY_PINNED_PAGES) {
-        number = flow__vchan_hyp_reap(v->conn.hyp);
+        number = flow__vchan_pins_of(v->conn.hyp, v->conn.peer);
         if (v->conn.set != NULL)
             number += flow__vchan_sets_stats(v->conn.set->sets).kept.pages;
         return flow_answer(buf, len, &number, sizeof(number));

@@ -150,7 +150,8 @@ enum flow_query_key {
     FLOW_QUERY_FOOTPRINT = 17,    /**< size_t: bytes held now, whole stack. */
     FLOW_QUERY_BUF_HINTS = 18,    /**< struct flow_buf_hints, composed. */
     FLOW_QUERY_PEER_PORT = 19,    /**< uint32_t: event channel port, vchan. */
-    FLOW_QUERY_PINNED_PAGES = 20, /**< uint32_t: vchan, held by peers. */
+    FLOW_QUERY_PINNED_PAGES = 20, /**< uint32_t: vchan, of ended flows, that
+                                       the peer holds. */
     FLOW_QUERY_GROUP = 21,        /**< string: key exchange group, "x25519". */
     FLOW_QUERY_GRANTED_PAGES = 22 /**< uint32_t: of a vchan listener, granted to
                                        its peer in all. */

@@ -64,8 +64,9 @@ struct flow_vchan_options {
      *  else #FLOW_E_TIMEOUT; 0: only the flow's own deadlines. */
     uint64_t timeout;
     /** Listening: pages that the peer may keep after their flows ended; 0:
-     *  2048.  While it keeps more, the listener offers it no vchan.  Other
-     * pages are used again; docs/vchan.md has the rules. */
+     *  2048.  While it keeps more, the listener offers it no vchan.  What other
+     *  peers keep does not count.  Other pages are used again; docs/vchan.md
+     *  has the rules. */
     uint32_t pinned_max;
     /** Listening: ended flows whose event channels the peer may keep, which
      *  bounds descriptors where rings are small; 0: 128.  Both limits hold. */
@@ -107,6 +108,7 @@ struct flow_vchan_options {
  * @param[out] ret_err       Why it failed; may be NULL.
  * @retval FLOW_OK        *@p ret_listener is the caller's.
  * @retval FLOW_E_INVAL   Domain, path or a size is out of range.
+ * @retval FLOW_E_NOMEM   No memory, or the peer keeps more than it may.
  * @retval FLOW_E_NOTSUP  The library was built without Xen.
  * @return Any other error is in @p ret_err.
  * @par Threads

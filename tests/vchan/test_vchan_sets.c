@@ -539,12 +539,12 @@ closing_pins_what_is_busy(void **state)
     }
     /* One of them is in the pool, the other one is not. */
     flow__vchan_sets_close(sets);
-    assert_int_equal(flow__vchan_hyp_reap(w.server), 1);
+    assert_int_equal(flow__vchan_pins_of(w.server, 2), 1);
     assert_int_equal(kept->base[0], 0);
     give(set[1]);
-    assert_int_equal(flow__vchan_hyp_reap(w.server), 2);
+    assert_int_equal(flow__vchan_pins_of(w.server, 2), 2);
     w.client->grants->unmap(w.client, kept);
-    assert_int_equal(flow__vchan_hyp_reap(w.server), 1);
+    assert_int_equal(flow__vchan_pins_of(w.server, 2), 1);
     /* The client's end gives the other one back. */
     world_stop(&w);
 }
@@ -617,7 +617,7 @@ a_flow_outlives_the_pool_of_its_listener(void **state)
     pass(f[0], f[1], "down");
     pass(f[1], f[0], "up");
     close_pair(f);
-    assert_int_equal(flow__vchan_hyp_reap(w.server), 0);
+    assert_int_equal(flow__vchan_pins_of(w.server, 2), 0);
     world_stop(&w);
 }
 
