@@ -27,15 +27,53 @@ import tempfile
 
 import blocks
 
+# Also what the author of a backend has of the port.
 PROGRAM = r"""
+#include <flow/port.h>
+#include <flow/posix.h>
 #include <flow/version.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+static unsigned runs;
+
+static void count(void)
+{
+    runs++;
+}
+
+static int lock_works(void)
+{
+    struct flow_lock lock;
+    int free_again;
+
+    flow_lock_init(&lock);
+    flow_fork_block();
+    flow_lock_acquire(&lock);
+    flow_lock_release(&lock);
+    flow_fork_unblock();
+    free_again = flow_lock_try(&lock);
+    if (free_again)
+        flow_lock_release(&lock);
+    flow_lock_fini(&lock);
+    return free_again;
+}
+
 int main(void)
 {
+    static uint32_t state;
+    struct flow_error err;
+
     printf("%s\n", flow_version());
+    flow_once(count, &state);
+    flow_once(count, &state);
+    if (runs != 1 || flow_process() == 0 || !lock_works())
+        return 2;
+    if (flow_posix_error(&err, "mine", ECONNRESET, "reading failed", "x") !=
+            FLOW_E_RESET || err.code != ECONNRESET)
+        return 3;
     return strcmp(flow_version(), FLOW_VERSION_STRING) != 0;
 }
 """
