@@ -150,11 +150,13 @@ struct vchan_event_ops {
                  struct flow_wait_sink *sink);
     enum vchan_channel_state (*state)(struct vchan_channel *channel);
     /*
-     * The flow of an allocated channel has ended, and another one will have
-     * the channel.  What wait() named so far fires no more, wherever it was
-     * registered: a foreign event loop knows it by the flow that has ended.
-     * False: there is nothing for wait() to name; then this is called again
-     * before wait() is.  NULL: wait sources end with those who wait.
+     * What wait() has named so far fires no more, wherever it was registered:
+     * whoever waits for an allocated channel changes when its offer becomes a
+     * flow and when the flow ends, and a foreign event loop knows a source by
+     * whom it was for.  wait() names another one from here on, by another
+     * number if it has one to spare.  What drain() has not consumed makes it
+     * fire.  False: there is nothing for wait() to name; then this is called
+     * again before wait() is.  NULL: wait sources end with those who wait.
      */
     bool (*renew)(struct vchan_channel *channel);
     void (*close)(struct vchan_channel *channel);

@@ -309,20 +309,34 @@ channel_state(struct vchan_channel *c)
     return bound ? VCHAN_CHANNEL_BOUND : VCHAN_CHANNEL_UNBOUND;
 }
 
-/* The set is what event loops know. */
+/* A set with the socket in it, or -1; called under the lock. */
+static int
+channel_set(const struct vchan_channel *c)
+{
+    int set = flow__fake_set_new();
+
+    if (set < 0 || c->gone || flow__fake_set_put(set, c->fd) == 0)
+        return set;
+    close(set);
+    return -1;
+}
+
+/* The set is what event loops know.  The new one has another number if there
+ * is a descriptor to spare. */
 static bool
 channel_renew(struct vchan_channel *c)
 {
     bool renewed;
+    int set;
 
     pthread_mutex_lock(&c->lock);
+    set = channel_set(c);
     /* A child that was forked may keep the set open. */
     flow__fake_set_take(c->set, c->fd);
     if (c->set >= 0)
         close(c->set);
-    c->set = flow__fake_set_new();
-    renewed =
-        c->set >= 0 && (c->gone || flow__fake_set_put(c->set, c->fd) == 0);
+    c->set = set >= 0 ? set : channel_set(c);
+    renewed = c->set >= 0;
     pthread_mutex_unlock(&c->lock);
     return renewed;
 }

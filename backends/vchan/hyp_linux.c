@@ -243,6 +243,31 @@ linux_unmap(struct vchan_hyp *hyp, struct vchan_region *region)
     flow_env_free(hyp->env, region, sizeof(struct linux_region));
 }
 
+/*
+ * What event loops know is a file that is readable when the handle is.  The
+ * handle of a server outlives the flows of its channel, and a loop knows a
+ * descriptor for as long as its file is open: so the offer and each flow have a
+ * file of their own.  It also tells that everything is lost, which the handle
+ * does not.  -1: none, with errno.
+ */
+static int
+linux_view_new(const struct vchan_channel *c)
+{
+    const int fd[] = { flow__xen.xenevtchn_fd(c->handle), c->hyp->lost };
+    struct epoll_event event = { .events = EPOLLIN };
+    int view = epoll_create1(EPOLL_CLOEXEC);
+    int code;
+
+    for (unsigned i = 0; view >= 0 && i < 2; i++)
+        if (epoll_ctl(view, EPOLL_CTL_ADD, fd[i], &event) != 0) {
+            code = errno;
+            close(view);
+            errno = code;
+            return -1;
+        }
+    return view;
+}
+
 /* A child that was forked may keep the file open, and with it what a loop has
  * registered: so the process that made the file takes everything out of it. */
 static void
@@ -254,6 +279,20 @@ linux_end_view(struct vchan_channel *c)
         if (!flow__vchan_hyp_is_inherited(&c->hyp->base))
             epoll_ctl(c->view, EPOLL_CTL_DEL, fd[i], NULL);
     close(c->view);
+    c->view = -1;
+}
+
+/* The new file is made first, so that no loop takes its number for the old
+ * one's; without a descriptor to spare it takes the place of the old one. */
+static bool
+linux_renew(struct vchan_channel *c)
+{
+    int view = linux_view_new(c);
+
+    if (c->view >= 0)
+        linux_end_view(c);
+    c->view = view >= 0 ? view : linux_view_new(c);
+    return c->view >= 0;
 }
 
 /* Closing the descriptor unbinds the port, unless it was inherited: its maker
@@ -268,28 +307,6 @@ linux_close_channel(struct vchan_channel *c)
     if (c->handle != NULL)
         flow__xen.xenevtchn_close(c->handle);
     flow_env_free(env, c, sizeof(*c));
-}
-
-/*
- * What event loops know is a file that is readable when the handle is.  The
- * handle of a server outlives the flows of its channel, and a loop knows a
- * descriptor for as long as its file is open: so each flow has a file of its
- * own.  It also tells that everything is lost, which the handle does not.
- */
-static bool
-linux_renew(struct vchan_channel *c)
-{
-    int fd[] = { flow__xen.xenevtchn_fd(c->handle), c->hyp->lost };
-    struct epoll_event event = { .events = EPOLLIN };
-    bool made;
-
-    if (c->view >= 0)
-        linux_end_view(c);
-    c->view = epoll_create1(EPOLL_CLOEXEC);
-    made = c->view >= 0;
-    for (unsigned i = 0; made && i < 2; i++)
-        made = epoll_ctl(c->view, EPOLL_CTL_ADD, fd[i], &event) == 0;
-    return made;
 }
 
 /* A channel without a port, on a descriptor of its own. */

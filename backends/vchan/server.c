@@ -164,13 +164,39 @@ take_event(struct vchan_listener *l)
     l->muted_until = clock_now(l) + IDLE_MUTE;
 }
 
+/* Makes a flow of an offer that was taken, or leaves it. */
+static enum flow_status
+hand_over(struct vchan_listener *l, struct vchan_conn *conn,
+          struct flow **ret_flow)
+{
+    struct flow_error err;
+    struct vchan *v;
+    enum flow_status st;
+
+    /* What the offer named to wait for is the listener's, and ends with it. */
+    flow_listener_fd_closing(&l->base, -1);
+    st = flow__vchan_set_renew(conn->set, &err);
+    if (st == FLOW_OK && l->opt.watch_domains)
+        st = flow__vchan_conn_watch(conn, &err);
+    if (st == FLOW_OK)
+        st = flow__vchan_new(l->base.env, &l->opt, conn, NULL, 0, l->path, &v,
+                             &err);
+    if (st == FLOW_OK) {
+        *ret_flow = &v->base;
+        return FLOW_OK;
+    }
+    flow__vchan_conn_leave(conn);
+    flow_listener_fail(&l->base, err.status, err.domain, err.code, err.text);
+    l->base.error.hint = err.hint;
+    return st;
+}
+
 static enum flow_status
 listener_accept(struct flow_listener *base, struct flow **ret_flow)
 {
     struct vchan_listener *l = listener_of(base);
     enum flow_status st = l->failed != FLOW_OK ? l->failed : renew_offer(l);
-    struct flow_error err;
-    struct vchan *v;
+    struct vchan_conn conn;
 
     l->failed = FLOW_OK;
     if (st != FLOW_OK)
@@ -183,23 +209,12 @@ listener_accept(struct flow_listener *base, struct flow **ret_flow)
     l->idle_events = 0;
     l->announce_at = FLOW_NEVER;
     withdraw(l);
-    /* The flow has the channel from here on, and may close it at any time. */
-    flow_listener_fd_closing(base, -1);
-    st = l->opt.watch_domains ? flow__vchan_conn_watch(&l->offer, &err)
-                              : FLOW_OK;
-    if (st == FLOW_OK)
-        st = flow__vchan_new(base->env, &l->opt, &l->offer, NULL, 0, l->path,
-                             &v, &err);
-    if (st != FLOW_OK) {
-        flow__vchan_conn_leave(&l->offer);
-        flow_listener_fail(base, st, err.domain, err.code, err.text);
-        base->error.hint = err.hint;
-        return st;
-    }
-    /* What keeps the next offer from being made is the next accept's. */
+    conn = l->offer;
+    l->offer = (struct vchan_conn){ 0 };
+    /* Before the descriptor of this one is closed, so that the next one has
+     * another number.  What keeps it from being made is the next accept's. */
     renew_offer(l);
-    *ret_flow = &v->base;
-    return FLOW_OK;
+    return hand_over(l, &conn, ret_flow);
 }
 
 static bool

@@ -213,15 +213,19 @@ sets_is_full(struct vchan_sets *sets, struct vchan_kept kept)
     return pages + flow__vchan_pins_reap(sets->pins) > sets->max.pages;
 }
 
-/* Gives the channel of a set another wait source than it had: false when there
- * is none to be had. */
-static bool
-set_renew(struct vchan_set *set)
+enum flow_status
+flow__vchan_set_renew(struct vchan_set *set, struct flow_error *err)
 {
     const struct vchan_event_ops *events = set->sets->hyp->events;
 
     set->stale = events->renew != NULL && !events->renew(set->channel);
-    return !set->stale;
+    if (!set->stale)
+        return FLOW_OK;
+    flow_error_set(err, FLOW_E_SYS, "vchan", FLOW_DOMAIN_NONE, 0,
+                   "no descriptor for an event channel");
+    if (err != NULL)
+        err->hint = "close descriptors, or raise the limit of open files";
+    return FLOW_E_SYS;
 }
 
 /* A set that has come back: its channel can be waited for, and no byte is left
@@ -229,15 +233,13 @@ set_renew(struct vchan_set *set)
 static enum flow_status
 sets_reuse(struct vchan_sets *sets, struct vchan_set *set)
 {
-    if (set->stale && !set_renew(set)) {
-        flow_error_set(&sets->error, FLOW_E_SYS, "vchan", FLOW_DOMAIN_NONE, 0,
-                       "no descriptor for an event channel");
-        sets->error.hint =
-            "close descriptors, or raise the limit of open files";
-        return FLOW_E_SYS;
-    }
-    set_wipe(set);
-    return FLOW_OK;
+    enum flow_status st = FLOW_OK;
+
+    if (set->stale)
+        st = flow__vchan_set_renew(set, &sets->error);
+    if (st == FLOW_OK)
+        set_wipe(set);
+    return st;
 }
 
 /* See struct flow_buf_policy. */
@@ -303,7 +305,7 @@ sets_release(const struct flow_buf_policy *policy, struct flow_buf *buf)
 
     /* A child has nothing to make new, and no loop of its own to tell. */
     if (!flow__vchan_hyp_is_inherited(sets->hyp))
-        set_renew(set);
+        (void)flow__vchan_set_renew(set, NULL);
     sets_enter(sets);
     set->out = false;
     set->back_at = now;

@@ -34,8 +34,8 @@
  *   pages and in number, before a fresh set is refused: each has a channel too,
  *   however small its rings are.  The pages that the peer has pinned of closed
  *   pools count as well, and those of no other peer.
- * - What a flow told of its channel to event loops ends when its set comes
- * back.
+ * - What an offer or a flow told event loops of its channel ends with it: when
+ *   the offer becomes a flow, and when the set comes back.
  *
  * The pool is a buffer policy: its buffer is a set's control page.  Acquiring
  * answers AGAIN at the bound, and the event `available` is signalled for each
@@ -102,6 +102,14 @@ enum flow_status flow__vchan_sets_new(struct vchan_hyp *hyp, uint16_t peer,
 /* The set of a buffer from this pool. */
 struct vchan_set *flow__vchan_sets_find(struct vchan_sets *sets,
                                         const struct flow_buf *buf);
+
+/*
+ * Ends what was named to wait for of a set that is out, and gives its channel
+ * another wait source.  FLOW_E_SYS: there is none to be had, and the set can
+ * only be given back.
+ */
+enum flow_status flow__vchan_set_renew(struct vchan_set *set,
+                                       struct flow_error *err);
 
 /* What a set is given back by. */
 struct flow_buf flow__vchan_set_buf(const struct vchan_set *set);

@@ -149,7 +149,8 @@ flow_accept_wait(struct flow_listener *l, struct flow **ret_flow);
  * @brief Whether a flow waits; else what to wait for.
  *
  * The sources include the deadline, and an event that flow_listener_abort() and
- * flow_listener_set_deadline() signal.
+ * flow_listener_set_deadline() signal.  None of them is a source of a flow that
+ * was accepted.
  *
  * @param[in,out] l     The listener.
  * @param[in,out] sink  Initialised by the caller.

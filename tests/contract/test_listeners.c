@@ -13,7 +13,8 @@
 #include "step.h"
 
 /*
- * Clauses C73 to C78 over every listener; a new kind of listener adds one row.
+ * Clauses C73 to C78 and C82 over every listener; a new kind of listener adds
+ * one row.
  */
 
 #define SECOND UINT64_C(1000000000)
@@ -299,6 +300,49 @@ c78_close_turns_waiting_peers_away(const struct kind *k)
     flow_close(f);
 }
 
+static bool
+is_same_source(const struct flow_wait_source *a,
+               const struct flow_wait_source *b)
+{
+    if (a->kind != b->kind)
+        return false;
+    return a->kind == FLOW_WAIT_FD ? a->fd == b->fd : a->event == b->event;
+}
+
+static void
+assert_nothing_in_common(const struct flow_wait_sink *a,
+                         const struct flow_wait_sink *b)
+{
+    size_t i, j;
+
+    assert_true(a->count > 0 && b->count > 0);
+    for (i = 0; i < a->count; i++)
+        for (j = 0; j < b->count; j++)
+            assert_false(is_same_source(&a->source[i], &b->source[j]));
+}
+
+static void
+c82_sources_of_a_listener_are_its_own(const struct kind *k)
+{
+    struct flow_listener *l = listen_on(k);
+    struct flow_wait_sink before, of_flow, after;
+    struct ends e;
+
+    flow_wait_sink_init(&before);
+    assert_false(flow_listener_wait_sources(l, &before));
+    connect_ends(k, l, &e);
+    step_pass(&e, e.a, 1000, 82);
+    step_pass(&e, e.b, 1000, 83);
+    flow_wait_sink_init(&of_flow);
+    assert_int_equal(flow_wait_sources(e.b, FLOW_READY_READ, &of_flow), 0);
+    flow_wait_sink_init(&after);
+    assert_false(flow_listener_wait_sources(l, &after));
+    assert_nothing_in_common(&before, &of_flow);
+    assert_nothing_in_common(&after, &of_flow);
+    ends_close(&e);
+    flow_listener_close(l);
+}
+
 static void
 for_each_kind(const char *clause, void (*check)(const struct kind *k))
 {
@@ -327,6 +371,7 @@ OVER_EVERY_LISTENER(c76_deadline_and_abort)
 OVER_EVERY_LISTENER(c77_failed_accept_leaves_it_usable)
 OVER_EVERY_LISTENER(c77_out_of_descriptors)
 OVER_EVERY_LISTENER(c78_close_turns_waiting_peers_away)
+OVER_EVERY_LISTENER(c82_sources_of_a_listener_are_its_own)
 
 int
 main(void)
@@ -339,6 +384,7 @@ main(void)
         TEST(c77_failed_accept_leaves_it_usable_everywhere),
         TEST(c77_out_of_descriptors_everywhere),
         TEST(c78_close_turns_waiting_peers_away_everywhere),
+        TEST(c82_sources_of_a_listener_are_its_own_everywhere),
     };
 
     return TEST_RUN(tests);

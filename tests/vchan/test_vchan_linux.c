@@ -3,10 +3,8 @@
  * The Linux port as it ships, over Xen's libraries in memory: what it opens,
  * keeps, tells the store and leaves behind.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,98 +20,7 @@
 #include <flow/util.h>
 #include <flow/vchan.h>
 
-#include "backends/vchan/vchan.h"
-#include "place.h"
-#include "stub_xen.h"
-
-#define SEC    UINT64_C(1000000000)
-#define SERVER 3u
-#define CLIENT 7u
-
-#define OWN  "/local/domain/3/data"
-#define BASE OWN "/vchan/7/x"
-
-static uint64_t fake_now;
-
-static uint64_t
-read_fake_clock(void *ctx)
-{
-    (void)ctx;
-    return fake_now;
-}
-
-/* Each domain has an environment of its own, and with it a handle. */
-struct world {
-    struct flow_env env[2];
-    struct flow_listener *listener;
-};
-
-static void
-world_start(struct world *w)
-{
-    stub_reset();
-    stub_introduce(SERVER);
-    stub_introduce(CLIENT);
-    /* What a toolstack makes for a domain. */
-    stub_write(OWN, "", SERVER, SERVER);
-    fake_now = 1000 * SEC;
-    for (unsigned i = 0; i < 2; i++) {
-        w->env[i] = *flow_env_default();
-        w->env[i].now = read_fake_clock;
-    }
-}
-
-static void
-world_listen(struct world *w)
-{
-    stub_enter(SERVER);
-    assert_int_equal(
-        flow_vchan_listen(&w->env[0], CLIENT, "x", NULL, &w->listener, NULL),
-        FLOW_OK);
-}
-
-static struct flow *
-world_dial(struct world *w)
-{
-    struct flow *f;
-
-    stub_enter(CLIENT);
-    assert_int_equal(
-        flow_vchan_connect(&w->env[1], SERVER, "x", NULL, &f, NULL), FLOW_OK);
-    return f;
-}
-
-static void
-world_connect(struct world *w, struct flow *f[2])
-{
-    f[1] = world_dial(w);
-    assert_int_equal(flow_open(f[1]), FLOW_OK);
-    stub_enter(SERVER);
-    assert_int_equal(flow_accept(w->listener, &f[0]), FLOW_OK);
-}
-
-static unsigned
-descriptors(void)
-{
-    DIR *list = opendir("/proc/self/fd");
-    unsigned count = 0;
-
-    assert_non_null(list);
-    while (readdir(list) != NULL)
-        count++;
-    closedir(list);
-    return count;
-}
-
-static uint64_t
-look(struct flow *f, uint32_t interest)
-{
-    struct flow_wait_sink sink;
-
-    flow_wait_sink_init(&sink);
-    assert_int_equal(flow_wait_sources(f, interest, &sink), 0);
-    return sink.deadline;
-}
+#include "stub_world.h"
 
 #define WRITES 500000u
 
@@ -554,144 +460,6 @@ a_migrated_domain_starts_anew(void **state)
     flow_listener_close(w.listener);
 }
 
-/* Whether anything that a sleeper would wait for is there. */
-static bool
-would_wake(const struct flow_wait_sink *sink)
-{
-    struct pollfd p[FLOW_WAIT_SOURCES];
-
-    for (unsigned i = 0; i < sink->count; i++)
-        p[i] = (struct pollfd){ .fd = sink->source[i].fd, .events = POLLIN };
-    return poll(p, sink->count, 0) > 0;
-}
-
-/* Also those who sleep when another part of the program learns of it. */
-static void
-a_migration_wakes_all_that_sleep(void **state)
-{
-    struct flow_wait_sink sink[3];
-    struct flow *f[2];
-    struct flow *dials;
-    struct flow *after;
-    struct flow *none;
-    struct flow_env other;
-    struct world w;
-
-    (void)state;
-    world_start(&w);
-    world_listen(&w);
-    world_connect(&w, f);
-    other = w.env[0];
-    stub_enter(SERVER);
-    for (unsigned i = 0; i < 3; i++)
-        flow_wait_sink_init(&sink[i]);
-    /* The second look finds what the first has asked for. */
-    look(f[0], FLOW_READY_READ);
-    assert_int_equal(flow_wait_sources(f[0], FLOW_READY_READ, &sink[0]), 0);
-    assert_false(flow_listener_wait_sources(w.listener, &sink[1]));
-    assert_false(would_wake(&sink[0]));
-    assert_false(would_wake(&sink[1]));
-    stub_migrate(SERVER, 9);
-    stub_enter(9);
-    assert_int_equal(
-        flow_vchan_connect(&other, CLIENT, "y", NULL, &after, NULL), FLOW_OK);
-    assert_true(would_wake(&sink[0]));
-    assert_true(would_wake(&sink[1]));
-    assert_int_equal(flow_accept(w.listener, &none), FLOW_E_RESET);
-    flow_close(after);
-    /* A client that waits for keys sleeps on a watch. */
-    stub_enter(CLIENT);
-    assert_int_equal(
-        flow_vchan_connect(&w.env[1], SERVER, "z", NULL, &dials, NULL),
-        FLOW_OK);
-    assert_int_equal(flow_open(dials), FLOW_AGAIN);
-    look(dials, FLOW_READY_OPEN);
-    assert_int_equal(flow_open(dials), FLOW_AGAIN);
-    fake_now += SEC;
-    assert_int_equal(flow_open(dials), FLOW_AGAIN);
-    assert_int_equal(flow_wait_sources(dials, FLOW_READY_OPEN, &sink[2]), 0);
-    assert_false(would_wake(&sink[2]));
-    stub_migrate(CLIENT, 10);
-    stub_enter(10);
-    assert_int_equal(
-        flow_vchan_connect(&w.env[1], SERVER, "y", NULL, &after, NULL),
-        FLOW_OK);
-    assert_true(would_wake(&sink[2]));
-    assert_int_equal(flow_open(dials), FLOW_E_RESET);
-    flow_close(after);
-    flow_close(dials);
-    close_pair(f);
-    flow_listener_close(w.listener);
-}
-
-/* The channel goes on to serve others, and the loop has its own idea of what
- * the descriptor is for. */
-static void
-a_foreign_loop_is_told_of_the_flow_alone(void **state)
-{
-    struct epoll_event event = { .events = EPOLLIN };
-    int loop = epoll_create1(EPOLL_CLOEXEC);
-    size_t len = sizeof(int);
-    struct flow *f[2];
-    struct world w;
-    int fd;
-
-    (void)state;
-    world_start(&w);
-    world_listen(&w);
-    world_connect(&w, f);
-    assert_int_equal(flow_query(f[0], FLOW_QUERY_FD, &fd, &len), FLOW_OK);
-    assert_int_equal(epoll_ctl(loop, EPOLL_CTL_ADD, fd, &event), 0);
-    pass(f[1], f[0], "an event comes");
-    assert_int_equal(epoll_wait(loop, &event, 1, 0), 1);
-    flow_close(f[0]);
-    assert_int_equal(epoll_wait(loop, &event, 1, 0), 0);
-    flow_close(f[1]);
-    assert_int_equal(close(loop), 0);
-    flow_listener_close(w.listener);
-}
-
-/* A child has copies of all descriptors, also of those that the loop knows. */
-static void
-a_child_keeps_no_registration_alive(void **state)
-{
-    struct epoll_event event = { .events = EPOLLIN };
-    int loop = epoll_create1(EPOLL_CLOEXEC);
-    size_t len = sizeof(int);
-    struct flow *f[2];
-    struct world w;
-    int gate[2];
-    int status;
-    pid_t child;
-    char byte;
-    int fd;
-
-    (void)state;
-    world_start(&w);
-    world_listen(&w);
-    world_connect(&w, f);
-    assert_int_equal(flow_query(f[0], FLOW_QUERY_FD, &fd, &len), FLOW_OK);
-    assert_int_equal(epoll_ctl(loop, EPOLL_CTL_ADD, fd, &event), 0);
-    pass(f[1], f[0], "an event comes");
-    assert_int_equal(epoll_wait(loop, &event, 1, 0), 1);
-    assert_int_equal(pipe(gate), 0);
-    child = fork();
-    if (child == 0) {
-        close(gate[1]);
-        _exit(read(gate[0], &byte, 1) != 0);
-    }
-    assert_true(child > 0);
-    flow_close(f[0]);
-    assert_int_equal(epoll_wait(loop, &event, 1, 0), 0);
-    assert_int_equal(close(gate[1]), 0);
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_int_equal(status, 0);
-    assert_int_equal(close(gate[0]), 0);
-    flow_close(f[1]);
-    assert_int_equal(close(loop), 0);
-    flow_listener_close(w.listener);
-}
-
 int
 main(void)
 {
@@ -709,9 +477,6 @@ main(void)
         cmocka_unit_test(a_child_closes_and_the_parent_goes_on),
         cmocka_unit_test(a_child_opens_a_handle_of_its_own),
         cmocka_unit_test(a_migrated_domain_starts_anew),
-        cmocka_unit_test(a_migration_wakes_all_that_sleep),
-        cmocka_unit_test(a_foreign_loop_is_told_of_the_flow_alone),
-        cmocka_unit_test(a_child_keeps_no_registration_alive),
     };
 
     return cmocka_run_group_tests_name("vchan: the Linux port", tests, NULL,

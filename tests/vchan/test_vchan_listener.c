@@ -9,7 +9,6 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -20,6 +19,7 @@
 
 #include "backends/vchan/hyp_fake.h"
 #include "backends/vchan/vchan.h"
+#include "descriptors.h"
 #include "place.h"
 
 #define MSEC UINT64_C(1000000)
@@ -783,7 +783,6 @@ running_out_of_descriptors_is_named(void **state)
     struct vchan_channel *channel;
     struct flow_error err;
     struct vchan_hyp *hyp;
-    struct rlimit none;
     struct rlimit old;
     struct place p;
 
@@ -792,11 +791,9 @@ running_out_of_descriptors_is_named(void **state)
     assert_int_equal(flow__vchan_fake_open(flow_env_default(), p.dir, 1,
                                            VCHAN_FAKE_MAKE, &hyp, NULL),
                      FLOW_OK);
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
-    none = (struct rlimit){ 0, old.rlim_max };
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    old = descriptors_forbid();
     assert_int_equal(hyp->events->alloc(hyp, 2, &channel, &err), FLOW_E_SYS);
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    descriptors_restore(&old);
     assert_int_equal(err.code, EMFILE);
     /* Nothing of it is left. */
     assert_int_equal(hyp->events->alloc(hyp, 2, &channel, &err), FLOW_OK);

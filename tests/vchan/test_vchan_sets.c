@@ -9,8 +9,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,7 +18,9 @@
 #include <flow/util.h>
 #include <flow/vchan.h>
 
+#include "descriptors.h"
 #include "domains.h"
+#include "loop.h"
 
 /* Two rings of a page each: a set has three. */
 #define SET_PAGES 3u
@@ -178,33 +178,62 @@ small_rings_pin_few_channels(void **state)
 static void
 a_foreign_loop_hears_nothing_of_a_flow_that_ended(void **state)
 {
-    struct epoll_event event = { .events = EPOLLIN };
-    int loop = epoll_create1(EPOLL_CLOEXEC);
-    struct flow_wait_sink sink;
+    int loop = loop_new();
     struct client c;
     struct world w;
     struct flow *f;
-    size_t len = sizeof(int);
-    int fd;
 
     (void)state;
     world_start(&w, 0);
     listen_small(&w, 0);
     client_attach(w.client, &c);
     assert_int_equal(flow_accept(w.listener, &f), FLOW_OK);
-    assert_int_equal(flow_query(f, FLOW_QUERY_FD, &fd, &len), FLOW_OK);
-    assert_int_equal(epoll_ctl(loop, EPOLL_CTL_ADD, fd, &event), 0);
+    loop_add(loop, loop_fd_of_flow(f));
     w.client->events->notify(c.channel);
-    assert_int_equal(epoll_wait(loop, &event, 1, 0), 1);
-    flow_wait_sink_init(&sink);
-    assert_int_equal(flow_wait_sources(f, FLOW_READY_READ, &sink), 0);
-    assert_int_equal(sink.source[0].fd, fd);
+    assert_true(loop_fires(loop));
     flow_close(f);
     w.client->events->notify(c.channel);
-    assert_int_equal(epoll_wait(loop, &event, 1, 0), 0);
+    assert_false(loop_fires(loop));
     client_leave(&c);
-    assert_int_equal(epoll_wait(loop, &event, 1, 0), 0);
+    assert_false(loop_fires(loop));
     client_unmap(&c);
+    assert_int_equal(close(loop), 0);
+    world_stop(&w);
+}
+
+/* The same for an offer that became a flow; no number stands for two. */
+static void
+a_foreign_loop_hears_no_flow_for_its_listener(void **state)
+{
+    int loop = loop_new();
+    struct client c[2];
+    struct world w;
+    struct flow *f[2];
+    int offer;
+
+    (void)state;
+    world_start(&w, 0);
+    listen_small(&w, 0);
+    for (unsigned i = 0; i < 2; i++) {
+        offer = loop_fd_of_listener(w.listener);
+        loop_add(loop, offer);
+        client_attach(w.client, &c[i]);
+        assert_true(loop_fires(loop));
+        assert_int_equal(flow_accept(w.listener, &f[i]), FLOW_OK);
+        assert_false(loop_fires(loop));
+        assert_int_not_equal(loop_fd_of_flow(f[i]), offer);
+        assert_int_not_equal(loop_fd_of_listener(w.listener), offer);
+        w.client->events->notify(c[i].channel);
+        assert_false(loop_fires(loop));
+    }
+    loop_add(loop, loop_fd_of_flow(f[0]));
+    w.client->events->notify(c[0].channel);
+    assert_true(loop_fires(loop));
+    for (unsigned i = 0; i < 2; i++) {
+        client_leave(&c[i]);
+        client_unmap(&c[i]);
+        flow_close(f[i]);
+    }
     assert_int_equal(close(loop), 0);
     world_stop(&w);
 }
@@ -272,22 +301,6 @@ every_page_has_a_reference_of_its_own(void **state)
     world_stop(&w);
 }
 
-/* No descriptor can be made from here on; fd 0 is open, so that poll() works.
- */
-static struct rlimit
-exhaust_descriptors(void)
-{
-    struct rlimit old;
-    struct rlimit none;
-
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
-    none = old;
-    none.rlim_cur = 1;
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-    assert_int_equal(dup(0), -1);
-    return old;
-}
-
 /* Whether the channel of a set fires for an event that its peer sends. */
 static bool
 hears(struct world *w, struct vchan_set *set)
@@ -324,7 +337,7 @@ a_set_without_a_wait_source_waits_for_a_descriptor(void **state)
     world_start(&w, 0);
     sets = sets_of(&w, 0);
     set = take(sets);
-    old = exhaust_descriptors();
+    old = descriptors_forbid();
     give(set);
     for (unsigned i = 0; i < 2; i++) {
         assert_int_equal(flow_buf_acquire(&sets->policy, 1, &buf), FLOW_E_SYS);
@@ -334,7 +347,7 @@ a_set_without_a_wait_source_waits_for_a_descriptor(void **state)
         assert_false(set->out);
         assert_int_equal(flow__vchan_sets_stats(sets).granted, SET_PAGES);
     }
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    descriptors_restore(&old);
     assert_ptr_equal(take(sets), set);
     assert_true(hears(&w, set));
     give(set);
@@ -780,6 +793,7 @@ main(void)
         cmocka_unit_test(a_client_that_keeps_its_channels_is_limited),
         cmocka_unit_test(small_rings_pin_few_channels),
         cmocka_unit_test(a_foreign_loop_hears_nothing_of_a_flow_that_ended),
+        cmocka_unit_test(a_foreign_loop_hears_no_flow_for_its_listener),
         cmocka_unit_test(every_page_has_a_reference_of_its_own),
         cmocka_unit_test(a_set_without_a_wait_source_waits_for_a_descriptor),
         cmocka_unit_test(a_set_goes_out_with_every_byte_zero),

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What the Linux port names to wait for: for whom it fires, and when that ends.
+ */
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <flow/util.h>
+#include <flow/vchan.h>
+
+#include "descriptors.h"
+#include "loop.h"
+#include "stub_world.h"
+
+/* Whether anything that a sleeper would wait for is there. */
+static bool
+would_wake(const struct flow_wait_sink *sink)
+{
+    struct pollfd p[FLOW_WAIT_SOURCES];
+
+    for (unsigned i = 0; i < sink->count; i++)
+        p[i] = (struct pollfd){ .fd = sink->source[i].fd, .events = POLLIN };
+    return poll(p, sink->count, 0) > 0;
+}
+
+/* Also those who sleep when another part of the program learns of it. */
+static void
+a_migration_wakes_all_that_sleep(void **state)
+{
+    struct flow_wait_sink sink[3];
+    struct flow *f[2];
+    struct flow *dials;
+    struct flow *after;
+    struct flow *none;
+    struct flow_env other;
+    struct world w;
+
+    (void)state;
+    world_start(&w);
+    world_listen(&w);
+    world_connect(&w, f);
+    other = w.env[0];
+    stub_enter(SERVER);
+    for (unsigned i = 0; i < 3; i++)
+        flow_wait_sink_init(&sink[i]);
+    /* The second look finds what the first has asked for. */
+    look(f[0], FLOW_READY_READ);
+    assert_int_equal(flow_wait_sources(f[0], FLOW_READY_READ, &sink[0]), 0);
+    assert_false(flow_listener_wait_sources(w.listener, &sink[1]));
+    assert_false(would_wake(&sink[0]));
+    assert_false(would_wake(&sink[1]));
+    stub_migrate(SERVER, 9);
+    stub_enter(9);
+    assert_int_equal(
+        flow_vchan_connect(&other, CLIENT, "y", NULL, &after, NULL), FLOW_OK);
+    assert_true(would_wake(&sink[0]));
+    assert_true(would_wake(&sink[1]));
+    assert_int_equal(flow_accept(w.listener, &none), FLOW_E_RESET);
+    flow_close(after);
+    /* A client that waits for keys sleeps on a watch. */
+    stub_enter(CLIENT);
+    assert_int_equal(
+        flow_vchan_connect(&w.env[1], SERVER, "z", NULL, &dials, NULL),
+        FLOW_OK);
+    assert_int_equal(flow_open(dials), FLOW_AGAIN);
+    look(dials, FLOW_READY_OPEN);
+    assert_int_equal(flow_open(dials), FLOW_AGAIN);
+    fake_now += SEC;
+    assert_int_equal(flow_open(dials), FLOW_AGAIN);
+    assert_int_equal(flow_wait_sources(dials, FLOW_READY_OPEN, &sink[2]), 0);
+    assert_false(would_wake(&sink[2]));
+    stub_migrate(CLIENT, 10);
+    stub_enter(10);
+    assert_int_equal(
+        flow_vchan_connect(&w.env[1], SERVER, "y", NULL, &after, NULL),
+        FLOW_OK);
+    assert_true(would_wake(&sink[2]));
+    assert_int_equal(flow_open(dials), FLOW_E_RESET);
+    flow_close(after);
+    flow_close(dials);
+    close_pair(f);
+    flow_listener_close(w.listener);
+}
+
+/* The channel goes on to serve others, and the loop has its own idea of what
+ * the descriptor is for. */
+static void
+a_foreign_loop_is_told_of_the_flow_alone(void **state)
+{
+    int loop = loop_new();
+    struct flow *f[2];
+    struct world w;
+
+    (void)state;
+    world_start(&w);
+    world_listen(&w);
+    world_connect(&w, f);
+    loop_add(loop, loop_fd_of_flow(f[0]));
+    pass(f[1], f[0], "an event comes");
+    assert_true(loop_fires(loop));
+    flow_close(f[0]);
+    assert_false(loop_fires(loop));
+    flow_close(f[1]);
+    assert_int_equal(close(loop), 0);
+    flow_listener_close(w.listener);
+}
+
+/* The channel of the offer becomes that of the flow. */
+static void
+a_foreign_loop_is_told_of_the_offer_alone(void **state)
+{
+    int loop = loop_new();
+    struct flow *f[2];
+    struct world w;
+    int offer;
+
+    (void)state;
+    world_start(&w);
+    world_listen(&w);
+    offer = loop_fd_of_listener(w.listener);
+    loop_add(loop, offer);
+    f[1] = world_dial(&w);
+    assert_int_equal(flow_open(f[1]), FLOW_OK);
+    assert_true(loop_fires(loop));
+    stub_enter(SERVER);
+    assert_int_equal(flow_accept(w.listener, &f[0]), FLOW_OK);
+    assert_int_not_equal(loop_fd_of_flow(f[0]), offer);
+    assert_int_not_equal(loop_fd_of_listener(w.listener), offer);
+    pass(f[1], f[0], "an event comes");
+    assert_false(loop_fires(loop));
+    loop_add(loop, loop_fd_of_flow(f[0]));
+    pass(f[1], f[0], "and another one");
+    assert_true(loop_fires(loop));
+    close_pair(f);
+    assert_int_equal(close(loop), 0);
+    flow_listener_close(w.listener);
+}
+
+/* A child has copies of all descriptors, also of those that the loop knows. */
+static void
+a_child_keeps_no_registration_alive(void **state)
+{
+    int loop = loop_new();
+    struct flow *f[2];
+    struct world w;
+    int gate[2];
+    int status;
+    pid_t child;
+    char byte;
+
+    (void)state;
+    world_start(&w);
+    world_listen(&w);
+    world_connect(&w, f);
+    loop_add(loop, loop_fd_of_flow(f[0]));
+    pass(f[1], f[0], "an event comes");
+    assert_true(loop_fires(loop));
+    assert_int_equal(pipe(gate), 0);
+    child = fork();
+    if (child == 0) {
+        close(gate[1]);
+        _exit(read(gate[0], &byte, 1) != 0);
+    }
+    assert_true(child > 0);
+    flow_close(f[0]);
+    assert_false(loop_fires(loop));
+    assert_int_equal(close(gate[1]), 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_int_equal(close(gate[0]), 0);
+    flow_close(f[1]);
+    assert_int_equal(close(loop), 0);
+    flow_listener_close(w.listener);
+}
+
+/* An accept at the limit of open files: the flow has the offer's descriptor. */
+static void
+a_flow_takes_the_place_of_its_offer(void **state)
+{
+    struct rlimit old;
+    struct flow *f[2];
+    struct world w;
+
+    (void)state;
+    world_start(&w);
+    world_listen(&w);
+    f[1] = world_dial(&w);
+    assert_int_equal(flow_open(f[1]), FLOW_OK);
+    stub_enter(SERVER);
+    old = descriptors_leave(0);
+    assert_int_equal(flow_accept(w.listener, &f[0]), FLOW_OK);
+    descriptors_restore(&old);
+    pass(f[1], f[0], "served all the same");
+    loop_fd_of_flow(f[0]);
+    close_pair(f);
+    flow_listener_close(w.listener);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_migration_wakes_all_that_sleep),
+        cmocka_unit_test(a_foreign_loop_is_told_of_the_flow_alone),
+        cmocka_unit_test(a_foreign_loop_is_told_of_the_offer_alone),
+        cmocka_unit_test(a_child_keeps_no_registration_alive),
+        cmocka_unit_test(a_flow_takes_the_place_of_its_offer),
+    };
+
+    return cmocka_run_group_tests_name("vchan: waiting on Linux", tests, NULL,
+                                       NULL);
+}
