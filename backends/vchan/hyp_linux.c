@@ -68,6 +68,23 @@ linux_of(struct vchan_hyp *hyp)
     return (struct linux_hyp *)hyp;
 }
 
+/* What fails for want of a descriptor says nothing of the device. */
+static bool
+linux_lacks_descriptors(int code)
+{
+    return code == EMFILE || code == ENFILE;
+}
+
+static const char *
+linux_advice(int code, const char *hint)
+{
+    if (code == EMFILE)
+        return "close descriptors, or raise the limit of open files";
+    if (code == ENFILE)
+        return "end programs that hold files open, or raise fs.file-max";
+    return hint;
+}
+
 enum flow_status
 flow__vchan_linux_fail(struct flow_error *err, const char *text,
                        const char *hint)
@@ -76,9 +93,16 @@ flow__vchan_linux_fail(struct flow_error *err, const char *text,
     enum flow_status st =
         code == ENOMEM || code == ENOSPC ? FLOW_E_NOMEM : FLOW_E_SYS;
 
-    flow_error_set(err, st, "vchan", FLOW_DOMAIN_ERRNO, code, text);
+    if (linux_lacks_descriptors(code)) {
+        flow_error_set(err, st, "vchan", FLOW_DOMAIN_ERRNO, code,
+                       code == EMFILE ? "this process has no descriptor left"
+                                      : "the system has no descriptor left");
+        flow_error_set_detail(err, text);
+    } else {
+        flow_error_set(err, st, "vchan", FLOW_DOMAIN_ERRNO, code, text);
+    }
     if (err != NULL)
-        err->hint = hint;
+        err->hint = linux_advice(code, hint);
     return st;
 }
 
@@ -314,7 +338,7 @@ static struct vchan_channel *
 linux_channel_new(struct vchan_hyp *hyp, struct flow_error *err)
 {
     struct vchan_channel *c = flow_env_alloc(hyp->env, sizeof(*c));
-    int fd;
+    int fd = -1;
 
     if (c == NULL) {
         flow_error_set(err, FLOW_E_NOMEM, "vchan", FLOW_DOMAIN_NONE, 0,
@@ -324,13 +348,18 @@ linux_channel_new(struct vchan_hyp *hyp, struct flow_error *err)
     c->hyp = linux_of(hyp);
     c->view = -1;
     c->handle = flow__xen.xenevtchn_open(&silent, 0);
-    fd = c->handle == NULL ? -1 : flow__xen.xenevtchn_fd(c->handle);
+    if (c->handle != NULL)
+        fd = flow__xen.xenevtchn_fd(c->handle);
     /* Draining stops at the last event instead of waiting for the next. */
     if (fd >= 0 && fcntl(fd, F_SETFL, O_NONBLOCK) == 0 && linux_renew(c))
         return c;
-    flow__vchan_linux_fail(
-        err, "cannot open the event channel device",
-        "load the module xen-evtchn, and see who may open /dev/xen/evtchn");
+    if (c->handle == NULL)
+        flow__vchan_linux_fail(
+            err, "cannot open the event channel device",
+            "load the module xen-evtchn, and see who may open /dev/xen/evtchn");
+    else
+        flow__vchan_linux_fail(
+            err, "cannot make a descriptor for an event channel", NULL);
     linux_close_channel(c);
     return NULL;
 }
@@ -563,8 +592,10 @@ linux_new(const struct flow_env *env, struct linux_hyp **ret_hyp,
         missing = "cannot reach the Xen store";
     else if (!flow__vchan_linux_own(h->store, &h->base.domid))
         missing = "the Xen store does not say which domain this is";
+    else if ((h->call = flow__xen.xencall_open(&silent, 0)) == NULL &&
+             linux_lacks_descriptors(errno))
+        missing = "cannot open the device for hypercalls";
     if (missing == NULL) {
-        h->call = flow__xen.xencall_open(&silent, 0);
         *ret_hyp = h;
         return FLOW_OK;
     }

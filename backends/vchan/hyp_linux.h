@@ -28,7 +28,8 @@ struct linux_hyp {
 
 extern const struct vchan_store_ops flow__vchan_linux_store;
 
-/* Fails with errno. */
+/* Fails with errno.  Where descriptors have run out that is the text, and text
+ * is the detail. */
 enum flow_status flow__vchan_linux_fail(struct flow_error *err,
                                         const char *text, const char *hint);
 

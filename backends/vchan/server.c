@@ -109,6 +109,16 @@ announce(struct vchan_listener *l)
         l->announce_pause *= 2;
 }
 
+/* What went wrong below is the listener's own error. */
+static void
+fail_with(struct vchan_listener *l, const struct flow_error *err)
+{
+    flow_listener_fail(&l->base, err->status, err->domain, err->code,
+                       err->text);
+    l->base.error.hint = err->hint;
+    flow_error_set_detail(&l->base.error, err->detail);
+}
+
 /* Whether it is time to try again for an offer: a set came back, or the pause
  * is over. */
 static bool
@@ -139,8 +149,7 @@ renew_offer(struct vchan_listener *l)
     /* A set that the failure itself gave back is no reason to try again. */
     if (st != FLOW_AGAIN)
         l->came_back = flow_event_sequence(l->sets->policy.available);
-    flow_listener_fail(&l->base, err.status, err.domain, err.code, err.text);
-    l->base.error.hint = err.hint;
+    fail_with(l, &err);
     return st;
 }
 
@@ -186,8 +195,7 @@ hand_over(struct vchan_listener *l, struct vchan_conn *conn,
         return FLOW_OK;
     }
     flow__vchan_conn_leave(conn);
-    flow_listener_fail(&l->base, err.status, err.domain, err.code, err.text);
-    l->base.error.hint = err.hint;
+    fail_with(l, &err);
     return st;
 }
 

@@ -57,6 +57,14 @@ stub_fail_map(int code)
     map_fails = code;
 }
 
+static int channels_fail;
+
+void
+stub_fail_channels(int code)
+{
+    channels_fail = code;
+}
+
 /* Grants: pages of one file, which both ends map. */
 
 static int pages = -1;
@@ -275,11 +283,19 @@ struct xenevtchn_handle {
 xenevtchn_handle *
 xenevtchn_open(struct xentoollog_logger *logger, unsigned int flags)
 {
-    struct xenevtchn_handle *x = calloc(1, sizeof(*x));
+    struct xenevtchn_handle *x;
+    int fd = -1;
 
     (void)logger;
     (void)flags;
-    x->fd = eventfd(0, EFD_CLOEXEC);
+    if (channels_fail != 0)
+        errno = channels_fail;
+    else
+        fd = eventfd(0, EFD_CLOEXEC);
+    if (fd < 0)
+        return NULL;
+    x = calloc(1, sizeof(*x));
+    x->fd = fd;
     return x;
 }
 
@@ -383,6 +399,7 @@ xencall_handle *
 xencall_open(struct xentoollog_logger *logger, unsigned flags)
 {
     struct xencall_handle *x;
+    int fd[2];
 
     (void)logger;
     (void)flags;
@@ -390,9 +407,17 @@ xencall_open(struct xentoollog_logger *logger, unsigned flags)
         errno = EACCES;
         return NULL;
     }
+    fd[0] = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (fd[0] < 0)
+        return NULL;
+    fd[1] = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (fd[1] < 0) {
+        close(fd[0]);
+        errno = EMFILE;
+        return NULL;
+    }
     x = malloc(sizeof(*x));
-    x->fd[0] = open("/dev/null", O_RDWR | O_CLOEXEC);
-    x->fd[1] = open("/dev/null", O_RDWR | O_CLOEXEC);
+    memcpy(x->fd, fd, sizeof(fd));
     x->next = calls;
     calls = x;
     return x;
@@ -576,6 +601,7 @@ stub_reset(void)
     memset(introduced, 0, sizeof(introduced));
     calls_allowed = true;
     map_fails = 0;
+    channels_fail = 0;
     share_opens = 0;
     here = 0;
 }

@@ -29,6 +29,9 @@ void stub_allow_calls(bool allow);
 /* What the next map of a grant fails with; 0: nothing. */
 void stub_fail_map(int code);
 
+/* What opening an event channel device fails with from now on; 0: nothing. */
+void stub_fail_channels(int code);
+
 /* Writes a node for a domain, readable by another one. */
 void stub_write(const char *path, const char *text, uint16_t owner,
                 uint16_t reader);

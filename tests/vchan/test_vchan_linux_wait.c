@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the Linux port names to wait for: for whom it fires, and when that ends.
+ * What the Linux port names to wait for: for whom it fires, when that ends, and
+ * what is said where there is no descriptor for it.
  */
+#include <errno.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -203,6 +206,115 @@ a_flow_takes_the_place_of_its_offer(void **state)
     flow_listener_close(w.listener);
 }
 
+static void
+expect_no_descriptor(const struct flow_error *err, int code, const char *text,
+                     const char *hint, const char *what)
+{
+    assert_int_equal(err->status, FLOW_E_SYS);
+    assert_int_equal(err->domain, FLOW_DOMAIN_ERRNO);
+    assert_int_equal(err->code, code);
+    assert_string_equal(err->text, text);
+    assert_string_equal(err->hint, hint);
+    assert_string_equal(err->detail, what);
+}
+
+#define PROCESS_HAS_NONE "this process has no descriptor left"
+#define RAISE_LIMIT      "close descriptors, or raise the limit of open files"
+
+/* A limit is no missing module. */
+static void
+a_limit_of_descriptors_is_named(void **state)
+{
+    struct vchan_channel *channel;
+    struct vchan_hyp *hyp;
+    struct flow_error err;
+    struct rlimit old;
+    struct world w;
+
+    (void)state;
+    world_start(&w);
+    stub_enter(SERVER);
+    assert_int_equal(flow__vchan_xen_open(&w.env[0], &hyp, NULL), FLOW_OK);
+    old = descriptors_leave(0);
+    assert_int_equal(hyp->events->alloc(hyp, CLIENT, &channel, &err),
+                     FLOW_E_SYS);
+    descriptors_restore(&old);
+    expect_no_descriptor(&err, EMFILE, PROCESS_HAS_NONE, RAISE_LIMIT,
+                         "cannot open the event channel device");
+    old = descriptors_leave(1);
+    assert_int_equal(hyp->events->alloc(hyp, CLIENT, &channel, &err),
+                     FLOW_E_SYS);
+    descriptors_restore(&old);
+    expect_no_descriptor(&err, EMFILE, PROCESS_HAS_NONE, RAISE_LIMIT,
+                         "cannot make a descriptor for an event channel");
+    stub_fail_channels(ENFILE);
+    assert_int_equal(hyp->events->alloc(hyp, CLIENT, &channel, &err),
+                     FLOW_E_SYS);
+    expect_no_descriptor(&err, ENFILE, "the system has no descriptor left",
+                         "end programs that hold files open, or raise "
+                         "fs.file-max",
+                         "cannot open the event channel device");
+    stub_fail_channels(ENOENT);
+    assert_int_equal(hyp->events->alloc(hyp, CLIENT, &channel, &err),
+                     FLOW_E_SYS);
+    stub_fail_channels(0);
+    assert_int_equal(err.code, ENOENT);
+    assert_string_equal(err.text, "cannot open the event channel device");
+    assert_non_null(strstr(err.hint, "load the module xen-evtchn"));
+    flow__vchan_hyp_unref(hyp);
+}
+
+/* Also to the owner of a listener whose next offer it keeps from being made. */
+static void
+a_listener_names_the_limit(void **state)
+{
+    struct flow_error err;
+    struct rlimit old;
+    struct flow *f[2];
+    struct flow *none;
+    struct world w;
+
+    (void)state;
+    world_start(&w);
+    world_listen(&w);
+    f[1] = world_dial(&w);
+    assert_int_equal(flow_open(f[1]), FLOW_OK);
+    stub_enter(SERVER);
+    old = descriptors_leave(0);
+    assert_int_equal(flow_accept(w.listener, &f[0]), FLOW_OK);
+    assert_int_equal(flow_accept(w.listener, &none), FLOW_AGAIN);
+    descriptors_restore(&old);
+    flow_listener_get_error(w.listener, &err);
+    expect_no_descriptor(&err, EMFILE, PROCESS_HAS_NONE, RAISE_LIMIT,
+                         "cannot open the event channel device");
+    close_pair(f);
+    flow_listener_close(w.listener);
+}
+
+/* A handle without the device would never learn that a domain has died. */
+static void
+a_limit_is_no_missing_right_to_make_hypercalls(void **state)
+{
+    unsigned before = descriptors();
+    struct vchan_hyp *hyp;
+    struct flow_error err;
+    struct rlimit old;
+    struct world w;
+
+    (void)state;
+    world_start(&w);
+    stub_enter(SERVER);
+    old = descriptors_leave(2);
+    assert_int_equal(flow__vchan_xen_open(&w.env[0], &hyp, &err), FLOW_E_SYS);
+    descriptors_restore(&old);
+    expect_no_descriptor(&err, EMFILE, PROCESS_HAS_NONE, RAISE_LIMIT,
+                         "cannot open the device for hypercalls");
+    assert_int_equal(descriptors(), before);
+    stub_allow_calls(false);
+    assert_int_equal(flow__vchan_xen_open(&w.env[0], &hyp, &err), FLOW_OK);
+    flow__vchan_hyp_unref(hyp);
+}
+
 int
 main(void)
 {
@@ -212,6 +324,9 @@ main(void)
         cmocka_unit_test(a_foreign_loop_is_told_of_the_offer_alone),
         cmocka_unit_test(a_child_keeps_no_registration_alive),
         cmocka_unit_test(a_flow_takes_the_place_of_its_offer),
+        cmocka_unit_test(a_limit_of_descriptors_is_named),
+        cmocka_unit_test(a_listener_names_the_limit),
+        cmocka_unit_test(a_limit_is_no_missing_right_to_make_hypercalls),
     };
 
     return cmocka_run_group_tests_name("vchan: waiting on Linux", tests, NULL,
