@@ -86,7 +86,7 @@ records_of(const struct flow *f)
     return count * sizeof(struct flow_error);
 }
 
-/* The sum over the stack; nobody's answer is nobody's bytes. */
+/* The sum over the stack; a layer without an answer adds 0. */
 static enum flow_status
 add_footprints(struct flow *f, void *buf, size_t *len)
 {

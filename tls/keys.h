@@ -60,7 +60,7 @@ struct flow__keys12 {
     const uint8_t *server_random;
 };
 
-/* Both directions of TLS 1.2, named after who writes with them. */
+/* Both directions of TLS 1.2, named after the side that writes with them. */
 enum flow_status flow__keys_tls12(const struct flow__suite *suite,
                                   const struct flow__keys12 *from,
                                   struct flow__key_material *ret_client,

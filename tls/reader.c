@@ -237,7 +237,8 @@ reader_take_alert(struct flow__reader *r, const uint8_t *content, size_t len)
     if ((content[0] == FLOW__ALERT_LEVEL_WARNING && !r->tls13) ||
         content[1] == FLOW__ALERT_USER_CANCELED)
         return reader_result(FLOW_OK);
-    res = reader_refuse(FLOW__ALERT_NONE, "the peer gave up");
+    res = reader_refuse(FLOW__ALERT_NONE,
+                        "the peer ended the connection with a fatal alert");
     res.alert_received = content[1];
     return res;
 }
@@ -449,8 +450,9 @@ reader_choose_target(struct flow__reader *r, const struct flow_vec *vec,
 }
 
 /*
- * RFC 8446 5.5 binds who writes; but many do not count, and we may ask (4.6.3).
- * Of TLS 1.2 nobody is asked for what it does not have.
+ * The limit of RFC 8446 5.5 applies to the sender, but many peers do not
+ * enforce it, and the receiver may ask for a key update (4.6.3).  TLS 1.2 has
+ * none.
  */
 static void
 reader_count_record(struct flow__reader *r)

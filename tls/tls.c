@@ -156,7 +156,7 @@ tls_fail_reading(struct flow__tls *t, const struct flow__reader_result *r)
     t->writer.dead = true;
     (void)flow_fail_with(&t->base, FLOW_READ, &err);
     flow_lock_release(&t->tx_lock);
-    /* Who waits to write need not wait any more. */
+    /* Wake blocked writers: their next write fails. */
     flow_wake(&t->base, FLOW_WRITE);
     return r->status;
 }

@@ -322,7 +322,7 @@ writer_make_way(struct flow__writer *w, struct flow *lower)
 
 /*
  * Before the first byte that a call accepts.  The last record of a key is for
- * close_notify; but who wants to send more gets an alert out instead, since a
+ * close_notify.  A caller that tries to send more gets a fatal alert, since a
  * close_notify would tell the peer that it has everything.
  */
 static struct flow__writer_result
@@ -458,7 +458,7 @@ flow__writer_write(struct flow__writer *w, struct flow *lower,
     for (records = 0; *ret_len < total && records < FLOW__WRITER_RECORDS;
          records++) {
         r = writer_make_way(w, lower);
-        /* Who stops here can still end in order. */
+        /* A caller that stops here can still end in order. */
         if (r.status == FLOW_OK && *ret_len == 0)
             r = writer_admit(w, lower);
         if (r.status != FLOW_OK || !writer_has_room(w))

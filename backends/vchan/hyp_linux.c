@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 
 /* Without it the headers mean the hypercalls of Xen 3.0 (xen/xen-compat.h),
- * EVTCHNOP_status of which is none. */
+ * which do not have EVTCHNOP_status. */
 #define __XEN_INTERFACE_VERSION__ 0x00030202
 
 #include <flow/port.h>
