@@ -328,7 +328,9 @@ handshake_linger(struct flow__handshake *hs, struct flow *lower, bool is_late,
 
     if (st == FLOW_AGAIN && !is_late && !handshake_is_late(hs))
         return FLOW_AGAIN;
-    flow__stage_release(&hs->out);
+    /* After a deadline of the caller, closing the flow still offers it. */
+    if (st != FLOW_AGAIN || !is_late)
+        flow__stage_release(&hs->out);
     if (st != FLOW_OK)
         hs->failure.alert_sent = FLOW__ALERT_NONE;
     hs->deadline = hs->env->now(hs->env->ctx);
