@@ -89,6 +89,7 @@ struct vchan_tx {
     struct vchan_live live;
     uint32_t prod; /* ours */
     uint32_t cons; /* last accepted */
+    bool bypass;   /* puts bytes past the caches; the caller's choice */
     enum vchan_fault fault;
 };
 

@@ -62,6 +62,15 @@ flow__vchan_tx_spans(struct vchan_tx *tx, uint32_t len,
     span[1].len = len - first;
 }
 
+static void
+tx_store(const struct vchan_tx *tx, uint32_t at, const void *src, uint32_t len)
+{
+    if (tx->bypass)
+        flow__shm_put_past_caches(tx->data + at, src, len);
+    else
+        flow__shm_put(tx->data + at, src, len);
+}
+
 void
 flow__vchan_tx_put(struct vchan_tx *tx, uint32_t off, const void *src,
                    uint32_t len)
@@ -71,9 +80,9 @@ flow__vchan_tx_put(struct vchan_tx *tx, uint32_t off, const void *src,
 
     if (len == 0)
         return;
-    flow__shm_put(tx->data + at, src, first);
+    tx_store(tx, at, src, first);
     if (len > first)
-        flow__shm_put(tx->data, (const uint8_t *)src + first, len - first);
+        tx_store(tx, 0, (const uint8_t *)src + first, len - first);
 }
 
 void

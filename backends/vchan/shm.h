@@ -114,48 +114,117 @@ flow__shm_pause(void)
 }
 
 /*
- * For 4 KiB and more glibc copies with `rep movsb`, which is fast, but for one
- * case: some processors (AMD's Zen 3 and 4) execute it at a tenth of their
- * speed if the destination is less than a line of the cache ahead of the
- * source, modulo the size of a page.  That case is common here, since rings
- * start at a page and malloc() puts a large block 16 bytes after one.  So it is
- * copied in pieces for which the instruction is not used.
+ * Copies are made in lines of the cache.  memcpy() is not given much at a time:
+ * glibc's has one string instruction for that, which some processors (AMD's
+ * Zen 3 and 4) execute at a tenth of their speed if the destination is less
+ * than a line ahead of the source, modulo the size of a page.  That case is
+ * common here, since rings start at a page and malloc() puts a large block
+ * 16 bytes after one.
  */
-#define FLOW__SHM_PIECE 2048u
+#define FLOW__SHM_LINE  64u
+#define FLOW__SHM_AHEAD (16 * FLOW__SHM_LINE)
 
-static inline void
-flow__shm_copy(uint8_t *dst, const uint8_t *src, size_t len)
-{
-    uintptr_t ahead = ((uintptr_t)dst - (uintptr_t)src) % 4096;
-    size_t most = ahead != 0 && ahead < 64 ? FLOW__SHM_PIECE : len;
-
-    while (len > 0) {
-        size_t n = len < most ? len : most;
-
-        memcpy(dst, src, n);
-        dst += n;
-        src += n;
-        len -= n;
-    }
-}
-
-/*
- * Ring bytes: into the ring, and out of it into private memory.  len is not 0,
- * since an empty piece may have no address.  Without the fence after the copy,
- * which orders the compiler and not the processor, a compiler that sees both
- * the copy and its use might load from the ring once more.
- */
+/* Bytes into the ring.  len is not 0, since an empty piece may have no
+ * address. */
 static inline void
 flow__shm_put(uint8_t *ring, const void *src, size_t len)
 {
-    flow__shm_copy(ring, src, len);
+    const uint8_t *from = src;
+
+    while (len > FLOW__SHM_LINE) {
+        memcpy(ring, from, FLOW__SHM_LINE);
+        ring += FLOW__SHM_LINE;
+        from += FLOW__SHM_LINE;
+        len -= FLOW__SHM_LINE;
+    }
+    memcpy(ring, from, len);
 }
 
+/*
+ * Ring bytes out into private memory; len is not 0.  They come from another
+ * processor or from memory, so each line is asked for some lines before it is
+ * used.  Without the fence after the copy, which orders the compiler and not
+ * the processor, a compiler that sees both the copy and its use might load from
+ * the ring once more.
+ */
 static inline void
 flow__shm_get(void *dst, const uint8_t *ring, size_t len)
 {
-    flow__shm_copy(dst, ring, len);
+    uint8_t *to = dst;
+
+    while (len > FLOW__SHM_AHEAD) {
+        __builtin_prefetch(ring + FLOW__SHM_AHEAD);
+        memcpy(to, ring, FLOW__SHM_LINE);
+        to += FLOW__SHM_LINE;
+        ring += FLOW__SHM_LINE;
+        len -= FLOW__SHM_LINE;
+    }
+    memcpy(to, ring, len);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
+
+/*
+ * flow__shm_put() past the caches, to memory, where the processor can do that:
+ * it then need not take each line from the one that read it last.  Such stores
+ * are not ordered by a store with release, so they end with a barrier of their
+ * own.
+ */
+#ifdef __SSE2__
+#define FLOW__SHM_BYPASSES 1
+
+typedef long long flow__shm_word __attribute__((vector_size(16)));
+
+static inline void
+flow__shm_store_word(uint8_t *dst, flow__shm_word word)
+{
+#ifdef __clang__
+    __builtin_nontemporal_store(word, (flow__shm_word *)(void *)dst);
+#else
+    __builtin_ia32_movntdq((flow__shm_word *)(void *)dst, word);
+#endif
+}
+
+static inline void
+flow__shm_store_line(uint8_t *dst, const uint8_t *src)
+{
+    flow__shm_word word[FLOW__SHM_LINE / sizeof(flow__shm_word)];
+
+    memcpy(word, src, FLOW__SHM_LINE);
+    for (size_t i = 0; i < FLOW__SHM_LINE / sizeof(word[0]); i++)
+        flow__shm_store_word(dst + i * sizeof(word[0]), word[i]);
+}
+
+static inline void
+flow__shm_put_past_caches(uint8_t *ring, const void *src, size_t len)
+{
+    const uint8_t *from = src;
+    size_t head = -(uintptr_t)ring % FLOW__SHM_LINE;
+
+    if (len < FLOW__SHM_AHEAD) {
+        flow__shm_put(ring, src, len);
+        return;
+    }
+    memcpy(ring, from, head);
+    ring += head;
+    from += head;
+    len -= head;
+    while (len >= FLOW__SHM_LINE) {
+        flow__shm_store_line(ring, from);
+        ring += FLOW__SHM_LINE;
+        from += FLOW__SHM_LINE;
+        len -= FLOW__SHM_LINE;
+    }
+    memcpy(ring, from, len);
+    __builtin_ia32_sfence();
+}
+#else
+#define FLOW__SHM_BYPASSES 0
+
+static inline void
+flow__shm_put_past_caches(uint8_t *ring, const void *src, size_t len)
+{
+    flow__shm_put(ring, src, len);
+}
+#endif
 
 #endif

@@ -5,6 +5,7 @@
 #include <flow/backend.h>
 #include <flow/vchan.h>
 
+#include "backends/vchan/bypass.h"
 #include "backends/vchan/conn.h"
 #include "backends/vchan/path.h"
 
@@ -37,6 +38,7 @@ struct vchan {
     struct vchan_tx tx;
     struct vchan_dial dial; /* client, until it has attached */
     struct vchan_bounce bounce[2];
+    struct vchan_bypass bypass;     /* the writer's */
     char base_path[VCHAN_BASE_MAX]; /* for addresses */
     _Atomic uint64_t check_at; /* when to ask for the channel's state; 0: off */
     _Atomic uint64_t check_pause;   /* ns between two of these */

@@ -1,12 +1,25 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Ours beside the real libxenvchan, over the same fake hypervisor in the same
- * run: how many times as fast, and how many events for the same bytes.  Both
- * ends of a vchan are of one maker.  A round runs both makers, one directly
- * after the other, so that whatever else the machine does slows both; what is
- * printed are the medians of the rounds' ratios, with the lowest and highest.
+ * run: how many times as fast, and how many events for the same bytes.
+ *
+ * Both ends of a vchan are of one maker, and each maker has a vchan of its own
+ * that stays for the whole row.  The two have everything else in common: the
+ * hypervisor, the thread that reads and the processor it stays on, the
+ * processor of the thread that writes, both callers' buffers.  A first slice of
+ * each, in which memory is used for the first time, is not counted.  A round is
+ * a few slices of each maker in turn, so that whatever else the machine does
+ * slows both; a slice is timed from where both threads are there to the
+ * reader's last byte.  What is printed are the median of the rounds' ratios and
+ * its quartiles.
+ *
+ * Much depends on how far apart the two processors are, and a hypervisor may
+ * move virtual ones at any time.  So each row also tells how long a line of
+ * memory took from one to the other: some 50 ns with a cache in common, some
+ * 200 ns without.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -27,18 +40,35 @@
 #define PING 64u
 
 #define ROUNDS 9
+#define SLICES 4
 
-/* One round of one maker. */
+/* What a maker took for some slices. */
 struct result {
     double seconds;
     double events;
 };
 
-struct load {
-    struct peer *peer;
+/* What every slice of a row moves: bytes in calls, or pings there and back. */
+struct row {
+    const char *what;
+    size_t ring;
     size_t chunk;
     size_t total;
 };
+
+/* The thread at one end of a vchan. */
+struct side {
+    struct peer *peer;
+    const struct row *row;
+    uint8_t *buf;
+};
+
+/* Those that the reader and the writer stay on; 0 of them: wherever. */
+static int processor[2];
+static unsigned processors;
+static pthread_barrier_t start;
+static uint8_t read_buf[MIB];
+static uint8_t write_buf[MIB];
 
 static double
 now(void)
@@ -47,6 +77,31 @@ now(void)
 
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void
+find_processors(void)
+{
+    cpu_set_t may;
+
+    if (sched_getaffinity(0, sizeof(may), &may) != 0 || CPU_COUNT(&may) < 2)
+        return;
+    for (int i = 0; i < CPU_SETSIZE && processors < 2; i++)
+        if (CPU_ISSET((size_t)i, &may))
+            processor[processors++] = i;
+}
+
+static void
+stay_on(unsigned side)
+{
+    cpu_set_t set;
+
+    if (processors < 2)
+        return;
+    CPU_ZERO(&set);
+    CPU_SET((size_t)processor[side], &set);
+    assert_int_equal(pthread_setaffinity_np(pthread_self(), sizeof(set), &set),
+                     0);
 }
 
 static void
@@ -77,96 +132,119 @@ read_fully(struct peer *p, uint8_t *buf, size_t len)
     }
 }
 
-static void *
-send_all(void *arg)
+static void
+send_all(struct side *s)
 {
-    struct load *l = arg;
-    uint8_t *buf = calloc(1, l->chunk);
-
-    for (size_t done = 0; done < l->total; done += l->chunk)
-        write_fully(l->peer, buf, l->chunk);
-    free(buf);
-    return NULL;
+    for (size_t sent = 0; sent < s->row->total; sent += s->row->chunk)
+        write_fully(s->peer, s->buf, s->row->chunk);
 }
 
 static void
-receive_all(struct load *l)
+receive_all(struct side *s)
 {
-    uint8_t *buf = malloc(l->chunk);
     size_t got = 0;
 
-    while (got < l->total) {
-        long n = peer_read(l->peer, buf, l->chunk);
+    while (got < s->row->total) {
+        long n = peer_read(s->peer, s->buf, s->row->chunk);
 
         assert_true(n >= 0);
         if (n == 0)
-            peer_wait(l->peer, FLOW_READY_READ);
+            peer_wait(s->peer, FLOW_READY_READ);
         got += (size_t)n;
     }
-    free(buf);
 }
 
 static void
-stream(struct peer *peer[2], size_t chunk, size_t total)
+ask(struct side *s)
 {
-    struct load out = { peer[1], chunk, total };
-    struct load in = { peer[0], chunk, total };
-    pthread_t thread;
+    for (size_t i = 0; i < s->row->total; i++) {
+        write_fully(s->peer, s->buf, PING);
+        read_fully(s->peer, s->buf, PING);
+    }
+}
 
-    assert_int_equal(pthread_create(&thread, NULL, send_all, &out), 0);
-    receive_all(&in);
-    pthread_join(thread, NULL);
+static void
+echo(struct side *s)
+{
+    for (size_t i = 0; i < s->row->total; i++) {
+        read_fully(s->peer, s->buf, PING);
+        write_fully(s->peer, s->buf, PING);
+    }
 }
 
 static void *
-echo(void *arg)
+other_side(void *arg)
 {
-    struct load *l = arg;
-    uint8_t buf[PING];
+    struct side *s = arg;
 
-    for (size_t i = 0; i < l->total; i++) {
-        read_fully(l->peer, buf, PING);
-        write_fully(l->peer, buf, PING);
-    }
+    stay_on(1);
+    pthread_barrier_wait(&start);
+    if (s->row->chunk == PING)
+        echo(s);
+    else
+        send_all(s);
     return NULL;
 }
 
-static void
-round_trips(struct peer *peer[2], size_t count)
+static struct result
+slice(const struct row *row, enum maker maker, struct peer *peer[2])
 {
-    struct load other = { peer[1], PING, count };
-    uint8_t buf[PING] = { 0 };
+    struct side in = { peer[0], row, read_buf };
+    struct side out = { peer[1], row, write_buf };
+    struct result result = { .events = -(double)peers_events(maker) };
     pthread_t thread;
 
-    assert_int_equal(pthread_create(&thread, NULL, echo, &other), 0);
-    for (size_t i = 0; i < count; i++) {
-        write_fully(peer[0], buf, PING);
-        read_fully(peer[0], buf, PING);
-    }
+    assert_int_equal(pthread_create(&thread, NULL, other_side, &out), 0);
+    pthread_barrier_wait(&start);
+    result.seconds = -now();
+    if (row->chunk == PING)
+        ask(&in);
+    else
+        receive_all(&in);
+    result.seconds += now();
     pthread_join(thread, NULL);
+    result.events += (double)peers_events(maker);
+    return result;
 }
 
-static struct result
-measure(enum maker maker, size_t ring, size_t chunk, size_t total)
-{
-    struct result result;
-    struct peer *peer[2];
-    struct xen xen;
+#define PASSES 200u
 
-    xen_start(&xen);
-    peers_connect(&xen, maker, maker, ring, ring, peer);
-    result.events = (double)peers_events(maker);
-    result.seconds = now();
-    if (chunk == PING)
-        round_trips(peer, total);
-    else
-        stream(peer, chunk, total);
-    result.seconds = now() - result.seconds;
-    result.events = (double)peers_events(maker) - result.events;
-    peer_close(peer[0]);
-    peer_close(peer[1]);
-    xen_stop(&xen);
-    return result;
+static uint32_t passed;
+
+static void *
+pass_back(void *arg)
+{
+    stay_on(1);
+    pthread_barrier_wait(&start);
+    for (uint32_t i = 0; i < PASSES; i++) {
+        while (__atomic_load_n(&passed, __ATOMIC_ACQUIRE) != 2 * i + 1)
+            continue;
+        __atomic_store_n(&passed, 2 * i + 2, __ATOMIC_RELEASE);
+    }
+    return arg;
+}
+
+/* How long a line of memory takes from one processor to the other, in ns. */
+static double
+distance(void)
+{
+    pthread_t thread;
+    double time;
+
+    if (processors < 2)
+        return 0;
+    passed = 0;
+    assert_int_equal(pthread_create(&thread, NULL, pass_back, NULL), 0);
+    pthread_barrier_wait(&start);
+    time = -now();
+    for (uint32_t i = 0; i < PASSES; i++) {
+        __atomic_store_n(&passed, 2 * i + 1, __ATOMIC_RELEASE);
+        while (__atomic_load_n(&passed, __ATOMIC_ACQUIRE) != 2 * i + 2)
+            continue;
+    }
+    time += now();
+    pthread_join(thread, NULL);
+    return time / (2 * PASSES) * 1e9;
 }
 
 static int
@@ -179,41 +257,75 @@ by_value(const void *a, const void *b)
 }
 
 static void
-compare(const char *what, size_t ring, size_t chunk, size_t total)
+sort(double value[ROUNDS])
+{
+    qsort(value, ROUNDS, sizeof(value[0]), by_value);
+}
+
+static void
+compare(const struct row *row)
 {
     double speed[ROUNDS];
     double events[ROUNDS];
+    double apart[ROUNDS];
+    struct peer *peer[2][2];
+    struct xen xen[2];
 
+    for (enum maker m = OURS; m <= REFERENCE; m++) {
+        xen_start(&xen[m]);
+        peers_connect(&xen[m], m, m, row->ring, row->ring, peer[m]);
+        slice(row, m, peer[m]);
+    }
     for (unsigned round = 0; round < ROUNDS; round++) {
-        struct result of[2];
+        struct result of[2] = { { 0 } };
 
-        /* Whoever comes first has no advantage from it. */
-        for (unsigned turn = 0; turn < 2; turn++) {
-            enum maker maker = (turn + round) % 2 == 0 ? OURS : REFERENCE;
+        apart[round] = distance();
+        for (unsigned turn = 0; turn < 2 * SLICES; turn++) {
+            /* Whoever comes first has no advantage from it. */
+            enum maker m = (turn + turn / 2) % 2 == 0 ? OURS : REFERENCE;
+            struct result result = slice(row, m, peer[m]);
 
-            of[maker] = measure(maker, ring, chunk, total);
+            of[m].seconds += result.seconds;
+            of[m].events += result.events;
         }
         speed[round] = of[REFERENCE].seconds / of[OURS].seconds;
         /* One more each: a round without any event is possible. */
         events[round] = (of[OURS].events + 1) / (of[REFERENCE].events + 1);
     }
-    qsort(speed, ROUNDS, sizeof(speed[0]), by_value);
-    qsort(events, ROUNDS, sizeof(events[0]), by_value);
+    for (enum maker m = OURS; m <= REFERENCE; m++) {
+        peer_close(peer[m][0]);
+        peer_close(peer[m][1]);
+        xen_stop(&xen[m]);
+    }
+    sort(speed);
+    sort(events);
+    sort(apart);
     printf("%-27s %6.2f times as fast (%.2f to %.2f), %5.2f times the events "
-           "(%.2f to %.2f)\n",
-           what, speed[ROUNDS / 2], speed[0], speed[ROUNDS - 1],
-           events[ROUNDS / 2], events[0], events[ROUNDS - 1]);
+           "(%.2f to %.2f), %.0f ns apart\n",
+           row->what, speed[ROUNDS / 2], speed[ROUNDS / 4],
+           speed[ROUNDS - 1 - ROUNDS / 4], events[ROUNDS / 2],
+           events[ROUNDS / 4], events[ROUNDS - 1 - ROUNDS / 4],
+           apart[ROUNDS / 2]);
     fflush(stdout);
 }
 
 int
 main(void)
 {
-    compare("1 KiB rings, 4 KiB calls", KIB, 4 * KIB, 2 * MIB);
-    compare("16 KiB rings, 16 KiB calls", 16 * KIB, 16 * KIB, 16 * MIB);
-    compare("64 KiB rings, 64 KiB calls", 64 * KIB, 64 * KIB, 64 * MIB);
-    compare("1 MiB rings, 64 KiB calls", MIB, 64 * KIB, 256 * MIB);
-    compare("1 MiB rings, 1 MiB calls", MIB, MIB, 256 * MIB);
-    compare("64-byte round trips", 4 * KIB, PING, 2000);
+    static const struct row rows[] = {
+        { "1 KiB rings, 4 KiB calls", KIB, 4 * KIB, 256 * KIB },
+        { "16 KiB rings, 16 KiB calls", 16 * KIB, 16 * KIB, 4 * MIB },
+        { "64 KiB rings, 64 KiB calls", 64 * KIB, 64 * KIB, 16 * MIB },
+        { "1 MiB rings, 64 KiB calls", MIB, 64 * KIB, 64 * MIB },
+        { "1 MiB rings, 1 MiB calls", MIB, MIB, 64 * MIB },
+        { "64-byte round trips", 4 * KIB, PING, 250 },
+    };
+
+    find_processors();
+    stay_on(0);
+    pthread_barrier_init(&start, NULL, 2);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        compare(&rows[i]);
+    pthread_barrier_destroy(&start);
     return 0;
 }

@@ -75,6 +75,12 @@ flow__shm_put(uint8_t *ring, const void *src, size_t len)
 }
 
 static inline void
+flow__shm_put_past_caches(uint8_t *ring, const void *src, size_t len)
+{
+    flow__shm_put(ring, src, len);
+}
+
+static inline void
 flow__shm_get(void *dst, const uint8_t *ring, size_t len)
 {
     for (size_t i = 0; i < len; i++)

@@ -14,6 +14,7 @@
 #include <flow/listener.h>
 #include <flow/vchan.h>
 
+#include "backends/vchan/shm.h"
 #include "backends/vchan/vchan.h"
 #include "place.h"
 
@@ -206,6 +207,42 @@ a_call_of_one_part_sends_one_event(void **state)
     place_check_and_remove(&p);
 }
 
+/* Whole parts, in the two ways that parts are copied, and across the wrap. */
+static void
+large_calls_keep_their_bytes(void **state)
+{
+    enum { CALL = MIB - 4099, CALLS = 9 };
+    static uint8_t out[CALL];
+    static uint8_t in[CALL];
+    struct flow_listener *l;
+    struct flow *f[2];
+    struct place p;
+    uint32_t value = 1;
+    size_t n;
+
+    (void)state;
+    place_make(&p);
+    l = listen_on(&p, &large);
+    connect_pair(&p, l, NULL, f);
+    for (unsigned i = 0; i < CALLS; i++) {
+        for (size_t at = 0; at < CALL; at++) {
+            value = value * 1664525u + 1013904223u;
+            out[at] = (uint8_t)(value >> 24);
+        }
+        assert_int_equal(flow_write(f[0], out, CALL, &n), FLOW_OK);
+        assert_int_equal(n, CALL);
+        assert_int_equal(flow_read(f[1], in, CALL, &n), FLOW_OK);
+        assert_int_equal(n, CALL);
+        assert_memory_equal(in, out, CALL);
+    }
+    assert_int_equal(((struct vchan *)f[0])->bypass.parts,
+                     FLOW__SHM_BYPASSES ? CALLS * (CALL / PART) : 0);
+    assert_false(((struct vchan *)f[0])->tx.bypass);
+    close_pair(f);
+    flow_listener_close(l);
+    place_check_and_remove(&p);
+}
+
 /* A sanitizer build fails when such a segment reaches memcpy(). */
 static void
 an_empty_segment_needs_no_address(void **state)
@@ -321,6 +358,7 @@ main(void)
         cmocka_unit_test(a_large_call_moves_its_index_after_every_part),
         cmocka_unit_test(a_call_goes_on_while_its_peer_keeps_up),
         cmocka_unit_test(a_call_of_one_part_sends_one_event),
+        cmocka_unit_test(large_calls_keep_their_bytes),
         cmocka_unit_test(an_empty_segment_needs_no_address),
         cmocka_unit_test(leases_are_ring_memory_and_contiguous_when_wanted),
     };
