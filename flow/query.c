@@ -159,11 +159,23 @@ end_of(const struct flow *f, enum flow_dir dir)
     return st == FLOW_EOF ? orderly(f) : FLOW_END_GONE;
 }
 
+/* A layer may know a better or a worse end than its status tells.  But a
+ * direction that has failed has ended, whatever the layer saw of it: an abort
+ * does not go through it (C30). */
 static enum flow_status
-answer_end(const struct flow *f, enum flow_dir dir, void *buf, size_t *len)
+answer_end(struct flow *f, enum flow_query_key key, void *buf, size_t *len)
 {
-    uint32_t end = (uint32_t)end_of(f, dir);
+    enum flow_dir dir = key == FLOW_QUERY_END_READ ? FLOW_READ : FLOW_WRITE;
+    uint32_t end = FLOW_END_NONE;
+    size_t size = sizeof(end);
+    enum flow_status st = ask_layer(f, key, &end, &size);
 
+    if (st == FLOW_E_NOTSUP)
+        end = (uint32_t)end_of(f, dir);
+    else if (st != FLOW_OK)
+        return st;
+    else if (end == FLOW_END_NONE && flow__state(f, dir) < 0)
+        end = FLOW_END_GONE;
     return flow_answer(buf, len, &end, sizeof(end));
 }
 
@@ -171,18 +183,9 @@ answer_end(const struct flow *f, enum flow_dir dir, void *buf, size_t *len)
 static enum flow_status
 ask_core(struct flow *f, enum flow_query_key key, void *buf, size_t *len)
 {
-    switch ((int)key) {
-    case FLOW_QUERY_LOWER:
-        if (f->lower == NULL)
-            return FLOW_E_NOTSUP;
-        return flow_answer(buf, len, &f->lower, sizeof(f->lower));
-    case FLOW_QUERY_END_READ:
-        return answer_end(f, FLOW_READ, buf, len);
-    case FLOW_QUERY_END_WRITE:
-        return answer_end(f, FLOW_WRITE, buf, len);
-    default:
+    if (key != FLOW_QUERY_LOWER || f->lower == NULL)
         return FLOW_E_NOTSUP;
-    }
+    return flow_answer(buf, len, &f->lower, sizeof(f->lower));
 }
 
 /* See <flow/flow.h>. */
@@ -198,6 +201,8 @@ flow_query(struct flow *f, enum flow_query_key key, void *buf, size_t *len)
         return add_footprints(f, buf, len);
     if (key == FLOW_QUERY_BUF_HINTS)
         return answer_hints(f, buf, len);
+    if (key == FLOW_QUERY_END_READ || key == FLOW_QUERY_END_WRITE)
+        return answer_end(f, key, buf, len);
     for (; f != NULL && st == FLOW_E_NOTSUP; f = f->lower) {
         *len = cap;
         st = ask_layer(f, key, buf, len);

@@ -166,6 +166,29 @@ c30_shutdown_read_is_not_the_peers_end(struct ends *e)
     assert_int_equal(step_query(e->a, FLOW_QUERY_END_READ), proper_end(e->a));
 }
 
+/* An abort ends both directions, and sends and finds no marker. */
+static void
+c30_aborted_direction_is_gone(struct ends *e)
+{
+    step_open(e);
+    step_pass(e, e->a, 100, 30);
+    flow_abort(e->a);
+    assert_int_equal(step_query(e->a, FLOW_QUERY_END_READ), FLOW_END_GONE);
+    assert_int_equal(step_query(e->a, FLOW_QUERY_END_WRITE), FLOW_END_GONE);
+}
+
+/* What had ended before stays as it was. */
+static void
+c30_abort_changes_no_end(struct ends *e)
+{
+    step_open(e);
+    contract_end(e, e->b);
+    assert_status(step_end(e, e->a, NULL), FLOW_EOF);
+    flow_abort(e->a);
+    assert_int_equal(step_query(e->a, FLOW_QUERY_END_READ), proper_end(e->a));
+    assert_int_equal(step_query(e->a, FLOW_QUERY_END_WRITE), FLOW_END_GONE);
+}
+
 static void
 c31_close_is_not_an_orderly_end(struct ends *e)
 {
@@ -236,6 +259,8 @@ const struct clause clauses_ends[] = {
     CLAUSE(c29_shutdown_takes_one_direction),
     CLAUSE(c30_quality_of_an_end),
     CLAUSE(c30_shutdown_read_is_not_the_peers_end),
+    CLAUSE(c30_aborted_direction_is_gone),
+    CLAUSE(c30_abort_changes_no_end),
     CLAUSE(c31_close_is_not_an_orderly_end),
     CLAUSE(c32_close_in_every_state),
     CLAUSE(c33_writing_to_nobody_fails),
