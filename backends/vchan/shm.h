@@ -114,52 +114,47 @@ flow__shm_pause(void)
 }
 
 /*
- * Copies are made in lines of the cache.  memcpy() is not given much at a time:
- * glibc's has one string instruction for that, which some processors (AMD's
- * Zen 3 and 4) execute at a tenth of their speed if the destination is less
- * than a line ahead of the source, modulo the size of a page.  That case is
- * common here, since rings start at a page and malloc() puts a large block
- * 16 bytes after one.
+ * For 4 KiB and more glibc copies with one string instruction, which is fast,
+ * but for one case: some processors (AMD's Zen 3 and 4) execute it at a tenth
+ * of their speed if the destination is less than a line of the cache ahead of
+ * the source, modulo the size of a page.  That case is common here, since rings
+ * start at a page and malloc() puts a large block 16 bytes after one.  So it is
+ * copied in lines, each asked for some lines before it is used.
  */
 #define FLOW__SHM_LINE  64u
 #define FLOW__SHM_AHEAD (16 * FLOW__SHM_LINE)
 
-/* Bytes into the ring.  len is not 0, since an empty piece may have no
- * address. */
 static inline void
-flow__shm_put(uint8_t *ring, const void *src, size_t len)
+flow__shm_copy(uint8_t *dst, const uint8_t *src, size_t len)
 {
-    const uint8_t *from = src;
+    uintptr_t ahead = ((uintptr_t)dst - (uintptr_t)src) % 4096;
 
-    while (len > FLOW__SHM_LINE) {
-        memcpy(ring, from, FLOW__SHM_LINE);
-        ring += FLOW__SHM_LINE;
-        from += FLOW__SHM_LINE;
+    while (ahead != 0 && ahead < FLOW__SHM_LINE && len > FLOW__SHM_AHEAD) {
+        __builtin_prefetch(src + FLOW__SHM_AHEAD);
+        memcpy(dst, src, FLOW__SHM_LINE);
+        dst += FLOW__SHM_LINE;
+        src += FLOW__SHM_LINE;
         len -= FLOW__SHM_LINE;
     }
-    memcpy(ring, from, len);
+    memcpy(dst, src, len);
 }
 
 /*
- * Ring bytes out into private memory; len is not 0.  They come from another
- * processor or from memory, so each line is asked for some lines before it is
- * used.  Without the fence after the copy, which orders the compiler and not
- * the processor, a compiler that sees both the copy and its use might load from
- * the ring once more.
+ * Ring bytes: into the ring, and out of it into private memory.  len is not 0,
+ * since an empty piece may have no address.  Without the fence after the copy,
+ * which orders the compiler and not the processor, a compiler that sees both
+ * the copy and its use might load from the ring once more.
  */
+static inline void
+flow__shm_put(uint8_t *ring, const void *src, size_t len)
+{
+    flow__shm_copy(ring, src, len);
+}
+
 static inline void
 flow__shm_get(void *dst, const uint8_t *ring, size_t len)
 {
-    uint8_t *to = dst;
-
-    while (len > FLOW__SHM_AHEAD) {
-        __builtin_prefetch(ring + FLOW__SHM_AHEAD);
-        memcpy(to, ring, FLOW__SHM_LINE);
-        to += FLOW__SHM_LINE;
-        ring += FLOW__SHM_LINE;
-        len -= FLOW__SHM_LINE;
-    }
-    memcpy(to, ring, len);
+    flow__shm_copy(dst, ring, len);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
