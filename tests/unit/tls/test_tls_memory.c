@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 #include "tests/unit/tls/bytes.h"
 
-#include <pthread.h>
-
 #include <flow/env.h>
 
 #include "tls/kdf.h"
-#include "tls/mbedtls/mbed.h"
 #include "tls/mbedtls/psa.h"
 #include "tls/record.h"
 
@@ -207,37 +204,6 @@ derivations_and_updates_may_fail(void **state)
     flow__record_fini(&k);
 }
 
-static void *
-want_memory(void *arg)
-{
-    (void)arg;
-    flow__mbed_note_no_memory();
-    assert_int_equal(flow__mbed_result(0), MBEDTLS_ERR_SSL_ALLOC_FAILED);
-    return NULL;
-}
-
-/* A failed allocation is the outcome of one operation, in one thread. */
-static void
-a_want_of_memory_belongs_to_who_had_it(void **state)
-{
-    const int failure = MBEDTLS_ERR_SSL_BAD_CERTIFICATE;
-    pthread_t thread;
-
-    (void)state;
-    flow__mbed_enter();
-    assert_int_equal(flow__mbed_result(0), 0);
-    assert_int_equal(pthread_create(&thread, NULL, want_memory, NULL), 0);
-    assert_int_equal(pthread_join(thread, NULL), 0);
-    assert_int_equal(flow__mbed_result(failure), failure);
-    flow__mbed_note_no_memory();
-    assert_int_equal(flow__mbed_result(failure), MBEDTLS_ERR_SSL_ALLOC_FAILED);
-    assert_int_equal(flow__mbed_result(0), MBEDTLS_ERR_SSL_ALLOC_FAILED);
-    flow__mbed_leave();
-    flow__mbed_enter();
-    assert_int_equal(flow__mbed_result(failure), failure);
-    flow__mbed_leave();
-}
-
 int
 main(void)
 {
@@ -245,7 +211,6 @@ main(void)
         cmocka_unit_test(every_allocation_of_every_provider_may_fail),
         cmocka_unit_test(a_record_takes_no_memory_once_its_key_is_set),
         cmocka_unit_test(derivations_and_updates_may_fail),
-        cmocka_unit_test(a_want_of_memory_belongs_to_who_had_it),
     };
 
     return cmocka_run_group_tests(tests, start, NULL);

@@ -6,6 +6,7 @@
 #include <flow/env.h>
 
 #include "tls/engine.h"
+#include "tls/mbedtls/mbed.h"
 #include "tls/record.h"
 
 /*
@@ -79,11 +80,43 @@ threads_have_the_engine_to_themselves(void **state)
         assert_int_equal(pthread_join(thread[i], NULL), 0);
 }
 
+static void *
+want_memory(void *arg)
+{
+    (void)arg;
+    flow__mbed_note_no_memory();
+    assert_int_equal(flow__mbed_result(0), MBEDTLS_ERR_SSL_ALLOC_FAILED);
+    return NULL;
+}
+
+/* A failed allocation is the outcome of one operation, in one thread. */
+static void
+a_want_of_memory_belongs_to_who_had_it(void **state)
+{
+    const int failure = MBEDTLS_ERR_SSL_BAD_CERTIFICATE;
+    pthread_t thread;
+
+    (void)state;
+    flow__mbed_enter();
+    assert_int_equal(flow__mbed_result(0), 0);
+    assert_int_equal(pthread_create(&thread, NULL, want_memory, NULL), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(flow__mbed_result(failure), failure);
+    flow__mbed_note_no_memory();
+    assert_int_equal(flow__mbed_result(failure), MBEDTLS_ERR_SSL_ALLOC_FAILED);
+    assert_int_equal(flow__mbed_result(0), MBEDTLS_ERR_SSL_ALLOC_FAILED);
+    flow__mbed_leave();
+    flow__mbed_enter();
+    assert_int_equal(flow__mbed_result(failure), failure);
+    flow__mbed_leave();
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(threads_have_the_engine_to_themselves),
+        cmocka_unit_test(a_want_of_memory_belongs_to_who_had_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
