@@ -104,13 +104,20 @@ world_connect(struct world *w)
     world_pair(w->client, w->listener, w->flow);
 }
 
+/* For a child that inherited all of it; the place is its parent's. */
 static inline void
-world_stop(struct world *w)
+world_leave(struct world *w)
 {
     close_pair(w->flow);
     flow_listener_close(w->listener);
     flow__vchan_hyp_unref(w->client);
     flow__vchan_hyp_unref(w->server);
+}
+
+static inline void
+world_stop(struct world *w)
+{
+    world_leave(w);
     place_check_and_remove(&w->place);
 }
 

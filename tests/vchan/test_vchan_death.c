@@ -20,70 +20,14 @@
 #include <flow/util.h>
 #include <flow/vchan.h>
 
-#include "backends/vchan/hyp_fake.h"
-#include "backends/vchan/vchan.h"
-#include "scratch.h"
+#include "domains.h"
 
-#define SEC UINT64_C(1000000000)
-
-/* A clock that is set by hand; everything else is the platform's. */
-static uint64_t fake_now;
-
-static uint64_t
-read_fake_clock(void *ctx)
-{
-    (void)ctx;
-    return fake_now;
-}
-
-struct world {
-    char dir[SCRATCH_MAX];
-    struct flow_env env;
-    struct vchan_hyp *server;
-    struct vchan_hyp *client;
-    struct flow_listener *listener;
-    struct flow *flow[2];
-};
-
+/* The listener is there, and flags say how its world tells of a death. */
 static void
-world_start(struct world *w, unsigned flags,
-            const struct flow_vchan_options *opt)
+start(struct world *w, unsigned flags, const struct flow_vchan_options *opt)
 {
-    fake_now = 1000 * SEC;
-    w->env = *flow_env_default();
-    w->env.now = read_fake_clock;
-    scratch_dir(w->dir);
-    assert_int_equal(flow__vchan_fake_open(&w->env, w->dir, 1,
-                                           VCHAN_FAKE_MAKE | flags, &w->server,
-                                           NULL),
-                     FLOW_OK);
-    assert_int_equal(
-        flow__vchan_fake_open(&w->env, w->dir, 2, 0, &w->client, NULL),
-        FLOW_OK);
-    assert_int_equal(flow__vchan_listen_on(flow__vchan_hyp_ref(w->server), 2,
-                                           "x", opt, &w->listener, NULL),
-                     FLOW_OK);
-}
-
-static void
-world_connect(struct world *w)
-{
-    assert_int_equal(flow__vchan_connect_on(flow__vchan_hyp_ref(w->client), 1,
-                                            "x", NULL, &w->flow[1], NULL),
-                     FLOW_OK);
-    assert_int_equal(flow_open(w->flow[1]), FLOW_OK);
-    assert_int_equal(flow_accept(w->listener, &w->flow[0]), FLOW_OK);
-    assert_int_equal(flow_open(w->flow[0]), FLOW_OK);
-}
-
-static void
-world_stop(struct world *w)
-{
-    flow_close(w->flow[0]);
-    flow_close(w->flow[1]);
-    flow_listener_close(w->listener);
-    flow__vchan_hyp_unref(w->client);
-    flow__vchan_hyp_unref(w->server);
+    world_start(w, flags);
+    world_listen(w, opt);
 }
 
 /* Looks once, as a sleeper does; the time at which it would look again. */
@@ -117,7 +61,7 @@ silent_death(unsigned dies, uint32_t interest, uint64_t after)
     uint64_t died;
     uint32_t ready;
 
-    world_start(&w, VCHAN_FAKE_SILENT, NULL);
+    start(&w, VCHAN_FAKE_SILENT, NULL);
     world_connect(&w);
     f = w.flow[!dies];
     while (interest & FLOW_READY_WRITE) {
@@ -174,7 +118,7 @@ what_the_dead_wrote_is_read_first(void **state)
     size_t n;
 
     (void)state;
-    world_start(&w, VCHAN_FAKE_SILENT, NULL);
+    start(&w, VCHAN_FAKE_SILENT, NULL);
     world_connect(&w);
     assert_int_equal(look(w.flow[0], FLOW_READY_READ, &ready), fake_now + SEC);
     assert_int_equal(flow_write(w.flow[1], "will", 4, &n), FLOW_OK);
@@ -220,7 +164,7 @@ our_own_bytes_are_no_sign_of_life(void **state)
     for (unsigned reads = 0; reads < 2; reads++) {
         uint32_t interest = reads ? FLOW_READY_WRITE : FLOW_READY_READ;
 
-        world_start(&w, VCHAN_FAKE_SILENT, NULL);
+        start(&w, VCHAN_FAKE_SILENT, NULL);
         world_connect(&w);
         if (reads) {
             assert_int_equal(flow_write(w.flow[1], zeros, 1000, &n), FLOW_OK);
@@ -251,7 +195,7 @@ a_live_peer_is_asked_about_less_and_less(void **state)
     char c;
 
     (void)state;
-    world_start(&w, 0, NULL);
+    start(&w, 0, NULL);
     world_connect(&w);
     for (unsigned round = 0; round < 2; round++) {
         for (unsigned i = 0; i < 6; i++) {
@@ -362,7 +306,7 @@ without_channel_states_the_store_is_asked(void **state)
     uint32_t ready;
 
     (void)state;
-    world_start(&w, VCHAN_FAKE_SILENT, NULL);
+    start(&w, VCHAN_FAKE_SILENT, NULL);
     world_connect(&w);
     blind(w.server);
     next = look(w.flow[0], FLOW_READY_READ, &ready);
@@ -391,7 +335,7 @@ a_watch_tells_at_once(void **state)
     uint32_t ready;
 
     (void)state;
-    world_start(&w, VCHAN_FAKE_SILENT, &opt);
+    start(&w, VCHAN_FAKE_SILENT, &opt);
     blind(w.server);
     world_connect(&w);
     assert_int_equal(watches, 1);
@@ -426,7 +370,7 @@ a_watch_tells_in_an_event_storm(void **state)
     uint32_t ready;
 
     (void)state;
-    world_start(&w, VCHAN_FAKE_SILENT, &opt);
+    start(&w, VCHAN_FAKE_SILENT, &opt);
     blind(w.server);
     world_connect(&w);
     peer = &((struct vchan *)w.flow[1])->conn;
@@ -457,7 +401,7 @@ a_watch_wakes_who_sleeps_already(void **state)
     struct world w;
 
     (void)state;
-    world_start(&w, VCHAN_FAKE_SILENT, &opt);
+    start(&w, VCHAN_FAKE_SILENT, &opt);
     blind(w.server);
     world_connect(&w);
     flow_wait_sink_init(&sink);
@@ -480,7 +424,7 @@ a_watch_that_is_refused_is_an_error_of_both_sides(void **state)
     struct flow *f;
 
     (void)state;
-    world_start(&w, 0, &opt);
+    start(&w, 0, &opt);
     blind(w.server);
     refuse_watch = true;
     assert_int_equal(flow__vchan_connect_on(flow__vchan_hyp_ref(w.client), 1,
@@ -591,7 +535,7 @@ a_child_closes_what_it_inherited(void **state)
     pid_t pid;
 
     (void)state;
-    world_start(&w, 0, NULL);
+    start(&w, 0, NULL);
     world_connect(&w);
     assert_int_equal(flow__vchan_connect_on(flow__vchan_hyp_ref(w.client), 1,
                                             "nobody", NULL, &dials, NULL),
@@ -604,7 +548,7 @@ a_child_closes_what_it_inherited(void **state)
             flow_accept(w.listener, &dials) != FLOW_E_INVAL)
             _exit(1);
         flow_close(dials);
-        world_stop(&w);
+        world_leave(&w);
         _exit(0);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -627,7 +571,7 @@ a_server_that_died_leaves_keys_that_nobody_can_use(void **state)
     struct flow *f;
 
     (void)state;
-    world_start(&w, 0, NULL);
+    start(&w, 0, NULL);
     flow__vchan_fake_kill(w.server);
     assert_int_equal(flow__vchan_connect_on(
                          flow__vchan_hyp_ref(w.client), 1, "x",
@@ -670,7 +614,7 @@ keys_of_a_dead_server_do_not_spin_a_client(void **state)
     struct world w;
 
     (void)state;
-    world_start(&w, 0, NULL);
+    start(&w, 0, NULL);
     flow__vchan_fake_kill(w.server);
     blind(w.client);
     telling_store.watch_keys = watch_keys;
