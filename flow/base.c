@@ -7,7 +7,7 @@
 
 /* Check the version first: in another one the other members are elsewhere. */
 static enum flow_status
-check_ops(const struct flow_ops *ops, uint32_t caps, bool has_lower)
+base_check_ops(const struct flow_ops *ops, uint32_t caps, bool has_lower)
 {
     const uint32_t leases = FLOW_CAP_LEASE_READ | FLOW_CAP_LEASE_WRITE;
 
@@ -29,7 +29,7 @@ check_ops(const struct flow_ops *ops, uint32_t caps, bool has_lower)
 }
 
 static void
-make_base(struct flow *f, const struct flow_ops *ops,
+base_make(struct flow *f, const struct flow_ops *ops,
           const struct flow_env *env, uint32_t caps)
 {
     size_t i;
@@ -48,10 +48,10 @@ enum flow_status
 flow_base_init(struct flow *f, const struct flow_ops *ops,
                const struct flow_env *env, uint32_t caps)
 {
-    enum flow_status st = check_ops(ops, caps, false);
+    enum flow_status st = base_check_ops(ops, caps, false);
 
     if (st == FLOW_OK)
-        make_base(f, ops, env, caps);
+        base_make(f, ops, env, caps);
     return st;
 }
 
@@ -60,11 +60,11 @@ enum flow_status
 flow_base_wrap(struct flow *f, const struct flow_ops *ops, struct flow *lower,
                bool owned, uint32_t caps)
 {
-    enum flow_status st = check_ops(ops, caps, true);
+    enum flow_status st = base_check_ops(ops, caps, true);
 
     if (st != FLOW_OK)
         return st;
-    make_base(f, ops, lower->env, caps);
+    base_make(f, ops, lower->env, caps);
     f->lower = lower;
     f->owns_lower = owned;
     if (flow__opens_with_lower(f))

@@ -30,13 +30,13 @@ struct buffered {
 };
 
 static struct buffered *
-of_flow(struct flow *f)
+buffered_of_flow(struct flow *f)
 {
     return (struct buffered *)(void *)f;
 }
 
 static size_t
-held(const struct stage *s)
+buffered_held(const struct stage *s)
 {
     return atomic_load(&s->len);
 }
@@ -44,7 +44,7 @@ held(const struct stage *s)
 /* --- a stage ------------------------------------------------------------ */
 
 static enum flow_status
-take_buffer(struct buffered *b, struct stage *s)
+buffered_take_buffer(struct buffered *b, struct stage *s)
 {
     enum flow_status st;
 
@@ -59,42 +59,42 @@ take_buffer(struct buffered *b, struct stage *s)
 }
 
 static void
-give_back_if_empty(struct buffered *b, struct stage *s)
+buffered_give_back_if_empty(struct buffered *b, struct stage *s)
 {
-    if (held(s) == 0)
+    if (buffered_held(s) == 0)
         flow_buf_release(b->policy, &s->buf);
 }
 
 /* Makes room for len contiguous bytes behind what is held, if it fits. */
 static void
-close_up(struct buffered *b, struct stage *s, size_t len)
+buffered_close_up(struct buffered *b, struct stage *s, size_t len)
 {
-    if (b->size - s->off - held(s) >= len)
+    if (b->size - s->off - buffered_held(s) >= len)
         return;
-    memmove(s->buf.base, s->buf.base + s->off, held(s));
+    memmove(s->buf.base, s->buf.base + s->off, buffered_held(s));
     s->off = 0;
 }
 
 static size_t
-room(const struct buffered *b, const struct stage *s)
+buffered_room(const struct buffered *b, const struct stage *s)
 {
-    return b->size - s->off - held(s);
+    return b->size - s->off - buffered_held(s);
 }
 
 static uint8_t *
-tail(const struct stage *s)
+buffered_tail(const struct stage *s)
 {
-    return s->buf.base + s->off + held(s);
+    return s->buf.base + s->off + buffered_held(s);
 }
 
 static void
-consume(struct buffered *b, struct stage *s, size_t n)
+buffered_consume(struct buffered *b, struct stage *s, size_t n)
 {
     s->off += n;
-    atomic_store(&s->len, held(s) - n);
-    if (held(s) == 0)
+    atomic_store(&s->len, buffered_held(s) - n);
+    if (buffered_held(s) == 0)
         s->off = 0;
-    give_back_if_empty(b, s);
+    buffered_give_back_if_empty(b, s);
 }
 
 /* --- reading ------------------------------------------------------------ */
@@ -103,13 +103,13 @@ static enum flow_status
 buffered_readv(struct flow *f, const struct flow_vec *vec, size_t count,
                size_t *ret_len)
 {
-    struct buffered *b = of_flow(f);
+    struct buffered *b = buffered_of_flow(f);
 
     b->in.starved = false;
-    if (held(&b->in) > 0) {
+    if (buffered_held(&b->in) > 0) {
         *ret_len = flow_vec_put(vec, count, 0, b->in.buf.base + b->in.off,
-                                held(&b->in));
-        consume(b, &b->in, *ret_len);
+                                buffered_held(&b->in));
+        buffered_consume(b, &b->in, *ret_len);
         return FLOW_OK;
     }
     return flow_fail_lower(f, FLOW_READ, FLOW_READ,
@@ -118,40 +118,41 @@ buffered_readv(struct flow *f, const struct flow_vec *vec, size_t count,
 
 /* Reads ahead until want bytes are held, or why not. */
 static enum flow_status
-gather(struct buffered *b, size_t want)
+buffered_gather(struct buffered *b, size_t want)
 {
     enum flow_status st = FLOW_OK;
     size_t n;
 
-    close_up(b, &b->in, want - held(&b->in));
-    while (st == FLOW_OK && held(&b->in) < want) {
-        st = flow_read(b->base.lower, tail(&b->in), room(b, &b->in), &n);
-        atomic_store(&b->in.len, held(&b->in) + n);
+    buffered_close_up(b, &b->in, want - buffered_held(&b->in));
+    while (st == FLOW_OK && buffered_held(&b->in) < want) {
+        st = flow_read(b->base.lower, buffered_tail(&b->in),
+                       buffered_room(b, &b->in), &n);
+        atomic_store(&b->in.len, buffered_held(&b->in) + n);
     }
     /* What came before an end or an error is lent first; the lower flow will
      * say it again. */
-    if (st != FLOW_OK && st != FLOW_AGAIN && held(&b->in) > 0)
+    if (st != FLOW_OK && st != FLOW_AGAIN && buffered_held(&b->in) > 0)
         return FLOW_OK;
     return st;
 }
 
 static enum flow_status
-lease_read(struct buffered *b, size_t want, struct flow_vec *ret_span)
+buffered_lease_read(struct buffered *b, size_t want, struct flow_vec *ret_span)
 {
     enum flow_status st = FLOW_OK;
 
-    if (held(&b->in) < want) {
-        st = take_buffer(b, &b->in);
+    if (buffered_held(&b->in) < want) {
+        st = buffered_take_buffer(b, &b->in);
         if (st == FLOW_OK)
             st = flow_fail_lower(&b->base, FLOW_READ, FLOW_READ,
-                                 gather(b, want));
+                                 buffered_gather(b, want));
     }
     if (st != FLOW_OK) {
-        give_back_if_empty(b, &b->in);
+        buffered_give_back_if_empty(b, &b->in);
         return st;
     }
     ret_span->base = b->in.buf.base + b->in.off;
-    ret_span->len = held(&b->in);
+    ret_span->len = buffered_held(&b->in);
     return FLOW_OK;
 }
 
@@ -160,41 +161,43 @@ lease_read(struct buffered *b, size_t want, struct flow_vec *ret_span)
 /* Hands down what is held, as far as it goes.  The reason of an error stays
  * with the lower flow. */
 static enum flow_status
-hand_down(struct buffered *b, uint32_t flags)
+buffered_hand_down(struct buffered *b, uint32_t flags)
 {
     enum flow_status st = FLOW_OK;
     struct flow_cvec vec;
     size_t n;
 
-    while (st == FLOW_OK && held(&b->out) > 0) {
+    while (st == FLOW_OK && buffered_held(&b->out) > 0) {
         vec.base = b->out.buf.base + b->out.off;
-        vec.len = held(&b->out);
+        vec.len = buffered_held(&b->out);
         st = flow_writev(b->base.lower, &vec, 1, flags, &n);
         if (n > 0)
-            consume(b, &b->out, n);
+            buffered_consume(b, &b->out, n);
     }
     return st;
 }
 
 static enum flow_status
-push(struct buffered *b, uint32_t flags)
+buffered_push(struct buffered *b, uint32_t flags)
 {
     return flow_fail_lower(&b->base, FLOW_WRITE, FLOW_WRITE,
-                           hand_down(b, flags));
+                           buffered_hand_down(b, flags));
 }
 
 /* Copies in what fits; 0 when nothing does, or there is no buffer. */
 static size_t
-hold_back(struct buffered *b, const struct flow_cvec *vec, size_t count)
+buffered_hold_back(struct buffered *b, const struct flow_cvec *vec,
+                   size_t count)
 {
     size_t len = flow_cvec_len(vec, count);
     size_t n;
 
-    if (take_buffer(b, &b->out) != FLOW_OK)
+    if (buffered_take_buffer(b, &b->out) != FLOW_OK)
         return 0;
-    close_up(b, &b->out, len < b->size ? len : b->size);
-    n = flow_cvec_get(vec, count, 0, tail(&b->out), room(b, &b->out));
-    atomic_store(&b->out.len, held(&b->out) + n);
+    buffered_close_up(b, &b->out, len < b->size ? len : b->size);
+    n = flow_cvec_get(vec, count, 0, buffered_tail(&b->out),
+                      buffered_room(b, &b->out));
+    atomic_store(&b->out.len, buffered_held(&b->out) + n);
     return n;
 }
 
@@ -202,52 +205,52 @@ static enum flow_status
 buffered_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
                 uint32_t flags, size_t *ret_len)
 {
-    struct buffered *b = of_flow(f);
+    struct buffered *b = buffered_of_flow(f);
     enum flow_status st = FLOW_OK;
 
     b->out.starved = false;
     /* More to come and it fits: nothing goes down yet. */
     if ((flags & FLOW_MORE) != 0 &&
-        flow_cvec_len(vec, count) <= b->size - held(&b->out)) {
-        *ret_len = hold_back(b, vec, count);
+        flow_cvec_len(vec, count) <= b->size - buffered_held(&b->out)) {
+        *ret_len = buffered_hold_back(b, vec, count);
         if (*ret_len > 0)
             return FLOW_OK;
     }
     /* From here on it is the lower flow that must be waited for. */
     b->out.starved = false;
-    if (held(&b->out) > 0)
-        st = push(b, FLOW_MORE);
+    if (buffered_held(&b->out) > 0)
+        st = buffered_push(b, FLOW_MORE);
     if (st == FLOW_OK)
         return flow_fail_lower(
             f, FLOW_WRITE, FLOW_WRITE,
             flow_writev(f->lower, vec, count, flags, ret_len));
     if (st != FLOW_AGAIN)
         return st;
-    *ret_len = hold_back(b, vec, count);
+    *ret_len = buffered_hold_back(b, vec, count);
     return *ret_len > 0 ? FLOW_OK : FLOW_AGAIN;
 }
 
 static enum flow_status
-lease_write(struct buffered *b, size_t want, struct flow_vec *ret_span)
+buffered_lease_write(struct buffered *b, size_t want, struct flow_vec *ret_span)
 {
     enum flow_status st = FLOW_OK;
 
-    if (held(&b->out) > b->size - want)
-        st = push(b, FLOW_MORE);
+    if (buffered_held(&b->out) > b->size - want)
+        st = buffered_push(b, FLOW_MORE);
     if (st == FLOW_OK || st == FLOW_AGAIN) {
-        if (held(&b->out) > b->size - want)
+        if (buffered_held(&b->out) > b->size - want)
             st = FLOW_AGAIN;
         else
-            st = take_buffer(b, &b->out);
+            st = buffered_take_buffer(b, &b->out);
     }
     if (st == FLOW_E_NOMEM)
         return flow_fail(&b->base, FLOW_WRITE, st, FLOW_DOMAIN_NONE, 0,
                          "no memory for a buffer");
     if (st != FLOW_OK)
         return st;
-    close_up(b, &b->out, want);
-    ret_span->base = tail(&b->out);
-    ret_span->len = room(b, &b->out);
+    buffered_close_up(b, &b->out, want);
+    ret_span->base = buffered_tail(&b->out);
+    ret_span->len = buffered_room(b, &b->out);
     return FLOW_OK;
 }
 
@@ -255,29 +258,29 @@ static enum flow_status
 buffered_lease(struct flow *f, enum flow_dir dir, size_t want,
                struct flow_vec ret_span[2])
 {
-    struct buffered *b = of_flow(f);
+    struct buffered *b = buffered_of_flow(f);
 
     if (want > b->size)
         return FLOW_E_INVAL;
-    return dir == FLOW_READ ? lease_read(b, want, ret_span)
-                            : lease_write(b, want, ret_span);
+    return dir == FLOW_READ ? buffered_lease_read(b, want, ret_span)
+                            : buffered_lease_write(b, want, ret_span);
 }
 
 static enum flow_status
 buffered_commit(struct flow *f, enum flow_dir dir, size_t used, uint32_t flags)
 {
-    struct buffered *b = of_flow(f);
+    struct buffered *b = buffered_of_flow(f);
     enum flow_status st;
 
     if (dir == FLOW_READ) {
-        consume(b, &b->in, used);
+        buffered_consume(b, &b->in, used);
         return FLOW_OK;
     }
-    atomic_store(&b->out.len, held(&b->out) + used);
-    give_back_if_empty(b, &b->out);
+    atomic_store(&b->out.len, buffered_held(&b->out) + used);
+    buffered_give_back_if_empty(b, &b->out);
     if (used == 0 || (flags & FLOW_MORE) != 0)
         return FLOW_OK;
-    st = push(b, 0);
+    st = buffered_push(b, 0);
     /* All of it is accepted; what could not leave is held. */
     return flow_status_is_sticky(st) ? st : FLOW_OK;
 }
@@ -287,7 +290,7 @@ buffered_commit(struct flow *f, enum flow_dir dir, size_t used, uint32_t flags)
 static enum flow_status
 buffered_flush(struct flow *f)
 {
-    enum flow_status st = push(of_flow(f), 0);
+    enum flow_status st = buffered_push(buffered_of_flow(f), 0);
 
     if (st != FLOW_OK)
         return st;
@@ -297,14 +300,14 @@ buffered_flush(struct flow *f)
 static enum flow_status
 buffered_shutdown(struct flow *f, enum flow_dir dir)
 {
-    struct buffered *b = of_flow(f);
+    struct buffered *b = buffered_of_flow(f);
     enum flow_status st;
 
     if (dir == FLOW_READ) {
-        consume(b, &b->in, held(&b->in));
+        buffered_consume(b, &b->in, buffered_held(&b->in));
         return FLOW_OK;
     }
-    st = push(b, FLOW_MORE);
+    st = buffered_push(b, FLOW_MORE);
     if (st != FLOW_OK)
         return st;
     return flow_fail_lower(f, FLOW_WRITE, FLOW_WRITE,
@@ -314,8 +317,8 @@ buffered_shutdown(struct flow *f, enum flow_dir dir)
 /* Adds the pool to what is waited for, where the last lease missed it and it
  * has had nothing since. */
 static bool
-waits_for_pool(const struct buffered *b, const struct stage *s,
-               struct flow_wait_sink *sink)
+buffered_waits_for_pool(const struct buffered *b, const struct stage *s,
+                        struct flow_wait_sink *sink)
 {
     if (!s->starved || flow_event_sequence(b->policy->available) != s->missed)
         return false;
@@ -325,31 +328,31 @@ waits_for_pool(const struct buffered *b, const struct stage *s,
 
 /* Reads ahead for a lease; true when that says all there is to say. */
 static bool
-take_in(struct buffered *b, size_t want)
+buffered_take_in(struct buffered *b, size_t want)
 {
-    size_t before = held(&b->in);
-    enum flow_status st = take_buffer(b, &b->in);
+    size_t before = buffered_held(&b->in);
+    enum flow_status st = buffered_take_buffer(b, &b->in);
 
     if (st == FLOW_OK)
-        st = gather(b, want);
-    give_back_if_empty(b, &b->in);
+        st = buffered_gather(b, want);
+    buffered_give_back_if_empty(b, &b->in);
     if (st != FLOW_AGAIN)
         return true;
     /* The lower flow said ready and is not: hand that on. */
-    return held(&b->in) == before && !b->in.starved;
+    return buffered_held(&b->in) == before && !b->in.starved;
 }
 
 /* The lower flow cannot tell how much it has, so for a lease it is read. */
 static uint32_t
-wait_read(struct buffered *b, struct flow_wait_sink *sink)
+buffered_wait_read(struct buffered *b, struct flow_wait_sink *sink)
 {
     size_t want = flow_wanted(&b->base, FLOW_READ);
 
-    while (held(&b->in) < want) {
-        if (waits_for_pool(b, &b->in, sink) ||
+    while (buffered_held(&b->in) < want) {
+        if (buffered_waits_for_pool(b, &b->in, sink) ||
             flow_wait_sources(b->base.lower, FLOW_READY_READ, sink) == 0)
             return 0;
-        if (want == 1 || take_in(b, want))
+        if (want == 1 || buffered_take_in(b, want))
             break;
     }
     return FLOW_READY_READ;
@@ -357,38 +360,40 @@ wait_read(struct buffered *b, struct flow_wait_sink *sink)
 
 /* Nor how much it would take. */
 static uint32_t
-wait_room(struct buffered *b, size_t want, struct flow_wait_sink *sink)
+buffered_wait_room(struct buffered *b, size_t want, struct flow_wait_sink *sink)
 {
-    while (b->size - held(&b->out) < want) {
-        size_t before = held(&b->out);
+    while (b->size - buffered_held(&b->out) < want) {
+        size_t before = buffered_held(&b->out);
 
         if (flow_wait_sources(b->base.lower, FLOW_READY_WRITE, sink) == 0)
             return 0;
-        if (hand_down(b, FLOW_MORE) != FLOW_AGAIN || held(&b->out) == before)
+        if (buffered_hand_down(b, FLOW_MORE) != FLOW_AGAIN ||
+            buffered_held(&b->out) == before)
             break;
     }
     return FLOW_READY_WRITE;
 }
 
 static uint32_t
-wait_write(struct buffered *b, struct flow_wait_sink *sink)
+buffered_wait_write(struct buffered *b, struct flow_wait_sink *sink)
 {
     size_t want = flow_wanted(&b->base, FLOW_WRITE);
 
     if (b->out.starved)
-        return waits_for_pool(b, &b->out, sink) ? 0 : FLOW_READY_WRITE;
+        return buffered_waits_for_pool(b, &b->out, sink) ? 0 : FLOW_READY_WRITE;
     if (want > 1)
-        return wait_room(b, want, sink);
-    if (held(&b->out) > 0 && held(&b->out) < b->size)
+        return buffered_wait_room(b, want, sink);
+    if (buffered_held(&b->out) > 0 && buffered_held(&b->out) < b->size)
         return FLOW_READY_WRITE;
     return flow_wait_sources(b->base.lower, FLOW_READY_WRITE, sink);
 }
 
 /* While something is held back the lower flow must take it. */
 static uint32_t
-wait_flush(struct buffered *b, struct flow_wait_sink *sink)
+buffered_wait_flush(struct buffered *b, struct flow_wait_sink *sink)
 {
-    uint32_t bit = held(&b->out) > 0 ? FLOW_READY_WRITE : FLOW_READY_FLUSH;
+    uint32_t bit =
+        buffered_held(&b->out) > 0 ? FLOW_READY_WRITE : FLOW_READY_FLUSH;
 
     return flow_wait_sources(b->base.lower, bit, sink) != 0 ? FLOW_READY_FLUSH
                                                             : 0;
@@ -397,18 +402,18 @@ wait_flush(struct buffered *b, struct flow_wait_sink *sink)
 static uint32_t
 buffered_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
 {
-    struct buffered *b = of_flow(f);
+    struct buffered *b = buffered_of_flow(f);
     struct flow_wait_sink all = *sink;
     uint32_t ready = 0;
 
     if ((interest & FLOW_READY_OPEN) != 0)
         ready |= flow_wait_sources(f->lower, FLOW_READY_OPEN, &all);
     if ((interest & FLOW_READY_READ) != 0)
-        ready |= wait_read(b, &all);
+        ready |= buffered_wait_read(b, &all);
     if ((interest & FLOW_READY_WRITE) != 0)
-        ready |= wait_write(b, &all);
+        ready |= buffered_wait_write(b, &all);
     if ((interest & FLOW_READY_FLUSH) != 0)
-        ready |= wait_flush(b, &all);
+        ready |= buffered_wait_flush(b, &all);
     if (ready == 0)
         *sink = all;
     return ready;
@@ -417,7 +422,7 @@ buffered_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
 static void
 buffered_close(struct flow *f)
 {
-    struct buffered *b = of_flow(f);
+    struct buffered *b = buffered_of_flow(f);
     const struct flow_env *env = f->env;
 
     flow_buf_release(b->policy, &b->in.buf);
@@ -429,13 +434,13 @@ buffered_close(struct flow *f)
 static enum flow_status
 buffered_detach(struct flow *f, const void **ret_ahead, size_t *ret_len)
 {
-    struct buffered *b = of_flow(f);
+    struct buffered *b = buffered_of_flow(f);
 
-    if (held(&b->out) > 0)
+    if (buffered_held(&b->out) > 0)
         return FLOW_E_BUSY;
-    if (held(&b->in) > 0) {
+    if (buffered_held(&b->in) > 0) {
         *ret_ahead = b->in.buf.base + b->in.off;
-        *ret_len = held(&b->in);
+        *ret_len = buffered_held(&b->in);
     }
     return FLOW_OK;
 }
@@ -443,7 +448,7 @@ buffered_detach(struct flow *f, const void **ret_ahead, size_t *ret_len)
 static enum flow_status
 buffered_query(struct flow *f, enum flow_query_key key, void *buf, size_t *len)
 {
-    struct buffered *b = of_flow(f);
+    struct buffered *b = buffered_of_flow(f);
     size_t footprint;
 
     switch ((int)key) {
@@ -474,7 +479,7 @@ static const struct flow_ops buffered_ops = {
 };
 
 static uint32_t
-caps_over(uint32_t below, const struct flow_buf_policy *policy)
+buffered_caps_over(uint32_t below, const struct flow_buf_policy *policy)
 {
     uint32_t caps =
         flow_caps_forward(below) | FLOW_CAP_LEASE_READ | FLOW_CAP_LEASE_WRITE;
@@ -498,7 +503,7 @@ flow_buffered_wrap(struct flow *lower, const struct flow_buf_policy *policy,
     if (b == NULL)
         return FLOW_E_NOMEM;
     st = flow_base_wrap(&b->base, &buffered_ops, lower, true,
-                        caps_over(lower->caps, policy));
+                        buffered_caps_over(lower->caps, policy));
     if (st != FLOW_OK) {
         flow_env_free(env, b, sizeof(*b));
         return st;

@@ -5,7 +5,7 @@
 #include "lib/atomic.h"
 
 static bool
-is_in_use(const struct flow *f)
+detach_is_in_use(const struct flow *f)
 {
     return flow__load(&f->busy[0]) != 0 || flow__load(&f->busy[1]) != 0 ||
            flow__load(&f->leased[0]) != 0 || flow__load(&f->leased[1]) != 0 ||
@@ -25,7 +25,7 @@ flow_detach(struct flow *f, struct flow **ret_lower)
     if (lower == NULL || f->ops->detach == NULL ||
         (f->caps & FLOW_CAP_DETACH) == 0)
         return FLOW_E_NOTSUP;
-    if (is_in_use(f))
+    if (detach_is_in_use(f))
         return FLOW_E_BUSY;
     st = f->ops->detach(f, &ahead, &len);
     if (st != FLOW_OK)

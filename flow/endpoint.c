@@ -10,7 +10,7 @@
 
 /* A scheme "tls+" takes every name that begins so: the rest is an endpoint. */
 static bool
-wraps(const struct flow_scheme *scheme)
+endpoint_wraps(const struct flow_scheme *scheme)
 {
     size_t len = strlen(scheme->name);
 
@@ -19,19 +19,19 @@ wraps(const struct flow_scheme *scheme)
 
 /* What follows the scheme in a name, or NULL when the name is of another. */
 static const char *
-rest_after(const char *name, const struct flow_scheme *scheme)
+endpoint_rest_after(const char *name, const struct flow_scheme *scheme)
 {
     size_t len = strlen(scheme->name);
 
     if (strncmp(name, scheme->name, len) != 0)
         return NULL;
-    if (wraps(scheme))
+    if (endpoint_wraps(scheme))
         return name + len;
     return name[len] == ':' ? name + len + 1 : NULL;
 }
 
 static void
-append(char *text, size_t cap, const char *more)
+endpoint_append(char *text, size_t cap, const char *more)
 {
     size_t len = strlen(text);
     size_t n = flow__min(strlen(more), cap - 1 - len);
@@ -42,47 +42,48 @@ append(char *text, size_t cap, const char *more)
 
 /* "this build has tls+... tcp: unix:"; the syntax of each would not fit. */
 static void
-set_schemes_as_detail(struct flow_error *err)
+endpoint_set_schemes_as_detail(struct flow_error *err)
 {
     char text[FLOW_ERROR_DETAIL] = "this build has";
     const struct flow_scheme *const *scheme = flow__schemes;
 
     if (*scheme == NULL)
-        append(text, sizeof(text), " none");
+        endpoint_append(text, sizeof(text), " none");
     for (; *scheme != NULL; scheme++) {
-        append(text, sizeof(text), " ");
-        append(text, sizeof(text), (*scheme)->name);
-        append(text, sizeof(text), wraps(*scheme) ? "..." : ":");
+        endpoint_append(text, sizeof(text), " ");
+        endpoint_append(text, sizeof(text), (*scheme)->name);
+        endpoint_append(text, sizeof(text),
+                        endpoint_wraps(*scheme) ? "..." : ":");
     }
     flow_error_set_detail(err, text);
 }
 
 static enum flow_status
-refuse(struct flow_error *err, enum flow_status st, const char *text)
+endpoint_refuse(struct flow_error *err, enum flow_status st, const char *text)
 {
     flow_error_set(err, st, LAYER, FLOW_DOMAIN_NONE, 0, text);
-    set_schemes_as_detail(err);
+    endpoint_set_schemes_as_detail(err);
     return st;
 }
 
 static enum flow_status
-find_scheme(const char *name, const struct flow_scheme **ret_scheme,
-            const char **ret_rest, struct flow_error *err)
+endpoint_find_scheme(const char *name, const struct flow_scheme **ret_scheme,
+                     const char **ret_rest, struct flow_error *err)
 {
     const struct flow_scheme *const *scheme;
     enum flow_status st;
 
     for (scheme = flow__schemes; *scheme != NULL; scheme++) {
-        *ret_rest = rest_after(name, *scheme);
+        *ret_rest = endpoint_rest_after(name, *scheme);
         if (*ret_rest != NULL) {
             *ret_scheme = *scheme;
             return FLOW_OK;
         }
     }
     if (strchr(name, ':') == NULL)
-        return refuse(err, FLOW_E_INVAL,
-                      "an endpoint begins with a scheme and a colon");
-    st = refuse(err, FLOW_E_NOTSUP, "no such scheme in this build");
+        return endpoint_refuse(err, FLOW_E_INVAL,
+                               "an endpoint begins with a scheme and a colon");
+    st = endpoint_refuse(err, FLOW_E_NOTSUP, "no such scheme in this build");
     /* A host and a port alone have a colon too. */
     if (err != NULL && strchr(name, ':')[1] != '/')
         err->hint = "an endpoint of TCP is written tcp://HOST:PORT";
@@ -90,8 +91,8 @@ find_scheme(const char *name, const struct flow_scheme **ret_scheme,
 }
 
 static enum flow_status
-lacks(struct flow_error *err, const struct flow_scheme *scheme,
-      const char *text)
+endpoint_lacks(struct flow_error *err, const struct flow_scheme *scheme,
+               const char *text)
 {
     flow_error_set(err, FLOW_E_NOTSUP, LAYER, FLOW_DOMAIN_NONE, 0, text);
     flow_error_set_detail(err, scheme->name);
@@ -113,11 +114,12 @@ flow_endpoint_dial(const struct flow_env *env, const char *name,
     if (ret_err == NULL)
         ret_err = &unused;
     flow_error_clear(ret_err);
-    st = find_scheme(name, &scheme, &rest, ret_err);
+    st = endpoint_find_scheme(name, &scheme, &rest, ret_err);
     if (st != FLOW_OK)
         return st;
     if (scheme->dial == NULL)
-        return lacks(ret_err, scheme, "this scheme can only be listened on");
+        return endpoint_lacks(ret_err, scheme,
+                              "this scheme can only be listened on");
     return scheme->dial(env != NULL ? env : flow_env_default(), rest,
                         opt != NULL ? opt : &defaults, ret_flow, ret_err);
 }
@@ -138,11 +140,12 @@ flow_endpoint_listen(const struct flow_env *env, const char *name,
     if (ret_err == NULL)
         ret_err = &unused;
     flow_error_clear(ret_err);
-    st = find_scheme(name, &scheme, &rest, ret_err);
+    st = endpoint_find_scheme(name, &scheme, &rest, ret_err);
     if (st != FLOW_OK)
         return st;
     if (scheme->listen == NULL)
-        return lacks(ret_err, scheme, "this scheme can only be dialled");
+        return endpoint_lacks(ret_err, scheme,
+                              "this scheme can only be dialled");
     return scheme->listen(env != NULL ? env : flow_env_default(), rest,
                           opt != NULL ? opt : &defaults, ret_listener, ret_err);
 }

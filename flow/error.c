@@ -22,7 +22,7 @@
 
 /* Whether a flow has room for all that a record says. */
 static bool
-is_short(const struct flow *f, const struct flow_error *err)
+error_is_short(const struct flow *f, const struct flow_error *err)
 {
     return err->domain == FLOW_DOMAIN_NONE && err->code == 0 &&
            err->alert_sent < 0 && err->alert_received < 0 &&
@@ -34,8 +34,8 @@ is_short(const struct flow *f, const struct flow_error *err)
 /* Under the lock.  ran: the direction had not ended before this error.  Takes
  * *spare if it is needed. */
 static void
-note(struct flow *f, size_t i, const struct flow_error *err, bool ran,
-     struct flow_error **spare)
+error_note(struct flow *f, size_t i, const struct flow_error *err, bool ran,
+           struct flow_error **spare)
 {
     enum flow_status end = (enum flow_status)flow__load(&f->state[i]);
     enum flow_status st = err->status;
@@ -44,7 +44,7 @@ note(struct flow *f, size_t i, const struct flow_error *err, bool ran,
         return;
     f->noted[i] = (int8_t)st;
     f->reason[i] = err->text != NULL ? err->text : flow_status_text(st);
-    if (is_short(f, err))
+    if (error_is_short(f, err))
         return;
     if (f->error[i] == NULL) {
         flow__store(&f->error[i], *spare);
@@ -58,10 +58,11 @@ note(struct flow *f, size_t i, const struct flow_error *err, bool ran,
 
 /* Note an error, and end the directions with it if it is said to. */
 static void
-record(struct flow *f, uint32_t dirs, const struct flow_error *err, bool ends)
+error_record(struct flow *f, uint32_t dirs, const struct flow_error *err,
+             bool ends)
 {
     struct flow_error *spare[2] = { NULL, NULL };
-    bool whole = !is_short(f, err);
+    bool whole = !error_is_short(f, err);
     bool ran[2];
     size_t i;
 
@@ -76,7 +77,7 @@ record(struct flow *f, uint32_t dirs, const struct flow_error *err, bool ends)
         flow__end(f, dirs, err->status);
     for (i = 0; i < 2; i++)
         if ((dirs & (1u << i)) != 0)
-            note(f, i, err, ran[i], &spare[i]);
+            error_note(f, i, err, ran[i], &spare[i]);
     flow__wait_unlock();
     for (i = 0; i < 2; i++)
         flow_env_free(f->env, spare[i], sizeof(*spare[i]));
@@ -88,7 +89,7 @@ flow_fail_with(struct flow *f, uint32_t dirs, const struct flow_error *err)
 {
     bool sticky = flow_status_is_sticky(err->status);
 
-    record(f, dirs, err, sticky);
+    error_record(f, dirs, err, sticky);
     if (sticky)
         flow_wake(f, dirs);
     return err->status;
@@ -130,7 +131,7 @@ flow__report(struct flow *f, enum flow_dir dir, enum flow_status st,
     struct flow_error err;
 
     flow_error_set(&err, st, f->ops->name, FLOW_DOMAIN_NONE, 0, text);
-    record(f, (uint32_t)dir, &err, false);
+    error_record(f, (uint32_t)dir, &err, false);
     return st;
 }
 
@@ -149,7 +150,7 @@ flow__settle(struct flow *f, enum flow_dir dir, enum flow_status st)
     if (flow_status_is_sticky(st) && flow__state(f, dir) == FLOW_OK) {
         flow_error_set(&err, st, f->ops->name, FLOW_DOMAIN_NONE, 0,
                        flow_status_text(st));
-        record(f, (uint32_t)dir, &err, true);
+        error_record(f, (uint32_t)dir, &err, true);
         return st;
     }
     flow_get_error(f, dir, &err);
@@ -170,7 +171,7 @@ flow__settle_open(struct flow *f, enum flow_status st)
     if (err.status != st)
         flow_error_set(&err, st, f->ops->name, FLOW_DOMAIN_NONE, 0,
                        flow_status_text(st));
-    record(f, FLOW__BOTH, &err, false);
+    error_record(f, FLOW__BOTH, &err, false);
 }
 
 /* See <flow/flow.h>. */

@@ -28,14 +28,14 @@ struct fault {
 };
 
 static struct fault *
-of_flow(struct flow *f)
+fault_of_flow(struct flow *f)
 {
     return (struct fault *)(void *)f;
 }
 
 /* SplitMix64. */
 static uint64_t
-next_random(struct gate *gate)
+fault_next_random(struct gate *gate)
 {
     uint64_t z;
 
@@ -47,17 +47,17 @@ next_random(struct gate *gate)
 }
 
 static bool
-must_hold(const struct flow_fault_plan *plan, struct gate *gate)
+fault_must_hold(const struct flow_fault_plan *plan, struct gate *gate)
 {
     if (plan->again_always || plan->delay > 0)
         return true;
     return plan->again_percent > 0 &&
-           next_random(gate) % 100 < plan->again_percent;
+           fault_next_random(gate) % 100 < plan->again_percent;
 }
 
 /* Whether the lower flow would answer something else than AGAIN. */
 static bool
-would_succeed(struct fault *x, enum call which)
+fault_would_succeed(struct fault *x, enum call which)
 {
     static const uint32_t bit[] = { [READ] = FLOW_READY_READ,
                                     [WRITE] = FLOW_READY_WRITE,
@@ -74,7 +74,7 @@ would_succeed(struct fault *x, enum call which)
  * AGAIN anyway is let through: held up, it would be ready at once, and a
  * caller that obeys would ask in a circle. */
 static bool
-pass(struct fault *x, enum call which)
+fault_pass(struct fault *x, enum call which)
 {
     struct gate *gate = &x->gate[which];
     uint64_t now = x->base.env->now(x->base.env->ctx);
@@ -85,7 +85,7 @@ pass(struct fault *x, enum call which)
         gate->held = false;
         return true;
     }
-    if (!would_succeed(x, which) || !must_hold(&x->plan, gate))
+    if (!fault_would_succeed(x, which) || !fault_must_hold(&x->plan, gate))
         return true;
     gate->held = true;
     gate->until = flow_time_after(now, x->plan.delay);
@@ -93,29 +93,29 @@ pass(struct fault *x, enum call which)
 }
 
 static size_t
-smaller(size_t a, size_t b)
+fault_smaller(size_t a, size_t b)
 {
     return a < b ? a : b;
 }
 
 /* Bytes that a call may move: at least one, unless it is cut. */
 static size_t
-allowance(struct fault *x, enum call which, size_t asked, size_t most,
-          uint64_t cut)
+fault_allowance(struct fault *x, enum call which, size_t asked, size_t most,
+                uint64_t cut)
 {
-    size_t limit = most != 0 ? smaller(asked, most) : asked;
+    size_t limit = most != 0 ? fault_smaller(asked, most) : asked;
 
     if (x->plan.random_short && limit > 1)
-        limit = 1 + (size_t)(next_random(&x->gate[which]) % limit);
+        limit = 1 + (size_t)(fault_next_random(&x->gate[which]) % limit);
     if (cut - x->moved[which] < limit)
         limit = (size_t)(cut - x->moved[which]);
     return limit;
 }
 
 static enum flow_status
-cut(struct flow *f, enum flow_dir dir)
+fault_cut(struct flow *f, enum flow_dir dir)
 {
-    enum flow_status st = of_flow(f)->plan.cut_status;
+    enum flow_status st = fault_of_flow(f)->plan.cut_status;
 
     if (st == FLOW_EOF && dir == FLOW_READ)
         return st;
@@ -127,14 +127,14 @@ cut(struct flow *f, enum flow_dir dir)
 
 /* The first limit bytes of a vector, as far as they fit. */
 static size_t
-shorten(const struct flow_vec *vec, size_t count, size_t limit,
-        struct flow_vec *ret_vec)
+fault_shorten(const struct flow_vec *vec, size_t count, size_t limit,
+              struct flow_vec *ret_vec)
 {
     size_t i;
 
     for (i = 0; i < count && i < SEGMENTS && limit > 0; i++) {
         ret_vec[i] = vec[i];
-        ret_vec[i].len = smaller(vec[i].len, limit);
+        ret_vec[i].len = fault_smaller(vec[i].len, limit);
         limit -= ret_vec[i].len;
     }
     return i;
@@ -142,7 +142,7 @@ shorten(const struct flow_vec *vec, size_t count, size_t limit,
 
 /* Flips the lowest bit of byte off of what was read. */
 static void
-flip(const struct flow_vec *vec, size_t off)
+fault_flip(const struct flow_vec *vec, size_t off)
 {
     for (; off >= vec->len; vec++)
         off -= vec->len;
@@ -154,30 +154,30 @@ static enum flow_status
 fault_readv(struct flow *f, const struct flow_vec *vec, size_t count,
             size_t *ret_len)
 {
-    struct fault *x = of_flow(f);
+    struct fault *x = fault_of_flow(f);
     struct flow_vec part[SEGMENTS];
     enum flow_status st;
     size_t limit;
 
-    if (!pass(x, READ))
+    if (!fault_pass(x, READ))
         return FLOW_AGAIN;
-    limit = allowance(x, READ, flow_vec_len(vec, count), x->plan.max_read,
-                      x->plan.cut_read);
+    limit = fault_allowance(x, READ, flow_vec_len(vec, count), x->plan.max_read,
+                            x->plan.cut_read);
     if (limit == 0)
-        return cut(f, FLOW_READ);
-    count = shorten(vec, count, limit, part);
+        return fault_cut(f, FLOW_READ);
+    count = fault_shorten(vec, count, limit, part);
     st = flow_readv(f->lower, part, count, ret_len);
     if (st != FLOW_OK)
         return flow_fail_lower(f, FLOW_READ, FLOW_READ, st);
     if (x->plan.flip_read - x->moved[READ] < *ret_len)
-        flip(part, (size_t)(x->plan.flip_read - x->moved[READ]));
+        fault_flip(part, (size_t)(x->plan.flip_read - x->moved[READ]));
     x->moved[READ] += *ret_len;
     return FLOW_OK;
 }
 
 static enum flow_status
-write_part(struct fault *x, const struct flow_cvec *vec, size_t count,
-           uint32_t flags, size_t limit, size_t *ret_len)
+fault_write_part(struct fault *x, const struct flow_cvec *vec, size_t count,
+                 uint32_t flags, size_t limit, size_t *ret_len)
 {
     uint64_t to_flip = x->plan.flip_write - x->moved[WRITE];
     struct flow_cvec part[SEGMENTS];
@@ -195,7 +195,7 @@ write_part(struct fault *x, const struct flow_cvec *vec, size_t count,
         limit = (size_t)to_flip;
     for (i = 0; i < count && i < SEGMENTS && limit > 0; i++) {
         part[i] = vec[i];
-        part[i].len = smaller(vec[i].len, limit);
+        part[i].len = fault_smaller(vec[i].len, limit);
         limit -= part[i].len;
     }
     return flow_writev(x->base.lower, part, i, flags, ret_len);
@@ -205,17 +205,17 @@ static enum flow_status
 fault_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
              uint32_t flags, size_t *ret_len)
 {
-    struct fault *x = of_flow(f);
+    struct fault *x = fault_of_flow(f);
     enum flow_status st;
     size_t limit;
 
-    if (!pass(x, WRITE))
+    if (!fault_pass(x, WRITE))
         return FLOW_AGAIN;
-    limit = allowance(x, WRITE, flow_cvec_len(vec, count), x->plan.max_write,
-                      x->plan.cut_write);
+    limit = fault_allowance(x, WRITE, flow_cvec_len(vec, count),
+                            x->plan.max_write, x->plan.cut_write);
     if (limit == 0)
-        return cut(f, FLOW_WRITE);
-    st = write_part(x, vec, count, flags, limit, ret_len);
+        return fault_cut(f, FLOW_WRITE);
+    st = fault_write_part(x, vec, count, flags, limit, ret_len);
     x->moved[WRITE] += *ret_len;
     x->unflushed |= *ret_len > 0;
     return flow_fail_lower(f, FLOW_WRITE, FLOW_WRITE, st);
@@ -224,14 +224,14 @@ fault_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
 static enum flow_status
 fault_shutdown(struct flow *f, enum flow_dir dir)
 {
-    struct fault *x = of_flow(f);
+    struct fault *x = fault_of_flow(f);
 
     if (dir == FLOW_READ)
         return FLOW_OK;
-    if (!pass(x, SHUTDOWN))
+    if (!fault_pass(x, SHUTDOWN))
         return FLOW_AGAIN;
     if (x->moved[WRITE] == x->plan.cut_write)
-        return cut(f, FLOW_WRITE);
+        return fault_cut(f, FLOW_WRITE);
     return flow_fail_lower(f, FLOW_WRITE, FLOW_WRITE,
                            flow_shutdown(f->lower, FLOW_WRITE));
 }
@@ -239,7 +239,7 @@ fault_shutdown(struct flow *f, enum flow_dir dir)
 static enum flow_status
 fault_open(struct flow *f)
 {
-    if (!pass(of_flow(f), OPEN))
+    if (!fault_pass(fault_of_flow(f), OPEN))
         return FLOW_AGAIN;
     return flow_fail_lower(f, (uint32_t)FLOW_READ | (uint32_t)FLOW_WRITE,
                            FLOW_READ, flow_open(f->lower));
@@ -248,11 +248,11 @@ fault_open(struct flow *f)
 static enum flow_status
 fault_flush(struct flow *f)
 {
-    struct fault *x = of_flow(f);
+    struct fault *x = fault_of_flow(f);
     enum flow_status st;
 
     /* With nothing to hand down there is nothing to hold up. */
-    if (x->unflushed && !pass(x, FLUSH))
+    if (x->unflushed && !fault_pass(x, FLUSH))
         return FLOW_AGAIN;
     st = flow_flush(f->lower);
     if (st == FLOW_OK)
@@ -263,7 +263,7 @@ fault_flush(struct flow *f)
 /* Whether a call that was held may go through now; else when, or nothing if it
  * is not held. */
 static bool
-may_pass(struct fault *x, enum call which, struct flow_wait_sink *sink)
+fault_may_pass(struct fault *x, enum call which, struct flow_wait_sink *sink)
 {
     const struct gate *gate = &x->gate[which];
 
@@ -276,7 +276,7 @@ may_pass(struct fault *x, enum call which, struct flow_wait_sink *sink)
 }
 
 static bool
-is_cut(const struct fault *x, uint32_t bit)
+fault_is_cut(const struct fault *x, uint32_t bit)
 {
     return (bit == FLOW_READY_READ && x->moved[READ] == x->plan.cut_read) ||
            (bit == FLOW_READY_WRITE && x->moved[WRITE] == x->plan.cut_write);
@@ -285,7 +285,7 @@ is_cut(const struct fault *x, uint32_t bit)
 /* One bit: what was held goes through when its time has come; a cut is an
  * answer; anything else is the lower flow's to say. */
 static uint32_t
-wait_bit(struct fault *x, uint32_t bit, struct flow_wait_sink *sink)
+fault_wait_bit(struct fault *x, uint32_t bit, struct flow_wait_sink *sink)
 {
     static const enum call first[] = { [FLOW_READY_READ] = READ,
                                        [FLOW_READY_WRITE] = WRITE,
@@ -293,10 +293,10 @@ wait_bit(struct fault *x, uint32_t bit, struct flow_wait_sink *sink)
                                        [FLOW_READY_OPEN] = OPEN };
     enum call which = first[bit];
 
-    if (may_pass(x, which, sink) || is_cut(x, bit))
+    if (fault_may_pass(x, which, sink) || fault_is_cut(x, bit))
         return bit;
     /* A flush or a shutdown, whichever was refused. */
-    if (bit == FLOW_READY_FLUSH && may_pass(x, SHUTDOWN, sink))
+    if (bit == FLOW_READY_FLUSH && fault_may_pass(x, SHUTDOWN, sink))
         return bit;
     if (x->gate[which].held ||
         (bit == FLOW_READY_FLUSH && x->gate[SHUTDOWN].held))
@@ -312,7 +312,7 @@ fault_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
 
     for (bit = 1; bit <= interest; bit <<= 1)
         if ((interest & bit) != 0)
-            ready |= wait_bit(of_flow(f), bit, &all);
+            ready |= fault_wait_bit(fault_of_flow(f), bit, &all);
     if (ready == 0)
         *sink = all;
     return ready;

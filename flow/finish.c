@@ -23,7 +23,7 @@ struct finish {
 };
 
 static enum flow_end
-end_of(struct flow *f, enum flow_query_key key)
+finish_end_of(struct flow *f, enum flow_query_key key)
 {
     uint32_t end = FLOW_END_NONE;
     size_t len = sizeof(end);
@@ -34,30 +34,31 @@ end_of(struct flow *f, enum flow_query_key key)
 }
 
 static bool
-has_end(const struct flow *f)
+finish_has_end(const struct flow *f)
 {
     return (flow_caps(f) & FLOW_CAP_HALF_CLOSE_WRITE) != 0;
 }
 
 static enum flow_status
-end_ours(struct flow *f, enum flow_end *ret_end)
+finish_end_ours(struct flow *f, enum flow_end *ret_end)
 {
     enum flow_status st;
 
-    if (!has_end(f)) {
+    if (!finish_has_end(f)) {
         st = flow_flush_wait(f);
         *ret_end = FLOW_END_GONE;
         return st;
     }
     st = flow_shutdown_wait(f, FLOW_WRITE);
-    *ret_end = end_of(f, FLOW_QUERY_END_WRITE);
+    *ret_end = finish_end_of(f, FLOW_QUERY_END_WRITE);
     return st;
 }
 
 /* As flow_read_wait(), of a flow whose reading the caller has shut down: its
  * state is an end, so the backend is asked. */
 static enum flow_status
-discard_some(struct flow *f, uint64_t deadline, size_t len, size_t *ret_len)
+finish_discard_some(struct flow *f, uint64_t deadline, size_t len,
+                    size_t *ret_len)
 {
     struct flow_wait_sink sink;
     enum flow_status st;
@@ -79,7 +80,7 @@ discard_some(struct flow *f, uint64_t deadline, size_t len, size_t *ret_len)
 
 /* Read until the peer's end. */
 static enum flow_status
-drain(struct finish *x, struct flow *f)
+finish_drain(struct finish *x, struct flow *f)
 {
     uint64_t *drained = &x->result.drained;
     enum flow_status st;
@@ -93,7 +94,7 @@ drain(struct finish *x, struct flow *f)
                   ? (size_t)(x->max_drain - *drained) + 1
                   : DRAIN_STEP;
         if (flow__load(&f->shut) != 0)
-            st = discard_some(f, x->deadline, len, &n);
+            st = finish_discard_some(f, x->deadline, len, &n);
         else
             st = flow_read_wait(f, NULL, len, &n);
         if (st != FLOW_OK)
@@ -107,9 +108,9 @@ drain(struct finish *x, struct flow *f)
 /* If the layer above has an end of its own, a transport without one is
  * simply closed. */
 static struct flow *
-next_below(const struct flow *f)
+finish_next_below(const struct flow *f)
 {
-    if (!f->owns_lower || (has_end(f) && !has_end(f->lower)))
+    if (!f->owns_lower || (finish_has_end(f) && !finish_has_end(f->lower)))
         return NULL;
     return f->lower;
 }
@@ -123,11 +124,12 @@ finish_below(struct finish *x, const struct flow *top)
     enum flow_end ours;
     struct flow *f;
 
-    for (f = next_below(top); f != NULL && st == FLOW_OK; f = next_below(f)) {
+    for (f = finish_next_below(top); f != NULL && st == FLOW_OK;
+         f = finish_next_below(f)) {
         flow_set_deadline(f, FLOW__BOTH, x->deadline);
-        st = end_ours(f, &ours);
+        st = finish_end_ours(f, &ours);
         if (st == FLOW_OK)
-            st = drain(x, f);
+            st = finish_drain(x, f);
     }
     return st == FLOW_E_TIMEOUT || st == FLOW_E_CANCELED ? st : FLOW_OK;
 }
@@ -141,13 +143,13 @@ flow_finish(struct flow *f, uint64_t deadline, uint64_t max_drain,
     enum flow_status st;
 
     flow_set_deadline(f, FLOW__BOTH, deadline);
-    st = end_ours(f, &x.result.ours);
+    st = finish_end_ours(f, &x.result.ours);
     if (st == FLOW_OK)
-        st = drain(&x, f);
+        st = finish_drain(&x, f);
     if (st == FLOW_OK)
         st = finish_below(&x, f);
     x.result.status = st;
-    x.result.peers = end_of(f, FLOW_QUERY_END_READ);
+    x.result.peers = finish_end_of(f, FLOW_QUERY_END_READ);
     flow_close(f);
     if (ret != NULL)
         *ret = x.result;

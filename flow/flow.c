@@ -11,7 +11,7 @@
 /* A backend that takes so many segments at a time must find bytes among them:
  * the empty ones in front are not for it (C03). */
 static const struct flow_vec *
-skip_empty(const struct flow_vec *vec, size_t *count)
+front_skip_empty(const struct flow_vec *vec, size_t *count)
 {
     for (; vec->len == 0; vec++)
         --*count;
@@ -19,7 +19,7 @@ skip_empty(const struct flow_vec *vec, size_t *count)
 }
 
 static const struct flow_cvec *
-skip_empty_const(const struct flow_cvec *vec, size_t *count)
+front_skip_empty_const(const struct flow_cvec *vec, size_t *count)
 {
     for (; vec->len == 0; vec++)
         --*count;
@@ -46,7 +46,7 @@ flow_readv(struct flow *f, const struct flow_vec *vec, size_t count,
         return flow__report(f, FLOW_READ, FLOW_E_INVAL,
                             "the segments' lengths do not fit a size_t");
 
-    vec = skip_empty(vec, &count);
+    vec = front_skip_empty(vec, &count);
     st = flow__enter_data(f, FLOW_READ);
     if (st != FLOW_OK)
         return st;
@@ -95,8 +95,8 @@ flow__check_write(struct flow *f, const struct flow_cvec *vec, size_t count,
 /* Entered.  What comes with FLOW_FIN is handed down with FLOW_MORE: the end
  * marker that follows at once takes it along (C17, C18). */
 static enum flow_status
-write_step(struct flow *f, const struct flow_cvec *vec, size_t count,
-           uint32_t flags, size_t *ret_len)
+front_write_step(struct flow *f, const struct flow_cvec *vec, size_t count,
+                 uint32_t flags, size_t *ret_len)
 {
     uint32_t more = (flags & (FLOW_MORE | FLOW_FIN)) != 0 ? FLOW_MORE : 0;
     enum flow_status st;
@@ -130,11 +130,11 @@ flow_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
     if (total == 0)
         return (flags & FLOW_FIN) != 0 ? flow_shutdown(f, FLOW_WRITE) : FLOW_OK;
 
-    vec = skip_empty_const(vec, &count);
+    vec = front_skip_empty_const(vec, &count);
     st = flow__enter_data(f, FLOW_WRITE);
     if (st != FLOW_OK)
         return st;
-    st = write_step(f, vec, count, flags, ret_len);
+    st = front_write_step(f, vec, count, flags, ret_len);
     flow__assert(*ret_len <= total && (st == FLOW_OK) == (*ret_len > 0));
     /* The bytes are accepted whatever becomes of the marker: if it cannot
      * leave yet, or fails, flow_shutdown() will tell (C18, C19). */
@@ -154,7 +154,7 @@ flow_write(struct flow *f, const void *buf, size_t len, size_t *ret_len)
 }
 
 static enum flow_status
-call_flush(struct flow *f)
+front_call_flush(struct flow *f)
 {
     if (f->ops->flush != NULL)
         return f->ops->flush(f);
@@ -173,7 +173,7 @@ flow_flush(struct flow *f)
         return st;
     st = flow__drive_open(f);
     if (st == FLOW_OK && flow__load(&f->ended) == 0)
-        st = call_flush(f);
+        st = front_call_flush(f);
     st = flow__settle(f, FLOW_WRITE, st);
     flow__leave(f, FLOW_WRITE);
     return st;
@@ -199,7 +199,7 @@ flow__end_write(struct flow *f)
 }
 
 static enum flow_status
-shutdown_write(struct flow *f)
+front_shutdown_write(struct flow *f)
 {
     enum flow_status st;
 
@@ -221,7 +221,7 @@ shutdown_write(struct flow *f)
 
 /* Not open, there is nothing below to discard (C28). */
 static enum flow_status
-shutdown_read(struct flow *f)
+front_shutdown_read(struct flow *f)
 {
     enum flow_status st = flow__enter(f, FLOW_READ);
 
@@ -243,7 +243,7 @@ flow_shutdown(struct flow *f, enum flow_dir dir)
 {
     if (!flow__is_direction(dir))
         return FLOW_E_INVAL;
-    return dir == FLOW_WRITE ? shutdown_write(f) : shutdown_read(f);
+    return dir == FLOW_WRITE ? front_shutdown_write(f) : front_shutdown_read(f);
 }
 
 /* See <flow/flow.h>. */

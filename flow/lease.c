@@ -4,7 +4,7 @@
 #include "lib/atomic.h"
 
 static enum flow_status
-check_lease(struct flow *f, enum flow_dir dir, size_t want)
+lease_check(struct flow *f, enum flow_dir dir, size_t want)
 {
     uint32_t cap =
         dir == FLOW_READ ? FLOW_CAP_LEASE_READ : FLOW_CAP_LEASE_WRITE;
@@ -45,7 +45,7 @@ flow_lease(struct flow *f, enum flow_dir dir, size_t want,
 
     if (!flow__is_direction(dir))
         return FLOW_E_INVAL;
-    st = check_lease(f, dir, want);
+    st = lease_check(f, dir, want);
     if (st != FLOW_OK)
         return st;
     st = flow__enter_data(f, dir);
@@ -66,7 +66,8 @@ flow_lease(struct flow *f, enum flow_dir dir, size_t want,
 }
 
 static enum flow_status
-check_commit(struct flow *f, enum flow_dir dir, size_t used, uint32_t flags)
+lease_check_commit(struct flow *f, enum flow_dir dir, size_t used,
+                   uint32_t flags)
 {
     size_t i = flow__index(dir);
     uint32_t known = dir == FLOW_WRITE ? FLOW_MORE | FLOW_FIN : 0;
@@ -93,7 +94,7 @@ flow_commit(struct flow *f, enum flow_dir dir, size_t used, uint32_t flags)
 
     if (!flow__is_direction(dir))
         return FLOW_E_INVAL;
-    st = check_commit(f, dir, used, flags);
+    st = lease_check_commit(f, dir, used, flags);
     if (st != FLOW_OK)
         return st;
     flow__used(f);

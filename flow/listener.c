@@ -28,7 +28,7 @@ flow_listener_fail(struct flow_listener *l, enum flow_status status,
 }
 
 static enum flow_status
-canceled(struct flow_listener *l)
+listener_canceled(struct flow_listener *l)
 {
     return flow_listener_fail(l, FLOW_E_CANCELED, FLOW_DOMAIN_NONE, 0,
                               "aborted on this side");
@@ -40,7 +40,7 @@ flow_accept(struct flow_listener *l, struct flow **ret_flow)
 {
     flow__watch_touch(l->watch);
     if (flow__load(&l->canceled) != 0)
-        return canceled(l);
+        return listener_canceled(l);
     return l->ops->accept(l, ret_flow);
 }
 
@@ -67,7 +67,7 @@ flow_listener_wait_sources(struct flow_listener *l, struct flow_wait_sink *sink)
 }
 
 static enum flow_status
-wait_for_flow(struct flow_listener *l)
+listener_wait_for_flow(struct flow_listener *l)
 {
     struct flow_wait_sink sink;
 
@@ -90,7 +90,7 @@ flow_accept_wait(struct flow_listener *l, struct flow **ret_flow)
         st = flow_accept(l, ret_flow);
         if (st != FLOW_AGAIN)
             return st;
-        st = wait_for_flow(l);
+        st = listener_wait_for_flow(l);
         if (st != FLOW_OK)
             return st;
     }

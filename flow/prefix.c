@@ -18,22 +18,22 @@ struct prefix {
 };
 
 static struct prefix *
-of_flow(struct flow *f)
+prefix_of_flow(struct flow *f)
 {
     return (struct prefix *)(void *)f;
 }
 
 static size_t
-left(const struct prefix *p)
+prefix_left(const struct prefix *p)
 {
     return p->len - atomic_load(&p->off);
 }
 
 static void
-consume(struct prefix *p, size_t n)
+prefix_consume(struct prefix *p, size_t n)
 {
     atomic_fetch_add(&p->off, n);
-    if (left(p) > 0)
+    if (prefix_left(p) > 0)
         return;
     flow_wipe(p->bytes, p->len);
     flow_env_free(p->base.env, p->bytes, p->len);
@@ -44,11 +44,12 @@ static enum flow_status
 prefix_readv(struct flow *f, const struct flow_vec *vec, size_t count,
              size_t *ret_len)
 {
-    struct prefix *p = of_flow(f);
+    struct prefix *p = prefix_of_flow(f);
 
-    if (left(p) > 0) {
-        *ret_len = flow_vec_put(vec, count, 0, p->bytes + p->off, left(p));
-        consume(p, *ret_len);
+    if (prefix_left(p) > 0) {
+        *ret_len =
+            flow_vec_put(vec, count, 0, p->bytes + p->off, prefix_left(p));
+        prefix_consume(p, *ret_len);
         return FLOW_OK;
     }
     return flow_fail_lower(f, FLOW_READ, FLOW_READ,
@@ -67,8 +68,8 @@ static enum flow_status
 prefix_shutdown(struct flow *f, enum flow_dir dir)
 {
     if (dir == FLOW_READ) {
-        if (left(of_flow(f)) > 0)
-            consume(of_flow(f), left(of_flow(f)));
+        if (prefix_left(prefix_of_flow(f)) > 0)
+            prefix_consume(prefix_of_flow(f), prefix_left(prefix_of_flow(f)));
         return FLOW_OK;
     }
     return flow_fail_lower(f, FLOW_WRITE, FLOW_WRITE,
@@ -81,7 +82,8 @@ prefix_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
     struct flow_wait_sink unused;
     uint32_t rest;
 
-    if ((interest & FLOW_READY_READ) == 0 || left(of_flow(f)) == 0)
+    if ((interest & FLOW_READY_READ) == 0 ||
+        prefix_left(prefix_of_flow(f)) == 0)
         return flow_wait_sources(f->lower, interest, sink);
     rest = interest & ~FLOW_READY_READ;
     unused = *sink;
@@ -91,11 +93,11 @@ prefix_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
 static void
 prefix_close(struct flow *f)
 {
-    struct prefix *p = of_flow(f);
+    struct prefix *p = prefix_of_flow(f);
     const struct flow_env *env = f->env;
 
-    if (left(p) > 0)
-        consume(p, left(p));
+    if (prefix_left(p) > 0)
+        prefix_consume(p, prefix_left(p));
     flow_base_fini(f);
     flow_env_free(env, p, sizeof(*p));
 }
@@ -103,11 +105,11 @@ prefix_close(struct flow *f)
 static enum flow_status
 prefix_detach(struct flow *f, const void **ret_ahead, size_t *ret_len)
 {
-    struct prefix *p = of_flow(f);
+    struct prefix *p = prefix_of_flow(f);
 
-    if (left(p) > 0) {
+    if (prefix_left(p) > 0) {
         *ret_ahead = p->bytes + p->off;
-        *ret_len = left(p);
+        *ret_len = prefix_left(p);
     }
     return FLOW_OK;
 }
@@ -120,7 +122,8 @@ prefix_query(struct flow *f, enum flow_query_key key, void *buf, size_t *len)
     if (key != FLOW_QUERY_FOOTPRINT)
         return FLOW_E_NOTSUP;
     footprint =
-        sizeof(struct prefix) + (left(of_flow(f)) > 0 ? of_flow(f)->len : 0);
+        sizeof(struct prefix) +
+        (prefix_left(prefix_of_flow(f)) > 0 ? prefix_of_flow(f)->len : 0);
     return flow_answer(buf, len, &footprint, sizeof(footprint));
 }
 

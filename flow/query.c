@@ -14,7 +14,7 @@
 /* Whether what an outer layer knows of it says nothing about an inner one
  * (C64). */
 static bool
-is_about_security(enum flow_query_key key)
+query_is_about_security(enum flow_query_key key)
 {
     switch ((int)key) {
     case FLOW_QUERY_ALPN:
@@ -33,7 +33,7 @@ is_about_security(enum flow_query_key key)
 }
 
 static bool
-is_confidential_layer(const struct flow *f)
+query_is_confidential_layer(const struct flow *f)
 {
     return (f->caps & FLOW_CAP_CONFIDENTIAL) != 0 &&
            (f->caps & FLOW_CAP_FILTER) == 0;
@@ -41,7 +41,7 @@ is_confidential_layer(const struct flow *f)
 
 /* What one layer says itself. */
 static enum flow_status
-ask_layer(struct flow *f, enum flow_query_key key, void *buf, size_t *len)
+query_ask_layer(struct flow *f, enum flow_query_key key, void *buf, size_t *len)
 {
     if (f->ops->query == NULL)
         return FLOW_E_NOTSUP;
@@ -50,7 +50,7 @@ ask_layer(struct flow *f, enum flow_query_key key, void *buf, size_t *len)
 
 /* "tls over tcp 127.0.0.1:443" */
 static enum flow_status
-describe(struct flow *f, void *buf, size_t *len)
+query_describe(struct flow *f, void *buf, size_t *len)
 {
     char text[STACK_TEXT] = "";
     char layer[LAYER_TEXT];
@@ -60,7 +60,7 @@ describe(struct flow *f, void *buf, size_t *len)
     for (; f != NULL; f = f->lower) {
         size = sizeof(layer);
         part = f->ops->name;
-        if (ask_layer(f, FLOW_QUERY_DESCRIPTION, layer, &size) == FLOW_OK)
+        if (query_ask_layer(f, FLOW_QUERY_DESCRIPTION, layer, &size) == FLOW_OK)
             part = layer;
         size = strlen(part);
         if (at + size + sizeof(" over ") > sizeof(text))
@@ -78,7 +78,7 @@ describe(struct flow *f, void *buf, size_t *len)
 
 /* Of one layer, besides its own answer. */
 static size_t
-records_of(const struct flow *f)
+query_records_of(const struct flow *f)
 {
     size_t count = (flow__load(&f->error[0]) != NULL ? 1u : 0u) +
                    (flow__load(&f->error[1]) != NULL ? 1u : 0u);
@@ -88,15 +88,15 @@ records_of(const struct flow *f)
 
 /* The sum over the stack; a layer without an answer adds 0. */
 static enum flow_status
-add_footprints(struct flow *f, void *buf, size_t *len)
+query_add_footprints(struct flow *f, void *buf, size_t *len)
 {
     size_t total = 0, part, size;
 
     for (; f != NULL; f = f->lower) {
         size = sizeof(part);
-        if (ask_layer(f, FLOW_QUERY_FOOTPRINT, &part, &size) != FLOW_OK)
+        if (query_ask_layer(f, FLOW_QUERY_FOOTPRINT, &part, &size) != FLOW_OK)
             part = 0;
-        if (!flow__checked_add(part, records_of(f), &part) ||
+        if (!flow__checked_add(part, query_records_of(f), &part) ||
             !flow__checked_add(total, part, &total))
             return FLOW_E_INVAL;
     }
@@ -104,7 +104,7 @@ add_footprints(struct flow *f, void *buf, size_t *len)
 }
 
 static enum flow_status
-compose_hints(struct flow *f, struct flow_buf_hints *hints)
+query_compose_hints(struct flow *f, struct flow_buf_hints *hints)
 {
     struct flow_buf_hints part;
     size_t size = sizeof(part);
@@ -115,18 +115,18 @@ compose_hints(struct flow *f, struct flow_buf_hints *hints)
         return FLOW_OK;
     }
     /* From the bottom up: the depth of a stack is small. */
-    st = compose_hints(f->lower, hints);
+    st = query_compose_hints(f->lower, hints);
     if (st != FLOW_OK ||
-        ask_layer(f, FLOW_QUERY_BUF_HINTS, &part, &size) != FLOW_OK)
+        query_ask_layer(f, FLOW_QUERY_BUF_HINTS, &part, &size) != FLOW_OK)
         return st;
     return flow_buf_compose(hints, &part);
 }
 
 static enum flow_status
-answer_hints(struct flow *f, void *buf, size_t *len)
+query_answer_hints(struct flow *f, void *buf, size_t *len)
 {
     struct flow_buf_hints hints;
-    enum flow_status st = compose_hints(f, &hints);
+    enum flow_status st = query_compose_hints(f, &hints);
 
     if (st != FLOW_OK)
         return st;
@@ -135,7 +135,7 @@ answer_hints(struct flow *f, void *buf, size_t *len)
 
 /* The quality of an end that came in order. */
 static enum flow_end
-orderly(const struct flow *f)
+query_orderly(const struct flow *f)
 {
     if ((f->caps & FLOW_CAP_AUTHENTICATED_END) != 0)
         return FLOW_END_AUTHENTICATED;
@@ -145,33 +145,34 @@ orderly(const struct flow *f)
 }
 
 static enum flow_end
-end_of(const struct flow *f, enum flow_dir dir)
+query_end_of(const struct flow *f, enum flow_dir dir)
 {
     enum flow_status st = flow__state(f, dir);
 
     if (dir == FLOW_WRITE && flow__load(&f->ended) != 0)
-        return orderly(f);
+        return query_orderly(f);
     /* Our own flow_shutdown() says nothing about the peer. */
     if (dir == FLOW_READ && flow__load(&f->shut) != 0)
         st = (enum flow_status)flow__load(&f->input_end);
     if (st == FLOW_OK)
         return FLOW_END_NONE;
-    return st == FLOW_EOF ? orderly(f) : FLOW_END_GONE;
+    return st == FLOW_EOF ? query_orderly(f) : FLOW_END_GONE;
 }
 
 /* A layer may know a better or a worse end than its status tells.  But a
  * direction that has failed has ended, whatever the layer saw of it: an abort
  * does not go through it (C30). */
 static enum flow_status
-answer_end(struct flow *f, enum flow_query_key key, void *buf, size_t *len)
+query_answer_end(struct flow *f, enum flow_query_key key, void *buf,
+                 size_t *len)
 {
     enum flow_dir dir = key == FLOW_QUERY_END_READ ? FLOW_READ : FLOW_WRITE;
     uint32_t end = FLOW_END_NONE;
     size_t size = sizeof(end);
-    enum flow_status st = ask_layer(f, key, &end, &size);
+    enum flow_status st = query_ask_layer(f, key, &end, &size);
 
     if (st == FLOW_E_NOTSUP)
-        end = (uint32_t)end_of(f, dir);
+        end = (uint32_t)query_end_of(f, dir);
     else if (st != FLOW_OK)
         return st;
     else if (end == FLOW_END_NONE && flow__state(f, dir) < 0)
@@ -181,7 +182,7 @@ answer_end(struct flow *f, enum flow_query_key key, void *buf, size_t *len)
 
 /* What the core knows of one layer; FLOW_E_NOTSUP: ask below. */
 static enum flow_status
-ask_core(struct flow *f, enum flow_query_key key, void *buf, size_t *len)
+query_ask_core(struct flow *f, enum flow_query_key key, void *buf, size_t *len)
 {
     if (key != FLOW_QUERY_LOWER || f->lower == NULL)
         return FLOW_E_NOTSUP;
@@ -196,19 +197,19 @@ flow_query(struct flow *f, enum flow_query_key key, void *buf, size_t *len)
     enum flow_status st = FLOW_E_NOTSUP;
 
     if (key == FLOW_QUERY_DESCRIPTION)
-        return describe(f, buf, len);
+        return query_describe(f, buf, len);
     if (key == FLOW_QUERY_FOOTPRINT)
-        return add_footprints(f, buf, len);
+        return query_add_footprints(f, buf, len);
     if (key == FLOW_QUERY_BUF_HINTS)
-        return answer_hints(f, buf, len);
+        return query_answer_hints(f, buf, len);
     if (key == FLOW_QUERY_END_READ || key == FLOW_QUERY_END_WRITE)
-        return answer_end(f, key, buf, len);
+        return query_answer_end(f, key, buf, len);
     for (; f != NULL && st == FLOW_E_NOTSUP; f = f->lower) {
         *len = cap;
-        st = ask_layer(f, key, buf, len);
+        st = query_ask_layer(f, key, buf, len);
         if (st == FLOW_E_NOTSUP)
-            st = ask_core(f, key, buf, len);
-        if (is_about_security(key) && is_confidential_layer(f))
+            st = query_ask_core(f, key, buf, len);
+        if (query_is_about_security(key) && query_is_confidential_layer(f))
             break;
     }
     return st;
@@ -216,7 +217,7 @@ flow_query(struct flow *f, enum flow_query_key key, void *buf, size_t *len)
 
 /* Whether a setting of an outer layer must not reach an inner one. */
 static bool
-sets_security(enum flow_control_key key)
+query_sets_security(enum flow_control_key key)
 {
     switch ((int)key) {
     case FLOW_CONTROL_RECORD_LIMIT:
@@ -239,7 +240,7 @@ flow_control(struct flow *f, enum flow_control_key key, int64_t value)
     for (; f != NULL && st == FLOW_E_NOTSUP; f = f->lower) {
         if (f->ops->control != NULL)
             st = f->ops->control(f, key, value);
-        if (sets_security(key) && is_confidential_layer(f))
+        if (query_sets_security(key) && query_is_confidential_layer(f))
             break;
     }
     return st;

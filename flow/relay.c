@@ -53,14 +53,14 @@ flow_relay_fini(struct flow_relay *r)
 }
 
 static bool
-is_over(const struct flow_relay_side *s)
+relay_is_over(const struct flow_relay_side *s)
 {
     return s->status != FLOW_OK;
 }
 
 /* FLOW_OK: something was read, or the end. */
 static enum flow_status
-fill(struct flow_relay *r, struct flow_relay_side *s)
+relay_fill(struct flow_relay *r, struct flow_relay_side *s)
 {
     enum flow_status st = flow_read(s->from, s->buf, r->buf_size, &s->len);
 
@@ -72,7 +72,7 @@ fill(struct flow_relay *r, struct flow_relay_side *s)
 }
 
 static enum flow_status
-empty(struct flow_relay_side *s)
+relay_empty(struct flow_relay_side *s)
 {
     enum flow_status st;
     size_t n;
@@ -91,7 +91,7 @@ empty(struct flow_relay_side *s)
 /* An end becomes a half close where the other side has one; elsewhere nobody
  * can be told, and the other direction runs on. */
 static enum flow_status
-pass_end(struct flow_relay_side *s)
+relay_pass_end(struct flow_relay_side *s)
 {
     enum flow_status st;
 
@@ -103,18 +103,18 @@ pass_end(struct flow_relay_side *s)
 }
 
 static enum flow_status
-move(struct flow_relay *r, struct flow_relay_side *s)
+relay_move(struct flow_relay *r, struct flow_relay_side *s)
 {
     if (s->len > 0)
-        return empty(s);
+        return relay_empty(s);
     if (s->eof)
-        return pass_end(s);
-    return fill(r, s);
+        return relay_pass_end(s);
+    return relay_fill(r, s);
 }
 
 /* Before sleeping: nothing may be held back meanwhile. */
 static enum flow_status
-settle_output(struct flow_relay_side *s)
+relay_settle_output(struct flow_relay_side *s)
 {
     enum flow_status st = FLOW_AGAIN;
 
@@ -127,7 +127,7 @@ settle_output(struct flow_relay_side *s)
 
 /* A side that only reads would never learn that nobody listens any more. */
 static enum flow_status
-state_of_output(const struct flow_relay_side *s)
+relay_state_of_output(const struct flow_relay_side *s)
 {
     enum flow_status st = flow__state(s->to, FLOW_WRITE);
 
@@ -135,24 +135,24 @@ state_of_output(const struct flow_relay_side *s)
 }
 
 static void
-step_side(struct flow_relay *r, struct flow_relay_side *s)
+relay_step_side(struct flow_relay *r, struct flow_relay_side *s)
 {
-    enum flow_status st = state_of_output(s);
+    enum flow_status st = relay_state_of_output(s);
     int round;
 
     for (round = 0; st == FLOW_OK && round < ROUNDS; round++) {
-        st = move(r, s);
+        st = relay_move(r, s);
         if (st == FLOW_OK || st == FLOW_EOF)
             s->last = r->env->now(r->env->ctx);
     }
     if (st == FLOW_AGAIN)
-        st = settle_output(s);
+        st = relay_settle_output(s);
     if (st != FLOW_AGAIN)
         s->status = st;
 }
 
 static uint64_t
-idle_end(const struct flow_relay *r)
+relay_idle_end(const struct flow_relay *r)
 {
     uint64_t last = r->side[0].last;
 
@@ -170,27 +170,29 @@ flow_relay_step(struct flow_relay *r)
     size_t i;
 
     for (i = 0; i < 2; i++)
-        if (!is_over(&r->side[i]))
-            step_side(r, &r->side[i]);
+        if (!relay_is_over(&r->side[i]))
+            relay_step_side(r, &r->side[i]);
     /* The second may have found that the first has nobody left to tell, which
      * the first would never learn while its source is silent. */
     for (i = 0; i < 2; i++)
-        if (!is_over(&r->side[i]))
-            r->side[i].status = state_of_output(&r->side[i]);
-    if (is_over(&r->side[0]) && is_over(&r->side[1])) {
+        if (!relay_is_over(&r->side[i]))
+            r->side[i].status = relay_state_of_output(&r->side[i]);
+    if (relay_is_over(&r->side[0]) && relay_is_over(&r->side[1])) {
         for (i = 0; i < 2; i++)
             if (r->side[i].status != FLOW_EOF)
                 return r->side[i].status;
         return FLOW_OK;
     }
-    return flow__is_due(r->env, idle_end(r)) ? FLOW_E_TIMEOUT : FLOW_AGAIN;
+    return flow__is_due(r->env, relay_idle_end(r)) ? FLOW_E_TIMEOUT
+                                                   : FLOW_AGAIN;
 }
 
 /* Adds what one side waits for, on the flow it reads and the one it writes. */
 static void
-side_interest(const struct flow_relay_side *s, uint32_t *from, uint32_t *to)
+relay_side_interest(const struct flow_relay_side *s, uint32_t *from,
+                    uint32_t *to)
 {
-    if (is_over(s))
+    if (relay_is_over(s))
         return;
     if (s->len > 0)
         *to |= FLOW_READY_WRITE;
@@ -209,21 +211,22 @@ flow_relay_interest(const struct flow_relay *r, uint32_t *ret_a,
 {
     *ret_a = 0;
     *ret_b = 0;
-    side_interest(&r->side[0], ret_a, ret_b);
-    side_interest(&r->side[1], ret_b, ret_a);
-    return idle_end(r);
+    relay_side_interest(&r->side[0], ret_a, ret_b);
+    relay_side_interest(&r->side[1], ret_b, ret_a);
+    return relay_idle_end(r);
 }
 
 /* The deadlines that count for one of the flows: those of the directions that
  * run, whether the relay waits for them now or for something else. */
 static uint32_t
-obeyed(const struct flow_relay_side *out_of, const struct flow_relay_side *into)
+relay_obeyed(const struct flow_relay_side *out_of,
+             const struct flow_relay_side *into)
 {
     uint32_t interest = 0;
 
-    if (!is_over(out_of) && !out_of->eof)
+    if (!relay_is_over(out_of) && !out_of->eof)
         interest |= FLOW__OBEY_READ;
-    if (!is_over(into))
+    if (!relay_is_over(into))
         interest |= FLOW__OBEY_WRITE;
     return interest;
 }
@@ -244,7 +247,7 @@ flow_relay_run(struct flow_relay *r)
             return st;
         until = flow_relay_interest(r, &items[0].interest, &items[1].interest);
         for (i = 0; i < 2; i++)
-            items[i].interest |= obeyed(&r->side[i], &r->side[1 - i]);
+            items[i].interest |= relay_obeyed(&r->side[i], &r->side[1 - i]);
         /* Flows that are always ready do not defeat them. */
         st = flow__check_deadlines(items, 2);
         if (st == FLOW_OK)

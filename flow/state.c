@@ -26,7 +26,7 @@ flow__end(struct flow *f, uint32_t dirs, enum flow_status st)
 }
 
 static enum flow_status
-begin(struct flow *f, enum flow_dir dir)
+state_begin(struct flow *f, enum flow_dir dir)
 {
     size_t i = flow__index(dir);
 
@@ -49,7 +49,7 @@ flow__enter(struct flow *f, enum flow_dir dir)
     if (flow__swap(&f->busy[flow__index(dir)], 1) != 0)
         return flow__report(f, dir, FLOW_E_BUSY,
                             "another call of this direction is running");
-    st = begin(f, dir);
+    st = state_begin(f, dir);
     if (st != FLOW_OK)
         flow__leave(f, dir);
     return st;
@@ -92,7 +92,7 @@ flow__earlier_deadline(const struct flow *f)
 }
 
 static enum flow_status
-call_open(struct flow *f)
+state_call_open(struct flow *f)
 {
     enum flow_status st;
 
@@ -103,7 +103,7 @@ call_open(struct flow *f)
 }
 
 static bool
-opening_is_due(const struct flow *f)
+state_opening_is_due(const struct flow *f)
 {
     return flow__is_due(f->env, flow__earlier_deadline(f));
 }
@@ -113,7 +113,7 @@ bool
 flow_opening_is_late(const struct flow *f)
 {
     /* A flow above that is not inside its opening does not drive ours. */
-    while (!opening_is_due(f)) {
+    while (!state_opening_is_due(f)) {
         f = flow__load(&f->upper);
         if (f == NULL || flow__load(&f->opening) != FLOW__OPENING_INSIDE)
             return false;
@@ -125,13 +125,13 @@ flow_opening_is_late(const struct flow *f)
  * how far the peer and we had come (C45, C50).  Past the deadline nothing is
  * begun, but an opening that was begun may know already why it fails. */
 static enum flow_status
-open_step(struct flow *f, bool begun)
+state_open_step(struct flow *f, bool begun)
 {
-    bool due = opening_is_due(f);
+    bool due = state_opening_is_due(f);
     enum flow_status st = FLOW_AGAIN;
 
     if (begun || !flow_opening_is_late(f))
-        st = call_open(f);
+        st = state_call_open(f);
     if (due && st >= 0)
         st = flow_fail(f, FLOW__BOTH, FLOW_E_TIMEOUT, FLOW_DOMAIN_NONE, 0,
                        "the deadline passed while it was opened");
@@ -147,7 +147,7 @@ open_step(struct flow *f, bool begun)
  * at the state is seen here.  A backend whose opening has failed is not asked
  * again (C50). */
 static enum flow_status
-next_step(struct flow *f, bool begun)
+state_next_step(struct flow *f, bool begun)
 {
     enum flow_status st;
 
@@ -157,7 +157,7 @@ next_step(struct flow *f, bool begun)
     if (st >= 0)
         st = flow__state(f, FLOW_READ);
     /* Reading that was shut down does not keep the rest from opening. */
-    return st < 0 ? st : open_step(f, begun);
+    return st < 0 ? st : state_open_step(f, begun);
 }
 
 enum flow_status
@@ -171,7 +171,7 @@ flow__drive_open(struct flow *f)
     before = flow__swap(&f->opening, FLOW__OPENING_INSIDE);
     if (before == FLOW__OPENING_INSIDE)
         return FLOW_AGAIN;
-    st = next_step(f, before == FLOW__OPENING_BEGUN);
+    st = state_next_step(f, before == FLOW__OPENING_BEGUN);
     flow__store(&f->opening, FLOW__OPENING_BEGUN);
     /* Whoever waits for the same opening may have something else to wait for
      * now. */

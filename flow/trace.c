@@ -14,16 +14,16 @@ struct trace {
 };
 
 static struct trace *
-of_flow(struct flow *f)
+trace_of_flow(struct flow *f)
 {
     return (struct trace *)(void *)f;
 }
 
 static void
-report(struct flow *f, const char *operation, enum flow_status st, size_t asked,
-       size_t done)
+trace_report(struct flow *f, const char *operation, enum flow_status st,
+             size_t asked, size_t done)
 {
-    const struct trace *t = of_flow(f);
+    const struct trace *t = trace_of_flow(f);
     const struct flow_env *env = f->env;
     const struct flow_trace_event event = {
         .operation = operation,
@@ -46,7 +46,7 @@ trace_readv(struct flow *f, const struct flow_vec *vec, size_t count,
 {
     enum flow_status st = flow_readv(f->lower, vec, count, ret_len);
 
-    report(f, "readv", st, flow_vec_len(vec, count), *ret_len);
+    trace_report(f, "readv", st, flow_vec_len(vec, count), *ret_len);
     return flow_fail_lower(f, FLOW_READ, FLOW_READ, st);
 }
 
@@ -56,7 +56,7 @@ trace_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
 {
     enum flow_status st = flow_writev(f->lower, vec, count, flags, ret_len);
 
-    report(f, "writev", st, flow_cvec_len(vec, count), *ret_len);
+    trace_report(f, "writev", st, flow_cvec_len(vec, count), *ret_len);
     return flow_fail_lower(f, FLOW_WRITE, FLOW_WRITE, st);
 }
 
@@ -66,8 +66,8 @@ trace_shutdown(struct flow *f, enum flow_dir dir)
     enum flow_status st =
         dir == FLOW_READ ? FLOW_OK : flow_shutdown(f->lower, dir);
 
-    report(f, dir == FLOW_READ ? "shutdown(read)" : "shutdown(write)", st, 0,
-           0);
+    trace_report(f, dir == FLOW_READ ? "shutdown(read)" : "shutdown(write)", st,
+                 0, 0);
     return flow_fail_lower(f, (uint32_t)dir, dir, st);
 }
 
@@ -76,7 +76,7 @@ trace_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
 {
     uint32_t ready = flow_wait_sources(f->lower, interest, sink);
 
-    report(f, "wait", ready != 0 ? FLOW_OK : FLOW_AGAIN, interest, ready);
+    trace_report(f, "wait", ready != 0 ? FLOW_OK : FLOW_AGAIN, interest, ready);
     return ready;
 }
 
@@ -85,7 +85,7 @@ trace_close(struct flow *f)
 {
     const struct flow_env *env = f->env;
 
-    report(f, "close", FLOW_OK, 0, 0);
+    trace_report(f, "close", FLOW_OK, 0, 0);
     flow_base_fini(f);
     flow_env_free(env, f, sizeof(struct trace));
 }
@@ -95,7 +95,7 @@ trace_open(struct flow *f)
 {
     enum flow_status st = flow_open(f->lower);
 
-    report(f, "open", st, 0, 0);
+    trace_report(f, "open", st, 0, 0);
     return flow_fail_lower(f, FLOW_READ | FLOW_WRITE, FLOW_READ, st);
 }
 
@@ -104,7 +104,7 @@ trace_flush(struct flow *f)
 {
     enum flow_status st = flow_flush(f->lower);
 
-    report(f, "flush", st, 0, 0);
+    trace_report(f, "flush", st, 0, 0);
     return flow_fail_lower(f, FLOW_WRITE, FLOW_WRITE, st);
 }
 
@@ -113,7 +113,7 @@ trace_detach(struct flow *f, const void **ret_ahead, size_t *ret_len)
 {
     (void)ret_ahead;
     (void)ret_len;
-    report(f, "detach", FLOW_OK, 0, 0);
+    trace_report(f, "detach", FLOW_OK, 0, 0);
     return FLOW_OK;
 }
 

@@ -31,7 +31,7 @@ flow_read_wait(struct flow *f, void *buf, size_t len, size_t *ret_len)
 
 /* A peer that never lets us wait must not defeat the deadline. */
 static bool
-is_late(const struct flow *f, enum flow_dir dir)
+util_is_late(const struct flow *f, enum flow_dir dir)
 {
     return flow__is_due(f->env, flow__load(&f->deadline[flow__index(dir)]));
 }
@@ -46,7 +46,7 @@ flow_read_exact(struct flow *f, void *buf, size_t len, size_t *ret_len)
     size_t n;
 
     while (st == FLOW_OK && done < len) {
-        if (done > 0 && is_late(f, FLOW_READ)) {
+        if (done > 0 && util_is_late(f, FLOW_READ)) {
             st = flow__report(f, FLOW_READ, FLOW_E_TIMEOUT,
                               "the deadline passed");
             break;
@@ -73,7 +73,7 @@ struct until {
 /* The bytes up to the end of the first delimiter in the first len of buf, of
  * which the first seen hold none; 0: there is none. */
 static size_t
-find_end(const struct until *u, size_t seen, size_t len)
+util_find_end(const struct until *u, size_t seen, size_t len)
 {
     size_t at = seen < u->delim_len ? 0 : seen - u->delim_len + 1;
 
@@ -85,7 +85,7 @@ find_end(const struct until *u, size_t seen, size_t len)
 
 /* A lease of what there is, waited for. */
 static enum flow_status
-lease_some(struct flow *f, struct flow_vec ret_span[2])
+util_lease_some(struct flow *f, struct flow_vec ret_span[2])
 {
     enum flow_status st;
 
@@ -102,13 +102,14 @@ lease_some(struct flow *f, struct flow_vec ret_span[2])
 /* Takes from one lease what belongs to the line.  Copied before it is looked
  * at: the peer may be able to change what is lent. */
 static enum flow_status
-take_until(struct flow *f, const struct until *u, size_t *len, bool *ret_found)
+util_take_until(struct flow *f, const struct until *u, size_t *len,
+                bool *ret_found)
 {
     struct flow_vec span[2];
     size_t i, n, end, filled = *len;
     enum flow_status st;
 
-    st = lease_some(f, span);
+    st = util_lease_some(f, span);
     if (st != FLOW_OK)
         return st;
     for (i = 0; i < 2; i++) {
@@ -117,7 +118,7 @@ take_until(struct flow *f, const struct until *u, size_t *len, bool *ret_found)
             memcpy(u->buf + filled, span[i].base, n);
         filled += n;
     }
-    end = find_end(u, *len, filled);
+    end = util_find_end(u, *len, filled);
     *ret_found = end != 0;
     if (end != 0)
         filled = end;
@@ -140,9 +141,10 @@ flow_read_until(struct flow *f, void *buf, size_t limit, const void *delim,
         return flow__report(f, FLOW_READ, FLOW_E_INVAL,
                             "a length is out of range");
     while (st == FLOW_OK && !found && *len < limit) {
-        st = take_until(f, &u, len, &found);
+        st = util_take_until(f, &u, len, &found);
         /* A peer that sends byte after byte must not defeat the deadline. */
-        if (st == FLOW_OK && !found && *len < limit && is_late(f, FLOW_READ))
+        if (st == FLOW_OK && !found && *len < limit &&
+            util_is_late(f, FLOW_READ))
             return flow__report(f, FLOW_READ, FLOW_E_TIMEOUT,
                                 "the deadline passed");
     }
@@ -162,7 +164,7 @@ flow_write_all(struct flow *f, const void *buf, size_t len, size_t *ret_len)
 
 /* Drop n bytes from the front of a vector. */
 static void
-advance(struct flow_cvec **vec, size_t *count, size_t n)
+util_advance(struct flow_cvec **vec, size_t *count, size_t n)
 {
     while (*count > 0 && n >= (*vec)->len) {
         n -= (*vec)->len;
@@ -177,8 +179,8 @@ advance(struct flow_cvec **vec, size_t *count, size_t n)
 
 /* Wait, and write what is accepted. */
 static enum flow_status
-write_some(struct flow *f, const struct flow_cvec *vec, size_t count,
-           uint32_t flags, size_t *ret_len)
+util_write_some(struct flow *f, const struct flow_cvec *vec, size_t count,
+                uint32_t flags, size_t *ret_len)
 {
     enum flow_status st;
 
@@ -197,7 +199,7 @@ write_some(struct flow *f, const struct flow_cvec *vec, size_t count,
 
 /* Accepted is not sent: what must follow, as the flags have it. */
 static enum flow_status
-push(struct flow *f, uint32_t flags)
+util_push(struct flow *f, uint32_t flags)
 {
     if ((flags & FLOW_FIN) != 0)
         return flow_shutdown_wait(f, FLOW_WRITE);
@@ -213,19 +215,19 @@ flow_writev_all(struct flow *f, struct flow_cvec *vec, size_t count,
     enum flow_status st = flow__check_write(f, vec, count, flags);
     size_t n, done = 0;
 
-    for (advance(&vec, &count, 0); count > 0 && st == FLOW_OK;) {
-        if (done > 0 && is_late(f, FLOW_WRITE)) {
+    for (util_advance(&vec, &count, 0); count > 0 && st == FLOW_OK;) {
+        if (done > 0 && util_is_late(f, FLOW_WRITE)) {
             st = flow__report(f, FLOW_WRITE, FLOW_E_TIMEOUT,
                               "the deadline passed");
             break;
         }
-        st = write_some(f, vec, count, flags, &n);
+        st = util_write_some(f, vec, count, flags, &n);
         done += n;
-        advance(&vec, &count, n);
+        util_advance(&vec, &count, n);
     }
     if (ret_len != NULL)
         *ret_len = done;
-    return st == FLOW_OK ? push(f, flags) : st;
+    return st == FLOW_OK ? util_push(f, flags) : st;
 }
 
 /* See <flow/util.h>. */
@@ -274,7 +276,7 @@ flow_shutdown_wait(struct flow *f, enum flow_dir dir)
 /* Sleep until there is something to read.  Nothing may be held back meanwhile,
  * and the destination's deadline counts: nobody else looks at it. */
 static enum flow_status
-copy_sleep(struct flow *from, struct flow *to)
+util_copy_sleep(struct flow *from, struct flow *to)
 {
     struct flow_wait_item items[2] = { { from, FLOW_READY_READ, 0 },
                                        { to, FLOW__OBEY_WRITE, 0 } };
@@ -289,15 +291,15 @@ copy_sleep(struct flow *from, struct flow *to)
 
 /* One piece: read when something is there, then write all of it. */
 static enum flow_status
-copy_piece(struct flow *from, struct flow *to, uint8_t *buf, size_t len,
-           uint64_t *done)
+util_copy_piece(struct flow *from, struct flow *to, uint8_t *buf, size_t len,
+                uint64_t *done)
 {
     struct flow_cvec vec = { buf, 0 };
     enum flow_status st;
     size_t n;
 
     while ((st = flow_read(from, buf, len, &vec.len)) == FLOW_AGAIN) {
-        st = copy_sleep(from, to);
+        st = util_copy_sleep(from, to);
         if (st != FLOW_OK)
             return st;
     }
@@ -310,8 +312,8 @@ copy_piece(struct flow *from, struct flow *to, uint8_t *buf, size_t len,
 }
 
 static enum flow_status
-copy_loop(struct flow *from, struct flow *to, uint8_t *buf, uint64_t limit,
-          uint64_t *done)
+util_copy_loop(struct flow *from, struct flow *to, uint8_t *buf, uint64_t limit,
+               uint64_t *done)
 {
     const struct flow_wait_item items[2] = { { from, FLOW_READY_READ, 0 },
                                              { to, FLOW_READY_WRITE, 0 } };
@@ -328,7 +330,7 @@ copy_loop(struct flow *from, struct flow *to, uint8_t *buf, uint64_t limit,
         }
         before = *done;
         len = limit - before < COPY_SIZE ? (size_t)(limit - before) : COPY_SIZE;
-        st = copy_piece(from, to, buf, len, done);
+        st = util_copy_piece(from, to, buf, len, done);
     }
     if (st != FLOW_OK && st != FLOW_EOF)
         return st;
@@ -345,7 +347,7 @@ flow_copy(struct flow *from, struct flow *to, uint64_t limit, uint64_t *ret_len)
     uint64_t done = 0;
 
     if (buf != NULL)
-        st = copy_loop(from, to, buf, limit, &done);
+        st = util_copy_loop(from, to, buf, limit, &done);
     if (ret_len != NULL)
         *ret_len = done;
     if (buf != NULL)

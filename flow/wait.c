@@ -13,7 +13,7 @@
 /* Bits whose answer needs no operation: a direction that has ended, or whose
  * call would be refused. */
 static uint32_t
-known_ready(const struct flow *f)
+wait_known_ready(const struct flow *f)
 {
     bool reading = flow__state(f, FLOW_READ) == FLOW_OK;
     bool writing = flow__state(f, FLOW_WRITE) == FLOW_OK;
@@ -35,7 +35,7 @@ known_ready(const struct flow *f)
 /* Before it is open, everything waits for the opening; that its deadline has
  * passed is an answer too (C45, C49). */
 static uint32_t
-ask_opening(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+wait_ask_opening(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
 {
     uint32_t ready = FLOW_READY_OPEN;
     uint8_t before;
@@ -55,10 +55,10 @@ ask_opening(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
 }
 
 static uint32_t
-ask(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+wait_ask(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
 {
     if (flow__load(&f->opened) == 0)
-        return ask_opening(f, interest, sink);
+        return wait_ask_opening(f, interest, sink);
     interest &= ~FLOW_READY_OPEN;
     if (flow__load(&f->shut) != 0)
         return flow__discard_wait(f, interest, sink);
@@ -67,7 +67,7 @@ ask(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
 
 /* The deadline that holds for an interest. */
 static uint64_t
-deadline_of(const struct flow *f, uint32_t interest)
+wait_deadline_of(const struct flow *f, uint32_t interest)
 {
     uint64_t deadline = FLOW_NEVER;
 
@@ -86,17 +86,17 @@ deadline_of(const struct flow *f, uint32_t interest)
 /* Of a flow below another, a deadline that has passed wakes nobody: whoever
  * sleeps above obeys that of the flow above and would be woken for ever. */
 static void
-add_deadline(const struct flow *f, uint32_t interest,
-             struct flow_wait_sink *sink)
+wait_add_deadline(const struct flow *f, uint32_t interest,
+                  struct flow_wait_sink *sink)
 {
-    uint64_t deadline = deadline_of(f, interest);
+    uint64_t deadline = wait_deadline_of(f, interest);
 
     if (flow__load(&f->upper) == NULL || !flow__is_due(f->env, deadline))
         flow_wait_add_time(sink, deadline);
 }
 
 static uint32_t
-directions_of(uint32_t interest)
+wait_directions_of(uint32_t interest)
 {
     const uint32_t reads = FLOW_READY_READ | FLOW__OBEY_READ;
     uint32_t dirs = 0;
@@ -111,12 +111,12 @@ directions_of(uint32_t interest)
 /* Ask with the sink of the caller, of whom flows below may not add their own
  * events: a wake of theirs goes up to this flow's. */
 static uint32_t
-ask_inside(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+wait_ask_inside(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
 {
     uint32_t ready;
 
     sink->depth++;
-    ready = ask(f, interest, sink);
+    ready = wait_ask(f, interest, sink);
     sink->depth--;
     return ready;
 }
@@ -131,13 +131,13 @@ flow_wait_sources(struct flow *f, uint32_t interest,
     size_t i;
 
     interest &= FLOW__READY_KNOWN;
-    dirs = sink->depth == 0 ? directions_of(interest) : 0;
+    dirs = sink->depth == 0 ? wait_directions_of(interest) : 0;
     /* Before looking, so that what changes while we look is seen (C40). */
     for (i = 0; i < 2; i++)
         seen[i] = flow_event_sequence(&f->wake[i]);
     if (flow__opens_with_lower(f) && flow__load(&f->lower->opened) != 0)
         flow__store(&f->opened, 1);
-    ready = interest & known_ready(f);
+    ready = interest & wait_known_ready(f);
     rest = interest & ~ready;
     if (rest == 0)
         return ready;
@@ -145,12 +145,12 @@ flow_wait_sources(struct flow *f, uint32_t interest,
         /* Nobody will wait, so what it would wait for is not for the sink
          * (C35). */
         unused = *sink;
-        return ready | ask_inside(f, rest, &unused);
+        return ready | wait_ask_inside(f, rest, &unused);
     }
-    ready = ask_inside(f, rest, sink);
+    ready = wait_ask_inside(f, rest, sink);
     if (ready != 0)
         return ready;
-    add_deadline(f, rest, sink);
+    wait_add_deadline(f, rest, sink);
     for (i = 0; i < 2; i++)
         if ((dirs & (1u << i)) != 0)
             flow_wait_add_event(sink, &f->wake[i], seen[i]);
@@ -161,10 +161,10 @@ flow_wait_sources(struct flow *f, uint32_t interest,
  * events that say that they were moved.  Those of a direction that is waited
  * for are among the sources already. */
 static uint32_t
-ask_obeyed(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+wait_ask_obeyed(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
 {
     static const uint32_t obey[2] = { FLOW__OBEY_READ, FLOW__OBEY_WRITE };
-    uint32_t dirs = directions_of(interest & FLOW__READY_KNOWN);
+    uint32_t dirs = wait_directions_of(interest & FLOW__READY_KNOWN);
     uint32_t seen;
     size_t i;
 
@@ -173,7 +173,7 @@ ask_obeyed(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
             continue;
         /* Before looking (C40). */
         seen = flow_event_sequence(&f->wake[i]);
-        flow_wait_add_time(sink, deadline_of(f, obey[i]));
+        flow_wait_add_time(sink, wait_deadline_of(f, obey[i]));
         flow_wait_add_event(sink, &f->wake[i], seen);
     }
     if ((interest & FLOW__OBEY_WRITE) != 0 && flow__state(f, FLOW_WRITE) < 0)
@@ -182,7 +182,7 @@ ask_obeyed(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
 }
 
 static enum flow_status
-timed_out(struct flow *f, uint32_t dirs)
+wait_timed_out(struct flow *f, uint32_t dirs)
 {
     if ((dirs & FLOW_READ) != 0)
         flow__report(f, FLOW_READ, FLOW_E_TIMEOUT, "the deadline passed");
@@ -193,14 +193,14 @@ timed_out(struct flow *f, uint32_t dirs)
 
 /* The directions of an interest whose deadline has passed. */
 static uint32_t
-late_directions(const struct flow *f, uint32_t interest)
+wait_late_directions(const struct flow *f, uint32_t interest)
 {
-    uint32_t dirs = directions_of(interest);
+    uint32_t dirs = wait_directions_of(interest);
     size_t i;
 
     if (flow__load(&f->opened) == 0)
-        return flow__is_due(f->env, deadline_of(f, interest)) ? dirs : 0;
-    dirs = directions_of(interest & ~FLOW_READY_OPEN);
+        return flow__is_due(f->env, wait_deadline_of(f, interest)) ? dirs : 0;
+    dirs = wait_directions_of(interest & ~FLOW_READY_OPEN);
     for (i = 0; i < 2; i++)
         if (!flow__is_due(f->env, flow__load(&f->deadline[i])))
             dirs &= ~(1u << i);
@@ -214,9 +214,9 @@ flow__check_deadlines(const struct flow_wait_item *items, size_t count)
     size_t i;
 
     for (i = 0; i < count; i++) {
-        late = late_directions(items[i].flow, items[i].interest);
+        late = wait_late_directions(items[i].flow, items[i].interest);
         if (late != 0)
-            return timed_out(items[i].flow, late);
+            return wait_timed_out(items[i].flow, late);
     }
     return FLOW_OK;
 }
@@ -236,7 +236,7 @@ flow__wait_items(struct flow_wait_item *items, size_t count,
         for (i = 0; i < count; i++) {
             items[i].ready =
                 flow_wait_sources(items[i].flow, items[i].interest, &sink) |
-                ask_obeyed(items[i].flow, items[i].interest, &sink);
+                wait_ask_obeyed(items[i].flow, items[i].interest, &sink);
             ready |= items[i].ready;
         }
         if (ready != 0 || flow__is_due(env, deadline))

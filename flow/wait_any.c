@@ -36,7 +36,7 @@ struct gathering {
 
 /* Called under the wait lock. */
 static void
-gather_wake(struct flow_waker *waker)
+wait_any_gather_wake(struct flow_waker *waker)
 {
     struct gathering *g = (struct gathering *)(void *)waker;
 
@@ -44,8 +44,9 @@ gather_wake(struct flow_waker *waker)
 }
 
 static void
-gather_source(struct gathering *g, const struct flow_wait_source *source,
-              struct flow_wait_sink *sink, const struct flow_env *env)
+wait_any_gather_source(struct gathering *g,
+                       const struct flow_wait_source *source,
+                       struct flow_wait_sink *sink, const struct flow_env *env)
 {
     if (source->kind == FLOW_WAIT_EVENT) {
         if (!flow_event_arm(source->event, &g->node[g->armed++], &g->waker,
@@ -60,20 +61,20 @@ gather_source(struct gathering *g, const struct flow_wait_source *source,
 }
 
 static void
-gather(struct gathering *g, const struct flow_wait_sink *from,
-       struct flow_wait_sink *sink, const struct flow_env *env)
+wait_any_gather(struct gathering *g, const struct flow_wait_sink *from,
+                struct flow_wait_sink *sink, const struct flow_env *env)
 {
     size_t i;
 
     for (i = 0; i < from->count; i++)
-        gather_source(g, &from->source[i], sink, env);
+        wait_any_gather_source(g, &from->source[i], sink, env);
     flow_wait_add_time(sink, from->deadline);
 }
 
 /* Ask all of them; true when one is ready. */
 static bool
-ask_all(struct gathering *g, struct flow_wait_item *items, size_t count,
-        struct flow_wait_sink *sink)
+wait_any_ask_all(struct gathering *g, struct flow_wait_item *items,
+                 size_t count, struct flow_wait_sink *sink)
 {
     struct flow_wait_sink one;
     bool ready = false;
@@ -84,7 +85,7 @@ ask_all(struct gathering *g, struct flow_wait_item *items, size_t count,
         items[i].ready =
             flow_wait_sources(items[i].flow, items[i].interest, &one);
         ready |= items[i].ready != 0;
-        gather(g, &one, sink, items[i].flow->env);
+        wait_any_gather(g, &one, sink, items[i].flow->env);
     }
     return ready;
 }
@@ -92,8 +93,8 @@ ask_all(struct gathering *g, struct flow_wait_item *items, size_t count,
 /* One look, and a sleep if there was nothing to see: FLOW_AGAIN to look once
  * more. */
 static enum flow_status
-look_and_sleep(struct gathering *g, struct flow_wait_item *items, size_t count,
-               uint64_t deadline)
+wait_any_look_and_sleep(struct gathering *g, struct flow_wait_item *items,
+                        size_t count, uint64_t deadline)
 {
     const struct flow_env *env = items[0].flow->env;
     enum flow_status st = FLOW_OK;
@@ -104,7 +105,7 @@ look_and_sleep(struct gathering *g, struct flow_wait_item *items, size_t count,
     g->changed = false;
     flow_wait_sink_init(&sink);
     flow_wait_add_event(&sink, &g->event, flow_event_sequence(&g->event));
-    if (!ask_all(g, items, count, &sink)) {
+    if (!wait_any_ask_all(g, items, count, &sink)) {
         st = flow__is_due(env, deadline) ? FLOW_E_TIMEOUT
                                          : flow__check_deadlines(items, count);
         if (st == FLOW_OK && !g->changed)
@@ -118,7 +119,7 @@ look_and_sleep(struct gathering *g, struct flow_wait_item *items, size_t count,
 }
 
 static bool
-are_valid(const struct flow_wait_item *items, size_t count)
+wait_any_are_valid(const struct flow_wait_item *items, size_t count)
 {
     uint32_t all = 0;
     size_t i;
@@ -135,7 +136,8 @@ are_valid(const struct flow_wait_item *items, size_t count)
 }
 
 static enum flow_status
-gather_and_wait(struct flow_wait_item *items, size_t count, uint64_t deadline)
+wait_any_gather_and_wait(struct flow_wait_item *items, size_t count,
+                         uint64_t deadline)
 {
     const struct flow_env *env = items[0].flow->env;
     struct gathering *g = flow_env_alloc(env, sizeof(*g));
@@ -143,10 +145,10 @@ gather_and_wait(struct flow_wait_item *items, size_t count, uint64_t deadline)
 
     if (g == NULL)
         return FLOW_E_NOMEM;
-    g->waker.wake = gather_wake;
+    g->waker.wake = wait_any_gather_wake;
     flow_event_init(&g->event);
     do
-        st = look_and_sleep(g, items, count, deadline);
+        st = wait_any_look_and_sleep(g, items, count, deadline);
     while (st == FLOW_AGAIN);
     flow_event_fini(&g->event);
     flow_env_free(env, g, sizeof(*g));
@@ -160,8 +162,8 @@ flow_wait_any(struct flow_wait_item *items, size_t count, uint64_t deadline)
     enum flow_status st = FLOW_E_INVAL;
     size_t i;
 
-    if (are_valid(items, count))
-        st = gather_and_wait(items, count, deadline);
+    if (wait_any_are_valid(items, count))
+        st = wait_any_gather_and_wait(items, count, deadline);
     for (i = 0; i < count && st != FLOW_OK; i++)
         items[i].ready = 0;
     return st;

@@ -37,30 +37,30 @@ static struct {
 } names;
 
 static void
-names_init(void)
+name_init(void)
 {
     flow_lock_init(&names.lock);
     flow_event_init(&names.changed);
 }
 
 static void
-names_acquire(void)
+name_acquire(void)
 {
-    flow_once(names_init, &names.once);
+    flow_once(name_init, &names.once);
     /* A child gets the names as they are, and the lock free. */
     flow_fork_block();
     flow_lock_acquire(&names.lock);
 }
 
 static void
-names_release(void)
+name_release(void)
 {
     flow_lock_release(&names.lock);
     flow_fork_unblock();
 }
 
 static struct pair_listener *
-names_find(const char *name)
+name_find(const char *name)
 {
     struct pair_listener *l = names.first;
 
@@ -101,19 +101,19 @@ name_check(const char *name, struct flow_error *err)
  * into the listener's queue.
  */
 static struct pair *
-dialled(struct flow *f)
+name_dialled(struct flow *f)
 {
     return ((struct pair_end *)f)->pair;
 }
 
 static enum flow_status
-dial_fail(struct flow *f, enum flow_status status, const char *text,
-          const char *hint)
+name_dial_fail(struct flow *f, enum flow_status status, const char *text,
+               const char *hint)
 {
     struct flow_error err;
     char address[PAIR_ADDRESS_SIZE];
 
-    flow__pair_address(dialled(f)->name, address);
+    flow__pair_address(name_dialled(f)->name, address);
     flow_error_set(&err, status, "pair", FLOW_DOMAIN_NONE, 0, text);
     flow_error_set_detail(&err, address);
     err.hint = hint;
@@ -121,7 +121,7 @@ dial_fail(struct flow *f, enum flow_status status, const char *text,
 }
 
 static void
-enqueue(struct pair_listener *l, struct pair *p)
+name_enqueue(struct pair_listener *l, struct pair *p)
 {
     struct pair_end *e = &p->end[1];
 
@@ -136,47 +136,47 @@ enqueue(struct pair_listener *l, struct pair *p)
 }
 
 static bool
-dial_is_late(const struct pair *p)
+name_dial_is_late(const struct pair *p)
 {
     return p->dial_deadline != FLOW_NEVER &&
            p->env->now(p->env->ctx) >= p->dial_deadline;
 }
 
 static enum flow_status
-dial_open(struct flow *f)
+name_dial_open(struct flow *f)
 {
-    struct pair *p = dialled(f);
+    struct pair *p = name_dialled(f);
     struct pair_listener *l;
     bool late;
     bool full;
 
-    names_acquire();
+    name_acquire();
     if (p->timeout != 0 && p->dial_deadline == FLOW_NEVER)
         p->dial_deadline =
             flow_time_after(p->env->now(p->env->ctx), p->timeout);
-    late = dial_is_late(p);
-    l = names_find(p->name);
+    late = name_dial_is_late(p);
+    l = name_find(p->name);
     full = l != NULL && l->waiting >= l->backlog;
     if (l != NULL && !full && !p->queued)
-        enqueue(l, p);
+        name_enqueue(l, p);
     full = full && !p->queued;
-    names_release();
+    name_release();
 
     if (p->queued)
         return FLOW_OK;
     if (l == NULL)
-        return dial_fail(f, FLOW_E_CLOSED, "nobody listens on this name",
-                         "names are those of this process; listen first");
+        return name_dial_fail(f, FLOW_E_CLOSED, "nobody listens on this name",
+                              "names are those of this process; listen first");
     if (late)
-        return dial_fail(f, FLOW_E_TIMEOUT, "the listener's queue stayed full",
-                         NULL);
+        return name_dial_fail(f, FLOW_E_TIMEOUT,
+                              "the listener's queue stayed full", NULL);
     return FLOW_AGAIN;
 }
 
 static uint32_t
-dial_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+name_dial_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
 {
-    struct pair *p = dialled(f);
+    struct pair *p = name_dialled(f);
     struct pair_listener *l;
     uint32_t seq;
     bool ready;
@@ -184,12 +184,12 @@ dial_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
     if (interest != FLOW_READY_OPEN)
         return flow__pair_wait(f, interest, sink);
 
-    names_acquire();
+    name_acquire();
     seq = flow_event_sequence(&names.changed);
-    l = names_find(p->name);
-    ready =
-        p->queued || l == NULL || l->waiting < l->backlog || dial_is_late(p);
-    names_release();
+    l = name_find(p->name);
+    ready = p->queued || l == NULL || l->waiting < l->backlog ||
+            name_dial_is_late(p);
+    name_release();
     if (ready)
         return FLOW_READY_OPEN;
     flow_wait_add_event(sink, &names.changed, seq);
@@ -198,9 +198,9 @@ dial_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
 }
 
 static void
-dial_close(struct flow *f)
+name_dial_close(struct flow *f)
 {
-    struct pair *p = dialled(f);
+    struct pair *p = name_dialled(f);
 
     /* An end that nobody was given goes with the one that would have. */
     if (!p->queued)
@@ -214,18 +214,18 @@ static const struct flow_ops dial_ops = {
     .readv = flow__pair_readv,
     .writev = flow__pair_writev,
     .shutdown = flow__pair_shutdown,
-    .wait = dial_wait,
-    .close = dial_close,
-    .open = dial_open,
+    .wait = name_dial_wait,
+    .close = name_dial_close,
+    .open = name_dial_open,
     .lease = flow__pair_lease,
     .commit = flow__pair_commit,
     .query = flow__pair_query,
 };
 
 static enum flow_status
-scheme_dial(const struct flow_env *env, const char *rest,
-            const struct flow_endpoint_options *opt, struct flow **ret_flow,
-            struct flow_error *err)
+name_scheme_dial(const struct flow_env *env, const char *rest,
+                 const struct flow_endpoint_options *opt,
+                 struct flow **ret_flow, struct flow_error *err)
 {
     enum flow_status st = name_check(rest, err);
     struct pair *p;
@@ -253,12 +253,12 @@ pair_listener_of(struct flow_listener *l)
 }
 
 static enum flow_status
-listener_accept(struct flow_listener *base, struct flow **ret_flow)
+name_listener_accept(struct flow_listener *base, struct flow **ret_flow)
 {
     struct pair_listener *l = pair_listener_of(base);
     struct pair_end *e;
 
-    names_acquire();
+    name_acquire();
     e = l->head;
     if (e != NULL) {
         l->head = e->next;
@@ -267,7 +267,7 @@ listener_accept(struct flow_listener *base, struct flow **ret_flow)
         l->waiting--;
         flow_event_signal(&names.changed);
     }
-    names_release();
+    name_release();
     if (e == NULL)
         return FLOW_AGAIN;
     *ret_flow = &e->base;
@@ -275,22 +275,22 @@ listener_accept(struct flow_listener *base, struct flow **ret_flow)
 }
 
 static bool
-listener_wait(struct flow_listener *base, struct flow_wait_sink *sink)
+name_listener_wait(struct flow_listener *base, struct flow_wait_sink *sink)
 {
     struct pair_listener *l = pair_listener_of(base);
     uint32_t seq = flow_event_sequence(&l->arrived);
     bool ready;
 
-    names_acquire();
+    name_acquire();
     ready = l->head != NULL;
-    names_release();
+    name_release();
     if (!ready)
         flow_wait_add_event(sink, &l->arrived, seq);
     return ready;
 }
 
 static void
-names_remove(struct pair_listener *l)
+name_remove(struct pair_listener *l)
 {
     struct pair_listener **link = &names.first;
 
@@ -300,15 +300,15 @@ names_remove(struct pair_listener *l)
 }
 
 static void
-listener_close(struct flow_listener *base)
+name_listener_close(struct flow_listener *base)
 {
     struct pair_listener *l = pair_listener_of(base);
     struct pair_end *e;
 
-    names_acquire();
-    names_remove(l);
+    name_acquire();
+    name_remove(l);
     flow_event_signal(&names.changed);
-    names_release();
+    name_release();
     /* Nobody finds the queue any more. */
     while ((e = l->head) != NULL) {
         l->head = e->next;
@@ -319,8 +319,8 @@ listener_close(struct flow_listener *base)
 }
 
 static enum flow_status
-listener_query(struct flow_listener *base, enum flow_query_key key, void *buf,
-               size_t *len)
+name_listener_query(struct flow_listener *base, enum flow_query_key key,
+                    void *buf, size_t *len)
 {
     char address[PAIR_ADDRESS_SIZE];
 
@@ -333,32 +333,32 @@ listener_query(struct flow_listener *base, enum flow_query_key key, void *buf,
 static const struct flow_listener_ops listener_ops = {
     .version = FLOW_OPS_VERSION,
     .name = "pair",
-    .accept = listener_accept,
-    .wait = listener_wait,
-    .close = listener_close,
-    .query = listener_query,
+    .accept = name_listener_accept,
+    .wait = name_listener_wait,
+    .close = name_listener_close,
+    .query = name_listener_query,
 };
 
 static bool
-names_add(struct pair_listener *l)
+name_add(struct pair_listener *l)
 {
     bool taken;
 
-    names_acquire();
-    taken = names_find(l->name) != NULL;
+    name_acquire();
+    taken = name_find(l->name) != NULL;
     if (!taken) {
         l->next = names.first;
         names.first = l;
         flow_event_signal(&names.changed);
     }
-    names_release();
+    name_release();
     return !taken;
 }
 
 static enum flow_status
-scheme_listen(const struct flow_env *env, const char *rest,
-              const struct flow_endpoint_options *opt,
-              struct flow_listener **ret_listener, struct flow_error *err)
+name_scheme_listen(const struct flow_env *env, const char *rest,
+                   const struct flow_endpoint_options *opt,
+                   struct flow_listener **ret_listener, struct flow_error *err)
 {
     enum flow_status st = name_check(rest, err);
     struct pair_listener *l;
@@ -377,7 +377,7 @@ scheme_listen(const struct flow_env *env, const char *rest,
     memcpy(l->name, rest, strlen(rest) + 1);
     l->backlog = opt != NULL && opt->backlog > 0 ? (unsigned)opt->backlog
                                                  : DEFAULT_BACKLOG;
-    if (!names_add(l)) {
+    if (!name_add(l)) {
         flow_event_fini(&l->arrived);
         flow_env_free(env, l, sizeof(*l));
         flow_error_set(err, FLOW_E_BUSY, "pair", FLOW_DOMAIN_NONE, 0,
@@ -392,6 +392,6 @@ scheme_listen(const struct flow_env *env, const char *rest,
 const struct flow_scheme flow__scheme_pair = {
     .name = "pair",
     .syntax = "pair:NAME",
-    .dial = scheme_dial,
-    .listen = scheme_listen,
+    .dial = name_scheme_dial,
+    .listen = name_scheme_listen,
 };

@@ -27,7 +27,7 @@ struct ring_view {
 };
 
 static struct ring_view
-ring_look(const struct pair_end *e, const struct pair_ring *r)
+pair_ring_look(const struct pair_end *e, const struct pair_ring *r)
 {
     struct ring_view v;
 
@@ -44,7 +44,7 @@ ring_look(const struct pair_end *e, const struct pair_ring *r)
 }
 
 static void
-ring_consume(struct pair_end *e, size_t len)
+pair_ring_consume(struct pair_end *e, size_t len)
 {
     flow_lock_acquire(&e->pair->lock);
     e->in->head += (uint32_t)len;
@@ -54,7 +54,7 @@ ring_consume(struct pair_end *e, size_t len)
 }
 
 static void
-ring_publish(struct pair_end *e, size_t len)
+pair_ring_publish(struct pair_end *e, size_t len)
 {
     flow_lock_acquire(&e->pair->lock);
     e->out->tail += (uint32_t)len;
@@ -70,8 +70,8 @@ ring_publish(struct pair_end *e, size_t len)
  * at least want <= len bytes long, which reaches into the margin if need be.
  */
 static void
-ring_spans(const struct pair_ring *r, uint32_t index, uint32_t len,
-           uint32_t want, struct flow_vec span[2])
+pair_ring_spans(const struct pair_ring *r, uint32_t index, uint32_t len,
+                uint32_t want, struct flow_vec span[2])
 {
     struct flow__ring_span run[2];
     uint32_t gap;
@@ -91,7 +91,7 @@ ring_spans(const struct pair_ring *r, uint32_t index, uint32_t len,
 
 /* Nothing is left to read: why. */
 static enum flow_status
-read_end(struct pair_end *e, const struct ring_view *v)
+pair_read_end(struct pair_end *e, const struct ring_view *v)
 {
     if (v->ended)
         return FLOW_EOF;
@@ -103,7 +103,7 @@ read_end(struct pair_end *e, const struct ring_view *v)
 }
 
 static enum flow_status
-write_refused(struct pair_end *e)
+pair_write_refused(struct pair_end *e)
 {
     return flow_fail(&e->base, FLOW_WRITE, FLOW_E_CLOSED, FLOW_DOMAIN_NONE, 0,
                      "the peer has closed");
@@ -114,19 +114,19 @@ flow__pair_readv(struct flow *f, const struct flow_vec *vec, size_t count,
                  size_t *ret_len)
 {
     struct pair_end *e = pair_end_of(f);
-    struct ring_view v = ring_look(e, e->in);
+    struct ring_view v = pair_ring_look(e, e->in);
     struct flow_vec span[2];
     size_t done;
 
     *ret_len = 0;
     if (v.used == 0)
-        return read_end(e, &v);
+        return pair_read_end(e, &v);
 
-    ring_spans(e->in, v.head, v.used, 0, span);
+    pair_ring_spans(e->in, v.head, v.used, 0, span);
     done = flow_vec_put(vec, count, 0, span[0].base, span[0].len);
     if (done == span[0].len && span[1].len > 0)
         done += flow_vec_put(vec, count, done, span[1].base, span[1].len);
-    ring_consume(e, done);
+    pair_ring_consume(e, done);
     *ret_len = done;
     return FLOW_OK;
 }
@@ -137,22 +137,22 @@ flow__pair_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
                   uint32_t flags, size_t *ret_len)
 {
     struct pair_end *e = pair_end_of(f);
-    struct ring_view v = ring_look(e, e->out);
+    struct ring_view v = pair_ring_look(e, e->out);
     struct flow_vec span[2];
     size_t done;
 
     (void)flags;
     *ret_len = 0;
     if (v.reader_gone)
-        return write_refused(e);
+        return pair_write_refused(e);
     if (v.room == 0)
         return FLOW_AGAIN;
 
-    ring_spans(e->out, v.tail, v.room, 0, span);
+    pair_ring_spans(e->out, v.tail, v.room, 0, span);
     done = flow_cvec_get(vec, count, 0, span[0].base, span[0].len);
     if (done == span[0].len && span[1].len > 0)
         done += flow_cvec_get(vec, count, done, span[1].base, span[1].len);
-    ring_publish(e, done);
+    pair_ring_publish(e, done);
     *ret_len = done;
     return FLOW_OK;
 }
@@ -181,8 +181,8 @@ flow__pair_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
     struct pair_end *e = pair_end_of(f);
     uint32_t in_seq = flow_event_sequence(&e->in->readable);
     uint32_t out_seq = flow_event_sequence(&e->out->writable);
-    struct ring_view in = ring_look(e, e->in);
-    struct ring_view out = ring_look(e, e->out);
+    struct ring_view in = pair_ring_look(e, e->in);
+    struct ring_view out = pair_ring_look(e, e->out);
     uint32_t ready = FLOW_READY_FLUSH | FLOW_READY_OPEN;
 
     if (in.used >= flow_wanted(f, FLOW_READ) || in.ended || in.writer_gone)
@@ -200,13 +200,13 @@ flow__pair_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
 }
 
 static enum flow_status
-lease_read(struct pair_end *e, uint32_t want, struct flow_vec span[2])
+pair_lease_read(struct pair_end *e, uint32_t want, struct flow_vec span[2])
 {
-    struct ring_view v = ring_look(e, e->in);
+    struct ring_view v = pair_ring_look(e, e->in);
     uint32_t to_end;
 
     if (v.used == 0)
-        return read_end(e, &v);
+        return pair_read_end(e, &v);
     if (v.used < want && !v.ended && !v.writer_gone)
         return FLOW_AGAIN;
     if (want > v.used)
@@ -216,20 +216,20 @@ lease_read(struct pair_end *e, uint32_t want, struct flow_vec span[2])
     to_end = e->in->size - flow__ring_place(e->in->size, v.head);
     if (want > to_end)
         memcpy(e->in->buf.base + e->in->size, e->in->buf.base, want - to_end);
-    ring_spans(e->in, v.head, v.used, want, span);
+    pair_ring_spans(e->in, v.head, v.used, want, span);
     return FLOW_OK;
 }
 
 static enum flow_status
-lease_write(struct pair_end *e, uint32_t want, struct flow_vec span[2])
+pair_lease_write(struct pair_end *e, uint32_t want, struct flow_vec span[2])
 {
-    struct ring_view v = ring_look(e, e->out);
+    struct ring_view v = pair_ring_look(e, e->out);
 
     if (v.reader_gone)
-        return write_refused(e);
+        return pair_write_refused(e);
     if (v.room < want)
         return FLOW_AGAIN;
-    ring_spans(e->out, v.tail, v.room, want, span);
+    pair_ring_spans(e->out, v.tail, v.room, want, span);
     e->lent_first = span[0].len;
     return FLOW_OK;
 }
@@ -242,13 +242,13 @@ flow__pair_lease(struct flow *f, enum flow_dir dir, size_t want,
 
     if (want > (dir == FLOW_READ ? e->in : e->out)->size)
         return FLOW_E_INVAL;
-    return dir == FLOW_READ ? lease_read(e, (uint32_t)want, ret_span)
-                            : lease_write(e, (uint32_t)want, ret_span);
+    return dir == FLOW_READ ? pair_lease_read(e, (uint32_t)want, ret_span)
+                            : pair_lease_write(e, (uint32_t)want, ret_span);
 }
 
 /* Bytes that a write lease put into the margin belong at the ring's start. */
 static void
-fold_margin(struct pair_end *e, size_t used)
+pair_fold_margin(struct pair_end *e, size_t used)
 {
     struct pair_ring *r = e->out;
     size_t first = used < e->lent_first ? used : e->lent_first;
@@ -266,13 +266,13 @@ flow__pair_commit(struct flow *f, enum flow_dir dir, size_t used,
 
     (void)flags;
     if (dir == FLOW_READ) {
-        ring_consume(e, used);
+        pair_ring_consume(e, used);
         return FLOW_OK;
     }
-    if (used > 0 && ring_look(e, e->out).reader_gone)
-        return write_refused(e);
-    fold_margin(e, used);
-    ring_publish(e, used);
+    if (used > 0 && pair_ring_look(e, e->out).reader_gone)
+        return pair_write_refused(e);
+    pair_fold_margin(e, used);
+    pair_ring_publish(e, used);
     return FLOW_OK;
 }
 
@@ -316,7 +316,7 @@ flow__pair_query(struct flow *f, enum flow_query_key key, void *buf,
 }
 
 static void
-ring_release(struct pair *p, struct pair_ring *r)
+pair_ring_release(struct pair *p, struct pair_ring *r)
 {
     flow_event_fini(&r->readable);
     flow_event_fini(&r->writable);
@@ -332,8 +332,8 @@ ring_release(struct pair *p, struct pair_ring *r)
 static void
 pair_free(struct pair *p)
 {
-    ring_release(p, &p->ring[0]);
-    ring_release(p, &p->ring[1]);
+    pair_ring_release(p, &p->ring[0]);
+    pair_ring_release(p, &p->ring[1]);
     flow_lock_fini(&p->lock);
     flow_env_free(p->env, p, sizeof(*p));
 }
@@ -379,7 +379,7 @@ flow__pair_join(struct pair_end *e, const struct flow_env *env)
 }
 
 static enum flow_status
-ring_init(struct pair *p, struct pair_ring *r, uint32_t size)
+pair_ring_init(struct pair *p, struct pair_ring *r, uint32_t size)
 {
     size_t bytes = 2 * (size_t)size;
     enum flow_status st;
@@ -398,7 +398,7 @@ ring_init(struct pair *p, struct pair_ring *r, uint32_t size)
 }
 
 static uint32_t
-round_up_pow2(size_t n)
+pair_round_up_pow2(size_t n)
 {
     uint32_t p = 1;
 
@@ -424,10 +424,10 @@ flow__pair_make(const struct flow_env *env, size_t capacity,
     p->env = env;
     p->policy = policy;
     flow_lock_init(&p->lock);
-    size = round_up_pow2(capacity);
-    st = ring_init(p, &p->ring[0], size);
+    size = pair_round_up_pow2(capacity);
+    st = pair_ring_init(p, &p->ring[0], size);
     if (st == FLOW_OK)
-        st = ring_init(p, &p->ring[1], size);
+        st = pair_ring_init(p, &p->ring[1], size);
     for (i = 0; i < 2 && st == FLOW_OK; i++) {
         p->end[i].pair = p;
         p->end[i].in = &p->ring[i];

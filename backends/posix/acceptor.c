@@ -23,7 +23,7 @@ acceptor_of(struct flow_listener *l)
 }
 
 static int
-open_reserve(void)
+acceptor_open_reserve(void)
 {
     return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
@@ -39,25 +39,25 @@ flow__acceptor_new(const struct flow_env *env,
     flow_listener_init(&a->base, ops, env);
     a->size = size;
     a->fd = fd;
-    a->reserve = open_reserve();
+    a->reserve = acceptor_open_reserve();
     return a;
 }
 
 static uint64_t
-now(const struct flow__acceptor *a)
+acceptor_now(const struct flow__acceptor *a)
 {
     return a->base.env->now(a->base.env->ctx);
 }
 
 static void
-back_off(struct flow__acceptor *a, int code)
+acceptor_back_off(struct flow__acceptor *a, int code)
 {
     const struct flow_env *env = a->base.env;
 
     a->delay = a->delay == 0 ? DELAY_MIN : 2 * a->delay;
     if (a->delay > DELAY_MAX)
         a->delay = DELAY_MAX;
-    a->resume = now(a) + a->delay;
+    a->resume = acceptor_now(a) + a->delay;
     flow_posix_error(&a->base.error, a->base.ops->name, code,
                      "accepting failed", NULL);
     if (env->log != NULL)
@@ -67,7 +67,7 @@ back_off(struct flow__acceptor *a, int code)
 
 /* Let the peer know at once that there is no room for it. */
 static void
-turn_away(struct flow__acceptor *a)
+acceptor_turn_away(struct flow__acceptor *a)
 {
     union flow__sockaddr peer;
     socklen_t len;
@@ -79,13 +79,13 @@ turn_away(struct flow__acceptor *a)
     fd = flow__fd_accept(a->fd, &peer, &len);
     if (fd >= 0)
         close(fd);
-    a->reserve = open_reserve();
+    a->reserve = acceptor_open_reserve();
 }
 
 /* Whether accept(2) told of one connection's fate, not the listener's: some
  * systems hand on the network's errors of a connection that is in the queue. */
 static bool
-is_dead_connection(int code)
+acceptor_is_dead_connection(int code)
 {
     switch (code) {
     case ECONNABORTED:
@@ -105,17 +105,18 @@ is_dead_connection(int code)
 }
 
 static enum flow_status
-accept_failed(struct flow__acceptor *a, int code)
+acceptor_accept_failed(struct flow__acceptor *a, int code)
 {
     struct flow_error *err = &a->base.error;
 
     /* The rest of the dead are for the next call: the socket stays ready. */
-    if (code == EAGAIN || code == EWOULDBLOCK || is_dead_connection(code))
+    if (code == EAGAIN || code == EWOULDBLOCK ||
+        acceptor_is_dead_connection(code))
         return FLOW_AGAIN;
     if (code == EMFILE || code == ENFILE)
-        turn_away(a);
+        acceptor_turn_away(a);
     if (code == EMFILE || code == ENFILE || code == ENOBUFS || code == ENOMEM) {
-        back_off(a, code);
+        acceptor_back_off(a, code);
         return FLOW_AGAIN;
     }
     return flow_posix_error(err, a->base.ops->name, code, "accepting failed",
@@ -132,18 +133,18 @@ flow__acceptor_accept(struct flow_listener *l, struct flow **ret_flow)
     int dead = 0;
     int fd;
 
-    if (a->resume != FLOW_NEVER && now(a) < a->resume)
+    if (a->resume != FLOW_NEVER && acceptor_now(a) < a->resume)
         return FLOW_AGAIN;
     a->resume = FLOW_NEVER;
     do
         fd = flow__fd_accept(a->fd, &peer, &len);
-    while (fd < 0 && is_dead_connection(errno) && ++dead < MAX_DEAD);
+    while (fd < 0 && acceptor_is_dead_connection(errno) && ++dead < MAX_DEAD);
     if (fd < 0)
-        return accept_failed(a, errno);
+        return acceptor_accept_failed(a, errno);
 
     a->delay = 0;
     if (a->reserve < 0)
-        a->reserve = open_reserve();
+        a->reserve = acceptor_open_reserve();
     st = a->make(a, fd, &peer, len, ret_flow);
     if (st == FLOW_OK)
         return FLOW_OK;
@@ -157,7 +158,7 @@ flow__acceptor_wait(struct flow_listener *l, struct flow_wait_sink *sink)
 {
     struct flow__acceptor *a = acceptor_of(l);
 
-    if (a->resume != FLOW_NEVER && now(a) < a->resume) {
+    if (a->resume != FLOW_NEVER && acceptor_now(a) < a->resume) {
         flow_wait_add_time(sink, a->resume);
         return false;
     }

@@ -68,7 +68,7 @@ flow__fd_socket(int family)
 }
 
 static int
-accept_once(int fd, union flow__sockaddr *ret_addr, socklen_t *ret_len)
+fd_accept_once(int fd, union flow__sockaddr *ret_addr, socklen_t *ret_len)
 {
     return accept4(fd, &ret_addr->any, ret_len, SOCK_CLOEXEC | SOCK_NONBLOCK);
 }
@@ -76,7 +76,7 @@ accept_once(int fd, union flow__sockaddr *ret_addr, socklen_t *ret_len)
 #else
 
 static int
-prepare(int fd)
+fd_prepare(int fd)
 {
     int saved;
 
@@ -98,13 +98,13 @@ prepare(int fd)
 int
 flow__fd_socket(int family)
 {
-    return prepare(socket(family, SOCK_STREAM, 0));
+    return fd_prepare(socket(family, SOCK_STREAM, 0));
 }
 
 static int
-accept_once(int fd, union flow__sockaddr *ret_addr, socklen_t *ret_len)
+fd_accept_once(int fd, union flow__sockaddr *ret_addr, socklen_t *ret_len)
 {
-    return prepare(accept(fd, &ret_addr->any, ret_len));
+    return fd_prepare(accept(fd, &ret_addr->any, ret_len));
 }
 
 #endif
@@ -116,7 +116,7 @@ flow__fd_accept(int fd, union flow__sockaddr *ret_addr, socklen_t *ret_len)
 
     do {
         *ret_len = sizeof(*ret_addr);
-        got = accept_once(fd, ret_addr, ret_len);
+        got = fd_accept_once(fd, ret_addr, ret_len);
     } while (got < 0 && errno == EINTR);
     return got;
 }
@@ -127,8 +127,8 @@ flow__fd_accept(int fd, union flow__sockaddr *ret_addr, socklen_t *ret_len)
  * it takes.
  */
 static size_t
-fill_read(struct iovec *iov, const struct flow_vec *vec, size_t count,
-          uint8_t *scratch, size_t scratch_size)
+fd_fill_read(struct iovec *iov, const struct flow_vec *vec, size_t count,
+             uint8_t *scratch, size_t scratch_size)
 {
     size_t n = 0;
     size_t i;
@@ -158,7 +158,7 @@ flow__fd_readv(int fd, const struct flow_vec *vec, size_t count)
 {
     struct iovec iov[IOV_COUNT];
     uint8_t scratch[4096];
-    size_t n = fill_read(iov, vec, count, scratch, sizeof(scratch));
+    size_t n = fd_fill_read(iov, vec, count, scratch, sizeof(scratch));
     ssize_t got;
 
     do
@@ -168,7 +168,7 @@ flow__fd_readv(int fd, const struct flow_vec *vec, size_t count)
 }
 
 static ssize_t
-recv_segments(int fd, const struct flow_vec *vec, size_t count)
+fd_recv_segments(int fd, const struct flow_vec *vec, size_t count)
 {
     struct iovec iov[IOV_COUNT];
     uint8_t scratch[4096];
@@ -178,7 +178,7 @@ recv_segments(int fd, const struct flow_vec *vec, size_t count)
     msg.msg_iov = iov;
     /* The member is an int here and a size_t there; a short fits in both. */
     msg.msg_iovlen =
-        (unsigned short)fill_read(iov, vec, count, scratch, sizeof(scratch));
+        (unsigned short)fd_fill_read(iov, vec, count, scratch, sizeof(scratch));
     return recvmsg(fd, &msg, MSG_DONTWAIT);
 }
 
@@ -191,13 +191,13 @@ flow__fd_recvv(int fd, const struct flow_vec *vec, size_t count)
     do
         got = count == 1 && vec->base != NULL
                   ? recv(fd, vec->base, vec->len, MSG_DONTWAIT)
-                  : recv_segments(fd, vec, count);
+                  : fd_recv_segments(fd, vec, count);
     while (got < 0 && errno == EINTR);
     return got;
 }
 
 static size_t
-fill_write(struct iovec *iov, const struct flow_cvec *vec, size_t count)
+fd_fill_write(struct iovec *iov, const struct flow_cvec *vec, size_t count)
 {
     size_t n = 0;
 
@@ -210,7 +210,7 @@ fill_write(struct iovec *iov, const struct flow_cvec *vec, size_t count)
 }
 
 static ssize_t
-send_segments(int fd, const struct flow_cvec *vec, size_t count, int flags)
+fd_send_segments(int fd, const struct flow_cvec *vec, size_t count, int flags)
 {
     struct iovec iov[IOV_COUNT];
     struct msghdr msg;
@@ -218,7 +218,7 @@ send_segments(int fd, const struct flow_cvec *vec, size_t count, int flags)
     memset(&msg, 0, sizeof(msg));
     msg.msg_iov = iov;
     /* The member is an int here and a size_t there; a short fits in both. */
-    msg.msg_iovlen = (unsigned short)fill_write(iov, vec, count);
+    msg.msg_iovlen = (unsigned short)fd_fill_write(iov, vec, count);
     return sendmsg(fd, &msg, flags);
 }
 
@@ -230,7 +230,7 @@ flow__fd_sendv(int fd, const struct flow_cvec *vec, size_t count, bool more)
 
     do
         sent = count == 1 ? send(fd, vec->base, vec->len, flags)
-                          : send_segments(fd, vec, count, flags);
+                          : fd_send_segments(fd, vec, count, flags);
     while (sent < 0 && errno == EINTR);
     return sent;
 }
@@ -244,7 +244,7 @@ ssize_t
 flow__fd_writev(int fd, const struct flow_cvec *vec, size_t count)
 {
     struct iovec iov[IOV_COUNT];
-    size_t n = fill_write(iov, vec, count);
+    size_t n = fd_fill_write(iov, vec, count);
     sigset_t pipe_set;
     sigset_t before;
     sigset_t pending;

@@ -6,7 +6,7 @@
 #include <string.h>
 
 static void
-format_in(const struct sockaddr_in *in, char *text, size_t size)
+sockaddr_format_in(const struct sockaddr_in *in, char *text, size_t size)
 {
     char host[INET_ADDRSTRLEN];
 
@@ -15,7 +15,7 @@ format_in(const struct sockaddr_in *in, char *text, size_t size)
 }
 
 static void
-format_in6(const struct sockaddr_in6 *in6, char *text, size_t size)
+sockaddr_format_in6(const struct sockaddr_in6 *in6, char *text, size_t size)
 {
     char host[INET6_ADDRSTRLEN];
     struct sockaddr_in in = { .sin_family = AF_INET };
@@ -24,7 +24,7 @@ format_in6(const struct sockaddr_in6 *in6, char *text, size_t size)
     if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
         memcpy(&in.sin_addr, &in6->sin6_addr.s6_addr[12], 4);
         in.sin_port = in6->sin6_port;
-        format_in(&in, text, size);
+        sockaddr_format_in(&in, text, size);
         return;
     }
     inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host));
@@ -36,7 +36,7 @@ format_in6(const struct sockaddr_in6 *in6, char *text, size_t size)
 }
 
 static void
-format_un(const struct sockaddr_un *un, size_t len, char *text)
+sockaddr_format_un(const struct sockaddr_un *un, size_t len, char *text)
 {
     size_t n = len - offsetof(struct sockaddr_un, sun_path);
 
@@ -53,10 +53,10 @@ flow__sockaddr_format(const union flow__sockaddr *addr, socklen_t len,
 {
     ret_text[0] = '\0';
     if (len >= sizeof(addr->in) && addr->any.sa_family == AF_INET)
-        format_in(&addr->in, ret_text, FLOW__SOCKADDR_TEXT);
+        sockaddr_format_in(&addr->in, ret_text, FLOW__SOCKADDR_TEXT);
     else if (len >= sizeof(addr->in6) && addr->any.sa_family == AF_INET6)
-        format_in6(&addr->in6, ret_text, FLOW__SOCKADDR_TEXT);
+        sockaddr_format_in6(&addr->in6, ret_text, FLOW__SOCKADDR_TEXT);
     else if (len > offsetof(struct sockaddr_un, sun_path) &&
              len <= sizeof(addr->un) && addr->any.sa_family == AF_UNIX)
-        format_un(&addr->un, len, ret_text);
+        sockaddr_format_un(&addr->un, len, ret_text);
 }

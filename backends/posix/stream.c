@@ -61,7 +61,7 @@ flow__stream_fail(struct flow__stream *s, uint32_t dirs, int code,
 }
 
 static bool
-is_broken(struct flow__stream *s)
+stream_is_broken(struct flow__stream *s)
 {
     bool broken;
 
@@ -72,14 +72,14 @@ is_broken(struct flow__stream *s)
 }
 
 static bool
-is_again(int code)
+stream_is_again(int code)
 {
     return code == EAGAIN || code == EWOULDBLOCK;
 }
 
 /* Whether an error means that the transport is gone for both directions. */
 static bool
-is_break(int code)
+stream_is_break(int code)
 {
     return code == ECONNRESET || code == ETIMEDOUT || code == ECONNABORTED ||
            code == ENETRESET || code == EHOSTUNREACH || code == ENETUNREACH;
@@ -97,11 +97,11 @@ flow__stream_readv(struct flow *f, const struct flow_vec *vec, size_t count,
     *ret_len = got > 0 ? (size_t)got : 0;
     if (got > 0)
         return FLOW_OK;
-    if (got < 0 && is_again(code))
+    if (got < 0 && stream_is_again(code))
         return FLOW_AGAIN;
     if (got < 0) {
         flow_lock_acquire(&s->lock);
-        s->broken = s->broken || is_break(code);
+        s->broken = s->broken || stream_is_break(code);
         flow_lock_release(&s->lock);
         return flow__stream_fail(s, FLOW_READ, code, "reading failed");
     }
@@ -110,14 +110,14 @@ flow__stream_readv(struct flow *f, const struct flow_vec *vec, size_t count,
      * says "end of stream" to the other: that end is none.  If the writer took
      * the error, it did so inside its lock and before the read above.
      */
-    if (is_broken(s))
+    if (stream_is_broken(s))
         return flow__stream_fail(s, FLOW_READ, ECONNRESET, "reading failed");
     return FLOW_EOF;
 }
 
 static ssize_t
-send_locked(struct flow__stream *s, const struct flow_cvec *vec, size_t count,
-            bool more)
+stream_send_locked(struct flow__stream *s, const struct flow_cvec *vec,
+                   size_t count, bool more)
 {
     ssize_t sent;
     int code;
@@ -127,7 +127,7 @@ send_locked(struct flow__stream *s, const struct flow_cvec *vec, size_t count,
     code = errno;
     if (sent < 0 && code == EPIPE && s->broken)
         code = ECONNRESET;
-    if (sent < 0 && is_break(code))
+    if (sent < 0 && stream_is_break(code))
         s->broken = true;
     flow_lock_release(&s->lock);
     errno = code;
@@ -140,14 +140,14 @@ flow__stream_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
 {
     struct flow__stream *s = stream_of(f);
     bool more = (flags & FLOW_MORE) != 0;
-    ssize_t sent = s->is_socket ? send_locked(s, vec, count, more)
+    ssize_t sent = s->is_socket ? stream_send_locked(s, vec, count, more)
                                 : flow__fd_writev(s->out, vec, count);
     int code = errno;
 
     *ret_len = sent > 0 ? (size_t)sent : 0;
     if (sent > 0)
         return FLOW_OK;
-    if (sent == 0 || is_again(code))
+    if (sent == 0 || stream_is_again(code))
         return FLOW_AGAIN;
     return flow__stream_fail(s, FLOW_WRITE, code, "writing failed");
 }
@@ -155,7 +155,7 @@ flow__stream_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
 /* All processes that have the descriptor share its mode.  A process that
  * inherited the flow leaves the mode to the process that made it. */
 static void
-close_fd(const struct flow__stream *s, int fd, bool restore)
+stream_close_fd(const struct flow__stream *s, int fd, bool restore)
 {
     if (restore && s->process == flow_process())
         (void)flow__fd_set_nonblocking(fd, false);
@@ -163,11 +163,11 @@ close_fd(const struct flow__stream *s, int fd, bool restore)
 }
 
 static void
-close_out(struct flow__stream *s)
+stream_close_out(struct flow__stream *s)
 {
     if (s->out < 0)
         return;
-    close_fd(s, s->out, s->restore_out);
+    stream_close_fd(s, s->out, s->restore_out);
     s->out = -1;
 }
 
@@ -182,7 +182,7 @@ flow__stream_shutdown(struct flow *f, enum flow_dir dir)
     if (!s->is_socket) {
         if (s->out != s->in)
             flow_fd_closing(f, s->out);
-        close_out(s);
+        stream_close_out(s);
         return FLOW_OK;
     }
     /* Not connected any more: then there is nobody left to tell. */
@@ -222,7 +222,7 @@ flow__stream_wait(struct flow *f, uint32_t interest,
 
 /* Only some kinds of socket have a reset; anything else closes as usual. */
 static void
-reset_at_close(int fd)
+stream_reset_at_close(int fd)
 {
     const struct linger none = { .l_onoff = 1, .l_linger = 0 };
 
@@ -237,20 +237,20 @@ flow__stream_close(struct flow *f)
 
     flow_base_fini(f);
     if (flow_is_aborted(f)) {
-        reset_at_close(s->in);
-        reset_at_close(s->out);
+        stream_reset_at_close(s->in);
+        stream_reset_at_close(s->out);
     }
     if (s->out != s->in)
-        close_out(s);
+        stream_close_out(s);
     if (s->in >= 0)
-        close_fd(s, s->in, s->restore_in);
+        stream_close_fd(s, s->in, s->restore_in);
     flow_lock_fini(&s->lock);
     flow_env_free(env, s, s->size);
 }
 
 static enum flow_status
-answer_address(const union flow__sockaddr *addr, socklen_t addr_len, void *buf,
-               size_t *len)
+stream_answer_address(const union flow__sockaddr *addr, socklen_t addr_len,
+                      void *buf, size_t *len)
 {
     char text[FLOW__SOCKADDR_TEXT];
 
@@ -260,7 +260,7 @@ answer_address(const union flow__sockaddr *addr, socklen_t addr_len, void *buf,
 
 /* "tcp 192.0.2.1:80"; the name alone where the peer has none. */
 static enum flow_status
-answer_description(const struct flow__stream *s, void *buf, size_t *len)
+stream_answer_description(const struct flow__stream *s, void *buf, size_t *len)
 {
     const char *name = flow_name(&s->base);
     char peer[FLOW__SOCKADDR_TEXT];
@@ -273,7 +273,7 @@ answer_description(const struct flow__stream *s, void *buf, size_t *len)
 }
 
 static enum flow_status
-answer_local(const struct flow__stream *s, void *buf, size_t *len)
+stream_answer_local(const struct flow__stream *s, void *buf, size_t *len)
 {
     union flow__sockaddr addr;
     socklen_t addr_len = sizeof(addr);
@@ -282,25 +282,25 @@ answer_local(const struct flow__stream *s, void *buf, size_t *len)
         return FLOW_AGAIN;
     if (getsockname(s->in, &addr.any, &addr_len) < 0)
         return FLOW_E_NOTSUP;
-    return answer_address(&addr, addr_len, buf, len);
+    return stream_answer_address(&addr, addr_len, buf, len);
 }
 
 static enum flow_status
-answer(const struct flow__stream *s, enum flow_query_key key, void *buf,
-       size_t *len)
+stream_answer(const struct flow__stream *s, enum flow_query_key key, void *buf,
+              size_t *len)
 {
     struct flow_buf_hints hints;
 
     if (key == FLOW_QUERY_DESCRIPTION)
-        return answer_description(s, buf, len);
+        return stream_answer_description(s, buf, len);
     if (key == FLOW_QUERY_LOCAL_ADDRESS)
-        return answer_local(s, buf, len);
+        return stream_answer_local(s, buf, len);
     if (key == FLOW_QUERY_PEER_ADDRESS) {
         if (s->in < 0)
             return FLOW_AGAIN;
         if (s->peer_len == 0)
             return FLOW_E_NOTSUP;
-        return answer_address(&s->peer, s->peer_len, buf, len);
+        return stream_answer_address(&s->peer, s->peer_len, buf, len);
     }
     if (key == FLOW_QUERY_FD)
         return s->in < 0 ? FLOW_AGAIN
@@ -323,13 +323,13 @@ flow__stream_query(struct flow *f, enum flow_query_key key, void *buf,
     enum flow_status st;
 
     flow_lock_acquire(&s->lock);
-    st = answer(s, key, buf, len);
+    st = stream_answer(s, key, buf, len);
     flow_lock_release(&s->lock);
     return st;
 }
 
 static bool
-is_ip(const struct flow__stream *s)
+stream_is_ip(const struct flow__stream *s)
 {
     return s->is_socket && s->peer_len > 0 && s->peer.any.sa_family != AF_UNIX;
 }
@@ -342,7 +342,7 @@ flow__stream_control(struct flow *f, enum flow_control_key key, int64_t value)
 
     if (key != FLOW_CONTROL_NODELAY && key != FLOW_CONTROL_KEEPALIVE)
         return FLOW_E_NOTSUP;
-    if (!is_ip(s))
+    if (!stream_is_ip(s))
         return FLOW_E_NOTSUP;
     if (value != 0 && value != 1)
         return FLOW_E_INVAL;

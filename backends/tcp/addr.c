@@ -6,7 +6,7 @@
 #include <string.h>
 
 static enum flow_status
-parse_failed(const char *rest, const char *text, struct flow_error *err)
+addr_parse_failed(const char *rest, const char *text, struct flow_error *err)
 {
     flow_error_set(err, FLOW_E_INVAL, "tcp", FLOW_DOMAIN_NONE, 0, text);
     flow_error_set_detail(err, rest);
@@ -18,7 +18,7 @@ parse_failed(const char *rest, const char *text, struct flow_error *err)
 
 /* 1 to 5 digits, 0..65535. */
 static bool
-parse_port(const char *text, uint16_t *ret_port)
+addr_parse_port(const char *text, uint16_t *ret_port)
 {
     uint32_t port = 0;
     size_t i;
@@ -34,7 +34,7 @@ parse_port(const char *text, uint16_t *ret_port)
 /* What could be meant as a name or an address; the rest is a typing error
  * (a path, a user) that should not reach a resolver. */
 static bool
-host_char(char c)
+addr_host_char(char c)
 {
     return c > ' ' && c < 0x7f && strchr("/@[]?#\\", c) == NULL;
 }
@@ -51,40 +51,42 @@ flow__tcp_parse(const char *rest, struct tcp_endpoint *ret_endpoint,
     size_t i;
 
     if (strncmp(rest, "//", 2) != 0)
-        return parse_failed(rest, "\"//\" is missing", err);
+        return addr_parse_failed(rest, "\"//\" is missing", err);
     if (host[0] == '[') {
         host++;
         end = strchr(host, ']');
         if (end == NULL || end[1] != ':')
-            return parse_failed(rest, "\"]:PORT\" is missing", err);
+            return addr_parse_failed(rest, "\"]:PORT\" is missing", err);
         port = end + 2;
     } else {
         end = strrchr(host, ':');
         if (end == NULL)
-            return parse_failed(rest, "the port is missing", err);
+            return addr_parse_failed(rest, "the port is missing", err);
         if (memchr(host, ':', (size_t)(end - host)) != NULL)
-            return parse_failed(rest, "an IPv6 address needs brackets", err);
+            return addr_parse_failed(rest, "an IPv6 address needs brackets",
+                                     err);
         port = end + 1;
     }
     len = (size_t)(end - host);
     if (len >= TCP_HOST_SIZE)
-        return parse_failed(rest, "the host name is too long", err);
+        return addr_parse_failed(rest, "the host name is too long", err);
     for (i = 0; i < len; i++)
-        if (!host_char(host[i]))
-            return parse_failed(rest, "that is no host name", err);
-    if (!parse_port(port, &ret_endpoint->port))
-        return parse_failed(rest, "the port is no number up to 65535", err);
+        if (!addr_host_char(host[i]))
+            return addr_parse_failed(rest, "that is no host name", err);
+    if (!addr_parse_port(port, &ret_endpoint->port))
+        return addr_parse_failed(rest, "the port is no number up to 65535",
+                                 err);
     memcpy(ret_endpoint->host, host, len);
     ret_endpoint->host[len] = '\0';
     if (host != rest + 2 &&
         (!flow__tcp_literal(ret_endpoint->host, 0, &addr) || addr.family != 6))
-        return parse_failed(rest, "brackets are for IPv6 addresses", err);
+        return addr_parse_failed(rest, "brackets are for IPv6 addresses", err);
     return FLOW_OK;
 }
 
 /* An interface's number or name. */
 static bool
-parse_zone(const char *zone, uint32_t *ret_scope)
+addr_parse_zone(const char *zone, uint32_t *ret_scope)
 {
     uint32_t number = 0;
     size_t i;
@@ -113,7 +115,7 @@ flow__tcp_literal(const char *host, uint16_t port, struct flow_addr *ret_addr)
         addr.family = 6;
     else
         return false;
-    if (zone != NULL && !parse_zone(zone + 1, &addr.scope))
+    if (zone != NULL && !addr_parse_zone(zone + 1, &addr.scope))
         return false;
     *ret_addr = addr;
     return true;

@@ -58,7 +58,7 @@ flow__tcp_dial_new(const struct flow_env *env, struct flow *flow,
 }
 
 static void
-drop_attempt(const struct tcp_dial *d, struct attempt *a)
+dial_drop_attempt(const struct tcp_dial *d, struct attempt *a)
 {
     if (a->fd >= 0) {
         flow_fd_closing(d->flow, a->fd);
@@ -68,7 +68,7 @@ drop_attempt(const struct tcp_dial *d, struct attempt *a)
 }
 
 static void
-drop_lookup(struct tcp_dial *d)
+dial_drop_lookup(struct tcp_dial *d)
 {
     if (d->lookup == NULL)
         return;
@@ -85,29 +85,29 @@ flow__tcp_dial_free(struct tcp_dial *d)
 
     if (d == NULL)
         return;
-    drop_lookup(d);
+    dial_drop_lookup(d);
     for (i = 0; i < TCP_DIAL_PARALLEL; i++)
-        drop_attempt(d, &d->attempt[i]);
+        dial_drop_attempt(d, &d->attempt[i]);
     flow_env_free(d->env, d, sizeof(*d));
 }
 
 static uint64_t
-now(const struct tcp_dial *d)
+dial_now(const struct tcp_dial *d)
 {
     return d->env->now(d->env->ctx);
 }
 
 static bool
-is_past(const struct tcp_dial *d, uint64_t nsec)
+dial_is_past(const struct tcp_dial *d, uint64_t nsec)
 {
-    return nsec != FLOW_NEVER && now(d) >= nsec;
+    return nsec != FLOW_NEVER && dial_now(d) >= nsec;
 }
 
 /* "host:port", or, where a name has several addresses, which of them.  Long
  * names are cut, so that the address always fits. */
 static void
-describe(const struct tcp_dial *d, const struct flow_addr *addr, char *text,
-         size_t size)
+dial_describe(const struct tcp_dial *d, const struct flow_addr *addr,
+              char *text, size_t size)
 {
     union flow__sockaddr sa;
     struct flow_addr literal;
@@ -134,7 +134,7 @@ dial_error(const struct tcp_dial *d, struct flow_error *err,
 {
     char detail[FLOW_ERROR_DETAIL];
 
-    describe(d, NULL, detail, sizeof(detail));
+    dial_describe(d, NULL, detail, sizeof(detail));
     flow_error_set(err, status, "tcp", domain, code, text);
     flow_error_set_detail(err, detail);
     return status;
@@ -142,7 +142,7 @@ dial_error(const struct tcp_dial *d, struct flow_error *err,
 
 /* The addresses that the source can reach: all, or those of its family. */
 static void
-set_addresses(struct tcp_dial *d, size_t count)
+dial_set_addresses(struct tcp_dial *d, size_t count)
 {
     size_t i;
 
@@ -155,20 +155,20 @@ set_addresses(struct tcp_dial *d, size_t count)
     }
     count = d->count;
     flow__tcp_interleave(d->addr, count);
-    d->next_time = now(d);
+    d->next_time = dial_now(d);
 }
 
 static enum flow_status
-begin(struct tcp_dial *d, struct flow_error *err)
+dial_begin(struct tcp_dial *d, struct flow_error *err)
 {
     const struct flow_resolver *r = d->env->resolver;
     enum flow_status st;
 
     d->begun = true;
     if (d->timeout != 0)
-        d->deadline = flow_time_after(now(d), d->timeout);
+        d->deadline = flow_time_after(dial_now(d), d->timeout);
     if (flow__tcp_literal(d->host, d->port, &d->addr[0])) {
-        set_addresses(d, 1);
+        dial_set_addresses(d, 1);
         return FLOW_OK;
     }
     if (r == NULL) {
@@ -186,7 +186,7 @@ begin(struct tcp_dial *d, struct flow_error *err)
 
 /* Take the answer of a lookup that is done. */
 static enum flow_status
-resolve(struct tcp_dial *d, struct flow_error *err)
+dial_resolve(struct tcp_dial *d, struct flow_error *err)
 {
     const struct flow_resolver *r = d->env->resolver;
     enum flow_status st;
@@ -196,9 +196,9 @@ resolve(struct tcp_dial *d, struct flow_error *err)
     st = r->result(d->lookup, d->addr, TCP_DIAL_ADDRESSES, &count, &code);
     if (st == FLOW_AGAIN)
         return st;
-    drop_lookup(d);
+    dial_drop_lookup(d);
     if (st == FLOW_OK && count > 0) {
-        set_addresses(d, count);
+        dial_set_addresses(d, count);
         if (d->count > 0)
             return FLOW_OK;
         return dial_error(d, err, FLOW_E_SYS, FLOW_DOMAIN_ERRNO, EAFNOSUPPORT,
@@ -212,15 +212,15 @@ resolve(struct tcp_dial *d, struct flow_error *err)
 
 /* The source address if that failed, else the address that was tried. */
 static void
-describe_attempt(const struct tcp_dial *d, size_t index, bool at_source,
-                 char *text, size_t size)
+dial_describe_attempt(const struct tcp_dial *d, size_t index, bool at_source,
+                      char *text, size_t size)
 {
     union flow__sockaddr sa;
     char where[FLOW__SOCKADDR_TEXT];
     socklen_t len;
 
     if (!at_source) {
-        describe(d, &d->addr[index], text, size);
+        dial_describe(d, &d->addr[index], text, size);
         return;
     }
     len = flow__tcp_sockaddr(&d->source, &sa);
@@ -229,16 +229,16 @@ describe_attempt(const struct tcp_dial *d, size_t index, bool at_source,
 }
 
 static void
-attempt_failed(struct tcp_dial *d, size_t index, int code, bool at_source)
+dial_attempt_failed(struct tcp_dial *d, size_t index, int code, bool at_source)
 {
     char detail[FLOW_ERROR_DETAIL];
 
     /* The next one need not wait. */
-    d->next_time = now(d);
+    d->next_time = dial_now(d);
     if (index < d->error_index)
         return;
     d->error_index = index;
-    describe_attempt(d, index, at_source, detail, sizeof(detail));
+    dial_describe_attempt(d, index, at_source, detail, sizeof(detail));
     flow_posix_error(&d->error, "tcp", code, "connecting failed", detail);
     if (code == ETIMEDOUT) {
         d->error.status = FLOW_E_TIMEOUT;
@@ -254,7 +254,7 @@ attempt_failed(struct tcp_dial *d, size_t index, int code, bool at_source)
  * system happens to choose that port for our end.
  */
 static bool
-is_self_connected(int fd)
+dial_is_self_connected(int fd)
 {
     union flow__sockaddr ours;
     union flow__sockaddr theirs;
@@ -268,21 +268,21 @@ is_self_connected(int fd)
 
 /* Whether the attempt is the one; a failed one is dropped. */
 static bool
-attempt_won(struct tcp_dial *d, struct attempt *a)
+dial_attempt_won(struct tcp_dial *d, struct attempt *a)
 {
     int code = flow__fd_take_error(a->fd);
 
-    if (code == 0 && is_self_connected(a->fd))
+    if (code == 0 && dial_is_self_connected(a->fd))
         code = ECONNREFUSED;
     if (code == 0)
         return true;
-    drop_attempt(d, a);
-    attempt_failed(d, a->index, code, false);
+    dial_drop_attempt(d, a);
+    dial_attempt_failed(d, a->index, code, false);
     return false;
 }
 
 static size_t
-attempts_running(const struct tcp_dial *d)
+dial_attempts_running(const struct tcp_dial *d)
 {
     size_t n = 0;
     size_t i;
@@ -294,7 +294,7 @@ attempts_running(const struct tcp_dial *d)
 
 /* A free place for an attempt, or the oldest. */
 static struct attempt *
-place_for_next(struct tcp_dial *d)
+dial_place_for_next(struct tcp_dial *d)
 {
     struct attempt *best = &d->attempt[0];
     size_t i;
@@ -310,9 +310,9 @@ place_for_next(struct tcp_dial *d)
 
 /* When the next address may be tried; FLOW_NEVER: there is none. */
 static uint64_t
-time_of_next(struct tcp_dial *d)
+dial_time_of_next(struct tcp_dial *d)
 {
-    const struct attempt *place = place_for_next(d);
+    const struct attempt *place = dial_place_for_next(d);
 
     if (d->next == d->count)
         return FLOW_NEVER;
@@ -327,7 +327,7 @@ time_of_next(struct tcp_dial *d)
  * source with a port may have been used a moment ago.
  */
 static bool
-bind_source(const struct tcp_dial *d, int fd)
+dial_bind_source(const struct tcp_dial *d, int fd)
 {
     union flow__sockaddr sa;
     socklen_t len = flow__tcp_sockaddr(&d->source, &sa);
@@ -343,34 +343,35 @@ bind_source(const struct tcp_dial *d, int fd)
 
 /* Begin with the next address; the attempt, or NULL when it failed at once. */
 static struct attempt *
-try_next(struct tcp_dial *d)
+dial_try_next(struct tcp_dial *d)
 {
-    struct attempt *a = place_for_next(d);
+    struct attempt *a = dial_place_for_next(d);
     union flow__sockaddr sa;
     socklen_t len = flow__tcp_sockaddr(&d->addr[d->next], &sa);
     bool at_source;
 
     if (a->fd >= 0) {
-        drop_attempt(d, a);
-        attempt_failed(d, a->index, ETIMEDOUT, false);
+        dial_drop_attempt(d, a);
+        dial_attempt_failed(d, a->index, ETIMEDOUT, false);
     }
     a->index = d->next++;
-    a->started = now(d);
+    a->started = dial_now(d);
     a->fd = flow__fd_socket(sa.any.sa_family);
-    at_source = a->fd >= 0 && d->source.family != 0 && !bind_source(d, a->fd);
+    at_source =
+        a->fd >= 0 && d->source.family != 0 && !dial_bind_source(d, a->fd);
     if (a->fd >= 0 && !at_source &&
         (connect(a->fd, &sa.any, len) == 0 || errno == EINPROGRESS ||
          errno == EINTR)) {
         d->next_time = a->started + TCP_DIAL_STAGGER;
         return a;
     }
-    attempt_failed(d, a->index, errno, at_source);
-    drop_attempt(d, a);
+    dial_attempt_failed(d, a->index, errno, at_source);
+    dial_drop_attempt(d, a);
     return NULL;
 }
 
 static struct attempt *
-find_winner(struct tcp_dial *d)
+dial_find_winner(struct tcp_dial *d)
 {
     struct attempt *a;
     size_t i;
@@ -378,20 +379,20 @@ find_winner(struct tcp_dial *d)
     for (i = 0; i < TCP_DIAL_PARALLEL; i++) {
         a = &d->attempt[i];
         if (a->fd >= 0 && flow_wait_fd_ready(NULL, a->fd, FLOW_WAIT_OUT) != 0 &&
-            attempt_won(d, a))
+            dial_attempt_won(d, a))
             return a;
     }
-    while (is_past(d, time_of_next(d))) {
-        a = try_next(d);
+    while (dial_is_past(d, dial_time_of_next(d))) {
+        a = dial_try_next(d);
         if (a != NULL && flow_wait_fd_ready(NULL, a->fd, FLOW_WAIT_OUT) != 0 &&
-            attempt_won(d, a))
+            dial_attempt_won(d, a))
             return a;
     }
     return NULL;
 }
 
 static enum flow_status
-timed_out(const struct tcp_dial *d, struct flow_error *err)
+dial_timed_out(const struct tcp_dial *d, struct flow_error *err)
 {
     return dial_error(d, err, FLOW_E_TIMEOUT, FLOW_DOMAIN_NONE, 0,
                       d->lookup != NULL ? "the name was not resolved in time"
@@ -406,31 +407,32 @@ flow__tcp_dial_step(struct tcp_dial *d, int *ret_fd, struct flow_addr *ret_peer,
     struct attempt *winner;
 
     if (!d->begun)
-        st = begin(d, ret_err);
+        st = dial_begin(d, ret_err);
     if (st == FLOW_OK && d->lookup != NULL)
-        st = resolve(d, ret_err);
-    if (st == FLOW_AGAIN && is_past(d, d->deadline))
-        return timed_out(d, ret_err);
+        st = dial_resolve(d, ret_err);
+    if (st == FLOW_AGAIN && dial_is_past(d, d->deadline))
+        return dial_timed_out(d, ret_err);
     if (st != FLOW_OK)
         return st;
 
-    winner = find_winner(d);
+    winner = dial_find_winner(d);
     if (winner != NULL) {
         *ret_fd = winner->fd;
         *ret_peer = d->addr[winner->index];
         winner->fd = -1;
         return FLOW_OK;
     }
-    if (attempts_running(d) == 0) {
+    if (dial_attempts_running(d) == 0) {
         *ret_err = d->error;
         return d->error.status;
     }
-    return is_past(d, d->deadline) ? timed_out(d, ret_err) : FLOW_AGAIN;
+    return dial_is_past(d, d->deadline) ? dial_timed_out(d, ret_err)
+                                        : FLOW_AGAIN;
 }
 
 /* The lookup's sources, unless it turns out to be done. */
 static bool
-wait_for_lookup(struct tcp_dial *d, struct flow_wait_sink *sink)
+dial_wait_for_lookup(struct tcp_dial *d, struct flow_wait_sink *sink)
 {
     const struct flow_resolver *r = d->env->resolver;
     struct flow_wait_sink before = *sink;
@@ -451,15 +453,15 @@ flow__tcp_dial_wait(struct tcp_dial *d, struct flow_wait_sink *sink)
 {
     size_t i;
 
-    if (!d->begun || is_past(d, d->deadline))
+    if (!d->begun || dial_is_past(d, d->deadline))
         return true;
     if (d->lookup != NULL) {
-        if (wait_for_lookup(d, sink))
+        if (dial_wait_for_lookup(d, sink))
             return true;
         flow_wait_add_time(sink, d->deadline);
         return false;
     }
-    if (attempts_running(d) == 0 || is_past(d, time_of_next(d)))
+    if (dial_attempts_running(d) == 0 || dial_is_past(d, dial_time_of_next(d)))
         return true;
     for (i = 0; i < TCP_DIAL_PARALLEL; i++)
         if (d->attempt[i].fd >= 0 &&
@@ -468,7 +470,7 @@ flow__tcp_dial_wait(struct tcp_dial *d, struct flow_wait_sink *sink)
     for (i = 0; i < TCP_DIAL_PARALLEL; i++)
         if (d->attempt[i].fd >= 0)
             flow_wait_add_fd(sink, d->attempt[i].fd, FLOW_WAIT_OUT);
-    flow_wait_add_time(sink, time_of_next(d));
+    flow_wait_add_time(sink, dial_time_of_next(d));
     flow_wait_add_time(sink, d->deadline);
     return false;
 }

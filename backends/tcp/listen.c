@@ -16,8 +16,9 @@ struct tcp_listener {
 };
 
 static enum flow_status
-make_flow(struct flow__acceptor *a, int fd, const union flow__sockaddr *peer,
-          socklen_t peer_len, struct flow **ret_flow)
+tcp_listen_make_flow(struct flow__acceptor *a, int fd,
+                     const union flow__sockaddr *peer, socklen_t peer_len,
+                     struct flow **ret_flow)
 {
     const struct tcp_listener *l = (const struct tcp_listener *)a;
 
@@ -79,8 +80,8 @@ listen_anywhere(uint16_t port, const struct flow_tcp_options *opt)
 }
 
 static enum flow_status
-refuse(struct flow_error *err, const char *host, const char *text,
-       const char *hint)
+tcp_listen_refuse(struct flow_error *err, const char *host, const char *text,
+                  const char *hint)
 {
     flow_error_set(err, FLOW_E_INVAL, "tcp", FLOW_DOMAIN_NONE, 0, text);
     flow_error_set_detail(err, host);
@@ -90,8 +91,9 @@ refuse(struct flow_error *err, const char *host, const char *text,
 }
 
 static enum flow_status
-open_socket(const char *host, uint16_t port, const struct flow_tcp_options *opt,
-            int *ret_fd, struct flow_error *err)
+tcp_listen_open_socket(const char *host, uint16_t port,
+                       const struct flow_tcp_options *opt, int *ret_fd,
+                       struct flow_error *err)
 {
     union flow__sockaddr sa;
     struct flow_addr addr = { .family = 6, .port = port };
@@ -100,14 +102,15 @@ open_socket(const char *host, uint16_t port, const struct flow_tcp_options *opt,
     socklen_t len;
 
     if (opt->backlog < 0)
-        return refuse(err, host, "the backlog is negative", NULL);
+        return tcp_listen_refuse(err, host, "the backlog is negative", NULL);
     if (opt->source != NULL || opt->source_port != 0)
-        return refuse(err, host, "a source address is for dialling",
-                      "give the address to listen on as the host");
+        return tcp_listen_refuse(err, host, "a source address is for dialling",
+                                 "give the address to listen on as the host");
     if (!anywhere && !flow__tcp_literal(host, port, &addr))
-        return refuse(err, host, "the host is not an address to listen on",
-                      "give an IPv4 or IPv6 address of this machine, or * for "
-                      "all of them");
+        return tcp_listen_refuse(
+            err, host, "the host is not an address to listen on",
+            "give an IPv4 or IPv6 address of this machine, or * for "
+            "all of them");
     *ret_fd =
         anywhere ? listen_anywhere(port, opt) : listen_at(&addr, false, opt);
     if (*ret_fd >= 0)
@@ -135,7 +138,7 @@ flow_tcp_listen(const struct flow_env *env, const char *host, uint16_t port,
         opt = &defaults;
     st = flow__tcp_tuning_parse(opt, &tuning, ret_err);
     if (st == FLOW_OK)
-        st = open_socket(host, port, opt, &fd, ret_err);
+        st = tcp_listen_open_socket(host, port, opt, &fd, ret_err);
     if (st != FLOW_OK)
         return st;
     l = flow__acceptor_new(env, &listener_ops, sizeof(*l), fd);
@@ -144,7 +147,7 @@ flow_tcp_listen(const struct flow_env *env, const char *host, uint16_t port,
         return flow_error_set(ret_err, FLOW_E_NOMEM, "tcp", FLOW_DOMAIN_NONE, 0,
                               "no memory for a listener");
     }
-    l->acceptor.make = make_flow;
+    l->acceptor.make = tcp_listen_make_flow;
     l->tuning = tuning;
     *ret_listener = &l->acceptor.base;
     return FLOW_OK;

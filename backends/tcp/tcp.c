@@ -159,8 +159,8 @@ flow__tcp_accepted(const struct flow_env *env, int fd,
 }
 
 static enum flow_status
-refuse(struct flow_error *err, enum flow_status status, const char *text,
-       const char *detail, const char *hint)
+tcp_refuse(struct flow_error *err, enum flow_status status, const char *text,
+           const char *detail, const char *hint)
 {
     flow_error_set(err, status, "tcp", FLOW_DOMAIN_NONE, 0, text);
     if (detail != NULL)
@@ -172,47 +172,48 @@ refuse(struct flow_error *err, enum flow_status status, const char *text,
 
 /* The address to connect from; of family 0 for any. */
 static enum flow_status
-parse_source(const struct flow_tcp_options *opt, struct flow_addr *ret_source,
-             struct flow_error *err)
+tcp_parse_source(const struct flow_tcp_options *opt,
+                 struct flow_addr *ret_source, struct flow_error *err)
 {
     *ret_source = (struct flow_addr){ .family = 0 };
     if (opt->source == NULL && opt->source_port == 0)
         return FLOW_OK;
     if (opt->source == NULL)
-        return refuse(err, FLOW_E_INVAL, "a source port needs an address", NULL,
-                      "give 0.0.0.0 or :: for any of that kind");
+        return tcp_refuse(err, FLOW_E_INVAL, "a source port needs an address",
+                          NULL, "give 0.0.0.0 or :: for any of that kind");
     if (!flow__tcp_literal(opt->source, opt->source_port, ret_source))
-        return refuse(err, FLOW_E_INVAL, "the source is not an address",
-                      opt->source, "give an IPv4 or IPv6 address");
+        return tcp_refuse(err, FLOW_E_INVAL, "the source is not an address",
+                          opt->source, "give an IPv4 or IPv6 address");
     return FLOW_OK;
 }
 
 /* Refuse arguments that cannot work. */
 static enum flow_status
-check_target(const char *host, uint16_t port, const struct flow_addr *source,
-             const struct flow_addr *literal, struct flow_error *err)
+tcp_check_target(const char *host, uint16_t port,
+                 const struct flow_addr *source,
+                 const struct flow_addr *literal, struct flow_error *err)
 {
     if (host[0] == '\0')
-        return refuse(err, FLOW_E_INVAL, "the host is empty", NULL,
-                      "give a host name or an address");
+        return tcp_refuse(err, FLOW_E_INVAL, "the host is empty", NULL,
+                          "give a host name or an address");
     if (strlen(host) >= TCP_HOST_SIZE)
-        return refuse(err, FLOW_E_INVAL, "the host name is too long", host,
-                      NULL);
+        return tcp_refuse(err, FLOW_E_INVAL, "the host name is too long", host,
+                          NULL);
     if (port == 0)
-        return refuse(err, FLOW_E_INVAL, "the port to dial is 0", host,
-                      "give the port that the server listens on");
+        return tcp_refuse(err, FLOW_E_INVAL, "the port to dial is 0", host,
+                          "give the port that the server listens on");
     if (literal->family != 0 && source->family != 0 &&
         literal->family != source->family)
-        return refuse(err, FLOW_E_INVAL,
-                      "one of host and source is IPv4, the other IPv6", host,
-                      NULL);
+        return tcp_refuse(err, FLOW_E_INVAL,
+                          "one of host and source is IPv4, the other IPv6",
+                          host, NULL);
     return FLOW_OK;
 }
 
 static enum flow_status
-new_dialling(const struct flow_env *env, const char *host, uint16_t port,
-             uint64_t timeout, const struct flow_addr *source,
-             const struct flow_addr *literal, struct tcp **ret_tcp)
+tcp_new_dialling(const struct flow_env *env, const char *host, uint16_t port,
+                 uint64_t timeout, const struct flow_addr *source,
+                 const struct flow_addr *literal, struct tcp **ret_tcp)
 {
     uint32_t caps = FLOW__STREAM_CAPS | FLOW_CAP_NEEDS_OPEN;
     struct tcp *t;
@@ -253,21 +254,21 @@ flow_tcp_dial(const struct flow_env *env, const char *host, uint16_t port,
     (void)flow__tcp_literal(host, port, &literal);
     st = flow__tcp_tuning_parse(opt, &tuning, ret_err);
     if (st == FLOW_OK)
-        st = parse_source(opt, &source, ret_err);
+        st = tcp_parse_source(opt, &source, ret_err);
     if (st == FLOW_OK)
-        st = check_target(host, port, &source, &literal, ret_err);
+        st = tcp_check_target(host, port, &source, &literal, ret_err);
     if (st != FLOW_OK)
         return st;
-    st = new_dialling(env, host, port, opt->timeout, &source, &literal, &t);
+    st = tcp_new_dialling(env, host, port, opt->timeout, &source, &literal, &t);
     if (st != FLOW_OK)
-        return refuse(ret_err, st, "no memory for a flow", host, NULL);
+        return tcp_refuse(ret_err, st, "no memory for a flow", host, NULL);
     t->tuning = tuning;
     *ret_flow = &t->stream.base;
     return FLOW_OK;
 }
 
 static struct flow_tcp_options
-options_of(const struct flow_endpoint_options *opt)
+tcp_options_of(const struct flow_endpoint_options *opt)
 {
     struct flow_tcp_options tcp = { .timeout = 0 };
 
@@ -282,11 +283,11 @@ options_of(const struct flow_endpoint_options *opt)
 }
 
 static enum flow_status
-scheme_dial(const struct flow_env *env, const char *rest,
-            const struct flow_endpoint_options *opt, struct flow **ret_flow,
-            struct flow_error *err)
+tcp_scheme_dial(const struct flow_env *env, const char *rest,
+                const struct flow_endpoint_options *opt, struct flow **ret_flow,
+                struct flow_error *err)
 {
-    struct flow_tcp_options tcp = options_of(opt);
+    struct flow_tcp_options tcp = tcp_options_of(opt);
     struct tcp_endpoint to;
     enum flow_status st = flow__tcp_parse(rest, &to, err);
 
@@ -296,11 +297,11 @@ scheme_dial(const struct flow_env *env, const char *rest,
 }
 
 static enum flow_status
-scheme_listen(const struct flow_env *env, const char *rest,
-              const struct flow_endpoint_options *opt,
-              struct flow_listener **ret_listener, struct flow_error *err)
+tcp_scheme_listen(const struct flow_env *env, const char *rest,
+                  const struct flow_endpoint_options *opt,
+                  struct flow_listener **ret_listener, struct flow_error *err)
 {
-    struct flow_tcp_options tcp = options_of(opt);
+    struct flow_tcp_options tcp = tcp_options_of(opt);
     struct tcp_endpoint at;
     enum flow_status st = flow__tcp_parse(rest, &at, err);
 
@@ -312,6 +313,6 @@ scheme_listen(const struct flow_env *env, const char *rest,
 const struct flow_scheme flow__scheme_tcp = {
     .name = "tcp",
     .syntax = "tcp://HOST:PORT",
-    .dial = scheme_dial,
-    .listen = scheme_listen,
+    .dial = tcp_scheme_dial,
+    .listen = tcp_scheme_listen,
 };

@@ -30,7 +30,7 @@
 #endif
 
 static enum flow_status
-refuse_tuning(struct flow_error *err, enum flow_status status, const char *text,
+tuning_refuse(struct flow_error *err, enum flow_status status, const char *text,
               const char *hint)
 {
     flow_error_set(err, status, "tcp", FLOW_DOMAIN_NONE, 0, text);
@@ -40,7 +40,7 @@ refuse_tuning(struct flow_error *err, enum flow_status status, const char *text,
 }
 
 static bool
-whole_seconds(uint64_t nsec, int *ret_seconds)
+tuning_whole_seconds(uint64_t nsec, int *ret_seconds)
 {
     if (nsec > TIME_MAX * SECOND)
         return false;
@@ -55,18 +55,18 @@ flow__tcp_tuning_parse(const struct flow_tcp_options *opt,
     struct tcp_tuning t = { .delay = opt->delay };
     bool times;
 
-    if (!whole_seconds(opt->keepalive_idle, &t.idle) ||
-        !whole_seconds(opt->keepalive_interval, &t.interval))
-        return refuse_tuning(err, FLOW_E_INVAL,
+    if (!tuning_whole_seconds(opt->keepalive_idle, &t.idle) ||
+        !tuning_whole_seconds(opt->keepalive_interval, &t.interval))
+        return tuning_refuse(err, FLOW_E_INVAL,
                              "a time between keepalive probes is too long",
                              "give at most 32767 seconds, in nanoseconds");
     if (opt->keepalive_count > COUNT_MAX)
-        return refuse_tuning(err, FLOW_E_INVAL, "too many keepalive probes",
+        return tuning_refuse(err, FLOW_E_INVAL, "too many keepalive probes",
                              "give at most 127");
     t.count = (int)opt->keepalive_count;
     times = t.idle != 0 || t.interval != 0 || t.count != 0;
     if (times && !HAVE_PROBE_TIMES)
-        return refuse_tuning(err, FLOW_E_NOTSUP,
+        return tuning_refuse(err, FLOW_E_NOTSUP,
                              "this system has one time for keepalive probes",
                              "leave the times and the count at 0");
     t.keepalive = opt->keepalive || times;
@@ -75,7 +75,7 @@ flow__tcp_tuning_parse(const struct flow_tcp_options *opt,
 }
 
 static void
-set_number(int fd, int name, int value)
+tuning_set_number(int fd, int name, int value)
 {
     if (value != 0)
         (void)flow__fd_set_option(fd, IPPROTO_TCP, name, value);
@@ -87,7 +87,7 @@ flow__tcp_tuning_apply(const struct tcp_tuning *tuning, int fd)
 {
     (void)flow__fd_set_option(fd, IPPROTO_TCP, TCP_NODELAY, !tuning->delay);
     (void)flow__fd_set_option(fd, SOL_SOCKET, SO_KEEPALIVE, tuning->keepalive);
-    set_number(fd, TCP_KEEPIDLE, tuning->idle);
-    set_number(fd, TCP_KEEPINTVL, tuning->interval);
-    set_number(fd, TCP_KEEPCNT, tuning->count);
+    tuning_set_number(fd, TCP_KEEPIDLE, tuning->idle);
+    tuning_set_number(fd, TCP_KEEPINTVL, tuning->interval);
+    tuning_set_number(fd, TCP_KEEPCNT, tuning->count);
 }

@@ -23,7 +23,7 @@ static const struct flow_ops fd_ops = {
 };
 
 static int
-get_option(int fd, int name)
+adopt_get_option(int fd, int name)
 {
     int value = 0;
     socklen_t len = sizeof(value);
@@ -34,10 +34,10 @@ get_option(int fd, int name)
 /* NULL if the descriptor is a stream and open for the direction; else the
  * reason to refuse it. */
 static const char *
-what_is_wrong(int fd, int forbidden_mode)
+adopt_what_is_wrong(int fd, int forbidden_mode)
 {
     int flags = fcntl(fd, F_GETFL);
-    int type = get_option(fd, SO_TYPE);
+    int type = adopt_get_option(fd, SO_TYPE);
 
     if (flags < 0)
         return "the descriptor is not open";
@@ -47,15 +47,15 @@ what_is_wrong(int fd, int forbidden_mode)
                    : "the descriptor to write to is not open for writing";
     if (type >= 0 && type != SOCK_STREAM)
         return "the socket is not a stream socket";
-    if (type >= 0 && get_option(fd, SO_ACCEPTCONN) > 0)
+    if (type >= 0 && adopt_get_option(fd, SO_ACCEPTCONN) > 0)
         return "the socket is a listening one";
     return NULL;
 }
 
 static enum flow_status
-check_fd(int fd, int forbidden_mode, struct flow_error *err)
+adopt_check_fd(int fd, int forbidden_mode, struct flow_error *err)
 {
-    const char *text = what_is_wrong(fd, forbidden_mode);
+    const char *text = adopt_what_is_wrong(fd, forbidden_mode);
     char detail[32];
 
     if (text == NULL)
@@ -67,22 +67,22 @@ check_fd(int fd, int forbidden_mode, struct flow_error *err)
 }
 
 static uint32_t
-capabilities(int read_fd, int write_fd)
+adopt_capabilities(int read_fd, int write_fd)
 {
     uint32_t caps = FLOW__STREAM_CAPS;
 
-    if (read_fd == write_fd && get_option(write_fd, SO_TYPE) < 0)
+    if (read_fd == write_fd && adopt_get_option(write_fd, SO_TYPE) < 0)
         caps &= ~(FLOW_CAP_HALF_CLOSE_WRITE | FLOW_CAP_HALF_CLOSE_READ);
     return caps;
 }
 
 static void
-take_over(struct flow__stream *s, int read_fd, int write_fd)
+adopt_take_over(struct flow__stream *s, int read_fd, int write_fd)
 {
     s->in = read_fd;
     s->out = write_fd;
-    s->is_socket = get_option(write_fd, SO_TYPE) >= 0;
-    s->in_is_socket = get_option(read_fd, SO_TYPE) >= 0;
+    s->is_socket = adopt_get_option(write_fd, SO_TYPE) >= 0;
+    s->in_is_socket = adopt_get_option(read_fd, SO_TYPE) >= 0;
     s->peer_len = sizeof(s->peer);
     if (getpeername(read_fd, &s->peer.any, &s->peer_len) < 0)
         s->peer_len = 0;
@@ -104,19 +104,19 @@ enum flow_status
 flow_fd_adopt(const struct flow_env *env, int read_fd, int write_fd,
               struct flow **ret_flow, struct flow_error *ret_err)
 {
-    enum flow_status st = check_fd(read_fd, O_WRONLY, ret_err);
+    enum flow_status st = adopt_check_fd(read_fd, O_WRONLY, ret_err);
     struct flow__stream *s;
 
     if (st == FLOW_OK)
-        st = check_fd(write_fd, O_RDONLY, ret_err);
+        st = adopt_check_fd(write_fd, O_RDONLY, ret_err);
     if (st != FLOW_OK)
         return st;
     s = flow__stream_new(env != NULL ? env : flow_env_default(), &fd_ops,
-                         sizeof(*s), capabilities(read_fd, write_fd));
+                         sizeof(*s), adopt_capabilities(read_fd, write_fd));
     if (s == NULL)
         return flow_error_set(ret_err, FLOW_E_NOMEM, "fd", FLOW_DOMAIN_NONE, 0,
                               "no memory for a flow");
-    take_over(s, read_fd, write_fd);
+    adopt_take_over(s, read_fd, write_fd);
     *ret_flow = &s->base;
     return FLOW_OK;
 }

@@ -33,14 +33,15 @@ struct unix_listener {
 };
 
 static enum flow_status
-make_flow(struct flow__acceptor *a, int fd, const union flow__sockaddr *peer,
-          socklen_t peer_len, struct flow **ret_flow)
+listen_make_flow(struct flow__acceptor *a, int fd,
+                 const union flow__sockaddr *peer, socklen_t peer_len,
+                 struct flow **ret_flow)
 {
     return flow__unix_accepted(a->base.env, fd, peer, peer_len, ret_flow);
 }
 
 static void
-remove_file(const struct file *file, const char *path)
+listen_remove_file(const struct file *file, const char *path)
 {
     struct stat st;
 
@@ -50,14 +51,14 @@ remove_file(const struct file *file, const char *path)
 }
 
 static void
-listener_close(struct flow_listener *base)
+listen_close(struct flow_listener *base)
 {
     struct unix_listener *l = (struct unix_listener *)base;
 
     /* A child that closes an inherited listener leaves the path to its
      * parent. */
     if (l->process == flow_process())
-        remove_file(&l->file, l->path);
+        listen_remove_file(&l->file, l->path);
     flow__acceptor_close(base);
 }
 
@@ -66,7 +67,7 @@ static const struct flow_listener_ops listener_ops = {
     .name = "unix",
     .accept = flow__acceptor_accept,
     .wait = flow__acceptor_wait,
-    .close = listener_close,
+    .close = listen_close,
     .query = flow__acceptor_query,
 };
 
@@ -81,7 +82,7 @@ struct place {
 
 /* Whether nobody listens on the socket that is there. */
 static bool
-is_stale(const struct place *p)
+listen_is_stale(const struct place *p)
 {
     int fd = flow__fd_socket(AF_UNIX);
     bool stale;
@@ -97,7 +98,7 @@ is_stale(const struct place *p)
  * stale socket do not remove each other's new one; -1: somebody else is at
  * it, or it cannot be opened. */
 static int
-lock_directory(const char *path)
+listen_lock_directory(const char *path)
 {
     char dir[sizeof(((struct sockaddr_un *)0)->sun_path)];
     const char *slash = strrchr(path, '/');
@@ -117,19 +118,19 @@ lock_directory(const char *path)
 }
 
 static bool
-is_file(const struct place *p)
+listen_is_file(const struct place *p)
 {
     return p->path[0] != '@';
 }
 
 /* Of a socket that was just bound there. */
 static struct file
-identify(const struct place *p)
+listen_identify(const struct place *p)
 {
     struct file file = { .is_there = false };
     struct stat st;
 
-    if (is_file(p) && lstat(p->path, &st) == 0) {
+    if (listen_is_file(p) && lstat(p->path, &st) == 0) {
         file.is_there = true;
         file.dev = st.st_dev;
         file.ino = st.st_ino;
@@ -139,19 +140,19 @@ identify(const struct place *p)
 
 /* 0 or an errno. */
 static int
-bind_at(int fd, const struct place *p, bool may_replace)
+listen_bind_at(int fd, const struct place *p, bool may_replace)
 {
     struct stat st;
 
     if (bind(fd, &p->addr.any, p->len) == 0)
         return 0;
-    if (errno != EADDRINUSE || !is_file(p))
+    if (errno != EADDRINUSE || !listen_is_file(p))
         return errno;
     if (lstat(p->path, &st) < 0)
         return EADDRINUSE;
     if (!S_ISSOCK(st.st_mode))
         return EEXIST;
-    if (!may_replace || !is_stale(p))
+    if (!may_replace || !listen_is_stale(p))
         return EADDRINUSE;
     if (unlink(p->path) < 0 || bind(fd, &p->addr.any, p->len) < 0)
         return errno;
@@ -164,18 +165,18 @@ bind_at(int fd, const struct place *p, bool may_replace)
  * too wide.
  */
 static int
-bind_and_listen(int fd, const struct place *p, struct file *ret_file)
+listen_bind_and_listen(int fd, const struct place *p, struct file *ret_file)
 {
-    int dir = is_file(p) ? lock_directory(p->path) : -1;
-    int code = bind_at(fd, p, dir >= 0);
+    int dir = listen_is_file(p) ? listen_lock_directory(p->path) : -1;
+    int code = listen_bind_at(fd, p, dir >= 0);
 
     if (code == 0) {
-        *ret_file = identify(p);
-        if ((is_file(p) && chmod(p->path, p->mode) < 0) ||
+        *ret_file = listen_identify(p);
+        if ((listen_is_file(p) && chmod(p->path, p->mode) < 0) ||
             listen(fd, p->backlog) < 0)
             code = errno;
         if (code != 0)
-            remove_file(ret_file, p->path);
+            listen_remove_file(ret_file, p->path);
     }
     if (dir >= 0)
         close(dir);
@@ -183,7 +184,7 @@ bind_and_listen(int fd, const struct place *p, struct file *ret_file)
 }
 
 static enum flow_status
-refuse(struct flow_error *err, const char *path, const char *text)
+listen_refuse(struct flow_error *err, const char *path, const char *text)
 {
     flow_error_set(err, FLOW_E_INVAL, "unix", FLOW_DOMAIN_NONE, 0, text);
     flow_error_set_detail(err, path);
@@ -191,11 +192,11 @@ refuse(struct flow_error *err, const char *path, const char *text)
 }
 
 static enum flow_status
-open_socket(const struct place *p, int *ret_fd, struct file *ret_file,
-            struct flow_error *err)
+listen_open_socket(const struct place *p, int *ret_fd, struct file *ret_file,
+                   struct flow_error *err)
 {
     int fd = flow__fd_socket(AF_UNIX);
-    int code = fd < 0 ? errno : bind_and_listen(fd, p, ret_file);
+    int code = fd < 0 ? errno : listen_bind_and_listen(fd, p, ret_file);
     enum flow_status st;
 
     if (code == 0) {
@@ -212,15 +213,16 @@ open_socket(const struct place *p, int *ret_fd, struct file *ret_file,
 }
 
 static enum flow_status
-parse_place(const char *path, const struct flow_unix_options *opt,
-            struct place *ret_place, struct flow_error *err)
+listen_parse_place(const char *path, const struct flow_unix_options *opt,
+                   struct place *ret_place, struct flow_error *err)
 {
     struct place p = { .path = path };
 
     if (opt->backlog < 0)
-        return refuse(err, path, "the backlog is negative");
+        return listen_refuse(err, path, "the backlog is negative");
     if ((opt->mode & ~0777u) != 0)
-        return refuse(err, path, "the mode has more than permission bits");
+        return listen_refuse(err, path,
+                             "the mode has more than permission bits");
     p.len = flow__unix_address(path, &p.addr, err);
     if (p.len == 0)
         return FLOW_E_INVAL;
@@ -244,9 +246,9 @@ flow_unix_listen(const struct flow_env *env, const char *path,
     struct place p;
     int fd = -1;
 
-    st = parse_place(path, opt != NULL ? opt : &defaults, &p, ret_err);
+    st = listen_parse_place(path, opt != NULL ? opt : &defaults, &p, ret_err);
     if (st == FLOW_OK)
-        st = open_socket(&p, &fd, &file, ret_err);
+        st = listen_open_socket(&p, &fd, &file, ret_err);
     if (st != FLOW_OK)
         return st;
 
@@ -254,11 +256,11 @@ flow_unix_listen(const struct flow_env *env, const char *path,
                            &listener_ops, sizeof(*l), fd);
     if (l == NULL) {
         close(fd);
-        remove_file(&file, path);
+        listen_remove_file(&file, path);
         return flow_error_set(ret_err, FLOW_E_NOMEM, "unix", FLOW_DOMAIN_NONE,
                               0, "no memory for a listener");
     }
-    l->acceptor.make = make_flow;
+    l->acceptor.make = listen_make_flow;
     memcpy(l->path, path, strlen(path) + 1);
     l->file = file;
     l->process = flow_process();
@@ -268,20 +270,20 @@ flow_unix_listen(const struct flow_env *env, const char *path,
 
 /* "///run/a.sock" or "//@name". */
 static enum flow_status
-parse(const char *rest, const char **ret_path, struct flow_error *err)
+listen_parse(const char *rest, const char **ret_path, struct flow_error *err)
 {
     if (strncmp(rest, "//", 2) == 0 && (rest[2] == '/' || rest[2] == '@')) {
         *ret_path = rest + 2;
         return FLOW_OK;
     }
-    refuse(err, rest, "not the path of a UNIX socket");
+    listen_refuse(err, rest, "not the path of a UNIX socket");
     if (err != NULL)
         err->hint = "write unix:///PATH, or unix://@NAME for an abstract name";
     return FLOW_E_INVAL;
 }
 
 static struct flow_unix_options
-options_of(const struct flow_endpoint_options *opt)
+listen_options_of(const struct flow_endpoint_options *opt)
 {
     struct flow_unix_options options = { .timeout = 0 };
 
@@ -294,13 +296,13 @@ options_of(const struct flow_endpoint_options *opt)
 }
 
 static enum flow_status
-scheme_dial(const struct flow_env *env, const char *rest,
-            const struct flow_endpoint_options *opt, struct flow **ret_flow,
-            struct flow_error *err)
+listen_scheme_dial(const struct flow_env *env, const char *rest,
+                   const struct flow_endpoint_options *opt,
+                   struct flow **ret_flow, struct flow_error *err)
 {
-    const struct flow_unix_options options = options_of(opt);
+    const struct flow_unix_options options = listen_options_of(opt);
     const char *path;
-    enum flow_status st = parse(rest, &path, err);
+    enum flow_status st = listen_parse(rest, &path, err);
 
     if (st != FLOW_OK)
         return st;
@@ -308,13 +310,14 @@ scheme_dial(const struct flow_env *env, const char *rest,
 }
 
 static enum flow_status
-scheme_listen(const struct flow_env *env, const char *rest,
-              const struct flow_endpoint_options *opt,
-              struct flow_listener **ret_listener, struct flow_error *err)
+listen_scheme_listen(const struct flow_env *env, const char *rest,
+                     const struct flow_endpoint_options *opt,
+                     struct flow_listener **ret_listener,
+                     struct flow_error *err)
 {
-    const struct flow_unix_options options = options_of(opt);
+    const struct flow_unix_options options = listen_options_of(opt);
     const char *path;
-    enum flow_status st = parse(rest, &path, err);
+    enum flow_status st = listen_parse(rest, &path, err);
 
     if (st != FLOW_OK)
         return st;
@@ -324,6 +327,6 @@ scheme_listen(const struct flow_env *env, const char *rest,
 const struct flow_scheme flow__scheme_unix = {
     .name = "unix",
     .syntax = "unix:///PATH",
-    .dial = scheme_dial,
-    .listen = scheme_listen,
+    .dial = listen_scheme_dial,
+    .listen = listen_scheme_listen,
 };

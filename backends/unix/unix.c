@@ -20,7 +20,7 @@ unix_of(struct flow *f)
 }
 
 static socklen_t
-no_address(const char *path, const char *text, struct flow_error *err)
+unix_no_address(const char *path, const char *text, struct flow_error *err)
 {
     flow_error_set(err, FLOW_E_INVAL, "unix", FLOW_DOMAIN_NONE, 0, text);
     flow_error_set_detail(err, path);
@@ -35,9 +35,10 @@ flow__unix_address(const char *path, union flow__sockaddr *ret_addr,
     size_t head = offsetof(struct sockaddr_un, sun_path);
 
     if (len == 0)
-        return no_address(path, "the path is empty", err);
+        return unix_no_address(path, "the path is empty", err);
     if (len >= sizeof(ret_addr->un.sun_path))
-        return no_address(path, "the path is too long for a UNIX socket", err);
+        return unix_no_address(path, "the path is too long for a UNIX socket",
+                               err);
     memset(ret_addr, 0, sizeof(*ret_addr));
     ret_addr->un.sun_family = AF_UNIX;
     memcpy(ret_addr->un.sun_path, path, len);
@@ -46,15 +47,15 @@ flow__unix_address(const char *path, union flow__sockaddr *ret_addr,
 #ifdef __linux__
     ret_addr->un.sun_path[0] = '\0';
     if (len == 1)
-        return no_address(path, "the abstract name is empty", err);
+        return unix_no_address(path, "the abstract name is empty", err);
     return (socklen_t)(head + len);
 #else
-    return no_address(path, "this system has no abstract names", err);
+    return unix_no_address(path, "this system has no abstract names", err);
 #endif
 }
 
 static uint64_t
-now(const struct unix_flow *u)
+unix_now(const struct unix_flow *u)
 {
     const struct flow_env *env = u->stream.base.env;
 
@@ -62,20 +63,20 @@ now(const struct unix_flow *u)
 }
 
 static bool
-is_late(const struct unix_flow *u)
+unix_is_late(const struct unix_flow *u)
 {
-    return u->deadline != FLOW_NEVER && now(u) >= u->deadline;
+    return u->deadline != FLOW_NEVER && unix_now(u) >= u->deadline;
 }
 
 /* One try.  0: connected; EAGAIN: not yet; else why not. */
 static int
-try_connect(struct unix_flow *u)
+unix_try_connect(struct unix_flow *u)
 {
     if (u->in_progress)
         return flow_wait_fd_ready(NULL, u->fd, FLOW_WAIT_OUT) == 0
                    ? EAGAIN
                    : flow__fd_take_error(u->fd);
-    if (u->retry != FLOW_NEVER && now(u) < u->retry)
+    if (u->retry != FLOW_NEVER && unix_now(u) < u->retry)
         return EAGAIN;
     if (u->fd < 0)
         u->fd = flow__fd_socket(AF_UNIX);
@@ -89,12 +90,12 @@ try_connect(struct unix_flow *u)
     }
     if (errno != EAGAIN)
         return errno;
-    u->retry = now(u) + RETRY_PAUSE;
+    u->retry = unix_now(u) + RETRY_PAUSE;
     return EAGAIN;
 }
 
 static void
-drop_connecting(struct unix_flow *u)
+unix_drop_connecting(struct unix_flow *u)
 {
     if (u->fd >= 0)
         close(u->fd);
@@ -102,7 +103,7 @@ drop_connecting(struct unix_flow *u)
 }
 
 static enum flow_status
-open_failed(struct unix_flow *u, int code)
+unix_open_failed(struct unix_flow *u, int code)
 {
     struct flow_error err;
     char path[FLOW__SOCKADDR_TEXT];
@@ -128,34 +129,34 @@ unix_open(struct flow *f)
         return FLOW_OK;
     flow_lock_acquire(&u->stream.lock);
     if (u->timeout != 0 && u->deadline == FLOW_NEVER)
-        u->deadline = flow_time_after(now(u), u->timeout);
-    code = try_connect(u);
-    late = is_late(u);
+        u->deadline = flow_time_after(unix_now(u), u->timeout);
+    code = unix_try_connect(u);
+    late = unix_is_late(u);
     if (code == 0) {
         flow__stream_connected(&u->stream, u->fd, &u->stream.peer,
                                u->stream.peer_len);
         u->fd = -1;
     } else if (code != EAGAIN || late) {
         flow_fd_closing(f, -1);
-        drop_connecting(u);
+        unix_drop_connecting(u);
     }
     flow_lock_release(&u->stream.lock);
     if (code == 0)
         return FLOW_OK;
-    return code == EAGAIN && !late ? FLOW_AGAIN : open_failed(u, code);
+    return code == EAGAIN && !late ? FLOW_AGAIN : unix_open_failed(u, code);
 }
 
 static bool
-wait_for_open(struct unix_flow *u, struct flow_wait_sink *sink)
+unix_wait_for_open(struct unix_flow *u, struct flow_wait_sink *sink)
 {
-    if (u->stream.in >= 0 || is_late(u))
+    if (u->stream.in >= 0 || unix_is_late(u))
         return true;
     if (u->in_progress) {
         if (flow_wait_fd_ready(sink, u->fd, FLOW_WAIT_OUT) != 0)
             return true;
         flow_wait_add_fd(sink, u->fd, FLOW_WAIT_OUT);
     } else {
-        if (u->retry == FLOW_NEVER || now(u) >= u->retry)
+        if (u->retry == FLOW_NEVER || unix_now(u) >= u->retry)
             return true;
         flow_wait_add_time(sink, u->retry);
     }
@@ -172,7 +173,7 @@ unix_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
     if (interest != FLOW_READY_OPEN)
         return flow__stream_wait(f, interest, sink);
     flow_lock_acquire(&u->stream.lock);
-    ready = wait_for_open(u, sink);
+    ready = unix_wait_for_open(u, sink);
     flow_lock_release(&u->stream.lock);
     return ready ? FLOW_READY_OPEN : 0;
 }
@@ -180,7 +181,7 @@ unix_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
 static void
 unix_close(struct flow *f)
 {
-    drop_connecting(unix_of(f));
+    unix_drop_connecting(unix_of(f));
     flow__stream_close(f);
 }
 

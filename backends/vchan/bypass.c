@@ -11,7 +11,7 @@
 #define TRIAL 64u
 
 static uint64_t
-faster(const uint64_t time[2])
+bypass_faster(const uint64_t time[2])
 {
     return time[0] < time[1] ? time[0] : time[1];
 }
@@ -21,8 +21,8 @@ faster(const uint64_t time[2])
 static bool
 bypass_pays(const struct vchan_bypass *bypass)
 {
-    uint64_t through = faster(bypass->time[0]);
-    uint64_t past = faster(bypass->time[1]);
+    uint64_t through = bypass_faster(bypass->time[0]);
+    uint64_t past = bypass_faster(bypass->time[1]);
 
     return past != 0 && past < through - through / 3;
 }

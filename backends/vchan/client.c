@@ -18,7 +18,7 @@ flow__vchan_dial_init(struct vchan *v, const struct flow_vchan_options *opt)
 }
 
 static bool
-dial_due(const struct vchan *v, uint64_t now)
+client_dial_due(const struct vchan *v, uint64_t now)
 {
     return v->dial.retry_at <= now ||
            (v->dial.deadline != FLOW_NEVER && now >= v->dial.deadline);
@@ -26,7 +26,7 @@ dial_due(const struct vchan *v, uint64_t now)
 
 /* Why a client gave up: what stood in the way when it last looked. */
 static enum flow_status
-dial_timeout(struct vchan *v)
+client_dial_timeout(struct vchan *v)
 {
     struct flow_error err;
 
@@ -45,7 +45,7 @@ dial_timeout(struct vchan *v)
  * A page that its server has withdrawn meanwhile may hold anything.
  */
 static bool
-dial_is_current(struct vchan *v, uint32_t ref, uint32_t port)
+client_dial_is_current(struct vchan *v, uint32_t ref, uint32_t port)
 {
     struct vchan_hyp *hyp = v->conn.hyp;
     uint32_t ref_now = 0;
@@ -57,7 +57,7 @@ dial_is_current(struct vchan *v, uint32_t ref, uint32_t port)
 }
 
 static enum flow_status
-dial_once(struct vchan *v, struct flow_error *err)
+client_dial_once(struct vchan *v, struct flow_error *err)
 {
     struct vchan_hyp *hyp = v->conn.hyp;
     uint16_t peer = v->conn.peer;
@@ -81,7 +81,7 @@ dial_once(struct vchan *v, struct flow_error *err)
     conn = (struct vchan_conn){ .hyp = hyp, .peer = peer };
     st = flow__vchan_conn_join(&conn, ref, port, v->dial.reattach, &v->rx,
                                &v->tx, err);
-    if (st == FLOW_E_PROTO && !dial_is_current(v, ref, port))
+    if (st == FLOW_E_PROTO && !client_dial_is_current(v, ref, port))
         return FLOW_AGAIN;
     if (st != FLOW_OK)
         return st;
@@ -109,7 +109,7 @@ flow__vchan_dial_end(struct vchan *v)
 
 /* Watches the store for new keys; false: look at intervals. */
 static bool
-dial_watch(struct vchan *v)
+client_dial_watch(struct vchan *v)
 {
     struct vchan_hyp *hyp = v->conn.hyp;
 
@@ -129,17 +129,17 @@ flow__vchan_dial_step(struct flow *f)
 
     if (v->conn.channel != NULL)
         return FLOW_OK;
-    if (!dial_due(v, now) &&
+    if (!client_dial_due(v, now) &&
         flow__vchan_hyp_check(v->conn.hyp, NULL) == FLOW_OK)
         return FLOW_AGAIN;
 
-    st = dial_once(v, &err);
+    st = client_dial_once(v, &err);
     if (st == FLOW_OK)
         return FLOW_OK;
     if (st != FLOW_AGAIN)
         return flow_fail_with(f, FLOW_READ | FLOW_WRITE, &err);
     if (v->dial.deadline != FLOW_NEVER && now >= v->dial.deadline)
-        return dial_timeout(v);
+        return client_dial_timeout(v);
     v->dial.retry_at = now + v->dial.pause;
     if (v->dial.pause < PAUSE_MAX)
         v->dial.pause *= 2;
@@ -152,12 +152,12 @@ flow__vchan_dial_wait(struct vchan *v, struct flow_wait_sink *sink)
     struct vchan_hyp *hyp = v->conn.hyp;
     uint64_t now = v->base.env->now(v->base.env->ctx);
 
-    if (v->conn.channel != NULL || dial_due(v, now) ||
+    if (v->conn.channel != NULL || client_dial_due(v, now) ||
         flow__vchan_hyp_check(hyp, NULL) != FLOW_OK)
         return true;
     /* A watch fires for new keys; for used ones only the clock does, and a
      * watch that fired would keep us awake until then. */
-    if (!v->dial.found && dial_watch(v)) {
+    if (!v->dial.found && client_dial_watch(v)) {
         hyp->store->watch_wait(v->dial.keys, sink);
         v->dial.retry_at = 0;
         flow_wait_add_time(sink, v->dial.deadline);

@@ -3,13 +3,13 @@
 #include "backends/vchan/shm.h"
 
 static struct vchan_page *
-page_of(const struct vchan_conn *conn)
+conn_page_of(const struct vchan_conn *conn)
 {
     return (struct vchan_page *)(void *)conn->control->base;
 }
 
 static enum flow_status
-fail_fault(struct flow_error *err, enum vchan_fault fault)
+conn_fail_fault(struct flow_error *err, enum vchan_fault fault)
 {
     return flow_error_set(err, FLOW_E_PROTO, "vchan", FLOW_DOMAIN_NONE, 0,
                           flow__vchan_fault_text(fault));
@@ -20,10 +20,10 @@ fail_fault(struct flow_error *err, enum vchan_fault fault)
  * keys may be at work on it: our live byte comes last, and with it the rest.
  */
 static void
-fill_page(struct vchan_conn *conn)
+conn_fill_page(struct vchan_conn *conn)
 {
     const struct vchan_set *set = conn->set;
-    struct vchan_page *page = page_of(conn);
+    struct vchan_page *page = conn_page_of(conn);
 
     flow__shm_store16(&page->left_order, (uint16_t)conn->orders.left);
     flow__shm_store16(&page->right_order, (uint16_t)conn->orders.right);
@@ -60,15 +60,15 @@ flow__vchan_conn_offer(struct vchan_conn *conn, struct vchan_sets *sets,
                                  .left = set->left,
                                  .right = set->right,
                                  .set = set };
-    fill_page(conn);
+    conn_fill_page(conn);
     return FLOW_OK;
 }
 
 /* Reads the orders and the grant list once, and checks the copies. */
 static enum vchan_fault
-snapshot(struct vchan_conn *conn, uint32_t control_ref, uint32_t *refs)
+conn_snapshot(struct vchan_conn *conn, uint32_t control_ref, uint32_t *refs)
 {
-    const struct vchan_page *page = page_of(conn);
+    const struct vchan_page *page = conn_page_of(conn);
     enum vchan_fault fault;
     uint32_t count;
 
@@ -90,19 +90,19 @@ snapshot(struct vchan_conn *conn, uint32_t control_ref, uint32_t *refs)
  * has bound the channel.
  */
 static enum flow_status
-check_offered(const struct vchan_conn *conn, struct flow_error *err)
+conn_check_offered(const struct vchan_conn *conn, struct flow_error *err)
 {
-    uint8_t server = flow__shm_load8(&page_of(conn)->srv_live);
+    uint8_t server = flow__shm_load8(&conn_page_of(conn)->srv_live);
 
     if (server > VCHAN_LIVE_HERE)
-        return fail_fault(err, VCHAN_FAULT_LIVE_VALUE);
+        return conn_fail_fault(err, VCHAN_FAULT_LIVE_VALUE);
     return server == VCHAN_LIVE_HERE ? FLOW_OK : FLOW_AGAIN;
 }
 
 static enum flow_status
-join_ring(struct vchan_conn *conn, unsigned order, bool writable,
-          const uint32_t *refs, struct vchan_region **ret_region,
-          struct flow_error *err)
+conn_join_ring(struct vchan_conn *conn, unsigned order, bool writable,
+               const uint32_t *refs, struct vchan_region **ret_region,
+               struct flow_error *err)
 {
     const struct vchan_parting none = { VCHAN_CLEAR_NONE, NULL };
     uint32_t pages = flow__vchan_order_pages(order);
@@ -115,8 +115,8 @@ join_ring(struct vchan_conn *conn, unsigned order, bool writable,
 
 /* Binds the channel, maps the control page and the rings. */
 static enum flow_status
-join_memory(struct vchan_conn *conn, uint32_t ref, uint32_t port,
-            struct flow_error *err)
+conn_join_memory(struct vchan_conn *conn, uint32_t ref, uint32_t port,
+                 struct flow_error *err)
 {
     struct vchan_hyp *hyp = conn->hyp;
     struct vchan_parting parting;
@@ -136,35 +136,35 @@ join_memory(struct vchan_conn *conn, uint32_t ref, uint32_t port,
     st = hyp->grants->map(hyp, conn->peer, &ref, 1, true, parting,
                           &conn->control, err);
     if (st == FLOW_OK)
-        st = check_offered(conn, err);
+        st = conn_check_offered(conn, err);
     if (st != FLOW_OK)
         return st;
-    fault = snapshot(conn, ref, refs);
+    fault = conn_snapshot(conn, ref, refs);
     if (fault != VCHAN_FAULT_NONE)
-        return fail_fault(err, fault);
-    st = join_ring(conn, conn->orders.left, true, refs, &conn->left, err);
+        return conn_fail_fault(err, fault);
+    st = conn_join_ring(conn, conn->orders.left, true, refs, &conn->left, err);
     if (st != FLOW_OK)
         return st;
-    return join_ring(conn, conn->orders.right, false,
-                     refs + flow__vchan_order_pages(conn->orders.left),
-                     &conn->right, err);
+    return conn_join_ring(conn, conn->orders.right, false,
+                          refs + flow__vchan_order_pages(conn->orders.left),
+                          &conn->right, err);
 }
 
 /* Takes the client's place on a page that was mapped and checked. */
 static enum flow_status
-attach(struct vchan_conn *conn, bool reattach, struct vchan_rx *rx,
-       struct vchan_tx *tx, struct flow_error *err)
+conn_attach(struct vchan_conn *conn, bool reattach, struct vchan_rx *rx,
+            struct vchan_tx *tx, struct flow_error *err)
 {
-    struct vchan_page *page = page_of(conn);
+    struct vchan_page *page = conn_page_of(conn);
     enum flow_status st;
 
     flow__vchan_conn_rings(conn, rx, tx);
     if (!flow__vchan_rx_attach(rx))
-        return fail_fault(err, rx->fault);
+        return conn_fail_fault(err, rx->fault);
     if (!flow__vchan_tx_attach(tx))
-        return fail_fault(err, tx->fault);
+        return conn_fail_fault(err, tx->fault);
     /* To map the rings took a while. */
-    st = check_offered(conn, err);
+    st = conn_check_offered(conn, err);
     if (st != FLOW_OK)
         return st;
 
@@ -186,17 +186,17 @@ flow__vchan_conn_join(struct vchan_conn *conn, uint32_t ref, uint32_t port,
     enum flow_status st;
 
     flow__vchan_hyp_ref(conn->hyp);
-    st = join_memory(conn, ref, port, err);
+    st = conn_join_memory(conn, ref, port, err);
     if (st == FLOW_OK)
-        st = attach(conn, reattach, rx, tx, err);
+        st = conn_attach(conn, reattach, rx, tx, err);
     if (st != FLOW_OK)
         flow__vchan_conn_leave(conn);
     return st;
 }
 
 static uint8_t *
-ring_memory(const struct vchan_conn *conn, unsigned order,
-            const struct vchan_region *region)
+conn_ring_memory(const struct vchan_conn *conn, unsigned order,
+                 const struct vchan_region *region)
 {
     if (region != NULL)
         return region->base;
@@ -207,9 +207,9 @@ void
 flow__vchan_conn_rings(const struct vchan_conn *conn, struct vchan_rx *rx,
                        struct vchan_tx *tx)
 {
-    struct vchan_page *page = page_of(conn);
-    uint8_t *left = ring_memory(conn, conn->orders.left, conn->left);
-    uint8_t *right = ring_memory(conn, conn->orders.right, conn->right);
+    struct vchan_page *page = conn_page_of(conn);
+    uint8_t *left = conn_ring_memory(conn, conn->orders.left, conn->left);
+    uint8_t *right = conn_ring_memory(conn, conn->orders.right, conn->right);
     struct vchan_notify notify;
     struct vchan_live live;
     bool server = conn->server;
@@ -250,7 +250,7 @@ flow__vchan_conn_watch(struct vchan_conn *conn, struct flow_error *err)
 uint8_t
 flow__vchan_conn_client(const struct vchan_conn *conn)
 {
-    return flow__shm_load8(&page_of(conn)->cli_live);
+    return flow__shm_load8(&conn_page_of(conn)->cli_live);
 }
 
 void
@@ -260,7 +260,7 @@ flow__vchan_conn_goodbye(struct vchan_conn *conn)
 
     if (flow__vchan_hyp_check(conn->hyp, NULL) != FLOW_OK)
         return;
-    page = page_of(conn);
+    page = conn_page_of(conn);
     flow__shm_store8(conn->server ? &page->srv_live : &page->cli_live,
                      VCHAN_LIVE_GONE);
     flow__shm_fence();
@@ -275,7 +275,7 @@ flow__vchan_conn_goodbye(struct vchan_conn *conn)
  * anything of us.
  */
 static void
-leave_memory(struct vchan_conn *conn)
+conn_leave_memory(struct vchan_conn *conn)
 {
     struct vchan_region *region[] = { conn->left, conn->right, conn->control };
 
@@ -302,7 +302,7 @@ flow__vchan_conn_leave(struct vchan_conn *conn)
         buf = flow__vchan_set_buf(conn->set);
         flow_buf_release(&conn->set->sets->policy, &buf);
     } else {
-        leave_memory(conn);
+        conn_leave_memory(conn);
     }
     *conn = (struct vchan_conn){ 0 };
     flow__vchan_hyp_unref(hyp);

@@ -3,7 +3,7 @@
 
 /* Stands in for fake.c in a build without the fake hypervisor. */
 static enum flow_status
-refuse_fake(struct flow_error *err)
+fake_refuse(struct flow_error *err)
 {
     flow_error_set(err, FLOW_E_NOTSUP, "vchan+fake", FLOW_DOMAIN_NONE, 0,
                    "libflow was built without the fake hypervisor");
@@ -23,7 +23,7 @@ flow_vchan_fake_listen(const struct flow_env *env, const char *dir,
     (void)dir;
     (void)opt;
     (void)ret_listener;
-    return refuse_fake(ret_err);
+    return fake_refuse(ret_err);
 }
 
 /* See <flow/vchan.h>. */
@@ -36,5 +36,5 @@ flow_vchan_fake_connect(const struct flow_env *env, const char *dir,
     (void)dir;
     (void)opt;
     (void)ret_flow;
-    return refuse_fake(ret_err);
+    return fake_refuse(ret_err);
 }

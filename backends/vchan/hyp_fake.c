@@ -18,7 +18,8 @@ flow__fake_fail(struct flow_error *err, enum flow_status st, int code,
 }
 
 static struct fake_region *
-region_new(struct fake_hyp *h, uint32_t count, struct vchan_parting parting)
+fake_region_new(struct fake_hyp *h, uint32_t count,
+                struct vchan_parting parting)
 {
     size_t size = sizeof(struct fake_region) + count * sizeof(uint32_t);
     struct fake_region *r = flow_env_alloc(h->base.env, size);
@@ -38,7 +39,7 @@ region_new(struct fake_hyp *h, uint32_t count, struct vchan_parting parting)
 }
 
 static void
-region_free(struct fake_hyp *h, struct fake_region *r)
+fake_region_free(struct fake_hyp *h, struct fake_region *r)
 {
     if (r->base.base != NULL)
         munmap(r->base.base - VCHAN_PAGE_SIZE,
@@ -57,7 +58,7 @@ region_free(struct fake_hyp *h, struct fake_region *r)
  * behind that nobody can touch; false with errno.
  */
 static bool
-region_map(struct fake_hyp *h, struct fake_region *r, int prot)
+fake_region_map(struct fake_hyp *h, struct fake_region *r, int prot)
 {
     size_t len = ((size_t)r->base.count + 2) * VCHAN_PAGE_SIZE;
     uint32_t run;
@@ -83,7 +84,7 @@ region_map(struct fake_hyp *h, struct fake_region *r, int prot)
 
 /* Tells the world what to do if this member dies with the region. */
 static void
-parting_enter(struct fake_hyp *h, const struct fake_region *r)
+fake_parting_enter(struct fake_hyp *h, const struct fake_region *r)
 {
     struct fake_port *port;
 
@@ -96,7 +97,7 @@ parting_enter(struct fake_hyp *h, const struct fake_region *r)
 
 /* What the kernel does when the region goes. */
 static void
-parting_run(struct fake_hyp *h, const struct fake_region *r)
+fake_parting_run(struct fake_hyp *h, const struct fake_region *r)
 {
     if (r->parting.clear_at != VCHAN_CLEAR_NONE)
         __atomic_store_n(r->base.base + r->parting.clear_at, 0,
@@ -115,8 +116,8 @@ parting_run(struct fake_hyp *h, const struct fake_region *r)
  * `shared` of each region.
  */
 static bool
-grant_pages(struct fake_hyp *h, uint16_t peer, bool writable,
-            struct fake_region *region)
+fake_grant_pages(struct fake_hyp *h, uint16_t peer, bool writable,
+                 struct fake_region *region)
 {
     uint32_t count = region->base.count;
     int32_t first = flow__fake_grant(&h->dir, peer, count, writable);
@@ -138,7 +139,7 @@ grant_pages(struct fake_hyp *h, uint16_t peer, bool writable,
 
 /* False when a peer that lives has one of the pages mapped. */
 static bool
-ungrant_pages(struct fake_hyp *h, struct fake_region *r)
+fake_ungrant_pages(struct fake_hyp *h, struct fake_region *r)
 {
     bool freed;
 
@@ -157,29 +158,29 @@ fake_share(struct vchan_hyp *hyp, uint16_t peer, uint32_t count, bool writable,
            struct vchan_region **ret_region, struct flow_error *err)
 {
     struct fake_hyp *h = flow__fake_of(hyp);
-    struct fake_region *r = region_new(h, count, parting);
+    struct fake_region *r = fake_region_new(h, count, parting);
     bool granted;
 
     if (r == NULL)
         return flow__fake_fail(err, FLOW_E_NOMEM, 0, "no memory for a region");
     flow__fake_lock(&h->dir);
-    granted = grant_pages(h, peer, writable, r);
+    granted = fake_grant_pages(h, peer, writable, r);
     flow__fake_unlock(&h->dir);
     if (!granted) {
-        region_free(h, r);
+        fake_region_free(h, r);
         return flow__fake_fail(err, FLOW_E_NOMEM, 0, "no free run of pages");
     }
     memcpy(ret_refs, r->refs, count * sizeof(*ret_refs));
-    if (!region_map(h, r, PROT_READ | PROT_WRITE)) {
+    if (!fake_region_map(h, r, PROT_READ | PROT_WRITE)) {
         int code = errno;
 
-        ungrant_pages(h, r);
-        region_free(h, r);
+        fake_ungrant_pages(h, r);
+        fake_region_free(h, r);
         return flow__fake_fail(err, FLOW_E_SYS, code, "cannot map pages");
     }
     memset(r->base.base, 0, (size_t)count * VCHAN_PAGE_SIZE);
     flow__fake_lock(&h->dir);
-    parting_enter(h, r);
+    fake_parting_enter(h, r);
     flow__fake_unlock(&h->dir);
     *ret_region = &r->base;
     return FLOW_OK;
@@ -192,16 +193,16 @@ fake_unshare(struct vchan_hyp *hyp, struct vchan_region *region)
     struct fake_region *r = (struct fake_region *)region;
 
     if (flow__vchan_hyp_is_inherited(hyp)) {
-        region_free(h, r);
+        fake_region_free(h, r);
         return FLOW_OK;
     }
     if (r->parting.channel != NULL) {
-        parting_run(h, r);
+        fake_parting_run(h, r);
         r->parting.channel = NULL; /* closed before a second attempt */
     }
-    if (!ungrant_pages(h, r))
+    if (!fake_ungrant_pages(h, r))
         return FLOW_E_BUSY;
-    region_free(h, r);
+    fake_region_free(h, r);
     return FLOW_OK;
 }
 
@@ -211,7 +212,7 @@ fake_map(struct vchan_hyp *hyp, uint16_t peer, const uint32_t *refs,
          struct vchan_region **ret_region, struct flow_error *err)
 {
     struct fake_hyp *h = flow__fake_of(hyp);
-    struct fake_region *r = region_new(h, count, parting);
+    struct fake_region *r = fake_region_new(h, count, parting);
     bool ok = true;
 
     (void)peer;
@@ -225,13 +226,13 @@ fake_map(struct vchan_hyp *hyp, uint16_t peer, const uint32_t *refs,
     for (uint32_t i = 0; ok && i < count; i++)
         h->dir.world->page[refs[i] - VCHAN_REF_MIN].mapper = h->dir.member;
     if (ok)
-        parting_enter(h, r);
+        fake_parting_enter(h, r);
     flow__fake_unlock(&h->dir);
     if (!ok) {
-        region_free(h, r);
+        fake_region_free(h, r);
         return FLOW_AGAIN;
     }
-    if (!region_map(h, r, writable ? PROT_READ | PROT_WRITE : PROT_READ)) {
+    if (!fake_region_map(h, r, writable ? PROT_READ | PROT_WRITE : PROT_READ)) {
         int code = errno;
 
         hyp->grants->unmap(hyp, &r->base);
@@ -248,16 +249,16 @@ fake_unmap(struct vchan_hyp *hyp, struct vchan_region *region)
     struct fake_region *r = (struct fake_region *)region;
 
     if (flow__vchan_hyp_is_inherited(hyp)) {
-        region_free(h, r);
+        fake_region_free(h, r);
         return;
     }
     if (r->parting.channel != NULL)
-        parting_run(h, r);
+        fake_parting_run(h, r);
     flow__fake_lock(&h->dir);
     for (uint32_t i = 0; i < r->base.count; i++)
         flow__fake_unmapped(h->dir.world, r->refs[i]);
     flow__fake_unlock(&h->dir);
-    region_free(h, r);
+    fake_region_free(h, r);
 }
 
 static enum flow_status
@@ -321,13 +322,13 @@ fake_lookup(struct vchan_hyp *hyp, uint16_t server, const char *base,
 }
 
 static void
-domain_free(struct vchan_hyp *hyp)
+fake_domain_free(struct vchan_hyp *hyp)
 {
     struct fake_hyp *h = flow__fake_of(hyp);
 
     /* Regions that a peer keeps mapped: the object goes, the page stays. */
     while (h->regions != NULL)
-        region_free(h, h->regions);
+        fake_region_free(h, h->regions);
     /* What the world has of the member is the opener's, also to remove. */
     if (flow__vchan_hyp_is_inherited(hyp))
         flow__fake_dir_drop(&h->dir);
@@ -373,7 +374,7 @@ flow__vchan_fake_open(const struct flow_env *env, const char *path,
     h->base.grants = &fake_grants;
     h->base.events = &flow__fake_events;
     h->base.store = &fake_store;
-    h->base.free = domain_free;
+    h->base.free = fake_domain_free;
     h->base.scheme = "vchan+fake";
     h->base.descriptors = true;
     h->base.domid = domid;

@@ -14,7 +14,8 @@
 
 /* Fails with errno, as what it is for. */
 static bool
-port_address(const struct fake_hyp *h, uint32_t port, struct sockaddr_un *addr)
+channel_port_address(const struct fake_hyp *h, uint32_t port,
+                     struct sockaddr_un *addr)
 {
     int len;
 
@@ -77,7 +78,7 @@ channel_new(struct fake_hyp *h, uint32_t port)
 /* Gives a port back: another thread may have it from then on, so the channel,
  * if there is one, does not have it any more. */
 static void
-port_release(struct fake_hyp *h, uint32_t port, struct vchan_channel *c)
+channel_port_release(struct fake_hyp *h, uint32_t port, struct vchan_channel *c)
 {
     flow__fake_lock(&h->dir);
     if (h->dir.world->port[port].owner == h->dir.member)
@@ -94,7 +95,7 @@ channel_undo(struct fake_hyp *h, uint32_t port, struct vchan_channel *c,
 {
     int code = errno;
 
-    port_release(h, port, c);
+    channel_port_release(h, port, c);
     if (c != NULL)
         channel_free(c);
     return flow__fake_fail(err, FLOW_E_SYS, code,
@@ -103,7 +104,7 @@ channel_undo(struct fake_hyp *h, uint32_t port, struct vchan_channel *c,
 
 /* A port that is free in the tables and in fact; under the world's lock. */
 static uint32_t
-port_new(struct fake_hyp *h, uint16_t peer)
+channel_port_new(struct fake_hyp *h, uint16_t peer)
 {
     uint32_t port = flow__fake_port_new(&h->dir, h->base.domid, peer);
 
@@ -125,12 +126,12 @@ channel_alloc(struct vchan_hyp *hyp, uint16_t peer,
     uint32_t port;
 
     flow__fake_lock(&h->dir);
-    port = port_new(h, peer);
+    port = channel_port_new(h, peer);
     flow__fake_unlock(&h->dir);
     if (port == 0)
         return flow__fake_fail(err, FLOW_E_NOMEM, 0, "no free event channel");
     c = channel_new(h, port);
-    if (c == NULL || !port_address(h, port, &addr))
+    if (c == NULL || !channel_port_address(h, port, &addr))
         return channel_undo(h, port, c, err);
     unlink(addr.sun_path);
     if (bind(c->fd, (struct sockaddr *)&addr, sizeof(addr)) != 0 ||
@@ -143,7 +144,7 @@ channel_alloc(struct vchan_hyp *hyp, uint16_t peer,
 
 /* Takes the other end of a port in the tables; our port, or 0. */
 static uint32_t
-port_bind(struct fake_hyp *h, uint16_t peer, uint32_t remote)
+channel_port_bind(struct fake_hyp *h, uint16_t peer, uint32_t remote)
 {
     struct fake_world *w = h->dir.world;
     struct fake_port *r = flow__fake_port_at(w, remote);
@@ -154,7 +155,7 @@ port_bind(struct fake_hyp *h, uint16_t peer, uint32_t remote)
     flow__fake_lock(&h->dir);
     if (r->state == FAKE_UNBOUND && r->domid == peer &&
         r->peer == h->base.domid && r->remote == 0)
-        port = port_new(h, peer);
+        port = channel_port_new(h, peer);
     if (port != 0) {
         r->state = w->port[port].state = FAKE_BOUND;
         r->remote = port;
@@ -171,12 +172,12 @@ channel_bind(struct vchan_hyp *hyp, uint16_t peer, uint32_t remote,
     struct fake_hyp *h = flow__fake_of(hyp);
     struct vchan_channel *c;
     struct sockaddr_un addr;
-    uint32_t port = port_bind(h, peer, remote);
+    uint32_t port = channel_port_bind(h, peer, remote);
 
     if (port == 0)
         return FLOW_AGAIN;
     c = channel_new(h, port);
-    if (c == NULL || !port_address(h, remote, &addr))
+    if (c == NULL || !channel_port_address(h, remote, &addr))
         return channel_undo(h, port, c, err);
     if (connect(c->fd, (struct sockaddr *)&addr, sizeof(addr)) != 0) {
         channel_undo(h, port, c, NULL);
@@ -351,9 +352,9 @@ channel_close(struct vchan_channel *c)
         channel_free(c);
         return;
     }
-    if (port_address(h, c->port, &addr))
+    if (channel_port_address(h, c->port, &addr))
         unlink(addr.sun_path);
-    port_release(h, c->port, c);
+    channel_port_release(h, c->port, c);
     channel_free(c);
 }
 

@@ -47,7 +47,7 @@ flow__fake_set_new(void)
 }
 
 static int
-change(int set, int fd, unsigned short flags)
+set_change(int set, int fd, unsigned short flags)
 {
     struct kevent event;
 
@@ -58,13 +58,13 @@ change(int set, int fd, unsigned short flags)
 int
 flow__fake_set_put(int set, int fd)
 {
-    return change(set, fd, EV_ADD);
+    return set_change(set, fd, EV_ADD);
 }
 
 void
 flow__fake_set_take(int set, int fd)
 {
-    change(set, fd, EV_DELETE);
+    set_change(set, fd, EV_DELETE);
 }
 
 #endif

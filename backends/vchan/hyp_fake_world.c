@@ -26,8 +26,8 @@
 #define FAKE_BURIALS 64u
 
 static enum flow_status
-fail_errno(struct flow_error *err, int code, const char *text,
-           const char *detail)
+world_fail_errno(struct flow_error *err, int code, const char *text,
+                 const char *detail)
 {
     flow_error_set(err, FLOW_E_SYS, "vchan+fake", FLOW_DOMAIN_ERRNO, code,
                    text);
@@ -36,15 +36,15 @@ fail_errno(struct flow_error *err, int code, const char *text,
 }
 
 static void
-name_in(const struct fake_dir *dir, const char *name,
-        char ret_path[NAME_MAX_HERE])
+world_name_in(const struct fake_dir *dir, const char *name,
+              char ret_path[NAME_MAX_HERE])
 {
     snprintf(ret_path, NAME_MAX_HERE, "%s/%s", dir->path, name);
 }
 
 static int
-member_socket(const struct fake_dir *dir, uint32_t member,
-              struct sockaddr_un *ret_addr)
+world_member_socket(const struct fake_dir *dir, uint32_t member,
+                    struct sockaddr_un *ret_addr)
 {
     memset(ret_addr, 0, sizeof(*ret_addr));
     ret_addr->sun_family = AF_UNIX;
@@ -58,7 +58,7 @@ member_socket(const struct fake_dir *dir, uint32_t member,
 }
 
 static bool
-member_lives(const struct fake_dir *dir, uint32_t member)
+world_member_lives(const struct fake_dir *dir, uint32_t member)
 {
     struct sockaddr_un addr;
     bool lives;
@@ -66,7 +66,7 @@ member_lives(const struct fake_dir *dir, uint32_t member)
 
     if (member == dir->member)
         return true;
-    fd = member_socket(dir, member, &addr);
+    fd = world_member_socket(dir, member, &addr);
     if (fd < 0)
         return true; /* unknown; nothing of it is taken away */
     /* A full backlog (EAGAIN) belongs to a living listener. */
@@ -78,10 +78,10 @@ member_lives(const struct fake_dir *dir, uint32_t member)
 
 /* Takes a member's number, which must be free; -1 with errno. */
 static int
-member_declare(const struct fake_dir *dir, uint32_t member)
+world_member_declare(const struct fake_dir *dir, uint32_t member)
 {
     struct sockaddr_un addr;
-    int fd = member_socket(dir, member, &addr);
+    int fd = world_member_socket(dir, member, &addr);
     int code;
 
     if (fd < 0)
@@ -96,10 +96,10 @@ member_declare(const struct fake_dir *dir, uint32_t member)
 }
 
 static void
-member_remove(const struct fake_dir *dir, uint32_t member)
+world_member_remove(const struct fake_dir *dir, uint32_t member)
 {
     struct sockaddr_un addr;
-    int fd = member_socket(dir, member, &addr);
+    int fd = world_member_socket(dir, member, &addr);
 
     unlink(addr.sun_path);
     if (fd >= 0)
@@ -107,17 +107,17 @@ member_remove(const struct fake_dir *dir, uint32_t member)
 }
 
 static void
-remove_file(const struct fake_dir *dir, const char *name)
+world_remove_file(const struct fake_dir *dir, const char *name)
 {
     char path[NAME_MAX_HERE];
 
-    name_in(dir, name, path);
+    world_name_in(dir, name, path);
     unlink(path);
 }
 
 /* Sockets of channels that were not closed, and of members that died. */
 static void
-remove_sockets(const struct fake_dir *dir)
+world_remove_sockets(const struct fake_dir *dir)
 {
     DIR *list = opendir(dir->path);
     struct dirent *entry;
@@ -133,18 +133,18 @@ remove_sockets(const struct fake_dir *dir)
 
 /* Maps `world` and opens `pages`; false with errno. */
 static bool
-open_files(struct fake_dir *dir, int flags)
+world_open_files(struct fake_dir *dir, int flags)
 {
     char path[NAME_MAX_HERE];
     struct stat st;
     void *map;
     int fd;
 
-    name_in(dir, "pages", path);
+    world_name_in(dir, "pages", path);
     dir->pages_fd = open(path, O_RDWR | O_CLOEXEC | flags, 0600);
     if (dir->pages_fd < 0)
         return false;
-    name_in(dir, "world", path);
+    world_name_in(dir, "world", path);
     dir->world_fd = fd = open(path, O_RDWR | O_CLOEXEC | flags, 0600);
     if (fd < 0)
         return false;
@@ -168,7 +168,7 @@ open_files(struct fake_dir *dir, int flags)
 }
 
 static void
-drop_files(struct fake_dir *dir)
+world_drop_files(struct fake_dir *dir)
 {
     if (dir->world != NULL)
         munmap(dir->world, sizeof(*dir->world));
@@ -202,7 +202,7 @@ flow__fake_dir_name(struct fake_dir *dir, const char *path,
  * begins: a number is free if the kernel can bind its socket.
  */
 static bool
-member_join(struct fake_dir *dir)
+world_member_join(struct fake_dir *dir)
 {
     uint32_t hint;
 
@@ -213,7 +213,7 @@ member_join(struct fake_dir *dir)
 
         if (member <= FAKE_MAKER)
             continue;
-        dir->alive_fd = member_declare(dir, member);
+        dir->alive_fd = world_member_declare(dir, member);
         if (dir->alive_fd < 0 && errno != EADDRINUSE)
             break;
         dir->member = member;
@@ -233,25 +233,26 @@ flow__fake_dir_make(struct fake_dir *dir, const char *path, bool silent,
     if (st != FLOW_OK)
         return st;
     if (mkdir(path, 0700) != 0 && errno != EEXIST) {
-        st = fail_errno(err, errno, "cannot make the directory", path);
+        st = world_fail_errno(err, errno, "cannot make the directory", path);
         flow__fake_dir_drop(dir);
         return st;
     }
-    if (member_lives(dir, FAKE_MAKER)) {
+    if (world_member_lives(dir, FAKE_MAKER)) {
         flow__fake_dir_drop(dir);
-        return fail_errno(err, EADDRINUSE, "another server is there", path);
+        return world_fail_errno(err, EADDRINUSE, "another server is there",
+                                path);
     }
 
     /* What a dead maker left may still be mapped: replaced, not changed. */
-    remove_file(dir, "world");
-    remove_file(dir, "pages");
-    remove_file(dir, "alive");
-    remove_sockets(dir);
+    world_remove_file(dir, "world");
+    world_remove_file(dir, "pages");
+    world_remove_file(dir, "alive");
+    world_remove_sockets(dir);
     dir->member = FAKE_MAKER;
     dir->silent = silent;
-    dir->alive_fd = member_declare(dir, FAKE_MAKER);
-    if (dir->alive_fd < 0 || !open_files(dir, O_CREAT | O_EXCL)) {
-        st = fail_errno(err, errno, "cannot make its files", path);
+    dir->alive_fd = world_member_declare(dir, FAKE_MAKER);
+    if (dir->alive_fd < 0 || !world_open_files(dir, O_CREAT | O_EXCL)) {
+        st = world_fail_errno(err, errno, "cannot make its files", path);
         flow__fake_dir_leave(dir);
         return st;
     }
@@ -268,23 +269,24 @@ flow__fake_dir_attach(struct fake_dir *dir, struct flow_error *err)
 
     if (dir->world != NULL)
         return FLOW_OK;
-    if (!member_lives(dir, FAKE_MAKER))
+    if (!world_member_lives(dir, FAKE_MAKER))
         return FLOW_AGAIN;
-    if (!open_files(dir, 0)) {
+    if (!world_open_files(dir, 0)) {
         code = errno;
-        drop_files(dir);
+        world_drop_files(dir);
         return code == ENOENT || code == EAGAIN
                    ? FLOW_AGAIN
-                   : fail_errno(err, code, "cannot open its files", dir->path);
+                   : world_fail_errno(err, code, "cannot open its files",
+                                      dir->path);
     }
     if (load_acquire(&dir->world->magic) != FAKE_MAGIC) {
-        drop_files(dir);
+        world_drop_files(dir);
         return FLOW_AGAIN;
     }
-    if (!member_join(dir)) {
+    if (!world_member_join(dir)) {
         code = errno;
-        drop_files(dir);
-        return fail_errno(err, code, "cannot join it", dir->path);
+        world_drop_files(dir);
+        return world_fail_errno(err, code, "cannot join it", dir->path);
     }
     dir->silent = load_relaxed(&dir->world->silent) != 0;
     return FLOW_OK;
@@ -293,7 +295,7 @@ flow__fake_dir_attach(struct fake_dir *dir, struct flow_error *err)
 void
 flow__fake_dir_drop(struct fake_dir *dir)
 {
-    drop_files(dir);
+    world_drop_files(dir);
     if (dir->alive_fd >= 0)
         close(dir->alive_fd);
     dir->alive_fd = -1;
@@ -308,20 +310,20 @@ flow__fake_dir_kill(struct fake_dir *dir)
         shutdown(dir->alive_fd, SHUT_RDWR);
 }
 
-static void bury(struct fake_dir *dir, uint32_t member);
+static void world_bury(struct fake_dir *dir, uint32_t member);
 
 void
 flow__fake_dir_leave(struct fake_dir *dir)
 {
     if (dir->member == FAKE_MAKER) {
-        remove_file(dir, "world");
-        remove_file(dir, "pages");
-        remove_file(dir, "alive");
-        remove_sockets(dir);
+        world_remove_file(dir, "world");
+        world_remove_file(dir, "pages");
+        world_remove_file(dir, "alive");
+        world_remove_sockets(dir);
         rmdir(dir->path);
     } else if (dir->world != NULL) {
         flow__fake_lock(dir);
-        bury(dir, dir->member);
+        world_bury(dir, dir->member);
         flow__fake_unlock(dir);
     }
     flow__fake_dir_drop(dir);
@@ -348,14 +350,14 @@ flow__fake_unlock(struct fake_dir *dir)
 }
 
 static void
-page_free(struct fake_page *page)
+world_page_free(struct fake_page *page)
 {
     memset(page, 0, sizeof(*page));
 }
 
 /* A free run of pages in the tables; its first index, or -1. */
 static int32_t
-free_run(const struct fake_world *w, uint32_t count)
+world_free_run(const struct fake_world *w, uint32_t count)
 {
     uint32_t run = 0;
 
@@ -367,17 +369,17 @@ free_run(const struct fake_world *w, uint32_t count)
     return -1;
 }
 
-static void bury_dead(struct fake_dir *dir);
+static void world_bury_dead(struct fake_dir *dir);
 
 int32_t
 flow__fake_grant(struct fake_dir *dir, uint16_t peer, uint32_t count,
                  bool writable)
 {
-    int32_t first = free_run(dir->world, count);
+    int32_t first = world_free_run(dir->world, count);
 
     if (first < 0) {
-        bury_dead(dir);
-        first = free_run(dir->world, count);
+        world_bury_dead(dir);
+        first = world_free_run(dir->world, count);
     }
     for (uint32_t i = 0; first >= 0 && i < count; i++) {
         struct fake_page *page = &dir->world->page[(uint32_t)first + i];
@@ -400,12 +402,12 @@ flow__fake_ungrant(struct fake_dir *dir, uint32_t first, uint32_t count)
 
         if (mapper == FAKE_NOBODY)
             continue;
-        if (member_lives(dir, mapper))
+        if (world_member_lives(dir, mapper))
             return false;
-        bury(dir, mapper);
+        world_bury(dir, mapper);
     }
     for (uint32_t i = 0; i < count; i++)
-        page_free(&page[i]);
+        world_page_free(&page[i]);
     return true;
 }
 
@@ -429,7 +431,7 @@ flow__fake_unmapped(struct fake_world *w, uint32_t ref)
 
     page->mapper = FAKE_NOBODY;
     if (page->orphan)
-        page_free(page);
+        world_page_free(page);
 }
 
 struct fake_port *
@@ -439,7 +441,7 @@ flow__fake_port_at(struct fake_world *w, uint32_t port)
 }
 
 static uint32_t
-free_port(const struct fake_world *w)
+world_free_port(const struct fake_world *w)
 {
     for (uint32_t i = 1; i < FAKE_PORTS; i++)
         if (w->port[i].state == FAKE_FREE)
@@ -450,12 +452,12 @@ free_port(const struct fake_world *w)
 uint32_t
 flow__fake_port_new(struct fake_dir *dir, uint16_t domid, uint16_t peer)
 {
-    uint32_t number = free_port(dir->world);
+    uint32_t number = world_free_port(dir->world);
     struct fake_port *port;
 
     if (number == 0) {
-        bury_dead(dir);
-        number = free_port(dir->world);
+        world_bury_dead(dir);
+        number = world_free_port(dir->world);
     }
     port = flow__fake_port_at(dir->world, number);
     if (port == NULL)
@@ -483,7 +485,7 @@ flow__fake_port_free(struct fake_world *w, uint32_t port)
 
 /* What the kernel does for a port whose owner died. */
 static void
-bury_port(struct fake_dir *dir, uint32_t port)
+world_bury_port(struct fake_dir *dir, uint32_t port)
 {
     const struct fake_port *p = &dir->world->port[port];
     uint32_t page = load_relaxed(&p->clear_ref) - VCHAN_REF_MIN;
@@ -498,13 +500,13 @@ bury_port(struct fake_dir *dir, uint32_t port)
 
 /* What the kernel does for a member that died; then its number is free. */
 static void
-bury(struct fake_dir *dir, uint32_t member)
+world_bury(struct fake_dir *dir, uint32_t member)
 {
     struct fake_world *w = dir->world;
 
     for (uint32_t i = 1; i < FAKE_PORTS; i++)
         if (w->port[i].state != FAKE_FREE && w->port[i].owner == member)
-            bury_port(dir, i);
+            world_bury_port(dir, i);
     for (uint32_t i = 0; i < FAKE_PAGES; i++) {
         struct fake_page *page = &w->page[i];
 
@@ -513,25 +515,25 @@ bury(struct fake_dir *dir, uint32_t member)
         if (page->owner == member) {
             page->orphan = 1;
             if (page->mapper == FAKE_NOBODY)
-                page_free(page);
+                world_page_free(page);
         }
     }
-    member_remove(dir, member);
+    world_member_remove(dir, member);
 }
 
 /* Cleans up after a member that a table names, if it is dead. */
 static bool
-bury_if_dead(struct fake_dir *dir, uint32_t member)
+world_bury_if_dead(struct fake_dir *dir, uint32_t member)
 {
-    if (member == FAKE_NOBODY || member_lives(dir, member))
+    if (member == FAKE_NOBODY || world_member_lives(dir, member))
         return false;
-    bury(dir, member);
+    world_bury(dir, member);
     return true;
 }
 
 /* Nothing is free: clean up after dead members. */
 static void
-bury_dead(struct fake_dir *dir)
+world_bury_dead(struct fake_dir *dir)
 {
     struct fake_world *w = dir->world;
     uint32_t last = dir->member;
@@ -544,12 +546,12 @@ bury_dead(struct fake_dir *dir)
                                         : &w->port[i - FAKE_PAGES].owner);
 
         if (member != last)
-            buried += bury_if_dead(dir, member);
+            buried += world_bury_if_dead(dir, member);
         last = member;
     }
     for (uint32_t i = 0; i < FAKE_PAGES && buried < FAKE_BURIALS; i++)
         if (w->page[i].orphan)
-            buried += bury_if_dead(dir, load_relaxed(&w->page[i].mapper));
+            buried += world_bury_if_dead(dir, load_relaxed(&w->page[i].mapper));
 }
 
 void
@@ -563,8 +565,8 @@ flow__fake_port_ended(struct fake_dir *dir, uint32_t port)
         other->state == FAKE_BOUND && other->remote == port) {
         uint32_t owner = load_relaxed(&other->owner);
 
-        bury_port(dir, remote);
-        bury_if_dead(dir, owner);
+        world_bury_port(dir, remote);
+        world_bury_if_dead(dir, owner);
     }
     own->state = FAKE_UNBOUND;
     own->remote = 0;
@@ -588,7 +590,7 @@ flow__fake_key_new(struct fake_dir *dir)
     if (key != NULL)
         return key;
     /* Keys whose ports are free belong to dead members. */
-    bury_dead(dir);
+    world_bury_dead(dir);
     for (uint32_t i = 0; i < FAKE_KEYS; i++) {
         struct fake_port *port =
             flow__fake_port_at(w, load_relaxed(&w->key[i].port));

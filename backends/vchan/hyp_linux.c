@@ -40,8 +40,9 @@ struct vchan_channel {
 /* The Xen libraries write to stderr unless given somewhere else to: what went
  * wrong is in our error records. */
 static void
-log_message(struct xentoollog_logger *logger, xentoollog_level level,
-            int errnoval, const char *context, const char *format, va_list al)
+linux_log_message(struct xentoollog_logger *logger, xentoollog_level level,
+                  int errnoval, const char *context, const char *format,
+                  va_list al)
 {
     (void)logger;
     (void)level;
@@ -52,14 +53,14 @@ log_message(struct xentoollog_logger *logger, xentoollog_level level,
 }
 
 static void
-log_destroy(struct xentoollog_logger *logger)
+linux_log_destroy(struct xentoollog_logger *logger)
 {
     (void)logger;
 }
 
 static xentoollog_logger silent = {
-    .vmessage = log_message,
-    .destroy = log_destroy,
+    .vmessage = linux_log_message,
+    .destroy = linux_log_destroy,
 };
 
 static struct linux_hyp *
@@ -111,14 +112,14 @@ flow__vchan_linux_fail(struct flow_error *err, const char *text,
 /* Of a handle and of the one that is given out: flows of many threads share
  * them, so a child must find them free. */
 static void
-lock_shared(pthread_mutex_t *lock)
+linux_lock_shared(pthread_mutex_t *lock)
 {
     flow_fork_block();
     pthread_mutex_lock(lock);
 }
 
 static void
-unlock_shared(pthread_mutex_t *lock)
+linux_unlock_shared(pthread_mutex_t *lock)
 {
     pthread_mutex_unlock(lock);
     flow_fork_unblock();
@@ -126,11 +127,11 @@ unlock_shared(pthread_mutex_t *lock)
 
 /* The device for granting pages; NULL with an error. */
 static xengntshr_handle *
-share_device(struct linux_hyp *h, struct flow_error *err)
+linux_share_device(struct linux_hyp *h, struct flow_error *err)
 {
     xengntshr_handle *share;
 
-    lock_shared(&h->lock);
+    linux_lock_shared(&h->lock);
     if (h->share == NULL) {
         h->share = flow__xen.xengntshr_open(&silent, 0);
         /* Some releases leave it open in a program that we execute, which then
@@ -139,7 +140,7 @@ share_device(struct linux_hyp *h, struct flow_error *err)
             fcntl(flow__xen.xengntshr_fd(h->share), F_SETFD, FD_CLOEXEC);
     }
     share = h->share;
-    unlock_shared(&h->lock);
+    linux_unlock_shared(&h->lock);
     if (share == NULL)
         flow__vchan_linux_fail(
             err, "cannot open the device for granting pages, xen-gntalloc",
@@ -149,15 +150,15 @@ share_device(struct linux_hyp *h, struct flow_error *err)
 
 /* The device for mapping a peer's pages; NULL with an error. */
 static xengnttab_handle *
-map_device(struct linux_hyp *h, struct flow_error *err)
+linux_map_device(struct linux_hyp *h, struct flow_error *err)
 {
     xengnttab_handle *map;
 
-    lock_shared(&h->lock);
+    linux_lock_shared(&h->lock);
     if (h->map == NULL)
         h->map = flow__xen.xengnttab_open(&silent, 0);
     map = h->map;
-    unlock_shared(&h->lock);
+    linux_unlock_shared(&h->lock);
     if (map == NULL)
         flow__vchan_linux_fail(
             err, "cannot open the device for mapping grants, xen-gntdev",
@@ -168,8 +169,8 @@ map_device(struct linux_hyp *h, struct flow_error *err)
 /* Keep the pages out of children: a child would keep them mapped after our
  * death, and the kernel would not tell the peer. */
 static enum flow_status
-region_give(struct vchan_hyp *hyp, void *base, uint32_t count,
-            struct vchan_region **ret_region, struct flow_error *err)
+linux_region_give(struct vchan_hyp *hyp, void *base, uint32_t count,
+                  struct vchan_region **ret_region, struct flow_error *err)
 {
     struct linux_region *r = flow_env_alloc(hyp->env, sizeof(*r));
 
@@ -188,7 +189,7 @@ linux_share(struct vchan_hyp *hyp, uint16_t peer, uint32_t count, bool writable,
             struct vchan_parting parting, uint32_t *ret_refs,
             struct vchan_region **ret_region, struct flow_error *err)
 {
-    xengntshr_handle *share = share_device(linux_of(hyp), err);
+    xengntshr_handle *share = linux_share_device(linux_of(hyp), err);
     enum flow_status st;
     void *base;
 
@@ -206,7 +207,7 @@ linux_share(struct vchan_hyp *hyp, uint16_t peer, uint32_t count, bool writable,
             err, "cannot grant pages",
             "see the limit parameter of the module xen-gntalloc");
     memset(base, 0, (size_t)count * VCHAN_PAGE_SIZE);
-    st = region_give(hyp, base, count, ret_region, err);
+    st = linux_region_give(hyp, base, count, ret_region, err);
     if (st != FLOW_OK)
         flow__xen.xengntshr_unshare(share, base, count);
     return st;
@@ -229,7 +230,7 @@ linux_map(struct vchan_hyp *hyp, uint16_t peer, const uint32_t *refs,
           uint32_t count, bool writable, struct vchan_parting parting,
           struct vchan_region **ret_region, struct flow_error *err)
 {
-    xengnttab_handle *map = map_device(linux_of(hyp), err);
+    xengnttab_handle *map = linux_map_device(linux_of(hyp), err);
     int prot = writable ? PROT_READ | PROT_WRITE : PROT_READ;
     uint32_t copy[VCHAN_PAGES_MAX];
     enum flow_status st;
@@ -252,7 +253,7 @@ linux_map(struct vchan_hyp *hyp, uint16_t peer, const uint32_t *refs,
         return flow__vchan_linux_fail(
             err, "cannot map the peer's pages",
             "see the limit parameter of the module xen-gntdev");
-    st = region_give(hyp, base, count, ret_region, err);
+    st = linux_region_give(hyp, base, count, ret_region, err);
     if (st != FLOW_OK)
         flow__xen.xengnttab_unmap(map, base, count);
     return st;
@@ -365,8 +366,8 @@ linux_channel_new(struct vchan_hyp *hyp, struct flow_error *err)
 }
 
 static enum flow_status
-channel_bound(struct vchan_channel *c, int port,
-              struct vchan_channel **ret_channel)
+linux_channel_bound(struct vchan_channel *c, int port,
+                    struct vchan_channel **ret_channel)
 {
     c->port = (uint32_t)port;
     flow__xen.xenevtchn_unmask(c->handle, c->port);
@@ -386,7 +387,7 @@ linux_alloc(struct vchan_hyp *hyp, uint16_t peer,
         return err != NULL ? err->status : FLOW_E_SYS;
     port = flow__xen.xenevtchn_bind_unbound_port(c->handle, peer);
     if (port >= 0)
-        return channel_bound(c, port, ret_channel);
+        return linux_channel_bound(c, port, ret_channel);
     st = flow__vchan_linux_fail(err, "cannot allocate an event channel",
                                 "is there a domain with this number?");
     linux_close_channel(c);
@@ -406,7 +407,7 @@ linux_bind(struct vchan_hyp *hyp, uint16_t peer, uint32_t remote,
     c->remote = remote;
     port = flow__xen.xenevtchn_bind_interdomain(c->handle, peer, remote);
     if (port >= 0)
-        return channel_bound(c, port, ret_channel);
+        return linux_channel_bound(c, port, ret_channel);
     /* Whatever is not about us is about a port that is stale or taken. */
     if (errno == EACCES || errno == EPERM || errno == ENOMEM || errno == ENOSPC)
         st = flow__vchan_linux_fail(err, "cannot bind the peer's event channel",
@@ -447,8 +448,8 @@ linux_wait(const struct vchan_channel *c, struct flow_wait_sink *sink)
 
 /* Asks for the status of a port; 0, or -1 with errno. */
 static int
-ask_status(struct linux_hyp *h, uint16_t domid, uint32_t port,
-           struct evtchn_status *ret_status)
+linux_ask_status(struct linux_hyp *h, uint16_t domid, uint32_t port,
+                 struct evtchn_status *ret_status)
 {
     struct evtchn_status *op = NULL;
     int code;
@@ -477,7 +478,7 @@ linux_state(struct vchan_channel *c)
 {
     struct evtchn_status status;
 
-    if (ask_status(c->hyp, DOMID_SELF, c->port, &status) != 0)
+    if (linux_ask_status(c->hyp, DOMID_SELF, c->port, &status) != 0)
         return VCHAN_CHANNEL_UNKNOWN;
     return status.status == EVTCHNSTAT_interdomain ? VCHAN_CHANNEL_BOUND
                                                    : VCHAN_CHANNEL_UNBOUND;
@@ -490,7 +491,7 @@ linux_remote(struct vchan_channel *c)
 
     if (c->remote != 0)
         return c->remote;
-    if (ask_status(c->hyp, DOMID_SELF, c->port, &status) != 0 ||
+    if (linux_ask_status(c->hyp, DOMID_SELF, c->port, &status) != 0 ||
         status.status != EVTCHNSTAT_interdomain)
         return 0;
     return status.u.interdomain.port;
@@ -503,7 +504,7 @@ flow__vchan_linux_domain(struct linux_hyp *h, uint16_t domid)
 {
     struct evtchn_status status;
 
-    if (ask_status(h, domid, UINT32_MAX, &status) == 0)
+    if (linux_ask_status(h, domid, UINT32_MAX, &status) == 0)
         return VCHAN_PRESENT;
     if (errno == ENOSYS)
         return VCHAN_PRESENCE_UNKNOWN;
@@ -544,12 +545,12 @@ linux_free(struct vchan_hyp *hyp)
     struct linux_hyp **at = &handles;
     bool inherited = flow__vchan_hyp_is_inherited(hyp);
 
-    lock_shared(&handles_lock);
+    linux_lock_shared(&handles_lock);
     while (*at != NULL && *at != h)
         at = &(*at)->next;
     if (*at != NULL)
         *at = h->next;
-    unlock_shared(&handles_lock);
+    linux_unlock_shared(&handles_lock);
     if (h->store != NULL)
         flow__vchan_linux_hang_up(h->store, inherited);
     /* Its pages for hypercalls are not in a child, and it would unmap what
@@ -614,7 +615,7 @@ linux_new(const struct flow_env *env, struct linux_hyp **ret_hyp,
 
 /* Everything that sleeps on the handle wakes, and stays awake. */
 static void
-lose(struct linux_hyp *h)
+linux_lose(struct linux_hyp *h)
 {
     const uint64_t one = 1;
 
@@ -627,7 +628,7 @@ lose(struct linux_hyp *h)
  * another number: what was opened before is lost, in every environment.
  */
 static bool
-handle_is_current(struct linux_hyp *h)
+linux_handle_is_current(struct linux_hyp *h)
 {
     uint16_t domid;
 
@@ -635,18 +636,18 @@ handle_is_current(struct linux_hyp *h)
         !flow__vchan_linux_own(h->store, &domid))
         return false;
     if (domid != h->base.domid)
-        lose(h);
+        linux_lose(h);
     return domid == h->base.domid;
 }
 
 /* A reference of the handle of an environment, or NULL. */
 static struct linux_hyp *
-handle_find(const struct flow_env *env)
+linux_handle_find(const struct flow_env *env)
 {
     struct linux_hyp *found = NULL;
 
     for (struct linux_hyp *h = handles; h != NULL; h = h->next)
-        if (handle_is_current(h) && found == NULL && h->base.env == env &&
+        if (linux_handle_is_current(h) && found == NULL && h->base.env == env &&
             flow__vchan_hyp_try_ref(&h->base))
             found = h;
     return found;
@@ -659,8 +660,8 @@ flow__vchan_xen_open(const struct flow_env *env, struct vchan_hyp **ret_hyp,
     enum flow_status st = FLOW_OK;
     struct linux_hyp *h;
 
-    lock_shared(&handles_lock);
-    h = handle_find(env);
+    linux_lock_shared(&handles_lock);
+    h = linux_handle_find(env);
     if (h == NULL && (st = flow__vchan_linux_load(err)) == FLOW_OK &&
         (st = linux_new(env, &h, err)) == FLOW_OK) {
         h->next = handles;
@@ -668,6 +669,6 @@ flow__vchan_xen_open(const struct flow_env *env, struct vchan_hyp **ret_hyp,
     }
     if (st == FLOW_OK)
         *ret_hyp = &h->base;
-    unlock_shared(&handles_lock);
+    linux_unlock_shared(&handles_lock);
     return st;
 }

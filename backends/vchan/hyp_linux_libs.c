@@ -45,8 +45,8 @@ static const struct xen_library {
 };
 
 static enum flow_status
-library_fail(struct flow_error *err, const char *text, const char *hint,
-             const char *detail)
+libs_fail(struct flow_error *err, const char *text, const char *hint,
+          const char *detail)
 {
     flow_error_set(err, FLOW_E_NOTSUP, "vchan", FLOW_DOMAIN_NONE, 0, text);
     if (err != NULL)
@@ -60,7 +60,7 @@ library_fail(struct flow_error *err, const char *text, const char *hint,
  * program may be linked with the library itself, and one that took half of the
  * functions from elsewhere would give one copy's handles to the other. */
 static const char *
-library_find(const struct xen_library *l, void *where, struct vchan_xen *xen)
+libs_find(const struct xen_library *l, void *where, struct vchan_xen *xen)
 {
     for (size_t i = 0; i < l->count; i++) {
         void *symbol = dlsym(where, l->functions[i].name);
@@ -75,22 +75,22 @@ library_find(const struct xen_library *l, void *where, struct vchan_xen *xen)
 /* The library stays loaded once its functions are given out: its threads may
  * outlive the last handle. */
 static enum flow_status
-library_load(const struct xen_library *l, struct vchan_xen *xen,
-             struct flow_error *err)
+libs_load(const struct xen_library *l, struct vchan_xen *xen,
+          struct flow_error *err)
 {
     const char *lacks;
     void *loaded;
 
-    if (library_find(l, RTLD_DEFAULT, xen) == NULL)
+    if (libs_find(l, RTLD_DEFAULT, xen) == NULL)
         return FLOW_OK;
     loaded = dlopen(l->file, RTLD_NOW | RTLD_LOCAL);
     if (loaded == NULL)
-        return library_fail(err, l->missing, l->missing_hint, dlerror());
-    lacks = library_find(l, loaded, xen);
+        return libs_fail(err, l->missing, l->missing_hint, dlerror());
+    lacks = libs_find(l, loaded, xen);
     if (lacks == NULL)
         return FLOW_OK;
     dlclose(loaded);
-    return library_fail(err, l->lacking, l->lacking_hint, lacks);
+    return libs_fail(err, l->lacking, l->lacking_hint, lacks);
 }
 
 enum flow_status
@@ -103,7 +103,7 @@ flow__vchan_linux_load(struct flow_error *err)
         return FLOW_OK;
     for (size_t i = 0;
          st == FLOW_OK && i < sizeof(libraries) / sizeof(libraries[0]); i++)
-        st = library_load(&libraries[i], &xen, err);
+        st = libs_load(&libraries[i], &xen, err);
     if (st == FLOW_OK)
         flow__xen = xen;
     return st;

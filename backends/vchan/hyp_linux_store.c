@@ -32,8 +32,8 @@ store_of(struct vchan_hyp *hyp)
 
 /* Writes one key that `peer` may read. */
 static bool
-key_write(struct vchan_hyp *hyp, xs_transaction_t t, const char *base,
-          const char *key, uint32_t number, uint16_t peer)
+store_key_write(struct vchan_hyp *hyp, xs_transaction_t t, const char *base,
+                const char *key, uint32_t number, uint16_t peer)
 {
     struct xs_permissions perms[2] = {
         { .id = hyp->domid, .perms = XS_PERM_NONE },
@@ -49,7 +49,7 @@ key_write(struct vchan_hyp *hyp, xs_transaction_t t, const char *base,
 }
 
 static enum flow_status
-linux_publish(struct vchan_hyp *hyp, const char *base, uint16_t peer,
+store_publish(struct vchan_hyp *hyp, const char *base, uint16_t peer,
               uint32_t ref, uint32_t port, struct flow_error *err)
 {
     struct xs_handle *store = store_of(hyp);
@@ -62,8 +62,8 @@ linux_publish(struct vchan_hyp *hyp, const char *base, uint16_t peer,
         t = flow__xen.xs_transaction_start(store);
         if (t == XBT_NULL)
             break;
-        ok = key_write(hyp, t, base, KEY_REF, ref, peer) &&
-             key_write(hyp, t, base, KEY_PORT, port, peer);
+        ok = store_key_write(hyp, t, base, KEY_REF, ref, peer) &&
+             store_key_write(hyp, t, base, KEY_PORT, port, peer);
         if (!ok) {
             int code = errno;
 
@@ -83,8 +83,9 @@ linux_publish(struct vchan_hyp *hyp, const char *base, uint16_t peer,
 /* Reads one key: OK, AGAIN when it is not there or not yet for us, E_PROTO when
  * no number, E_SYS with errno when the store does not answer. */
 static enum flow_status
-key_read(struct xs_handle *store, xs_transaction_t t, const char *base,
-         const char *key, uint32_t min, uint32_t max, uint32_t *ret_number)
+store_key_read(struct xs_handle *store, xs_transaction_t t, const char *base,
+               const char *key, uint32_t min, uint32_t max,
+               uint32_t *ret_number)
 {
     char path[KEY_MAX];
     unsigned len = 0;
@@ -103,8 +104,8 @@ key_read(struct xs_handle *store, xs_transaction_t t, const char *base,
 }
 
 static void
-key_remove(struct xs_handle *store, xs_transaction_t t, const char *base,
-           const char *key)
+store_key_remove(struct xs_handle *store, xs_transaction_t t, const char *base,
+                 const char *key)
 {
     char path[KEY_MAX];
 
@@ -114,7 +115,8 @@ key_remove(struct xs_handle *store, xs_transaction_t t, const char *base,
 
 /* Removes a node with nothing below it; false if something is. */
 static bool
-empty_remove(struct xs_handle *store, xs_transaction_t t, const char *path)
+store_empty_remove(struct xs_handle *store, xs_transaction_t t,
+                   const char *path)
 {
     unsigned count = 0;
     char **rest = flow__xen.xs_directory(store, t, path, &count);
@@ -127,7 +129,7 @@ empty_remove(struct xs_handle *store, xs_transaction_t t, const char *path)
 /* Removes the base if it is empty and, if the path was made from a name, the
  * two nodes above it, which only vchan libraries use. */
 static void
-base_remove(struct vchan_hyp *hyp, xs_transaction_t t, const char *base)
+store_base_remove(struct vchan_hyp *hyp, xs_transaction_t t, const char *base)
 {
     char path[VCHAN_BASE_MAX];
     size_t keep;
@@ -137,30 +139,31 @@ base_remove(struct vchan_hyp *hyp, xs_transaction_t t, const char *base)
     if (strncmp(base, path, keep) != 0 || base[keep] != '/')
         keep = strlen(base);
     snprintf(path, sizeof(path), "%s", base);
-    while (strlen(path) >= keep && empty_remove(store_of(hyp), t, path))
+    while (strlen(path) >= keep && store_empty_remove(store_of(hyp), t, path))
         *strrchr(path, '/') = '\0';
 }
 
 /* Removes the keys of an offer, and what that leaves empty: what others keep
  * there is theirs.  False if the offer is not there. */
 static bool
-keys_remove(struct vchan_hyp *hyp, xs_transaction_t t, const char *base,
-            uint32_t port)
+store_keys_remove(struct vchan_hyp *hyp, xs_transaction_t t, const char *base,
+                  uint32_t port)
 {
     struct xs_handle *store = store_of(hyp);
     uint32_t there = 0;
 
-    if (key_read(store, t, base, KEY_PORT, 1, PORT_MAX, &there) != FLOW_OK ||
+    if (store_key_read(store, t, base, KEY_PORT, 1, PORT_MAX, &there) !=
+            FLOW_OK ||
         there != port)
         return false;
-    key_remove(store, t, base, KEY_PORT);
-    key_remove(store, t, base, KEY_REF);
-    base_remove(hyp, t, base);
+    store_key_remove(store, t, base, KEY_PORT);
+    store_key_remove(store, t, base, KEY_REF);
+    store_base_remove(hyp, t, base);
     return true;
 }
 
 static void
-linux_withdraw(struct vchan_hyp *hyp, const char *base, uint32_t port)
+store_withdraw(struct vchan_hyp *hyp, const char *base, uint32_t port)
 {
     struct xs_handle *store = store_of(hyp);
     xs_transaction_t t;
@@ -170,7 +173,7 @@ linux_withdraw(struct vchan_hyp *hyp, const char *base, uint32_t port)
         t = flow__xen.xs_transaction_start(store);
         if (t == XBT_NULL)
             return;
-        ours = keys_remove(hyp, t, base, port);
+        ours = store_keys_remove(hyp, t, base, port);
     } while (!flow__xen.xs_transaction_end(store, t, !ours) && errno == EAGAIN);
 }
 
@@ -180,8 +183,8 @@ linux_withdraw(struct vchan_hyp *hyp, const char *base, uint32_t port)
  * decision, and no reason for us to trust them.  AGAIN: the key is gone.
  */
 static enum flow_status
-key_check_owner(struct xs_handle *store, const char *base, const char *key,
-                uint16_t server)
+store_key_check_owner(struct xs_handle *store, const char *base,
+                      const char *key, uint16_t server)
 {
     struct xs_permissions *perms;
     char path[KEY_MAX];
@@ -199,31 +202,32 @@ key_check_owner(struct xs_handle *store, const char *base, const char *key,
 
 /* Both keys of one offer: the port is the same before and after. */
 static enum flow_status
-keys_read(struct xs_handle *store, uint16_t server, const char *base,
-          uint32_t *ret_ref, uint32_t *ret_port)
+store_keys_read(struct xs_handle *store, uint16_t server, const char *base,
+                uint32_t *ret_ref, uint32_t *ret_port)
 {
     enum flow_status st;
     uint32_t again = 0;
 
-    st = key_read(store, XBT_NULL, base, KEY_PORT, 1, PORT_MAX, ret_port);
+    st = store_key_read(store, XBT_NULL, base, KEY_PORT, 1, PORT_MAX, ret_port);
     if (st == FLOW_OK)
-        st = key_read(store, XBT_NULL, base, KEY_REF, VCHAN_REF_MIN, UINT32_MAX,
-                      ret_ref);
+        st = store_key_read(store, XBT_NULL, base, KEY_REF, VCHAN_REF_MIN,
+                            UINT32_MAX, ret_ref);
     if (st == FLOW_OK)
-        st = key_check_owner(store, base, KEY_PORT, server);
+        st = store_key_check_owner(store, base, KEY_PORT, server);
     if (st == FLOW_OK)
-        st = key_check_owner(store, base, KEY_REF, server);
+        st = store_key_check_owner(store, base, KEY_REF, server);
     if (st == FLOW_OK)
-        st = key_read(store, XBT_NULL, base, KEY_PORT, 1, PORT_MAX, &again);
+        st = store_key_read(store, XBT_NULL, base, KEY_PORT, 1, PORT_MAX,
+                            &again);
     return st == FLOW_OK && again != *ret_port ? FLOW_AGAIN : st;
 }
 
 static enum flow_status
-linux_lookup(struct vchan_hyp *hyp, uint16_t server, const char *base,
+store_lookup(struct vchan_hyp *hyp, uint16_t server, const char *base,
              uint32_t *ret_ref, uint32_t *ret_port, struct flow_error *err)
 {
     enum flow_status st =
-        keys_read(store_of(hyp), server, base, ret_ref, ret_port);
+        store_keys_read(store_of(hyp), server, base, ret_ref, ret_port);
 
     if (st == FLOW_E_PROTO)
         flow_error_set(err, st, "vchan", FLOW_DOMAIN_NONE, 0,
@@ -240,7 +244,7 @@ linux_lookup(struct vchan_hyp *hyp, uint16_t server, const char *base,
 }
 
 static enum vchan_presence
-linux_presence(struct vchan_hyp *hyp, uint16_t domid)
+store_presence(struct vchan_hyp *hyp, uint16_t domid)
 {
     struct linux_hyp *h = (struct linux_hyp *)hyp;
     enum vchan_presence presence = flow__vchan_linux_domain(h, domid);
@@ -256,7 +260,7 @@ linux_presence(struct vchan_hyp *hyp, uint16_t domid)
 }
 
 static bool
-linux_released(struct vchan_hyp *hyp, uint16_t domid)
+store_released(struct vchan_hyp *hyp, uint16_t domid)
 {
     struct xs_handle *store = store_of(hyp);
 
@@ -278,7 +282,7 @@ flow__vchan_linux_hang_up(struct xs_handle *store, bool inherited)
 }
 
 static void
-linux_watch_close(struct vchan_watch *w)
+store_watch_close(struct vchan_watch *w)
 {
     struct vchan_hyp *hyp = w->hyp;
 
@@ -290,8 +294,8 @@ linux_watch_close(struct vchan_watch *w)
 /* A watch has a connection of its own, which ends with it: what the store still
  * has to tell then goes nowhere. */
 static enum flow_status
-watch_open(struct vchan_hyp *hyp, const char *path,
-           struct vchan_watch **ret_watch, struct flow_error *err)
+store_watch_open(struct vchan_hyp *hyp, const char *path,
+                 struct vchan_watch **ret_watch, struct flow_error *err)
 {
     struct vchan_watch *w = flow_env_alloc(hyp->env, sizeof(*w));
     enum flow_status st;
@@ -308,25 +312,26 @@ watch_open(struct vchan_hyp *hyp, const char *path,
     }
     st = flow__vchan_linux_fail(err, "the Xen store refuses a watch", NULL);
     flow_error_set_detail(err, path);
-    linux_watch_close(w);
+    store_watch_close(w);
     return st;
 }
 
 static enum flow_status
-linux_watch_keys(struct vchan_hyp *hyp, const char *base,
+store_watch_keys(struct vchan_hyp *hyp, const char *base,
                  struct vchan_watch **ret_watch, struct flow_error *err)
 {
     char path[KEY_MAX];
 
     snprintf(path, sizeof(path), "%s%s", base, KEY_PORT);
-    return watch_open(hyp, path, ret_watch, err);
+    return store_watch_open(hyp, path, ret_watch, err);
 }
 
 static enum flow_status
-linux_watch_deaths(struct vchan_hyp *hyp, struct vchan_watch **ret_watch,
+store_watch_deaths(struct vchan_hyp *hyp, struct vchan_watch **ret_watch,
                    struct flow_error *err)
 {
-    enum flow_status st = watch_open(hyp, "@releaseDomain", ret_watch, err);
+    enum flow_status st =
+        store_watch_open(hyp, "@releaseDomain", ret_watch, err);
 
     if (st != FLOW_OK && err != NULL)
         err->hint = "give this domain the right to @releaseDomain, or do "
@@ -335,7 +340,7 @@ linux_watch_deaths(struct vchan_hyp *hyp, struct vchan_watch **ret_watch,
 }
 
 static void
-linux_watch_wait(const struct vchan_watch *w, struct flow_wait_sink *sink)
+store_watch_wait(const struct vchan_watch *w, struct flow_wait_sink *sink)
 {
     flow_wait_add_fd(sink, flow__xen.xs_fileno(w->store), FLOW_WAIT_IN);
     flow_wait_add_fd(sink, ((struct linux_hyp *)w->hyp)->lost, FLOW_WAIT_IN);
@@ -343,7 +348,7 @@ linux_watch_wait(const struct vchan_watch *w, struct flow_wait_sink *sink)
 
 /* The events say only "look". */
 static bool
-linux_watch_drain(struct vchan_watch *w)
+store_watch_drain(struct vchan_watch *w)
 {
     bool told = false;
     char **event;
@@ -370,14 +375,14 @@ flow__vchan_linux_own(struct xs_handle *store, uint16_t *ret_domid)
 }
 
 const struct vchan_store_ops flow__vchan_linux_store = {
-    .publish = linux_publish,
-    .withdraw = linux_withdraw,
-    .lookup = linux_lookup,
-    .presence = linux_presence,
-    .released = linux_released,
-    .watch_keys = linux_watch_keys,
-    .watch_deaths = linux_watch_deaths,
-    .watch_wait = linux_watch_wait,
-    .watch_drain = linux_watch_drain,
-    .watch_close = linux_watch_close,
+    .publish = store_publish,
+    .withdraw = store_withdraw,
+    .lookup = store_lookup,
+    .presence = store_presence,
+    .released = store_released,
+    .watch_keys = store_watch_keys,
+    .watch_deaths = store_watch_deaths,
+    .watch_wait = store_watch_wait,
+    .watch_drain = store_watch_drain,
+    .watch_close = store_watch_close,
 };

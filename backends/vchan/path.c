@@ -4,7 +4,7 @@
 #include <string.h>
 
 static bool
-name_char(char c)
+path_name_char(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
            (c >= '0' && c <= '9') || c == '-' || c == '_';
@@ -36,13 +36,13 @@ flow__vchan_append_number(char *string, size_t size, uint16_t number)
 }
 
 static bool
-append(char base[VCHAN_BASE_MAX], const char *text)
+path_append(char base[VCHAN_BASE_MAX], const char *text)
 {
     return flow__vchan_append(base, VCHAN_BASE_MAX, text);
 }
 
 static bool
-append_number(char base[VCHAN_BASE_MAX], uint16_t number)
+path_append_number(char base[VCHAN_BASE_MAX], uint16_t number)
 {
     return flow__vchan_append_number(base, VCHAN_BASE_MAX, number);
 }
@@ -50,15 +50,15 @@ append_number(char base[VCHAN_BASE_MAX], uint16_t number)
 /* Components of name characters and nothing else ("@" of xenstore's special
  * nodes is none), no empty one, none at the end. */
 static bool
-absolute_ok(const char *path)
+path_absolute_ok(const char *path)
 {
     const char *p = path;
 
     while (*p == '/') {
         p++;
-        if (!name_char(*p))
+        if (!path_name_char(*p))
             return false;
-        while (name_char(*p))
+        while (path_name_char(*p))
             p++;
     }
     return *p == '\0';
@@ -71,21 +71,21 @@ flow__vchan_path(uint16_t server, uint16_t client, const char *path,
     size_t root;
 
     ret_base[0] = '\0';
-    if (!append(ret_base, "/local/domain/") ||
-        !append_number(ret_base, server) || !append(ret_base, "/"))
+    if (!path_append(ret_base, "/local/domain/") ||
+        !path_append_number(ret_base, server) || !path_append(ret_base, "/"))
         return false;
     root = strlen(ret_base);
     if (path[0] == '/') {
-        if (!absolute_ok(path) || strncmp(path, ret_base, root) != 0)
+        if (!path_absolute_ok(path) || strncmp(path, ret_base, root) != 0)
             return false;
-        return append(ret_base, path + root);
+        return path_append(ret_base, path + root);
     }
     for (const char *p = path; *p != '\0'; p++)
-        if (!name_char(*p))
+        if (!path_name_char(*p))
             return false;
-    return path[0] != '\0' && append(ret_base, "data/vchan/") &&
-           append_number(ret_base, client) && append(ret_base, "/") &&
-           append(ret_base, path);
+    return path[0] != '\0' && path_append(ret_base, "data/vchan/") &&
+           path_append_number(ret_base, client) && path_append(ret_base, "/") &&
+           path_append(ret_base, path);
 }
 
 bool

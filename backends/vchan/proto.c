@@ -30,7 +30,7 @@ flow__vchan_fault_text(enum vchan_fault fault)
 }
 
 static unsigned
-order_ceil(uint64_t bytes)
+proto_order_ceil(uint64_t bytes)
 {
     unsigned order = VCHAN_ORDER_PAGE;
 
@@ -58,20 +58,20 @@ flow__vchan_orders_choose(uint64_t left_min, uint64_t right_min,
         o.right = VCHAN_ORDER_SMALL;
     } else if (left_min <= 2048) {
         o.left = VCHAN_ORDER_HALF;
-        o.right = order_ceil(right_min);
+        o.right = proto_order_ceil(right_min);
     } else if (right_min <= 2048) {
-        o.left = order_ceil(left_min);
+        o.left = proto_order_ceil(left_min);
         o.right = VCHAN_ORDER_HALF;
     } else {
-        o.left = order_ceil(left_min);
-        o.right = order_ceil(right_min);
+        o.left = proto_order_ceil(left_min);
+        o.right = proto_order_ceil(right_min);
     }
     *ret_orders = o;
     return true;
 }
 
 static bool
-order_ok(unsigned order)
+proto_order_ok(unsigned order)
 {
     return order >= VCHAN_ORDER_MIN && order <= VCHAN_ORDER_MAX;
 }
@@ -82,7 +82,7 @@ flow__vchan_orders_check(struct vchan_orders o)
     size_t limit = VCHAN_PAGE_SIZE;
     size_t list;
 
-    if (!order_ok(o.left) || !order_ok(o.right))
+    if (!proto_order_ok(o.left) || !proto_order_ok(o.right))
         return VCHAN_FAULT_ORDER;
     if (o.left == o.right && o.left < VCHAN_ORDER_PAGE)
         return VCHAN_FAULT_ORDER;

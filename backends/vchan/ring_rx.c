@@ -14,7 +14,7 @@ flow__vchan_rx_attach(struct vchan_rx *rx)
 
 /* Loads the producer once, checks it, accepts it. */
 static void
-load_prod(struct vchan_rx *rx)
+rx_load_prod(struct vchan_rx *rx)
 {
     uint32_t now = flow__shm_load32(rx->shr_prod);
     uint32_t filled = now - rx->cons;
@@ -33,7 +33,7 @@ flow__vchan_rx_is_last(struct vchan_rx *rx, uint32_t *ret_avail)
     if (!rx->last &&
         flow__vchan_live_look(&rx->live, &rx->fault) == VCHAN_LIVE_GONE &&
         rx->fault == VCHAN_FAULT_NONE) {
-        load_prod(rx);
+        rx_load_prod(rx);
         rx->last = true;
     }
     *ret_avail = rx->prod - rx->cons;
@@ -45,7 +45,7 @@ flow__vchan_rx_look(struct vchan_rx *rx, uint32_t *ret_avail)
 {
     *ret_avail = 0;
     if (rx->fault == VCHAN_FAULT_NONE && !rx->last)
-        load_prod(rx);
+        rx_load_prod(rx);
 
     /*
      * A peer that wrote and then left may have done both since the load
@@ -56,7 +56,7 @@ flow__vchan_rx_look(struct vchan_rx *rx, uint32_t *ret_avail)
     if (rx->fault == VCHAN_FAULT_NONE && !rx->last && rx->prod == rx->cons &&
         flow__vchan_live_look(&rx->live, &rx->fault) == VCHAN_LIVE_GONE &&
         rx->fault == VCHAN_FAULT_NONE) {
-        load_prod(rx);
+        rx_load_prod(rx);
         rx->last = true;
     }
 

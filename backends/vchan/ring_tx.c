@@ -14,7 +14,7 @@ flow__vchan_tx_attach(struct vchan_tx *tx)
 
 /* Loads the consumer once, checks it, accepts it. */
 static void
-load_cons(struct vchan_tx *tx)
+tx_load_cons(struct vchan_tx *tx)
 {
     uint32_t now = flow__shm_load32(tx->shr_cons);
     uint32_t used = tx->prod - now;
@@ -39,7 +39,7 @@ flow__vchan_tx_look(struct vchan_tx *tx, uint32_t *ret_room)
     /* Nothing reaches a peer that is gone, whatever room there is. */
     live = flow__vchan_live_look(&tx->live, &tx->fault);
     if (live != VCHAN_LIVE_GONE)
-        load_cons(tx);
+        tx_load_cons(tx);
 
     if (tx->fault != VCHAN_FAULT_NONE)
         return FLOW_E_PROTO;

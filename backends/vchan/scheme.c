@@ -7,7 +7,7 @@
 #include "backends/vchan/vchan.h"
 
 static enum flow_status
-refuse(struct flow_error *err, const char *rest, const char *text)
+vchan_refuse(struct flow_error *err, const char *rest, const char *text)
 {
     flow_error_set(err, FLOW_E_INVAL, "vchan", FLOW_DOMAIN_NONE, 0, text);
     flow_error_set_detail(err, rest);
@@ -15,7 +15,7 @@ refuse(struct flow_error *err, const char *rest, const char *text)
 }
 
 static struct flow_vchan_options
-options_of(const struct flow_endpoint_options *opt)
+vchan_options_of(const struct flow_endpoint_options *opt)
 {
     struct flow_vchan_options own = { 0 };
 
@@ -26,7 +26,7 @@ options_of(const struct flow_endpoint_options *opt)
 
 /* "//DOMID/PATH" into its parts; "//DOMID//absolute/path" too. */
 static bool
-parse(const char *rest, uint32_t *ret_domid, const char **ret_path)
+vchan_parse(const char *rest, uint32_t *ret_domid, const char **ret_path)
 {
     const char *slash;
 
@@ -42,36 +42,36 @@ parse(const char *rest, uint32_t *ret_domid, const char **ret_path)
 }
 
 static enum flow_status
-xen_dial(const struct flow_env *env, const char *rest,
-         const struct flow_endpoint_options *opt, struct flow **ret_flow,
-         struct flow_error *err)
+vchan_xen_dial(const struct flow_env *env, const char *rest,
+               const struct flow_endpoint_options *opt, struct flow **ret_flow,
+               struct flow_error *err)
 {
-    struct flow_vchan_options own = options_of(opt);
+    struct flow_vchan_options own = vchan_options_of(opt);
     uint32_t domid;
     const char *path;
 
-    if (!parse(rest, &domid, &path))
-        return refuse(err, rest, "expected vchan://DOMID/NAME");
+    if (!vchan_parse(rest, &domid, &path))
+        return vchan_refuse(err, rest, "expected vchan://DOMID/NAME");
     return flow_vchan_connect(env, domid, path, &own, ret_flow, err);
 }
 
 static enum flow_status
-xen_listen(const struct flow_env *env, const char *rest,
-           const struct flow_endpoint_options *opt,
-           struct flow_listener **ret_listener, struct flow_error *err)
+vchan_xen_listen(const struct flow_env *env, const char *rest,
+                 const struct flow_endpoint_options *opt,
+                 struct flow_listener **ret_listener, struct flow_error *err)
 {
-    struct flow_vchan_options own = options_of(opt);
+    struct flow_vchan_options own = vchan_options_of(opt);
     uint32_t domid;
     const char *path;
 
-    if (!parse(rest, &domid, &path))
-        return refuse(err, rest, "expected vchan://DOMID/NAME");
+    if (!vchan_parse(rest, &domid, &path))
+        return vchan_refuse(err, rest, "expected vchan://DOMID/NAME");
     return flow_vchan_listen(env, domid, path, &own, ret_listener, err);
 }
 
 const struct flow_scheme flow__scheme_vchan = {
     .name = "vchan",
     .syntax = "vchan://DOMID/NAME",
-    .dial = xen_dial,
-    .listen = xen_listen,
+    .dial = vchan_xen_dial,
+    .listen = vchan_xen_listen,
 };

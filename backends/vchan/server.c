@@ -36,27 +36,28 @@ struct vchan_listener {
     uint64_t retry_at;
     uint64_t announce_at; /* FLOW_NEVER: the peer can read the keys */
     uint64_t announce_pause;
-    uint64_t muted_until;    /* no events are listened to before */
-    uint32_t idle_events;    /* since the last client came */
-    bool absent;             /* the peer was, when last asked for */
-    enum flow_status failed; /* what listener_wait() met; for the next accept */
+    uint64_t muted_until; /* no events are listened to before */
+    uint32_t idle_events; /* since the last client came */
+    bool absent;          /* the peer was, when last asked for */
+    enum flow_status
+        failed; /* what server_listener_wait() met; for the next accept */
 };
 
 static struct vchan_listener *
-listener_of(struct flow_listener *l)
+server_listener_of(struct flow_listener *l)
 {
     return (struct vchan_listener *)l;
 }
 
 static uint64_t
-clock_now(const struct vchan_listener *l)
+server_clock_now(const struct vchan_listener *l)
 {
     return l->base.env->now(l->base.env->ctx);
 }
 
 /* The store forgets the offer before the next is made: single use. */
 static void
-withdraw(struct vchan_listener *l)
+server_withdraw(struct vchan_listener *l)
 {
     if (l->offer.channel != NULL &&
         flow__vchan_hyp_check(l->hyp, NULL) == FLOW_OK)
@@ -66,7 +67,7 @@ withdraw(struct vchan_listener *l)
 /* Takes pages that no client can have any more, or fresh ones, and publishes
  * them. */
 static enum flow_status
-make_offer(struct vchan_listener *l, struct flow_error *err)
+server_make_offer(struct vchan_listener *l, struct flow_error *err)
 {
     enum flow_status st;
 
@@ -88,9 +89,9 @@ make_offer(struct vchan_listener *l, struct flow_error *err)
  * for the hypervisor before it is for the store, so this goes on for a while.
  */
 static void
-announce(struct vchan_listener *l)
+server_announce(struct vchan_listener *l)
 {
-    uint64_t now = clock_now(l);
+    uint64_t now = server_clock_now(l);
     enum vchan_presence there;
 
     if (l->announce_at == FLOW_NEVER || l->announce_at > now)
@@ -111,7 +112,7 @@ announce(struct vchan_listener *l)
 
 /* What went wrong below is the listener's own error. */
 static void
-fail_with(struct vchan_listener *l, const struct flow_error *err)
+server_fail_with(struct vchan_listener *l, const struct flow_error *err)
 {
     flow_listener_fail(&l->base, err->status, err->domain, err->code,
                        err->text);
@@ -122,16 +123,16 @@ fail_with(struct vchan_listener *l, const struct flow_error *err)
 /* Whether it is time to try again for an offer: a set came back, or the pause
  * is over. */
 static bool
-is_due(const struct vchan_listener *l)
+server_is_due(const struct vchan_listener *l)
 {
     return l->came_back != flow_event_sequence(l->sets->policy.available) ||
-           l->retry_at <= clock_now(l);
+           l->retry_at <= server_clock_now(l);
 }
 
 /* Keeps an offer out, with a pause after a failure.  AGAIN: the pool is
  * exhausted, or the pause is not over. */
 static enum flow_status
-renew_offer(struct vchan_listener *l)
+server_renew_offer(struct vchan_listener *l)
 {
     struct flow_error err;
     enum flow_status st;
@@ -139,23 +140,23 @@ renew_offer(struct vchan_listener *l)
     st = flow__vchan_hyp_check(l->hyp, &err);
     if (st == FLOW_OK && l->offer.channel != NULL)
         return FLOW_OK;
-    if (st == FLOW_OK && !is_due(l))
+    if (st == FLOW_OK && !server_is_due(l))
         return FLOW_AGAIN;
     if (st == FLOW_OK)
-        st = make_offer(l, &err);
+        st = server_make_offer(l, &err);
     if (st == FLOW_OK)
         return FLOW_OK;
-    l->retry_at = clock_now(l) + RETRY;
+    l->retry_at = server_clock_now(l) + RETRY;
     /* A set that the failure itself gave back is no reason to try again. */
     if (st != FLOW_AGAIN)
         l->came_back = flow_event_sequence(l->sets->policy.available);
-    fail_with(l, &err);
+    server_fail_with(l, &err);
     return st;
 }
 
 /* Whether a client took the offer, or what it did to it. */
 static bool
-taken(struct vchan_listener *l)
+server_taken(struct vchan_listener *l)
 {
     return l->offer.channel != NULL &&
            flow__vchan_conn_client(&l->offer) != VCHAN_LIVE_NEVER;
@@ -164,19 +165,19 @@ taken(struct vchan_listener *l)
 /* Takes in an event of the offer: a client that attaches sends one, and one
  * that only binds may send any number. */
 static void
-take_event(struct vchan_listener *l)
+server_take_event(struct vchan_listener *l)
 {
     if (!l->hyp->events->drain(l->offer.channel) ||
         ++l->idle_events < IDLE_EVENTS)
         return;
     l->idle_events = IDLE_EVENTS - IDLE_AGAIN;
-    l->muted_until = clock_now(l) + IDLE_MUTE;
+    l->muted_until = server_clock_now(l) + IDLE_MUTE;
 }
 
 /* Makes a flow of an offer that was taken, or leaves it. */
 static enum flow_status
-hand_over(struct vchan_listener *l, struct vchan_conn *conn,
-          struct flow **ret_flow)
+server_hand_over(struct vchan_listener *l, struct vchan_conn *conn,
+                 struct flow **ret_flow)
 {
     struct flow_error err;
     struct vchan *v;
@@ -195,41 +196,43 @@ hand_over(struct vchan_listener *l, struct vchan_conn *conn,
         return FLOW_OK;
     }
     flow__vchan_conn_leave(conn);
-    fail_with(l, &err);
+    server_fail_with(l, &err);
     return st;
 }
 
 static enum flow_status
-listener_accept(struct flow_listener *base, struct flow **ret_flow)
+server_listener_accept(struct flow_listener *base, struct flow **ret_flow)
 {
-    struct vchan_listener *l = listener_of(base);
-    enum flow_status st = l->failed != FLOW_OK ? l->failed : renew_offer(l);
+    struct vchan_listener *l = server_listener_of(base);
+    enum flow_status st =
+        l->failed != FLOW_OK ? l->failed : server_renew_offer(l);
     struct vchan_conn conn;
 
     l->failed = FLOW_OK;
     if (st != FLOW_OK)
         return st;
-    take_event(l);
-    if (!taken(l)) {
-        announce(l);
+    server_take_event(l);
+    if (!server_taken(l)) {
+        server_announce(l);
         return FLOW_AGAIN;
     }
     l->idle_events = 0;
     l->announce_at = FLOW_NEVER;
-    withdraw(l);
+    server_withdraw(l);
     conn = l->offer;
     l->offer = (struct vchan_conn){ 0 };
     /* Before the descriptor of this one is closed, so that the next one has
      * another number.  What keeps it from being made is the next accept's. */
-    renew_offer(l);
-    return hand_over(l, &conn, ret_flow);
+    server_renew_offer(l);
+    return server_hand_over(l, &conn, ret_flow);
 }
 
 static bool
-listener_wait(struct flow_listener *base, struct flow_wait_sink *sink)
+server_listener_wait(struct flow_listener *base, struct flow_wait_sink *sink)
 {
-    struct vchan_listener *l = listener_of(base);
-    enum flow_status st = l->failed != FLOW_OK ? l->failed : renew_offer(l);
+    struct vchan_listener *l = server_listener_of(base);
+    enum flow_status st =
+        l->failed != FLOW_OK ? l->failed : server_renew_offer(l);
 
     if (st == FLOW_AGAIN) {
         flow_wait_add_event(sink, l->sets->policy.available, l->came_back);
@@ -239,11 +242,11 @@ listener_wait(struct flow_listener *base, struct flow_wait_sink *sink)
     l->failed = st;
     if (st != FLOW_OK)
         return true;
-    take_event(l);
-    if (taken(l))
+    server_take_event(l);
+    if (server_taken(l))
         return true;
-    announce(l);
-    if (l->muted_until > clock_now(l))
+    server_announce(l);
+    if (l->muted_until > server_clock_now(l))
         flow_wait_add_time(sink, l->muted_until);
     else
         l->hyp->events->wait(l->offer.channel, sink);
@@ -252,12 +255,12 @@ listener_wait(struct flow_listener *base, struct flow_wait_sink *sink)
 }
 
 static void
-listener_close(struct flow_listener *base)
+server_listener_close(struct flow_listener *base)
 {
-    struct vchan_listener *l = listener_of(base);
+    struct vchan_listener *l = server_listener_of(base);
     const struct flow_env *env = base->env;
 
-    withdraw(l);
+    server_withdraw(l);
     flow__vchan_conn_leave(&l->offer);
     flow__vchan_sets_close(l->sets);
     flow__vchan_hyp_unref(l->hyp);
@@ -265,10 +268,10 @@ listener_close(struct flow_listener *base)
 }
 
 static enum flow_status
-listener_query(struct flow_listener *base, enum flow_query_key key, void *buf,
-               size_t *len)
+server_listener_query(struct flow_listener *base, enum flow_query_key key,
+                      void *buf, size_t *len)
 {
-    struct vchan_listener *l = listener_of(base);
+    struct vchan_listener *l = server_listener_of(base);
     uint32_t number;
 
     if (key == FLOW_QUERY_LOCAL_ADDRESS)
@@ -288,16 +291,16 @@ listener_query(struct flow_listener *base, enum flow_query_key key, void *buf,
 static const struct flow_listener_ops listener_ops = {
     .version = FLOW_OPS_VERSION,
     .name = "vchan",
-    .accept = listener_accept,
-    .wait = listener_wait,
-    .close = listener_close,
-    .query = listener_query,
+    .accept = server_listener_accept,
+    .wait = server_listener_wait,
+    .close = server_listener_close,
+    .query = server_listener_query,
 };
 
 /* Settings with their defaults, or what is wrong with them. */
 static enum flow_status
-settle(struct vchan_listener *l, uint32_t domid, const char *path,
-       const struct flow_vchan_options *opt, struct flow_error *err)
+server_settle(struct vchan_listener *l, uint32_t domid, const char *path,
+              const struct flow_vchan_options *opt, struct flow_error *err)
 {
     enum flow_status st;
 
@@ -327,7 +330,7 @@ settle(struct vchan_listener *l, uint32_t domid, const char *path,
 }
 
 static enum flow_status
-make_pool(struct vchan_listener *l, struct flow_error *err)
+server_make_pool(struct vchan_listener *l, struct flow_error *err)
 {
     const struct vchan_kept max = { l->opt.pinned_max,
                                     l->opt.pinned_channels_max };
@@ -357,20 +360,20 @@ flow__vchan_listen_on(struct vchan_hyp *hyp, uint32_t domid, const char *path,
     }
     flow_listener_init(&l->base, &listener_ops, env);
     l->hyp = hyp;
-    st = settle(l, domid, path, opt, err);
+    st = server_settle(l, domid, path, opt, err);
     if (st == FLOW_OK)
-        st = make_pool(l, err);
+        st = server_make_pool(l, err);
     if (st == FLOW_OK)
-        st = make_offer(l, err);
+        st = server_make_offer(l, err);
     /* No call repeats this one: the error says why there is no offer. */
     if (st == FLOW_AGAIN)
         st = FLOW_E_NOMEM;
     if (st == FLOW_OK && hyp->store->presence != NULL) {
         l->announce_pause = ANNOUNCE_MIN;
-        l->announce_at = clock_now(l) + ANNOUNCE_MIN;
+        l->announce_at = server_clock_now(l) + ANNOUNCE_MIN;
     }
     if (st != FLOW_OK) {
-        listener_close(&l->base);
+        server_listener_close(&l->base);
         return st;
     }
     *ret_listener = &l->base;

@@ -31,20 +31,20 @@ sets_leave(struct vchan_sets *sets)
 }
 
 static size_t
-set_size(uint32_t ring_pages)
+sets_size(uint32_t ring_pages)
 {
     return sizeof(struct vchan_set) + ring_pages * sizeof(uint32_t);
 }
 
 static struct vchan_page *
-set_page(const struct vchan_set *set)
+sets_page(const struct vchan_set *set)
 {
     return (struct vchan_page *)(void *)set->control->base;
 }
 
 /* The channel goes last: ending the control page may send an event on it. */
 static void
-set_end(struct vchan_set *set)
+sets_end(struct vchan_set *set)
 {
     struct vchan_hyp *hyp = set->sets->hyp;
 
@@ -53,12 +53,12 @@ set_end(struct vchan_set *set)
     flow__vchan_pins_retire(set->sets->pins, set->control);
     if (set->channel != NULL)
         hyp->events->close(set->channel);
-    flow_env_free(hyp->env, set, set_size(set->ring_pages));
+    flow_env_free(hyp->env, set, sets_size(set->ring_pages));
 }
 
 static enum flow_status
-set_grant_ring(struct vchan_set *set, unsigned order, bool writable,
-               uint32_t *ret_refs, struct vchan_region **ret_region)
+sets_grant_ring(struct vchan_set *set, unsigned order, bool writable,
+                uint32_t *ret_refs, struct vchan_region **ret_region)
 {
     const struct vchan_parting none = { VCHAN_CLEAR_NONE, NULL };
     struct vchan_sets *sets = set->sets;
@@ -73,7 +73,7 @@ set_grant_ring(struct vchan_set *set, unsigned order, bool writable,
 /* Allocates the channel and grants the pages; what there is so far is the
  * set's in every outcome. */
 static enum flow_status
-set_grant(struct vchan_set *set)
+sets_grant(struct vchan_set *set)
 {
     struct vchan_sets *sets = set->sets;
     struct vchan_hyp *hyp = sets->hyp;
@@ -88,13 +88,13 @@ set_grant(struct vchan_set *set)
     st = hyp->grants->share(hyp, sets->peer, 1, true, parting, &set->ref,
                             &set->control, &sets->error);
     if (st == FLOW_OK)
-        st = set_grant_ring(set, sets->orders.left, true, set->ring_refs,
-                            &set->left);
+        st = sets_grant_ring(set, sets->orders.left, true, set->ring_refs,
+                             &set->left);
     if (st == FLOW_OK)
-        st = set_grant_ring(set, sets->orders.right, !sets->readonly_ring,
-                            set->ring_refs +
-                                flow__vchan_order_pages(sets->orders.left),
-                            &set->right);
+        st = sets_grant_ring(set, sets->orders.right, !sets->readonly_ring,
+                             set->ring_refs +
+                                 flow__vchan_order_pages(sets->orders.left),
+                             &set->right);
     return st;
 }
 
@@ -104,7 +104,7 @@ sets_grow(struct vchan_sets *sets, struct vchan_set **ret_set)
 {
     uint32_t pages = flow__vchan_order_pages(sets->orders.left) +
                      flow__vchan_order_pages(sets->orders.right);
-    struct vchan_set *set = flow_env_alloc(sets->hyp->env, set_size(pages));
+    struct vchan_set *set = flow_env_alloc(sets->hyp->env, sets_size(pages));
     enum flow_status st;
 
     if (set == NULL)
@@ -112,9 +112,9 @@ sets_grow(struct vchan_sets *sets, struct vchan_set **ret_set)
                               FLOW_DOMAIN_NONE, 0, "no memory for a set");
     set->sets = sets;
     set->ring_pages = pages;
-    st = set_grant(set);
+    st = sets_grant(set);
     if (st != FLOW_OK) {
-        set_end(set);
+        sets_end(set);
         return st;
     }
     sets_enter(sets);
@@ -127,7 +127,7 @@ sets_grow(struct vchan_sets *sets, struct vchan_set **ret_set)
 
 /* Whether the peer has let go of a set that came back. */
 static bool
-set_is_free(const struct vchan_set *set, uint64_t now)
+sets_is_free(const struct vchan_set *set, uint64_t now)
 {
     if (flow__vchan_hyp_check(set->sets->hyp, NULL) != FLOW_OK)
         return false;
@@ -139,7 +139,7 @@ set_is_free(const struct vchan_set *set, uint64_t now)
     case VCHAN_CHANNEL_UNKNOWN:
         break;
     }
-    return flow__shm_load8(&set_page(set)->cli_live) != VCHAN_LIVE_HERE &&
+    return flow__shm_load8(&sets_page(set)->cli_live) != VCHAN_LIVE_HERE &&
            now >= flow_time_after(set->back_at, SETS_COOL);
 }
 
@@ -152,7 +152,7 @@ sets_clock(const struct vchan_sets *sets)
 }
 
 static void
-kept_add(struct vchan_kept *kept, const struct vchan_set *set)
+sets_kept_add(struct vchan_kept *kept, const struct vchan_set *set)
 {
     kept->pages += 1 + set->ring_pages;
     kept->sets++;
@@ -171,9 +171,9 @@ sets_pick(struct vchan_sets *sets, struct vchan_kept *ret_kept)
     for (set = sets->first; set != NULL; set = set->next) {
         if (set->out)
             continue;
-        if (set_is_free(set, now))
+        if (sets_is_free(set, now))
             break;
-        kept_add(ret_kept, set);
+        sets_kept_add(ret_kept, set);
     }
     sets_leave(sets);
     return set;
@@ -181,7 +181,7 @@ sets_pick(struct vchan_sets *sets, struct vchan_kept *ret_kept)
 
 /* Nothing of the connection before is left when the next one sees it. */
 static void
-set_wipe(struct vchan_set *set)
+sets_wipe(struct vchan_set *set)
 {
     struct vchan_region *region[] = { set->left, set->right, set->control };
 
@@ -238,7 +238,7 @@ sets_reuse(struct vchan_sets *sets, struct vchan_set *set)
     if (set->stale)
         st = flow__vchan_set_renew(set, &sets->error);
     if (st == FLOW_OK)
-        set_wipe(set);
+        sets_wipe(set);
     return st;
 }
 
@@ -316,7 +316,7 @@ sets_release(const struct flow_buf_policy *policy, struct flow_buf *buf)
         *at = set->next;
     sets_leave(sets);
     if (ends)
-        set_end(set);
+        sets_end(set);
     else
         flow_event_signal(&sets->available);
     sets_drop(sets);
@@ -384,8 +384,8 @@ flow__vchan_sets_stats(struct vchan_sets *sets)
     sets_enter(sets);
     for (struct vchan_set *set = sets->first; set != NULL; set = set->next) {
         stats.granted += 1 + set->ring_pages;
-        if (!set->out && !set_is_free(set, now))
-            kept_add(&stats.kept, set);
+        if (!set->out && !sets_is_free(set, now))
+            sets_kept_add(&stats.kept, set);
     }
     sets_leave(sets);
     return stats;
@@ -417,7 +417,7 @@ flow__vchan_sets_close(struct vchan_sets *sets)
         struct vchan_set *set = ended;
 
         ended = set->next;
-        set_end(set);
+        sets_end(set);
     }
     sets_drop(sets);
 }

@@ -29,7 +29,8 @@ transfer_report(struct vchan *v, enum flow_dir dir)
 
 /* Notifies the peer when enough has been moved since the last time. */
 static void
-report_part(struct vchan *v, enum flow_dir dir, size_t moved, size_t *reported)
+transfer_report_part(struct vchan *v, enum flow_dir dir, size_t moved,
+                     size_t *reported)
 {
     uint32_t ring = dir == FLOW_READ ? v->rx.size : v->tx.size;
 
@@ -41,7 +42,8 @@ report_part(struct vchan *v, enum flow_dir dir, size_t moved, size_t *reported)
 
 /* At the end of a call that moved bytes. */
 static void
-report_rest(struct vchan *v, enum flow_dir dir, size_t moved, size_t reported)
+transfer_report_rest(struct vchan *v, enum flow_dir dir, size_t moved,
+                     size_t reported)
 {
     if (moved > reported)
         transfer_report(v, dir);
@@ -49,7 +51,7 @@ report_rest(struct vchan *v, enum flow_dir dir, size_t moved, size_t reported)
 }
 
 static uint32_t
-least(uint32_t a, size_t b)
+transfer_least(uint32_t a, size_t b)
 {
     return b < a ? (uint32_t)b : a;
 }
@@ -65,7 +67,7 @@ transfer_fault(struct vchan *v, enum flow_dir dir)
 
 /* What a look means to the caller of an operation. */
 static enum flow_status
-outcome(struct vchan *v, enum flow_dir dir, enum flow_status st)
+transfer_outcome(struct vchan *v, enum flow_dir dir, enum flow_status st)
 {
     struct flow_error err;
 
@@ -94,12 +96,12 @@ struct gather {
 
 /* Copies up to max of the bytes that look() found; how many. */
 static uint32_t
-copy_out(const struct vchan_rx *rx, struct scatter *to, uint32_t max)
+transfer_copy_out(const struct vchan_rx *rx, struct scatter *to, uint32_t max)
 {
     uint32_t done = 0;
 
     while (to->count > 0 && done < max) {
-        uint32_t n = least(max - done, to->vec->len - to->off);
+        uint32_t n = transfer_least(max - done, to->vec->len - to->off);
 
         if (to->vec->base != NULL)
             flow__vchan_rx_get(rx, done, (uint8_t *)to->vec->base + to->off, n);
@@ -116,13 +118,13 @@ copy_out(const struct vchan_rx *rx, struct scatter *to, uint32_t max)
 
 /* Copies up to max bytes into the room that look() found; how many. */
 static uint32_t
-copy_in(struct vchan_tx *tx, struct gather *from, uint32_t max)
+transfer_copy_in(struct vchan_tx *tx, struct gather *from, uint32_t max)
 {
     uint32_t done = 0;
 
     while (from->count > 0 && done < max) {
         const uint8_t *base = from->vec->base;
-        uint32_t n = least(max - done, from->vec->len - from->off);
+        uint32_t n = transfer_least(max - done, from->vec->len - from->off);
 
         if (n > 0)
             flow__vchan_tx_put(tx, done, base + from->off, n);
@@ -139,17 +141,17 @@ copy_in(struct vchan_tx *tx, struct gather *from, uint32_t max)
 
 /* Copies a part, if it is a whole one in whichever way is the faster. */
 static uint32_t
-copy_part_in(struct vchan *v, struct gather *from, uint32_t room)
+transfer_copy_part_in(struct vchan *v, struct gather *from, uint32_t room)
 {
     const struct flow_env *env = v->base.env;
     uint64_t start;
 
     if (!FLOW__SHM_BYPASSES || room < PART_MAX || from->count == 0 ||
         from->vec->len - from->off < PART_MAX)
-        return copy_in(&v->tx, from, least(PART_MAX, room));
+        return transfer_copy_in(&v->tx, from, transfer_least(PART_MAX, room));
     v->tx.bypass = flow__vchan_bypass_next(&v->bypass);
     start = env->now(env->ctx);
-    copy_in(&v->tx, from, PART_MAX);
+    transfer_copy_in(&v->tx, from, PART_MAX);
     flow__vchan_bypass_took(&v->bypass, v->tx.bypass,
                             env->now(env->ctx) - start);
     v->tx.bypass = false;
@@ -169,15 +171,15 @@ flow__vchan_readv(struct flow *f, const struct flow_vec *vec, size_t count,
 
     *ret_len = 0;
     if (st != FLOW_OK)
-        return outcome(v, FLOW_READ, st);
+        return transfer_outcome(v, FLOW_READ, st);
     do {
-        n = copy_out(&v->rx, &to, least(PART_MAX, avail));
+        n = transfer_copy_out(&v->rx, &to, transfer_least(PART_MAX, avail));
         flow__vchan_rx_take(&v->rx, n);
         *ret_len += n;
-        report_part(v, FLOW_READ, *ret_len, &reported);
+        transfer_report_part(v, FLOW_READ, *ret_len, &reported);
     } while (n == PART_MAX && to.count > 0 &&
              flow__vchan_look_rx(v, 1, false, &avail) == FLOW_OK);
-    report_rest(v, FLOW_READ, *ret_len, reported);
+    transfer_report_rest(v, FLOW_READ, *ret_len, reported);
     return FLOW_OK;
 }
 
@@ -196,22 +198,22 @@ flow__vchan_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
     (void)flags;
     *ret_len = 0;
     if (st != FLOW_OK)
-        return outcome(v, FLOW_WRITE, st);
+        return transfer_outcome(v, FLOW_WRITE, st);
     do {
-        n = copy_part_in(v, &from, room);
+        n = transfer_copy_part_in(v, &from, room);
         flow__vchan_tx_publish(&v->tx, n);
         *ret_len += n;
-        report_part(v, FLOW_WRITE, *ret_len, &reported);
+        transfer_report_part(v, FLOW_WRITE, *ret_len, &reported);
     } while (n == PART_MAX && from.count > 0 &&
              flow__vchan_look_tx(v, 1, false, &room) == FLOW_OK);
-    report_rest(v, FLOW_WRITE, *ret_len, reported);
+    transfer_report_rest(v, FLOW_WRITE, *ret_len, reported);
     return FLOW_OK;
 }
 
 /* Private memory for bytes that are wanted in one piece but wrap in the
  * ring. */
 static bool
-bounce_ready(struct vchan *v, struct vchan_bounce *b, uint32_t want)
+transfer_bounce_ready(struct vchan *v, struct vchan_bounce *b, uint32_t want)
 {
     uint32_t size = VCHAN_PAGE_SIZE;
 
@@ -233,12 +235,12 @@ bounce_ready(struct vchan *v, struct vchan_bounce *b, uint32_t want)
  * stands after the wrap, from the ring.
  */
 static enum flow_status
-lend_bounce(struct vchan *v, enum flow_dir dir, uint32_t want, uint32_t len,
-            struct vchan_span span[2])
+transfer_lend_bounce(struct vchan *v, enum flow_dir dir, uint32_t want,
+                     uint32_t len, struct vchan_span span[2])
 {
     struct vchan_bounce *b = &v->bounce[dir == FLOW_READ ? 0 : 1];
 
-    if (!bounce_ready(v, b, want))
+    if (!transfer_bounce_ready(v, b, want))
         return FLOW_E_NOMEM;
     if (dir == FLOW_READ)
         flow__vchan_rx_get(&v->rx, 0, b->base, want);
@@ -265,16 +267,16 @@ flow__vchan_lease(struct flow *f, enum flow_dir dir, size_t want,
     st = reads ? flow__vchan_look_rx(v, want, false, &len)
                : flow__vchan_look_tx(v, want, false, &len);
     if (st != FLOW_OK)
-        return outcome(v, dir, st);
+        return transfer_outcome(v, dir, st);
     if (reads)
         flow__vchan_rx_spans(&v->rx, len, span);
     else
         flow__vchan_tx_spans(&v->tx, len, span);
 
     /* The last bytes of a stream may be fewer than are wanted. */
-    want = least(len, want);
+    want = transfer_least(len, want);
     if (span[0].len < want)
-        st = lend_bounce(v, dir, (uint32_t)want, len, span);
+        st = transfer_lend_bounce(v, dir, (uint32_t)want, len, span);
     for (unsigned i = 0; st == FLOW_OK && i < 2; i++)
         ret_span[i] = (struct flow_vec){ span[i].base, span[i].len };
     return st;
@@ -292,11 +294,11 @@ flow__vchan_commit(struct flow *f, enum flow_dir dir, size_t used,
     if (len > 0 && dir == FLOW_READ) {
         flow__vchan_rx_take(&v->rx, len);
     } else if (len > 0) {
-        flow__vchan_tx_put(&v->tx, 0, b->base, least(b->lent, len));
+        flow__vchan_tx_put(&v->tx, 0, b->base, transfer_least(b->lent, len));
         flow__vchan_tx_publish(&v->tx, len);
     }
     b->lent = 0;
     if (len > 0)
-        report_rest(v, dir, len, 0);
+        transfer_report_rest(v, dir, len, 0);
     return FLOW_OK;
 }

@@ -20,8 +20,8 @@ vchan_shutdown(struct flow *f, enum flow_dir dir)
 
 /* "vchan://3/local/domain/3/data/vchan/7/echo": a domain and a store path. */
 static enum flow_status
-answer_address(struct vchan *v, const char *prefix, uint16_t domid, void *buf,
-               size_t *len)
+vchan_answer_address(struct vchan *v, const char *prefix, uint16_t domid,
+                     void *buf, size_t *len)
 {
     char text[VCHAN_BASE_MAX + 40] = "";
 
@@ -35,7 +35,7 @@ answer_address(struct vchan *v, const char *prefix, uint16_t domid, void *buf,
 }
 
 static size_t
-footprint(const struct vchan *v)
+vchan_footprint(const struct vchan *v)
 {
     size_t size = sizeof(*v) + v->bounce[0].size + v->bounce[1].size;
 
@@ -49,7 +49,7 @@ footprint(const struct vchan *v)
 
 /* The channel's descriptor, where events come by one. */
 static enum flow_status
-answer_fd(struct vchan *v, void *buf, size_t *len)
+vchan_answer_fd(struct vchan *v, void *buf, size_t *len)
 {
     struct flow_wait_sink sink;
 
@@ -62,7 +62,7 @@ answer_fd(struct vchan *v, void *buf, size_t *len)
 
 /* The peer's end of the channel, where the hypervisor says. */
 static enum flow_status
-answer_peer_port(struct vchan *v, void *buf, size_t *len)
+vchan_answer_peer_port(struct vchan *v, void *buf, size_t *len)
 {
     uint32_t port = v->conn.hyp->events->remote(v->conn.channel);
 
@@ -80,13 +80,13 @@ vchan_query(struct flow *f, enum flow_query_key key, void *buf, size_t *len)
     size_t size;
 
     if (key == FLOW_QUERY_PEER_ADDRESS)
-        return answer_address(v, "", v->conn.peer, buf, len);
+        return vchan_answer_address(v, "", v->conn.peer, buf, len);
     if (key == FLOW_QUERY_LOCAL_ADDRESS)
-        return answer_address(v, "", v->conn.hyp->domid, buf, len);
+        return vchan_answer_address(v, "", v->conn.hyp->domid, buf, len);
     if (key == FLOW_QUERY_DESCRIPTION)
-        return answer_address(v, "vchan ", v->conn.peer, buf, len);
+        return vchan_answer_address(v, "vchan ", v->conn.peer, buf, len);
     if (key == FLOW_QUERY_FOOTPRINT) {
-        size = footprint(v);
+        size = vchan_footprint(v);
         return flow_answer(buf, len, &size, sizeof(size));
     }
     if (key == FLOW_QUERY_PINNED_PAGES) {
@@ -96,9 +96,9 @@ vchan_query(struct flow *f, enum flow_query_key key, void *buf, size_t *len)
         return flow_answer(buf, len, &number, sizeof(number));
     }
     if (key == FLOW_QUERY_FD && channel != NULL)
-        return answer_fd(v, buf, len);
+        return vchan_answer_fd(v, buf, len);
     if (key == FLOW_QUERY_PEER_PORT && channel != NULL)
-        return answer_peer_port(v, buf, len);
+        return vchan_answer_peer_port(v, buf, len);
     return FLOW_E_NOTSUP;
 }
 
@@ -134,8 +134,8 @@ static const struct flow_ops vchan_ops = {
 };
 
 static uint32_t
-caps_of(const struct flow_vchan_options *opt, const struct vchan_hyp *hyp,
-        bool dials)
+vchan_caps_of(const struct flow_vchan_options *opt, const struct vchan_hyp *hyp,
+              bool dials)
 {
     uint32_t caps = FLOW_CAP_DUPLEX;
 
@@ -163,7 +163,7 @@ flow__vchan_new(const struct flow_env *env,
                               "no memory for a flow");
     st = flow_base_init(
         &v->base, &vchan_ops, env,
-        caps_of(opt, conn != NULL ? conn->hyp : hyp, conn == NULL));
+        vchan_caps_of(opt, conn != NULL ? conn->hyp : hyp, conn == NULL));
     if (st != FLOW_OK) {
         flow_env_free(env, v, sizeof(*v));
         return flow_error_set(err, st, "vchan", FLOW_DOMAIN_NONE, 0,

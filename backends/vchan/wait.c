@@ -59,7 +59,7 @@ flow__vchan_spread_fault(struct vchan *v, enum vchan_fault fault)
 }
 
 static bool
-is_gone(const struct vchan *v)
+wait_is_gone(const struct vchan *v)
 {
     return load_acquire(&v->gone) != 0;
 }
@@ -86,8 +86,8 @@ flow__vchan_progress(struct vchan *v, enum flow_dir dir)
 /* What a look at the ring means to who wants so many bytes: fewer are an answer
  * only at the end of the stream (C54). */
 static enum flow_status
-enough(struct vchan_rx *rx, size_t want, enum flow_status st,
-       uint32_t *ret_avail)
+wait_enough(struct vchan_rx *rx, size_t want, enum flow_status st,
+            uint32_t *ret_avail)
 {
     if (st != FLOW_OK || *ret_avail >= want ||
         flow__vchan_rx_is_last(rx, ret_avail))
@@ -106,13 +106,13 @@ flow__vchan_look_rx(struct vchan *v, size_t want, bool arm, uint32_t *ret_avail)
         return st;
     if (load_acquire(&v->fault) != VCHAN_FAULT_NONE)
         return FLOW_E_PROTO;
-    if (is_gone(v))
+    if (wait_is_gone(v))
         v->rx.live.seen = VCHAN_LIVE_GONE;
-    st =
-        enough(&v->rx, want, flow__vchan_rx_look(&v->rx, ret_avail), ret_avail);
+    st = wait_enough(&v->rx, want, flow__vchan_rx_look(&v->rx, ret_avail),
+                     ret_avail);
     if (st == FLOW_AGAIN && arm)
-        st = enough(&v->rx, want, flow__vchan_rx_arm(&v->rx, ret_avail),
-                    ret_avail);
+        st = wait_enough(&v->rx, want, flow__vchan_rx_arm(&v->rx, ret_avail),
+                         ret_avail);
     if (st == FLOW_E_PROTO)
         flow__vchan_spread_fault(v, v->rx.fault);
     else if (st == FLOW_AGAIN && v->rx.prod != before)
@@ -122,7 +122,7 @@ flow__vchan_look_rx(struct vchan *v, size_t want, bool arm, uint32_t *ret_avail)
 
 /* The same for who wants so much room. */
 static enum flow_status
-roomy(size_t want, enum flow_status st, const uint32_t *room)
+wait_roomy(size_t want, enum flow_status st, const uint32_t *room)
 {
     return st == FLOW_OK && *room < want ? FLOW_AGAIN : st;
 }
@@ -138,11 +138,11 @@ flow__vchan_look_tx(struct vchan *v, size_t want, bool arm, uint32_t *ret_room)
         return st;
     if (load_acquire(&v->fault) != VCHAN_FAULT_NONE)
         return FLOW_E_PROTO;
-    if (is_gone(v))
+    if (wait_is_gone(v))
         v->tx.live.seen = VCHAN_LIVE_GONE;
-    st = roomy(want, flow__vchan_tx_look(&v->tx, ret_room), ret_room);
+    st = wait_roomy(want, flow__vchan_tx_look(&v->tx, ret_room), ret_room);
     if (st == FLOW_AGAIN && arm)
-        st = roomy(want, flow__vchan_tx_arm(&v->tx, ret_room), ret_room);
+        st = wait_roomy(want, flow__vchan_tx_arm(&v->tx, ret_room), ret_room);
     if (st == FLOW_E_PROTO)
         flow__vchan_spread_fault(v, v->tx.fault);
     else if (st == FLOW_AGAIN && v->tx.cons != before)
@@ -152,7 +152,7 @@ flow__vchan_look_tx(struct vchan *v, size_t want, bool arm, uint32_t *ret_room)
 
 /* Which of the interests would not answer AGAIN. */
 static uint32_t
-look(struct vchan *v, uint32_t interest, bool arm)
+wait_look(struct vchan *v, uint32_t interest, bool arm)
 {
     uint32_t ready = interest & FLOW_READY_FLUSH; /* nothing is held back */
     uint32_t len;
@@ -170,14 +170,14 @@ look(struct vchan *v, uint32_t interest, bool arm)
 
 /* Looks until something is ready or a sleep would have taken as long. */
 static uint32_t
-look_for_long(struct vchan *v, uint32_t interest, uint64_t time)
+wait_look_for_long(struct vchan *v, uint32_t interest, uint64_t time)
 {
     uint64_t until = 0;
     uint32_t ready = 0;
 
     for (uint32_t i = 1; i <= LOOKS && ready == 0; i++) {
         flow__shm_pause();
-        ready = look(v, interest, false);
+        ready = wait_look(v, interest, false);
         if (i % LOOKS_TICK != 0)
             continue;
         if (until == 0)
@@ -190,9 +190,9 @@ look_for_long(struct vchan *v, uint32_t interest, uint64_t time)
 
 /* Looks for a while, unless that was in vain of late. */
 static uint32_t
-look_patiently(struct vchan *v, uint32_t interest)
+wait_look_patiently(struct vchan *v, uint32_t interest)
 {
-    uint32_t ready = look(v, interest, false);
+    uint32_t ready = wait_look(v, interest, false);
     uint32_t left = load_relaxed(&v->skips_left);
     uint32_t skips = load_relaxed(&v->skips);
 
@@ -202,8 +202,8 @@ look_patiently(struct vchan *v, uint32_t interest)
         store_relaxed(&v->skips_left, left - 1);
         return 0;
     }
-    ready =
-        look_for_long(v, interest, skips == 0 ? LOOKS_TIME : LOOKS_TIME_RARE);
+    ready = wait_look_for_long(v, interest,
+                               skips == 0 ? LOOKS_TIME : LOOKS_TIME_RARE);
     if (ready != 0)
         skips = 0;
     else if (skips < SKIP_MAX)
@@ -215,7 +215,7 @@ look_patiently(struct vchan *v, uint32_t interest)
 
 /* After too many events without bytes the channel is ignored for a while. */
 static void
-count_event(struct vchan *v)
+wait_count_event(struct vchan *v)
 {
     if (atomic_fetch_add(&v->unpaid_events, 1) + 1 < STORM_EVENTS)
         return;
@@ -230,7 +230,7 @@ count_event(struct vchan *v)
  * the domain later, and answers domain 0 alone (XSA-115).
  */
 static bool
-peer_is_gone(struct vchan *v)
+wait_peer_is_gone(struct vchan *v)
 {
     struct vchan_hyp *hyp = v->conn.hyp;
     enum vchan_channel_state state = hyp->events->state(v->conn.channel);
@@ -257,7 +257,7 @@ peer_is_gone(struct vchan *v)
  * ring that is as the event left it.
  */
 static void
-take_events(struct vchan *v, uint32_t interest)
+wait_take_events(struct vchan *v, uint32_t interest)
 {
     struct vchan_conn *conn = &v->conn;
     uint32_t others;
@@ -266,11 +266,11 @@ take_events(struct vchan *v, uint32_t interest)
         return;
     /* Whatever else is ready: a watch that told stays readable until then. */
     if (conn->deaths != NULL && conn->hyp->store->watch_drain(conn->deaths))
-        peer_is_gone(v);
+        wait_peer_is_gone(v);
     if (!conn->hyp->events->drain(conn->channel))
         return;
     others = atomic_exchange(&v->asleep, interest) & ~interest;
-    count_event(v);
+    wait_count_event(v);
     if (others & FLOW_READY_READ)
         flow_wake(&v->base, FLOW_READ);
     if (others & ~FLOW_READY_READ)
@@ -279,7 +279,7 @@ take_events(struct vchan *v, uint32_t interest)
 
 /* Asks after the peer when it is time to; true when it turned out gone. */
 static bool
-check_peer(struct vchan *v, uint64_t now, struct flow_wait_sink *sink)
+wait_check_peer(struct vchan *v, uint64_t now, struct flow_wait_sink *sink)
 {
     uint64_t at = load_relaxed(&v->check_at);
     uint64_t pause = load_relaxed(&v->check_pause);
@@ -287,7 +287,7 @@ check_peer(struct vchan *v, uint64_t now, struct flow_wait_sink *sink)
     if (at == 0) {
         pause = CHECK_MIN;
     } else if (now >= at) {
-        if (peer_is_gone(v))
+        if (wait_peer_is_gone(v))
             return true;
         pause = pause < CHECK_MAX ? pause * 2 : pause;
     }
@@ -301,7 +301,7 @@ check_peer(struct vchan *v, uint64_t now, struct flow_wait_sink *sink)
 }
 
 static void
-add_sources(struct vchan *v, uint64_t now, struct flow_wait_sink *sink)
+wait_add_sources(struct vchan *v, uint64_t now, struct flow_wait_sink *sink)
 {
     const struct vchan_conn *conn = &v->conn;
     uint64_t muted = load_relaxed(&v->muted_until);
@@ -325,16 +325,16 @@ flow__vchan_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
         return flow__vchan_dial_wait(v, sink) ? FLOW_READY_OPEN : 0;
     if (flow__vchan_hyp_check(v->conn.hyp, NULL) != FLOW_OK)
         return interest;
-    take_events(v, interest);
-    ready = look_patiently(v, interest);
+    wait_take_events(v, interest);
+    ready = wait_look_patiently(v, interest);
     if (ready == 0)
-        ready = look(v, interest, true);
+        ready = wait_look(v, interest, true);
     if (ready == 0) {
         now = wait_clock(v);
-        if (check_peer(v, now, sink))
+        if (wait_check_peer(v, now, sink))
             ready = interest;
         else
-            add_sources(v, now, sink);
+            wait_add_sources(v, now, sink);
     }
     if (ready != 0)
         atomic_fetch_and(&v->asleep, ~interest);

@@ -44,7 +44,8 @@ struct gcm_calls {
     aes_gcm_enc_dec_finalize_t open_end;
 };
 
-/* Written by choose(), once; usable: false where nothing is to be used. */
+/* Written by ipsecmb_choose(), once; usable: false where nothing is to be used.
+ */
 static struct gcm_calls gcm128;
 static struct gcm_calls gcm256;
 static struct {
@@ -75,7 +76,7 @@ struct pass {
 };
 
 static void
-choose(void)
+ipsecmb_choose(void)
 {
     /* The library has code without AES instructions, too: others are faster. */
     const uint64_t needed =
@@ -109,7 +110,7 @@ choose(void)
 static bool
 ipsecmb_supports(enum flow__aead_alg alg, size_t key_len)
 {
-    flow_once(choose, &chosen);
+    flow_once(ipsecmb_choose, &chosen);
     if (!usable)
         return false;
     if (alg == FLOW__AEAD_AES_GCM)
@@ -120,19 +121,19 @@ ipsecmb_supports(enum flow__aead_alg alg, size_t key_len)
 static bool
 ipsecmb_narrow_supports(enum flow__aead_alg alg, size_t key_len)
 {
-    flow_once(choose, &chosen);
+    flow_once(ipsecmb_choose, &chosen);
     return usable && !wide && alg == FLOW__AEAD_CHACHA20_POLY1305 &&
            key_len == 32;
 }
 
 static uint8_t *
-aligned_space(struct ipsecmb_key *k)
+ipsecmb_aligned_space(struct ipsecmb_key *k)
 {
     return k->space + (-(uintptr_t)k->space & 63);
 }
 
 static const struct gcm_key_data *
-gcm_key(const struct ipsecmb_key *k)
+ipsecmb_gcm_key(const struct ipsecmb_key *k)
 {
     return (const void *)(k->space + (-(uintptr_t)k->space & 63));
 }
@@ -152,7 +153,7 @@ ipsecmb_init(void *ctx, enum flow__aead_alg alg, const uint8_t *key,
         return FLOW_OK;
     }
     k->gcm = key_len == 16 ? &gcm128 : &gcm256;
-    k->gcm->expand(key, (void *)aligned_space(k));
+    k->gcm->expand(key, (void *)ipsecmb_aligned_space(k));
     return FLOW_OK;
 }
 
@@ -165,26 +166,27 @@ ipsecmb_fini(void *ctx)
 /* --- in pieces --- */
 
 static void
-begin(struct pass *p, const uint8_t *nonce, const uint8_t *ad, size_t ad_len)
+ipsecmb_begin(struct pass *p, const uint8_t *nonce, const uint8_t *ad,
+              size_t ad_len)
 {
     const struct ipsecmb_key *k = p->key;
 
     if (k->gcm != NULL)
-        k->gcm->init(gcm_key(k), &p->u.gcm, nonce, ad, ad_len);
+        k->gcm->init(ipsecmb_gcm_key(k), &p->u.gcm, nonce, ad, ad_len);
     else
         chacha.init(k->space, &p->u.chacha, nonce, ad, ad_len);
 }
 
 /* A flow__aead_update_fn. */
 static enum flow_status
-update(void *state, const uint8_t *in, size_t len, uint8_t *out)
+ipsecmb_update(void *state, const uint8_t *in, size_t len, uint8_t *out)
 {
     struct pass *p = state;
     const struct ipsecmb_key *k = p->key;
 
     if (k->gcm != NULL)
-        (p->open ? k->gcm->open_some : k->gcm->seal_some)(gcm_key(k), &p->u.gcm,
-                                                          out, in, len);
+        (p->open ? k->gcm->open_some : k->gcm->seal_some)(
+            ipsecmb_gcm_key(k), &p->u.gcm, out, in, len);
     else
         (p->open ? chacha.open_some : chacha.seal_some)(k->space, &p->u.chacha,
                                                         out, in, len);
@@ -192,13 +194,13 @@ update(void *state, const uint8_t *in, size_t len, uint8_t *out)
 }
 
 static void
-finish(struct pass *p, uint8_t *tag)
+ipsecmb_finish(struct pass *p, uint8_t *tag)
 {
     const struct ipsecmb_key *k = p->key;
 
     if (k->gcm != NULL)
-        (p->open ? k->gcm->open_end : k->gcm->seal_end)(gcm_key(k), &p->u.gcm,
-                                                        tag, TAG_LEN);
+        (p->open ? k->gcm->open_end : k->gcm->seal_end)(
+            ipsecmb_gcm_key(k), &p->u.gcm, tag, TAG_LEN);
     else
         chacha.end(&p->u.chacha, tag, TAG_LEN);
     /* It has key stream and what the tag depends on. */
@@ -206,36 +208,38 @@ finish(struct pass *p, uint8_t *tag)
 }
 
 static void
-seal_in_pieces(const struct ipsecmb_key *k, const struct flow__aead_seal *op)
+ipsecmb_seal_in_pieces(const struct ipsecmb_key *k,
+                       const struct flow__aead_seal *op)
 {
     struct pass p;
     size_t written;
 
     p.key = k;
     p.open = false;
-    begin(&p, op->nonce, op->ad, op->ad_len);
-    (void)flow__aead_feed_seal(op, update, &p, &written);
-    finish(&p, op->out + written);
+    ipsecmb_begin(&p, op->nonce, op->ad, op->ad_len);
+    (void)flow__aead_feed_seal(op, ipsecmb_update, &p, &written);
+    ipsecmb_finish(&p, op->out + written);
 }
 
 static void
-open_in_pieces(const struct ipsecmb_key *k, const struct flow__aead_open *op,
-               uint8_t *ret_tag, size_t *ret_written)
+ipsecmb_open_in_pieces(const struct ipsecmb_key *k,
+                       const struct flow__aead_open *op, uint8_t *ret_tag,
+                       size_t *ret_written)
 {
     struct pass p;
 
     p.key = k;
     p.open = true;
-    begin(&p, op->nonce, op->ad, op->ad_len);
-    (void)flow__aead_feed_open(op, TAG_LEN, update, &p, ret_written);
-    finish(&p, ret_tag);
+    ipsecmb_begin(&p, op->nonce, op->ad, op->ad_len);
+    (void)flow__aead_feed_open(op, TAG_LEN, ipsecmb_update, &p, ret_written);
+    ipsecmb_finish(&p, ret_tag);
 }
 
 /* --- at once --- */
 
 /* A flow__aead_update_fn. */
 static enum flow_status
-gather(void *state, const uint8_t *in, size_t len, uint8_t *out)
+ipsecmb_gather(void *state, const uint8_t *in, size_t len, uint8_t *out)
 {
     (void)state;
     if (in != out)
@@ -244,19 +248,21 @@ gather(void *state, const uint8_t *in, size_t len, uint8_t *out)
 }
 
 static void
-seal_at_once(const struct ipsecmb_key *k, const struct flow__aead_seal *op)
+ipsecmb_seal_at_once(const struct ipsecmb_key *k,
+                     const struct flow__aead_seal *op)
 {
     struct gcm_context_data gcm;
     size_t len;
 
-    (void)flow__aead_feed_seal(op, gather, NULL, &len);
-    k->gcm->seal(gcm_key(k), &gcm, op->out, op->out, len, op->nonce, op->ad,
-                 op->ad_len, op->out + len, TAG_LEN);
+    (void)flow__aead_feed_seal(op, ipsecmb_gather, NULL, &len);
+    k->gcm->seal(ipsecmb_gcm_key(k), &gcm, op->out, op->out, len, op->nonce,
+                 op->ad, op->ad_len, op->out + len, TAG_LEN);
     flow_wipe(&gcm, sizeof(gcm));
 }
 
 static enum flow_status
-open_at_once(const struct ipsecmb_key *k, const struct flow__aead_open *op)
+ipsecmb_open_at_once(const struct ipsecmb_key *k,
+                     const struct flow__aead_open *op)
 {
     const size_t len = op->in_len - TAG_LEN;
     const size_t head = len - op->tail_len;
@@ -265,8 +271,8 @@ open_at_once(const struct ipsecmb_key *k, const struct flow__aead_open *op)
     uint8_t tag[TAG_LEN];
     bool fits;
 
-    k->gcm->open(gcm_key(k), &gcm, plain, op->in, len, op->nonce, op->ad,
-                 op->ad_len, tag, TAG_LEN);
+    k->gcm->open(ipsecmb_gcm_key(k), &gcm, plain, op->in, len, op->nonce,
+                 op->ad, op->ad_len, tag, TAG_LEN);
     fits = flow__aead_tags_equal(tag, op->in + len, TAG_LEN);
     if (fits && head > 0)
         memcpy(op->out, plain, head);
@@ -283,9 +289,9 @@ ipsecmb_seal(void *ctx, const struct flow__aead_seal *op)
     const struct ipsecmb_key *k = ctx;
 
     if (k->gcm != NULL && op->in_len + op->tail_len <= ONE_CALL)
-        seal_at_once(k, op);
+        ipsecmb_seal_at_once(k, op);
     else
-        seal_in_pieces(k, op);
+        ipsecmb_seal_in_pieces(k, op);
     return FLOW_OK;
 }
 
@@ -297,8 +303,8 @@ ipsecmb_open(void *ctx, const struct flow__aead_open *op)
     size_t written;
 
     if (k->gcm != NULL && op->in_len - TAG_LEN <= ONE_CALL)
-        return open_at_once(k, op);
-    open_in_pieces(k, op, tag, &written);
+        return ipsecmb_open_at_once(k, op);
+    ipsecmb_open_in_pieces(k, op, tag, &written);
     return flow__aead_end_open(
         op, written,
         flow__aead_tags_equal(tag, op->in + op->in_len - TAG_LEN, TAG_LEN)

@@ -32,7 +32,7 @@ struct libcrypto_key {
 };
 
 static void
-fetch(void)
+libcrypto_fetch(void)
 {
     ERR_set_mark();
     aes128_gcm = EVP_CIPHER_fetch(NULL, "AES-128-GCM", NULL);
@@ -42,11 +42,11 @@ fetch(void)
 }
 
 static const EVP_CIPHER *
-cipher_of(enum flow__aead_alg alg, size_t key_len)
+libcrypto_cipher_of(enum flow__aead_alg alg, size_t key_len)
 {
     /* Fetching takes locks that threads share; a fork waits for it.  What else
      * is called here takes none. */
-    flow_once(fetch, &fetched);
+    flow_once(libcrypto_fetch, &fetched);
     switch (alg) {
     case FLOW__AEAD_AES_GCM:
         if (key_len == 16)
@@ -64,7 +64,7 @@ cipher_of(enum flow__aead_alg alg, size_t key_len)
 static bool
 libcrypto_supports(enum flow__aead_alg alg, size_t key_len)
 {
-    return cipher_of(alg, key_len) != NULL;
+    return libcrypto_cipher_of(alg, key_len) != NULL;
 }
 
 static void
@@ -81,7 +81,7 @@ static enum flow_status
 libcrypto_init(void *ctx, enum flow__aead_alg alg, const uint8_t *key,
                size_t key_len)
 {
-    const EVP_CIPHER *cipher = cipher_of(alg, key_len);
+    const EVP_CIPHER *cipher = libcrypto_cipher_of(alg, key_len);
     struct libcrypto_key *k = ctx;
     bool done;
 
@@ -103,7 +103,7 @@ libcrypto_init(void *ctx, enum flow__aead_alg alg, const uint8_t *key,
 
 /* A flow__aead_update_fn. */
 static enum flow_status
-update(void *state, const uint8_t *in, size_t len, uint8_t *out)
+libcrypto_update(void *state, const uint8_t *in, size_t len, uint8_t *out)
 {
     EVP_CIPHER_CTX *evp = state;
     int n = 0;
@@ -116,8 +116,8 @@ update(void *state, const uint8_t *in, size_t len, uint8_t *out)
 
 /* Nonce and additional data. */
 static enum flow_status
-begin(EVP_CIPHER_CTX *evp, const uint8_t *nonce, const uint8_t *ad,
-      size_t ad_len, bool encrypt)
+libcrypto_begin(EVP_CIPHER_CTX *evp, const uint8_t *nonce, const uint8_t *ad,
+                size_t ad_len, bool encrypt)
 {
     int n;
 
@@ -129,7 +129,7 @@ begin(EVP_CIPHER_CTX *evp, const uint8_t *nonce, const uint8_t *ad,
 }
 
 static enum flow_status
-finish_seal(EVP_CIPHER_CTX *evp, uint8_t *tag)
+libcrypto_finish_seal(EVP_CIPHER_CTX *evp, uint8_t *tag)
 {
     OSSL_PARAM params[] = {
         OSSL_PARAM_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, tag, TAG_LEN),
@@ -152,17 +152,17 @@ libcrypto_seal(void *ctx, const struct flow__aead_seal *op)
     size_t written = 0;
 
     ERR_set_mark();
-    st = begin(k->evp, op->nonce, op->ad, op->ad_len, true);
+    st = libcrypto_begin(k->evp, op->nonce, op->ad, op->ad_len, true);
     if (st == FLOW_OK)
-        st = flow__aead_feed_seal(op, update, k->evp, &written);
+        st = flow__aead_feed_seal(op, libcrypto_update, k->evp, &written);
     if (st == FLOW_OK)
-        st = finish_seal(k->evp, op->out + written);
+        st = libcrypto_finish_seal(k->evp, op->out + written);
     ERR_pop_to_mark();
     return flow__aead_end_seal(op, written, st);
 }
 
 static enum flow_status
-set_tag(EVP_CIPHER_CTX *evp, const uint8_t *tag)
+libcrypto_set_tag(EVP_CIPHER_CTX *evp, const uint8_t *tag)
 {
     OSSL_PARAM params[] = {
         OSSL_PARAM_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG,
@@ -183,11 +183,12 @@ libcrypto_open(void *ctx, const struct flow__aead_open *op)
     int n = 0;
 
     ERR_set_mark();
-    st = begin(k->evp, op->nonce, op->ad, op->ad_len, false);
+    st = libcrypto_begin(k->evp, op->nonce, op->ad, op->ad_len, false);
     if (st == FLOW_OK)
-        st = flow__aead_feed_open(op, TAG_LEN, update, k->evp, &written);
+        st = flow__aead_feed_open(op, TAG_LEN, libcrypto_update, k->evp,
+                                  &written);
     if (st == FLOW_OK)
-        st = set_tag(k->evp, op->in + op->in_len - TAG_LEN);
+        st = libcrypto_set_tag(k->evp, op->in + op->in_len - TAG_LEN);
     if (st == FLOW_OK && EVP_DecryptFinal_ex(k->evp, none, &n) != 1)
         st = FLOW_E_PROTO;
     ERR_pop_to_mark();

@@ -32,7 +32,7 @@ struct module_key {
 };
 
 static enum flow_status
-status_of(int ret)
+modules_status_of(int ret)
 {
     if (ret == 0)
         return FLOW_OK;
@@ -98,10 +98,10 @@ modules_init(void *ctx, enum flow__aead_alg alg, const uint8_t *key,
     }
     if (ret != 0)
         modules_fini(k);
-    return status_of(ret);
+    return modules_status_of(ret);
 }
 
-/* What begin() must know of a record. */
+/* What modules_begin() must know of a record. */
 struct start {
     const uint8_t *nonce;
     const uint8_t *ad;
@@ -111,7 +111,7 @@ struct start {
 };
 
 static int
-begin_gcm(mbedtls_gcm_context *gcm, const struct start *s)
+modules_begin_gcm(mbedtls_gcm_context *gcm, const struct start *s)
 {
     int ret = mbedtls_gcm_starts(
         gcm, s->encrypt ? MBEDTLS_GCM_ENCRYPT : MBEDTLS_GCM_DECRYPT, s->nonce,
@@ -121,7 +121,8 @@ begin_gcm(mbedtls_gcm_context *gcm, const struct start *s)
 }
 
 static int
-begin_chachapoly(mbedtls_chachapoly_context *chachapoly, const struct start *s)
+modules_begin_chachapoly(mbedtls_chachapoly_context *chachapoly,
+                         const struct start *s)
 {
     int ret = mbedtls_chachapoly_starts(
         chachapoly, s->nonce,
@@ -133,7 +134,8 @@ begin_chachapoly(mbedtls_chachapoly_context *chachapoly, const struct start *s)
 }
 
 static int
-begin_ccm(mbedtls_ccm_context *ccm, size_t tag_len, const struct start *s)
+modules_begin_ccm(mbedtls_ccm_context *ccm, size_t tag_len,
+                  const struct start *s)
 {
     int ret = mbedtls_ccm_starts(
         ccm, s->encrypt ? MBEDTLS_CCM_ENCRYPT : MBEDTLS_CCM_DECRYPT, s->nonce,
@@ -145,23 +147,24 @@ begin_ccm(mbedtls_ccm_context *ccm, size_t tag_len, const struct start *s)
 }
 
 static enum flow_status
-begin(struct module_key *k, const struct start *s)
+modules_begin(struct module_key *k, const struct start *s)
 {
     switch (k->alg) {
     case FLOW__AEAD_AES_GCM:
-        return status_of(begin_gcm(&k->u.gcm, s));
+        return modules_status_of(modules_begin_gcm(&k->u.gcm, s));
     case FLOW__AEAD_CHACHA20_POLY1305:
-        return status_of(begin_chachapoly(&k->u.chachapoly, s));
+        return modules_status_of(modules_begin_chachapoly(&k->u.chachapoly, s));
     case FLOW__AEAD_AES_CCM:
     case FLOW__AEAD_AES_CCM_8:
     default:
-        return status_of(begin_ccm(&k->u.ccm, flow__aead_tag_len(k->alg), s));
+        return modules_status_of(
+            modules_begin_ccm(&k->u.ccm, flow__aead_tag_len(k->alg), s));
     }
 }
 
 /* A flow__aead_update_fn. */
 static enum flow_status
-update(void *state, const uint8_t *in, size_t len, uint8_t *out)
+modules_update(void *state, const uint8_t *in, size_t len, uint8_t *out)
 {
     struct module_key *k = state;
     size_t n = len;
@@ -180,23 +183,25 @@ update(void *state, const uint8_t *in, size_t len, uint8_t *out)
         ret = mbedtls_ccm_update(&k->u.ccm, in, len, out, len, &n);
         break;
     }
-    return ret == 0 && n != len ? FLOW_E_SYS : status_of(ret);
+    return ret == 0 && n != len ? FLOW_E_SYS : modules_status_of(ret);
 }
 
 static enum flow_status
-finish(struct module_key *k, uint8_t *tag)
+modules_finish(struct module_key *k, uint8_t *tag)
 {
     size_t n = 0;
 
     switch (k->alg) {
     case FLOW__AEAD_AES_GCM:
-        return status_of(mbedtls_gcm_finish(&k->u.gcm, NULL, 0, &n, tag, 16));
+        return modules_status_of(
+            mbedtls_gcm_finish(&k->u.gcm, NULL, 0, &n, tag, 16));
     case FLOW__AEAD_CHACHA20_POLY1305:
-        return status_of(mbedtls_chachapoly_finish(&k->u.chachapoly, tag));
+        return modules_status_of(
+            mbedtls_chachapoly_finish(&k->u.chachapoly, tag));
     case FLOW__AEAD_AES_CCM:
     case FLOW__AEAD_AES_CCM_8:
     default:
-        return status_of(
+        return modules_status_of(
             mbedtls_ccm_finish(&k->u.ccm, tag, flow__aead_tag_len(k->alg)));
     }
 }
@@ -207,13 +212,13 @@ modules_seal(void *ctx, const struct flow__aead_seal *op)
     struct module_key *k = ctx;
     const struct start start = { op->nonce, op->ad, op->ad_len,
                                  op->in_len + op->tail_len, true };
-    enum flow_status st = begin(k, &start);
+    enum flow_status st = modules_begin(k, &start);
     size_t written = 0;
 
     if (st == FLOW_OK)
-        st = flow__aead_feed_seal(op, update, k, &written);
+        st = flow__aead_feed_seal(op, modules_update, k, &written);
     if (st == FLOW_OK)
-        st = finish(k, op->out + written);
+        st = modules_finish(k, op->out + written);
     return flow__aead_end_seal(op, written, st);
 }
 
@@ -224,14 +229,14 @@ modules_open(void *ctx, const struct flow__aead_open *op)
     const size_t tag_len = flow__aead_tag_len(k->alg);
     const struct start start = { op->nonce, op->ad, op->ad_len,
                                  op->in_len - tag_len, false };
-    enum flow_status st = begin(k, &start);
+    enum flow_status st = modules_begin(k, &start);
     uint8_t tag[FLOW__AEAD_TAG_MAX];
     size_t written = 0;
 
     if (st == FLOW_OK)
-        st = flow__aead_feed_open(op, tag_len, update, k, &written);
+        st = flow__aead_feed_open(op, tag_len, modules_update, k, &written);
     if (st == FLOW_OK)
-        st = finish(k, tag);
+        st = modules_finish(k, tag);
     if (st == FLOW_OK &&
         mbedtls_ct_memcmp(tag, op->in + op->in_len - tag_len, tag_len) != 0)
         st = FLOW_E_PROTO;

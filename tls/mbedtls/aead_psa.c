@@ -50,7 +50,7 @@ struct pass {
 };
 
 static enum flow_status
-status_of(psa_status_t status)
+aead_psa_status_of(psa_status_t status)
 {
     switch (status) {
     case PSA_SUCCESS:
@@ -112,7 +112,8 @@ psa_supports(enum flow__aead_alg alg, size_t key_len)
 }
 
 static psa_status_t
-import_key(const struct psa_key *k, const uint8_t *key, psa_key_id_t *ret_id)
+aead_psa_import_key(const struct psa_key *k, const uint8_t *key,
+                    psa_key_id_t *ret_id)
 {
     psa_key_attributes_t attributes = PSA_KEY_ATTRIBUTES_INIT;
 
@@ -141,9 +142,9 @@ psa_init(void *ctx, enum flow__aead_alg alg, const uint8_t *key, size_t key_len)
         return FLOW_OK;
     }
     flow__mbed_enter();
-    status = import_key(k, key, &k->id);
+    status = aead_psa_import_key(k, key, &k->id);
     flow__mbed_leave();
-    return status_of(status);
+    return aead_psa_status_of(status);
 }
 
 static void
@@ -157,36 +158,36 @@ psa_fini(void *ctx)
     flow_wipe(k, sizeof(*k));
 }
 
-/* The slot that holds the key; release_key() gives it back, even after a
- * failure.  Under the engine's lock. */
+/* The slot that holds the key; aead_psa_release_key() gives it back, even after
+ * a failure.  Under the engine's lock. */
 static psa_status_t
-acquire_key(const struct psa_key *k, psa_key_id_t *ret_id)
+aead_psa_acquire_key(const struct psa_key *k, psa_key_id_t *ret_id)
 {
     *ret_id = k->id;
-    return k->id == PSA_KEY_ID_NULL ? import_key(k, k->key, ret_id)
+    return k->id == PSA_KEY_ID_NULL ? aead_psa_import_key(k, k->key, ret_id)
                                     : PSA_SUCCESS;
 }
 
 static void
-release_key(const struct psa_key *k, psa_key_id_t id)
+aead_psa_release_key(const struct psa_key *k, psa_key_id_t id)
 {
     if (k->id == PSA_KEY_ID_NULL)
         psa_destroy_key(id);
 }
 
 static psa_status_t
-set_up(struct pass *p, bool encrypt)
+aead_psa_set_up(struct pass *p, bool encrypt)
 {
     const struct psa_key *k = p->key;
     psa_key_id_t id;
     psa_status_t status;
 
     flow__mbed_enter();
-    status = acquire_key(k, &id);
+    status = aead_psa_acquire_key(k, &id);
     if (status == PSA_SUCCESS)
         status = encrypt ? psa_aead_encrypt_setup(&p->op, id, k->alg)
                          : psa_aead_decrypt_setup(&p->op, id, k->alg);
-    release_key(k, id);
+    aead_psa_release_key(k, id);
     flow__mbed_leave();
     return status;
 }
@@ -194,12 +195,12 @@ set_up(struct pass *p, bool encrypt)
 /* Everything before the first byte of the content; psa_aead_abort() undoes
  * it. */
 static psa_status_t
-begin(struct pass *p, bool encrypt)
+aead_psa_begin(struct pass *p, bool encrypt)
 {
     psa_status_t status;
 
     p->op = psa_aead_operation_init();
-    status = set_up(p, encrypt);
+    status = aead_psa_set_up(p, encrypt);
     /* CCM must know the lengths; the others do not care. */
     if (status == PSA_SUCCESS)
         status = psa_aead_set_lengths(&p->op, p->ad_len, p->plain_len);
@@ -212,7 +213,7 @@ begin(struct pass *p, bool encrypt)
 
 /* A flow__aead_update_fn. */
 static enum flow_status
-update(void *state, const uint8_t *in, size_t len, uint8_t *out)
+aead_psa_update(void *state, const uint8_t *in, size_t len, uint8_t *out)
 {
     struct pass *p = state;
     size_t n = 0;
@@ -220,11 +221,12 @@ update(void *state, const uint8_t *in, size_t len, uint8_t *out)
 
     if (status == PSA_SUCCESS && n != len)
         return FLOW_E_SYS;
-    return status_of(status);
+    return aead_psa_status_of(status);
 }
 
 static enum flow_status
-seal_in_pieces(const struct psa_key *k, const struct flow__aead_seal *op)
+aead_psa_seal_in_pieces(const struct psa_key *k,
+                        const struct flow__aead_seal *op)
 {
     const size_t tag_len = PSA_AEAD_TAG_LENGTH(k->type, k->key_len * 8, k->alg);
     struct pass p = {
@@ -235,17 +237,17 @@ seal_in_pieces(const struct psa_key *k, const struct flow__aead_seal *op)
         .plain_len = op->in_len + op->tail_len,
     };
     uint8_t *tag = op->out + p.plain_len;
-    enum flow_status st = status_of(begin(&p, true));
+    enum flow_status st = aead_psa_status_of(aead_psa_begin(&p, true));
     size_t written = 0;
     size_t n = 0;
     size_t n_tag = 0;
 
     if (st == FLOW_OK)
-        st = flow__aead_feed_seal(op, update, &p, &written);
+        st = flow__aead_feed_seal(op, aead_psa_update, &p, &written);
     /* Nothing may come out but the tag, where the next byte would go. */
     if (st == FLOW_OK)
-        st =
-            status_of(psa_aead_finish(&p.op, tag, 0, &n, tag, tag_len, &n_tag));
+        st = aead_psa_status_of(
+            psa_aead_finish(&p.op, tag, 0, &n, tag, tag_len, &n_tag));
     if (st == FLOW_OK && (n != 0 || n_tag != tag_len))
         st = FLOW_E_SYS;
     psa_aead_abort(&p.op);
@@ -260,7 +262,7 @@ struct moved {
 
 /* A flow__aead_update_fn. */
 static enum flow_status
-gather(void *state, const uint8_t *in, size_t len, uint8_t *out)
+aead_psa_gather(void *state, const uint8_t *in, size_t len, uint8_t *out)
 {
     struct moved *moved = state;
 
@@ -274,7 +276,7 @@ gather(void *state, const uint8_t *in, size_t len, uint8_t *out)
 }
 
 static enum flow_status
-seal_at_once(const struct psa_key *k, const struct flow__aead_seal *op)
+aead_psa_seal_at_once(const struct psa_key *k, const struct flow__aead_seal *op)
 {
     const size_t tag_len = PSA_AEAD_TAG_LENGTH(k->type, k->key_len * 8, k->alg);
     struct moved moved = { NULL, NULL };
@@ -282,14 +284,14 @@ seal_at_once(const struct psa_key *k, const struct flow__aead_seal *op)
     psa_status_t status;
     psa_key_id_t id;
 
-    (void)flow__aead_feed_seal(op, gather, &moved, &len);
+    (void)flow__aead_feed_seal(op, aead_psa_gather, &moved, &len);
     flow__mbed_enter();
-    status = acquire_key(k, &id);
+    status = aead_psa_acquire_key(k, &id);
     if (status == PSA_SUCCESS)
         status = psa_aead_encrypt(id, k->alg, op->nonce, FLOW__AEAD_NONCE,
                                   op->ad, op->ad_len, op->out, len, op->out,
                                   len + tag_len, &n);
-    release_key(k, id);
+    aead_psa_release_key(k, id);
     flow__mbed_leave();
     if (status == PSA_ERROR_INSUFFICIENT_MEMORY) {
         /* PSA has not begun to write: what was in place still is. */
@@ -300,14 +302,15 @@ seal_at_once(const struct psa_key *k, const struct flow__aead_seal *op)
     return flow__aead_end_seal(op, len,
                                status == PSA_SUCCESS && n != len + tag_len
                                    ? FLOW_E_SYS
-                                   : status_of(status));
+                                   : aead_psa_status_of(status));
 }
 
 static enum flow_status
 psa_seal(void *ctx, const struct flow__aead_seal *op)
 {
-    return flow__mbed_has(FLOW__MBED_IN_PLACE) ? seal_in_pieces(ctx, op)
-                                               : seal_at_once(ctx, op);
+    return flow__mbed_has(FLOW__MBED_IN_PLACE)
+               ? aead_psa_seal_in_pieces(ctx, op)
+               : aead_psa_seal_at_once(ctx, op);
 }
 
 static enum flow_status
@@ -322,16 +325,16 @@ psa_open(void *ctx, const struct flow__aead_open *op)
         .ad_len = op->ad_len,
         .plain_len = op->in_len - tag_len,
     };
-    enum flow_status st = status_of(begin(&p, false));
+    enum flow_status st = aead_psa_status_of(aead_psa_begin(&p, false));
     size_t written = 0;
     uint8_t none;
     size_t n = 0;
 
     if (st == FLOW_OK)
-        st = flow__aead_feed_open(op, tag_len, update, &p, &written);
+        st = flow__aead_feed_open(op, tag_len, aead_psa_update, &p, &written);
     if (st == FLOW_OK)
-        st = status_of(psa_aead_verify(&p.op, &none, 0, &n,
-                                       op->in + p.plain_len, tag_len));
+        st = aead_psa_status_of(psa_aead_verify(&p.op, &none, 0, &n,
+                                                op->in + p.plain_len, tag_len));
     psa_aead_abort(&p.op);
     return flow__aead_end_open(op, written, st);
 }

@@ -443,7 +443,7 @@ flow__engine_feed(struct flow__engine *e, enum flow__level level,
 {
     enum flow_status st = FLOW_OK;
 
-    if (msg[0] == FLOW__MBED_CERTIFICATE)
+    if (msg[0] == FLOW__HANDSHAKE_CERTIFICATE)
         st = flow__mbed_check_chain(msg, len, level == FLOW__LEVEL_HANDSHAKE,
                                     err);
     if (st != FLOW_OK)
@@ -465,7 +465,7 @@ flow__engine_feed(struct flow__engine *e, enum flow__level level,
         return FLOW_E_PROTO;
     }
     st = engine_run(e, msg, err);
-    if (st == FLOW_AGAIN && msg[0] == FLOW__MBED_SERVER_KEY_EXCHANGE)
+    if (st == FLOW_AGAIN && msg[0] == FLOW__HANDSHAKE_SERVER_KEY_EXCHANGE)
         st = engine_check_share(e, msg, len, err);
     return st;
 }

@@ -64,7 +64,7 @@ static const struct flow__mbed_meaning map[] = {
 };
 
 static const char *
-refusal_text_of(enum flow__alert alert)
+error_refusal_text_of(enum flow__alert alert)
 {
     switch ((int)alert) {
     case FLOW__ALERT_UNEXPECTED_MESSAGE:
@@ -90,13 +90,14 @@ refusal_text_of(enum flow__alert alert)
 /* The alert that the RFC names, given the engine's: the lengths of the message
  * were checked, so what is left to be wrong is a key share or a point. */
 static enum flow__alert
-refusal_alert_for(const struct flow__mbed_refusal *r, enum flow__alert alert)
+error_refusal_alert_for(const struct flow__mbed_refusal *r,
+                        enum flow__alert alert)
 {
     bool share = (r->message == FLOW__HANDSHAKE_CLIENT_HELLO &&
                   alert == FLOW__ALERT_HANDSHAKE_FAILURE && r->second_hello) ||
                  (r->message == FLOW__HANDSHAKE_SERVER_HELLO &&
                   alert == FLOW__ALERT_HANDSHAKE_FAILURE && r->tls13) ||
-                 (r->message == FLOW__MBED_CLIENT_KEY_EXCHANGE &&
+                 (r->message == FLOW__HANDSHAKE_CLIENT_KEY_EXCHANGE &&
                   alert == FLOW__ALERT_DECODE_ERROR);
 
     return share ? FLOW__ALERT_ILLEGAL_PARAMETER : alert;
@@ -104,24 +105,25 @@ refusal_alert_for(const struct flow__mbed_refusal *r, enum flow__alert alert)
 
 /* The alert that the engine should have wanted to send, by its number. */
 static enum flow__alert
-refusal_unsaid(const struct flow__mbed_refusal *r)
+error_refusal_unsaid(const struct flow__mbed_refusal *r)
 {
     bool share = r->message == FLOW__HANDSHAKE_CLIENT_HELLO ||
                  r->message == FLOW__HANDSHAKE_SERVER_HELLO ||
-                 r->message == FLOW__MBED_SERVER_KEY_EXCHANGE ||
-                 r->message == FLOW__MBED_CLIENT_KEY_EXCHANGE;
+                 r->message == FLOW__HANDSHAKE_SERVER_KEY_EXCHANGE ||
+                 r->message == FLOW__HANDSHAKE_CLIENT_KEY_EXCHANGE;
 
     if (share && r->code == MBEDTLS_ERR_SSL_BAD_INPUT_DATA)
         return FLOW__ALERT_ILLEGAL_PARAMETER;
-    if (r->message == FLOW__MBED_CERTIFICATE &&
+    if (r->message == FLOW__HANDSHAKE_CERTIFICATE &&
         flow__mbed_is_certificate_error(r->code))
         return FLOW__ALERT_BAD_CERTIFICATE;
     return FLOW__ALERT_NONE;
 }
 
 static enum flow_status
-refusal_say(struct flow_error *err, const struct flow__mbed_refusal *r,
-            enum flow_status status, enum flow__alert alert, const char *text)
+error_refusal_say(struct flow_error *err, const struct flow__mbed_refusal *r,
+                  enum flow_status status, enum flow__alert alert,
+                  const char *text)
 {
     (void)flow_error_set(err, status, "tls", FLOW_DOMAIN_ENGINE, r->code, text);
     err->alert_sent = (int16_t)alert;
@@ -129,7 +131,7 @@ refusal_say(struct flow_error *err, const struct flow__mbed_refusal *r,
 }
 
 static const struct flow__mbed_meaning *
-refusal_meaning(int code)
+error_refusal_meaning(int code)
 {
     if (flow__mbed_no_memory(code))
         code = MBEDTLS_ERR_SSL_ALLOC_FAILED;
@@ -142,23 +144,24 @@ refusal_meaning(int code)
 enum flow_status
 flow__mbed_error(struct flow_error *err, const struct flow__mbed_refusal *r)
 {
-    const struct flow__mbed_meaning *meaning = refusal_meaning(r->code);
+    const struct flow__mbed_meaning *meaning = error_refusal_meaning(r->code);
     enum flow__alert alert =
-        r->alert == FLOW__ALERT_NONE ? refusal_unsaid(r) : r->alert;
+        r->alert == FLOW__ALERT_NONE ? error_refusal_unsaid(r) : r->alert;
     bool blamed =
         alert != FLOW__ALERT_NONE && alert != FLOW__ALERT_INTERNAL_ERROR;
     const char *text;
 
     if (meaning != NULL && meaning->status != FLOW_E_PROTO)
-        return refusal_say(err, r, meaning->status, meaning->alert,
-                           meaning->text);
+        return error_refusal_say(err, r, meaning->status, meaning->alert,
+                                 meaning->text);
     if (meaning == NULL && !blamed)
-        return refusal_say(err, r, FLOW_E_SYS, FLOW__ALERT_INTERNAL_ERROR,
-                           "the engine failed");
+        return error_refusal_say(err, r, FLOW_E_SYS, FLOW__ALERT_INTERNAL_ERROR,
+                                 "the engine failed");
     if (!blamed)
         alert = meaning->alert;
-    alert = refusal_alert_for(r, alert);
-    text = meaning != NULL && meaning->alert == alert ? meaning->text
-                                                      : refusal_text_of(alert);
-    return refusal_say(err, r, FLOW_E_PROTO, alert, text);
+    alert = error_refusal_alert_for(r, alert);
+    text = meaning != NULL && meaning->alert == alert
+               ? meaning->text
+               : error_refusal_text_of(alert);
+    return error_refusal_say(err, r, FLOW_E_PROTO, alert, text);
 }

@@ -4,13 +4,13 @@
 #include "tls/mbedtls/mbed.h"
 #include "tls/mbedtls/psa.h"
 
-/* Written by start(), once, before anything reads them. */
+/* Written by init_start(), once, before anything reads them. */
 static bool needs_lock;
 static struct flow_lock engine_lock;
 static uint32_t started;
 
 static void
-start(void)
+init_start(void)
 {
     flow_lock_init(&engine_lock);
     needs_lock = !flow__mbed_has(FLOW__MBED_LOCKS);
@@ -42,7 +42,7 @@ flow__engine_init(struct flow_error *err)
 void
 flow__mbed_enter(void)
 {
-    flow_once(start, &started);
+    flow_once(init_start, &started);
     flow_fork_block();
     if (needs_lock)
         flow_lock_acquire(&engine_lock);

@@ -11,7 +11,7 @@
 
 /* They fail for lack of memory, or because a build left a hash out. */
 static enum flow_status
-finish(int ret, uint8_t *out, size_t len)
+kdf_finish(int ret, uint8_t *out, size_t len)
 {
     if (ret == 0)
         return FLOW_OK;
@@ -42,7 +42,7 @@ flow__kdf_hkdf_expand(enum flow__hash hash, const uint8_t *prk, size_t prk_len,
     (void)psa_key_derivation_abort(&op);
     ret = flow__mbed_result(ret);
     flow__mbed_leave();
-    return finish(ret, out, len);
+    return kdf_finish(ret, out, len);
 }
 
 enum flow_status
@@ -58,5 +58,5 @@ flow__kdf_tls12_prf(const struct flow__kdf_prf *prf, uint8_t *out, size_t len)
                               prf->seed, prf->seed_len, out, len);
     ret = flow__mbed_result(ret);
     flow__mbed_leave();
-    return finish(ret, out, len);
+    return kdf_finish(ret, out, len);
 }

@@ -14,7 +14,7 @@
 #define MAX_PASSPHRASE 256
 
 static bool
-is_pem(const void *data, size_t len)
+keypair_is_pem(const void *data, size_t len)
 {
     static const char mark[] = "-----BEGIN ";
     const char *p = data;
@@ -27,7 +27,7 @@ is_pem(const void *data, size_t len)
 
 /* mbedTLS wants PEM with its NUL counted; a caller's range may have none. */
 static uint8_t *
-copy_pem(const struct flow_env *env, const void *data, size_t len)
+keypair_copy_pem(const struct flow_env *env, const void *data, size_t len)
 {
     uint8_t *copy = flow_env_alloc(env, len + 1);
 
@@ -37,7 +37,7 @@ copy_pem(const struct flow_env *env, const void *data, size_t len)
 }
 
 static void
-free_pem(const struct flow_env *env, uint8_t *copy, size_t len)
+keypair_free_pem(const struct flow_env *env, uint8_t *copy, size_t len)
 {
     if (copy != NULL)
         flow_wipe(copy, len);
@@ -47,7 +47,7 @@ free_pem(const struct flow_env *env, uint8_t *copy, size_t len)
 /* The next certificate behind p, or end; anything else in the file (a key,
  * words) is passed over. */
 static const uint8_t *
-next_certificate(const uint8_t *p, const uint8_t *end)
+keypair_next_certificate(const uint8_t *p, const uint8_t *end)
 {
     static const char mark[] = "-----BEGIN CERTIFICATE-----";
 
@@ -58,16 +58,16 @@ next_certificate(const uint8_t *p, const uint8_t *end)
 }
 
 static int
-parse_block(const struct flow_env *env, mbedtls_x509_crt *chain,
-            const uint8_t *block, size_t len)
+keypair_parse_block(const struct flow_env *env, mbedtls_x509_crt *chain,
+                    const uint8_t *block, size_t len)
 {
-    uint8_t *pem = copy_pem(env, block, len);
+    uint8_t *pem = keypair_copy_pem(env, block, len);
     int rc;
 
     if (pem == NULL)
         return MBEDTLS_ERR_X509_ALLOC_FAILED;
     rc = mbedtls_x509_crt_parse(chain, pem, len + 1);
-    free_pem(env, pem, len);
+    keypair_free_pem(env, pem, len);
     return flow__mbed_result(rc);
 }
 
@@ -81,14 +81,15 @@ flow__mbed_parse_certs(const struct flow_env *env, mbedtls_x509_crt *chain,
     size_t number = 0;
 
     *ret_bad = 0;
-    if (!is_pem(data, len))
+    if (!keypair_is_pem(data, len))
         return flow__mbed_result(mbedtls_x509_crt_parse_der(chain, data, len));
-    for (block = next_certificate(data, end); block < end; block = next) {
+    for (block = keypair_next_certificate(data, end); block < end;
+         block = next) {
         int rc;
 
-        next = next_certificate(block + 1, end);
+        next = keypair_next_certificate(block + 1, end);
         number++;
-        rc = parse_block(env, chain, block, (size_t)(next - block));
+        rc = keypair_parse_block(env, chain, block, (size_t)(next - block));
         if (flow__mbed_no_memory(rc))
             return rc;
         if (rc != 0 && *ret_bad == 0)
@@ -101,7 +102,7 @@ flow__mbed_parse_certs(const struct flow_env *env, mbedtls_x509_crt *chain,
 
 /* Days since 1970-01-01 in the proleptic Gregorian calendar. */
 static int64_t
-days_since_epoch(int64_t y, int64_t m, int64_t d)
+keypair_days_since_epoch(int64_t y, int64_t m, int64_t d)
 {
     int64_t era, year_of_era, day_of_year;
 
@@ -114,9 +115,9 @@ days_since_epoch(int64_t y, int64_t m, int64_t d)
 }
 
 static int64_t
-seconds_of(const mbedtls_x509_time *t)
+keypair_seconds_of(const mbedtls_x509_time *t)
 {
-    return days_since_epoch(t->year, t->mon, t->day) * 86400 +
+    return keypair_days_since_epoch(t->year, t->mon, t->day) * 86400 +
            (int64_t)t->hour * 3600 + (int64_t)t->min * 60 + t->sec;
 }
 
@@ -127,16 +128,16 @@ flow__mbed_validity(const struct flow_env *env, const mbedtls_x509_crt *cert)
 
     if (now < 0)
         return 0;
-    if (now > seconds_of(&cert->valid_to))
+    if (now > keypair_seconds_of(&cert->valid_to))
         return FLOW_VERIFY_EXPIRED;
-    if (now < seconds_of(&cert->valid_from))
+    if (now < keypair_seconds_of(&cert->valid_from))
         return FLOW_VERIFY_FUTURE;
     return 0;
 }
 
 static enum flow_status
-fail(struct flow_error *err, enum flow_status st, int code, const char *name,
-     const char *text)
+keypair_fail(struct flow_error *err, enum flow_status st, int code,
+             const char *name, const char *text)
 {
     (void)flow_error_set(err, st, "tls config",
                          code != 0 ? FLOW_DOMAIN_ENGINE : FLOW_DOMAIN_NONE,
@@ -147,24 +148,25 @@ fail(struct flow_error *err, enum flow_status st, int code, const char *name,
 }
 
 static enum flow_status
-parse_chain(struct flow__keypair *pair, const struct flow__keypair_input *in,
-            struct flow_error *err)
+keypair_parse_chain(struct flow__keypair *pair,
+                    const struct flow__keypair_input *in,
+                    struct flow_error *err)
 {
     size_t bad;
     int rc = flow__mbed_parse_certs(pair->env, &pair->chain, in->chain,
                                     in->chain_len, true, &bad);
 
     if (flow__mbed_no_memory(rc))
-        return fail(err, FLOW_E_NOMEM, rc, in->chain_name, "no memory");
+        return keypair_fail(err, FLOW_E_NOMEM, rc, in->chain_name, "no memory");
     if (rc != 0 || pair->chain.version == 0)
-        return fail(err, FLOW_E_INVAL, rc, in->chain_name,
-                    "certificate chain is not understood");
+        return keypair_fail(err, FLOW_E_INVAL, rc, in->chain_name,
+                            "certificate chain is not understood");
     return FLOW_OK;
 }
 
 static int
-parse_key_with(struct flow__keypair *pair, const uint8_t *key, size_t len,
-               const uint8_t *pass, size_t pass_len)
+keypair_parse_key_with(struct flow__keypair *pair, const uint8_t *key,
+                       size_t len, const uint8_t *pass, size_t pass_len)
 {
     /* A failed attempt leaves the context unusable. */
     mbedtls_pk_free(&pair->key);
@@ -175,7 +177,7 @@ parse_key_with(struct flow__keypair *pair, const uint8_t *key, size_t len,
 /* RFC 5958: what is encrypted begins with an AlgorithmIdentifier, everything
  * else with a version number. */
 static bool
-is_encrypted_der(const uint8_t *key, size_t key_len)
+keypair_is_encrypted_der(const uint8_t *key, size_t key_len)
 {
     unsigned char *p = (unsigned char *)(uintptr_t)key;
     const unsigned char *end = key + key_len;
@@ -187,16 +189,16 @@ is_encrypted_der(const uint8_t *key, size_t key_len)
 }
 
 static int
-parse_key_bytes(struct flow__keypair *pair,
-                const struct flow__keypair_input *in, const uint8_t *key,
-                size_t len)
+keypair_parse_key_bytes(struct flow__keypair *pair,
+                        const struct flow__keypair_input *in,
+                        const uint8_t *key, size_t len)
 {
     char pass[MAX_PASSPHRASE];
     size_t n;
-    int rc = parse_key_with(pair, key, len, NULL, 0);
+    int rc = keypair_parse_key_with(pair, key, len, NULL, 0);
 
     /* mbedTLS does not tell encrypted DER from rubbish. */
-    if (rc != 0 && is_encrypted_der(key, len))
+    if (rc != 0 && keypair_is_encrypted_der(key, len))
         rc = MBEDTLS_ERR_PK_PASSWORD_REQUIRED;
     if ((rc != MBEDTLS_ERR_PK_PASSWORD_REQUIRED &&
          rc != MBEDTLS_ERR_PEM_PASSWORD_REQUIRED) ||
@@ -207,7 +209,7 @@ parse_key_bytes(struct flow__keypair *pair,
     n = in->passphrase(in->user, pass, sizeof(pass));
     flow__mbed_enter();
     if (n > 0 && n <= sizeof(pass))
-        rc = parse_key_with(pair, key, len, (const uint8_t *)pass, n);
+        rc = keypair_parse_key_with(pair, key, len, (const uint8_t *)pass, n);
     /* A wrong passphrase decrypts to noise.  One in 256 ends in what passes for
      * padding, and then it is the key that is not understood. */
     if (flow__mbed_is_key_error(rc))
@@ -217,47 +219,49 @@ parse_key_bytes(struct flow__keypair *pair,
 }
 
 static enum flow_status
-key_error(struct flow_error *err, int rc, const char *name)
+keypair_key_error(struct flow_error *err, int rc, const char *name)
 {
     enum flow_status st;
 
     if (flow__mbed_no_memory(rc))
-        return fail(err, FLOW_E_NOMEM, rc, name, "no memory");
+        return keypair_fail(err, FLOW_E_NOMEM, rc, name, "no memory");
     switch (rc) {
     case MBEDTLS_ERR_PK_PASSWORD_REQUIRED:
     case MBEDTLS_ERR_PEM_PASSWORD_REQUIRED:
-        st = fail(err, FLOW_E_AUTH, rc, name,
-                  "private key is encrypted and no passphrase was given");
+        st = keypair_fail(
+            err, FLOW_E_AUTH, rc, name,
+            "private key is encrypted and no passphrase was given");
         if (err != NULL)
             err->hint = "store it decrypted, or give a passphrase callback";
         return st;
     case MBEDTLS_ERR_PK_PASSWORD_MISMATCH:
     case MBEDTLS_ERR_PEM_PASSWORD_MISMATCH:
-        return fail(err, FLOW_E_AUTH, rc, name,
-                    "passphrase of the private key is wrong");
+        return keypair_fail(err, FLOW_E_AUTH, rc, name,
+                            "passphrase of the private key is wrong");
     default:
-        return fail(err, FLOW_E_INVAL, rc, name,
-                    "private key is not understood");
+        return keypair_fail(err, FLOW_E_INVAL, rc, name,
+                            "private key is not understood");
     }
 }
 
 static enum flow_status
-parse_key(struct flow__keypair *pair, const struct flow__keypair_input *in,
-          struct flow_error *err)
+keypair_parse_key(struct flow__keypair *pair,
+                  const struct flow__keypair_input *in, struct flow_error *err)
 {
     uint8_t *pem = NULL;
     int rc;
 
-    if (!is_pem(in->key, in->key_len)) {
-        rc = parse_key_bytes(pair, in, in->key, in->key_len);
+    if (!keypair_is_pem(in->key, in->key_len)) {
+        rc = keypair_parse_key_bytes(pair, in, in->key, in->key_len);
     } else {
-        pem = copy_pem(pair->env, in->key, in->key_len);
+        pem = keypair_copy_pem(pair->env, in->key, in->key_len);
         if (pem == NULL)
-            return fail(err, FLOW_E_NOMEM, 0, in->key_name, "no memory");
-        rc = parse_key_bytes(pair, in, pem, in->key_len + 1);
-        free_pem(pair->env, pem, in->key_len);
+            return keypair_fail(err, FLOW_E_NOMEM, 0, in->key_name,
+                                "no memory");
+        rc = keypair_parse_key_bytes(pair, in, pem, in->key_len + 1);
+        keypair_free_pem(pair->env, pem, in->key_len);
     }
-    return rc == 0 ? FLOW_OK : key_error(err, rc, in->key_name);
+    return rc == 0 ? FLOW_OK : keypair_key_error(err, rc, in->key_name);
 }
 
 /* See tls/mbedtls/mbed.h. */
@@ -296,7 +300,8 @@ flow__mbed_key_type(const mbedtls_pk_context *pk)
 #define RSA_BITS_FOR_SHA512 (8 * (64 + 64 + 2 - 1) + 2)
 
 static enum flow_status
-find_type(struct flow__keypair *pair, struct flow_error *err, const char *name)
+keypair_find_type(struct flow__keypair *pair, struct flow_error *err,
+                  const char *name)
 {
     pair->type = flow__mbed_key_type(&pair->key);
     if (pair->type == FLOW__KEY_RSA &&
@@ -304,26 +309,28 @@ find_type(struct flow__keypair *pair, struct flow_error *err, const char *name)
         pair->type = FLOW__KEY_RSA_SHORT;
     if (pair->type != FLOW__KEY_OTHER)
         return FLOW_OK;
-    return fail(err, FLOW_E_INVAL, 0, name,
-                "private key is neither RSA nor ECDSA P-256, P-384, P-521");
+    return keypair_fail(
+        err, FLOW_E_INVAL, 0, name,
+        "private key is neither RSA nor ECDSA P-256, P-384, P-521");
 }
 
 static enum flow_status
-check_pair(struct flow__keypair *pair, const struct flow__keypair_input *in,
-           struct flow_error *err)
+keypair_check_pair(struct flow__keypair *pair,
+                   const struct flow__keypair_input *in, struct flow_error *err)
 {
     uint32_t validity = flow__mbed_validity(pair->env, &pair->chain);
     int rc = flow__mbed_check_pair(&pair->chain.pk, &pair->key);
     enum flow_status st;
 
     if (rc != 0)
-        return fail(err, FLOW_E_INVAL, rc, in->key_name,
-                    "private key does not belong to the certificate");
+        return keypair_fail(err, FLOW_E_INVAL, rc, in->key_name,
+                            "private key does not belong to the certificate");
     if (validity == 0 || in->allow_expired)
         return FLOW_OK;
-    st = fail(err, FLOW_E_AUTH, 0, in->chain_name,
-              validity == FLOW_VERIFY_EXPIRED ? "certificate has expired"
-                                              : "certificate is not valid yet");
+    st = keypair_fail(err, FLOW_E_AUTH, 0, in->chain_name,
+                      validity == FLOW_VERIFY_EXPIRED
+                          ? "certificate has expired"
+                          : "certificate is not valid yet");
     if (err != NULL) {
         err->verify_flags = validity;
         err->hint = "renew it, check the clock, or call "
@@ -343,23 +350,23 @@ flow__keypair_new(const struct flow_env *env,
     int rc;
 
     if (pair == NULL)
-        return fail(err, FLOW_E_NOMEM, 0, NULL, "no memory");
+        return keypair_fail(err, FLOW_E_NOMEM, 0, NULL, "no memory");
     pair->env = env;
     mbedtls_x509_crt_init(&pair->chain);
     mbedtls_pk_init(&pair->key);
 
     flow__mbed_enter();
-    st = parse_chain(pair, in, err);
+    st = keypair_parse_chain(pair, in, err);
     if (st == FLOW_OK)
-        st = parse_key(pair, in, err);
+        st = keypair_parse_key(pair, in, err);
     if (st == FLOW_OK)
-        st = find_type(pair, err, in->key_name);
+        st = keypair_find_type(pair, err, in->key_name);
     if (st == FLOW_OK)
-        st = check_pair(pair, in, err);
+        st = keypair_check_pair(pair, in, err);
     rc = flow__mbed_result(0);
     flow__mbed_leave();
     if (rc != 0)
-        st = fail(err, FLOW_E_NOMEM, rc, NULL, "no memory");
+        st = keypair_fail(err, FLOW_E_NOMEM, rc, NULL, "no memory");
     if (st != FLOW_OK) {
         flow__keypair_free(pair);
         return st;
@@ -436,7 +443,7 @@ flow__trust_free(struct flow__trust *trust)
 
 /* The chain's last element; NULL while it is empty. */
 static mbedtls_x509_crt *
-last_of(mbedtls_x509_crt *chain)
+keypair_last_of(mbedtls_x509_crt *chain)
 {
     if (chain->version == 0)
         return NULL;
@@ -446,7 +453,7 @@ last_of(mbedtls_x509_crt *chain)
 }
 
 static size_t
-count_after(const mbedtls_x509_crt *first, const mbedtls_x509_crt *last)
+keypair_count_after(const mbedtls_x509_crt *first, const mbedtls_x509_crt *last)
 {
     const mbedtls_x509_crt *c = last != NULL ? last->next : first;
     size_t n = 0;
@@ -458,7 +465,7 @@ count_after(const mbedtls_x509_crt *first, const mbedtls_x509_crt *last)
 
 /* Drop what was appended behind last (NULL: everything). */
 static void
-cut_after(struct flow__trust *trust, mbedtls_x509_crt *last)
+keypair_cut_after(struct flow__trust *trust, mbedtls_x509_crt *last)
 {
     if (last == NULL) {
         mbedtls_x509_crt_free(&trust->certs);
@@ -480,7 +487,7 @@ enum flow_status
 flow__trust_add(struct flow__trust *trust, const void *data, size_t len,
                 bool strict, size_t *ret_count, struct flow_error *err)
 {
-    mbedtls_x509_crt *last = last_of(&trust->certs);
+    mbedtls_x509_crt *last = keypair_last_of(&trust->certs);
     enum flow_status st = FLOW_OK;
     size_t bad;
     int rc;
@@ -488,17 +495,17 @@ flow__trust_add(struct flow__trust *trust, const void *data, size_t len,
     flow__mbed_enter();
     rc = flow__mbed_parse_certs(trust->env, &trust->certs, data, len, strict,
                                 &bad);
-    *ret_count = count_after(&trust->certs, last);
+    *ret_count = keypair_count_after(&trust->certs, last);
     if (flow__mbed_no_memory(rc))
-        st = fail(err, FLOW_E_NOMEM, rc, NULL, "no memory");
+        st = keypair_fail(err, FLOW_E_NOMEM, rc, NULL, "no memory");
     else if (rc != 0 || *ret_count == 0)
-        st = fail(err, FLOW_E_INVAL, rc, NULL,
-                  bad > 1 ? "one of the certificates is not understood"
-                          : "no certificate is understood");
+        st = keypair_fail(err, FLOW_E_INVAL, rc, NULL,
+                          bad > 1 ? "one of the certificates is not understood"
+                                  : "no certificate is understood");
     if (bad > 0)
         *ret_count = bad;
     if (st != FLOW_OK)
-        cut_after(trust, last);
+        keypair_cut_after(trust, last);
     flow__mbed_leave();
     return st;
 }

@@ -41,47 +41,48 @@ _Static_assert(sizeof(mbedtls_threading_mutex_t) == sizeof(struct flow_lock),
                "threading_alt.h has the size of a lock of lib/plat.h");
 
 static struct flow_lock *
-lock_of(mbedtls_threading_mutex_t *mutex)
+major3_lock_of(mbedtls_threading_mutex_t *mutex)
 {
     return (struct flow_lock *)(void *)mutex;
 }
 
 static void
-mutex_init(mbedtls_threading_mutex_t *mutex)
+major3_mutex_init(mbedtls_threading_mutex_t *mutex)
 {
-    flow_lock_init(lock_of(mutex));
+    flow_lock_init(major3_lock_of(mutex));
 }
 
 static void
-mutex_free(mbedtls_threading_mutex_t *mutex)
+major3_mutex_free(mbedtls_threading_mutex_t *mutex)
 {
-    flow_lock_fini(lock_of(mutex));
+    flow_lock_fini(major3_lock_of(mutex));
 }
 
 static int
-mutex_lock(mbedtls_threading_mutex_t *mutex)
+major3_mutex_lock(mbedtls_threading_mutex_t *mutex)
 {
-    flow_lock_acquire(lock_of(mutex));
+    flow_lock_acquire(major3_lock_of(mutex));
     return 0;
 }
 
 static int
-mutex_unlock(mbedtls_threading_mutex_t *mutex)
+major3_mutex_unlock(mbedtls_threading_mutex_t *mutex)
 {
-    flow_lock_release(lock_of(mutex));
+    flow_lock_release(major3_lock_of(mutex));
     return 0;
 }
 
 static void
-set_locks(void)
+major3_set_locks(void)
 {
-    mbedtls_threading_set_alt(mutex_init, mutex_free, mutex_lock, mutex_unlock);
+    mbedtls_threading_set_alt(major3_mutex_init, major3_mutex_free,
+                              major3_mutex_lock, major3_mutex_unlock);
 }
 
 #else
 
 static void
-set_locks(void)
+major3_set_locks(void)
 {
 }
 
@@ -90,7 +91,7 @@ set_locks(void)
 /* The first use of AES asks the processor what it can, and notes the answer
  * where every thread reads it. */
 static void
-settle_aes(void)
+major3_settle_aes(void)
 {
 #ifdef MBEDTLS_AES_C
     static const uint8_t key[16];
@@ -106,12 +107,12 @@ settle_aes(void)
 void
 flow__mbed_prepare(void)
 {
-    set_locks();
-    settle_aes();
+    major3_set_locks();
+    major3_settle_aes();
 }
 
 static int
-random_bytes(void *ctx, unsigned char *buf, size_t len)
+major3_random_bytes(void *ctx, unsigned char *buf, size_t len)
 {
     (void)ctx;
     return flow__plat_random(buf, len) ? 0 : PSA_ERROR_INSUFFICIENT_ENTROPY;
@@ -121,7 +122,7 @@ random_bytes(void *ctx, unsigned char *buf, size_t len)
 void
 flow__mbed_conf_random(mbedtls_ssl_config *ssl)
 {
-    mbedtls_ssl_conf_rng(ssl, random_bytes, NULL);
+    mbedtls_ssl_conf_rng(ssl, major3_random_bytes, NULL);
 }
 
 /* See tls/mbedtls/compat.h. */
@@ -129,8 +130,8 @@ int
 flow__mbed_parse_key(mbedtls_pk_context *key, const uint8_t *data, size_t len,
                      const uint8_t *pass, size_t pass_len)
 {
-    return mbedtls_pk_parse_key(key, data, len, pass, pass_len, random_bytes,
-                                NULL);
+    return mbedtls_pk_parse_key(key, data, len, pass, pass_len,
+                                major3_random_bytes, NULL);
 }
 
 /* See tls/mbedtls/compat.h. */
@@ -138,7 +139,7 @@ int
 flow__mbed_check_pair(const mbedtls_pk_context *public_key,
                       const mbedtls_pk_context *key)
 {
-    return mbedtls_pk_check_pair(public_key, key, random_bytes, NULL);
+    return mbedtls_pk_check_pair(public_key, key, major3_random_bytes, NULL);
 }
 
 /* See tls/mbedtls/compat.h. */

@@ -120,7 +120,7 @@ flow__mbed_no_memory(int code)
 }
 
 static bool
-is_asn1_error(int code)
+major4_is_asn1_error(int code)
 {
     return code <= MBEDTLS_ERR_ASN1_OUT_OF_DATA &&
            code >= MBEDTLS_ERR_ASN1_INVALID_DATA;
@@ -131,7 +131,8 @@ bool
 flow__mbed_is_key_error(int code)
 {
     return code == MBEDTLS_ERR_PK_KEY_INVALID_FORMAT ||
-           code == MBEDTLS_ERR_PK_KEY_INVALID_VERSION || is_asn1_error(code);
+           code == MBEDTLS_ERR_PK_KEY_INVALID_VERSION ||
+           major4_is_asn1_error(code);
 }
 
 /* See tls/mbedtls/compat.h. */
@@ -140,7 +141,7 @@ flow__mbed_is_certificate_error(int code)
 {
     return (code <= MBEDTLS_ERR_X509_FEATURE_UNAVAILABLE &&
             code > MBEDTLS_ERR_X509_FATAL_ERROR) ||
-           is_asn1_error(code);
+           major4_is_asn1_error(code);
 }
 
 /* See tls/mbedtls/compat.h. */

@@ -12,6 +12,7 @@
 
 #include "tls/alert.h"
 #include "tls/engine.h"
+#include "tls/wire.h"
 
 /*
  * What the files of this directory share.  Nothing outside includes it.
@@ -53,11 +54,6 @@ struct flow__trust {
     const struct flow_env *env;
     mbedtls_x509_crt certs;
 };
-
-/* Types of handshake messages, beside those of tls/hello.h. */
-#define FLOW__MBED_CERTIFICATE         11
-#define FLOW__MBED_SERVER_KEY_EXCHANGE 12
-#define FLOW__MBED_CLIENT_KEY_EXCHANGE 16
 
 /* A handshake that mbedTLS ended, and what is known about it. */
 struct flow__mbed_refusal {

@@ -5,8 +5,6 @@
 
 #include "tls/hello.h"
 
-#define TLS13 0x0304
-
 /* See tls/mbedtls/messages.h. */
 void
 flow__messages_init(struct flow__messages *m, const struct flow_env *env,
@@ -33,7 +31,7 @@ flow__messages_fini(struct flow__messages *m)
 static bool
 messages_is_tls13(const struct flow__messages *m)
 {
-    return m->suite->version == TLS13;
+    return m->suite->version == FLOW_TLS_1_3;
 }
 
 /* The suite stands in the ServerHello, whoever sends it. */

@@ -83,7 +83,7 @@ flow__mbed_verify_alert(uint32_t flags)
 }
 
 static void
-note_match(struct flow__mbed_verify *v, const struct flow__san *san)
+verify_note_match(struct flow__mbed_verify *v, const struct flow__san *san)
 {
     size_t i;
 
@@ -95,7 +95,8 @@ note_match(struct flow__mbed_verify *v, const struct flow__san *san)
 }
 
 static bool
-name_is_covered(struct flow__mbed_verify *v, const mbedtls_x509_crt *leaf)
+verify_name_is_covered(struct flow__mbed_verify *v,
+                       const mbedtls_x509_crt *leaf)
 {
     const mbedtls_x509_sequence *entry = &leaf->subject_alt_names;
     struct flow__name name;
@@ -112,7 +113,7 @@ name_is_covered(struct flow__mbed_verify *v, const mbedtls_x509_crt *leaf)
         else if (entry->buf.tag == (MBEDTLS_ASN1_CONTEXT_SPECIFIC | 7))
             san.kind = FLOW__SAN_IP;
         if (flow__name_verify(&name, &san, 1, NULL)) {
-            note_match(v, &san);
+            verify_note_match(v, &san);
             return true;
         }
     }
@@ -121,8 +122,8 @@ name_is_covered(struct flow__mbed_verify *v, const mbedtls_x509_crt *leaf)
 
 /* The clock is the environment's, not the engine's. */
 static void
-check_time(const struct flow__mbed_verify *v, const mbedtls_x509_crt *cert,
-           uint32_t *flags)
+verify_check_time(const struct flow__mbed_verify *v,
+                  const mbedtls_x509_crt *cert, uint32_t *flags)
 {
     uint32_t validity;
 
@@ -140,7 +141,7 @@ check_time(const struct flow__mbed_verify *v, const mbedtls_x509_crt *cert,
 /* For servers, all the way up: the engine asks only the leaf, and that so late
  * that nobody learns whose usage it was. */
 static void
-check_usage(const mbedtls_x509_crt *cert, uint32_t *flags)
+verify_check_usage(const mbedtls_x509_crt *cert, uint32_t *flags)
 {
     if (mbedtls_x509_crt_check_extended_key_usage(
             cert, MBEDTLS_OID_SERVER_AUTH,
@@ -154,14 +155,14 @@ flow__mbed_verify_cert(void *ctx, mbedtls_x509_crt *cert, int depth,
 {
     struct flow__mbed_verify *v = ctx;
 
-    check_time(v, cert, flags);
-    check_usage(cert, flags);
+    verify_check_time(v, cert, flags);
+    verify_check_usage(cert, flags);
     if (depth == 0) {
         v->key = flow__mbed_key_type(&cert->pk);
         /* RFC 9525: our own check, not the engine's, which takes common names
          * and lets an address match a host name. */
         *flags &= ~(uint32_t)MBEDTLS_X509_BADCERT_CN_MISMATCH;
-        if (v->name != NULL && !name_is_covered(v, cert))
+        if (v->name != NULL && !verify_name_is_covered(v, cert))
             *flags |= MBEDTLS_X509_BADCERT_CN_MISMATCH;
     }
     /* The first that is refused; the leaf's where that comes later. */

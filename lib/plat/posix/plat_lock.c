@@ -63,7 +63,7 @@ static pthread_mutex_t wait_mutex = PTHREAD_MUTEX_INITIALIZER;
 /* Before anybody can hold it: as the library is loaded, when there is memory
  * for one entry in the list of handlers, or nothing runs. */
 __attribute__((constructor)) static void
-keep_locks_over_forks(void)
+lock_keep_locks_over_forks(void)
 {
     flow__fork_watch();
 }
