@@ -3,6 +3,19 @@
 #include "lib/atomic.h"
 #include "lib/bits.h"
 
+/*
+ * The state of a direction, who is inside it, and the opening of a flow.
+ *
+ * Invariants: state[i] leaves FLOW_OK once and never comes back, so the first
+ * end of a direction is its end (C04).  busy[i] is set between enter and leave:
+ * one call of a direction at a time.  One thread at a time is inside the
+ * opening; what it came to is looked at again by the thread that follows, so
+ * an opening that has failed is not tried again (C50).
+ *
+ * Locks: none, all of it is atomic.  A thread that finds the opening taken gets
+ * FLOW_AGAIN, and is woken after the step.
+ */
+
 enum flow_status
 flow__state(const struct flow *f, enum flow_dir dir)
 {

@@ -6,6 +6,19 @@
 #include "lib/event.h"
 #include "lib/plat.h"
 
+/*
+ * What a flow waits for, sleeping until then, and waking those who sleep.
+ *
+ * Invariants: the counts of the wake events are read before the flow is asked
+ * (C40), so a change between the question and the sleep ends the sleep.  If
+ * anything is ready no source is added (C35).  Only the flow that was asked
+ * first adds its own events, since a wake goes up to every flow above.
+ *
+ * Locks: the wait lock, for the chain of flows above and their sleepers; the
+ * locks of layers are taken by their wait operations, and none is held in the
+ * environment's wait.
+ */
+
 /* How soon to ask again while another thread is inside the opening, in ns.
  * It wakes us after its step; this is for the case that it only asked. */
 #define OPENING_NAP 1000000u

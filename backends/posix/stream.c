@@ -12,6 +12,19 @@
 
 #include "backends/posix/fd_io.h"
 
+/*
+ * Reading, writing and closing a connected descriptor.
+ *
+ * Invariants: one system call per operation, so that no error is hidden behind
+ * bytes that were moved before it.  broken is set under the lock by whichever
+ * direction is told of a broken connection, and read by the other, which the
+ * system tells of an end only (decision 0023).  A process that inherited the
+ * flow changes nothing that the descriptor's other owners would see.
+ *
+ * Locks: lock, held in send(2) but never in a call that waits; the reader takes
+ * it only when there is an end or an error.
+ */
+
 static struct flow__stream *
 stream_of(struct flow *f)
 {
