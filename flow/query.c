@@ -133,10 +133,27 @@ query_answer_hints(struct flow *f, void *buf, size_t *len)
     return flow_answer(buf, len, &hints, sizeof(hints));
 }
 
+/* An end that a filter hands on is as good as that of the flow below, which may
+ * be worse than its capabilities promise: a cut that TLS tolerates. */
+static enum flow_end
+query_end_below(struct flow *lower, enum flow_dir dir)
+{
+    enum flow_query_key key =
+        dir == FLOW_READ ? FLOW_QUERY_END_READ : FLOW_QUERY_END_WRITE;
+    uint32_t end = FLOW_END_NONE;
+    size_t size = sizeof(end);
+
+    if (flow_query(lower, key, &end, &size) != FLOW_OK || end == FLOW_END_NONE)
+        return FLOW_END_GONE;
+    return (enum flow_end)end;
+}
+
 /* The quality of an end that came in order. */
 static enum flow_end
-query_orderly(const struct flow *f)
+query_orderly(const struct flow *f, enum flow_dir dir)
 {
+    if ((f->caps & FLOW_CAP_FILTER) != 0 && f->lower != NULL)
+        return query_end_below(f->lower, dir);
     if ((f->caps & FLOW_CAP_AUTHENTICATED_END) != 0)
         return FLOW_END_AUTHENTICATED;
     if ((f->caps & FLOW_CAP_ORDERLY_END) != 0)
@@ -150,13 +167,13 @@ query_end_of(const struct flow *f, enum flow_dir dir)
     enum flow_status st = flow__state(f, dir);
 
     if (dir == FLOW_WRITE && flow__load(&f->ended) != 0)
-        return query_orderly(f);
+        return query_orderly(f, dir);
     /* Our own flow_shutdown() says nothing about the peer. */
     if (dir == FLOW_READ && flow__load(&f->shut) != 0)
         st = (enum flow_status)flow__load(&f->input_end);
     if (st == FLOW_OK)
         return FLOW_END_NONE;
-    return st == FLOW_EOF ? query_orderly(f) : FLOW_END_GONE;
+    return st == FLOW_EOF ? query_orderly(f, dir) : FLOW_END_GONE;
 }
 
 /* A layer may know a better or a worse end than its status tells.  But a

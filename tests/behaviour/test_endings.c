@@ -4,10 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <flow/align.h>
+#include <flow/buffered.h>
 #include <flow/endpoint.h>
 #include <flow/pair.h>
+#include <flow/prefix.h>
 #include <flow/tcp.h>
 #include <flow/tls.h>
+#include <flow/trace.h>
 #include <flow/util.h>
 
 #include "pki.h"
@@ -151,6 +155,33 @@ only_a_whole_close_notify_is_an_end(void **state)
                 assert_in_range(len, 24, 31);
             }
     guard_case(NULL);
+}
+
+/* Filters hand on an end for which no marker came, and call it no better. */
+static void
+tolerated_cut_is_gone_through_every_filter(void **state)
+{
+    struct flow_align_policy policy;
+    struct flow *lower;
+    size_t len = sizeof(lower);
+    struct ends e;
+
+    (void)state;
+    assert_status(flow_align_init(&policy, TEST_ENV, 1, false), FLOW_OK);
+    open_pair(&e, 1 << 16);
+    assert_status(flow_query(e.a, FLOW_QUERY_LOWER, &lower, &len), FLOW_OK);
+    assert_status(flow_control(e.b, FLOW_CONTROL_TRUNCATION, 1), FLOW_OK);
+    assert_status(flow_prefix_wrap(e.b, "", 0, &e.b), FLOW_OK);
+    assert_status(flow_trace_wrap(e.b, NULL, NULL, &e.b), FLOW_OK);
+    assert_status(flow_buffered_wrap(e.b, &policy.base, 512, &e.b), FLOW_OK);
+    assert_int_equal(step_query(e.b, FLOW_QUERY_END_READ), FLOW_END_NONE);
+    assert_status(flow_shutdown(lower, FLOW_WRITE), FLOW_OK);
+    assert_status(step_end(&e, e.b, NULL), FLOW_EOF);
+    assert_int_equal(step_query(e.b, FLOW_QUERY_END_READ), FLOW_END_GONE);
+    assert_status(flow_shutdown(e.b, FLOW_WRITE), FLOW_OK);
+    assert_int_equal(step_query(e.b, FLOW_QUERY_END_WRITE),
+                     FLOW_END_AUTHENTICATED);
+    ends_close(&e);
 }
 
 /* A server flow over a tap, for a handshake that is made to fail. */
@@ -453,6 +484,7 @@ main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
 #ifdef TEST_TLS
         TEST(only_a_whole_close_notify_is_an_end),
+        TEST(tolerated_cut_is_gone_through_every_filter),
         TEST(failed_reading_is_told_to_who_waits_to_write),
         TEST(what_came_before_an_error_is_lent),
         TEST(bad_certificate_gives_everything_back),
