@@ -42,7 +42,8 @@ struct flow__keypair_input {
     bool allow_expired;
 };
 
-/* Parse and check: the key matches, the leaf is valid at env's wall clock. */
+/* Parse and check: the key matches, the leaf is for TLS servers and valid at
+ * env's wall clock. */
 enum flow_status flow__keypair_new(const struct flow_env *env,
                                    const struct flow__keypair_input *in,
                                    struct flow__keypair **ret_pair,

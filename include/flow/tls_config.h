@@ -22,7 +22,9 @@ extern "C" {
  * any number of flows and threads share it, each holding a reference.  Every
  * default is safe: TLS 1.2 and 1.3, AEAD suites, groups x25519, P-256 and
  * P-384, chain and name verified against the system's trust store.  What is
- * not safe has `insecure` in its name.
+ * not safe has `insecure` in its name.  The library reads no variable of the
+ * process environment: a program that honours SSL_CERT_FILE calls
+ * flow_tls_config_add_trust_file().
  *
  * A function that fails leaves the configuration as it was and, where it
  * takes a #flow_error, says which file or certificate it is about.  On a frozen
@@ -261,7 +263,9 @@ flow_tls_config_add_trust_file(struct flow_tls_config *c, const char *path,
  * leaf's subjectAltName) match the name asked for, exact before one-label
  * wildcard, else the first that was added; of equal matches the one whose key
  * type suits the client.  The pair is checked now: the key must match the
- * leaf, and the leaf must be valid today (flow_tls_config_allow_expired()).
+ * leaf, and the leaf must be valid today (flow_tls_config_allow_expired()).  If
+ * the leaf has a keyUsage, it must include digitalSignature, and if it has an
+ * extendedKeyUsage, serverAuth.
  *
  * @param[in,out] c           The configuration.
  * @param[in]     chain       PEM, leaf first, or one certificate in DER.
@@ -273,7 +277,8 @@ flow_tls_config_add_trust_file(struct flow_tls_config *c, const char *path,
  * @param[out]    ret_err     Why it failed; may be NULL.
  * @retval FLOW_OK        Added.
  * @retval FLOW_E_INVAL   Not understood, or they do not belong together.
- * @retval FLOW_E_AUTH    Expired or not yet valid, or the passphrase is wrong.
+ * @retval FLOW_E_AUTH    Expired, not yet valid or not for TLS servers, or the
+ *                        passphrase is wrong.
  * @retval FLOW_E_NOMEM   No memory.
  * @retval FLOW_E_BUSY    Frozen.
  * @par Since

@@ -189,13 +189,13 @@ class Pki:
                      self.path(name + ".pem"))
 
     def make(self, name, names, kind="prime256v1", ca="ca", start=None,
-             end=None):
+             end=None, usage="serverAuth"):
         """NAME.pem and NAME.key for DNS names; start, end: YYYYMMDD."""
         self.make_key(name, kind)
         config = self.configure(name, names[0], [
             "basicConstraints = critical, CA:FALSE",
             "keyUsage = critical, digitalSignature",
-            "extendedKeyUsage = serverAuth",
+            "extendedKeyUsage = " + usage,
             "subjectAltName = " + ", ".join("DNS:" + n for n in names),
         ])
         self.openssl("req", "-new", "-config", config, "-key",

@@ -236,6 +236,60 @@ keys_we_do_not_have(void **state)
     assert_int_equal(wrong, 0);
 }
 
+/* A handshake would only say that nothing in common was found. */
+static void
+certificates_of_other_uses(void **state)
+{
+    static const struct {
+        const char *usage;
+        const char *extended;
+        const char *text; /* NULL: it may serve */
+    } rows[] = {
+        { NULL, NULL, NULL },
+        { "digitalSignature", NULL, NULL },
+        { "digitalSignature,keyEncipherment", "serverAuth", NULL },
+        { "digitalSignature", "clientAuth,serverAuth", NULL },
+        { NULL, "anyExtendedKeyUsage", NULL },
+        { "digitalSignature", "clientAuth", "not for servers: serverAuth" },
+        { NULL, "codeSigning,emailProtection", "not for servers: serverAuth" },
+        { "keyEncipherment", "serverAuth", "not for TLS: digitalSignature" },
+        { "keyCertSign", NULL, "not for TLS: digitalSignature" },
+    };
+    EVP_PKEY *key = mint_ec("P-256", 0);
+    char *pem = mint_key_pem(key, NULL);
+    size_t i;
+
+    (void)state;
+    wrong = 0;
+    for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct mint what = { "a",           "DNS:a.example",
+                             rows[i].usage, rows[i].extended,
+                             NULL,          NULL };
+        X509 *leaf = mint_certificate(&what, key, NULL, NULL);
+        char *chain = mint_pem(leaf);
+        enum flow_status st;
+
+        guard_case(rows[i].text != NULL ? rows[i].text : "it may serve");
+        begin(true);
+        st = flow_tls_config_add_keypair_file(
+            config, text_file("odd.pem", chain), text_file("odd.key", pem),
+            NULL, NULL, &err);
+        if (rows[i].text != NULL) {
+            said("usage", st, FLOW_E_AUTH, rows[i].text, "odd.pem");
+            assert_int_equal(err.verify_flags, FLOW_VERIFY_USAGE);
+            assert_non_null(err.hint);
+        } else {
+            assert_int_equal(st, FLOW_OK);
+        }
+        end();
+        free(chain);
+        X509_free(leaf);
+    }
+    free(pem);
+    EVP_PKEY_free(key);
+    assert_int_equal(wrong, 0);
+}
+
 struct answer {
     const char *text;
     unsigned asked;
@@ -641,6 +695,7 @@ main(void)
         TEST(things_that_do_not_fit),
         TEST(expired_on_request),
         TEST(keys_we_do_not_have),
+        TEST(certificates_of_other_uses),
         TEST(encrypted_keys),
         TEST(a_wrong_passphrase_that_pads_well),
         TEST(plain_keys_need_no_passphrase),

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include <mbedtls/asn1.h>
+#include <mbedtls/oid.h>
 #include <mbedtls/pem.h>
 #include <mbedtls/platform.h>
 #include <psa/crypto.h>
@@ -314,6 +315,33 @@ keypair_find_type(struct flow__keypair *pair, struct flow_error *err,
         "private key is neither RSA nor ECDSA P-256, P-384, P-521");
 }
 
+/* Peers refuse other certificates, and the engine does not use them. */
+static enum flow_status
+keypair_check_usage(const struct flow__keypair *pair,
+                    const struct flow__keypair_input *in,
+                    struct flow_error *err)
+{
+    const char *text = NULL;
+
+    if (mbedtls_x509_crt_check_extended_key_usage(
+            &pair->chain, MBEDTLS_OID_SERVER_AUTH,
+            MBEDTLS_OID_SIZE(MBEDTLS_OID_SERVER_AUTH)) != 0)
+        text = "certificate is not for servers: serverAuth is not in its "
+               "extendedKeyUsage";
+    else if (mbedtls_x509_crt_check_key_usage(
+                 &pair->chain, MBEDTLS_X509_KU_DIGITAL_SIGNATURE) != 0)
+        text = "certificate is not for TLS: digitalSignature is not in its "
+               "keyUsage";
+    if (text == NULL)
+        return FLOW_OK;
+    (void)keypair_fail(err, FLOW_E_AUTH, 0, in->chain_name, text);
+    if (err != NULL) {
+        err->verify_flags = FLOW_VERIFY_USAGE;
+        err->hint = "have one issued for TLS servers";
+    }
+    return FLOW_E_AUTH;
+}
+
 static enum flow_status
 keypair_check_pair(struct flow__keypair *pair,
                    const struct flow__keypair_input *in, struct flow_error *err)
@@ -361,6 +389,8 @@ flow__keypair_new(const struct flow_env *env,
         st = keypair_parse_key(pair, in, err);
     if (st == FLOW_OK)
         st = keypair_find_type(pair, err, in->key_name);
+    if (st == FLOW_OK)
+        st = keypair_check_usage(pair, in, err);
     if (st == FLOW_OK)
         st = keypair_check_pair(pair, in, err);
     rc = flow__mbed_result(0);
