@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 #include "cli.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -276,6 +278,63 @@ cli_set_alpn(struct flow_tls_config *config, const char *list)
     return ok;
 }
 
+/* Every file of a directory that has a certificate, as OpenSSL's c_rehash makes
+ * them; other files are passed over. */
+static bool
+cli_trust_directory(struct flow_tls_config *config, const char *path)
+{
+    DIR *directory = opendir(path);
+    struct dirent *entry;
+    size_t count = 0;
+
+    if (directory == NULL) {
+        cli_complain("cannot load SSL_CERT_DIR: %s: %s", path, strerror(errno));
+        return false;
+    }
+    while ((entry = readdir(directory)) != NULL) {
+        char file[PATH_MAX];
+        int len = snprintf(file, sizeof(file), "%s/%s", path, entry->d_name);
+
+        if (entry->d_name[0] != '.' && len > 0 && (size_t)len < sizeof(file) &&
+            flow_tls_config_add_trust_file(config, file, NULL) == FLOW_OK)
+            count++;
+    }
+    closedir(directory);
+    if (count == 0)
+        cli_complain("cannot load SSL_CERT_DIR: no certificate in %s", path);
+    return count > 0;
+}
+
+/* SSL_CERT_FILE and SSL_CERT_DIR stand for the system's trust store, as in
+ * programs with OpenSSL; neither is set: that is what is trusted. */
+static bool
+cli_trust_environment(struct flow_tls_config *config)
+{
+    const char *file = getenv("SSL_CERT_FILE");
+    const char *directories = getenv("SSL_CERT_DIR");
+    char *copy, *path, *rest = NULL;
+    struct flow_error err;
+    bool ok = true;
+
+    if (file != NULL && file[0] != '\0' &&
+        flow_tls_config_add_trust_file(config, file, &err) != FLOW_OK) {
+        cli_flow_error("cannot load SSL_CERT_FILE", &err);
+        return false;
+    }
+    if (directories == NULL || directories[0] == '\0')
+        return true;
+    copy = strdup(directories);
+    if (copy == NULL) {
+        cli_complain("no memory");
+        return false;
+    }
+    for (path = strtok_r(copy, ":", &rest); ok && path != NULL;
+         path = strtok_r(NULL, ":", &rest))
+        ok = cli_trust_directory(config, path);
+    free(copy);
+    return ok;
+}
+
 /* What can be wrong with a client's settings, in the order of the struct. */
 static int
 cli_set_up_client(const struct cli_client *client,
@@ -288,6 +347,9 @@ cli_set_up_client(const struct cli_client *client,
         cli_flow_error("cannot load --ca", &err);
         return CLI_FAILED;
     }
+    if (client->ca == NULL && !client->insecure_skip_verify &&
+        !cli_trust_environment(config))
+        return CLI_FAILED;
     if (client->alpn != NULL && !cli_set_alpn(config, client->alpn))
         return CLI_USAGE;
     if (client->only != 0 &&
@@ -361,6 +423,36 @@ cli_on_signal(int number)
     errno = saved;
 }
 
+/* A reload is what is meant, or a terminal that has gone. */
+static void
+cli_on_hangup(int number)
+{
+    static const char text[] =
+        ": SIGHUP: goes on as before: certificates and files are read when the "
+        "program starts; start it again to change them\n";
+    int saved = errno;
+
+    (void)number;
+    /* stdio must not be used here; where stderr has gone nobody reads it. */
+    (void)!write(STDERR_FILENO, cli_program, strlen(cli_program));
+    (void)!write(STDERR_FILENO, text, sizeof(text) - 1);
+    errno = saved;
+}
+
+/* Unless it is ignored, as nohup(1) has it. */
+static bool
+cli_catch_hangup(struct sigaction *action)
+{
+    struct sigaction before;
+
+    if (sigaction(SIGHUP, NULL, &before) != 0)
+        return false;
+    if (before.sa_handler == SIG_IGN)
+        return true;
+    action->sa_handler = cli_on_hangup;
+    return sigaction(SIGHUP, action, NULL) == 0;
+}
+
 bool
 cli_catch_signals(struct flow_poller *poller)
 {
@@ -371,7 +463,7 @@ cli_catch_signals(struct flow_poller *poller)
     action.sa_handler = cli_on_signal;
     sigemptyset(&action.sa_mask);
     if (sigaction(SIGTERM, &action, NULL) == 0 &&
-        sigaction(SIGINT, &action, NULL) == 0)
+        sigaction(SIGINT, &action, NULL) == 0 && cli_catch_hangup(&action))
         return true;
     cli_complain("cannot catch signals: %s", strerror(errno));
     return false;

@@ -85,7 +85,8 @@ int cli_server_config(const struct cli_keypairs *pairs,
 
 /* How a client wants TLS. */
 struct cli_client {
-    const char *ca;             /* file of trusted certificates, or NULL */
+    const char *ca;             /* file of trusted certificates, or NULL:
+                                   SSL_CERT_FILE, SSL_CERT_DIR, the system's */
     const char *alpn;           /* comma-separated, or NULL */
     enum flow_tls_version only; /* one version, or 0 */
     bool insecure_skip_verify;
@@ -101,7 +102,8 @@ int cli_client_config(const struct cli_client *client,
 bool cli_set_alpn(struct flow_tls_config *config, const char *list);
 
 /* SIGTERM and SIGINT so far; each ends a flow_poller_wait() of this poller.
- * Called with NULL before the poller goes. */
+ * Called with NULL before the poller goes.  SIGHUP only prints that nothing is
+ * loaded anew. */
 extern volatile sig_atomic_t cli_signals;
 bool cli_catch_signals(struct flow_poller *poller);
 

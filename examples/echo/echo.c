@@ -34,7 +34,8 @@ static const char help_text[] =
     "  -h, --help               print this text\n"
     "  --version                print the version\n"
     "\n"
-    "Prints 'listening on ADDRESS' once ready.  SIGTERM or SIGINT ends it.\n"
+    "Prints 'listening on ADDRESS' once ready.  SIGTERM or SIGINT ends it,\n"
+    "SIGHUP does not, and loads nothing anew.\n"
     "\n";
 
 static const char exit_text[] =

@@ -50,7 +50,7 @@ static const char help_text[] =
     "\n"
     "Prints 'listening on ADDRESS' once ready.  SIGTERM or SIGINT: takes no\n"
     "more connections and ends when the last has ended; a second signal cuts\n"
-    "them.\n"
+    "them.  SIGHUP changes nothing.\n"
     "\n";
 
 static const char exit_text[] =

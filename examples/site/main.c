@@ -6,9 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <flow/tcp.h>
 #include <flow/tls.h>
+#include <flow/unix.h>
 #include <flow/version.h>
 
 #include "../common/cli.h"
@@ -49,11 +52,12 @@ static const char help_text[] =
     "ADDR:PORT'\n"
     "before that if asked to redirect.  SIGTERM or SIGINT: takes no more\n"
     "connections, finishes those that run, exits 0; a second signal cuts "
-    "them.\n"
+    "them.  SIGHUP changes nothing.\n"
     "\n"
-    "Files are mapped into memory: replace one by moving a new one to its "
-    "name\n"
-    "and starting again; never cut a file short while it is served.\n"
+    "Certificates are read at the start.  Files are mapped into memory: "
+    "replace\n"
+    "one by moving a new one to its name and starting again; never cut a file\n"
+    "short while it is served.\n"
     "\n"
     "Exit codes: 0 ended by a signal, 1 failure, 2 wrong usage.\n";
 
@@ -220,6 +224,71 @@ site_listen_tcp(const char *option, const char *text,
     return CLI_FAILED;
 }
 
+/* Both ends of a handshake, in one thread. */
+static void
+site_shake_hands(struct flow *server, struct flow *client)
+{
+    enum flow_status ours, theirs;
+
+    do {
+        theirs = flow_open(client);
+        ours = flow_open(server);
+    } while (ours == FLOW_AGAIN && (theirs == FLOW_AGAIN || theirs == FLOW_OK));
+}
+
+/* Whether the server has a certificate with this name; true if it cannot be
+ * said.  What a client of that name is given is the answer. */
+static bool
+site_has_certificate(struct flow_tls_config *config,
+                     struct flow_tls_config *asking, const char *name)
+{
+    struct flow *end[2] = { NULL, NULL }, *tls;
+    struct flow_tls_info info;
+    bool has = true;
+    int fd[2], i;
+
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, fd) != 0)
+        return true;
+    for (i = 0; i < 2; i++)
+        if (flow_fd_adopt(NULL, fd[i], fd[i], &end[i], NULL) != FLOW_OK)
+            close(fd[i]);
+    if (end[0] != NULL && end[1] != NULL &&
+        flow_tls_wrap_server(config, end[0], 0, &tls, NULL) == FLOW_OK) {
+        end[0] = tls;
+        if (flow_tls_wrap_client(asking, end[1], name, 0, &tls, NULL) ==
+            FLOW_OK) {
+            end[1] = tls;
+            site_shake_hands(end[0], end[1]);
+            has = flow_tls_get_info(end[0], &info) != FLOW_OK ||
+                  info.matched_name[0] != '\0';
+        }
+    }
+    flow_close(end[1]);
+    flow_close(end[0]);
+    return has;
+}
+
+/* Clients refuse the certificate of another name, and here nobody would know.
+ */
+static void
+site_check_names(const struct site *s, struct flow_tls_config *config)
+{
+    struct flow_tls_config *asking;
+    size_t i;
+
+    if (flow_tls_config_new_client(NULL, &asking, NULL) != FLOW_OK)
+        return;
+    if (flow_tls_config_insecure_skip_verify(asking, true) == FLOW_OK)
+        for (i = 0; i < s->resources.count; i++)
+            if (!site_has_certificate(config, asking,
+                                      s->resources.item[i].name))
+                cli_complain("--serve %s: no --cert is for this name; clients "
+                             "that verify will refuse the first one; add one "
+                             "whose subjectAltName has it",
+                             s->resources.item[i].name);
+    flow_tls_config_unref(asking);
+}
+
 /* An exit code. */
 static int
 site_listen_tls(struct site *s, const struct options *o)
@@ -243,6 +312,8 @@ site_listen_tls(struct site *s, const struct options *o)
     }
     st = flow_tls_listen(config, tcp, (unsigned)s->max_connections, &s->tls,
                          NULL);
+    if (st == FLOW_OK)
+        site_check_names(s, config);
     flow_tls_config_unref(config);
     if (st == FLOW_OK)
         return CLI_OK;

@@ -19,7 +19,7 @@ extern "C" {
  * @brief What a flow needs from where it runs: clock, memory, entropy, waiting,
  * names, log.
  *
- * One small table given at construction (P8 of the contract).  The default is
+ * One small table given at construction.  The default is
  * that of the platform the library was built for; a test gives a fake clock or
  * an allocator that fails, a unikernel its own.  A layer takes the environment
  * of the flow below it.

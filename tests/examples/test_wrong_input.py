@@ -6,8 +6,10 @@ Each row is a command, its exit code, and the words that its error has: what was
 wrong, where, and what to do.  No row may name the same file twice.
 """
 
+import os
 import pathlib
 import re
+import signal
 import unittest
 
 import support
@@ -83,6 +85,9 @@ ROWS = (
      "private key does not belong to the certificate", "other.key"),
     ([*ECHO, TLS, "--cert", "{www.pem}", "--key", "{locked.key}"], 1,
      "private key is encrypted", "locked.key", "store it decrypted"),
+    ([*ECHO, TLS, "--cert", "{client.pem}", "--key", "{client.key}"], 1,
+     "certificate is not for servers", "serverAuth is not in its "
+     "extendedKeyUsage", "client.pem", "have one issued for TLS servers"),
     ([*CAT, TO_TLS, "--ca", "{none}"], 1, "cannot load --ca", "no such file",
      "none"),
     ([*CAT, TO_TLS, "--ca", "{junk}"], 1, "cannot load --ca",
@@ -115,26 +120,63 @@ ROWS = (
 )
 
 
+# Of the environment, and then a command: as above.
+ENVIRONMENT = (
+    ({"SSL_CERT_FILE": "{none}"}, [*CAT, TO_TLS], 1,
+     "cannot load SSL_CERT_FILE", "no such file", "none"),
+    ({"SSL_CERT_FILE": "{junk}"}, [*FETCH, "https://a.invalid/"], 1,
+     "cannot load SSL_CERT_FILE", "no certificate is understood", "junk"),
+    ({"SSL_CERT_DIR": "{none}"}, [*CAT, TO_TLS], 1,
+     "cannot load SSL_CERT_DIR", "none", "No such file or directory"),
+    ({"SSL_CERT_DIR": "{empty}"}, [*CAT, TO_TLS], 1,
+     "cannot load SSL_CERT_DIR", "no certificate in", "empty"),
+    # What is named on the command line counts.
+    ({"SSL_CERT_FILE": "{none}"}, [*CAT, TO_TLS, "--ca", "{ca.pem}"], 1,
+     "connection was refused"),
+)
+
+# Servers that go on: a signal or None, and what they say.
+WARNINGS = (
+    ([*SITE, "elsewhere.test={www.pem}"], None, "--serve elsewhere.test",
+     "no --cert is for this name", "subjectAltName"),
+    ([*SITE, "www.test={www.pem}"], signal.SIGHUP, "flow-site: SIGHUP",
+     "goes on as before", "start it again"),
+    ([*ECHO, "tcp://127.0.0.1:0"], signal.SIGHUP, "flow-echo: SIGHUP",
+     "goes on as before", "start it again"),
+    ([*PROXY, "tcp://127.0.0.1:0", "--to", "tcp://127.0.0.1:1"],
+     signal.SIGHUP, "flow-proxy: SIGHUP", "goes on as before",
+     "start it again"),
+)
+
+
 class WrongInput(support.Case):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
         cls.pki.make("www", ["www.test"])
         cls.pki.make("other", ["www.test"])
+        cls.pki.make("client", ["www.test"], usage="clientAuth")
         cls.pki.openssl("pkey", "-in", cls.pki.path("www.key"), "-aes128",
                         "-passout", "pass:x", "-out",
                         cls.pki.path("locked.key"))
         pathlib.Path(cls.pki.path("junk")).write_text("junk\n")
+        pathlib.Path(cls.pki.path("empty")).mkdir()
+        trusted = pathlib.Path(cls.pki.path("trusted"))
+        trusted.mkdir()
+        (trusted / "ca.pem").write_bytes(
+            pathlib.Path(cls.pki.ca).read_bytes())
+        (trusted / "README").write_text("no certificate\n")
+
+    def path_words(self, words):
+        return [re.sub(r"\{([a-z.-]+)\}",
+                       lambda found: self.pki.path(found.group(1)), word)
+                for word in words]
 
     def test_rows(self):
         self.assertGreaterEqual(len(ROWS), 40)
         for command, wanted, *words in ROWS:
             with self.subTest(" ".join(command)):
-                command = [
-                    re.sub(r"\{([a-z.-]+)\}",
-                           lambda found: self.pki.path(found.group(1)), word)
-                    for word in command
-                ]
+                command = self.path_words(command)
                 code, out, err = run(program(command[0]), *command[1:])
                 told = err.decode()
                 self.assertEqual((code, out), (wanted, b""), told)
@@ -145,6 +187,61 @@ class WrongInput(support.Case):
                 for path in set(re.findall(r"/tmp/[^ ),;:']+", told)):
                     if "unix://" + path not in told:
                         self.assertEqual(told.count(path), 1, told)
+
+    def test_environment(self):
+        for variables, command, wanted, *words in ENVIRONMENT:
+            with self.subTest(variables=variables, command=command):
+                name, *rest = self.path_words(command)
+                values = self.path_words(variables.values())
+                code, out, err = run(
+                    program(name), *rest,
+                    env={**os.environ, **dict(zip(variables, values))})
+                self.assertEqual((code, out), (wanted, b""), err)
+                for word in words:
+                    self.assertIn(word, err.decode())
+
+    def test_trust_of_the_environment(self):
+        """It replaces the system's, which does not know this authority."""
+        server = self.start(program("flow-echo"), "--listen", TLS,
+                            *self.path_words(PAIR))
+        port = server.line(b"listening on ").rpartition(":")[2]
+        for variables, wanted in (
+                ({"SSL_CERT_FILE": self.pki.ca}, 0),
+                ({"SSL_CERT_DIR": self.pki.path("empty") + "x:"}, 1),
+                ({"SSL_CERT_DIR": self.pki.path("trusted")}, 0),
+                ({"SSL_CERT_FILE": "", "SSL_CERT_DIR": ""}, 1)):
+            with self.subTest(variables=variables):
+                code, out, err = run(
+                    program("flow-cat"), "tls+tcp://127.0.0.1:" + port,
+                    "--server-name", "www.test", stdin=b"text",
+                    env={**os.environ, **variables})
+                self.assertEqual(code, wanted, err)
+                self.assertEqual(out, b"" if wanted else b"text")
+
+    def test_warnings(self):
+        for command, number, *words in WARNINGS:
+            with self.subTest(" ".join(command)):
+                name, *rest = self.path_words(command)
+                server = self.start(program(name), *rest)
+                server.line(b"listening on ")
+                if number:
+                    self.assertEqual(server.errors, b"")
+                    server.kill(number)
+                for word in words:
+                    server.wait_for(lambda s: word.encode() in s.errors)
+                server.kill(signal.SIGTERM)
+                self.assertEqual(server.finish(), 0)
+
+    def test_hangups_that_are_ignored(self):
+        """As nohup(1) leaves them."""
+        server = self.start(
+            program("flow-echo"), "--listen", "tcp://127.0.0.1:0",
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+        server.line(b"listening on ")
+        server.kill(signal.SIGHUP)
+        server.kill(signal.SIGTERM)
+        self.assertEqual(server.finish(), 0)
+        self.assertEqual(server.errors, b"")
 
     def test_output_that_nobody_reads(self):
         """The error is about the output, not about the peer."""
