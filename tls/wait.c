@@ -77,7 +77,7 @@ wait_open(struct flow__tls *t, struct flow_wait_sink *sink)
 
 /* Nothing is ready: the keys need not stand ready either, which costs memory,
  * until there is a record again.  A direction that somebody works on is left
- * alone (decision 0165). */
+ * alone (decision 0075). */
 static void
 wait_rest(struct flow__tls *t)
 {

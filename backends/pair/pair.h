@@ -20,7 +20,7 @@
 /*
  * One direction, in the terms of backends/pair/ring.h.  The memory is twice its
  * size: the ring proper, and after it a margin in which a lease that was asked
- * for contiguous bytes goes on past the end of the ring (docs/decisions/0020).
+ * for contiguous bytes goes on past the end of the ring (docs/decisions/0010).
  *
  * Invariants, under the pair's lock: tail - head <= size; only the reader
  * moves head, only the writer moves tail, so each may touch its own part of

@@ -18,7 +18,7 @@
  * Invariants: one system call per operation, so that no error is hidden behind
  * bytes that were moved before it.  broken is set under the lock by whichever
  * direction is told of a broken connection, and read by the other, which the
- * system tells of an end only (decision 0023).  A process that inherited the
+ * system tells of an end only (decision 0013).  A process that inherited the
  * flow changes nothing that the descriptor's other owners would see.
  *
  * Locks: lock, held in send(2) but never in a call that waits; the reader takes

@@ -14,8 +14,8 @@ Every record is NNNN-words-of-the-title.md and has one form:
     ## Cost
 
 A status is "accepted", "accepted, amended by decision NNNN" or "superseded by
-decision NNNN", where that decision is a later one.  README.md there lists all
-records; --update writes it.  Everywhere in the tree "decision NNNN" and
+decision NNNN", where that decision is a later one.  The numbers begin at 0001 and
+none is left out.  README.md there lists all records; --update writes it.  Everywhere in the tree "decision NNNN" and
 "decisions/NNNN" have four digits and name a record that exists.
 """
 
@@ -49,6 +49,9 @@ its reasons, and what it costs.  A record is not rewritten when a later one chan
 its choice; its status names the later one.  `tests/check/decisions.py` checks the
 form of the records, and `python3 tests/check/decisions.py --update` writes this
 list.
+
+The records had other numbers until 2026-11-28, which commits up to then cite: the
+name of the file at that time, shown by `git log --follow`, has the number.
 
 | decision | date | status |
 |---|---|---|
@@ -103,10 +106,16 @@ def check_record(path):
 
 
 def check_numbers(top):
-    numbers = [path.name[:4] for path in records(top)]
+    numbers = [
+        path.name[:4] for path in records(top) if NAME.fullmatch(path.name)
+    ]
     for number in sorted(set(numbers)):
         if numbers.count(number) > 1:
             yield "%s: two records have the number %s" % (PLACE, number)
+    for place, number in enumerate(sorted(set(numbers)), 1):
+        if number != "%04d" % place:
+            yield "%s: %04d is left out before %s" % (PLACE, place, number)
+            break
 
 
 def index(top):

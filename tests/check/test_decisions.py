@@ -108,6 +108,10 @@ class Decisions(unittest.TestCase):
         self.assert_caught("docs/decisions/0001-another.md",
                            record("0001", "Another"), "two records")
 
+    def test_number_left_out(self):
+        self.assert_caught("docs/decisions/0004-four.md",
+                           record("0004", "Four"), "0003 is left out")
+
     def test_index(self):
         found = self.found(index=decisions.INDEX)
         self.assertEqual(len(found), 1, found)

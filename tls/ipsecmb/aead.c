@@ -22,7 +22,7 @@
  * Where the processor has no AVX-512, ChaCha20-Poly1305 of this library is
  * slower than libcrypto's for large records.  There flow__aead_ipsecmb declines
  * it, and flow__aead_ipsecmb_narrow, which comes after libcrypto, has it
- * (decision 0166).
+ * (decision 0076).
  *
  * A record of up to ONE_CALL bytes passes in one call, which costs a quarter of
  * what a beginning, pieces and an end cost.  For that it is gathered where its

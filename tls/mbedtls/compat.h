@@ -15,7 +15,7 @@
 
 /*
  * Where mbedTLS 3.6 and 4.x differ.  major3.c and major4.c implement this, and
- * the build compiles the one that fits (decision 0159).  Everything else in
+ * the build compiles the one that fits (decision 0071).  Everything else in
  * this directory uses what both have.
  */
 

@@ -224,7 +224,7 @@ no_key_and_no_text_stays_on_the_stack(void **state)
             j = (struct job){ .provider = p,
                               .alg = algs[a].alg,
                               .key_len = algs[a].key_len };
-            /* Its ChaCha20 leaves key and stream (decision 0168). */
+            /* Its ChaCha20 leaves key and stream (decision 0078). */
             j.spills = strcmp(p->name, "libcrypto") == 0;
 
             if (!p->supports(j.alg, j.key_len))
