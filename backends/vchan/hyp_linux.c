@@ -12,7 +12,6 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -32,7 +31,7 @@ struct linux_region {
 struct vchan_channel {
     struct linux_hyp *hyp;
     xenevtchn_handle *handle;
-    int view; /* what event loops know of the handle; -1: nothing */
+    struct linux_view view;
     uint32_t port;
     uint32_t remote; /* of a client; a server's is asked for */
 };
@@ -268,56 +267,10 @@ linux_unmap(struct vchan_hyp *hyp, struct vchan_region *region)
     flow_env_free(hyp->env, region, sizeof(struct linux_region));
 }
 
-/*
- * What event loops know is a file that is readable when the handle is.  The
- * handle of a server outlives the flows of its channel, and a loop knows a
- * descriptor for as long as its file is open: so the offer and each flow have a
- * file of their own.  It also tells that everything is lost, which the handle
- * does not.  -1: none, with errno.
- */
-static int
-linux_view_new(const struct vchan_channel *c)
-{
-    const int fd[] = { flow__xen.xenevtchn_fd(c->handle), c->hyp->lost };
-    struct epoll_event event = { .events = EPOLLIN };
-    int view = epoll_create1(EPOLL_CLOEXEC);
-    int code;
-
-    for (unsigned i = 0; view >= 0 && i < 2; i++)
-        if (epoll_ctl(view, EPOLL_CTL_ADD, fd[i], &event) != 0) {
-            code = errno;
-            close(view);
-            errno = code;
-            return -1;
-        }
-    return view;
-}
-
-/* A child that was forked may keep the file open, and with it what a loop has
- * registered: so the process that made the file takes everything out of it. */
-static void
-linux_end_view(struct vchan_channel *c)
-{
-    int fd[] = { flow__xen.xenevtchn_fd(c->handle), c->hyp->lost };
-
-    for (unsigned i = 0; i < 2; i++)
-        if (!flow__vchan_hyp_is_inherited(&c->hyp->base))
-            epoll_ctl(c->view, EPOLL_CTL_DEL, fd[i], NULL);
-    close(c->view);
-    c->view = -1;
-}
-
-/* The new file is made first, so that no loop takes its number for the old
- * one's; without a descriptor to spare it takes the place of the old one. */
 static bool
 linux_renew(struct vchan_channel *c)
 {
-    int view = linux_view_new(c);
-
-    if (c->view >= 0)
-        linux_end_view(c);
-    c->view = view >= 0 ? view : linux_view_new(c);
-    return c->view >= 0;
+    return flow__vchan_linux_view_renew(&c->view);
 }
 
 /* Closing the descriptor unbinds the port, unless it was inherited: its maker
@@ -327,10 +280,11 @@ linux_close_channel(struct vchan_channel *c)
 {
     const struct flow_env *env = c->hyp->base.env;
 
-    if (c->view >= 0)
-        linux_end_view(c);
-    if (c->handle != NULL)
+    if (c->handle != NULL) {
+        flow__vchan_linux_view_fini(
+            &c->view, flow__vchan_hyp_is_inherited(&c->hyp->base));
         flow__xen.xenevtchn_close(c->handle);
+    }
     flow_env_free(env, c, sizeof(*c));
 }
 
@@ -347,10 +301,11 @@ linux_channel_new(struct vchan_hyp *hyp, struct flow_error *err)
         return NULL;
     }
     c->hyp = linux_of(hyp);
-    c->view = -1;
     c->handle = flow__xen.xenevtchn_open(&silent, 0);
-    if (c->handle != NULL)
+    if (c->handle != NULL) {
         fd = flow__xen.xenevtchn_fd(c->handle);
+        flow__vchan_linux_view_init(&c->view, &c->hyp->views, fd);
+    }
     /* Draining stops at the last event instead of waiting for the next. */
     if (fd >= 0 && fcntl(fd, F_SETFL, O_NONBLOCK) == 0 && linux_renew(c))
         return c;
@@ -443,7 +398,7 @@ linux_drain(struct vchan_channel *c)
 static void
 linux_wait(const struct vchan_channel *c, struct flow_wait_sink *sink)
 {
-    flow_wait_add_fd(sink, c->view, FLOW_WAIT_IN);
+    flow_wait_add_fd(sink, c->view.fd, FLOW_WAIT_IN);
 }
 
 /* Asks for the status of a port; 0, or -1 with errno. */
@@ -562,6 +517,7 @@ linux_free(struct vchan_hyp *hyp)
     if (h->share != NULL)
         flow__xen.xengntshr_close(h->share);
     close(h->lost);
+    flow_lock_fini(&h->views.lock);
     pthread_mutex_destroy(&h->lock);
     flow_env_free(hyp->env, h, sizeof(*h));
 }
@@ -585,6 +541,7 @@ linux_new(const struct flow_env *env, struct linux_hyp **ret_hyp,
     h->base.scheme = "vchan";
     h->base.descriptors = true;
     pthread_mutex_init(&h->lock, NULL);
+    flow_lock_init(&h->views.lock);
 
     h->lost = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (h->lost < 0)
@@ -608,6 +565,7 @@ linux_new(const struct flow_env *env, struct linux_hyp **ret_hyp,
         flow__xen.xs_close(h->store);
     if (h->lost >= 0)
         close(h->lost);
+    flow_lock_fini(&h->views.lock);
     pthread_mutex_destroy(&h->lock);
     flow_env_free(env, h, sizeof(*h));
     return st;
@@ -621,6 +579,7 @@ linux_lose(struct linux_hyp *h)
 
     flow__vchan_hyp_lost(&h->base);
     (void)!write(h->lost, &one, sizeof(one));
+    flow__vchan_linux_views_lose(&h->views);
 }
 
 /*

@@ -6,6 +6,7 @@
 
 #include "backends/vchan/hyp.h"
 #include "backends/vchan/hyp_linux_libs.h"
+#include "backends/vchan/hyp_linux_view.h"
 
 /*
  * A Linux domain's handle, over Xen's libraries.  Listeners and flows of one
@@ -22,8 +23,10 @@ struct linux_hyp {
     xengntshr_handle *share; /* the same */
     xencall_handle *call;    /* NULL: no permission; then no channel states */
     struct xs_handle *store;
-    struct linux_hyp *next; /* of all in this process */
-    int lost; /* readable when the handle is lost: every wait source has it */
+    struct linux_hyp *next;   /* of all in this process */
+    struct linux_views views; /* of its channels */
+    int lost; /* readable when the handle is lost: waits for the store have it
+               */
 };
 
 extern const struct vchan_store_ops flow__vchan_linux_store;

@@ -183,6 +183,52 @@ a_child_keeps_no_registration_alive(void **state)
     flow_listener_close(w.listener);
 }
 
+/* The kernel bounds how often a file may be in sets that are nested as those of
+ * a poller are whose descriptor somebody else's loop has. */
+static void
+many_channels_wait_in_nested_loops(void **state)
+{
+    const int loop[3] = { loop_new(), loop_new(), loop_new() };
+    struct vchan_channel *channel[64];
+    struct flow_wait_sink sink;
+    struct vchan_hyp *after;
+    struct vchan_hyp *hyp;
+    struct world w;
+
+    (void)state;
+    world_start(&w);
+    stub_enter(SERVER);
+    loop_add(loop[2], loop[1]);
+    loop_add(loop[1], loop[0]);
+    assert_int_equal(flow__vchan_xen_open(&w.env[0], &hyp, NULL), FLOW_OK);
+    for (unsigned i = 0; i < 64; i++) {
+        assert_int_equal(hyp->events->alloc(hyp, CLIENT, &channel[i], NULL),
+                         FLOW_OK);
+        flow_wait_sink_init(&sink);
+        hyp->events->wait(channel[i], &sink);
+        loop_add(loop[0], sink.source[0].fd);
+    }
+    assert_false(loop_fires(loop[2]));
+    /* Each of them is told of a loss, also one that is renewed after it. */
+    stub_migrate(SERVER, 9);
+    stub_enter(9);
+    assert_int_equal(flow__vchan_xen_open(&w.env[0], &after, NULL), FLOW_OK);
+    assert_true(hyp->events->renew(channel[0]));
+    for (unsigned i = 0; i < 64; i++) {
+        flow_wait_sink_init(&sink);
+        hyp->events->wait(channel[i], &sink);
+        assert_true(would_wake(&sink));
+    }
+    assert_true(loop_fires(loop[2]));
+    for (unsigned i = 0; i < 64; i++)
+        hyp->events->close(channel[i]);
+    assert_false(loop_fires(loop[2]));
+    flow__vchan_hyp_unref(after);
+    flow__vchan_hyp_unref(hyp);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(close(loop[i]), 0);
+}
+
 /* An accept at the limit of open files: the flow has the offer's descriptor. */
 static void
 a_flow_takes_the_place_of_its_offer(void **state)
@@ -323,6 +369,7 @@ main(void)
         cmocka_unit_test(a_foreign_loop_is_told_of_the_flow_alone),
         cmocka_unit_test(a_foreign_loop_is_told_of_the_offer_alone),
         cmocka_unit_test(a_child_keeps_no_registration_alive),
+        cmocka_unit_test(many_channels_wait_in_nested_loops),
         cmocka_unit_test(a_flow_takes_the_place_of_its_offer),
         cmocka_unit_test(a_limit_of_descriptors_is_named),
         cmocka_unit_test(a_listener_names_the_limit),
