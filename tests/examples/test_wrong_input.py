@@ -222,7 +222,11 @@ class WrongInput(support.Case):
         for command, number, *words in WARNINGS:
             with self.subTest(" ".join(command)):
                 name, *rest = self.path_words(command)
-                server = self.start(program(name), *rest)
+                # Whoever runs the tests may ignore SIGHUP, as nohup(1) does.
+                server = self.start(
+                    program(name), *rest,
+                    preexec_fn=lambda: signal.signal(
+                        signal.SIGHUP, signal.SIG_DFL))
                 server.line(b"listening on ")
                 if number:
                     self.assertEqual(server.errors, b"")
