@@ -156,7 +156,8 @@ vchan_dial(char **argv)
              flow_tls_config_add_trust_file(config, argv[4], &err) != FLOW_OK)
         vchan_complain("trust", &err);
     else if (flow_tls_wrap_client(config, f, argv[5], 0, &f, NULL) != FLOW_OK)
-        fprintf(stderr, "tls_over_vchan: '%s' is no host name\n", argv[5]);
+        fprintf(stderr, "tls_over_vchan: '%s' is not a valid host name\n",
+                argv[5]);
     else
         code = vchan_ask(f);
     flow_close(f);

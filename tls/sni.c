@@ -236,7 +236,7 @@ flow__sni_select(const struct flow__sni_candidate *candidates, size_t count,
     d->version = s.version;
     if (hello->sni_state == FLOW__SNI_INVALID) {
         sni_refuse(d, FLOW__ALERT_UNRECOGNIZED_NAME,
-                   "client asked for something that is no host name");
+                   "client sent an invalid host name");
         return;
     }
     if (s.version == 0) {

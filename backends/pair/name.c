@@ -165,7 +165,7 @@ name_dial_open(struct flow *f)
     if (p->queued)
         return FLOW_OK;
     if (l == NULL)
-        return name_dial_fail(f, FLOW_E_CLOSED, "nobody listens on this name",
+        return name_dial_fail(f, FLOW_E_CLOSED, "no listener has this name",
                               "names are those of this process; listen first");
     if (late)
         return name_dial_fail(f, FLOW_E_TIMEOUT,

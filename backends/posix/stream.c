@@ -15,7 +15,7 @@
 /*
  * Reading, writing and closing a connected descriptor.
  *
- * Invariants: one system call per operation, so that no error is hidden behind
+ * Invariants: one system call per operation, so that no error is hidden by
  * bytes that were moved before it.  broken is set under the lock by whichever
  * direction is told of a broken connection, and read by the other, which the
  * system tells of an end only (decision 0013).  A process that inherited the

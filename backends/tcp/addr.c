@@ -72,7 +72,7 @@ flow__tcp_parse(const char *rest, struct tcp_endpoint *ret_endpoint,
         return addr_parse_failed(rest, "the host name is too long", err);
     for (i = 0; i < len; i++)
         if (!addr_host_char(host[i]))
-            return addr_parse_failed(rest, "that is no host name", err);
+            return addr_parse_failed(rest, "not a valid host name", err);
     if (!addr_parse_port(port, &ret_endpoint->port))
         return addr_parse_failed(rest, "the port is no number up to 65535",
                                  err);

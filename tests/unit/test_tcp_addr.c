@@ -52,9 +52,9 @@ endpoints_that_do_not(void **state)
     assert_refused("//[::1:80", "\"]:PORT\" is missing");
     assert_refused("//[127.0.0.1]:80", "brackets are for IPv6 addresses");
     assert_refused("//[]:80", "brackets are for IPv6 addresses");
-    assert_refused("//a/b:80", "that is no host name");
-    assert_refused("//me@example.org:80", "that is no host name");
-    assert_refused("//exa mple.org:80", "that is no host name");
+    assert_refused("//a/b:80", "not a valid host name");
+    assert_refused("//me@example.org:80", "not a valid host name");
+    assert_refused("//exa mple.org:80", "not a valid host name");
     assert_refused("//example.org:", "the port is no number up to 65535");
     assert_refused("//example.org:65536", "the port is no number up to 65535");
     assert_refused("//example.org:000080", "the port is no number up to 65535");
