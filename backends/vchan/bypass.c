@@ -5,10 +5,13 @@
 
 /*
  * The way that is not in use is tried in parts 1, 2, 4 and so on, and then in
- * every 64th: memory that is used for the first time is slow either way, so the
- * first measurements are replaced soon.
+ * every 1,024th: memory that is used for the first time is slow either way, so
+ * the first measurements are replaced soon.  The way that is in use is timed
+ * in every 16th part, because two readings of the clock take as long as copying
+ * some 2 KiB.
  */
-#define TRIAL 64u
+#define BYPASS_TRIAL 1024u
+#define BYPASS_TIMED 16u
 
 static uint64_t
 bypass_faster(const uint64_t time[2])
@@ -28,11 +31,12 @@ bypass_pays(const struct vchan_bypass *bypass)
 }
 
 bool
-flow__vchan_bypass_next(struct vchan_bypass *bypass)
+flow__vchan_bypass_next(struct vchan_bypass *bypass, bool *ret_timed)
 {
     uint32_t part = ++bypass->parts;
-    bool trial = part % TRIAL == 0 || (part & (part - 1)) == 0;
+    bool trial = part % BYPASS_TRIAL == 0 || (part & (part - 1)) == 0;
 
+    *ret_timed = trial || part % BYPASS_TIMED == 0 || part < BYPASS_TIMED;
     return bypass_pays(bypass) != trial;
 }
 

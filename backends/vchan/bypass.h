@@ -12,22 +12,23 @@
  * sooner when they stay there.  Between processors that share none, a store
  * waits for its line to come back from the reader's, and memory is several
  * times as fast.  Nothing tells which of the two is so, and a hypervisor moves
- * virtual processors, so the writer measures: it copies the part in one way,
- * and now and then one in the other.
+ * virtual processors, so the writer measures: it times some of the parts that
+ * it copies in one way, and now and then copies one in the other way.
  *
- * The two latest copies of each way are kept, and the faster of them counts, so
+ * The two latest times of each way are kept, and the shorter of them counts, so
  * that one in which the writer was interrupted changes nothing.
  */
 struct vchan_bypass {
-    uint64_t time[2]
-                 [2]; /* ns of a copy: through caches and past them; 0: none */
-    uint32_t parts;   /* copied so far */
+    /* ns of the latest copies, through the caches and past them; 0: none. */
+    uint64_t time[2][2];
+    uint32_t parts; /* copied so far */
 };
 
-/* The way of the next part: past the caches? */
-bool flow__vchan_bypass_next(struct vchan_bypass *bypass);
+/* The way of the next part: past the caches?  *ret_timed: whether the copy is
+ * to be timed. */
+bool flow__vchan_bypass_next(struct vchan_bypass *bypass, bool *ret_timed);
 
-/* What copying it took. */
+/* What copying such a part took. */
 void flow__vchan_bypass_took(struct vchan_bypass *bypass, bool past,
                              uint64_t ns);
 

@@ -144,16 +144,19 @@ static uint32_t
 transfer_copy_part_in(struct vchan *v, struct gather *from, uint32_t room)
 {
     const struct flow_env *env = v->base.env;
-    uint64_t start;
+    uint64_t start = 0;
+    bool timed;
 
     if (!FLOW__SHM_BYPASSES || room < PART_MAX || from->count == 0 ||
         from->vec->len - from->off < PART_MAX)
         return transfer_copy_in(&v->tx, from, transfer_least(PART_MAX, room));
-    v->tx.bypass = flow__vchan_bypass_next(&v->bypass);
-    start = env->now(env->ctx);
+    v->tx.bypass = flow__vchan_bypass_next(&v->bypass, &timed);
+    if (timed)
+        start = env->now(env->ctx);
     transfer_copy_in(&v->tx, from, PART_MAX);
-    flow__vchan_bypass_took(&v->bypass, v->tx.bypass,
-                            env->now(env->ctx) - start);
+    if (timed)
+        flow__vchan_bypass_took(&v->bypass, v->tx.bypass,
+                                env->now(env->ctx) - start);
     v->tx.bypass = false;
     return PART_MAX;
 }
