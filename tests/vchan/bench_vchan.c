@@ -3,15 +3,18 @@
  * Ours beside the real libxenvchan, over the same fake hypervisor in the same
  * run: how many times as fast, and how many events for the same bytes.
  *
- * Both ends of a vchan are of one maker, and each maker has a vchan of its own
- * that stays for the whole row.  The two have everything else in common: the
- * hypervisor, the thread that reads and the processor it stays on, the
- * processor of the thread that writes, both callers' buffers.  A first slice of
- * each, in which memory is used for the first time, is not counted.  A round is
- * a few slices of each maker in turn, so that whatever else the machine does
- * slows both; a slice is timed from where both threads are there to the
- * reader's last byte.  What is printed are the median of the rounds' ratios and
- * its quartiles.
+ * Both ends of a vchan are of one maker.  The two makers have everything else
+ * in common: the hypervisor, the thread that reads and the processor it stays
+ * on, the processor of the thread that writes, both callers' buffers.  Each
+ * round makes a new vchan for each maker, because the speed of a large ring
+ * depends on which pages of memory it got: they share the sets of a cache by
+ * chance, and a vchan that stayed would have the same luck in all rounds.  A
+ * first slice of each, in which memory is used for the first time, is not
+ * counted.  A round is some slices of each maker in turn, so that whatever else
+ * the machine does slows both, and more of them where a slice takes less than a
+ * millisecond.  A slice is timed from where both threads are there to the
+ * reader's last byte.  The benchmark prints the median of the rounds' ratios
+ * and its quartiles.
  *
  * Much depends on how far apart the two processors are, and a hypervisor may
  * move virtual ones at any time.  So each row also tells how long a line of
@@ -40,7 +43,6 @@
 #define PING 64u
 
 #define ROUNDS 9
-#define SLICES 4
 
 /* What a maker took for some slices. */
 struct result {
@@ -54,6 +56,7 @@ struct row {
     size_t ring;
     size_t chunk;
     size_t total;
+    unsigned slices; /* of each maker in a round */
 };
 
 /* The thread at one end of a vchan. */
@@ -262,12 +265,10 @@ sort(double value[ROUNDS])
     qsort(value, ROUNDS, sizeof(value[0]), by_value);
 }
 
+/* One round: what each maker took for the same slices, with new vchans. */
 static void
-compare(const struct row *row)
+play(const struct row *row, struct result of[2])
 {
-    double speed[ROUNDS];
-    double events[ROUNDS];
-    double apart[ROUNDS];
     struct peer *peer[2][2];
     struct xen xen[2];
 
@@ -275,27 +276,38 @@ compare(const struct row *row)
         xen_start(&xen[m]);
         peers_connect(&xen[m], m, m, row->ring, row->ring, peer[m]);
         slice(row, m, peer[m]);
+        of[m] = (struct result){ 0 };
     }
-    for (unsigned round = 0; round < ROUNDS; round++) {
-        struct result of[2] = { { 0 } };
+    for (unsigned turn = 0; turn < 2 * row->slices; turn++) {
+        /* Whoever comes first has no advantage from it. */
+        enum maker m = (turn + turn / 2) % 2 == 0 ? OURS : REFERENCE;
+        struct result result = slice(row, m, peer[m]);
 
-        apart[round] = distance();
-        for (unsigned turn = 0; turn < 2 * SLICES; turn++) {
-            /* Whoever comes first has no advantage from it. */
-            enum maker m = (turn + turn / 2) % 2 == 0 ? OURS : REFERENCE;
-            struct result result = slice(row, m, peer[m]);
-
-            of[m].seconds += result.seconds;
-            of[m].events += result.events;
-        }
-        speed[round] = of[REFERENCE].seconds / of[OURS].seconds;
-        /* One more each: a round without any event is possible. */
-        events[round] = (of[OURS].events + 1) / (of[REFERENCE].events + 1);
+        of[m].seconds += result.seconds;
+        of[m].events += result.events;
     }
     for (enum maker m = OURS; m <= REFERENCE; m++) {
         peer_close(peer[m][0]);
         peer_close(peer[m][1]);
         xen_stop(&xen[m]);
+    }
+}
+
+static void
+compare(const struct row *row)
+{
+    double speed[ROUNDS];
+    double events[ROUNDS];
+    double apart[ROUNDS];
+
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        struct result of[2];
+
+        apart[round] = distance();
+        play(row, of);
+        speed[round] = of[REFERENCE].seconds / of[OURS].seconds;
+        /* One more each: a round without any event is possible. */
+        events[round] = (of[OURS].events + 1) / (of[REFERENCE].events + 1);
     }
     sort(speed);
     sort(events);
@@ -313,12 +325,12 @@ int
 main(void)
 {
     static const struct row rows[] = {
-        { "1 KiB rings, 4 KiB calls", KIB, 4 * KIB, 256 * KIB },
-        { "16 KiB rings, 16 KiB calls", 16 * KIB, 16 * KIB, 4 * MIB },
-        { "64 KiB rings, 64 KiB calls", 64 * KIB, 64 * KIB, 16 * MIB },
-        { "1 MiB rings, 64 KiB calls", MIB, 64 * KIB, 64 * MIB },
-        { "1 MiB rings, 1 MiB calls", MIB, MIB, 64 * MIB },
-        { "64-byte round trips", 4 * KIB, PING, 250 },
+        { "1 KiB rings, 4 KiB calls", KIB, 4 * KIB, 256 * KIB, 4 },
+        { "16 KiB rings, 16 KiB calls", 16 * KIB, 16 * KIB, 4 * MIB, 4 },
+        { "64 KiB rings, 64 KiB calls", 64 * KIB, 64 * KIB, 16 * MIB, 4 },
+        { "1 MiB rings, 64 KiB calls", MIB, 64 * KIB, 16 * MIB, 48 },
+        { "1 MiB rings, 1 MiB calls", MIB, MIB, 64 * MIB, 16 },
+        { "64-byte round trips", 4 * KIB, PING, 250, 4 },
     };
 
     find_processors();
