@@ -95,7 +95,7 @@ cable_shutdown(struct flow *f, enum flow_dir dir)
 }
 
 static uint32_t
-cable_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+cable_wait(struct flow *f, uint32_t interest, struct flow_wait_set *set)
 {
     struct cable_end *e = (struct cable_end *)f;
     struct flow_event *changed = &e->cable->changed;
@@ -109,7 +109,7 @@ cable_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
         ready |= FLOW_READY_WRITE;
     ready &= interest;
     if (ready == 0)
-        flow_wait_add_event(sink, changed, seen);
+        flow_wait_add_event(set, changed, seen);
     return ready;
 }
 

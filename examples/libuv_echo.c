@@ -158,21 +158,20 @@ libuv_watch_source(struct watch *w, const struct flow_wait_source *source)
 
 /* Call ready() when a source fires; at once if something is ready already. */
 static bool
-libuv_watch_start(struct watch *w, bool ready,
-                  const struct flow_wait_sink *sink)
+libuv_watch_start(struct watch *w, bool ready, const struct flow_wait_set *set)
 {
     uint64_t later = 0;
     size_t i;
 
     if (ready)
         return uv_timer_start(&w->timer, libuv_on_timer, 0, 0) == 0;
-    for (i = 0; i < sink->count; i++)
-        if (!libuv_watch_source(w, &sink->source[i]))
+    for (i = 0; i < set->count; i++)
+        if (!libuv_watch_source(w, &set->source[i]))
             return false;
-    if (sink->deadline == FLOW_NEVER)
+    if (set->deadline == FLOW_NEVER)
         return true;
-    if (sink->deadline > libuv_now())
-        later = (sink->deadline - libuv_now() + 999999) / 1000000; /* ms, up */
+    if (set->deadline > libuv_now())
+        later = (set->deadline - libuv_now() + 999999) / 1000000; /* ms, up */
     /* libuv's clock stands still during callbacks. */
     uv_update_time(w->timer.loop);
     return uv_timer_start(&w->timer, libuv_on_timer, later, 0) == 0;
@@ -268,7 +267,7 @@ static void
 libuv_conn_ready(void *user)
 {
     struct conn *c = user;
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     enum flow_status st = FLOW_OK;
     bool ready;
     int turns;
@@ -276,9 +275,9 @@ libuv_conn_ready(void *user)
     for (turns = 0; st == FLOW_OK && turns < 32; turns++)
         st = libuv_step(c);
     if (st == FLOW_OK || st == FLOW_AGAIN) {
-        flow_wait_sink_init(&sink);
-        ready = flow_wait_sources(c->flow, libuv_interest(c), &sink) != 0;
-        if (libuv_watch_start(&c->watch, ready, &sink))
+        flow_wait_set_init(&set);
+        ready = flow_wait_sources(c->flow, libuv_interest(c), &set) != 0;
+        if (libuv_watch_start(&c->watch, ready, &set))
             return;
     }
     libuv_conn_close(c);
@@ -342,7 +341,7 @@ static void
 libuv_server_ready(void *user)
 {
     struct server *s = user;
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     struct flow_error err;
     struct flow *flow;
     enum flow_status st;
@@ -354,9 +353,9 @@ libuv_server_ready(void *user)
         flow_listener_get_error(s->listener, &err);
         libuv_complain("a connection was not taken", &err);
     }
-    flow_wait_sink_init(&sink);
-    ready = flow_listener_wait_sources(s->listener, &sink);
-    if (libuv_watch_start(&s->watch, ready, &sink))
+    flow_wait_set_init(&set);
+    ready = flow_listener_wait_sources(s->listener, &set);
+    if (libuv_watch_start(&s->watch, ready, &set))
         return;
     fprintf(stderr, "libuv_echo: cannot wait for connections\n");
     s->code = 1;

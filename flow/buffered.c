@@ -318,11 +318,11 @@ buffered_shutdown(struct flow *f, enum flow_dir dir)
  * has had nothing since. */
 static bool
 buffered_waits_for_pool(const struct buffered *b, const struct stage *s,
-                        struct flow_wait_sink *sink)
+                        struct flow_wait_set *set)
 {
     if (!s->starved || flow_event_sequence(b->policy->available) != s->missed)
         return false;
-    flow_wait_add_event(sink, b->policy->available, s->missed);
+    flow_wait_add_event(set, b->policy->available, s->missed);
     return true;
 }
 
@@ -344,13 +344,13 @@ buffered_take_in(struct buffered *b, size_t want)
 
 /* The lower flow cannot tell how much it has, so for a lease it is read. */
 static uint32_t
-buffered_wait_read(struct buffered *b, struct flow_wait_sink *sink)
+buffered_wait_read(struct buffered *b, struct flow_wait_set *set)
 {
     size_t want = flow_wanted(&b->base, FLOW_READ);
 
     while (buffered_held(&b->in) < want) {
-        if (buffered_waits_for_pool(b, &b->in, sink) ||
-            flow_wait_sources(b->base.lower, FLOW_READY_READ, sink) == 0)
+        if (buffered_waits_for_pool(b, &b->in, set) ||
+            flow_wait_sources(b->base.lower, FLOW_READY_READ, set) == 0)
             return 0;
         if (want == 1 || buffered_take_in(b, want))
             break;
@@ -360,12 +360,12 @@ buffered_wait_read(struct buffered *b, struct flow_wait_sink *sink)
 
 /* Nor how much it would take. */
 static uint32_t
-buffered_wait_room(struct buffered *b, size_t want, struct flow_wait_sink *sink)
+buffered_wait_room(struct buffered *b, size_t want, struct flow_wait_set *set)
 {
     while (b->size - buffered_held(&b->out) < want) {
         size_t before = buffered_held(&b->out);
 
-        if (flow_wait_sources(b->base.lower, FLOW_READY_WRITE, sink) == 0)
+        if (flow_wait_sources(b->base.lower, FLOW_READY_WRITE, set) == 0)
             return 0;
         if (buffered_hand_down(b, FLOW_MORE) != FLOW_AGAIN ||
             buffered_held(&b->out) == before)
@@ -375,35 +375,35 @@ buffered_wait_room(struct buffered *b, size_t want, struct flow_wait_sink *sink)
 }
 
 static uint32_t
-buffered_wait_write(struct buffered *b, struct flow_wait_sink *sink)
+buffered_wait_write(struct buffered *b, struct flow_wait_set *set)
 {
     size_t want = flow_wanted(&b->base, FLOW_WRITE);
 
     if (b->out.starved)
-        return buffered_waits_for_pool(b, &b->out, sink) ? 0 : FLOW_READY_WRITE;
+        return buffered_waits_for_pool(b, &b->out, set) ? 0 : FLOW_READY_WRITE;
     if (want > 1)
-        return buffered_wait_room(b, want, sink);
+        return buffered_wait_room(b, want, set);
     if (buffered_held(&b->out) > 0 && buffered_held(&b->out) < b->size)
         return FLOW_READY_WRITE;
-    return flow_wait_sources(b->base.lower, FLOW_READY_WRITE, sink);
+    return flow_wait_sources(b->base.lower, FLOW_READY_WRITE, set);
 }
 
 /* While something is held back the lower flow must take it. */
 static uint32_t
-buffered_wait_flush(struct buffered *b, struct flow_wait_sink *sink)
+buffered_wait_flush(struct buffered *b, struct flow_wait_set *set)
 {
     uint32_t bit =
         buffered_held(&b->out) > 0 ? FLOW_READY_WRITE : FLOW_READY_FLUSH;
 
-    return flow_wait_sources(b->base.lower, bit, sink) != 0 ? FLOW_READY_FLUSH
-                                                            : 0;
+    return flow_wait_sources(b->base.lower, bit, set) != 0 ? FLOW_READY_FLUSH
+                                                           : 0;
 }
 
 static uint32_t
-buffered_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+buffered_wait(struct flow *f, uint32_t interest, struct flow_wait_set *set)
 {
     struct buffered *b = buffered_of_flow(f);
-    struct flow_wait_sink all = *sink;
+    struct flow_wait_set all = *set;
     uint32_t ready = 0;
 
     if ((interest & FLOW_READY_OPEN) != 0)
@@ -415,7 +415,7 @@ buffered_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
     if ((interest & FLOW_READY_FLUSH) != 0)
         ready |= buffered_wait_flush(b, &all);
     if (ready == 0)
-        *sink = all;
+        *set = all;
     return ready;
 }
 

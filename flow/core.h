@@ -113,7 +113,7 @@ enum flow_status flow__discard(struct flow *f, size_t len, size_t *ret_len);
  * ready of the interest, which has no FLOW_READY_READ.  Input is discarded and
  * is among the sources, so that a peer that sends before it reads goes on. */
 uint32_t flow__discard_wait(struct flow *f, uint32_t interest,
-                            struct flow_wait_sink *sink);
+                            struct flow_wait_set *set);
 
 /* Sleep until one of the flows is ready, a deadline of theirs has passed
  * (FLOW_E_TIMEOUT), or the deadline given has (FLOW_OK, nothing ready).  All

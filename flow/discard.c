@@ -51,8 +51,7 @@ flow__discard(struct flow *f, size_t len, size_t *ret_len)
 }
 
 uint32_t
-flow__discard_wait(struct flow *f, uint32_t interest,
-                   struct flow_wait_sink *sink)
+flow__discard_wait(struct flow *f, uint32_t interest, struct flow_wait_set *set)
 {
     uint32_t ready = 0;
     size_t n;
@@ -60,14 +59,14 @@ flow__discard_wait(struct flow *f, uint32_t interest,
 
     for (step = 0; step < STEPS && flow__load(&f->input_end) == FLOW_OK;
          step++) {
-        ready = f->ops->wait(f, interest | FLOW_READY_READ, sink);
+        ready = f->ops->wait(f, interest | FLOW_READY_READ, set);
         if ((ready & FLOW_READY_READ) != 0)
             (void)!flow__discard(f, STEP_BYTES, &n);
         if (ready != FLOW_READY_READ)
             return ready & interest;
     }
-    ready = f->ops->wait(f, interest, sink) & interest;
+    ready = f->ops->wait(f, interest, set) & interest;
     if (ready == 0 && flow__load(&f->input_end) == FLOW_OK)
-        flow_wait_add_time(sink, FLOW_NOW);
+        flow_wait_add_time(set, FLOW_NOW);
     return ready;
 }

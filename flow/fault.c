@@ -64,9 +64,9 @@ fault_would_succeed(struct fault *x, enum call which)
                                     [FLUSH] = FLOW_READY_FLUSH,
                                     [SHUTDOWN] = FLOW_READY_FLUSH,
                                     [OPEN] = FLOW_READY_OPEN };
-    struct flow_wait_sink unused;
+    struct flow_wait_set unused;
 
-    flow_wait_sink_init(&unused);
+    flow_wait_set_init(&unused);
     return flow_wait_sources(x->base.lower, bit[which], &unused) != 0;
 }
 
@@ -263,7 +263,7 @@ fault_flush(struct flow *f)
 /* Whether a call that was held may go through now; else when, or nothing if it
  * is not held. */
 static bool
-fault_may_pass(struct fault *x, enum call which, struct flow_wait_sink *sink)
+fault_may_pass(struct fault *x, enum call which, struct flow_wait_set *set)
 {
     const struct gate *gate = &x->gate[which];
 
@@ -271,7 +271,7 @@ fault_may_pass(struct fault *x, enum call which, struct flow_wait_sink *sink)
         return false;
     if (x->base.env->now(x->base.env->ctx) >= gate->until)
         return true;
-    flow_wait_add_time(sink, gate->until);
+    flow_wait_add_time(set, gate->until);
     return false;
 }
 
@@ -285,7 +285,7 @@ fault_is_cut(const struct fault *x, uint32_t bit)
 /* One bit: what was held goes through when its time has come; a cut is an
  * answer; anything else is the lower flow's to say. */
 static uint32_t
-fault_wait_bit(struct fault *x, uint32_t bit, struct flow_wait_sink *sink)
+fault_wait_bit(struct fault *x, uint32_t bit, struct flow_wait_set *set)
 {
     static const enum call first[] = { [FLOW_READY_READ] = READ,
                                        [FLOW_READY_WRITE] = WRITE,
@@ -293,28 +293,28 @@ fault_wait_bit(struct fault *x, uint32_t bit, struct flow_wait_sink *sink)
                                        [FLOW_READY_OPEN] = OPEN };
     enum call which = first[bit];
 
-    if (fault_may_pass(x, which, sink) || fault_is_cut(x, bit))
+    if (fault_may_pass(x, which, set) || fault_is_cut(x, bit))
         return bit;
     /* A flush or a shutdown, whichever was refused. */
-    if (bit == FLOW_READY_FLUSH && fault_may_pass(x, SHUTDOWN, sink))
+    if (bit == FLOW_READY_FLUSH && fault_may_pass(x, SHUTDOWN, set))
         return bit;
     if (x->gate[which].held ||
         (bit == FLOW_READY_FLUSH && x->gate[SHUTDOWN].held))
         return 0;
-    return flow_wait_sources(x->base.lower, bit, sink);
+    return flow_wait_sources(x->base.lower, bit, set);
 }
 
 static uint32_t
-fault_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+fault_wait(struct flow *f, uint32_t interest, struct flow_wait_set *set)
 {
-    struct flow_wait_sink all = *sink;
+    struct flow_wait_set all = *set;
     uint32_t bit, ready = 0;
 
     for (bit = 1; bit <= interest; bit <<= 1)
         if ((interest & bit) != 0)
             ready |= fault_wait_bit(fault_of_flow(f), bit, &all);
     if (ready == 0)
-        *sink = all;
+        *set = all;
     return ready;
 }
 

@@ -60,7 +60,7 @@ static enum flow_status
 finish_discard_some(struct flow *f, uint64_t deadline, size_t len,
                     size_t *ret_len)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     enum flow_status st;
 
     for (;;) {
@@ -69,10 +69,10 @@ finish_discard_some(struct flow *f, uint64_t deadline, size_t len,
             return st;
         if (flow__is_due(f->env, deadline))
             return FLOW_E_TIMEOUT;
-        flow_wait_sink_init(&sink);
-        if (f->ops->wait(f, FLOW_READY_READ, &sink) != 0)
+        flow_wait_set_init(&set);
+        if (f->ops->wait(f, FLOW_READY_READ, &set) != 0)
             continue;
-        st = f->env->wait(f->env->ctx, &sink, deadline);
+        st = f->env->wait(f->env->ctx, &set, deadline);
         if (st != FLOW_OK)
             return st;
     }

@@ -46,38 +46,38 @@ flow_accept(struct flow_listener *l, struct flow **ret_flow)
 
 /* See <flow/listener.h>. */
 bool
-flow_listener_wait_sources(struct flow_listener *l, struct flow_wait_sink *sink)
+flow_listener_wait_sources(struct flow_listener *l, struct flow_wait_set *set)
 {
     /* Before looking, so that what changes while we look is seen (C40). */
     uint32_t seen = flow_event_sequence(&l->wake);
     bool ready = flow__load(&l->canceled) != 0;
 
-    sink->depth++;
-    ready = ready || l->ops->wait(l, sink);
-    sink->depth--;
+    set->depth++;
+    ready = ready || l->ops->wait(l, set);
+    set->depth--;
     if (ready)
         return true;
     /* One that has passed wakes nobody: who sleeps looks at it first, and one
      * of a listener below is not the sleeper's. */
     if (!flow__is_due(l->env, flow__load(&l->deadline)))
-        flow_wait_add_time(sink, flow__load(&l->deadline));
-    if (sink->depth == 0)
-        flow_wait_add_event(sink, &l->wake, seen);
+        flow_wait_add_time(set, flow__load(&l->deadline));
+    if (set->depth == 0)
+        flow_wait_add_event(set, &l->wake, seen);
     return false;
 }
 
 static enum flow_status
 listener_wait_for_flow(struct flow_listener *l)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
 
-    flow_wait_sink_init(&sink);
-    if (flow_listener_wait_sources(l, &sink))
+    flow_wait_set_init(&set);
+    if (flow_listener_wait_sources(l, &set))
         return FLOW_OK;
     if (flow__is_due(l->env, flow__load(&l->deadline)))
         return flow_listener_fail(l, FLOW_E_TIMEOUT, FLOW_DOMAIN_NONE, 0,
                                   "the deadline passed");
-    return l->env->wait(l->env->ctx, &sink, FLOW_NEVER);
+    return l->env->wait(l->env->ctx, &set, FLOW_NEVER);
 }
 
 /* See <flow/listener.h>. */

@@ -244,11 +244,11 @@ poller_fd_ready(void *ctx, int fd, uint32_t events)
  * flow's: as a time to wake at, it would wake us for ever once it has passed.
  */
 static uint32_t
-poller_ask_listener(struct poller_entry *e, struct flow_wait_sink *sink)
+poller_ask_listener(struct poller_entry *e, struct flow_wait_set *set)
 {
     uint32_t ready = 0;
 
-    if (flow_listener_wait_sources(e->listener, sink))
+    if (flow_listener_wait_sources(e->listener, set))
         ready = FLOW_READY_ACCEPT;
     if (flow__is_due(e->listener->env, flow__load(&e->listener->deadline)))
         ready |= FLOW_READY_DEADLINE;
@@ -256,32 +256,32 @@ poller_ask_listener(struct poller_entry *e, struct flow_wait_sink *sink)
 }
 
 static uint32_t
-poller_ask_flow(struct poller_entry *e, struct flow_wait_sink *sink)
+poller_ask_flow(struct poller_entry *e, struct flow_wait_set *set)
 {
     uint64_t due = flow__earlier_deadline(e->flow);
     uint32_t ready = 0;
 
     if (e->interest != 0)
-        ready = flow_wait_sources(e->flow, e->interest, sink);
+        ready = flow_wait_sources(e->flow, e->interest, set);
     if (flow__is_due(e->flow->env, due))
         return ready | FLOW_READY_DEADLINE;
-    flow_wait_add_time(sink, due);
+    flow_wait_add_time(set, due);
     return ready;
 }
 
 static uint32_t
-poller_ask(struct poller_entry *e, struct flow_wait_sink *sink)
+poller_ask(struct poller_entry *e, struct flow_wait_set *set)
 {
     uint32_t ready;
 
-    flow_wait_sink_init(sink);
-    sink->fd_ready = poller_fd_ready;
-    sink->ctx = e;
+    flow_wait_set_init(set);
+    set->fd_ready = poller_fd_ready;
+    set->ctx = e;
     /* Its own events are armed as long as it is watched. */
-    sink->depth = 1;
+    set->depth = 1;
     e->is_asked = true;
-    ready = e->flow != NULL ? poller_ask_flow(e, sink)
-                            : poller_ask_listener(e, sink);
+    ready =
+        e->flow != NULL ? poller_ask_flow(e, set) : poller_ask_listener(e, set);
     e->is_asked = false;
     return ready;
 }
@@ -298,21 +298,20 @@ poller_set_timer(struct poller_entry *e, uint64_t due)
 /* Put an entry that has nothing ready to sleep.  If the system cannot watch
  * one of its sources, ask again; the answer is returned. */
 static uint32_t
-poller_sleep(struct poller_entry *e, struct flow_wait_sink *sink)
+poller_sleep(struct poller_entry *e, struct flow_wait_set *set)
 {
     struct flow_poller *p = e->poller;
     uint32_t ready = 0;
     bool signalled;
 
-    e->is_blind =
-        !flow__registry_watch(&p->registry, &e->reg, sink, &signalled);
+    e->is_blind = !flow__registry_watch(&p->registry, &e->reg, set, &signalled);
     if (e->is_blind) {
         flow_wait_add_time(
-            sink, flow_time_after(p->env->now(p->env->ctx), POLLER_BLIND_NAP));
-        poller_set_timer(e, sink->deadline);
-        ready = poller_ask(e, sink);
+            set, flow_time_after(p->env->now(p->env->ctx), POLLER_BLIND_NAP));
+        poller_set_timer(e, set->deadline);
+        ready = poller_ask(e, set);
     } else {
-        poller_set_timer(e, sink->deadline);
+        poller_set_timer(e, set->deadline);
     }
     if (ready == 0 && signalled)
         poller_queue(e);
@@ -323,11 +322,11 @@ poller_sleep(struct poller_entry *e, struct flow_wait_sink *sink)
 static uint32_t
 poller_look_at(struct poller_entry *e)
 {
-    struct flow_wait_sink sink;
-    uint32_t ready = poller_ask(e, &sink);
+    struct flow_wait_set set;
+    uint32_t ready = poller_ask(e, &set);
 
     if (ready == 0)
-        ready = poller_sleep(e, &sink);
+        ready = poller_sleep(e, &set);
     /* A report is good for one answer: the next look needs another. */
     flow__registration_used(&e->reg);
     e->is_asking = false;

@@ -77,16 +77,16 @@ prefix_shutdown(struct flow *f, enum flow_dir dir)
 }
 
 static uint32_t
-prefix_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+prefix_wait(struct flow *f, uint32_t interest, struct flow_wait_set *set)
 {
-    struct flow_wait_sink unused;
+    struct flow_wait_set unused;
     uint32_t rest;
 
     if ((interest & FLOW_READY_READ) == 0 ||
         prefix_left(prefix_of_flow(f)) == 0)
-        return flow_wait_sources(f->lower, interest, sink);
+        return flow_wait_sources(f->lower, interest, set);
     rest = interest & ~FLOW_READY_READ;
-    unused = *sink;
+    unused = *set;
     return FLOW_READY_READ | flow_wait_sources(f->lower, rest, &unused);
 }
 

@@ -251,21 +251,21 @@ registry_watch_event(struct flow__registry *reg, struct flow__registration *r,
 }
 
 static bool
-registry_names(const struct flow_wait_sink *sink, int fd)
+registry_names(const struct flow_wait_set *set, int fd)
 {
     size_t i;
 
-    for (i = 0; i < sink->count; i++)
-        if (sink->source[i].kind == FLOW_WAIT_FD && sink->source[i].fd == fd)
+    for (i = 0; i < set->count; i++)
+        if (set->source[i].kind == FLOW_WAIT_FD && set->source[i].fd == fd)
             return true;
     return false;
 }
 
-/* Drop what a sink does not name.  Events are entered anew each time: one at
- * the same address may be another by now. */
+/* Drop what a wait set does not name.  Events are entered anew each time: one
+ * at the same address may be another by now. */
 static void
 registry_keep(struct flow__registry *reg, struct flow__registration *r,
-              const struct flow_wait_sink *sink)
+              const struct flow_wait_set *set)
 {
     const struct flow__source *s;
     size_t i;
@@ -273,23 +273,23 @@ registry_keep(struct flow__registry *reg, struct flow__registration *r,
     for (i = 0; r->used >> i != 0; i++) {
         s = registry_source(r, i);
         if (registry_is_used(r, i) &&
-            (s->event != NULL || !registry_names(sink, s->at.fd.fd)))
+            (s->event != NULL || !registry_names(set, s->at.fd.fd)))
             registry_drop_source(reg, r, i);
     }
 }
 
 bool
 flow__registry_watch(struct flow__registry *reg, struct flow__registration *r,
-                     const struct flow_wait_sink *sink, bool *ret_signalled)
+                     const struct flow_wait_set *set, bool *ret_signalled)
 {
     const struct flow_wait_source *wanted;
     bool complete = true;
     size_t i;
 
     *ret_signalled = false;
-    registry_keep(reg, r, sink);
-    for (i = 0; i < sink->count; i++) {
-        wanted = &sink->source[i];
+    registry_keep(reg, r, set);
+    for (i = 0; i < set->count; i++) {
+        wanted = &set->source[i];
         complete &= wanted->kind == FLOW_WAIT_FD
                         ? registry_watch_fd(reg, r, wanted)
                         : registry_watch_event(reg, r, wanted, ret_signalled);

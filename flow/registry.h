@@ -84,14 +84,13 @@ void flow__registry_fini(struct flow__registry *reg);
 bool flow__registry_is_inherited(const struct flow__registry *reg);
 
 /*
- * Register an entry with the sources of a sink, and with nothing else.  false:
- * one of them cannot be watched.  *ret_signalled: an event fired since it was
- * looked at.
+ * Register an entry with the sources of a wait set, and with nothing else.
+ * false: one of them cannot be watched.  *ret_signalled: an event fired since
+ * it was looked at.
  */
 bool flow__registry_watch(struct flow__registry *reg,
                           struct flow__registration *r,
-                          const struct flow_wait_sink *sink,
-                          bool *ret_signalled);
+                          const struct flow_wait_set *set, bool *ret_signalled);
 
 /* Take all sources of an entry out. */
 void flow__registry_drop(struct flow__registry *reg,

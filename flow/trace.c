@@ -72,9 +72,9 @@ trace_shutdown(struct flow *f, enum flow_dir dir)
 }
 
 static uint32_t
-trace_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+trace_wait(struct flow *f, uint32_t interest, struct flow_wait_set *set)
 {
-    uint32_t ready = flow_wait_sources(f->lower, interest, sink);
+    uint32_t ready = flow_wait_sources(f->lower, interest, set);
 
     trace_report(f, "wait", ready != 0 ? FLOW_OK : FLOW_AGAIN, interest, ready);
     return ready;

@@ -48,7 +48,7 @@ wait_known_ready(const struct flow *f)
 /* Before it is open, everything waits for the opening; that its deadline has
  * passed is an answer too (C45, C49). */
 static uint32_t
-wait_ask_opening(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+wait_ask_opening(struct flow *f, uint32_t interest, struct flow_wait_set *set)
 {
     uint32_t ready = FLOW_READY_OPEN;
     uint8_t before;
@@ -58,24 +58,24 @@ wait_ask_opening(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
     before = flow__swap(&f->opening, FLOW__OPENING_INSIDE);
     if (before == FLOW__OPENING_INSIDE) {
         flow_wait_add_time(
-            sink, flow_time_after(f->env->now(f->env->ctx), OPENING_NAP));
+            set, flow_time_after(f->env->now(f->env->ctx), OPENING_NAP));
         return 0;
     }
     if (flow__load(&f->opened) == 0)
-        ready = f->ops->wait(f, FLOW_READY_OPEN, sink);
+        ready = f->ops->wait(f, FLOW_READY_OPEN, set);
     flow__store(&f->opening, before);
     return (ready & FLOW_READY_OPEN) != 0 ? interest : 0;
 }
 
 static uint32_t
-wait_ask(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+wait_ask(struct flow *f, uint32_t interest, struct flow_wait_set *set)
 {
     if (flow__load(&f->opened) == 0)
-        return wait_ask_opening(f, interest, sink);
+        return wait_ask_opening(f, interest, set);
     interest &= ~FLOW_READY_OPEN;
     if (flow__load(&f->shut) != 0)
-        return flow__discard_wait(f, interest, sink);
-    return f->ops->wait(f, interest, sink) & interest;
+        return flow__discard_wait(f, interest, set);
+    return f->ops->wait(f, interest, set) & interest;
 }
 
 /* The deadline that holds for an interest. */
@@ -100,12 +100,12 @@ wait_deadline_of(const struct flow *f, uint32_t interest)
  * sleeps above obeys that of the flow above and would be woken for ever. */
 static void
 wait_add_deadline(const struct flow *f, uint32_t interest,
-                  struct flow_wait_sink *sink)
+                  struct flow_wait_set *set)
 {
     uint64_t deadline = wait_deadline_of(f, interest);
 
     if (flow__load(&f->upper) == NULL || !flow__is_due(f->env, deadline))
-        flow_wait_add_time(sink, deadline);
+        flow_wait_add_time(set, deadline);
 }
 
 static uint32_t
@@ -121,30 +121,29 @@ wait_directions_of(uint32_t interest)
     return dirs;
 }
 
-/* Ask with the sink of the caller, of whom flows below may not add their own
- * events: a wake of theirs goes up to this flow's. */
+/* Ask with the wait set of the caller, of whom flows below may not add their
+ * own events: a wake of theirs goes up to this flow's. */
 static uint32_t
-wait_ask_inside(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+wait_ask_inside(struct flow *f, uint32_t interest, struct flow_wait_set *set)
 {
     uint32_t ready;
 
-    sink->depth++;
-    ready = wait_ask(f, interest, sink);
-    sink->depth--;
+    set->depth++;
+    ready = wait_ask(f, interest, set);
+    set->depth--;
     return ready;
 }
 
 /* See <flow/flow.h>. */
 uint32_t
-flow_wait_sources(struct flow *f, uint32_t interest,
-                  struct flow_wait_sink *sink)
+flow_wait_sources(struct flow *f, uint32_t interest, struct flow_wait_set *set)
 {
-    struct flow_wait_sink unused;
+    struct flow_wait_set unused;
     uint32_t ready, rest, dirs, seen[2];
     size_t i;
 
     interest &= FLOW__READY_KNOWN;
-    dirs = sink->depth == 0 ? wait_directions_of(interest) : 0;
+    dirs = set->depth == 0 ? wait_directions_of(interest) : 0;
     /* Before looking, so that what changes while we look is seen (C40). */
     for (i = 0; i < 2; i++)
         seen[i] = flow_event_sequence(&f->wake[i]);
@@ -155,18 +154,18 @@ flow_wait_sources(struct flow *f, uint32_t interest,
     if (rest == 0)
         return ready;
     if (ready != 0) {
-        /* Nobody will wait, so what it would wait for is not for the sink
+        /* Nobody will wait, so what it would wait for is not for the wait set
          * (C35). */
-        unused = *sink;
+        unused = *set;
         return ready | wait_ask_inside(f, rest, &unused);
     }
-    ready = wait_ask_inside(f, rest, sink);
+    ready = wait_ask_inside(f, rest, set);
     if (ready != 0)
         return ready;
-    wait_add_deadline(f, rest, sink);
+    wait_add_deadline(f, rest, set);
     for (i = 0; i < 2; i++)
         if ((dirs & (1u << i)) != 0)
-            flow_wait_add_event(sink, &f->wake[i], seen[i]);
+            flow_wait_add_event(set, &f->wake[i], seen[i]);
     return 0;
 }
 
@@ -174,7 +173,7 @@ flow_wait_sources(struct flow *f, uint32_t interest,
  * events that say that they were moved.  Those of a direction that is waited
  * for are among the sources already. */
 static uint32_t
-wait_ask_obeyed(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+wait_ask_obeyed(struct flow *f, uint32_t interest, struct flow_wait_set *set)
 {
     static const uint32_t obey[2] = { FLOW__OBEY_READ, FLOW__OBEY_WRITE };
     uint32_t dirs = wait_directions_of(interest & FLOW__READY_KNOWN);
@@ -186,8 +185,8 @@ wait_ask_obeyed(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
             continue;
         /* Before looking (C40). */
         seen = flow_event_sequence(&f->wake[i]);
-        flow_wait_add_time(sink, wait_deadline_of(f, obey[i]));
-        flow_wait_add_event(sink, &f->wake[i], seen);
+        flow_wait_add_time(set, wait_deadline_of(f, obey[i]));
+        flow_wait_add_event(set, &f->wake[i], seen);
     }
     if ((interest & FLOW__OBEY_WRITE) != 0 && flow__state(f, FLOW_WRITE) < 0)
         return FLOW__OBEY_WRITE;
@@ -238,25 +237,25 @@ enum flow_status
 flow__wait_items(struct flow_wait_item *items, size_t count,
                  const struct flow_env *env, uint64_t deadline)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     enum flow_status st;
     uint32_t ready;
     size_t i;
 
     for (;;) {
-        flow_wait_sink_init(&sink);
+        flow_wait_set_init(&set);
         ready = 0;
         for (i = 0; i < count; i++) {
             items[i].ready =
-                flow_wait_sources(items[i].flow, items[i].interest, &sink) |
-                wait_ask_obeyed(items[i].flow, items[i].interest, &sink);
+                flow_wait_sources(items[i].flow, items[i].interest, &set) |
+                wait_ask_obeyed(items[i].flow, items[i].interest, &set);
             ready |= items[i].ready;
         }
         if (ready != 0 || flow__is_due(env, deadline))
             return FLOW_OK;
         st = flow__check_deadlines(items, count);
         if (st == FLOW_OK)
-            st = env->wait(env->ctx, &sink, deadline);
+            st = env->wait(env->ctx, &set, deadline);
         if (st != FLOW_OK)
             return st;
     }

@@ -7,13 +7,14 @@
 
 /*
  * Waiting for several flows in one thread.  Each may name as many sources as a
- * sink has room for, and the environment's wait takes one sink.  So their
- * events are gathered in one: each event gets a node whose waker signals the
- * gathering event.  Only that event is in the sink, before the descriptors.
+ * wait set has room for, and the environment's wait takes one wait set.  So
+ * their events are gathered in one: each event gets a node whose waker signals
+ * the gathering event.  Only that event is in the wait set, before the
+ * descriptors.
  *
  * A node is armed with the count that the flow saw before it looked, and the
- * gathering event is put into the sink with its count from before that: what
- * happens in between is seen by one of the two comparisons (C40).
+ * gathering event is put into the wait set with its count from before that:
+ * what happens in between is seen by one of the two comparisons (C40).
  *
  * Invariant: node[0..armed) are armed, or were taken out by their events.
  *
@@ -46,46 +47,46 @@ wait_any_gather_wake(struct flow_waker *waker)
 static void
 wait_any_gather_source(struct gathering *g,
                        const struct flow_wait_source *source,
-                       struct flow_wait_sink *sink, const struct flow_env *env)
+                       struct flow_wait_set *set, const struct flow_env *env)
 {
     if (source->kind == FLOW_WAIT_EVENT) {
         if (!flow_event_arm(source->event, &g->node[g->armed++], &g->waker,
                             source->sequence))
             g->changed = true;
-    } else if (sink->count < FLOW_WAIT_SOURCES) {
-        flow_wait_add_fd(sink, source->fd, source->events);
+    } else if (set->count < FLOW_WAIT_SOURCES) {
+        flow_wait_add_fd(set, source->fd, source->events);
     } else {
-        flow_wait_add_time(sink,
+        flow_wait_add_time(set,
                            flow_time_after(env->now(env->ctx), NO_ROOM_NAP));
     }
 }
 
 static void
-wait_any_gather(struct gathering *g, const struct flow_wait_sink *from,
-                struct flow_wait_sink *sink, const struct flow_env *env)
+wait_any_gather(struct gathering *g, const struct flow_wait_set *from,
+                struct flow_wait_set *set, const struct flow_env *env)
 {
     size_t i;
 
     for (i = 0; i < from->count; i++)
-        wait_any_gather_source(g, &from->source[i], sink, env);
-    flow_wait_add_time(sink, from->deadline);
+        wait_any_gather_source(g, &from->source[i], set, env);
+    flow_wait_add_time(set, from->deadline);
 }
 
 /* Ask all of them; true when one is ready. */
 static bool
 wait_any_ask_all(struct gathering *g, struct flow_wait_item *items,
-                 size_t count, struct flow_wait_sink *sink)
+                 size_t count, struct flow_wait_set *set)
 {
-    struct flow_wait_sink one;
+    struct flow_wait_set one;
     bool ready = false;
     size_t i;
 
     for (i = 0; i < count; i++) {
-        flow_wait_sink_init(&one);
+        flow_wait_set_init(&one);
         items[i].ready =
             flow_wait_sources(items[i].flow, items[i].interest, &one);
         ready |= items[i].ready != 0;
-        wait_any_gather(g, &one, sink, items[i].flow->env);
+        wait_any_gather(g, &one, set, items[i].flow->env);
     }
     return ready;
 }
@@ -98,18 +99,18 @@ wait_any_look_and_sleep(struct gathering *g, struct flow_wait_item *items,
 {
     const struct flow_env *env = items[0].flow->env;
     enum flow_status st = FLOW_OK;
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     size_t i;
 
     g->armed = 0;
     g->changed = false;
-    flow_wait_sink_init(&sink);
-    flow_wait_add_event(&sink, &g->event, flow_event_sequence(&g->event));
-    if (!wait_any_ask_all(g, items, count, &sink)) {
+    flow_wait_set_init(&set);
+    flow_wait_add_event(&set, &g->event, flow_event_sequence(&g->event));
+    if (!wait_any_ask_all(g, items, count, &set)) {
         st = flow__is_due(env, deadline) ? FLOW_E_TIMEOUT
                                          : flow__check_deadlines(items, count);
         if (st == FLOW_OK && !g->changed)
-            st = env->wait(env->ctx, &sink, deadline);
+            st = env->wait(env->ctx, &set, deadline);
         if (st == FLOW_OK)
             st = FLOW_AGAIN;
     }

@@ -10,7 +10,7 @@
  * asked for it.  If a source does not fit, the deadline becomes FLOW_NOW: the
  * sleeper looks again at once instead of missing a wake.
  *
- * Threads: a sink is on the stack of the thread that asks; no lock.
+ * Threads: a wait set is on the stack of the thread that asks; no lock.
  */
 
 /* See <flow/wait.h>. */
@@ -26,55 +26,55 @@ flow_time_after(uint64_t now, uint64_t nsec)
 
 /* See <flow/wait.h>. */
 void
-flow_wait_sink_init(struct flow_wait_sink *sink)
+flow_wait_set_init(struct flow_wait_set *set)
 {
-    sink->count = 0;
-    sink->deadline = FLOW_NEVER;
-    sink->fd_ready = NULL;
-    sink->ctx = NULL;
-    sink->depth = 0;
+    set->count = 0;
+    set->deadline = FLOW_NEVER;
+    set->fd_ready = NULL;
+    set->ctx = NULL;
+    set->depth = 0;
 }
 
 /* See <flow/wait.h>. */
 uint32_t
-flow_wait_fd_ready(const struct flow_wait_sink *sink, int fd, uint32_t events)
+flow_wait_fd_ready(const struct flow_wait_set *set, int fd, uint32_t events)
 {
-    if (sink != NULL && sink->fd_ready != NULL)
-        return sink->fd_ready(sink->ctx, fd, events);
+    if (set != NULL && set->fd_ready != NULL)
+        return set->fd_ready(set->ctx, fd, events);
     return flow__plat_fd_ready(fd, events);
 }
 
 /* The next free source; NULL when there is none, in which case nobody may
  * sleep: a source that is not in the list would never wake them. */
 static struct flow_wait_source *
-wait_new_source(struct flow_wait_sink *sink)
+wait_new_source(struct flow_wait_set *set)
 {
     struct flow_wait_source *source;
 
-    if (sink->count == FLOW_WAIT_SOURCES) {
-        sink->deadline = FLOW_NOW;
+    if (set->count == FLOW_WAIT_SOURCES) {
+        set->deadline = FLOW_NOW;
         return NULL;
     }
-    source = &sink->source[sink->count++];
+    source = &set->source[set->count++];
     *source = (struct flow_wait_source){ .fd = -1 };
     return source;
 }
 
 /* See <flow/wait.h>. */
 void
-flow_wait_add_fd(struct flow_wait_sink *sink, int fd, uint32_t events)
+flow_wait_add_fd(struct flow_wait_set *set, int fd, uint32_t events)
 {
     struct flow_wait_source *source;
     size_t i;
 
-    for (i = 0; i < sink->count; i++) {
-        source = &sink->source[i];
+    for (i = 0; i < set->count; i++) {
+        source = &set->source[i];
         if (source->kind == FLOW_WAIT_FD && source->fd == fd) {
             source->events |= events;
             return;
         }
     }
-    source = wait_new_source(sink);
+    source = wait_new_source(set);
     if (source == NULL)
         return;
     source->kind = FLOW_WAIT_FD;
@@ -84,12 +84,12 @@ flow_wait_add_fd(struct flow_wait_sink *sink, int fd, uint32_t events)
 
 /* See <flow/wait.h>. */
 void
-flow_wait_add_event(struct flow_wait_sink *sink, struct flow_event *ev,
+flow_wait_add_event(struct flow_wait_set *set, struct flow_event *ev,
                     uint32_t sequence)
 {
     struct flow_wait_source *source;
 
-    source = wait_new_source(sink);
+    source = wait_new_source(set);
     if (source == NULL)
         return;
     source->kind = FLOW_WAIT_EVENT;
@@ -99,7 +99,7 @@ flow_wait_add_event(struct flow_wait_sink *sink, struct flow_event *ev,
 
 /* See <flow/wait.h>. */
 void
-flow_wait_add_time(struct flow_wait_sink *sink, uint64_t nsec)
+flow_wait_add_time(struct flow_wait_set *set, uint64_t nsec)
 {
-    sink->deadline = flow_deadline_min(sink->deadline, nsec);
+    set->deadline = flow_deadline_min(set->deadline, nsec);
 }

@@ -71,7 +71,7 @@ flow__gate_unref(struct flow__gate *gate)
 
 /* See tls/gate.h. */
 bool
-flow__gate_is_open(struct flow__gate *gate, struct flow_wait_sink *sink)
+flow__gate_is_open(struct flow__gate *gate, struct flow_wait_set *set)
 {
     uint32_t sequence = flow_event_sequence(&gate->left);
     bool is_open;
@@ -79,8 +79,8 @@ flow__gate_is_open(struct flow__gate *gate, struct flow_wait_sink *sink)
     gate_lock(gate);
     is_open = gate->placed < gate->limit;
     gate_unlock(gate);
-    if (!is_open && sink != NULL)
-        flow_wait_add_event(sink, &gate->left, sequence);
+    if (!is_open && set != NULL)
+        flow_wait_add_event(set, &gate->left, sequence);
     return is_open;
 }
 

@@ -44,8 +44,9 @@ enum flow_status flow__gate_new(const struct flow_env *env, uint32_t limit,
 /* The listener's own hold on it ends. */
 void flow__gate_unref(struct flow__gate *gate);
 
-/* Whether there is a place; else adds what to wait for to sink, if any. */
-bool flow__gate_is_open(struct flow__gate *gate, struct flow_wait_sink *sink);
+/* Whether there is a place; else adds what to wait for to the wait set, if any.
+ */
+bool flow__gate_is_open(struct flow__gate *gate, struct flow_wait_set *set);
 
 /* A flow was accepted; it leaves before it is released. */
 void flow__gate_enter(struct flow__gate *gate, struct flow__pass *pass,

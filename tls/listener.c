@@ -49,12 +49,12 @@ listener_accept(struct flow_listener *l, struct flow **ret_flow)
 }
 
 static bool
-listener_wait(struct flow_listener *l, struct flow_wait_sink *sink)
+listener_wait(struct flow_listener *l, struct flow_wait_set *set)
 {
     struct tls_listener *t = listener_of(l);
 
-    return flow__gate_is_open(t->gate, sink) &&
-           flow_listener_wait_sources(t->lower, sink);
+    return flow__gate_is_open(t->gate, set) &&
+           flow_listener_wait_sources(t->lower, set);
 }
 
 static void

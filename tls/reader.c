@@ -657,14 +657,14 @@ reader_lends_large(struct flow__reader *r, struct flow *lower)
 /* See tls/reader.h. */
 bool
 flow__reader_wait(struct flow__reader *r, struct flow *lower, size_t want,
-                  struct flow_wait_sink *sink)
+                  struct flow_wait_set *set)
 {
     size_t whole;
 
     while (!reader_settle(r, lower, want, &whole)) {
         struct flow__reader_result res;
 
-        if (flow_wait_sources(lower, FLOW_READY_READ, sink) == 0) {
+        if (flow_wait_sources(lower, FLOW_READY_READ, set) == 0) {
             flow__stage_trim(&r->cipher, whole);
             return false;
         }

@@ -101,6 +101,6 @@ struct flow__reader_result flow__reader_gather(struct flow__reader *r,
  * its bytes go onto plain anyway.
  */
 bool flow__reader_wait(struct flow__reader *r, struct flow *lower, size_t want,
-                       struct flow_wait_sink *sink);
+                       struct flow_wait_set *set);
 
 #endif

@@ -70,7 +70,7 @@ void flow__tls_pass_owed(struct flow__tls *t);
 
 /* The wait operation (wait.c). */
 uint32_t flow__tls_wait(struct flow *f, uint32_t interest,
-                        struct flow_wait_sink *sink);
+                        struct flow_wait_set *set);
 
 /* The query operation (info.c). */
 enum flow_status flow__tls_query(struct flow *f, enum flow_query_key key,

@@ -12,42 +12,42 @@
 /* Under tx_lock: true when nothing is staged, now or after pushing.  What was
  * in the way of a lease is staged since then, so that is its answer too. */
 static bool
-wait_can_drain(struct flow__tls *t, struct flow_wait_sink *sink)
+wait_can_drain(struct flow__tls *t, struct flow_wait_set *set)
 {
     struct flow__writer_result r =
         flow__writer_drain(&t->writer, t->base.lower);
 
     if (r.status != FLOW_AGAIN)
         return true;
-    return flow_wait_sources(t->base.lower, FLOW_READY_WRITE, sink) != 0;
+    return flow_wait_sources(t->base.lower, FLOW_READY_WRITE, set) != 0;
 }
 
 static bool
-wait_can_write(struct flow__tls *t, struct flow_wait_sink *sink)
+wait_can_write(struct flow__tls *t, struct flow_wait_set *set)
 {
     /* A write of a dead writer says why, whatever is staged; only a
      * close_notify still has somewhere to go. */
     return (t->writer.dead && !t->writer.close_sealed) ||
-           wait_can_drain(t, sink);
+           wait_can_drain(t, set);
 }
 
 static bool
-wait_can_flush(struct flow__tls *t, struct flow_wait_sink *sink)
+wait_can_flush(struct flow__tls *t, struct flow_wait_set *set)
 {
     const struct flow__writer *w = &t->writer;
 
     if (w->dead && !w->parting && !w->close_sealed)
         return true;
-    if (!wait_can_drain(t, sink))
+    if (!wait_can_drain(t, set))
         return false;
     if (!w->dead && !flow__writer_is_idle(&t->writer))
         return true;
-    return flow_wait_sources(t->base.lower, FLOW_READY_FLUSH, sink) != 0;
+    return flow_wait_sources(t->base.lower, FLOW_READY_FLUSH, set) != 0;
 }
 
 /* Under both locks: whether a step of the handshake gets anywhere now. */
 static bool
-wait_can_open(struct flow__tls *t, struct flow_wait_sink *sink)
+wait_can_open(struct flow__tls *t, struct flow_wait_set *set)
 {
     const struct flow_env *env = t->base.env;
     uint64_t deadline;
@@ -57,20 +57,20 @@ wait_can_open(struct flow__tls *t, struct flow_wait_sink *sink)
     deadline = flow__handshake_deadline(t->hs);
     if (deadline != FLOW_NEVER && env->now(env->ctx) >= deadline)
         return true;
-    if (flow_wait_sources(t->base.lower, flow__handshake_wants(t->hs), sink) !=
+    if (flow_wait_sources(t->base.lower, flow__handshake_wants(t->hs), set) !=
         0)
         return true;
-    flow_wait_add_time(sink, deadline);
+    flow_wait_add_time(set, deadline);
     return false;
 }
 
 static uint32_t
-wait_open(struct flow__tls *t, struct flow_wait_sink *sink)
+wait_open(struct flow__tls *t, struct flow_wait_set *set)
 {
     bool ready;
 
     flow__tls_lock(t);
-    ready = wait_can_open(t, sink);
+    ready = wait_can_open(t, set);
     flow__tls_unlock(t);
     return ready ? FLOW_READY_OPEN : 0;
 }
@@ -92,7 +92,7 @@ wait_rest(struct flow__tls *t)
 }
 
 static uint32_t
-wait_data(struct flow__tls *t, uint32_t interest, struct flow_wait_sink *sink)
+wait_data(struct flow__tls *t, uint32_t interest, struct flow_wait_set *set)
 {
     struct flow *f = &t->base;
     uint32_t ready = 0;
@@ -100,7 +100,7 @@ wait_data(struct flow__tls *t, uint32_t interest, struct flow_wait_sink *sink)
     if ((interest & FLOW_READY_READ) != 0) {
         flow_lock_acquire(&t->rx_lock);
         if (flow__reader_wait(&t->reader, f->lower, flow_wanted(f, FLOW_READ),
-                              sink))
+                              set))
             ready |= FLOW_READY_READ;
         flow__tls_pass_owed(t);
         flow_lock_release(&t->rx_lock);
@@ -109,9 +109,9 @@ wait_data(struct flow__tls *t, uint32_t interest, struct flow_wait_sink *sink)
     if ((interest & (FLOW_READY_WRITE | FLOW_READY_FLUSH)) == 0)
         return ready;
     flow_lock_acquire(&t->tx_lock);
-    if ((interest & FLOW_READY_WRITE) != 0 && wait_can_write(t, sink))
+    if ((interest & FLOW_READY_WRITE) != 0 && wait_can_write(t, set))
         ready |= FLOW_READY_WRITE;
-    if ((interest & FLOW_READY_FLUSH) != 0 && wait_can_flush(t, sink))
+    if ((interest & FLOW_READY_FLUSH) != 0 && wait_can_flush(t, set))
         ready |= FLOW_READY_FLUSH;
     flow_lock_release(&t->tx_lock);
     return ready;
@@ -119,7 +119,7 @@ wait_data(struct flow__tls *t, uint32_t interest, struct flow_wait_sink *sink)
 
 /* See tls/tls_flow.h. */
 uint32_t
-flow__tls_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+flow__tls_wait(struct flow *f, uint32_t interest, struct flow_wait_set *set)
 {
     struct flow__tls *t = flow__tls_cast(f);
     uint32_t ready;
@@ -128,8 +128,8 @@ flow__tls_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
     if (flow__tls_is_inherited(t))
         return interest;
     if ((interest & FLOW_READY_OPEN) != 0)
-        return wait_open(t, sink);
-    ready = wait_data(t, interest, sink);
+        return wait_open(t, set);
+    ready = wait_data(t, interest, set);
     if (ready == 0)
         wait_rest(t);
     return ready;

@@ -174,7 +174,7 @@ name_dial_open(struct flow *f)
 }
 
 static uint32_t
-name_dial_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+name_dial_wait(struct flow *f, uint32_t interest, struct flow_wait_set *set)
 {
     struct pair *p = name_dialled(f);
     struct pair_listener *l;
@@ -182,7 +182,7 @@ name_dial_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
     bool ready;
 
     if (interest != FLOW_READY_OPEN)
-        return flow__pair_wait(f, interest, sink);
+        return flow__pair_wait(f, interest, set);
 
     name_acquire();
     seq = flow_event_sequence(&names.changed);
@@ -192,8 +192,8 @@ name_dial_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
     name_release();
     if (ready)
         return FLOW_READY_OPEN;
-    flow_wait_add_event(sink, &names.changed, seq);
-    flow_wait_add_time(sink, p->dial_deadline);
+    flow_wait_add_event(set, &names.changed, seq);
+    flow_wait_add_time(set, p->dial_deadline);
     return 0;
 }
 
@@ -275,7 +275,7 @@ name_listener_accept(struct flow_listener *base, struct flow **ret_flow)
 }
 
 static bool
-name_listener_wait(struct flow_listener *base, struct flow_wait_sink *sink)
+name_listener_wait(struct flow_listener *base, struct flow_wait_set *set)
 {
     struct pair_listener *l = pair_listener_of(base);
     uint32_t seq = flow_event_sequence(&l->arrived);
@@ -285,7 +285,7 @@ name_listener_wait(struct flow_listener *base, struct flow_wait_sink *sink)
     ready = l->head != NULL;
     name_release();
     if (!ready)
-        flow_wait_add_event(sink, &l->arrived, seq);
+        flow_wait_add_event(set, &l->arrived, seq);
     return ready;
 }
 

@@ -176,7 +176,7 @@ flow__pair_shutdown(struct flow *f, enum flow_dir dir)
 }
 
 uint32_t
-flow__pair_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+flow__pair_wait(struct flow *f, uint32_t interest, struct flow_wait_set *set)
 {
     struct pair_end *e = pair_end_of(f);
     uint32_t in_seq = flow_event_sequence(&e->in->readable);
@@ -193,9 +193,9 @@ flow__pair_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
         return ready & interest;
 
     if ((interest & FLOW_READY_READ) != 0)
-        flow_wait_add_event(sink, &e->in->readable, in_seq);
+        flow_wait_add_event(set, &e->in->readable, in_seq);
     if ((interest & FLOW_READY_WRITE) != 0)
-        flow_wait_add_event(sink, &e->out->writable, out_seq);
+        flow_wait_add_event(set, &e->out->writable, out_seq);
     return 0;
 }
 

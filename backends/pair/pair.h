@@ -81,7 +81,7 @@ enum flow_status flow__pair_writev(struct flow *f, const struct flow_cvec *vec,
                                    size_t *ret_len);
 enum flow_status flow__pair_shutdown(struct flow *f, enum flow_dir dir);
 uint32_t flow__pair_wait(struct flow *f, uint32_t interest,
-                         struct flow_wait_sink *sink);
+                         struct flow_wait_set *set);
 enum flow_status flow__pair_lease(struct flow *f, enum flow_dir dir,
                                   size_t want, struct flow_vec ret_span[2]);
 enum flow_status flow__pair_commit(struct flow *f, enum flow_dir dir,

@@ -154,17 +154,17 @@ flow__acceptor_accept(struct flow_listener *l, struct flow **ret_flow)
 }
 
 bool
-flow__acceptor_wait(struct flow_listener *l, struct flow_wait_sink *sink)
+flow__acceptor_wait(struct flow_listener *l, struct flow_wait_set *set)
 {
     struct flow__acceptor *a = acceptor_of(l);
 
     if (a->resume != FLOW_NEVER && acceptor_now(a) < a->resume) {
-        flow_wait_add_time(sink, a->resume);
+        flow_wait_add_time(set, a->resume);
         return false;
     }
-    if (flow_wait_fd_ready(sink, a->fd, FLOW_WAIT_IN) != 0)
+    if (flow_wait_fd_ready(set, a->fd, FLOW_WAIT_IN) != 0)
         return true;
-    flow_wait_add_fd(sink, a->fd, FLOW_WAIT_IN);
+    flow_wait_add_fd(set, a->fd, FLOW_WAIT_IN);
     return false;
 }
 

@@ -42,7 +42,7 @@ void *flow__acceptor_new(const struct flow_env *env,
 /* Operations, as in struct flow_listener_ops. */
 enum flow_status flow__acceptor_accept(struct flow_listener *l,
                                        struct flow **ret_flow);
-bool flow__acceptor_wait(struct flow_listener *l, struct flow_wait_sink *sink);
+bool flow__acceptor_wait(struct flow_listener *l, struct flow_wait_set *set);
 void flow__acceptor_close(struct flow_listener *l);
 enum flow_status flow__acceptor_query(struct flow_listener *l,
                                       enum flow_query_key key, void *buf,

@@ -206,8 +206,7 @@ flow__stream_shutdown(struct flow *f, enum flow_dir dir)
 }
 
 uint32_t
-flow__stream_wait(struct flow *f, uint32_t interest,
-                  struct flow_wait_sink *sink)
+flow__stream_wait(struct flow *f, uint32_t interest, struct flow_wait_set *set)
 {
     struct flow__stream *s = stream_of(f);
     uint32_t ready = interest & (FLOW_READY_FLUSH | FLOW_READY_OPEN);
@@ -216,10 +215,10 @@ flow__stream_wait(struct flow *f, uint32_t interest,
     uint32_t got = 0;
 
     if (in != 0 && out != 0 && s->in == s->out)
-        got = flow_wait_fd_ready(sink, s->in, in | out);
+        got = flow_wait_fd_ready(set, s->in, in | out);
     else
-        got = (in != 0 ? flow_wait_fd_ready(sink, s->in, in) : 0u) |
-              (out != 0 ? flow_wait_fd_ready(sink, s->out, out) : 0u);
+        got = (in != 0 ? flow_wait_fd_ready(set, s->in, in) : 0u) |
+              (out != 0 ? flow_wait_fd_ready(set, s->out, out) : 0u);
     if ((got & FLOW_WAIT_IN) != 0)
         ready |= FLOW_READY_READ;
     if ((got & FLOW_WAIT_OUT) != 0)
@@ -227,9 +226,9 @@ flow__stream_wait(struct flow *f, uint32_t interest,
     if (ready != 0)
         return ready;
     if (in != 0)
-        flow_wait_add_fd(sink, s->in, in);
+        flow_wait_add_fd(set, s->in, in);
     if (out != 0)
-        flow_wait_add_fd(sink, s->out, out);
+        flow_wait_add_fd(set, s->out, out);
     return 0;
 }
 

@@ -60,7 +60,7 @@ enum flow_status flow__stream_writev(struct flow *f,
                                      uint32_t flags, size_t *ret_len);
 enum flow_status flow__stream_shutdown(struct flow *f, enum flow_dir dir);
 uint32_t flow__stream_wait(struct flow *f, uint32_t interest,
-                           struct flow_wait_sink *sink);
+                           struct flow_wait_set *set);
 void flow__stream_close(struct flow *f);
 enum flow_status flow__stream_query(struct flow *f, enum flow_query_key key,
                                     void *buf, size_t *len);

@@ -432,45 +432,45 @@ flow__tcp_dial_step(struct tcp_dial *d, int *ret_fd, struct flow_addr *ret_peer,
 
 /* The lookup's sources, unless it turns out to be done. */
 static bool
-dial_wait_for_lookup(struct tcp_dial *d, struct flow_wait_sink *sink)
+dial_wait_for_lookup(struct tcp_dial *d, struct flow_wait_set *set)
 {
     const struct flow_resolver *r = d->env->resolver;
-    struct flow_wait_sink before = *sink;
+    struct flow_wait_set before = *set;
     struct flow_addr addr[TCP_DIAL_ADDRESSES];
     size_t count;
     int32_t code;
 
-    r->wait(d->lookup, sink);
+    r->wait(d->lookup, set);
     if (r->result(d->lookup, addr, TCP_DIAL_ADDRESSES, &count, &code) ==
         FLOW_AGAIN)
         return false;
-    *sink = before;
+    *set = before;
     return true;
 }
 
 bool
-flow__tcp_dial_wait(struct tcp_dial *d, struct flow_wait_sink *sink)
+flow__tcp_dial_wait(struct tcp_dial *d, struct flow_wait_set *set)
 {
     size_t i;
 
     if (!d->begun || dial_is_past(d, d->deadline))
         return true;
     if (d->lookup != NULL) {
-        if (dial_wait_for_lookup(d, sink))
+        if (dial_wait_for_lookup(d, set))
             return true;
-        flow_wait_add_time(sink, d->deadline);
+        flow_wait_add_time(set, d->deadline);
         return false;
     }
     if (dial_attempts_running(d) == 0 || dial_is_past(d, dial_time_of_next(d)))
         return true;
     for (i = 0; i < TCP_DIAL_PARALLEL; i++)
         if (d->attempt[i].fd >= 0 &&
-            flow_wait_fd_ready(sink, d->attempt[i].fd, FLOW_WAIT_OUT) != 0)
+            flow_wait_fd_ready(set, d->attempt[i].fd, FLOW_WAIT_OUT) != 0)
             return true;
     for (i = 0; i < TCP_DIAL_PARALLEL; i++)
         if (d->attempt[i].fd >= 0)
-            flow_wait_add_fd(sink, d->attempt[i].fd, FLOW_WAIT_OUT);
-    flow_wait_add_time(sink, dial_time_of_next(d));
-    flow_wait_add_time(sink, d->deadline);
+            flow_wait_add_fd(set, d->attempt[i].fd, FLOW_WAIT_OUT);
+    flow_wait_add_time(set, dial_time_of_next(d));
+    flow_wait_add_time(set, d->deadline);
     return false;
 }

@@ -48,6 +48,6 @@ enum flow_status flow__tcp_dial_step(struct tcp_dial *d, int *ret_fd,
                                      struct flow_error *ret_err);
 
 /* Whether a step would not answer FLOW_AGAIN; else what to wait for. */
-bool flow__tcp_dial_wait(struct tcp_dial *d, struct flow_wait_sink *sink);
+bool flow__tcp_dial_wait(struct tcp_dial *d, struct flow_wait_set *set);
 
 #endif

@@ -52,15 +52,15 @@ tcp_open(struct flow *f)
 }
 
 static uint32_t
-tcp_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+tcp_wait(struct flow *f, uint32_t interest, struct flow_wait_set *set)
 {
     struct tcp *t = tcp_of(f);
     bool ready;
 
     if (interest != FLOW_READY_OPEN)
-        return flow__stream_wait(f, interest, sink);
+        return flow__stream_wait(f, interest, set);
     flow_lock_acquire(&t->stream.lock);
-    ready = t->dial == NULL || flow__tcp_dial_wait(t->dial, sink);
+    ready = t->dial == NULL || flow__tcp_dial_wait(t->dial, set);
     flow_lock_release(&t->stream.lock);
     return ready ? FLOW_READY_OPEN : 0;
 }

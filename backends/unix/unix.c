@@ -147,33 +147,33 @@ unix_open(struct flow *f)
 }
 
 static bool
-unix_wait_for_open(struct unix_flow *u, struct flow_wait_sink *sink)
+unix_wait_for_open(struct unix_flow *u, struct flow_wait_set *set)
 {
     if (u->stream.in >= 0 || unix_is_late(u))
         return true;
     if (u->in_progress) {
-        if (flow_wait_fd_ready(sink, u->fd, FLOW_WAIT_OUT) != 0)
+        if (flow_wait_fd_ready(set, u->fd, FLOW_WAIT_OUT) != 0)
             return true;
-        flow_wait_add_fd(sink, u->fd, FLOW_WAIT_OUT);
+        flow_wait_add_fd(set, u->fd, FLOW_WAIT_OUT);
     } else {
         if (u->retry == FLOW_NEVER || unix_now(u) >= u->retry)
             return true;
-        flow_wait_add_time(sink, u->retry);
+        flow_wait_add_time(set, u->retry);
     }
-    flow_wait_add_time(sink, u->deadline);
+    flow_wait_add_time(set, u->deadline);
     return false;
 }
 
 static uint32_t
-unix_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+unix_wait(struct flow *f, uint32_t interest, struct flow_wait_set *set)
 {
     struct unix_flow *u = unix_of(f);
     bool ready;
 
     if (interest != FLOW_READY_OPEN)
-        return flow__stream_wait(f, interest, sink);
+        return flow__stream_wait(f, interest, set);
     flow_lock_acquire(&u->stream.lock);
-    ready = unix_wait_for_open(u, sink);
+    ready = unix_wait_for_open(u, set);
     flow_lock_release(&u->stream.lock);
     return ready ? FLOW_READY_OPEN : 0;
 }

@@ -147,7 +147,7 @@ flow__vchan_dial_step(struct flow *f)
 }
 
 bool
-flow__vchan_dial_wait(struct vchan *v, struct flow_wait_sink *sink)
+flow__vchan_dial_wait(struct vchan *v, struct flow_wait_set *set)
 {
     struct vchan_hyp *hyp = v->conn.hyp;
     uint64_t now = v->base.env->now(v->base.env->ctx);
@@ -158,12 +158,12 @@ flow__vchan_dial_wait(struct vchan *v, struct flow_wait_sink *sink)
     /* A watch fires for new keys; for used ones only the clock does, and a
      * watch that fired would keep us awake until then. */
     if (!v->dial.found && client_dial_watch(v)) {
-        hyp->store->watch_wait(v->dial.keys, sink);
+        hyp->store->watch_wait(v->dial.keys, set);
         v->dial.retry_at = 0;
-        flow_wait_add_time(sink, v->dial.deadline);
+        flow_wait_add_time(set, v->dial.deadline);
         return false;
     }
-    flow_wait_add_time(sink,
+    flow_wait_add_time(set,
                        flow_deadline_min(v->dial.retry_at, v->dial.deadline));
     return false;
 }

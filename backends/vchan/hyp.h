@@ -147,7 +147,7 @@ struct vchan_event_ops {
      * has its own.
      */
     void (*wait)(const struct vchan_channel *channel,
-                 struct flow_wait_sink *sink);
+                 struct flow_wait_set *set);
     enum vchan_channel_state (*state)(struct vchan_channel *channel);
     /*
      * What wait() has named so far fires no more, wherever it was registered:
@@ -214,7 +214,7 @@ struct vchan_store_ops {
                                      struct flow_error *err);
     /* Adds what fires when it has told what watch_drain() did not take. */
     void (*watch_wait)(const struct vchan_watch *watch,
-                       struct flow_wait_sink *sink);
+                       struct flow_wait_set *set);
     /* Takes in what it told; true if that was something. */
     bool (*watch_drain)(struct vchan_watch *watch);
     void (*watch_close)(struct vchan_watch *watch);

@@ -209,9 +209,9 @@ channel_remote(struct vchan_channel *c)
 }
 
 static void
-channel_wait(const struct vchan_channel *c, struct flow_wait_sink *sink)
+channel_wait(const struct vchan_channel *c, struct flow_wait_set *set)
 {
-    flow_wait_add_fd(sink, c->set, FLOW_WAIT_IN);
+    flow_wait_add_fd(set, c->set, FLOW_WAIT_IN);
 }
 
 /* Accepts the peer's connection if there is one; called under the lock. */

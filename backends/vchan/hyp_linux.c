@@ -396,9 +396,9 @@ linux_drain(struct vchan_channel *c)
 }
 
 static void
-linux_wait(const struct vchan_channel *c, struct flow_wait_sink *sink)
+linux_wait(const struct vchan_channel *c, struct flow_wait_set *set)
 {
-    flow_wait_add_fd(sink, c->view.fd, FLOW_WAIT_IN);
+    flow_wait_add_fd(set, c->view.fd, FLOW_WAIT_IN);
 }
 
 /* Asks for the status of a port; 0, or -1 with errno. */

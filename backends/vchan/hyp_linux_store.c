@@ -340,10 +340,10 @@ store_watch_deaths(struct vchan_hyp *hyp, struct vchan_watch **ret_watch,
 }
 
 static void
-store_watch_wait(const struct vchan_watch *w, struct flow_wait_sink *sink)
+store_watch_wait(const struct vchan_watch *w, struct flow_wait_set *set)
 {
-    flow_wait_add_fd(sink, flow__xen.xs_fileno(w->store), FLOW_WAIT_IN);
-    flow_wait_add_fd(sink, ((struct linux_hyp *)w->hyp)->lost, FLOW_WAIT_IN);
+    flow_wait_add_fd(set, flow__xen.xs_fileno(w->store), FLOW_WAIT_IN);
+    flow_wait_add_fd(set, ((struct linux_hyp *)w->hyp)->lost, FLOW_WAIT_IN);
 }
 
 /* The events say only "look". */

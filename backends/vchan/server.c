@@ -228,15 +228,15 @@ server_listener_accept(struct flow_listener *base, struct flow **ret_flow)
 }
 
 static bool
-server_listener_wait(struct flow_listener *base, struct flow_wait_sink *sink)
+server_listener_wait(struct flow_listener *base, struct flow_wait_set *set)
 {
     struct vchan_listener *l = server_listener_of(base);
     enum flow_status st =
         l->failed != FLOW_OK ? l->failed : server_renew_offer(l);
 
     if (st == FLOW_AGAIN) {
-        flow_wait_add_event(sink, l->sets->policy.available, l->came_back);
-        flow_wait_add_time(sink, l->retry_at);
+        flow_wait_add_event(set, l->sets->policy.available, l->came_back);
+        flow_wait_add_time(set, l->retry_at);
         return false;
     }
     l->failed = st;
@@ -247,10 +247,10 @@ server_listener_wait(struct flow_listener *base, struct flow_wait_sink *sink)
         return true;
     server_announce(l);
     if (l->muted_until > server_clock_now(l))
-        flow_wait_add_time(sink, l->muted_until);
+        flow_wait_add_time(set, l->muted_until);
     else
-        l->hyp->events->wait(l->offer.channel, sink);
-    flow_wait_add_time(sink, l->announce_at);
+        l->hyp->events->wait(l->offer.channel, set);
+    flow_wait_add_time(set, l->announce_at);
     return false;
 }
 

@@ -51,13 +51,13 @@ vchan_footprint(const struct vchan *v)
 static enum flow_status
 vchan_answer_fd(struct vchan *v, void *buf, size_t *len)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
 
     if (!v->conn.hyp->descriptors)
         return FLOW_E_NOTSUP;
-    flow_wait_sink_init(&sink);
-    v->conn.hyp->events->wait(v->conn.channel, &sink);
-    return flow_answer(buf, len, &sink.source[0].fd, sizeof(int));
+    flow_wait_set_init(&set);
+    v->conn.hyp->events->wait(v->conn.channel, &set);
+    return flow_answer(buf, len, &set.source[0].fd, sizeof(int));
 }
 
 /* The peer's end of the channel, where the hypervisor says. */

@@ -96,13 +96,13 @@ enum flow_status flow__vchan_commit(struct flow *f, enum flow_dir dir,
 
 /* flow_ops.wait */
 uint32_t flow__vchan_wait(struct flow *f, uint32_t interest,
-                          struct flow_wait_sink *sink);
+                          struct flow_wait_set *set);
 
 /* The opening of a client: one step, and what to wait for between steps. */
 void flow__vchan_dial_init(struct vchan *v,
                            const struct flow_vchan_options *opt);
 enum flow_status flow__vchan_dial_step(struct flow *f);
-bool flow__vchan_dial_wait(struct vchan *v, struct flow_wait_sink *sink);
+bool flow__vchan_dial_wait(struct vchan *v, struct flow_wait_set *set);
 /* Ends what only the opening needs. */
 void flow__vchan_dial_end(struct vchan *v);
 

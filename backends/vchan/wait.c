@@ -279,7 +279,7 @@ wait_take_events(struct vchan *v, uint32_t interest)
 
 /* Asks after the peer when it is time to; true when it turned out gone. */
 static bool
-wait_check_peer(struct vchan *v, uint64_t now, struct flow_wait_sink *sink)
+wait_check_peer(struct vchan *v, uint64_t now, struct flow_wait_set *set)
 {
     uint64_t at = load_relaxed(&v->check_at);
     uint64_t pause = load_relaxed(&v->check_pause);
@@ -296,33 +296,33 @@ wait_check_peer(struct vchan *v, uint64_t now, struct flow_wait_sink *sink)
         store_relaxed(&v->check_pause, pause);
         store_relaxed(&v->check_at, at);
     }
-    flow_wait_add_time(sink, at);
+    flow_wait_add_time(set, at);
     return false;
 }
 
 static void
-wait_add_sources(struct vchan *v, uint64_t now, struct flow_wait_sink *sink)
+wait_add_sources(struct vchan *v, uint64_t now, struct flow_wait_set *set)
 {
     const struct vchan_conn *conn = &v->conn;
     uint64_t muted = load_relaxed(&v->muted_until);
 
     if (muted > now)
-        flow_wait_add_time(sink, muted);
+        flow_wait_add_time(set, muted);
     else
-        conn->hyp->events->wait(conn->channel, sink);
+        conn->hyp->events->wait(conn->channel, set);
     if (conn->deaths != NULL)
-        conn->hyp->store->watch_wait(conn->deaths, sink);
+        conn->hyp->store->watch_wait(conn->deaths, set);
 }
 
 uint32_t
-flow__vchan_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+flow__vchan_wait(struct flow *f, uint32_t interest, struct flow_wait_set *set)
 {
     struct vchan *v = (struct vchan *)f;
     uint32_t ready;
     uint64_t now;
 
     if (interest & FLOW_READY_OPEN)
-        return flow__vchan_dial_wait(v, sink) ? FLOW_READY_OPEN : 0;
+        return flow__vchan_dial_wait(v, set) ? FLOW_READY_OPEN : 0;
     if (flow__vchan_hyp_check(v->conn.hyp, NULL) != FLOW_OK)
         return interest;
     wait_take_events(v, interest);
@@ -331,10 +331,10 @@ flow__vchan_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
         ready = wait_look(v, interest, true);
     if (ready == 0) {
         now = wait_clock(v);
-        if (wait_check_peer(v, now, sink))
+        if (wait_check_peer(v, now, set))
             ready = interest;
         else
-            wait_add_sources(v, now, sink);
+            wait_add_sources(v, now, set);
     }
     if (ready != 0)
         atomic_fetch_and(&v->asleep, ~interest);

@@ -224,16 +224,16 @@ cat_dial(const struct options *o, const char *name, struct flow **ret_flow)
 static enum flow_status
 cat_wait_for_either(struct flow_relay *relay, struct flow *a, struct flow *b)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     const struct flow_env *env = flow_get_env(a);
     uint32_t interest_a, interest_b;
     uint64_t latest = flow_relay_interest(relay, &interest_a, &interest_b);
 
-    flow_wait_sink_init(&sink);
-    if (flow_wait_sources(a, interest_a, &sink) != 0 ||
-        flow_wait_sources(b, interest_b, &sink) != 0)
+    flow_wait_set_init(&set);
+    if (flow_wait_sources(a, interest_a, &set) != 0 ||
+        flow_wait_sources(b, interest_b, &set) != 0)
         return FLOW_OK;
-    return env->wait(env->ctx, &sink, latest);
+    return env->wait(env->ctx, &set, latest);
 }
 
 /* Where a relay went wrong. */

@@ -118,7 +118,7 @@ struct flow_ops {
      * Returns: ready bits of @p interest; sources only when there are none.
      */
     uint32_t (*wait)(struct flow *f, uint32_t interest,
-                     struct flow_wait_sink *sink);
+                     struct flow_wait_set *set);
     /**
      * Release everything, this object's memory too; call flow_base_fini(),
      * which closes an owned lower flow.

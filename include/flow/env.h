@@ -57,7 +57,7 @@ struct flow_resolver {
                                struct flow_addr *ret_addr, size_t cap,
                                size_t *ret_count, int32_t *ret_code);
     /** Add what to wait for. */
-    void (*wait)(struct flow_lookup *lookup, struct flow_wait_sink *sink);
+    void (*wait)(struct flow_lookup *lookup, struct flow_wait_set *set);
     /** Release it, done or not.  Never blocks. */
     void (*cancel)(struct flow_lookup *lookup);
     /** A static phrase for a resolver's number. */
@@ -97,11 +97,11 @@ struct flow_env {
 
     /**
      * Sleep until a source may have fired or the earlier of @p deadline and
-     * the sink's own has passed.  May return early.  Arms a waker of its own
-     * at the sink's events, and does not sleep when one was signalled since.
-     * #FLOW_OK, or an error when waiting is not possible.
+     * the wait set's own has passed.  May return early.  Arms a waker of its
+     * own at the wait set's events, and does not sleep when one was signalled
+     * since. #FLOW_OK, or an error when waiting is not possible.
      */
-    enum flow_status (*wait)(void *ctx, struct flow_wait_sink *sink,
+    enum flow_status (*wait)(void *ctx, struct flow_wait_set *set,
                              uint64_t deadline);
 
     /** Names to addresses; NULL when only literal addresses work. */

@@ -339,13 +339,13 @@ FLOW_API void flow_close(struct flow *f);
  * answer #FLOW_AGAIN: buffered bytes count, ends and errors too.  After a
  * flow_lease() that answered #FLOW_AGAIN that lease is meant, until the next
  * read, write or lease of its direction.  Only when nothing of @p interest is
- * ready are sources added to @p sink; the flow's deadlines are among them, and
+ * ready are sources added to @p set; the flow's deadlines are among them, and
  * events that flow_abort() and flow_set_deadline() signal from other threads.
  * Unknown bits of @p interest are never ready.
  *
  * @param[in,out] f         The flow.
  * @param[in]     interest  FLOW_READY_ bits.
- * @param[in,out] sink      Initialised by the caller.
+ * @param[in,out] set      Initialised by the caller.
  * @return The bits of @p interest that are ready now.
  * @par Threads
  * As the operations of the directions in @p interest.
@@ -353,7 +353,7 @@ FLOW_API void flow_close(struct flow *f);
  * 0.1
  */
 FLOW_API uint32_t flow_wait_sources(struct flow *f, uint32_t interest,
-                                    struct flow_wait_sink *sink);
+                                    struct flow_wait_set *set);
 
 /**
  * @brief Sleep until something can make progress.

@@ -38,7 +38,7 @@ struct flow_listener_ops {
     enum flow_status (*accept)(struct flow_listener *l, struct flow **ret_flow);
     /** As flow_ops::wait: true when accept would not answer AGAIN, else
      *  sources. */
-    bool (*wait)(struct flow_listener *l, struct flow_wait_sink *sink);
+    bool (*wait)(struct flow_listener *l, struct flow_wait_set *set);
     /** Release everything; waiting peers are turned away. */
     void (*close)(struct flow_listener *l);
     /** Answer a key, or NULL: only #FLOW_QUERY_LOCAL_ADDRESS,
@@ -153,13 +153,13 @@ flow_accept_wait(struct flow_listener *l, struct flow **ret_flow);
  * was accepted.
  *
  * @param[in,out] l     The listener.
- * @param[in,out] sink  Initialised by the caller.
+ * @param[in,out] set  Initialised by the caller.
  * @return true when flow_accept() would not answer #FLOW_AGAIN.
  * @par Since
  * 0.1
  */
 FLOW_API bool flow_listener_wait_sources(struct flow_listener *l,
-                                         struct flow_wait_sink *sink);
+                                         struct flow_wait_set *set);
 
 /**
  * @brief Move the deadline of flow_accept_wait().

@@ -17,7 +17,7 @@ extern "C" {
  * @brief What a flow waits for, in terms that fit any event loop.
  *
  * A flow that answered #FLOW_AGAIN is asked, through its wait operation, what
- * it needs.  It writes wait sources into a #flow_wait_sink: descriptors with
+ * it needs.  It writes wait sources into a #flow_wait_set: descriptors with
  * the events to look for, event objects of this library, and a point in time.
  * Whoever waits (flow_wait(), a poller, a foreign loop) sleeps until one of
  * them fires and asks again; a source that fired is a reason to look, never
@@ -163,16 +163,16 @@ struct flow_wait_source {
     struct flow_event *event; /**< EVENT: the event. */
 };
 
-/** Sources that every sink has room for; a stack never needs more. */
+/** Sources that every wait set has room for; a stack never needs more. */
 #define FLOW_WAIT_SOURCES 8
 
 /**
  * @brief Where a flow writes what it waits for.
  *
- * Start with flow_wait_sink_init().  The sink's memory is the caller's; it
+ * Start with flow_wait_set_init().  The wait set's memory is the caller's; it
  * holds pointers into the flow, so use it before the next call on the flow.
  */
-struct flow_wait_sink {
+struct flow_wait_set {
     struct flow_wait_source source[FLOW_WAIT_SOURCES]; /**< The sources. */
     size_t count;                                      /**< How many are set. */
     uint64_t deadline; /**< Earliest time to look again, monotonic ns;
@@ -199,13 +199,13 @@ struct flow_wait_sink {
 FLOW_API uint64_t flow_time_after(uint64_t now, uint64_t nsec);
 
 /**
- * @brief Make a sink empty.
+ * @brief Make a wait set empty.
  *
- * @param[out] sink  The sink.
+ * @param[out] set  The wait set.
  * @par Since
  * 0.1
  */
-FLOW_API void flow_wait_sink_init(struct flow_wait_sink *sink);
+FLOW_API void flow_wait_set_init(struct flow_wait_set *set);
 
 /**
  * @brief Ask what a descriptor is ready for, before it is waited for.
@@ -213,7 +213,7 @@ FLOW_API void flow_wait_sink_init(struct flow_wait_sink *sink);
  * For the wait operations of backends.  A poller answers from what the system
  * reported already, which saves asking it again.
  *
- * @param[in] sink    The sink of the wait operation; NULL asks the system.
+ * @param[in] set    The wait set of the wait operation; NULL asks the system.
  * @param[in] fd      The descriptor, >= 0.
  * @param[in] events  #FLOW_WAIT_IN and #FLOW_WAIT_OUT.
  * @return Those of @p events it is ready for, or 0: then flow_wait_add_fd().
@@ -221,43 +221,43 @@ FLOW_API void flow_wait_sink_init(struct flow_wait_sink *sink);
  * @par Since
  * 0.1
  */
-FLOW_API uint32_t flow_wait_fd_ready(const struct flow_wait_sink *sink, int fd,
+FLOW_API uint32_t flow_wait_fd_ready(const struct flow_wait_set *set, int fd,
                                      uint32_t events);
 
 /**
  * @brief Wait for a descriptor.  Events for one descriptor are merged.
  *
- * @param[in,out] sink    The sink.  When it is full its deadline becomes
+ * @param[in,out] set    The wait set.  When it is full its deadline becomes
  *                        #FLOW_NOW, so that no caller sleeps on half a list.
  * @param[in]     fd      The descriptor, >= 0.
  * @param[in]     events  #FLOW_WAIT_IN and #FLOW_WAIT_OUT.
  * @par Since
  * 0.1
  */
-FLOW_API void flow_wait_add_fd(struct flow_wait_sink *sink, int fd,
+FLOW_API void flow_wait_add_fd(struct flow_wait_set *set, int fd,
                                uint32_t events);
 
 /**
  * @brief Wait for an event object.
  *
- * @param[in,out] sink      The sink; full as in flow_wait_add_fd().
+ * @param[in,out] set      The wait set; full as in flow_wait_add_fd().
  * @param[in]     ev        The event; must live while anyone waits.
  * @param[in]     sequence  Its count from before the state was looked at.
  * @par Since
  * 0.1
  */
-FLOW_API void flow_wait_add_event(struct flow_wait_sink *sink,
+FLOW_API void flow_wait_add_event(struct flow_wait_set *set,
                                   struct flow_event *ev, uint32_t sequence);
 
 /**
  * @brief Look again no later than at a point in time.
  *
- * @param[in,out] sink  The sink; the earliest time wins.
+ * @param[in,out] set  The wait set; the earliest time wins.
  * @param[in]     nsec  Monotonic nanoseconds; #FLOW_NEVER adds nothing.
  * @par Since
  * 0.1
  */
-FLOW_API void flow_wait_add_time(struct flow_wait_sink *sink, uint64_t nsec);
+FLOW_API void flow_wait_add_time(struct flow_wait_set *set, uint64_t nsec);
 
 /**
  * @brief The earlier of two deadlines, where #FLOW_NEVER is the latest.

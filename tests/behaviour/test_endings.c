@@ -62,7 +62,7 @@ static void
 failed_reading_is_told_to_who_waits_to_write(void **state)
 {
     static uint8_t bytes[4096];
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     struct ends e;
     size_t n;
 
@@ -70,11 +70,11 @@ failed_reading_is_told_to_who_waits_to_write(void **state)
     open_pair(&e, 8192);
     while (flow_write(e.a, bytes, sizeof(bytes), &n) == FLOW_OK)
         continue;
-    flow_wait_sink_init(&sink);
-    assert_int_equal(flow_wait_sources(e.a, FLOW_READY_WRITE, &sink), 0);
+    flow_wait_set_init(&set);
+    assert_int_equal(flow_wait_sources(e.a, FLOW_READY_WRITE, &set), 0);
     send_bad_record(e.b);
     assert_status(flow_read(e.a, bytes, sizeof(bytes), &n), FLOW_E_PROTO);
-    assert_int_equal(flow_wait_sources(e.a, FLOW_READY_WRITE, &sink),
+    assert_int_equal(flow_wait_sources(e.a, FLOW_READY_WRITE, &set),
                      FLOW_READY_WRITE);
     assert_status(flow_write(e.a, bytes, 1, &n), FLOW_E_PROTO);
     ends_close(&e);

@@ -179,7 +179,7 @@ expect_alert(struct flow *f)
 static void
 an_alert_leaves_with_a_flush(void **state)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     struct ends e;
     size_t n;
 
@@ -188,12 +188,12 @@ an_alert_leaves_with_a_flush(void **state)
         open_over(&e, 8192, versions[v]);
         break_reading(&e);
         assert_status(flow_flush(e.a), FLOW_AGAIN);
-        flow_wait_sink_init(&sink);
-        assert_int_equal(flow_wait_sources(e.a, FLOW_READY_FLUSH, &sink), 0);
-        assert_true(sink.count > 0);
+        flow_wait_set_init(&set);
+        assert_int_equal(flow_wait_sources(e.a, FLOW_READY_FLUSH, &set), 0);
+        assert_true(set.count > 0);
         assert_status(flow_read(e.b, NULL, 100000, &n), FLOW_OK);
-        flow_wait_sink_init(&sink);
-        assert_int_equal(flow_wait_sources(e.a, FLOW_READY_FLUSH, &sink),
+        flow_wait_set_init(&set);
+        assert_int_equal(flow_wait_sources(e.a, FLOW_READY_FLUSH, &set),
                          FLOW_READY_FLUSH);
         while (flow_flush(e.a) == FLOW_AGAIN)
             assert_status(flow_read(e.b, NULL, 100000, &n), FLOW_OK);
@@ -291,9 +291,9 @@ slow_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
 }
 
 static uint32_t
-slow_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+slow_wait(struct flow *f, uint32_t interest, struct flow_wait_set *set)
 {
-    return flow_wait_sources(f->lower, interest, sink);
+    return flow_wait_sources(f->lower, interest, set);
 }
 
 static void

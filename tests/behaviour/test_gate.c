@@ -69,10 +69,10 @@ accept_one(void)
 static bool
 is_open(void)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
 
-    flow_wait_sink_init(&sink);
-    return flow_listener_wait_sources(listener, &sink);
+    flow_wait_set_init(&set);
+    return flow_listener_wait_sources(listener, &set);
 }
 
 /* Somebody who speaks TLS is served now. */
@@ -183,7 +183,7 @@ static void
 the_longest_silence_is_dropped(void **state)
 {
     struct ends e[LIMIT + 2] = { 0 };
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     struct flow_error err;
 
     (void)state;
@@ -191,13 +191,13 @@ the_longest_silence_is_dropped(void **state)
     for (size_t i = 0; i < LIMIT + 2; i++) {
         e[i].a = i == 1 ? honest_client() : stranger("");
         e[i].b = accept_one();
-        flow_wait_sink_init(&sink);
+        flow_wait_set_init(&set);
         if (i == 1)
             continue; /* accepted, not stepped */
         assert_status(flow_open(e[i].b), FLOW_AGAIN);
-        assert_int_equal(flow_wait_sources(e[i].b, FLOW_READY_OPEN, &sink), 0);
+        assert_int_equal(flow_wait_sources(e[i].b, FLOW_READY_OPEN, &set), 0);
     }
-    assert_int_equal(flow_wait_sources(e[0].b, FLOW_READY_OPEN, &sink),
+    assert_int_equal(flow_wait_sources(e[0].b, FLOW_READY_OPEN, &set),
                      FLOW_READY_OPEN);
     assert_status(flow_open(e[0].b), FLOW_E_TIMEOUT);
     flow_get_error(e[0].b, FLOW_READ, &err);

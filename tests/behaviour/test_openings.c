@@ -50,11 +50,11 @@ unmake(void)
 static uint64_t
 wake_time(void)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
 
-    flow_wait_sink_init(&sink);
-    assert_int_equal(flow_wait_sources(tls, FLOW_READY_OPEN, &sink), 0);
-    return sink.deadline;
+    flow_wait_set_init(&set);
+    assert_int_equal(flow_wait_sources(tls, FLOW_READY_OPEN, &set), 0);
+    return set.deadline;
 }
 
 static void
@@ -107,15 +107,15 @@ sleepers_wait_for_the_flow_below(void **state)
 
     (void)state;
     for (role = 0; role < 2; role++) {
-        struct flow_wait_sink sink;
+        struct flow_wait_set set;
 
         make(role != 0);
         assert_status(flow_open(tls), FLOW_AGAIN);
         (void)wake_time();
         assert_int_equal(low->interest, FLOW_READY_OPEN);
         low->ready = FLOW_READY_OPEN;
-        flow_wait_sink_init(&sink);
-        assert_int_equal(flow_wait_sources(tls, FLOW_READY_OPEN, &sink),
+        flow_wait_set_init(&set);
+        assert_int_equal(flow_wait_sources(tls, FLOW_READY_OPEN, &set),
                          FLOW_READY_OPEN);
         low->open_st = FLOW_OK;
         low->ready = 0;

@@ -16,7 +16,7 @@ static enum flow_status
 lease_until_quiet(struct ends *e, enum flow_dir dir, struct flow_vec span[2])
 {
     uint32_t bit = dir == FLOW_READ ? FLOW_READY_READ : FLOW_READY_WRITE;
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     enum flow_status st;
     unsigned tries = 0;
 
@@ -24,13 +24,13 @@ lease_until_quiet(struct ends *e, enum flow_dir dir, struct flow_vec span[2])
         st = flow_lease(e->a, dir, WANT, span);
         if (st != FLOW_AGAIN)
             return st;
-        flow_wait_sink_init(&sink);
-        if (flow_wait_sources(e->a, bit, &sink) == 0)
+        flow_wait_set_init(&set);
+        if (flow_wait_sources(e->a, bit, &set) == 0)
             break;
         if (contract_exact(e->stack) || ++tries == 1000)
             fail_msg("ready for a lease that is refused");
     }
-    assert_true(sink.count > 0 || sink.deadline != FLOW_NEVER);
+    assert_true(set.count > 0 || set.deadline != FLOW_NEVER);
     return st;
 }
 

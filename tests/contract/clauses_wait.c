@@ -66,24 +66,23 @@ c34_ready_is_not_again(struct ends *e)
 static void
 c35_sources_only_when_nothing_is_ready(struct ends *e)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
 
     step_open(e);
-    flow_wait_sink_init(&sink);
-    if (flow_wait_sources(e->a, FLOW_READY_READ, &sink) == 0)
-        assert_true(sink.count > 0 || sink.deadline != FLOW_NEVER);
+    flow_wait_set_init(&set);
+    if (flow_wait_sources(e->a, FLOW_READY_READ, &set) == 0)
+        assert_true(set.count > 0 || set.deadline != FLOW_NEVER);
     step_put(e, e->b, "x", 1);
     while (step_ready(e->a, FLOW_READY_READ) == 0)
         step_wait(e, FLOW_READY_READ, 0);
-    flow_wait_sink_init(&sink);
-    assert_int_equal(flow_wait_sources(e->a, FLOW_READY_READ, &sink),
+    flow_wait_set_init(&set);
+    assert_int_equal(flow_wait_sources(e->a, FLOW_READY_READ, &set),
                      FLOW_READY_READ);
-    assert_int_equal(sink.count, 0);
-    assert_int_equal(sink.deadline, FLOW_NEVER);
+    assert_int_equal(set.count, 0);
+    assert_int_equal(set.deadline, FLOW_NEVER);
     /* Nothing that was not asked for is reported. */
-    assert_int_equal(flow_wait_sources(e->a, FLOW_READY_WRITE, &sink) &
-                         ~FLOW_READY_WRITE,
-                     0);
+    assert_int_equal(
+        flow_wait_sources(e->a, FLOW_READY_WRITE, &set) & ~FLOW_READY_WRITE, 0);
 }
 
 static void
@@ -141,7 +140,7 @@ c38_ends_and_errors_are_ready(struct ends *e)
 static void
 c39_pending_shutdown_waits_under_flush(struct ends *e)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     enum flow_status st;
     size_t sent;
 
@@ -151,10 +150,10 @@ c39_pending_shutdown_waits_under_flush(struct ends *e)
     sent = contract_fill(e, e->a, 39);
     st = flow_shutdown(e->a, FLOW_WRITE);
     assert_status_in(st, STATUS_BIT(FLOW_OK) | STATUS_BIT(FLOW_AGAIN));
-    flow_wait_sink_init(&sink);
+    flow_wait_set_init(&set);
     if (st == FLOW_AGAIN &&
-        flow_wait_sources(e->a, FLOW_READY_FLUSH, &sink) == 0)
-        assert_true(sink.count > 0 || sink.deadline != FLOW_NEVER);
+        flow_wait_sources(e->a, FLOW_READY_FLUSH, &set) == 0)
+        assert_true(set.count > 0 || set.deadline != FLOW_NEVER);
     /* step_get() drives the rest of it with flow_flush(). */
     contract_take(e, e->b, sent, 39);
     step_shutdown(e, e->a);
@@ -226,16 +225,16 @@ c40_no_wake_is_lost(struct ends *e)
 static void
 c41_reading_does_not_wait_for_room(struct ends *e)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     size_t i;
 
     step_open(e);
     (void)contract_fill(e, e->a, 41);
-    flow_wait_sink_init(&sink);
-    if (flow_wait_sources(e->a, FLOW_READY_READ, &sink) == 0)
-        for (i = 0; i < sink.count; i++)
-            if (sink.source[i].kind == FLOW_WAIT_FD)
-                assert_int_equal(sink.source[i].events, FLOW_WAIT_IN);
+    flow_wait_set_init(&set);
+    if (flow_wait_sources(e->a, FLOW_READY_READ, &set) == 0)
+        for (i = 0; i < set.count; i++)
+            if (set.source[i].kind == FLOW_WAIT_FD)
+                assert_int_equal(set.source[i].events, FLOW_WAIT_IN);
     step_pass(e, e->b, 1000, 41);
 }
 
@@ -293,32 +292,32 @@ c43_operations_do_not_look_at_deadlines(struct ends *e)
 static void
 c44_deadlines_are_wait_sources(struct ends *e)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     uint64_t when = now() + 3600 * SECOND;
 
     step_open(e);
     flow_set_deadline(e->a, FLOW_READ, when);
-    flow_wait_sink_init(&sink);
-    assert_int_equal(flow_wait_sources(e->a, FLOW_READY_READ, &sink), 0);
+    flow_wait_set_init(&set);
+    assert_int_equal(flow_wait_sources(e->a, FLOW_READY_READ, &set), 0);
     /* Some look after their peer by the clock, and then more often. */
-    assert_in_range(sink.deadline, FLOW_NOW, when);
+    assert_in_range(set.deadline, FLOW_NOW, when);
     flow_set_deadline(e->a, FLOW_READ, FLOW_NEVER);
     flow_set_deadline(e->a, FLOW_WRITE, when);
-    flow_wait_sink_init(&sink);
-    assert_int_equal(flow_wait_sources(e->a, FLOW_READY_READ, &sink), 0);
-    assert_int_not_equal(sink.deadline, when);
+    flow_wait_set_init(&set);
+    assert_int_equal(flow_wait_sources(e->a, FLOW_READY_READ, &set), 0);
+    assert_int_not_equal(set.deadline, when);
 }
 
 /* A loop that is not ours sleeps on the sources, whatever wakes it. */
 static bool
-is_signalled(const struct flow_wait_sink *sink)
+is_signalled(const struct flow_wait_set *set)
 {
     size_t i;
 
-    for (i = 0; i < sink->count; i++)
-        if (sink->source[i].kind == FLOW_WAIT_EVENT &&
-            flow_event_sequence(sink->source[i].event) !=
-                sink->source[i].sequence)
+    for (i = 0; i < set->count; i++)
+        if (set->source[i].kind == FLOW_WAIT_EVENT &&
+            flow_event_sequence(set->source[i].event) !=
+                set->source[i].sequence)
             return true;
     return false;
 }
@@ -347,7 +346,7 @@ c45_opening_past_its_deadline_fails(struct ends *e)
 static void
 c46_moving_a_deadline_wakes(struct ends *e)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     struct sleeper s;
     size_t i;
 
@@ -362,11 +361,11 @@ c46_moving_a_deadline_wakes(struct ends *e)
         assert_status(s.status, FLOW_E_TIMEOUT);
     }
     flow_set_deadline(e->b, FLOW_READ, FLOW_NEVER);
-    flow_wait_sink_init(&sink);
-    assert_int_equal(flow_wait_sources(e->b, FLOW_READY_READ, &sink), 0);
-    assert_false(is_signalled(&sink));
+    flow_wait_set_init(&set);
+    assert_int_equal(flow_wait_sources(e->b, FLOW_READY_READ, &set), 0);
+    assert_false(is_signalled(&set));
     flow_set_deadline(e->b, FLOW_READ, now() + 3600 * SECOND);
-    assert_true(is_signalled(&sink));
+    assert_true(is_signalled(&set));
     flow_set_deadline(e->b, FLOW_READ, FLOW_NEVER);
     step_pass(e, e->a, 100, 46);
 }
@@ -394,19 +393,19 @@ c46_timeout_counts_from_now(struct ends *e)
 static void
 c47_abort_cancels_both_directions(struct ends *e)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     struct sleeper s;
     uint8_t byte;
     size_t n;
 
     step_open(e);
-    flow_wait_sink_init(&sink);
-    assert_int_equal(flow_wait_sources(e->b, FLOW_READY_READ, &sink), 0);
+    flow_wait_set_init(&set);
+    assert_int_equal(flow_wait_sources(e->b, FLOW_READY_READ, &set), 0);
     sleeper_start(&s, e->b, 1);
     sched_yield();
-    assert_false(is_signalled(&sink));
+    assert_false(is_signalled(&set));
     flow_abort(e->b);
-    assert_true(is_signalled(&sink));
+    assert_true(is_signalled(&set));
     assert_int_equal(pthread_join(s.thread, NULL), 0);
     assert_status(flow_read(e->b, &byte, 1, &n), FLOW_E_CANCELED);
     assert_status(flow_write(e->b, &byte, 1, &n), FLOW_E_CANCELED);

@@ -111,25 +111,25 @@ static void
 c73_nobody_waits_is_again(const struct kind *k)
 {
     struct flow_listener *l = listen_on(k);
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     struct flow *f = NULL;
     struct ends e;
 
     assert_status(flow_accept(l, &f), FLOW_AGAIN);
     assert_null(f);
-    flow_wait_sink_init(&sink);
-    assert_false(flow_listener_wait_sources(l, &sink));
-    assert_true(sink.count > 0 || sink.deadline != FLOW_NEVER);
+    flow_wait_set_init(&set);
+    assert_false(flow_listener_wait_sources(l, &set));
+    assert_true(set.count > 0 || set.deadline != FLOW_NEVER);
     memset(&e, 0, sizeof(e));
     e.a = dial(k, l);
-    flow_wait_sink_init(&sink);
-    while (!flow_listener_wait_sources(l, &sink)) {
-        assert_status(TEST_ENV->wait(TEST_ENV->ctx, &sink,
+    flow_wait_set_init(&set);
+    while (!flow_listener_wait_sources(l, &set)) {
+        assert_status(TEST_ENV->wait(TEST_ENV->ctx, &set,
                                      TEST_ENV->now(TEST_ENV->ctx) + SECOND),
                       FLOW_OK);
-        flow_wait_sink_init(&sink);
+        flow_wait_set_init(&set);
     }
-    assert_int_equal(sink.count, 0);
+    assert_int_equal(set.count, 0);
     assert_status(flow_accept(l, &e.b), FLOW_OK);
     assert_status(flow_accept(l, &f), FLOW_AGAIN);
     step_pass(&e, e.a, 1000, 73);
@@ -169,14 +169,14 @@ c75_flow_outlives_its_listener(const struct kind *k)
 
 /* Whether a loop that sleeps on the sources would be woken. */
 static bool
-is_signalled(const struct flow_wait_sink *sink)
+is_signalled(const struct flow_wait_set *set)
 {
     size_t i;
 
-    for (i = 0; i < sink->count; i++)
-        if (sink->source[i].kind == FLOW_WAIT_EVENT &&
-            flow_event_sequence(sink->source[i].event) !=
-                sink->source[i].sequence)
+    for (i = 0; i < set->count; i++)
+        if (set->source[i].kind == FLOW_WAIT_EVENT &&
+            flow_event_sequence(set->source[i].event) !=
+                set->source[i].sequence)
             return true;
     return false;
 }
@@ -185,21 +185,21 @@ static void
 c76_deadline_and_abort(const struct kind *k)
 {
     struct flow_listener *l = listen_on(k);
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     struct flow *f = NULL;
 
     test_env_stop_clock();
     flow_listener_set_deadline(l, test_env.now + SECOND);
     assert_status(flow_accept_wait(l, &f), FLOW_E_TIMEOUT);
-    flow_wait_sink_init(&sink);
-    assert_false(flow_listener_wait_sources(l, &sink));
+    flow_wait_set_init(&set);
+    assert_false(flow_listener_wait_sources(l, &set));
     flow_listener_set_deadline(l, test_env.now + 5 * SECOND);
-    assert_true(is_signalled(&sink));
+    assert_true(is_signalled(&set));
     assert_status(flow_accept_wait(l, &f), FLOW_E_TIMEOUT);
-    flow_wait_sink_init(&sink);
-    assert_false(flow_listener_wait_sources(l, &sink));
+    flow_wait_set_init(&set);
+    assert_false(flow_listener_wait_sources(l, &set));
     flow_listener_abort(l);
-    assert_true(is_signalled(&sink));
+    assert_true(is_signalled(&set));
     assert_status(flow_accept_wait(l, &f), FLOW_E_CANCELED);
     assert_status(flow_accept(l, &f), FLOW_E_CANCELED);
     assert_null(f);
@@ -310,8 +310,8 @@ is_same_source(const struct flow_wait_source *a,
 }
 
 static void
-assert_nothing_in_common(const struct flow_wait_sink *a,
-                         const struct flow_wait_sink *b)
+assert_nothing_in_common(const struct flow_wait_set *a,
+                         const struct flow_wait_set *b)
 {
     size_t i, j;
 
@@ -325,17 +325,17 @@ static void
 c82_sources_of_a_listener_are_its_own(const struct kind *k)
 {
     struct flow_listener *l = listen_on(k);
-    struct flow_wait_sink before, of_flow, after;
+    struct flow_wait_set before, of_flow, after;
     struct ends e;
 
-    flow_wait_sink_init(&before);
+    flow_wait_set_init(&before);
     assert_false(flow_listener_wait_sources(l, &before));
     connect_ends(k, l, &e);
     step_pass(&e, e.a, 1000, 82);
     step_pass(&e, e.b, 1000, 83);
-    flow_wait_sink_init(&of_flow);
+    flow_wait_set_init(&of_flow);
     assert_int_equal(flow_wait_sources(e.b, FLOW_READY_READ, &of_flow), 0);
-    flow_wait_sink_init(&after);
+    flow_wait_set_init(&after);
     assert_false(flow_listener_wait_sources(l, &after));
     assert_nothing_in_common(&before, &of_flow);
     assert_nothing_in_common(&after, &of_flow);

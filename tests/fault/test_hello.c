@@ -564,14 +564,13 @@ silent_handshake_ends_at_its_deadline(void **state)
     assert_status(drive(&b), FLOW_AGAIN);
     /* The configuration's own limit, 10 s. */
     while (flow_open(b.tls) == FLOW_AGAIN) {
-        struct flow_wait_sink sink;
+        struct flow_wait_set set;
 
-        flow_wait_sink_init(&sink);
-        if (flow_wait_sources(b.tls, FLOW_READY_OPEN, &sink) != 0)
+        flow_wait_set_init(&set);
+        if (flow_wait_sources(b.tls, FLOW_READY_OPEN, &set) != 0)
             continue;
-        assert_true(sink.deadline != FLOW_NEVER);
-        assert_status(TEST_ENV->wait(TEST_ENV->ctx, &sink, FLOW_NEVER),
-                      FLOW_OK);
+        assert_true(set.deadline != FLOW_NEVER);
+        assert_status(TEST_ENV->wait(TEST_ENV->ctx, &set, FLOW_NEVER), FLOW_OK);
     }
     assert_status(flow_open(b.tls), FLOW_E_TIMEOUT);
     bench_close(&b);

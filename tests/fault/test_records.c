@@ -383,7 +383,7 @@ ask_to_renegotiate(struct stage *s)
 static void
 renegotiation_is_declined(void **state)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     size_t n;
     int role;
 
@@ -396,8 +396,8 @@ renegotiation_is_declined(void **state)
         assert_int_equal(n, 4);
         expect_refusal(&stage);
         ask_to_renegotiate(&stage);
-        flow_wait_sink_init(&sink);
-        assert_int_equal(flow_wait_sources(stage.tls, FLOW_READY_READ, &sink),
+        flow_wait_set_init(&set);
+        assert_int_equal(flow_wait_sources(stage.tls, FLOW_READY_READ, &set),
                          0);
         expect_refusal(&stage);
         stage_close(&stage);

@@ -171,9 +171,9 @@ fuzz_remote(struct vchan_channel *c)
 }
 
 static void
-fuzz_wait(const struct vchan_channel *c, struct flow_wait_sink *sink)
+fuzz_wait(const struct vchan_channel *c, struct flow_wait_set *set)
 {
-    flow_wait_add_fd(sink, c->fd, FLOW_WAIT_IN);
+    flow_wait_add_fd(set, c->fd, FLOW_WAIT_IN);
 }
 
 static enum vchan_channel_state
@@ -326,7 +326,7 @@ step(struct input *in, struct flow *f, struct memory *m)
 {
     static uint8_t buf[8192];
     struct vchan_page *page = (void *)place[0];
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     uint32_t *word;
     uint8_t kind = take8(in);
     size_t len = (size_t)take8(in) * 16 + 1;
@@ -342,8 +342,8 @@ step(struct input *in, struct flow *f, struct memory *m)
         FUZZ_CHECK(n <= len);
         break;
     case 2:
-        flow_wait_sink_init(&sink);
-        flow_wait_sources(f, FLOW_READY_READ | FLOW_READY_WRITE, &sink);
+        flow_wait_set_init(&set);
+        flow_wait_sources(f, FLOW_READY_READ | FLOW_READY_WRITE, &set);
         break;
     case 3:
         lease(f, FLOW_READ, len, m);

@@ -53,7 +53,7 @@ join(struct flow *a, struct flow_listener *l, struct flow **ret_b)
 {
     uint64_t deadline = TEST_ENV->now(TEST_ENV->ctx) + UINT64_C(5000000000);
     enum flow_status opened = FLOW_AGAIN, accepted = FLOW_AGAIN;
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
 
     for (;;) {
         if (opened == FLOW_AGAIN)
@@ -62,12 +62,12 @@ join(struct flow *a, struct flow_listener *l, struct flow **ret_b)
             accepted = flow_accept(l, ret_b);
         if (opened != FLOW_AGAIN && accepted != FLOW_AGAIN)
             break;
-        flow_wait_sink_init(&sink);
+        flow_wait_set_init(&set);
         if ((opened == FLOW_AGAIN &&
-             flow_wait_sources(a, FLOW_READY_OPEN, &sink) != 0) ||
-            (accepted == FLOW_AGAIN && flow_listener_wait_sources(l, &sink)))
+             flow_wait_sources(a, FLOW_READY_OPEN, &set) != 0) ||
+            (accepted == FLOW_AGAIN && flow_listener_wait_sources(l, &set)))
             continue;
-        must_ok(TEST_ENV->wait(TEST_ENV->ctx, &sink, deadline), "wait");
+        must_ok(TEST_ENV->wait(TEST_ENV->ctx, &set, deadline), "wait");
         assert_true(TEST_ENV->now(TEST_ENV->ctx) < deadline);
     }
     must_ok(opened, "connect");

@@ -67,14 +67,14 @@ env_random(void *ctx, void *buf, size_t len)
     return real()->random(real()->ctx, buf, len);
 }
 
-/* Whether a source of the sink has fired already. */
+/* Whether a source of the wait set has fired already. */
 static bool
-sink_fired(const struct flow_wait_sink *sink)
+set_fired(const struct flow_wait_set *set)
 {
     size_t i;
 
-    for (i = 0; i < sink->count; i++) {
-        const struct flow_wait_source *s = &sink->source[i];
+    for (i = 0; i < set->count; i++) {
+        const struct flow_wait_source *s = &set->source[i];
         struct pollfd p = { .fd = s->fd };
 
         if (s->kind == FLOW_WAIT_EVENT) {
@@ -93,17 +93,17 @@ sink_fired(const struct flow_wait_sink *sink)
 }
 
 static enum flow_status
-env_wait(void *ctx, struct flow_wait_sink *sink, uint64_t deadline)
+env_wait(void *ctx, struct flow_wait_set *set, uint64_t deadline)
 {
-    uint64_t until = flow_deadline_min(deadline, sink->deadline);
+    uint64_t until = flow_deadline_min(deadline, set->deadline);
 
     (void)ctx;
     if (!test_env.manual)
-        return real()->wait(real()->ctx, sink, deadline);
-    if (sink_fired(sink))
+        return real()->wait(real()->ctx, set, deadline);
+    if (set_fired(set))
         return FLOW_OK;
     if (until == FLOW_NEVER)
-        return real()->wait(real()->ctx, sink, FLOW_NEVER);
+        return real()->wait(real()->ctx, set, FLOW_NEVER);
     if (until > test_env.now)
         test_env.now = until;
     return FLOW_OK;

@@ -51,7 +51,7 @@ guard_process(void **state)
 {
     const struct flow_env *env = flow_env_default();
     const char *limit = getenv("FLOW_TEST_SECONDS");
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
 
     (void)state;
     if (limit != NULL && atoi(limit) > 0)
@@ -60,8 +60,8 @@ guard_process(void **state)
     signal(SIGPIPE, SIG_DFL);
     signal(SIGALRM, out_of_time);
     /* What a process has once, and keeps: the waker of this thread. */
-    flow_wait_sink_init(&sink);
-    return env->wait(env->ctx, &sink, FLOW_NOW) == FLOW_OK ? 0 : -1;
+    flow_wait_set_init(&set);
+    return env->wait(env->ctx, &set, FLOW_NOW) == FLOW_OK ? 0 : -1;
 }
 
 int

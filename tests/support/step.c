@@ -15,19 +15,19 @@ step_wait(struct ends *e, uint32_t interest_a, uint32_t interest_b)
 {
     const struct flow_env *env = flow_get_env(e->a != NULL ? e->a : e->b);
     uint64_t deadline = env->now(env->ctx) + STEP_LIMIT;
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     uint32_t ready = 0;
 
-    flow_wait_sink_init(&sink);
+    flow_wait_set_init(&set);
     if (e->a != NULL && interest_a != 0)
-        ready |= flow_wait_sources(e->a, interest_a, &sink);
+        ready |= flow_wait_sources(e->a, interest_a, &set);
     if (ready == 0 && e->b != NULL && interest_b != 0)
-        ready |= flow_wait_sources(e->b, interest_b, &sink);
+        ready |= flow_wait_sources(e->b, interest_b, &set);
     if (ready != 0)
         return;
-    if (sink.count == 0 && sink.deadline == FLOW_NEVER)
+    if (set.count == 0 && set.deadline == FLOW_NEVER)
         fail_msg("nothing is ready and there is nothing to wait for");
-    assert_status(env->wait(env->ctx, &sink, deadline), FLOW_OK);
+    assert_status(env->wait(env->ctx, &set, deadline), FLOW_OK);
     if (env->now(env->ctx) >= deadline)
         fail_msg("nothing moved");
 }
@@ -62,10 +62,10 @@ nudge(struct flow *f)
 uint32_t
 step_ready(struct flow *f, uint32_t interest)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
 
-    flow_wait_sink_init(&sink);
-    return flow_wait_sources(f, interest, &sink);
+    flow_wait_set_init(&set);
+    return flow_wait_sources(f, interest, &set);
 }
 
 void

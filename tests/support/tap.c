@@ -123,7 +123,7 @@ tap_shutdown(struct flow *f, enum flow_dir dir)
 }
 
 static uint32_t
-tap_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+tap_wait(struct flow *f, uint32_t interest, struct flow_wait_set *set)
 {
     struct tap *t = tap_of(f);
     uint32_t sequence = flow_event_sequence(&t->changed);
@@ -142,9 +142,9 @@ tap_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
     if (ready != 0)
         return ready;
     if ((interest & ~held) != 0)
-        ready = flow_wait_sources(f->lower, interest & ~held, sink);
+        ready = flow_wait_sources(f->lower, interest & ~held, set);
     if (ready == 0)
-        flow_wait_add_event(sink, &t->changed, sequence);
+        flow_wait_add_event(set, &t->changed, sequence);
     return ready;
 }
 

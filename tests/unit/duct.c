@@ -120,7 +120,7 @@ duct_shutdown(struct flow *f, enum flow_dir dir)
 }
 
 static uint32_t
-duct_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+duct_wait(struct flow *f, uint32_t interest, struct flow_wait_set *set)
 {
     struct end *e = of_flow(f);
     uint32_t in = flow_event_sequence(&e->in->changed);
@@ -137,9 +137,9 @@ duct_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
     if (ready != 0)
         return ready;
     if ((interest & FLOW_READY_READ) != 0)
-        flow_wait_add_event(sink, &e->in->changed, in);
+        flow_wait_add_event(set, &e->in->changed, in);
     if ((interest & FLOW_READY_WRITE) != 0)
-        flow_wait_add_event(sink, &e->out->changed, out);
+        flow_wait_add_event(set, &e->out->changed, out);
     return 0;
 }
 

@@ -75,14 +75,14 @@ mock_shutdown(struct flow *f, enum flow_dir dir)
 }
 
 static uint32_t
-mock_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+mock_wait(struct flow *f, uint32_t interest, struct flow_wait_set *set)
 {
     struct mock *m = of_flow(f);
 
     m->waits++;
     m->interest = interest;
     if ((m->ready & interest) == 0)
-        flow_wait_add_time(sink, m->time);
+        flow_wait_add_time(set, m->time);
     return m->ready & interest;
 }
 

@@ -191,7 +191,7 @@ static void
 every_call_would_block_once(void **state)
 {
     struct flow_fault_plan plan;
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     char buf[8];
     size_t n;
 
@@ -202,8 +202,8 @@ every_call_would_block_once(void **state)
     put(end[1], "abc");
     assert_int_equal(flow_read(end[0], buf, 8, &n), FLOW_AGAIN);
     /* Honest: worth calling again at once. */
-    flow_wait_sink_init(&sink);
-    assert_int_equal(flow_wait_sources(end[0], FLOW_READY_READ, &sink),
+    flow_wait_set_init(&set);
+    assert_int_equal(flow_wait_sources(end[0], FLOW_READY_READ, &set),
                      FLOW_READY_READ);
     assert_int_equal(flow_read(end[0], buf, 8, &n), FLOW_OK);
     assert_int_equal(flow_write(end[0], "x", 1, &n), FLOW_AGAIN);
@@ -423,7 +423,7 @@ static void
 read_lease_gathers_what_is_wanted(void **state)
 {
     struct flow_align_policy policy;
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     struct flow_vec span[2];
 
     (void)state;
@@ -434,8 +434,8 @@ read_lease_gathers_what_is_wanted(void **state)
     assert_int_equal(flow_lease(end[0], FLOW_READ, 17, span), FLOW_E_INVAL);
     assert_int_equal(flow_lease(end[0], FLOW_READ, 5, span), FLOW_AGAIN);
     /* Not ready for that lease, though there are bytes. */
-    flow_wait_sink_init(&sink);
-    assert_int_equal(flow_wait_sources(end[0], FLOW_READY_READ, &sink), 0);
+    flow_wait_set_init(&set);
+    assert_int_equal(flow_wait_sources(end[0], FLOW_READY_READ, &set), 0);
     put(end[1], "def");
     assert_int_equal(flow_wait(end[0], FLOW_READY_READ, NULL), FLOW_OK);
     assert_int_equal(flow_lease(end[0], FLOW_READ, 5, span), FLOW_OK);
@@ -533,7 +533,7 @@ static void
 empty_pool_is_something_to_wait_for(void **state)
 {
     const struct flow_buf_policy *policy;
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     struct flow_pool *pool;
     struct flow_vec span[2];
     struct flow_buf taken;
@@ -545,16 +545,16 @@ empty_pool_is_something_to_wait_for(void **state)
     end[0] = buffer_on(end[0], policy, 16);
     assert_int_equal(flow_buf_acquire(policy, 1, &taken), FLOW_OK);
     assert_int_equal(flow_lease(end[0], FLOW_WRITE, 1, span), FLOW_AGAIN);
-    flow_wait_sink_init(&sink);
-    assert_int_equal(flow_wait_sources(end[0], FLOW_READY_WRITE, &sink), 0);
+    flow_wait_set_init(&set);
+    assert_int_equal(flow_wait_sources(end[0], FLOW_READY_WRITE, &set), 0);
     /* The other is the event of the flow itself. */
-    assert_int_equal(sink.count, 2);
-    assert_ptr_equal(sink.source[0].event, policy->available);
+    assert_int_equal(set.count, 2);
+    assert_ptr_equal(set.source[0].event, policy->available);
     flow_buf_release(policy, &taken);
     assert_int_not_equal(flow_event_sequence(policy->available),
-                         sink.source[0].sequence);
+                         set.source[0].sequence);
     /* Which also ends the wait. */
-    assert_int_equal(flow_wait_sources(end[0], FLOW_READY_WRITE, &sink),
+    assert_int_equal(flow_wait_sources(end[0], FLOW_READY_WRITE, &set),
                      FLOW_READY_WRITE);
     assert_int_equal(flow_lease(end[0], FLOW_WRITE, 1, span), FLOW_OK);
     assert_int_equal(flow_pool_in_use(pool), 1);
@@ -574,7 +574,7 @@ write_without_a_buffer_waits_for_the_lower_flow(void **state)
 {
     struct mock *m = mock_new(&fake.env, MOCK_CAPS);
     const struct flow_cvec vec = { "abc", 3 };
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     struct flow_pool *pool;
     struct flow_buf taken;
     struct flow *f;
@@ -589,8 +589,8 @@ write_without_a_buffer_waits_for_the_lower_flow(void **state)
     m->ready = 0;
     assert_int_equal(flow_writev(f, &vec, 1, FLOW_MORE, &n), FLOW_AGAIN);
     m->ready = FLOW_READY_WRITE;
-    flow_wait_sink_init(&sink);
-    assert_int_equal(flow_wait_sources(f, FLOW_READY_WRITE, &sink),
+    flow_wait_set_init(&set);
+    assert_int_equal(flow_wait_sources(f, FLOW_READY_WRITE, &set),
                      FLOW_READY_WRITE);
     flow_buf_release(flow_pool_policy(pool), &taken);
     flow_close(f);

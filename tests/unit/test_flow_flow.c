@@ -378,12 +378,12 @@ static void
 nothing_is_begun_after_the_deadline(void **state)
 {
     struct mock *m = mock_new(&fake.env, MOCK_CAPS | FLOW_CAP_NEEDS_OPEN);
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
 
     (void)state;
     m->ready = 0;
-    flow_wait_sink_init(&sink);
-    assert_int_equal(flow_wait_sources(&m->base, FLOW_READY_OPEN, &sink), 0);
+    flow_wait_set_init(&set);
+    assert_int_equal(flow_wait_sources(&m->base, FLOW_READY_OPEN, &set), 0);
     assert_int_equal(m->waits, 1);
     flow_set_deadline(&m->base, FLOW_WRITE, fake.now);
     assert_int_equal(flow_open(&m->base), FLOW_E_TIMEOUT);

@@ -36,9 +36,9 @@ mock_accept(struct flow_listener *l, struct flow **ret_flow)
 }
 
 static bool
-mock_wait(struct flow_listener *l, struct flow_wait_sink *sink)
+mock_wait(struct flow_listener *l, struct flow_wait_set *set)
 {
-    (void)sink;
+    (void)set;
     return ((struct mock_listener *)(void *)l)->waiting > 0;
 }
 
@@ -150,17 +150,17 @@ abort_ends_a_sleeping_accept(void **state)
 static void
 passed_deadline_is_no_source(void **state)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
 
     (void)state;
     flow_listener_set_deadline(&listener.base, 5 * SEC);
-    flow_wait_sink_init(&sink);
-    assert_false(flow_listener_wait_sources(&listener.base, &sink));
-    assert_true(sink.deadline == 5 * SEC);
+    flow_wait_set_init(&set);
+    assert_false(flow_listener_wait_sources(&listener.base, &set));
+    assert_true(set.deadline == 5 * SEC);
     fake.now = 6 * SEC;
-    flow_wait_sink_init(&sink);
-    assert_false(flow_listener_wait_sources(&listener.base, &sink));
-    assert_true(sink.deadline == FLOW_NEVER);
+    flow_wait_set_init(&set);
+    assert_false(flow_listener_wait_sources(&listener.base, &set));
+    assert_true(set.deadline == FLOW_NEVER);
 }
 
 /* Once, and not as a reason to look again and again. */

@@ -58,7 +58,7 @@ sock_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
 }
 
 static uint32_t
-sock_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+sock_wait(struct flow *f, uint32_t interest, struct flow_wait_set *set)
 {
     struct sock *s = (struct sock *)(void *)f;
     char c;
@@ -68,7 +68,7 @@ sock_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
     if ((interest & FLOW_READY_READ) != 0) {
         if (recv(s->fd, &c, 1, MSG_DONTWAIT | MSG_PEEK) >= 0)
             return FLOW_READY_READ;
-        flow_wait_add_fd(sink, s->fd, FLOW_WAIT_IN);
+        flow_wait_add_fd(set, s->fd, FLOW_WAIT_IN);
     }
     return interest & FLOW_READY_WRITE;
 }
@@ -604,13 +604,13 @@ fickle_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
 }
 
 static uint32_t
-fickle_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+fickle_wait(struct flow *f, uint32_t interest, struct flow_wait_set *set)
 {
     struct fickle *x = (struct fickle *)(void *)f;
 
     if (x->ready)
         return interest;
-    flow_wait_add_event(sink, &x->event, flow_event_sequence(&x->event));
+    flow_wait_add_event(set, &x->event, flow_event_sequence(&x->event));
     return 0;
 }
 

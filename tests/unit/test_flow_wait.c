@@ -37,28 +37,28 @@ teardown(void **state)
 }
 
 static uint32_t
-ask(struct mock *m, uint32_t interest, struct flow_wait_sink *sink)
+ask(struct mock *m, uint32_t interest, struct flow_wait_set *set)
 {
-    flow_wait_sink_init(sink);
-    return flow_wait_sources(&m->base, interest, sink);
+    flow_wait_set_init(set);
+    return flow_wait_sources(&m->base, interest, set);
 }
 
 static void
 readiness_is_that_of_the_flow(void **state)
 {
     struct mock *m = mock_new(&fake.env, MOCK_CAPS);
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
 
     (void)state;
     m->ready = FLOW_READY_WRITE;
     m->time = 5 * SEC;
-    assert_int_equal(ask(m, FLOW_READY_READ | FLOW_READY_WRITE, &sink),
+    assert_int_equal(ask(m, FLOW_READY_READ | FLOW_READY_WRITE, &set),
                      FLOW_READY_WRITE);
-    assert_int_equal(sink.deadline, FLOW_NEVER);
-    assert_int_equal(ask(m, FLOW_READY_READ, &sink), 0);
+    assert_int_equal(set.deadline, FLOW_NEVER);
+    assert_int_equal(ask(m, FLOW_READY_READ, &set), 0);
     assert_int_equal(m->interest, FLOW_READY_READ);
-    assert_true(sink.deadline == 5 * SEC);
-    assert_int_equal(ask(m, 0, &sink), 0);
+    assert_true(set.deadline == 5 * SEC);
+    assert_int_equal(ask(m, 0, &set), 0);
     flow_close(&m->base);
 }
 
@@ -143,21 +143,21 @@ static void
 deadlines_are_among_the_sources(void **state)
 {
     struct mock *m = mock_new(&fake.env, MOCK_CAPS);
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
 
     (void)state;
     m->ready = 0;
     flow_set_deadline(&m->base, FLOW_READ, 7 * SEC);
     flow_set_deadline(&m->base, FLOW_WRITE, 5 * SEC);
-    ask(m, FLOW_READY_READ, &sink);
-    assert_true(sink.deadline == 7 * SEC);
-    ask(m, FLOW_READY_FLUSH, &sink);
-    assert_true(sink.deadline == 5 * SEC);
-    ask(m, FLOW_READY_READ | FLOW_READY_WRITE, &sink);
-    assert_true(sink.deadline == 5 * SEC);
+    ask(m, FLOW_READY_READ, &set);
+    assert_true(set.deadline == 7 * SEC);
+    ask(m, FLOW_READY_FLUSH, &set);
+    assert_true(set.deadline == 5 * SEC);
+    ask(m, FLOW_READY_READ | FLOW_READY_WRITE, &set);
+    assert_true(set.deadline == 5 * SEC);
     m->time = 3 * SEC;
-    ask(m, FLOW_READY_READ, &sink);
-    assert_true(sink.deadline == 3 * SEC);
+    ask(m, FLOW_READY_READ, &set);
+    assert_true(set.deadline == 3 * SEC);
     flow_close(&m->base);
 }
 
@@ -165,7 +165,7 @@ static void
 what_has_ended_is_ready(void **state)
 {
     struct mock *m = mock_new(&fake.env, MOCK_CAPS);
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     char buf[4];
     size_t n;
 
@@ -173,14 +173,14 @@ what_has_ended_is_ready(void **state)
     m->ready = 0;
     m->read_st = FLOW_EOF;
     assert_int_equal(flow_read(&m->base, buf, 4, &n), FLOW_EOF);
-    assert_int_equal(ask(m, FLOW_READY_READ, &sink), FLOW_READY_READ);
+    assert_int_equal(ask(m, FLOW_READY_READ, &set), FLOW_READY_READ);
     m->shutdown_st = FLOW_AGAIN;
     assert_int_equal(flow_shutdown(&m->base, FLOW_WRITE), FLOW_AGAIN);
-    assert_int_equal(ask(m, FLOW_READY_WRITE, &sink), FLOW_READY_WRITE);
-    assert_int_equal(ask(m, FLOW_READY_FLUSH, &sink), 0);
+    assert_int_equal(ask(m, FLOW_READY_WRITE, &set), FLOW_READY_WRITE);
+    assert_int_equal(ask(m, FLOW_READY_FLUSH, &set), 0);
     m->shutdown_st = FLOW_OK;
     assert_int_equal(flow_shutdown(&m->base, FLOW_WRITE), FLOW_OK);
-    assert_int_equal(ask(m, FLOW_READY_FLUSH, &sink), FLOW_READY_FLUSH);
+    assert_int_equal(ask(m, FLOW_READY_FLUSH, &set), FLOW_READY_FLUSH);
     flow_close(&m->base);
 }
 
@@ -188,12 +188,12 @@ static void
 one_that_was_aborted_is_ready_for_all(void **state)
 {
     struct mock *m = mock_new(&fake.env, MOCK_CAPS | FLOW_CAP_NEEDS_OPEN);
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
 
     (void)state;
     m->ready = 0;
     flow_abort(&m->base);
-    assert_int_equal(ask(m, ALL, &sink), ALL);
+    assert_int_equal(ask(m, ALL, &set), ALL);
     assert_int_equal(m->waits, 0);
     flow_close(&m->base);
 }
@@ -202,20 +202,20 @@ static void
 everything_waits_for_the_opening(void **state)
 {
     struct mock *m = mock_new(&fake.env, MOCK_CAPS | FLOW_CAP_NEEDS_OPEN);
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
 
     (void)state;
     m->ready = 0;
     flow_set_deadline(&m->base, FLOW_WRITE, 9 * SEC);
-    assert_int_equal(ask(m, FLOW_READY_READ, &sink), 0);
+    assert_int_equal(ask(m, FLOW_READY_READ, &set), 0);
     assert_int_equal(m->interest, FLOW_READY_OPEN);
-    assert_true(sink.deadline == 9 * SEC);
+    assert_true(set.deadline == 9 * SEC);
     m->ready = FLOW_READY_OPEN;
-    assert_int_equal(ask(m, ALL, &sink), ALL);
+    assert_int_equal(ask(m, ALL, &set), ALL);
     /* A passed deadline is an answer too: it fails for good. */
     m->ready = 0;
     fake.now = 9 * SEC;
-    assert_int_equal(ask(m, FLOW_READY_READ, &sink), FLOW_READY_READ);
+    assert_int_equal(ask(m, FLOW_READY_READ, &set), FLOW_READY_READ);
     flow_close(&m->base);
 }
 
@@ -223,11 +223,11 @@ static void
 open_flow_is_ready_to_open(void **state)
 {
     struct mock *m = mock_new(&fake.env, MOCK_CAPS);
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
 
     (void)state;
     m->ready = 0;
-    assert_int_equal(ask(m, FLOW_READY_OPEN, &sink), FLOW_READY_OPEN);
+    assert_int_equal(ask(m, FLOW_READY_OPEN, &set), FLOW_READY_OPEN);
     flow_close(&m->base);
 }
 
@@ -238,13 +238,13 @@ filter_is_open_as_soon_as_the_flow_below(void **state)
     struct mock *low = mock_new(&fake.env, MOCK_CAPS | FLOW_CAP_NEEDS_OPEN);
     struct mock *top = mock_wrap(
         &low->base, true, MOCK_CAPS | FLOW_CAP_NEEDS_OPEN | FLOW_CAP_FILTER);
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
 
     (void)state;
     top->ready = 0;
-    assert_int_equal(ask(top, FLOW_READY_OPEN, &sink), 0);
+    assert_int_equal(ask(top, FLOW_READY_OPEN, &set), 0);
     assert_int_equal(flow_open(&low->base), FLOW_OK);
-    assert_int_equal(ask(top, FLOW_READY_OPEN, &sink), FLOW_READY_OPEN);
+    assert_int_equal(ask(top, FLOW_READY_OPEN, &set), FLOW_READY_OPEN);
     flow_close(&top->base);
 }
 
@@ -253,7 +253,7 @@ static void
 passed_deadline_below_is_no_source(void **state)
 {
     struct mock *low = mock_new(&fake.env, MOCK_CAPS);
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     struct flow *top;
 
     (void)state;
@@ -262,9 +262,9 @@ passed_deadline_below_is_no_source(void **state)
     assert_int_equal(flow_trace_wrap(&low->base, NULL, NULL, &top), FLOW_OK);
     flow_set_deadline(top, FLOW_READ, 9 * SEC);
     fake.now = 4 * SEC;
-    flow_wait_sink_init(&sink);
-    assert_int_equal(flow_wait_sources(top, FLOW_READY_READ, &sink), 0);
-    assert_true(sink.deadline == 9 * SEC);
+    flow_wait_set_init(&set);
+    assert_int_equal(flow_wait_sources(top, FLOW_READY_READ, &set), 0);
+    assert_true(set.deadline == 9 * SEC);
     assert_int_equal(flow_wait(top, FLOW_READY_READ, NULL), FLOW_E_TIMEOUT);
     assert_true(fake.now == 9 * SEC);
     /* Asked itself, it still obeys. */
@@ -412,11 +412,11 @@ slow_open(struct flow *f)
 }
 
 static uint32_t
-slow_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+slow_wait(struct flow *f, uint32_t interest, struct flow_wait_set *set)
 {
     struct slow *s = (struct slow *)(void *)f;
 
-    (void)sink;
+    (void)set;
     if (interest == FLOW_READY_OPEN) {
         assert_int_equal(flow__swap(&s->inside, 1), 0);
         flow__store(&s->inside, 0);

@@ -95,54 +95,54 @@ end_wakes_and_takes_everybody_out(void **state)
 }
 
 static void
-sink_merges_one_descriptor(void **state)
+wait_set_merges_one_descriptor(void **state)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
 
     (void)state;
-    flow_wait_sink_init(&sink);
-    flow_wait_add_fd(&sink, 3, FLOW_WAIT_IN);
-    flow_wait_add_fd(&sink, 4, FLOW_WAIT_OUT);
-    flow_wait_add_fd(&sink, 3, FLOW_WAIT_OUT);
-    assert_int_equal(sink.count, 2);
-    assert_int_equal(sink.source[0].events, FLOW_WAIT_IN | FLOW_WAIT_OUT);
-    assert_int_equal(sink.source[1].events, FLOW_WAIT_OUT);
-    assert_int_equal(sink.deadline, FLOW_NEVER);
+    flow_wait_set_init(&set);
+    flow_wait_add_fd(&set, 3, FLOW_WAIT_IN);
+    flow_wait_add_fd(&set, 4, FLOW_WAIT_OUT);
+    flow_wait_add_fd(&set, 3, FLOW_WAIT_OUT);
+    assert_int_equal(set.count, 2);
+    assert_int_equal(set.source[0].events, FLOW_WAIT_IN | FLOW_WAIT_OUT);
+    assert_int_equal(set.source[1].events, FLOW_WAIT_OUT);
+    assert_int_equal(set.deadline, FLOW_NEVER);
 }
 
 static void
-sink_that_is_full_lets_nobody_sleep(void **state)
+full_wait_set_lets_nobody_sleep(void **state)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     struct flow_event ev;
     int fd;
 
     (void)state;
     flow_event_init(&ev);
-    flow_wait_sink_init(&sink);
+    flow_wait_set_init(&set);
     for (fd = 0; fd < FLOW_WAIT_SOURCES; fd++)
-        flow_wait_add_fd(&sink, fd, FLOW_WAIT_IN);
-    assert_int_equal(sink.deadline, FLOW_NEVER);
-    flow_wait_add_event(&sink, &ev, 0);
-    assert_int_equal(sink.count, FLOW_WAIT_SOURCES);
-    assert_int_equal(sink.deadline, FLOW_NOW);
+        flow_wait_add_fd(&set, fd, FLOW_WAIT_IN);
+    assert_int_equal(set.deadline, FLOW_NEVER);
+    flow_wait_add_event(&set, &ev, 0);
+    assert_int_equal(set.count, FLOW_WAIT_SOURCES);
+    assert_int_equal(set.deadline, FLOW_NOW);
 }
 
 static void
 earliest_time_wins(void **state)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
 
     (void)state;
-    flow_wait_sink_init(&sink);
-    flow_wait_add_time(&sink, FLOW_NEVER);
-    assert_int_equal(sink.deadline, FLOW_NEVER);
-    flow_wait_add_time(&sink, 500);
-    flow_wait_add_time(&sink, FLOW_NEVER);
-    flow_wait_add_time(&sink, 700);
-    assert_int_equal(sink.deadline, 500);
-    flow_wait_add_time(&sink, FLOW_NOW);
-    assert_int_equal(sink.deadline, FLOW_NOW);
+    flow_wait_set_init(&set);
+    flow_wait_add_time(&set, FLOW_NEVER);
+    assert_int_equal(set.deadline, FLOW_NEVER);
+    flow_wait_add_time(&set, 500);
+    flow_wait_add_time(&set, FLOW_NEVER);
+    flow_wait_add_time(&set, 700);
+    assert_int_equal(set.deadline, 500);
+    flow_wait_add_time(&set, FLOW_NOW);
+    assert_int_equal(set.deadline, FLOW_NOW);
 }
 
 int
@@ -153,8 +153,8 @@ main(void)
         cmocka_unit_test(signal_after_arm_wakes_each_sleeper),
         cmocka_unit_test(sequence_wraps),
         cmocka_unit_test(end_wakes_and_takes_everybody_out),
-        cmocka_unit_test(sink_merges_one_descriptor),
-        cmocka_unit_test(sink_that_is_full_lets_nobody_sleep),
+        cmocka_unit_test(wait_set_merges_one_descriptor),
+        cmocka_unit_test(full_wait_set_lets_nobody_sleep),
         cmocka_unit_test(earliest_time_wins),
     };
 

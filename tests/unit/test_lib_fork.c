@@ -21,11 +21,11 @@ static void
 sleep_until(struct flow_event *ev, uint32_t sequence, uint64_t deadline)
 {
     const struct flow_env *env = flow_env_default();
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
 
-    flow_wait_sink_init(&sink);
-    flow_wait_add_event(&sink, ev, sequence);
-    (void)env->wait(env->ctx, &sink, deadline);
+    flow_wait_set_init(&set);
+    flow_wait_add_event(&set, ev, sequence);
+    (void)env->wait(env->ctx, &set, deadline);
 }
 
 /* This thread sleeps once, and so has a waker. */

@@ -18,11 +18,11 @@
 #define LONG (20000 * MSEC)
 
 static enum flow_status
-wait_until(struct flow_wait_sink *sink, uint64_t deadline)
+wait_until(struct flow_wait_set *set, uint64_t deadline)
 {
     const struct flow_env *env = flow_env_default();
 
-    return env->wait(env->ctx, sink, deadline);
+    return env->wait(env->ctx, set, deadline);
 }
 
 static void
@@ -38,36 +38,36 @@ times_do_not_wrap(void **state)
 static void
 deadline_ends_the_sleep(void **state)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     uint64_t begin = flow__plat_now();
 
     (void)state;
-    flow_wait_sink_init(&sink);
-    assert_int_equal(wait_until(&sink, begin + 5 * MSEC), FLOW_OK);
+    flow_wait_set_init(&set);
+    assert_int_equal(wait_until(&set, begin + 5 * MSEC), FLOW_OK);
     assert_true(flow__plat_now() >= begin + 5 * MSEC);
-    flow_wait_add_time(&sink, begin + 10 * MSEC);
-    assert_int_equal(wait_until(&sink, FLOW_NEVER), FLOW_OK);
+    flow_wait_add_time(&set, begin + 10 * MSEC);
+    assert_int_equal(wait_until(&set, FLOW_NEVER), FLOW_OK);
     assert_true(flow__plat_now() >= begin + 10 * MSEC);
-    assert_int_equal(wait_until(&sink, FLOW_NOW), FLOW_OK);
+    assert_int_equal(wait_until(&set, FLOW_NOW), FLOW_OK);
     assert_true(flow__plat_now() < begin + LONG);
 }
 
 static void
 descriptor_ends_the_sleep(void **state)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     uint64_t begin = flow__plat_now();
     int fd[2];
 
     (void)state;
     assert_int_equal(pipe(fd), 0);
     assert_int_equal(write(fd[1], "x", 1), 1);
-    flow_wait_sink_init(&sink);
-    flow_wait_add_fd(&sink, fd[0], FLOW_WAIT_IN);
-    assert_int_equal(wait_until(&sink, begin + LONG), FLOW_OK);
-    flow_wait_sink_init(&sink);
-    flow_wait_add_fd(&sink, fd[1], FLOW_WAIT_OUT);
-    assert_int_equal(wait_until(&sink, begin + LONG), FLOW_OK);
+    flow_wait_set_init(&set);
+    flow_wait_add_fd(&set, fd[0], FLOW_WAIT_IN);
+    assert_int_equal(wait_until(&set, begin + LONG), FLOW_OK);
+    flow_wait_set_init(&set);
+    flow_wait_add_fd(&set, fd[1], FLOW_WAIT_OUT);
+    assert_int_equal(wait_until(&set, begin + LONG), FLOW_OK);
     assert_true(flow__plat_now() < begin + LONG);
     close(fd[0]);
     close(fd[1]);
@@ -76,7 +76,7 @@ descriptor_ends_the_sleep(void **state)
 static void
 signal_before_the_sleep_is_not_lost(void **state)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     struct flow_event ev;
     uint32_t seen;
 
@@ -84,9 +84,9 @@ signal_before_the_sleep_is_not_lost(void **state)
     flow_event_init(&ev);
     seen = flow_event_sequence(&ev);
     flow_event_signal(&ev);
-    flow_wait_sink_init(&sink);
-    flow_wait_add_event(&sink, &ev, seen);
-    assert_int_equal(wait_until(&sink, FLOW_NEVER), FLOW_OK);
+    flow_wait_set_init(&set);
+    flow_wait_add_event(&set, &ev, seen);
+    assert_int_equal(wait_until(&set, FLOW_NEVER), FLOW_OK);
     assert_null(ev.head);
     flow_event_fini(&ev);
 }
@@ -103,7 +103,7 @@ struct ball {
 static void
 play(struct ball *ball, unsigned mine)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     unsigned now;
     uint32_t seen;
 
@@ -117,9 +117,9 @@ play(struct ball *ball, unsigned mine)
             flow_event_signal(&ball->ev);
             continue;
         }
-        flow_wait_sink_init(&sink);
-        flow_wait_add_event(&sink, &ball->ev, seen);
-        assert_int_equal(wait_until(&sink, FLOW_NEVER), FLOW_OK);
+        flow_wait_set_init(&set);
+        flow_wait_add_event(&set, &ball->ev, seen);
+        assert_int_equal(wait_until(&set, FLOW_NEVER), FLOW_OK);
     }
 }
 
@@ -151,7 +151,7 @@ loopback_name_is_resolved(void **state)
     const struct flow_resolver *resolver = flow_env_default()->resolver;
     struct flow_addr addr[4];
     struct flow_lookup *lookup;
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     enum flow_status st;
     int32_t code = 0;
     size_t count, i;
@@ -162,9 +162,9 @@ loopback_name_is_resolved(void **state)
         st = resolver->result(lookup, addr, COUNT(addr), &count, &code);
         if (st != FLOW_AGAIN)
             break;
-        flow_wait_sink_init(&sink);
-        resolver->wait(lookup, &sink);
-        assert_int_equal(wait_until(&sink, FLOW_NEVER), FLOW_OK);
+        flow_wait_set_init(&set);
+        resolver->wait(lookup, &set);
+        assert_int_equal(wait_until(&set, FLOW_NEVER), FLOW_OK);
     }
     assert_int_equal(st, FLOW_OK);
     assert_in_range(count, 1, COUNT(addr));
@@ -200,7 +200,7 @@ static void
 wait_for_lookup(struct flow_lookup *lookup)
 {
     const struct flow_resolver *resolver = flow_env_default()->resolver;
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     struct flow_addr addr[4];
     enum flow_status st;
     int32_t code = 0;
@@ -210,9 +210,9 @@ wait_for_lookup(struct flow_lookup *lookup)
         st = resolver->result(lookup, addr, COUNT(addr), &count, &code);
         if (st != FLOW_AGAIN)
             break;
-        flow_wait_sink_init(&sink);
-        resolver->wait(lookup, &sink);
-        assert_int_equal(wait_until(&sink, FLOW_NEVER), FLOW_OK);
+        flow_wait_set_init(&set);
+        resolver->wait(lookup, &set);
+        assert_int_equal(wait_until(&set, FLOW_NEVER), FLOW_OK);
     }
     assert_int_equal(st, FLOW_OK);
     assert_in_range(count, 1, COUNT(addr));
@@ -311,21 +311,21 @@ static void
 fake_clock_jumps_instead_of_sleeping(void **state)
 {
     struct flow__fake fake;
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     struct flow_event ev;
     uint64_t then;
 
     (void)state;
     flow__fake_init(&fake, 1);
     flow_event_init(&ev);
-    flow_wait_sink_init(&sink);
+    flow_wait_set_init(&set);
     then = fake.now + 3600 * 1000 * MSEC;
-    assert_int_equal(fake.env.wait(&fake, &sink, then), FLOW_OK);
+    assert_int_equal(fake.env.wait(&fake, &set, then), FLOW_OK);
     assert_true(fake.env.now(&fake) == then);
-    flow_wait_add_event(&sink, &ev, 0);
-    assert_int_equal(fake.env.wait(&fake, &sink, FLOW_NEVER), FLOW_E_SYS);
+    flow_wait_add_event(&set, &ev, 0);
+    assert_int_equal(fake.env.wait(&fake, &set, FLOW_NEVER), FLOW_E_SYS);
     flow_event_signal(&ev);
-    assert_int_equal(fake.env.wait(&fake, &sink, FLOW_NEVER), FLOW_OK);
+    assert_int_equal(fake.env.wait(&fake, &set, FLOW_NEVER), FLOW_OK);
 }
 
 static void

@@ -56,13 +56,13 @@ get(struct flow *f, const char *text)
 static uint32_t
 ready(struct flow *f, uint32_t interest)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     uint32_t bits;
 
-    flow_wait_sink_init(&sink);
-    bits = flow_wait_sources(f, interest, &sink);
+    flow_wait_set_init(&set);
+    bits = flow_wait_sources(f, interest, &set);
     /* C35: something is ready, or there is something to wait for. */
-    assert_true((bits != 0) == (sink.count == 0));
+    assert_true((bits != 0) == (set.count == 0));
     return bits;
 }
 

@@ -151,7 +151,7 @@ static void
 backlog_is_bounded(void **state)
 {
     struct flow__fake fake;
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     struct flow_listener *l;
     struct flow_error err;
     struct flow *f[4];
@@ -167,16 +167,16 @@ backlog_is_bounded(void **state)
     assert_int_equal(flow_open(f[1]), FLOW_OK);
     assert_int_equal(flow_open(f[2]), FLOW_AGAIN);
     assert_int_equal(flow_open(f[3]), FLOW_AGAIN);
-    flow_wait_sink_init(&sink);
-    assert_int_equal(flow_wait_sources(f[2], FLOW_READY_OPEN, &sink), 0);
-    assert_true(sink.count > 0);
+    flow_wait_set_init(&set);
+    assert_int_equal(flow_wait_sources(f[2], FLOW_READY_OPEN, &set), 0);
+    assert_true(set.count > 0);
 
     /* A place in the queue wakes who waits for one. */
     assert_int_equal(flow_accept(l, &accepted), FLOW_OK);
-    assert_int_not_equal(flow_event_sequence(sink.source[0].event),
-                         sink.source[0].sequence);
-    flow_wait_sink_init(&sink);
-    assert_int_equal(flow_wait_sources(f[2], FLOW_READY_OPEN, &sink),
+    assert_int_not_equal(flow_event_sequence(set.source[0].event),
+                         set.source[0].sequence);
+    flow_wait_set_init(&set);
+    assert_int_equal(flow_wait_sources(f[2], FLOW_READY_OPEN, &set),
                      FLOW_READY_OPEN);
     assert_int_equal(flow_open(f[2]), FLOW_OK);
 

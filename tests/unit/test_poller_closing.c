@@ -78,7 +78,7 @@ mover_readv(struct flow *f, const struct flow_vec *vec, size_t count,
 }
 
 static uint32_t
-mover_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+mover_wait(struct flow *f, uint32_t interest, struct flow_wait_set *set)
 {
     struct mover *m = (struct mover *)(void *)f;
     uint32_t ready = 0;
@@ -86,11 +86,11 @@ mover_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
 
     for (i = 0; i < 2; i++)
         if (m->fd[i] >= 0 &&
-            flow_wait_fd_ready(sink, m->fd[i], FLOW_WAIT_IN) != 0)
+            flow_wait_fd_ready(set, m->fd[i], FLOW_WAIT_IN) != 0)
             ready = interest;
     for (i = 0; i < 2 && ready == 0; i++)
         if (m->fd[i] >= 0)
-            flow_wait_add_fd(sink, m->fd[i], FLOW_WAIT_IN);
+            flow_wait_add_fd(set, m->fd[i], FLOW_WAIT_IN);
     return ready;
 }
 
@@ -467,10 +467,10 @@ dropper_readv(struct flow *f, const struct flow_vec *vec, size_t count,
 }
 
 static uint32_t
-dropper_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+dropper_wait(struct flow *f, uint32_t interest, struct flow_wait_set *set)
 {
     if (f->lower != NULL)
-        return flow_wait_sources(f->lower, interest, sink);
+        return flow_wait_sources(f->lower, interest, set);
     return 0;
 }
 
@@ -619,10 +619,10 @@ two_result(struct flow_lookup *lookup, struct flow_addr *ret_addr, size_t cap,
 }
 
 static void
-two_wait(struct flow_lookup *lookup, struct flow_wait_sink *sink)
+two_wait(struct flow_lookup *lookup, struct flow_wait_set *set)
 {
     (void)lookup;
-    (void)sink;
+    (void)set;
 }
 
 static void

@@ -204,7 +204,7 @@ descriptor_knows_of_earlier_work(void **state)
 struct sleeper {
     void (*disturb)(void *arg);
     void *arg;
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
 };
 
 static void *
@@ -216,20 +216,20 @@ disturb_later(void *arg)
     return NULL;
 }
 
-/* Sleeps on a sink while another thread disturbs; the clock does not end it,
- * since the guard would be long over. */
+/* Sleeps on a wait set while another thread disturbs; the clock does not end
+ * it, since the guard would be long over. */
 static void
-sleep_until_disturbed(struct flow_wait_sink *sink, void (*disturb)(void *),
+sleep_until_disturbed(struct flow_wait_set *set, void (*disturb)(void *),
                       void *arg)
 {
     const struct flow_env *env = flow_env_default();
-    struct sleeper s = { disturb, arg, *sink };
+    struct sleeper s = { disturb, arg, *set };
     uint64_t end = env->now(env->ctx) + 60 * SEC;
     pthread_t thread;
 
-    assert_true(sink->count > 0);
+    assert_true(set->count > 0);
     assert_int_equal(pthread_create(&thread, NULL, disturb_later, &s), 0);
-    assert_int_equal(env->wait(env->ctx, sink, end), FLOW_OK);
+    assert_int_equal(env->wait(env->ctx, set, end), FLOW_OK);
     assert_true(env->now(env->ctx) < end);
     pthread_join(thread, NULL);
 }
@@ -266,7 +266,7 @@ sources_of_a_flow_hear_aborts_and_deadlines(void **state)
         { FLOW_READY_WRITE, do_deadline_write },
     };
     static const char junk[64];
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     struct foreign x;
     size_t i, n;
 
@@ -274,10 +274,10 @@ sources_of_a_flow_hear_aborts_and_deadlines(void **state)
     for (i = 0; i < COUNT(cases); i++) {
         foreign_start(&x, false);
         assert_int_equal(flow_write(x.near_end, junk, 64, &n), FLOW_OK);
-        flow_wait_sink_init(&sink);
-        assert_int_equal(
-            flow_wait_sources(x.near_end, cases[i].interest, &sink), 0);
-        sleep_until_disturbed(&sink, cases[i].disturb, x.near_end);
+        flow_wait_set_init(&set);
+        assert_int_equal(flow_wait_sources(x.near_end, cases[i].interest, &set),
+                         0);
+        sleep_until_disturbed(&set, cases[i].disturb, x.near_end);
         foreign_end(&x);
     }
 }
@@ -299,7 +299,7 @@ sources_of_a_listener_hear_aborts_and_deadlines(void **state)
 {
     void (*const disturb[])(void *) = { do_listener_abort,
                                         do_listener_deadline };
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     struct flow_listener *l;
     size_t i;
 
@@ -308,9 +308,9 @@ sources_of_a_listener_hear_aborts_and_deadlines(void **state)
         assert_int_equal(
             flow_endpoint_listen(NULL, "pair:foreign", NULL, &l, NULL),
             FLOW_OK);
-        flow_wait_sink_init(&sink);
-        assert_false(flow_listener_wait_sources(l, &sink));
-        sleep_until_disturbed(&sink, disturb[i], l);
+        flow_wait_set_init(&set);
+        assert_false(flow_listener_wait_sources(l, &set));
+        sleep_until_disturbed(&set, disturb[i], l);
         flow_listener_close(l);
     }
 }

@@ -224,9 +224,9 @@ silent_result(struct flow_lookup *lookup, struct flow_addr *ret_addr,
 }
 
 static void
-silent_wait(struct flow_lookup *lookup, struct flow_wait_sink *sink)
+silent_wait(struct flow_lookup *lookup, struct flow_wait_set *set)
 {
-    flow_wait_add_event(sink, &lookup->event,
+    flow_wait_add_event(set, &lookup->event,
                         flow_event_sequence(&lookup->event));
 }
 
@@ -858,7 +858,7 @@ every_allocation_may_fail(void **state)
 static int
 run_out_of_descriptors(void)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     struct rlimit limit;
     struct flow__fake fake;
     struct flow_listener *l;
@@ -889,23 +889,23 @@ run_out_of_descriptors(void)
         return 4;
     if (flow_read_wait(client[0], &c, 1, &n) == FLOW_OK || n != 0)
         return 5;
-    flow_wait_sink_init(&sink);
-    if (flow_listener_wait_sources(l, &sink) || sink.count != 1 ||
-        sink.source[0].event != &l->wake || sink.deadline <= fake.now)
+    flow_wait_set_init(&set);
+    if (flow_listener_wait_sources(l, &set) || set.count != 1 ||
+        set.source[0].event != &l->wake || set.deadline <= fake.now)
         return 6;
-    until = sink.deadline;
+    until = set.deadline;
     /* Nobody else is turned away meanwhile.  (valgrind lets the system accept
      * before it says EMFILE, so the second may be gone too.) */
     if (flow_accept(l, &f) != FLOW_AGAIN ||
-        flow_wait_sources(client[2], FLOW_READY_READ, &sink) != 0)
+        flow_wait_sources(client[2], FLOW_READY_READ, &set) != 0)
         return 7;
     /* Still nothing free: the next pause is longer. */
     fake.now = until;
     if (flow_accept(l, &f) != FLOW_AGAIN)
         return 8;
-    flow_wait_sink_init(&sink);
-    if (flow_listener_wait_sources(l, &sink) ||
-        sink.deadline - until <= until - UINT64_C(1000000000))
+    flow_wait_set_init(&set);
+    if (flow_listener_wait_sources(l, &set) ||
+        set.deadline - until <= until - UINT64_C(1000000000))
         return 9;
     /* Room again. */
     for (i = 0; i < 3; i++)
@@ -914,7 +914,7 @@ run_out_of_descriptors(void)
             FLOW_OK ||
         flow_open_wait(client[0]) != FLOW_OK)
         return 10;
-    fake.now = sink.deadline;
+    fake.now = set.deadline;
     flow_listener_set_deadline(l, fake.now + 10 * SEC);
     if (flow_accept_wait(l, &f) != FLOW_OK)
         return 11;

@@ -59,9 +59,9 @@ lookup_result(struct flow_lookup *lookup, struct flow_addr *ret_addr,
 }
 
 static void
-lookup_wait(struct flow_lookup *lookup, struct flow_wait_sink *sink)
+lookup_wait(struct flow_lookup *lookup, struct flow_wait_set *set)
 {
-    flow_wait_add_event(sink, &lookup->event,
+    flow_wait_add_event(set, &lookup->event,
                         flow_event_sequence(&lookup->event));
 }
 
@@ -227,19 +227,19 @@ step(struct fixture *x)
 static enum flow_status
 run(struct fixture *x)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     enum flow_status st;
     int turns = 0;
 
     while ((st = step(x)) == FLOW_AGAIN) {
         assert_true(++turns < 1000);
-        flow_wait_sink_init(&sink);
-        if (flow__tcp_dial_wait(x->dial, &sink)) {
-            assert_int_equal(sink.count, 0);
+        flow_wait_set_init(&set);
+        if (flow__tcp_dial_wait(x->dial, &set)) {
+            assert_int_equal(set.count, 0);
             continue;
         }
-        assert_true(sink.count > 0 || sink.deadline != FLOW_NEVER);
-        assert_int_equal(x->fake.env.wait(x->fake.env.ctx, &sink, FLOW_NEVER),
+        assert_true(set.count > 0 || set.deadline != FLOW_NEVER);
+        assert_int_equal(x->fake.env.wait(x->fake.env.ctx, &set, FLOW_NEVER),
                          FLOW_OK);
     }
     return st;
@@ -300,25 +300,25 @@ refusal_names_the_address(void **state)
 static void
 lookup_is_waited_for(void **state)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     struct fixture x;
     uint16_t port;
     int listening = listen_at("127.0.0.1", 0, &port);
 
     (void)state;
     begin(&x, "some.example", port, 0);
-    flow_wait_sink_init(&sink);
-    assert_true(flow__tcp_dial_wait(x.dial, &sink));
+    flow_wait_set_init(&set);
+    assert_true(flow__tcp_dial_wait(x.dial, &set));
     assert_int_equal(step(&x), FLOW_AGAIN);
     assert_string_equal(the_lookup.host, "some.example");
-    assert_false(flow__tcp_dial_wait(x.dial, &sink));
-    assert_int_equal(sink.count, 1);
-    assert_ptr_equal(sink.source[0].event, &the_lookup.event);
+    assert_false(flow__tcp_dial_wait(x.dial, &set));
+    assert_int_equal(set.count, 1);
+    assert_ptr_equal(set.source[0].event, &the_lookup.event);
     add_address("127.0.0.1");
     answer_lookup();
-    flow_wait_sink_init(&sink);
-    assert_true(flow__tcp_dial_wait(x.dial, &sink));
-    assert_int_equal(sink.count, 0);
+    flow_wait_set_init(&set);
+    assert_true(flow__tcp_dial_wait(x.dial, &set));
+    assert_int_equal(set.count, 0);
     assert_int_equal(run(&x), FLOW_OK);
     end(&x);
     close(listening);

@@ -141,7 +141,7 @@ static void
 full_pipe_is_waited_for(void **state)
 {
     static char block[65536];
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     struct flow *a;
     size_t total = 0;
     size_t n;
@@ -155,23 +155,23 @@ full_pipe_is_waited_for(void **state)
     while (flow_write(a, block, sizeof(block), &n) == FLOW_OK)
         total += n;
     assert_true(total > 0);
-    flow_wait_sink_init(&sink);
-    assert_int_equal(flow_wait_sources(a, FLOW_READY_WRITE, &sink), 0);
-    assert_int_equal(sink.source[0].fd, p[1]);
-    assert_int_equal(sink.source[0].events, FLOW_WAIT_OUT);
-    flow_wait_sink_init(&sink);
+    flow_wait_set_init(&set);
+    assert_int_equal(flow_wait_sources(a, FLOW_READY_WRITE, &set), 0);
+    assert_int_equal(set.source[0].fd, p[1]);
+    assert_int_equal(set.source[0].events, FLOW_WAIT_OUT);
+    flow_wait_set_init(&set);
     assert_int_equal(
-        flow_wait_sources(a, FLOW_READY_READ | FLOW_READY_WRITE, &sink), 0);
-    assert_int_equal(sink.count, 4);
-    assert_int_equal(sink.source[0].fd, q[0]);
-    assert_int_equal(sink.source[1].fd, p[1]);
+        flow_wait_sources(a, FLOW_READY_READ | FLOW_READY_WRITE, &set), 0);
+    assert_int_equal(set.count, 4);
+    assert_int_equal(set.source[0].fd, q[0]);
+    assert_int_equal(set.source[1].fd, p[1]);
     /* The flow's own, for an abort or a moved deadline. */
-    assert_ptr_equal(sink.source[2].event, &a->wake[0]);
-    assert_ptr_equal(sink.source[3].event, &a->wake[1]);
+    assert_ptr_equal(set.source[2].event, &a->wake[0]);
+    assert_ptr_equal(set.source[3].event, &a->wake[1]);
     while (total > 0)
         total -= (size_t)read(p[0], block, sizeof(block));
-    flow_wait_sink_init(&sink);
-    assert_int_equal(flow_wait_sources(a, FLOW_READY_WRITE, &sink),
+    flow_wait_set_init(&set);
+    assert_int_equal(flow_wait_sources(a, FLOW_READY_WRITE, &set),
                      FLOW_READY_WRITE);
     flow_close(a);
     close(p[0]);

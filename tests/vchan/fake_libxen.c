@@ -276,11 +276,11 @@ xenevtchn_close(xenevtchn_handle *x)
 int
 xenevtchn_fd(xenevtchn_handle *x)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
 
-    flow_wait_sink_init(&sink);
-    x->hyp->events->wait(x->channel, &sink);
-    return sink.source[0].fd;
+    flow_wait_set_init(&set);
+    x->hyp->events->wait(x->channel, &set);
+    return set.source[0].fd;
 }
 
 int

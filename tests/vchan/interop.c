@@ -212,7 +212,7 @@ peer_wait(struct peer *p, uint32_t interest)
 void
 peer_arm(struct peer *p, bool writes)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     char none;
 
     /* The reference asks with the write that finds no room. */
@@ -223,10 +223,10 @@ peer_arm(struct peer *p, bool writes)
             assert_int_equal(libxenvchan_read(p->ref, &none, 1), 0);
         return;
     }
-    flow_wait_sink_init(&sink);
+    flow_wait_set_init(&set);
     assert_int_equal(
         flow_wait_sources(p->flow, writes ? FLOW_READY_WRITE : FLOW_READY_READ,
-                          &sink),
+                          &set),
         0);
 }
 

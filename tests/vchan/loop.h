@@ -46,15 +46,15 @@ loop_fires(int loop)
 static inline int
 loop_fd_of_flow(struct flow *f)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     size_t len = sizeof(int);
     int fd;
 
-    flow_wait_sink_init(&sink);
-    assert_int_equal(flow_wait_sources(f, FLOW_READY_READ, &sink), 0);
-    assert_int_equal(sink.source[0].kind, FLOW_WAIT_FD);
+    flow_wait_set_init(&set);
+    assert_int_equal(flow_wait_sources(f, FLOW_READY_READ, &set), 0);
+    assert_int_equal(set.source[0].kind, FLOW_WAIT_FD);
     assert_int_equal(flow_query(f, FLOW_QUERY_FD, &fd, &len), FLOW_OK);
-    assert_int_equal(sink.source[0].fd, fd);
+    assert_int_equal(set.source[0].fd, fd);
     return fd;
 }
 
@@ -62,12 +62,12 @@ loop_fd_of_flow(struct flow *f)
 static inline int
 loop_fd_of_listener(struct flow_listener *l)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
 
-    flow_wait_sink_init(&sink);
-    assert_false(flow_listener_wait_sources(l, &sink));
-    assert_int_equal(sink.source[0].kind, FLOW_WAIT_FD);
-    return sink.source[0].fd;
+    flow_wait_set_init(&set);
+    assert_false(flow_listener_wait_sources(l, &set));
+    assert_int_equal(set.source[0].kind, FLOW_WAIT_FD);
+    return set.source[0].fd;
 }
 
 #endif

@@ -91,11 +91,11 @@ descriptors(void)
 static inline uint64_t
 look(struct flow *f, uint32_t interest)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
 
-    flow_wait_sink_init(&sink);
-    assert_int_equal(flow_wait_sources(f, interest, &sink), 0);
-    return sink.deadline;
+    flow_wait_set_init(&set);
+    assert_int_equal(flow_wait_sources(f, interest, &set), 0);
+    return set.deadline;
 }
 
 #endif

@@ -34,11 +34,11 @@ start(struct world *w, unsigned flags, const struct flow_vchan_options *opt)
 static uint64_t
 look(struct flow *f, uint32_t interest, uint32_t *ret_ready)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
 
-    flow_wait_sink_init(&sink);
-    *ret_ready = flow_wait_sources(f, interest, &sink);
-    return sink.deadline;
+    flow_wait_set_init(&set);
+    *ret_ready = flow_wait_sources(f, interest, &set);
+    return set.deadline;
 }
 
 static void
@@ -258,9 +258,9 @@ watch_open(struct vchan_hyp *hyp, struct vchan_watch **ret_watch,
 }
 
 static void
-watch_wait(const struct vchan_watch *d, struct flow_wait_sink *sink)
+watch_wait(const struct vchan_watch *d, struct flow_wait_set *set)
 {
-    flow_wait_add_fd(sink, d->pipe[0], FLOW_WAIT_IN);
+    flow_wait_add_fd(set, d->pipe[0], FLOW_WAIT_IN);
 }
 
 static bool
@@ -397,20 +397,20 @@ static void
 a_watch_wakes_who_sleeps_already(void **state)
 {
     const struct flow_vchan_options opt = { .watch_domains = true };
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     struct world w;
 
     (void)state;
     start(&w, VCHAN_FAKE_SILENT, &opt);
     blind(w.server);
     world_connect(&w);
-    flow_wait_sink_init(&sink);
-    assert_int_equal(flow_wait_sources(w.flow[0], FLOW_READY_READ, &sink), 0);
+    flow_wait_set_init(&set);
+    assert_int_equal(flow_wait_sources(w.flow[0], FLOW_READY_READ, &set), 0);
     let_go = 2;
     assert_int_equal(write(the_watch.pipe[1], "x", 1), 1);
     /* Returns because of the descriptor: this clock stands still. */
-    assert_int_equal(w.env.wait(w.env.ctx, &sink, FLOW_NEVER), FLOW_OK);
-    assert_int_not_equal(flow_wait_sources(w.flow[0], FLOW_READY_READ, &sink),
+    assert_int_equal(w.env.wait(w.env.ctx, &set, FLOW_NEVER), FLOW_OK);
+    assert_int_not_equal(flow_wait_sources(w.flow[0], FLOW_READY_READ, &set),
                          0);
     world_stop(&w);
 }
@@ -610,7 +610,7 @@ watch_keys(struct vchan_hyp *hyp, const char *base,
 static void
 keys_of_a_dead_server_do_not_spin_a_client(void **state)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     struct world w;
 
     (void)state;
@@ -622,11 +622,11 @@ keys_of_a_dead_server_do_not_spin_a_client(void **state)
                                             "x", NULL, &w.flow[1], NULL),
                      FLOW_OK);
     assert_int_equal(flow_open(w.flow[1]), FLOW_AGAIN);
-    flow_wait_sink_init(&sink);
-    assert_int_equal(flow_wait_sources(w.flow[1], FLOW_READY_OPEN, &sink), 0);
-    for (size_t i = 0; i < sink.count; i++)
-        assert_int_not_equal(sink.source[i].kind, FLOW_WAIT_FD);
-    assert_true(sink.deadline > fake_now && sink.deadline < fake_now + SEC);
+    flow_wait_set_init(&set);
+    assert_int_equal(flow_wait_sources(w.flow[1], FLOW_READY_OPEN, &set), 0);
+    for (size_t i = 0; i < set.count; i++)
+        assert_int_not_equal(set.source[i].kind, FLOW_WAIT_FD);
+    assert_true(set.deadline > fake_now && set.deadline < fake_now + SEC);
     w.flow[0] = NULL;
     world_stop(&w);
 }

@@ -120,12 +120,12 @@ the_end_is_gone_and_never_orderly(void **state)
 static bool
 listens(struct flow *f, uint32_t interest)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
 
-    flow_wait_sink_init(&sink);
-    assert_int_equal(flow_wait_sources(f, interest, &sink), 0);
-    for (size_t i = 0; i < sink.count; i++)
-        if (sink.source[i].kind == FLOW_WAIT_FD)
+    flow_wait_set_init(&set);
+    assert_int_equal(flow_wait_sources(f, interest, &set), 0);
+    for (size_t i = 0; i < set.count; i++)
+        if (set.source[i].kind == FLOW_WAIT_FD)
             return true;
     return false;
 }
@@ -372,15 +372,15 @@ static bool
 drain_preempted(struct vchan_channel *channel)
 {
     struct flow *here = preempted.here;
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     char buf[4096];
     size_t n;
 
     if (here != NULL) {
         preempted.here = NULL;
         preempted.seen = flow_event_sequence(&here->wake[1]);
-        flow_wait_sink_init(&sink);
-        assert_int_equal(flow_wait_sources(here, FLOW_READY_WRITE, &sink), 0);
+        flow_wait_set_init(&set);
+        assert_int_equal(flow_wait_sources(here, FLOW_READY_WRITE, &set), 0);
         assert_int_equal(flow_read(preempted.peer, buf, sizeof(buf), &n),
                          FLOW_OK);
     }
@@ -390,7 +390,7 @@ drain_preempted(struct vchan_channel *channel)
 static void
 an_event_taken_from_who_falls_asleep_wakes_it(void **state)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     struct flow_listener *l;
     struct flow *f[2];
     struct place p;
@@ -411,8 +411,8 @@ an_event_taken_from_who_falls_asleep_wakes_it(void **state)
     for (unsigned i = 0; i < 2; i++) {
         preempted.here = i == 1 ? f[0] : NULL;
         preempted.peer = f[1];
-        flow_wait_sink_init(&sink);
-        assert_int_equal(flow_wait_sources(f[0], FLOW_READY_READ, &sink), 0);
+        flow_wait_set_init(&set);
+        assert_int_equal(flow_wait_sources(f[0], FLOW_READY_READ, &set), 0);
     }
     assert_null(preempted.here);
     assert_int_not_equal(flow_event_sequence(&f[0]->wake[1]), preempted.seen);
@@ -429,11 +429,11 @@ patient_waits(struct flow *f, unsigned waits)
     unsigned patient = 0;
 
     while (waits-- > 0) {
-        struct flow_wait_sink sink;
+        struct flow_wait_set set;
         uint32_t left = v->skips_left;
 
-        flow_wait_sink_init(&sink);
-        assert_int_equal(flow_wait_sources(f, FLOW_READY_READ, &sink), 0);
+        flow_wait_set_init(&set);
+        assert_int_equal(flow_wait_sources(f, FLOW_READY_READ, &set), 0);
         patient += left == 0;
     }
     return patient;

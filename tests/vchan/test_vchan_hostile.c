@@ -127,7 +127,7 @@ commit_fault(struct world *w, unsigned victim, enum vchan_fault fault)
     struct vchan_index *out = victim == 0 ? &page->right : &page->left;
     struct flow *self = w->flow[victim];
     struct flow *peer = w->flow[!victim];
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     size_t n;
 
     switch (fault) {
@@ -150,8 +150,8 @@ commit_fault(struct world *w, unsigned victim, enum vchan_fault fault)
         *(victim == 0 ? &page->cli_live : &page->srv_live) = 77;
         break;
     case VCHAN_FAULT_LIVE_BACK: /* the server has seen 1, then sees 2 */
-        flow_wait_sink_init(&sink);
-        flow_wait_sources(self, FLOW_READY_READ, &sink);
+        flow_wait_set_init(&set);
+        flow_wait_sources(self, FLOW_READY_READ, &set);
         page->cli_live = VCHAN_LIVE_NEVER;
         break;
     case VCHAN_FAULT_NONE:
@@ -397,7 +397,7 @@ a_vandal_gets_a_definite_error(void **state)
 static void
 an_event_storm_is_muted_and_bytes_still_come(void **state)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     bool muted = false;
     struct vchan *end;
     struct world w;
@@ -411,16 +411,16 @@ an_event_storm_is_muted_and_bytes_still_come(void **state)
     end = end_of(&w, 1);
     for (unsigned i = 0; i < 5000 && !muted; i++) {
         end->conn.hyp->events->notify(end->conn.channel);
-        flow_wait_sink_init(&sink);
-        assert_int_equal(flow_wait_sources(w.flow[0], FLOW_READY_READ, &sink),
+        flow_wait_set_init(&set);
+        assert_int_equal(flow_wait_sources(w.flow[0], FLOW_READY_READ, &set),
                          0);
-        muted = sink.count == 0 || sink.source[0].kind != FLOW_WAIT_FD;
-        for (size_t k = 0; k < sink.count; k++)
-            muted = muted && sink.source[k].kind != FLOW_WAIT_FD;
+        muted = set.count == 0 || set.source[0].kind != FLOW_WAIT_FD;
+        for (size_t k = 0; k < set.count; k++)
+            muted = muted && set.source[k].kind != FLOW_WAIT_FD;
     }
     assert_true(muted);
     /* Only for a while, and by the clock. */
-    assert_true(sink.deadline != FLOW_NEVER);
+    assert_true(set.deadline != FLOW_NEVER);
     assert_int_equal(flow_write(w.flow[1], "x", 1, &n), FLOW_OK);
     assert_int_equal(flow_wait(w.flow[0], FLOW_READY_READ, &ready), FLOW_OK);
     assert_int_equal(flow_read(w.flow[0], &c, 1, &n), FLOW_OK);
@@ -451,10 +451,10 @@ storm_drain(struct vchan_channel *channel)
 }
 
 static bool
-listens_to_channel(const struct flow_wait_sink *sink)
+listens_to_channel(const struct flow_wait_set *set)
 {
-    for (size_t i = 0; i < sink->count; i++)
-        if (sink->source[i].kind == FLOW_WAIT_FD)
+    for (size_t i = 0; i < set->count; i++)
+        if (set->source[i].kind == FLOW_WAIT_FD)
             return true;
     return false;
 }
@@ -465,7 +465,7 @@ static unsigned
 wakes_in_a_storm(struct world *w, unsigned events_per_byte)
 {
     const uint64_t end = storm.now + 1000000000u;
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     unsigned wakes = 0;
     char byte;
     size_t n;
@@ -475,11 +475,11 @@ wakes_in_a_storm(struct world *w, unsigned events_per_byte)
             assert_int_equal(flow_write(w->flow[1], "x", 1, &n), FLOW_OK);
         while (flow_read(w->flow[0], &byte, 1, &n) == FLOW_OK)
             continue;
-        flow_wait_sink_init(&sink);
-        assert_int_equal(flow_wait_sources(w->flow[0], FLOW_READY_READ, &sink),
+        flow_wait_set_init(&set);
+        assert_int_equal(flow_wait_sources(w->flow[0], FLOW_READY_READ, &set),
                          0);
-        if (!listens_to_channel(&sink))
-            storm.now = sink.deadline;
+        if (!listens_to_channel(&set))
+            storm.now = set.deadline;
         storm.now += 5000;
         wakes++;
     }
@@ -512,7 +512,7 @@ an_event_storm_wakes_its_reader_seldom(void **state)
 static void
 an_event_storm_wakes_its_listener_seldom(void **state)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     unsigned wakes = 0;
     struct world w;
     uint64_t end;
@@ -528,10 +528,10 @@ an_event_storm_wakes_its_listener_seldom(void **state)
     w.hyp[0]->events = &storm.events;
     w.listener->env = &storm.env;
     for (end = storm.now + 1000000000u; storm.now < end; wakes++) {
-        flow_wait_sink_init(&sink);
-        assert_false(flow_listener_wait_sources(w.listener, &sink));
-        if (!listens_to_channel(&sink))
-            storm.now = sink.deadline;
+        flow_wait_set_init(&set);
+        assert_false(flow_listener_wait_sources(w.listener, &set));
+        if (!listens_to_channel(&set))
+            storm.now = set.deadline;
         storm.now += 5000;
     }
     assert_in_range(wakes, 100, 2000);
@@ -542,8 +542,8 @@ an_event_storm_wakes_its_listener_seldom(void **state)
                                             "x", NULL, &w.flow[1], NULL),
                      FLOW_OK);
     assert_int_equal(flow_open(w.flow[1]), FLOW_OK);
-    flow_wait_sink_init(&sink);
-    assert_true(flow_listener_wait_sources(w.listener, &sink));
+    flow_wait_set_init(&set);
+    assert_true(flow_listener_wait_sources(w.listener, &set));
     assert_int_equal(flow_accept(w.listener, &w.flow[0]), FLOW_OK);
     world_stop(&w);
 }
@@ -552,7 +552,7 @@ an_event_storm_wakes_its_listener_seldom(void **state)
 static void
 events_with_bytes_are_no_storm(void **state)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     struct world w;
     char byte;
     size_t n;
@@ -561,10 +561,10 @@ events_with_bytes_are_no_storm(void **state)
     world_start(&w);
     world_connect(&w, NULL);
     for (unsigned i = 0; i < 5000; i++) {
-        flow_wait_sink_init(&sink);
-        assert_int_equal(flow_wait_sources(w.flow[0], FLOW_READY_READ, &sink),
+        flow_wait_set_init(&set);
+        assert_int_equal(flow_wait_sources(w.flow[0], FLOW_READY_READ, &set),
                          0);
-        assert_true(listens_to_channel(&sink));
+        assert_true(listens_to_channel(&set));
         assert_int_equal(flow_write(w.flow[1], "x", 1, &n), FLOW_OK);
         assert_int_equal(flow_read(w.flow[0], &byte, 1, &n), FLOW_OK);
     }

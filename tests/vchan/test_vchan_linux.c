@@ -189,12 +189,12 @@ nothing_is_left_in_the_store(void **state)
 static void
 listener_sleeps(struct flow_listener *l)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
 
-    flow_wait_sink_init(&sink);
-    assert_false(flow_listener_wait_sources(l, &sink));
-    assert_true(sink.deadline > fake_now);
-    fake_now = sink.deadline;
+    flow_wait_set_init(&set);
+    assert_false(flow_listener_wait_sources(l, &set));
+    assert_true(set.deadline > fake_now);
+    fake_now = set.deadline;
 }
 
 static void
@@ -248,7 +248,7 @@ a_listener_may_be_older_than_its_peers_domain(void **state)
 static void
 a_listener_publishes_no_longer_than_it_must(void **state)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     struct world w;
 
     (void)state;
@@ -256,9 +256,9 @@ a_listener_publishes_no_longer_than_it_must(void **state)
     world_listen(&w);
     for (unsigned i = 0; i < 4; i++)
         listener_sleeps(w.listener);
-    flow_wait_sink_init(&sink);
-    assert_false(flow_listener_wait_sources(w.listener, &sink));
-    assert_int_equal(sink.deadline, FLOW_NEVER);
+    flow_wait_set_init(&set);
+    assert_false(flow_listener_wait_sources(w.listener, &set));
+    assert_int_equal(set.deadline, FLOW_NEVER);
     flow_listener_close(w.listener);
 }
 

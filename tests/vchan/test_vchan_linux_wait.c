@@ -24,20 +24,20 @@
 
 /* Whether anything that a sleeper would wait for is there. */
 static bool
-would_wake(const struct flow_wait_sink *sink)
+would_wake(const struct flow_wait_set *set)
 {
     struct pollfd p[FLOW_WAIT_SOURCES];
 
-    for (unsigned i = 0; i < sink->count; i++)
-        p[i] = (struct pollfd){ .fd = sink->source[i].fd, .events = POLLIN };
-    return poll(p, sink->count, 0) > 0;
+    for (unsigned i = 0; i < set->count; i++)
+        p[i] = (struct pollfd){ .fd = set->source[i].fd, .events = POLLIN };
+    return poll(p, set->count, 0) > 0;
 }
 
 /* Also those who sleep when another part of the program learns of it. */
 static void
 a_migration_wakes_all_that_sleep(void **state)
 {
-    struct flow_wait_sink sink[3];
+    struct flow_wait_set set[3];
     struct flow *f[2];
     struct flow *dials;
     struct flow *after;
@@ -52,19 +52,19 @@ a_migration_wakes_all_that_sleep(void **state)
     other = w.env[0];
     stub_enter(SERVER);
     for (unsigned i = 0; i < 3; i++)
-        flow_wait_sink_init(&sink[i]);
+        flow_wait_set_init(&set[i]);
     /* The second look finds what the first has asked for. */
     look(f[0], FLOW_READY_READ);
-    assert_int_equal(flow_wait_sources(f[0], FLOW_READY_READ, &sink[0]), 0);
-    assert_false(flow_listener_wait_sources(w.listener, &sink[1]));
-    assert_false(would_wake(&sink[0]));
-    assert_false(would_wake(&sink[1]));
+    assert_int_equal(flow_wait_sources(f[0], FLOW_READY_READ, &set[0]), 0);
+    assert_false(flow_listener_wait_sources(w.listener, &set[1]));
+    assert_false(would_wake(&set[0]));
+    assert_false(would_wake(&set[1]));
     stub_migrate(SERVER, 9);
     stub_enter(9);
     assert_int_equal(
         flow_vchan_connect(&other, CLIENT, "y", NULL, &after, NULL), FLOW_OK);
-    assert_true(would_wake(&sink[0]));
-    assert_true(would_wake(&sink[1]));
+    assert_true(would_wake(&set[0]));
+    assert_true(would_wake(&set[1]));
     assert_int_equal(flow_accept(w.listener, &none), FLOW_E_RESET);
     flow_close(after);
     /* A client that waits for keys sleeps on a watch. */
@@ -77,14 +77,14 @@ a_migration_wakes_all_that_sleep(void **state)
     assert_int_equal(flow_open(dials), FLOW_AGAIN);
     fake_now += SEC;
     assert_int_equal(flow_open(dials), FLOW_AGAIN);
-    assert_int_equal(flow_wait_sources(dials, FLOW_READY_OPEN, &sink[2]), 0);
-    assert_false(would_wake(&sink[2]));
+    assert_int_equal(flow_wait_sources(dials, FLOW_READY_OPEN, &set[2]), 0);
+    assert_false(would_wake(&set[2]));
     stub_migrate(CLIENT, 10);
     stub_enter(10);
     assert_int_equal(
         flow_vchan_connect(&w.env[1], SERVER, "y", NULL, &after, NULL),
         FLOW_OK);
-    assert_true(would_wake(&sink[2]));
+    assert_true(would_wake(&set[2]));
     assert_int_equal(flow_open(dials), FLOW_E_RESET);
     flow_close(after);
     flow_close(dials);
@@ -190,7 +190,7 @@ many_channels_wait_in_nested_loops(void **state)
 {
     const int loop[3] = { loop_new(), loop_new(), loop_new() };
     struct vchan_channel *channel[64];
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     struct vchan_hyp *after;
     struct vchan_hyp *hyp;
     struct world w;
@@ -204,9 +204,9 @@ many_channels_wait_in_nested_loops(void **state)
     for (unsigned i = 0; i < 64; i++) {
         assert_int_equal(hyp->events->alloc(hyp, CLIENT, &channel[i], NULL),
                          FLOW_OK);
-        flow_wait_sink_init(&sink);
-        hyp->events->wait(channel[i], &sink);
-        loop_add(loop[0], sink.source[0].fd);
+        flow_wait_set_init(&set);
+        hyp->events->wait(channel[i], &set);
+        loop_add(loop[0], set.source[0].fd);
     }
     assert_false(loop_fires(loop[2]));
     /* Each of them is told of a loss, also one that is renewed after it. */
@@ -215,9 +215,9 @@ many_channels_wait_in_nested_loops(void **state)
     assert_int_equal(flow__vchan_xen_open(&w.env[0], &after, NULL), FLOW_OK);
     assert_true(hyp->events->renew(channel[0]));
     for (unsigned i = 0; i < 64; i++) {
-        flow_wait_sink_init(&sink);
-        hyp->events->wait(channel[i], &sink);
-        assert_true(would_wake(&sink));
+        flow_wait_set_init(&set);
+        hyp->events->wait(channel[i], &set);
+        assert_true(would_wake(&set));
     }
     assert_true(loop_fires(loop[2]));
     for (unsigned i = 0; i < 64; i++)

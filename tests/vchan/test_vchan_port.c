@@ -48,9 +48,9 @@ bell_drain(struct vchan_channel *channel)
 }
 
 static void
-bell_wait(const struct vchan_channel *channel, struct flow_wait_sink *sink)
+bell_wait(const struct vchan_channel *channel, struct flow_wait_set *set)
 {
-    flow_wait_add_event(sink, &doorbell,
+    flow_wait_add_event(set, &doorbell,
                         __atomic_load_n(&drained[fake_events->port(channel)],
                                         __ATOMIC_ACQUIRE));
 }
@@ -66,11 +66,11 @@ bell_close(struct vchan_channel *channel)
 static unsigned by_clock;
 
 static enum flow_status
-counting_wait(void *ctx, struct flow_wait_sink *sink, uint64_t deadline)
+counting_wait(void *ctx, struct flow_wait_set *set, uint64_t deadline)
 {
     const struct flow_env *env = flow_env_default();
-    enum flow_status st = env->wait(ctx, sink, deadline);
-    uint64_t end = flow_deadline_min(sink->deadline, deadline);
+    enum flow_status st = env->wait(ctx, set, deadline);
+    uint64_t end = flow_deadline_min(set->deadline, deadline);
 
     if (end > FLOW_NOW && env->now(env->ctx) >= end)
         __atomic_add_fetch(&by_clock, 1, __ATOMIC_RELAXED);
@@ -141,7 +141,7 @@ port_stop(struct port *p)
 static void
 nothing_is_said_of_descriptors(void **state)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     struct flow *f[2];
     struct port p;
     size_t len = sizeof(int);
@@ -149,19 +149,19 @@ nothing_is_said_of_descriptors(void **state)
 
     (void)state;
     port_start(&p);
-    flow_wait_sink_init(&sink);
-    assert_false(flow_listener_wait_sources(p.listener, &sink));
-    for (size_t i = 0; i < sink.count; i++)
-        assert_int_equal(sink.source[i].kind, FLOW_WAIT_EVENT);
+    flow_wait_set_init(&set);
+    assert_false(flow_listener_wait_sources(p.listener, &set));
+    for (size_t i = 0; i < set.count; i++)
+        assert_int_equal(set.source[i].kind, FLOW_WAIT_EVENT);
     f[1] = port_dial(&p);
     assert_int_equal(flow_open(f[1]), FLOW_OK);
     assert_int_equal(flow_accept(p.listener, &f[0]), FLOW_OK);
     for (unsigned i = 0; i < 2; i++) {
-        flow_wait_sink_init(&sink);
-        assert_int_equal(flow_wait_sources(f[i], FLOW_READY_READ, &sink), 0);
-        assert_true(sink.count > 0);
-        for (size_t s = 0; s < sink.count; s++)
-            assert_int_equal(sink.source[s].kind, FLOW_WAIT_EVENT);
+        flow_wait_set_init(&set);
+        assert_int_equal(flow_wait_sources(f[i], FLOW_READY_READ, &set), 0);
+        assert_true(set.count > 0);
+        for (size_t s = 0; s < set.count; s++)
+            assert_int_equal(set.source[s].kind, FLOW_WAIT_EVENT);
         assert_int_equal(flow_query(f[i], FLOW_QUERY_FD, &fd, &len),
                          FLOW_E_NOTSUP);
         assert_int_equal(flow_caps(f[i]) & FLOW_CAP_FD, 0);

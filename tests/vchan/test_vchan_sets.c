@@ -97,7 +97,7 @@ a_client_that_keeps_its_mappings_exhausts_nothing(void **state)
 static void
 a_client_that_keeps_its_channels_is_limited(void **state)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     struct flow_error err;
     struct client c[4];
     struct world w;
@@ -123,14 +123,14 @@ a_client_that_keeps_its_channels_is_limited(void **state)
     flow_listener_get_error(w.listener, &err);
     assert_int_equal(err.status, FLOW_E_NOMEM);
     assert_string_equal(err.text, "the peer keeps too much of ended flows");
-    flow_wait_sink_init(&sink);
-    assert_false(flow_listener_wait_sources(w.listener, &sink));
-    assert_true(sink.deadline > fake_now);
+    flow_wait_set_init(&set);
+    assert_false(flow_listener_wait_sources(w.listener, &set));
+    assert_true(set.deadline > fake_now);
 
     /* It lets go of one, and is served again. */
     client_leave(&c[1]);
     client_unmap(&c[1]);
-    fake_now = sink.deadline;
+    fake_now = set.deadline;
     assert_int_equal(flow_accept(w.listener, &f), FLOW_AGAIN);
     client_attach(w.client, &c[1]);
     assert_int_equal(flow_accept(w.listener, &f), FLOW_OK);
@@ -308,17 +308,17 @@ hears(struct world *w, struct vchan_set *set)
     struct vchan_hyp *hyp = w->client;
     uint32_t port = w->server->events->port(set->channel);
     struct vchan_channel *other;
-    struct flow_wait_sink sink;
+    struct flow_wait_set waits;
     bool fired;
 
     assert_int_equal(hyp->events->bind(hyp, 1, port, &other, NULL), FLOW_OK);
     w->server->events->drain(set->channel);
-    flow_wait_sink_init(&sink);
-    w->server->events->wait(set->channel, &sink);
-    assert_int_equal(sink.count, 1);
-    assert_true(sink.source[0].fd >= 0);
+    flow_wait_set_init(&waits);
+    w->server->events->wait(set->channel, &waits);
+    assert_int_equal(waits.count, 1);
+    assert_true(waits.source[0].fd >= 0);
     hyp->events->notify(other);
-    fired = flow_wait_fd_ready(&sink, sink.source[0].fd, FLOW_WAIT_IN) != 0;
+    fired = flow_wait_fd_ready(&waits, waits.source[0].fd, FLOW_WAIT_IN) != 0;
     hyp->events->close(other);
     return fired;
 }

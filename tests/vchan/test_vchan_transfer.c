@@ -118,10 +118,10 @@ static struct {
 static void
 sleep_on(struct flow *f, uint32_t interest)
 {
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
 
-    flow_wait_sink_init(&sink);
-    assert_int_equal(flow_wait_sources(f, interest, &sink), 0);
+    flow_wait_set_init(&set);
+    assert_int_equal(flow_wait_sources(f, interest, &set), 0);
 }
 
 static void

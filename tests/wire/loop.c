@@ -74,7 +74,7 @@ loop_shutdown(struct flow *f, enum flow_dir dir)
 }
 
 static uint32_t
-loop_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
+loop_wait(struct flow *f, uint32_t interest, struct flow_wait_set *set)
 {
     struct loop *l = loop_of(f);
     uint32_t ready = interest;
@@ -85,7 +85,7 @@ loop_wait(struct flow *f, uint32_t interest, struct flow_wait_sink *sink)
         ready &= ~FLOW_READY_WRITE;
     /* Nobody sleeps here: the test moves both ends. */
     if (ready == 0)
-        flow_wait_add_time(sink, FLOW_NOW);
+        flow_wait_add_time(set, FLOW_NOW);
     return ready;
 }
 

@@ -382,7 +382,7 @@ static void
 slow_peers_run_out_of_time(void **state)
 {
     static const uint8_t header[] = { MESSAGE, 3, 1, 1, 0, 1, 0, 0, 252 };
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     int role, i;
 
     (void)state;
@@ -398,13 +398,13 @@ slow_peers_run_out_of_time(void **state)
             if (role != 0)
                 assert_status(flow_open(evil.ours), FLOW_AGAIN);
         }
-        flow_wait_sink_init(&sink);
-        (void)flow_wait_sources(evil.ours, FLOW_READY_OPEN, &sink);
+        flow_wait_set_init(&set);
+        (void)flow_wait_sources(evil.ours, FLOW_READY_OPEN, &set);
         test_env.now += UINT64_C(1100000000);
         /* Whoever sleeps on it is told. */
-        flow_wait_sink_init(&sink);
-        assert_true(flow_wait_sources(evil.ours, FLOW_READY_OPEN, &sink) != 0 ||
-                    sink.deadline <= test_env.now);
+        flow_wait_set_init(&set);
+        assert_true(flow_wait_sources(evil.ours, FLOW_READY_OPEN, &set) != 0 ||
+                    set.deadline <= test_env.now);
         evil.status = flow_open(evil.ours);
         assert_status(evil.status, FLOW_E_TIMEOUT);
         assert_non_null(strstr(evil_text(&evil), "longer than its limit"));
@@ -578,7 +578,7 @@ static void
 idle_connections_are_small(void **state)
 {
     static uint8_t data[16384];
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     size_t before, held, n;
     int role, version;
     uint8_t buf[64];
@@ -598,9 +598,9 @@ idle_connections_are_small(void **state)
             while (evil_read(&evil, data, sizeof(buf), &n) == FLOW_OK);
             assert_status(flow_write(evil.ours, data, sizeof(data), &n),
                           FLOW_OK);
-            flow_wait_sink_init(&sink);
+            flow_wait_set_init(&set);
             assert_int_equal(
-                flow_wait_sources(evil.ours, FLOW_READY_READ, &sink), 0);
+                flow_wait_sources(evil.ours, FLOW_READY_READ, &set), 0);
             held = atomic_load(&test_env.bytes) - before;
             if (held > 1700)
                 fail_msg("%zu bytes are held, %s, 0x%04x", held,

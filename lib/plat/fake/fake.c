@@ -121,20 +121,20 @@ fake_random(void *ctx, void *buf, size_t len)
 }
 
 static bool
-fake_poll_fds(const struct flow_wait_sink *sink, int timeout)
+fake_poll_fds(const struct flow_wait_set *set, int timeout)
 {
     struct pollfd fds[FLOW_WAIT_SOURCES];
     nfds_t count = 0;
     size_t i;
 
-    for (i = 0; i < sink->count; i++) {
-        if (sink->source[i].kind != FLOW_WAIT_FD)
+    for (i = 0; i < set->count; i++) {
+        if (set->source[i].kind != FLOW_WAIT_FD)
             continue;
-        fds[count].fd = sink->source[i].fd;
+        fds[count].fd = set->source[i].fd;
         fds[count].events = 0;
-        if (sink->source[i].events & FLOW_WAIT_IN)
+        if (set->source[i].events & FLOW_WAIT_IN)
             fds[count].events |= POLLIN;
-        if (sink->source[i].events & FLOW_WAIT_OUT)
+        if (set->source[i].events & FLOW_WAIT_OUT)
             fds[count].events |= POLLOUT;
         count++;
     }
@@ -142,13 +142,13 @@ fake_poll_fds(const struct flow_wait_sink *sink, int timeout)
 }
 
 static bool
-fake_is_signalled(const struct flow_wait_sink *sink)
+fake_is_signalled(const struct flow_wait_set *set)
 {
     const struct flow_wait_source *source;
     size_t i;
 
-    for (i = 0; i < sink->count; i++) {
-        source = &sink->source[i];
+    for (i = 0; i < set->count; i++) {
+        source = &set->source[i];
         if (source->kind == FLOW_WAIT_EVENT &&
             flow_event_sequence(source->event) != source->sequence)
             return true;
@@ -159,16 +159,16 @@ fake_is_signalled(const struct flow_wait_sink *sink)
 /* One thread: an event that has not fired never will while it sleeps, so
  * there is nothing to wait for but descriptors and time. */
 static enum flow_status
-fake_wait(void *ctx, struct flow_wait_sink *sink, uint64_t deadline)
+fake_wait(void *ctx, struct flow_wait_set *set, uint64_t deadline)
 {
     struct flow__fake *fake = ctx;
 
     fake->waits++;
-    deadline = flow_deadline_min(deadline, sink->deadline);
-    if (fake_is_signalled(sink) ||
+    deadline = flow_deadline_min(deadline, set->deadline);
+    if (fake_is_signalled(set) ||
         (deadline != FLOW_NEVER && deadline <= fake->now))
         return FLOW_OK;
-    if (fake_poll_fds(sink, deadline == FLOW_NEVER ? PATIENCE : DELIVERY))
+    if (fake_poll_fds(set, deadline == FLOW_NEVER ? PATIENCE : DELIVERY))
         return FLOW_OK;
     if (deadline == FLOW_NEVER)
         return FLOW_E_SYS;

@@ -279,14 +279,14 @@ resolver_result(struct flow_lookup *lookup, struct flow_addr *ret_addr,
 }
 
 static void
-resolver_wait(struct flow_lookup *lookup, struct flow_wait_sink *sink)
+resolver_wait(struct flow_lookup *lookup, struct flow_wait_set *set)
 {
     uint32_t sequence = flow_event_sequence(&lookup->event);
 
     if (flow__load_acquire(&lookup->progress) == DONE)
-        flow_wait_add_time(sink, FLOW_NOW);
+        flow_wait_add_time(set, FLOW_NOW);
     else
-        flow_wait_add_event(sink, &lookup->event, sequence);
+        flow_wait_add_event(set, &lookup->event, sequence);
 }
 
 static void

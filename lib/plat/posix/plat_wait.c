@@ -191,7 +191,7 @@ wait_has_nodes(const struct sleep *s)
 }
 
 static void
-wait_prepare(struct sleep *s, const struct flow_wait_sink *sink)
+wait_prepare(struct sleep *s, const struct flow_wait_set *set)
 {
     size_t i;
 
@@ -201,8 +201,8 @@ wait_prepare(struct sleep *s, const struct flow_wait_sink *sink)
     /* One lock for all events, here and at the end: this is the path of every
      * sleep. */
     flow__wait_lock();
-    for (i = 0; i < sink->count; i++)
-        wait_add_source(s, &sink->source[i]);
+    for (i = 0; i < set->count; i++)
+        wait_add_source(s, &set->source[i]);
     flow__wait_unlock();
     if (wait_has_nodes(s)) {
         s->fds[s->fd_count].fd = s->me->waker.read_fd;
@@ -212,14 +212,14 @@ wait_prepare(struct sleep *s, const struct flow_wait_sink *sink)
 }
 
 enum flow_status
-flow__plat_wait(void *ctx, struct flow_wait_sink *sink, uint64_t deadline)
+flow__plat_wait(void *ctx, struct flow_wait_set *set, uint64_t deadline)
 {
     struct sleep s;
     int rc = 0;
 
     (void)ctx;
-    wait_prepare(&s, sink);
-    deadline = flow_deadline_min(deadline, sink->deadline);
+    wait_prepare(&s, set);
+    deadline = flow_deadline_min(deadline, set->deadline);
     if (s.me == NULL)
         deadline = flow_deadline_min(deadline, flow__plat_now() + BLIND_NAP);
     if (!s.signalled) {

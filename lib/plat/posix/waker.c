@@ -93,13 +93,13 @@ flow__fd_waker_fini(struct flow__fd_waker *waker)
 void
 flow__fd_waker_drain(struct flow__fd_waker *waker)
 {
-    uint64_t sink[8];
+    uint64_t set[8];
     ssize_t n;
 
     /* Whatever pending says: a waker may be between its two steps. */
     do
-        n = read(waker->read_fd, sink, sizeof(sink));
-    while (n == (ssize_t)sizeof(sink));
+        n = read(waker->read_fd, set, sizeof(set));
+    while (n == (ssize_t)sizeof(set));
     flow__store(&waker->pending, 0);
 }
 

@@ -249,7 +249,7 @@ a_partial_record_holds_what_it_needs(void **state)
 {
     static const uint8_t large[5] = { 23, 3, 3, 0x40, 0x11 };
     static const uint8_t some[65536];
-    struct flow_wait_sink sink;
+    struct flow_wait_set set;
     size_t n;
 
     (void)state;
@@ -261,9 +261,9 @@ a_partial_record_holds_what_it_needs(void **state)
             r.cipher.start = sizeof(some) - known;
             memcpy(flow__stage_data(&r.cipher), large,
                    known < sizeof(large) ? known : sizeof(large));
-            flow_wait_sink_init(&sink);
+            flow_wait_set_init(&set);
             if (sleeps)
-                assert_false(flow__reader_wait(&r, &low->base, 1, &sink));
+                assert_false(flow__reader_wait(&r, &low->base, 1, &set));
             else
                 assert_int_equal(
                     flow__reader_read(&r, &low->base, NULL, 0, &n).status,
