@@ -17,14 +17,13 @@ import sys
 
 import architecture
 import names
+import prose
+import tree
 
 PRODUCT = ("flow", "lib", "backends", "tls", "include")
 BRANCH = re.compile(r"\b(?:if|for|while|case)\b|&&|\|\||\?")
 CALL = re.compile(r"\b(\w+)\s*\(")
 DEFINED = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(\w+)", re.M)
-# Words for which plain English has another (docs/style.md).
-WORDS = re.compile(r"\b(?:behind|who writes|who waits|who wants|what waits"
-                   r"|is none|is no [a-z]+|that is no)\b")
 
 
 def sources(top, rooms=PRODUCT, suffix="[ch]"):
@@ -160,13 +159,13 @@ def drawn_files(top):
     return ", ".join(str(n) for n in counts if n > 0) or "none"
 
 
-def prose(top):
-    found = 0
-    for _, text in sources(top, names.ROOMS + ("include",)):
-        found += len(WORDS.findall(text))
-    for path in (top / "docs").rglob("*.md"):
-        found += len(WORDS.findall(path.read_text()))
-    return found
+def words_to_avoid(top):
+    """What prose.py would find in the whole tree."""
+    return sum(
+        len(prose.faults(name, (top / name).read_text()))
+        for name in tree.names(top)
+        if name not in prose.EXCEPT and prose.is_read(name)
+    )
 
 
 def figures(top):
@@ -216,7 +215,7 @@ def figures(top):
     yield "decisions: forms", forms
     yield "decisions: with a date", dated
     yield "decisions: numbers left out", gaps
-    yield "words to avoid, in code and documents", prose(top)
+    yield "words to avoid (prose.py)", words_to_avoid(top)
 
 
 def main(arguments):

@@ -24,22 +24,22 @@ SUBPROJECTS = re.compile(r"subprojects/(mbedtls\.wrap|packagefiles/)")
 DATA = re.compile(r"^tests/.*\.(bin|der|pem|hex|txt|list|html|pdf)$|^docs/.*\.svg$")
 
 
-def names():
+def names(top=TOP):
     """Files of the tree, as git knows them where there is git."""
     listed = subprocess.run(
-        ["git", "-C", str(TOP), "ls-files", "-co", "--exclude-standard"],
+        ["git", "-C", str(top), "ls-files", "-co", "--exclude-standard"],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False,
         text=True,
-    ) if (TOP / ".git").exists() else None
+    ) if (top / ".git").exists() else None
     if listed and listed.returncode == 0:
         found = listed.stdout.splitlines()
     else:
         found = [
-            p.relative_to(TOP).as_posix() for p in TOP.rglob("*")
+            p.relative_to(top).as_posix() for p in top.rglob("*")
         ]
     return sorted(
         name for name in found
-        if (TOP / name).is_file() and not SKIPPED.search(name)
+        if (top / name).is_file() and not SKIPPED.search(name)
     )
 
 
