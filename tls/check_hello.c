@@ -42,57 +42,10 @@ flow__check_client_hello(const struct flow__check_facts *facts,
     return FLOW_OK;
 }
 
-static bool
-check_hello_has_extension(struct flow__span list, uint16_t type)
-{
-    struct flow__span body;
-    uint16_t t;
-
-    while (flow__hello_next_extension(&list, &t, &body))
-        if (t == type)
-            return true;
-    return false;
-}
-
-static enum flow_status
-check_hello_unsolicited(struct flow__fault *fault)
-{
-    return flow__fault_proto(fault, FLOW__ALERT_UNSUPPORTED_EXTENSION,
-                             "the peer answered an extension it was not sent");
-}
-
 static enum flow_status
 check_hello_illegal(struct flow__fault *fault, const char *text)
 {
     return flow__fault_proto(fault, FLOW__ALERT_ILLEGAL_PARAMETER, text);
-}
-
-/* See tls/checks.h. */
-enum flow_status
-flow__check_extensions(struct flow__span list, unsigned place,
-                       const struct flow__client_hello *offer,
-                       struct flow__fault *ret_fault)
-{
-    struct flow__extensions x;
-    enum flow_status st = FLOW_OK;
-
-    flow__extensions_init(&x, list);
-    while (st == FLOW_OK && x.rest.len > 0) {
-        /* RFC 8446 4.2.2: a server's cookie comes unasked. */
-        bool unasked = place == FLOW__IN_HELLO_RETRY_REQUEST;
-
-        st = flow__extensions_next(&x, ret_fault);
-        if (st != FLOW_OK)
-            return st;
-        unasked = unasked && x.type == FLOW__EXTENSION_COOKIE;
-        if (offer != NULL && !unasked &&
-            !check_hello_has_extension(offer->extensions, x.type))
-            return check_hello_unsolicited(ret_fault);
-        if (flow__extension_is_misplaced(x.type, place))
-            return check_hello_illegal(
-                ret_fault, "an extension is not one of this message");
-    }
-    return st;
 }
 
 /* Whether the one name of an answer is one of those offered. */
@@ -212,12 +165,14 @@ check_hello_extensions12(const struct flow__client_hello *offer,
 {
     struct flow__span body;
     uint16_t type;
+    enum flow_status st = FLOW_OK;
 
     while (flow__hello_next_extension(&list, &type, &body)) {
         /* Answers a suite (RFC 5746 3.4). */
-        if (type != FLOW__EXTENSION_RENEGOTIATION_INFO &&
-            !check_hello_has_extension(offer->extensions, type))
-            return check_hello_unsolicited(fault);
+        if (type != FLOW__EXTENSION_RENEGOTIATION_INFO)
+            st = flow__check_was_offered(offer, type, fault);
+        if (st != FLOW_OK)
+            return st;
         if (type == FLOW__EXTENSION_KEY_SHARE ||
             type == FLOW__EXTENSION_PRE_SHARED_KEY ||
             type == FLOW__EXTENSION_EARLY_DATA ||

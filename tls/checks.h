@@ -74,17 +74,29 @@ flow__check_fn flow__check_certificate_verify13;
 flow__check_fn flow__check_server_key_exchange;
 flow__check_fn flow__check_client_key_exchange;
 
-/* check_small.c.  empty: HelloRequest and ServerHelloDone, without a body. */
+/* check_finished.c.  empty: HelloRequest and ServerHelloDone, without a body.
+ */
 flow__check_fn flow__check_finished12;
 flow__check_fn flow__check_finished13;
+flow__check_fn flow__check_empty;
+
+/* check_post_handshake.c. */
 flow__check_fn flow__check_new_session_ticket12;
 flow__check_fn flow__check_new_session_ticket13;
 flow__check_fn flow__check_key_update;
-flow__check_fn flow__check_empty;
+
+/*
+ * checks.c
+ */
 
 /* The body of a message whose length is that of its header; false if not. */
 bool flow__check_body(const uint8_t *msg, size_t len,
                       struct flow__span *ret_body);
+
+/* FLOW_OK if our ClientHello had an extension of this type. */
+enum flow_status flow__check_was_offered(const struct flow__client_hello *offer,
+                                         uint16_t type,
+                                         struct flow__fault *ret_fault);
 
 /* Extensions of a message of TLS 1.3, one of FLOW__IN_: no repeats, none that
  * is for other messages, and with offer none that was not offered. */
@@ -92,7 +104,8 @@ enum flow_status flow__check_extensions(struct flow__span list, unsigned place,
                                         const struct flow__client_hello *offer,
                                         struct flow__fault *ret_fault);
 
-/* Whether a scheme signs messages of TLS 1.3 with a key (RFC 8446 4.2.3). */
+/* Whether a scheme may sign messages of TLS 1.3 (check_certificate.c) with a
+ * key (RFC 8446 4.2.3). */
 bool flow__check_scheme13(uint16_t scheme, enum flow__key_type key);
 
 #endif

@@ -18,14 +18,14 @@ void
 flow__flight_init(struct flow__flight *flight, const struct flow_env *env)
 {
     memset(flight, 0, sizeof(*flight));
-    flow__stage_init(&flight->content, env);
+    flow__queue_init(&flight->content, env);
 }
 
 /* See tls/flight.h. */
 void
 flow__flight_clear(struct flow__flight *flight)
 {
-    flow__stage_release(&flight->content);
+    flow__queue_release(&flight->content);
     flight->parts = 0;
 }
 
@@ -40,7 +40,7 @@ flow__flight_add(struct flow__flight *flight, uint8_t type,
         part--;
     else if (flight->parts == FLOW__FLIGHT_PARTS)
         return FLOW_E_SYS;
-    if (!flow__stage_append(&flight->content, bytes, len))
+    if (!flow__queue_append(&flight->content, bytes, len))
         return FLOW_E_NOMEM;
     if (part == flight->part + flight->parts) {
         flight->parts++;
@@ -83,7 +83,7 @@ flight_sealed_len(const struct flow__flight *flight,
 static enum flow_status
 flight_seal_record(const struct flow__flight_part *part,
                    struct flow__record_keys *keys, const uint8_t *bytes,
-                   size_t len, struct flow__stage *out, bool *ret_spent)
+                   size_t len, struct flow__queue *out, bool *ret_spent)
 {
     const struct flow_cvec vec = { bytes, len };
     const struct flow__record_content content = { part->type, &vec, 0, len };
@@ -91,10 +91,10 @@ flight_seal_record(const struct flow__flight_part *part,
     enum flow_status st = FLOW_OK;
 
     if (part->level == FLOW__LEVEL_PLAIN) {
-        flow__record_write_header(flow__stage_tail(out), part->type, len);
-        memcpy(flow__stage_tail(out) + FLOW__RECORD_HEADER, bytes, len);
+        flow__record_write_header(flow__queue_tail(out), part->type, len);
+        memcpy(flow__queue_tail(out) + FLOW__RECORD_HEADER, bytes, len);
     } else {
-        st = flow__record_seal(keys, &content, flow__stage_tail(out), &n);
+        st = flow__record_seal(keys, &content, flow__queue_tail(out), &n);
         *ret_spent = *ret_spent || st == FLOW_OK;
     }
     if (st == FLOW_OK)
@@ -105,11 +105,11 @@ flight_seal_record(const struct flow__flight_part *part,
 /* See tls/flight.h. */
 enum flow_status
 flow__flight_seal(struct flow__flight *flight, struct flow__record_keys *keys,
-                  size_t limit, struct flow__stage *out, bool *ret_spent)
+                  size_t limit, struct flow__queue *out, bool *ret_spent)
 {
-    const uint8_t *at = flow__stage_data(&flight->content);
+    const uint8_t *at = flow__queue_data(&flight->content);
     size_t total = flight_sealed_len(flight, keys, limit);
-    size_t before = flow__stage_len(out);
+    size_t before = flow__queue_len(out);
     enum flow_status st = FLOW_OK;
 
     *ret_spent = false;
@@ -117,7 +117,7 @@ flow__flight_seal(struct flow__flight *flight, struct flow__record_keys *keys,
         return FLOW_OK;
     if (total == 0)
         return FLOW_E_SYS;
-    if (!flow__stage_reserve(out, total))
+    if (!flow__queue_reserve(out, total))
         return FLOW_E_NOMEM;
     for (unsigned i = 0; i < flight->parts; i++) {
         const struct flow__flight_part *part = flight->part + i;

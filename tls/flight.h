@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 #include "tls/order_kinds.h"
+#include "tls/queue.h"
 #include "tls/record.h"
-#include "tls/stage.h"
 
 /* Changes of level or of content type in one flight, the first included. */
 #define FLOW__FLIGHT_PARTS 6
@@ -26,7 +26,7 @@ struct flow__flight_part {
  * all, and a record number that was spent is never given back.
  */
 struct flow__flight {
-    struct flow__stage content;
+    struct flow__queue content;
     struct flow__flight_part part[FLOW__FLIGHT_PARTS];
     unsigned parts;
 };
@@ -48,6 +48,6 @@ enum flow_status flow__flight_add(struct flow__flight *flight, uint8_t type,
  */
 enum flow_status flow__flight_seal(struct flow__flight *flight,
                                    struct flow__record_keys *keys, size_t limit,
-                                   struct flow__stage *out, bool *ret_spent);
+                                   struct flow__queue *out, bool *ret_spent);
 
 #endif

@@ -27,35 +27,6 @@
  * where the handshake's limit comes first. */
 #define LINGER 1000000000u
 
-/* See tls/handshake_state.h. */
-enum flow_status
-flow__handshake_fault(const struct flow__handshake *hs, enum flow_status status,
-                      const struct flow__fault *fault, struct flow_error *err)
-{
-    bool is_told = fault != NULL && fault->text != NULL;
-
-    (void)flow_error_set(err, status, "tls", FLOW_DOMAIN_NONE, 0,
-                         status == FLOW_E_NOMEM ? "no memory for the handshake"
-                         : is_told              ? fault->text
-                                   : "the handshake cannot be protected");
-    err->alert_sent =
-        (int16_t)(status == FLOW_E_PROTO ? fault->alert
-                                         : FLOW__ALERT_INTERNAL_ERROR);
-    if (hs->sni[0] != '\0')
-        flow_error_set_detail(err, hs->sni);
-    return status;
-}
-
-/* See tls/handshake_state.h. */
-enum flow_status
-flow__handshake_refuse(const struct flow__handshake *hs, enum flow__alert alert,
-                       const char *text, struct flow_error *err)
-{
-    const struct flow__fault fault = { alert, text };
-
-    return flow__handshake_fault(hs, FLOW_E_PROTO, &fault, err);
-}
-
 /* See tls/handshake.h. */
 enum flow_status
 flow__handshake_new(struct flow_tls_config *config, const struct flow_env *env,
@@ -73,10 +44,10 @@ flow__handshake_new(struct flow_tls_config *config, const struct flow_env *env,
     hs->time_limit = config->handshake_time;
     hs->record_limit = FLOW__RECORD_PLAIN_MAX;
     flow__order_init(&hs->order, hs->server);
-    flow__stage_init(&hs->raw, env);
-    flow__stage_init(&hs->message, env);
-    flow__stage_init(&hs->out, env);
-    flow__stage_init(&hs->hello, env);
+    flow__queue_init(&hs->raw, env);
+    flow__queue_init(&hs->message, env);
+    flow__queue_init(&hs->out, env);
+    flow__queue_init(&hs->hello, env);
     flow__flight_init(&hs->flight, env);
     if (server_name != NULL) {
         hs->ip_name = flow__name_parse(server_name, strlen(server_name),
@@ -100,10 +71,10 @@ flow__handshake_free(struct flow__handshake *hs)
         return;
     env = hs->env;
     flow__engine_free(hs->engine);
-    flow__stage_release(&hs->raw);
-    flow__stage_release(&hs->message);
-    flow__stage_release(&hs->out);
-    flow__stage_release(&hs->hello);
+    flow__queue_release(&hs->raw);
+    flow__queue_release(&hs->message);
+    flow__queue_release(&hs->out);
+    flow__queue_release(&hs->hello);
     flow__flight_clear(&hs->flight);
     for (unsigned i = 0; i < FLOW__LEVELS; i++) {
         flow__record_fini(&hs->rx[i]);
@@ -134,14 +105,14 @@ handshake_flush_out(struct flow__handshake *hs, struct flow *lower,
     enum flow_status st;
     size_t n;
 
-    while (flow__stage_len(&hs->out) > 0) {
-        st = flow_write(lower, flow__stage_data(&hs->out),
-                        flow__stage_len(&hs->out), &n);
+    while (flow__queue_len(&hs->out) > 0) {
+        st = flow_write(lower, flow__queue_data(&hs->out),
+                        flow__queue_len(&hs->out), &n);
         if (st < 0)
             return handshake_lower_failed(lower, FLOW_WRITE, st, err);
         if (st != FLOW_OK)
             return st;
-        flow__stage_consume(&hs->out, n);
+        flow__queue_consume(&hs->out, n);
         hs->unflushed = true;
     }
     if (!hs->unflushed)
@@ -162,12 +133,12 @@ handshake_fill_raw(struct flow__handshake *hs, struct flow *lower,
     size_t n;
     enum flow_status st;
 
-    if (!flow__stage_reserve(&hs->raw,
+    if (!flow__queue_reserve(&hs->raw,
                              missing > READ_STEP ? missing : READ_STEP))
         return flow_error_set(err, FLOW_E_NOMEM, "tls", FLOW_DOMAIN_NONE, 0,
                               "no memory for the handshake");
-    st = flow_read(lower, flow__stage_tail(&hs->raw),
-                   flow__stage_room(&hs->raw), &n);
+    st = flow_read(lower, flow__queue_tail(&hs->raw),
+                   flow__queue_room(&hs->raw), &n);
     hs->raw.end += n;
     if (st == FLOW_OK || st == FLOW_AGAIN)
         return st;
@@ -177,74 +148,6 @@ handshake_fill_raw(struct flow__handshake *hs, struct flow *lower,
         return FLOW_E_TRUNCATED;
     }
     return handshake_lower_failed(lower, FLOW_READ, st, err);
-}
-
-/* No longer than they are: they stay as long as the connection. */
-static enum flow_status
-handshake_keep_names(struct flow__handshake *hs)
-{
-    const char *asked = hs->server ? hs->sni : hs->name;
-    size_t asked_len = strlen(asked) + 1;
-
-    if (!hs->server)
-        flow__engine_matched_name(hs->engine, hs->pattern, sizeof(hs->pattern));
-    hs->names_len = asked_len + strlen(hs->pattern) + 1;
-    hs->names = flow_env_alloc(hs->env, hs->names_len);
-    if (hs->names == NULL)
-        return FLOW_E_NOMEM;
-    memcpy(hs->names, asked, asked_len);
-    memcpy(hs->names + asked_len, hs->pattern, strlen(hs->pattern) + 1);
-    return FLOW_OK;
-}
-
-static enum flow_status
-handshake_keep_chain(struct flow__handshake *hs)
-{
-    hs->chain_len = flow__engine_peer_chain(hs->engine, NULL, 0);
-    if (hs->chain_len == 0)
-        return FLOW_OK;
-    hs->chain = flow_env_alloc(hs->env, hs->chain_len);
-    if (hs->chain == NULL)
-        return FLOW_E_NOMEM;
-    (void)flow__engine_peer_chain(hs->engine, hs->chain, hs->chain_len);
-    return FLOW_OK;
-}
-
-/* See tls/handshake_state.h.  The engine refuses such a peer itself; this is a
- * second look, which does not depend on how it was configured. */
-enum flow_status
-flow__handshake_check_peer(const struct flow__handshake *hs,
-                           struct flow_error *err)
-{
-    uint32_t flags = flow__engine_verify_flags(hs->engine);
-
-    if (hs->server || hs->config->skip_verify || flags == 0)
-        return FLOW_OK;
-    (void)flow_error_set(err, FLOW_E_AUTH, "tls", FLOW_DOMAIN_NONE, 0,
-                         "the peer's certificate was not verified");
-    err->verify_flags = flags;
-    err->alert_sent = FLOW__ALERT_CERTIFICATE_UNKNOWN;
-    return FLOW_E_AUTH;
-}
-
-/* See tls/handshake_state.h. */
-enum flow_status
-flow__handshake_complete(struct flow__handshake *hs, struct flow_error *err)
-{
-    const struct flow__fault no_keys = { FLOW__ALERT_INTERNAL_ERROR,
-                                         "the engine exported no keys" };
-    enum flow_status st;
-
-    if (hs->tx[FLOW__LEVEL_DATA].suite == NULL ||
-        hs->rx[FLOW__LEVEL_DATA].suite == NULL)
-        return flow__handshake_fault(hs, FLOW_E_SYS, &no_keys, err);
-    st = handshake_keep_names(hs);
-    if (st == FLOW_OK)
-        st = handshake_keep_chain(hs);
-    if (st != FLOW_OK)
-        return flow__handshake_fault(hs, st, NULL, err);
-    hs->phase = FLOW__PHASE_DONE;
-    return FLOW_OK;
 }
 
 static void
@@ -330,7 +233,7 @@ handshake_linger(struct flow__handshake *hs, struct flow *lower, bool is_late,
         return FLOW_AGAIN;
     /* After a deadline of the caller, closing the flow still offers it. */
     if (st != FLOW_AGAIN || !is_late)
-        flow__stage_release(&hs->out);
+        flow__queue_release(&hs->out);
     if (st != FLOW_OK)
         hs->failure.alert_sent = FLOW__ALERT_NONE;
     hs->deadline = hs->env->now(hs->env->ctx);
@@ -417,7 +320,7 @@ flow__handshake_wants(const struct flow__handshake *hs)
 {
     if (hs->phase < FLOW__PHASE_RUNNING)
         return FLOW_READY_OPEN;
-    if (flow__stage_len(&hs->out) > 0)
+    if (flow__queue_len(&hs->out) > 0)
         return FLOW_READY_WRITE;
     return hs->unflushed ? FLOW_READY_FLUSH : FLOW_READY_READ;
 }
@@ -433,7 +336,7 @@ flow__handshake_deadline(const struct flow__handshake *hs)
 bool
 flow__handshake_is_fresh(const struct flow__handshake *hs)
 {
-    return hs->taken == 0 && flow__stage_len(&hs->raw) == 0 &&
+    return hs->taken == 0 && flow__queue_len(&hs->raw) == 0 &&
            (hs->server || hs->phase < FLOW__PHASE_RUNNING);
 }
 
@@ -459,7 +362,7 @@ flow__handshake_take(struct flow__handshake *hs,
     ret_takeover->rx_secret = hs->rx_secret;
     ret_takeover->tx_secret = hs->tx_secret;
     ret_takeover->ahead = hs->raw;
-    flow__stage_init(&hs->raw, hs->env);
+    flow__queue_init(&hs->raw, hs->env);
     ret_takeover->record_limit = hs->record_limit;
 
     ret_agreed->version = hs->version;

@@ -11,8 +11,8 @@
 
 #include "tls/keys.h"
 #include "tls/name.h"
+#include "tls/queue.h"
 #include "tls/record.h"
-#include "tls/stage.h"
 
 /*
  * The handshake: messages of the engine and of the peer, in records of ours on
@@ -43,7 +43,7 @@ struct flow__takeover {
     struct flow__record_keys tx;
     struct flow__secret rx_secret; /* TLS 1.3: for KeyUpdate */
     struct flow__secret tx_secret;
-    struct flow__stage ahead; /* records of the peer behind its last message */
+    struct flow__queue ahead; /* records of the peer behind its last message */
     size_t record_limit;      /* largest content we may send per record */
 };
 

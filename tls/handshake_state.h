@@ -12,10 +12,13 @@
 /*
  * What the files of the handshake share; nothing else includes it:
  *
- *   handshake.c  the lower flow, time, and how it begins and ends
- *   incoming.c   records of the peer into messages, messages into the engine
- *   outgoing.c   events of the engine into keys and records; our alert
- *   agree.c      what the hellos agree on
+ *   handshake.c        the lower flow, time, and how it begins and ends
+ *   incoming.c         records of the peer to messages to the engine
+ *   outgoing.c         events of the engine to keys and records; our alert
+ *   agreement.c        what the hellos agree on
+ *   handshake_state.c  how it fails and how it completes
+ *
+ * Each calls only those below it.
  *
  * Invariant: between two calls order is the state of everything that was taken
  * and of everything that stands in out.  A message that is refused leaves it
@@ -44,10 +47,10 @@ struct flow__handshake {
     struct flow__engine *engine; /* server: from the ClientHello on */
     struct flow__order order;
 
-    struct flow__stage raw;     /* bytes of the lower flow */
-    struct flow__stage message; /* a message of the peer, in fragments */
+    struct flow__queue raw;     /* bytes of the lower flow */
+    struct flow__queue message; /* a message of the peer, in fragments */
     struct flow__flight flight; /* messages of ours */
-    struct flow__stage out;     /* records for the lower flow */
+    struct flow__queue out;     /* records for the lower flow */
     bool unflushed;             /* the lower flow may hold some of ours back */
     size_t taken;               /* bytes of records looked at */
     bool header_checked;        /* of the record that raw begins with */
@@ -71,7 +74,7 @@ struct flow__handshake {
     size_t record_limit;    /* content of our records */
     uint8_t session_id[32]; /* of the ClientHello */
     size_t session_id_len;
-    struct flow__stage hello;        /* client: our last ClientHello */
+    struct flow__queue hello;        /* client: our last ClientHello */
     struct flow__client_hello offer; /* the same, read */
 
     /* Server: what the ClientHello asked for. */
@@ -92,7 +95,7 @@ struct flow__handshake {
  * an error with err filled, alert_sent saying which alert is due, or -1.
  */
 
-/* handshake.c */
+/* handshake_state.c */
 
 /* Fill err from a fault, or say that there is no memory; returns status. */
 enum flow_status flow__handshake_fault(const struct flow__handshake *hs,
@@ -131,26 +134,27 @@ enum flow_status flow__outgoing_events(struct flow__handshake *hs,
  * false: it cannot be sealed. */
 bool flow__outgoing_alert(struct flow__handshake *hs, int alert);
 
-/* agree.c */
+/* agreement.c */
 
 /* What the configuration lets a server negotiate. */
-struct flow__sni_policy flow__agree_policy(const struct flow__handshake *hs);
+struct flow__sni_policy
+flow__agreement_policy(const struct flow__handshake *hs);
 
 /* Server: the ClientHello came.  The first one chooses a certificate and makes
  * the engine. */
-enum flow_status flow__agree_client_hello(struct flow__handshake *hs,
-                                          const uint8_t *msg, size_t len,
-                                          struct flow_error *err);
+enum flow_status flow__agreement_client_hello(struct flow__handshake *hs,
+                                              const uint8_t *msg, size_t len,
+                                              struct flow_error *err);
 /* Client: our ClientHello goes out. */
-enum flow_status flow__agree_offer(struct flow__handshake *hs,
-                                   const uint8_t *msg, size_t len,
-                                   struct flow_error *err);
+enum flow_status flow__agreement_offer(struct flow__handshake *hs,
+                                       const uint8_t *msg, size_t len,
+                                       struct flow_error *err);
 /* A ServerHello, ours or the peer's, or a HelloRetryRequest. */
-enum flow_status flow__agree_server_hello(struct flow__handshake *hs,
-                                          const uint8_t *msg, size_t len,
-                                          struct flow_error *err);
+enum flow_status flow__agreement_server_hello(struct flow__handshake *hs,
+                                              const uint8_t *msg, size_t len,
+                                              struct flow_error *err);
 /* A ServerKeyExchange, ours or the peer's. */
-void flow__agree_key_exchange(struct flow__handshake *hs, const uint8_t *msg,
-                              size_t len);
+void flow__agreement_key_exchange(struct flow__handshake *hs,
+                                  const uint8_t *msg, size_t len);
 
 #endif

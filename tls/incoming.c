@@ -42,8 +42,8 @@ incoming_refuse_misplaced(const struct flow__handshake *hs, const char *text,
 size_t
 flow__incoming_missing(const struct flow__handshake *hs)
 {
-    size_t have = flow__stage_len(&hs->raw);
-    const uint8_t *p = flow__stage_data(&hs->raw);
+    size_t have = flow__queue_len(&hs->raw);
+    const uint8_t *p = flow__queue_data(&hs->raw);
     size_t need;
 
     if (have < FLOW__RECORD_HEADER)
@@ -60,11 +60,11 @@ incoming_note_message(struct flow__handshake *hs, enum flow__kind kind,
                       const uint8_t *msg, size_t len, struct flow_error *err)
 {
     if (kind == FLOW__KIND_CLIENT_HELLO)
-        return flow__agree_client_hello(hs, msg, len, err);
+        return flow__agreement_client_hello(hs, msg, len, err);
     if (msg[0] == FLOW__HANDSHAKE_SERVER_HELLO)
-        return flow__agree_server_hello(hs, msg, len, err);
+        return flow__agreement_server_hello(hs, msg, len, err);
     if (kind == FLOW__KIND_SERVER_KEY_EXCHANGE)
-        flow__agree_key_exchange(hs, msg, len);
+        flow__agreement_key_exchange(hs, msg, len);
     return FLOW_OK;
 }
 
@@ -73,7 +73,7 @@ incoming_check_message(struct flow__handshake *hs,
                        const struct flow__order_row *row, const uint8_t *msg,
                        size_t len, struct flow_error *err)
 {
-    const struct flow__sni_policy policy = flow__agree_policy(hs);
+    const struct flow__sni_policy policy = flow__agreement_policy(hs);
     const struct flow__check_facts facts = {
         .offer = hs->server ? NULL : &hs->offer,
         .policy = hs->server ? &policy : NULL,
@@ -189,8 +189,8 @@ static enum flow_status
 incoming_next_message(struct flow__handshake *hs, enum flow__level level,
                       struct flow_error *err)
 {
-    const uint8_t *msg = flow__stage_data(&hs->message);
-    size_t have = flow__stage_len(&hs->message);
+    const uint8_t *msg = flow__queue_data(&hs->message);
+    size_t have = flow__queue_len(&hs->message);
     const struct flow__order_row *row;
     enum flow__kind kind;
     enum flow_status st;
@@ -214,7 +214,7 @@ incoming_next_message(struct flow__handshake *hs, enum flow__level level,
         return FLOW_AGAIN;
     st = incoming_take_message(hs, level, msg, len, have - len, err);
     if (st == FLOW_OK)
-        flow__stage_consume(&hs->message, len);
+        flow__queue_consume(&hs->message, len);
     return st;
 }
 
@@ -228,7 +228,7 @@ incoming_take_fragment(struct flow__handshake *hs, enum flow__level level,
     if (len == 0)
         return incoming_refuse_misplaced(
             hs, "the peer sent an empty handshake record", err);
-    if (!flow__stage_append(&hs->message, data, len))
+    if (!flow__queue_append(&hs->message, data, len))
         return flow__handshake_fault(hs, FLOW_E_NOMEM, NULL, err);
     do {
         st = incoming_next_message(hs, level, err);
@@ -308,7 +308,7 @@ incoming_take_content(struct flow__handshake *hs, enum flow__level level,
     if (type == FLOW__CONTENT_HANDSHAKE)
         return incoming_take_fragment(hs, level, data, len, err);
     /* RFC 8446 5.1: nothing comes between the fragments of a message. */
-    if (flow__stage_len(&hs->message) > 0)
+    if (flow__queue_len(&hs->message) > 0)
         return incoming_refuse_misplaced(
             hs, "the peer interrupted a handshake message", err);
     if (type == FLOW__CONTENT_ALERT)
@@ -433,11 +433,11 @@ incoming_check_header(struct flow__handshake *hs, const uint8_t *record,
 enum flow_status
 flow__incoming_next(struct flow__handshake *hs, struct flow_error *err)
 {
-    const uint8_t *record = flow__stage_data(&hs->raw);
+    const uint8_t *record = flow__queue_data(&hs->raw);
     size_t len;
     enum flow_status st;
 
-    if (flow__stage_len(&hs->raw) < FLOW__RECORD_HEADER)
+    if (flow__queue_len(&hs->raw) < FLOW__RECORD_HEADER)
         return FLOW_AGAIN;
     if (!hs->header_checked) {
         st = incoming_check_header(hs, record, err);
@@ -452,6 +452,6 @@ flow__incoming_next(struct flow__handshake *hs, struct flow_error *err)
     st = incoming_take_record(hs, record, len, err);
     if (st != FLOW_OK)
         return st;
-    flow__stage_consume(&hs->raw, len);
+    flow__queue_consume(&hs->raw, len);
     return incoming_check_total(hs, err);
 }

@@ -10,7 +10,7 @@ struct tls_listener {
     struct flow_listener base;
     struct flow_listener *lower;
     struct flow_tls_config *config;
-    struct flow__gate *gate;
+    struct flow__limiter *limiter;
 };
 
 static struct tls_listener *
@@ -27,7 +27,7 @@ listener_accept(struct flow_listener *l, struct flow **ret_flow)
     struct flow__tls *tls;
     enum flow_status st;
 
-    if (!flow__gate_is_open(t->gate, NULL))
+    if (!flow__limiter_has_room(t->limiter, NULL))
         return FLOW_AGAIN;
     st = flow_accept(t->lower, &lower);
     if (st == FLOW_AGAIN)
@@ -43,7 +43,7 @@ listener_accept(struct flow_listener *l, struct flow **ret_flow)
         return flow_listener_fail(l, st, FLOW_DOMAIN_NONE, 0,
                                   "a connection was dropped: no memory");
     }
-    flow__gate_enter(t->gate, &tls->pass, &tls->base);
+    flow__limiter_enter(t->limiter, &tls->slot, &tls->base);
     *ret_flow = &tls->base;
     return FLOW_OK;
 }
@@ -53,7 +53,7 @@ listener_wait(struct flow_listener *l, struct flow_wait_set *set)
 {
     struct tls_listener *t = listener_of(l);
 
-    return flow__gate_is_open(t->gate, set) &&
+    return flow__limiter_has_room(t->limiter, set) &&
            flow_listener_wait_sources(t->lower, set);
 }
 
@@ -64,7 +64,7 @@ listener_close(struct flow_listener *l)
 
     flow_listener_close(t->lower);
     flow_tls_config_unref(t->config);
-    flow__gate_unref(t->gate);
+    flow__limiter_unref(t->limiter);
     flow_env_free(l->env, t, sizeof(*t));
 }
 
@@ -114,9 +114,9 @@ flow_tls_listen(struct flow_tls_config *c, struct flow_listener *lower,
     t = flow_env_alloc(env, sizeof(*t));
     if (t == NULL)
         return listener_no_memory(ret_err);
-    st = flow__gate_new(
+    st = flow__limiter_new(
         env, max_handshakes != 0 ? max_handshakes : DEFAULT_HANDSHAKES,
-        &t->gate);
+        &t->limiter);
     if (st != FLOW_OK) {
         flow_env_free(env, t, sizeof(*t));
         return listener_no_memory(ret_err);

@@ -140,11 +140,11 @@ outgoing_note_message(struct flow__handshake *hs, enum flow__kind kind,
                       struct flow_error *err)
 {
     if (kind == FLOW__KIND_CLIENT_HELLO)
-        return flow__agree_offer(hs, ev->bytes, ev->len, err);
+        return flow__agreement_offer(hs, ev->bytes, ev->len, err);
     if (ev->bytes[0] == FLOW__HANDSHAKE_SERVER_HELLO)
-        return flow__agree_server_hello(hs, ev->bytes, ev->len, err);
+        return flow__agreement_server_hello(hs, ev->bytes, ev->len, err);
     if (kind == FLOW__KIND_SERVER_KEY_EXCHANGE)
-        flow__agree_key_exchange(hs, ev->bytes, ev->len);
+        flow__agreement_key_exchange(hs, ev->bytes, ev->len);
     return FLOW_OK;
 }
 
@@ -199,7 +199,7 @@ outgoing_seal_flight(struct flow__handshake *hs,
                      const struct flow__order *order, struct flow_error *err)
 {
     bool first = hs->order.state == FLOW__STATE_C_START;
-    size_t before = flow__stage_len(&hs->out);
+    size_t before = flow__queue_len(&hs->out);
     bool spent;
     enum flow_status st = flow__flight_seal(&hs->flight, hs->tx,
                                             hs->record_limit, &hs->out, &spent);
@@ -214,8 +214,8 @@ outgoing_seal_flight(struct flow__handshake *hs,
         return st;
     }
     /* RFC 8446 5.1: old servers want to see this in the first record. */
-    if (first && flow__stage_len(&hs->out) > before)
-        flow__stage_data(&hs->out)[before + 2] = 1;
+    if (first && flow__queue_len(&hs->out) > before)
+        flow__queue_data(&hs->out)[before + 2] = 1;
     hs->order = *order;
     return FLOW_OK;
 }

@@ -84,31 +84,31 @@ flow__reader_init(struct flow__reader *r, const struct flow_env *env,
     r->key_limit = key_limit;
     r->ahead = AHEAD_MIN;
     r->held = reader_result(FLOW_OK);
-    flow__stage_init(&r->cipher, env);
-    flow__stage_init(&r->plain, env);
-    flow__stage_init(&r->post, env);
+    flow__queue_init(&r->cipher, env);
+    flow__queue_init(&r->plain, env);
+    flow__queue_init(&r->post, env);
     r->cipher.is_public = true;
 }
 
 void
 flow__reader_start(struct flow__reader *r, const struct flow__record_keys *keys,
                    const struct flow__secret *secret,
-                   const struct flow__stage *ahead, bool tls13)
+                   const struct flow__queue *ahead, bool tls13)
 {
     r->keys = *keys;
     r->secret = *secret;
     r->tls13 = tls13;
     r->cipher = *ahead;
     r->cipher.is_public = true;
-    flow__stage_consume(&r->cipher, 0);
+    flow__queue_consume(&r->cipher, 0);
 }
 
 void
 flow__reader_fini(struct flow__reader *r)
 {
-    flow__stage_release(&r->cipher);
-    flow__stage_release(&r->plain);
-    flow__stage_release(&r->post);
+    flow__queue_release(&r->cipher);
+    flow__queue_release(&r->plain);
+    flow__queue_release(&r->post);
     flow__record_fini(&r->keys);
     flow_wipe(&r->secret, sizeof(r->secret));
 }
@@ -134,15 +134,15 @@ reader_measure(const uint8_t *p, size_t len, size_t *ret_whole,
 static struct flow__reader_result
 reader_fill_cipher(struct flow__reader *r, struct flow *lower, size_t whole)
 {
-    size_t missing = whole - flow__stage_len(&r->cipher);
+    size_t missing = whole - flow__queue_len(&r->cipher);
     size_t room, n;
     enum flow_status st;
 
-    if (!flow__stage_reserve(&r->cipher,
+    if (!flow__queue_reserve(&r->cipher,
                              missing > r->ahead ? missing : r->ahead))
         return reader_no_memory();
-    room = flow__stage_room(&r->cipher);
-    st = flow_read(lower, flow__stage_tail(&r->cipher), room, &n);
+    room = flow__queue_room(&r->cipher);
+    st = flow_read(lower, flow__queue_tail(&r->cipher), room, &n);
     r->cipher.end += n;
     if (st == FLOW_OK && n == room && r->ahead < AHEAD_MAX)
         r->ahead *= 2;
@@ -152,10 +152,10 @@ reader_fill_cipher(struct flow__reader *r, struct flow *lower, size_t whole)
      * that has begun, which its header told the length of, and none otherwise.
      */
     if (st == FLOW_AGAIN)
-        flow__stage_trim(&r->cipher, whole);
+        flow__queue_trim(&r->cipher, whole);
     if (st == FLOW_OK || st == FLOW_AGAIN)
         return reader_result(st);
-    flow__stage_consume(&r->cipher, 0);
+    flow__queue_consume(&r->cipher, 0);
     if (st == FLOW_EOF) {
         r->ended = true;
         return reader_result(FLOW_E_TRUNCATED);
@@ -172,7 +172,7 @@ reader_lease_record(struct flow__reader *r, struct flow *lower, size_t *ret_len)
     struct flow_vec span[2];
     struct flow__fault fault;
 
-    if (flow__stage_len(&r->cipher) > 0 || (caps & FLOW_CAP_LEASE_READ) == 0 ||
+    if (flow__queue_len(&r->cipher) > 0 || (caps & FLOW_CAP_LEASE_READ) == 0 ||
         (caps & FLOW_CAP_LEASE_VOLATILE) != 0)
         return NULL;
     if (flow_lease(lower, FLOW_READ, 1, span) != FLOW_OK)
@@ -198,10 +198,10 @@ reader_next_record(struct flow__reader *r, struct flow *lower,
     if (*ret_record != NULL)
         return reader_result(FLOW_OK);
     for (;;) {
-        st = reader_measure(flow__stage_data(&r->cipher),
-                            flow__stage_len(&r->cipher), ret_len, &fault);
+        st = reader_measure(flow__queue_data(&r->cipher),
+                            flow__queue_len(&r->cipher), ret_len, &fault);
         if (st == FLOW_OK) {
-            *ret_record = flow__stage_data(&r->cipher);
+            *ret_record = flow__queue_data(&r->cipher);
             return reader_result(FLOW_OK);
         }
         if (st != FLOW_AGAIN)
@@ -218,7 +218,7 @@ reader_drop_record(struct flow__reader *r, struct flow *lower, size_t len)
     if (r->leased > 0)
         (void)!flow_commit(lower, FLOW_READ, len, 0);
     else
-        flow__stage_consume(&r->cipher, len);
+        flow__queue_consume(&r->cipher, len);
     r->leased = 0;
 }
 
@@ -351,21 +351,21 @@ reader_take_handshake(struct flow__reader *r, const uint8_t *content,
     struct flow__reader_result res;
     size_t used = 0;
 
-    if (flow__stage_len(&r->post) == 0) {
+    if (flow__queue_len(&r->post) == 0) {
         res = reader_take_messages(r, content, len, &used);
         if (res.status != FLOW_OK || used == len)
             return res;
     }
     /* The record is gone, so that nobody could try again. */
-    if (!flow__stage_append(&r->post, content + used, len - used)) {
+    if (!flow__queue_append(&r->post, content + used, len - used)) {
         res = reader_refuse(FLOW__ALERT_INTERNAL_ERROR,
                             "no memory for a handshake message");
         res.status = FLOW_E_SYS;
         return res;
     }
-    res = reader_take_messages(r, flow__stage_data(&r->post),
-                               flow__stage_len(&r->post), &used);
-    flow__stage_consume(&r->post, used);
+    res = reader_take_messages(r, flow__queue_data(&r->post),
+                               flow__queue_len(&r->post), &used);
+    flow__queue_consume(&r->post, used);
     return res;
 }
 
@@ -380,7 +380,7 @@ reader_take_other(struct flow__reader *r, uint8_t type, const uint8_t *content,
     if (type == FLOW__CONTENT_HANDSHAKE)
         return reader_take_handshake(r, content, len);
     /* RFC 8446 5.1: nothing comes between the fragments of a message. */
-    if (flow__stage_len(&r->post) > 0)
+    if (flow__queue_len(&r->post) > 0)
         return reader_refuse(FLOW__ALERT_UNEXPECTED_MESSAGE,
                              "the peer interrupted a handshake message");
     if (type == FLOW__CONTENT_ALERT)
@@ -425,7 +425,7 @@ reader_choose_target(struct flow__reader *r, const struct flow_vec *vec,
                      size_t count, const uint8_t *record, size_t room,
                      struct target *t)
 {
-    bool is_first = vec != NULL && flow__stage_len(&r->plain) == 0;
+    bool is_first = vec != NULL && flow__queue_len(&r->plain) == 0;
     size_t i = 0;
 
     while (is_first && i < count && vec[i].len == 0)
@@ -443,9 +443,9 @@ reader_choose_target(struct flow__reader *r, const struct flow_vec *vec,
         return true;
     }
     t->kind = ON_PLAIN;
-    if (!flow__stage_reserve(&r->plain, room > 0 ? room : 1))
+    if (!flow__queue_reserve(&r->plain, room > 0 ? room : 1))
         return false;
-    t->out = flow__stage_tail(&r->plain);
+    t->out = flow__queue_tail(&r->plain);
     return true;
 }
 
@@ -484,7 +484,7 @@ flow__reader_expect_update(struct flow__reader *r)
 static const char *
 reader_unwanted(const struct flow__reader *r)
 {
-    if (flow__stage_len(&r->post) > 0)
+    if (flow__queue_len(&r->post) > 0)
         return "the peer interrupted a handshake message";
     /* RFC 8446 4.6.3: before its next data. */
     if (r->refuse_from != 0 && r->keys.seq > r->refuse_from)
@@ -530,7 +530,7 @@ reader_deliver(struct flow__reader *r, const struct flow__record_opened *opened,
     res = reader_take_other(r, opened->type, t->out, opened->len);
     flow_wipe(t->out, opened->len);
     if (t->kind == ON_PLAIN)
-        flow__stage_consume(&r->plain, 0);
+        flow__queue_consume(&r->plain, 0);
     return res;
 }
 
@@ -556,7 +556,7 @@ reader_read_record(struct flow__reader *r, struct flow *lower,
         return reader_next_key(r);
     if (r->closed)
         return reader_result(FLOW_EOF);
-    if (r->ended && flow__stage_len(&r->cipher) == 0)
+    if (r->ended && flow__queue_len(&r->cipher) == 0)
         return reader_result(FLOW_E_TRUNCATED);
     res = reader_next_record(r, lower, &record, &len);
     if (res.status != FLOW_OK)
@@ -568,7 +568,7 @@ reader_read_record(struct flow__reader *r, struct flow *lower,
     }
     st = flow__record_open(&r->keys, record, len, target.out, &opened, &fault);
     if (target.kind == ON_PLAIN && st != FLOW_OK)
-        flow__stage_consume(&r->plain, 0);
+        flow__queue_consume(&r->plain, 0);
     reader_drop_record(r, lower, st == FLOW_OK ? len : 0);
     if (st == FLOW_E_NOMEM)
         return reader_no_memory();
@@ -589,12 +589,12 @@ flow__reader_read(struct flow__reader *r, struct flow *lower,
 
     *ret_len = 0;
     while (res.status == FLOW_OK && *ret_len == 0 &&
-           flow__stage_len(&r->plain) == 0)
+           flow__queue_len(&r->plain) == 0)
         res = reader_read_record(r, lower, vec, count, ret_len);
-    if (flow__stage_len(&r->plain) > 0 && vec != NULL && *ret_len == 0) {
-        *ret_len = flow_vec_put(vec, count, 0, flow__stage_data(&r->plain),
-                                flow__stage_len(&r->plain));
-        flow__stage_consume(&r->plain, *ret_len);
+    if (flow__queue_len(&r->plain) > 0 && vec != NULL && *ret_len == 0) {
+        *ret_len = flow_vec_put(vec, count, 0, flow__queue_data(&r->plain),
+                                flow__queue_len(&r->plain));
+        flow__queue_consume(&r->plain, *ret_len);
     }
     return res;
 }
@@ -606,10 +606,10 @@ flow__reader_gather(struct flow__reader *r, struct flow *lower, size_t want)
     struct flow__reader_result res = reader_result(FLOW_OK);
     size_t none;
 
-    while (res.status == FLOW_OK && flow__stage_len(&r->plain) < want)
+    while (res.status == FLOW_OK && flow__queue_len(&r->plain) < want)
         res = reader_read_record(r, lower, NULL, 0, &none);
     /* The error of a record is told once, and not before what came. */
-    if (flow_status_is_sticky(res.status) && flow__stage_len(&r->plain) > 0)
+    if (flow_status_is_sticky(res.status) && flow__queue_len(&r->plain) > 0)
         r->held = res;
     return res;
 }
@@ -622,7 +622,7 @@ reader_settle(struct flow__reader *r, struct flow *lower, size_t want,
 {
     size_t none;
 
-    while (flow__stage_len(&r->plain) < want && r->held.status == FLOW_OK &&
+    while (flow__queue_len(&r->plain) < want && r->held.status == FLOW_OK &&
            !r->closed) {
         struct flow__fault fault;
         enum flow_status st;
@@ -631,8 +631,8 @@ reader_settle(struct flow__reader *r, struct flow *lower, size_t want,
             r->held = reader_next_key(r);
             continue;
         }
-        st = reader_measure(flow__stage_data(&r->cipher),
-                            flow__stage_len(&r->cipher), ret_whole, &fault);
+        st = reader_measure(flow__queue_data(&r->cipher),
+                            flow__queue_len(&r->cipher), ret_whole, &fault);
         if (st == FLOW_AGAIN)
             return r->ended;
         if (st != FLOW_OK || (want == 1 && *ret_whole > LOOK_AHEAD_MAX))
@@ -665,7 +665,7 @@ flow__reader_wait(struct flow__reader *r, struct flow *lower, size_t want,
         struct flow__reader_result res;
 
         if (flow_wait_sources(lower, FLOW_READY_READ, set) == 0) {
-            flow__stage_trim(&r->cipher, whole);
+            flow__queue_trim(&r->cipher, whole);
             return false;
         }
         if (want == 1 && reader_lends_large(r, lower))

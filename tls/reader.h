@@ -8,8 +8,8 @@
 
 #include <flow/flow.h>
 
+#include "tls/queue.h"
 #include "tls/record.h"
-#include "tls/stage.h"
 
 /* What became of a call; status as that of flow_ops::readv. */
 struct flow__reader_result {
@@ -42,9 +42,9 @@ struct flow__reader {
     bool update_due;  /* one came, and there was no memory for its key yet */
     bool update_asks; /* it wants an answer */
 
-    struct flow__stage cipher;
-    struct flow__stage plain;
-    struct flow__stage post; /* a handshake message that is not whole yet */
+    struct flow__queue cipher;
+    struct flow__queue plain;
+    struct flow__queue post; /* a handshake message that is not whole yet */
     size_t ahead;            /* bytes to read in one call */
     size_t leased;           /* bytes of the record that the lower flow lends */
     unsigned idle_records;   /* in a row without application data */
@@ -69,7 +69,7 @@ void flow__reader_init(struct flow__reader *r, const struct flow_env *env,
 void flow__reader_start(struct flow__reader *r,
                         const struct flow__record_keys *keys,
                         const struct flow__secret *secret,
-                        const struct flow__stage *ahead, bool tls13);
+                        const struct flow__queue *ahead, bool tls13);
 
 void flow__reader_fini(struct flow__reader *r);
 

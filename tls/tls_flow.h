@@ -5,9 +5,10 @@
 #include <flow/backend.h>
 #include <flow/tls.h>
 
+#include "lib/atomic.h"
 #include "lib/plat.h"
-#include "tls/gate.h"
 #include "tls/handshake.h"
+#include "tls/limiter.h"
 #include "tls/reader.h"
 #include "tls/writer.h"
 
@@ -25,7 +26,8 @@ struct flow__tls {
     struct flow base;
     struct flow_tls_config *config;
     struct flow__handshake *hs;
-    struct flow__pass pass; /* at the listener's gate, while hs counts there */
+    struct flow__slot
+        slot; /* of the listener's limiter, during the handshake */
     struct flow_lock rx_lock;
     struct flow_lock tx_lock;
     struct flow__agreed agreed;
@@ -60,13 +62,39 @@ flow__tls_unlock(struct flow__tls *t)
     flow_lock_release(&t->rx_lock);
 }
 
-/* Another process began the handshake: this copy may be closed, and asked what
- * was agreed.  Called before a lock is taken, since a thread that was not
- * copied may hold it. */
-bool flow__tls_is_inherited(const struct flow__tls *t);
+/* Whether another process began the handshake.  Its copy here may be closed,
+ * and asked what was agreed.  Called before a lock is taken, since a thread
+ * that was not copied may hold it. */
+static inline bool
+flow__tls_is_inherited(const struct flow__tls *t)
+{
+    uint32_t process = flow__load(&t->process);
+
+    return process != 0 && process != flow_process();
+}
+
+/*
+ * transfer.c
+ */
+
+/* Fail these directions, since the flow belongs to another process. */
+enum flow_status flow__tls_refuse_inherited(struct flow__tls *t, uint32_t dirs);
 
 /* Under rx_lock: hand what the peer's direction asks of ours to the writer. */
 void flow__tls_pass_owed(struct flow__tls *t);
+
+/* Operations. */
+enum flow_status flow__tls_readv(struct flow *f, const struct flow_vec *vec,
+                                 size_t count, size_t *ret_len);
+enum flow_status flow__tls_writev(struct flow *f, const struct flow_cvec *vec,
+                                  size_t count, uint32_t flags,
+                                  size_t *ret_len);
+enum flow_status flow__tls_flush(struct flow *f);
+enum flow_status flow__tls_shutdown(struct flow *f, enum flow_dir dir);
+enum flow_status flow__tls_lease(struct flow *f, enum flow_dir dir, size_t want,
+                                 struct flow_vec ret_span[2]);
+enum flow_status flow__tls_commit(struct flow *f, enum flow_dir dir,
+                                  size_t used, uint32_t flags);
 
 /* The wait operation (wait.c). */
 uint32_t flow__tls_wait(struct flow *f, uint32_t interest,
@@ -76,10 +104,10 @@ uint32_t flow__tls_wait(struct flow *f, uint32_t interest,
 enum flow_status flow__tls_query(struct flow *f, enum flow_query_key key,
                                  void *buf, size_t *len);
 
-/* The TLS flow that f is, or NULL. */
+/* The TLS flow that f is, or NULL (tls.c). */
 struct flow__tls *flow__tls_of(struct flow *f);
 
-/* Make a flow; the parts that both roles share. */
+/* Make a flow (tls.c); the parts that both roles share. */
 enum flow_status flow__tls_wrap(struct flow_tls_config *c, struct flow *lower,
                                 const char *server_name, uint32_t flags,
                                 struct flow__tls **ret_tls,

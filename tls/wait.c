@@ -52,7 +52,7 @@ wait_can_open(struct flow__tls *t, struct flow_wait_set *set)
     const struct flow_env *env = t->base.env;
     uint64_t deadline;
 
-    if (t->hs == NULL || flow__gate_has_dropped(&t->pass))
+    if (t->hs == NULL || flow__limiter_has_dropped(&t->slot))
         return true;
     deadline = flow__handshake_deadline(t->hs);
     if (deadline != FLOW_NEVER && env->now(env->ctx) >= deadline)

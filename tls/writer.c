@@ -46,8 +46,8 @@ flow__writer_init(struct flow__writer *w, const struct flow_env *env,
     w->limit = limit;
     w->peer_limit = limit;
     w->key_limit = key_limit;
-    flow__stage_init(&w->out, env);
-    flow__stage_init(&w->open, env);
+    flow__queue_init(&w->out, env);
+    flow__queue_init(&w->open, env);
     w->out.is_public = true;
 }
 
@@ -63,8 +63,8 @@ flow__writer_start(struct flow__writer *w, const struct flow__record_keys *keys,
 void
 flow__writer_fini(struct flow__writer *w)
 {
-    flow__stage_release(&w->out);
-    flow__stage_release(&w->open);
+    flow__queue_release(&w->out);
+    flow__queue_release(&w->open);
     flow__record_fini(&w->keys);
     flow_wipe(&w->secret, sizeof(w->secret));
 }
@@ -73,16 +73,16 @@ flow__writer_fini(struct flow__writer *w)
 struct flow__writer_result
 flow__writer_drain(struct flow__writer *w, struct flow *lower)
 {
-    while (flow__stage_len(&w->out) > 0) {
+    while (flow__queue_len(&w->out) > 0) {
         size_t n;
-        enum flow_status st = flow_write(lower, flow__stage_data(&w->out),
-                                         flow__stage_len(&w->out), &n);
+        enum flow_status st = flow_write(lower, flow__queue_data(&w->out),
+                                         flow__queue_len(&w->out), &n);
 
         if (st == FLOW_AGAIN)
             return writer_result(st, FLOW__WRITER_OK);
         if (st != FLOW_OK)
             return writer_result(st, FLOW__WRITER_LOWER);
-        flow__stage_consume(&w->out, n);
+        flow__queue_consume(&w->out, n);
     }
     return writer_ok();
 }
@@ -112,11 +112,11 @@ writer_seal_to_out(struct flow__writer *w,
     size_t len;
     enum flow_status st;
 
-    if (!flow__stage_reserve(&w->out, writer_record_len(w, content->len)))
+    if (!flow__queue_reserve(&w->out, writer_record_len(w, content->len)))
         return writer_result(FLOW_E_NOMEM, FLOW__WRITER_MEMORY);
-    st = flow__record_seal(&w->keys, content, flow__stage_tail(&w->out), &len);
+    st = flow__record_seal(&w->keys, content, flow__queue_tail(&w->out), &len);
     if (st != FLOW_OK) {
-        flow__stage_consume(&w->out, 0);
+        flow__queue_consume(&w->out, 0);
         return writer_seal_failed(st);
     }
     w->out.end += len;
@@ -242,7 +242,7 @@ writer_open_len(const struct flow__writer *w)
 static void
 writer_drop_open(struct flow__writer *w)
 {
-    flow__stage_release(&w->open);
+    flow__queue_release(&w->open);
     w->has_open = false;
 }
 
@@ -265,17 +265,17 @@ writer_seal_open(struct flow__writer *w)
         return writer_seal_failed(st);
     w->open.end = len;
     w->has_open = false;
-    if (flow__stage_len(&w->out) == 0) {
+    if (flow__queue_len(&w->out) == 0) {
         w->out = w->open;
         w->out.is_public = true;
-        flow__stage_init(&w->open, w->env);
+        flow__queue_init(&w->open, w->env);
         return writer_ok();
     }
-    if (!flow__stage_append(&w->out, w->open.base, len)) {
+    if (!flow__queue_append(&w->out, w->open.base, len)) {
         w->dead = true;
         return writer_result(FLOW_E_SYS, FLOW__WRITER_CIPHER);
     }
-    flow__stage_release(&w->open);
+    flow__queue_release(&w->open);
     return writer_ok();
 }
 
@@ -346,7 +346,7 @@ writer_ensure_open(struct flow__writer *w)
 {
     if (w->has_open)
         return true;
-    if (!flow__stage_reserve(&w->open, writer_record_len(w, w->limit)))
+    if (!flow__queue_reserve(&w->open, writer_record_len(w, w->limit)))
         return false;
     w->open.end = flow__record_prefix(&w->keys);
     w->has_open = true;
@@ -598,7 +598,7 @@ flow__writer_commit(struct flow__writer *w, struct flow *lower, size_t used,
 bool
 flow__writer_is_idle(struct flow__writer *w)
 {
-    if (flow__stage_len(&w->out) > 0 || w->has_open)
+    if (flow__queue_len(&w->out) > 0 || w->has_open)
         return false;
     /* Behind our close_notify nothing is owed any more. */
     return w->close_sealed || flow__load(&w->owed) == 0;

@@ -8,8 +8,8 @@
 
 #include <flow/flow.h>
 
+#include "tls/queue.h"
 #include "tls/record.h"
-#include "tls/stage.h"
 
 /* Messages that are due to the peer: bits of flow__writer::owed. */
 #define FLOW__OWED_ANSWER  0x1u /* a KeyUpdate, since the peer asked for one */
@@ -40,8 +40,8 @@ struct flow__writer {
     uint64_t key_limit; /* records per key, 0: the suite's */
     uint64_t updates;   /* KeyUpdates sent */
 
-    struct flow__stage out;
-    struct flow__stage open; /* start is 0; end is what is filled */
+    struct flow__queue out;
+    struct flow__queue open; /* start is 0; end is what is filled */
     bool open_is_leased;
     bool has_open;
 

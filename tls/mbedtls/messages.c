@@ -13,16 +13,16 @@ flow__messages_init(struct flow__messages *m, const struct flow_env *env,
     memset(m, 0, sizeof(*m));
     m->env = env;
     m->server = server;
-    flow__stage_init(&m->in, env);
-    flow__stage_init(&m->out, env);
+    flow__queue_init(&m->in, env);
+    flow__queue_init(&m->out, env);
 }
 
 /* See tls/mbedtls/messages.h. */
 void
 flow__messages_fini(struct flow__messages *m)
 {
-    flow__stage_release(&m->in);
-    flow__stage_release(&m->out);
+    flow__queue_release(&m->in);
+    flow__queue_release(&m->out);
     flow__record_fini(&m->in_keys);
     flow__record_fini(&m->out_keys);
     flow_wipe(m, sizeof(*m));
@@ -116,10 +116,10 @@ messages_put_plain(struct flow__messages *m, uint8_t type,
     uint8_t header[FLOW__RECORD_HEADER];
 
     flow__record_write_header(header, type, len);
-    if (!flow__stage_reserve(&m->in, sizeof(header) + len))
+    if (!flow__queue_reserve(&m->in, sizeof(header) + len))
         return FLOW_E_NOMEM;
-    (void)flow__stage_append(&m->in, header, sizeof(header));
-    (void)flow__stage_append(&m->in, content, len);
+    (void)flow__queue_append(&m->in, header, sizeof(header));
+    (void)flow__queue_append(&m->in, content, len);
     return FLOW_OK;
 }
 
@@ -136,9 +136,9 @@ messages_put_sealed(struct flow__messages *m, const uint8_t *msg, size_t len)
         return st;
     room = flow__record_prefix(&m->in_keys) + len +
            flow__record_suffix(&m->in_keys);
-    if (!flow__stage_reserve(&m->in, room))
+    if (!flow__queue_reserve(&m->in, room))
         return FLOW_E_NOMEM;
-    st = flow__record_seal(&m->in_keys, &content, flow__stage_tail(&m->in),
+    st = flow__record_seal(&m->in_keys, &content, flow__queue_tail(&m->in),
                            &room);
     if (st == FLOW_OK)
         m->in.end += room;
@@ -169,15 +169,15 @@ flow__messages_put(struct flow__messages *m, enum flow__level level,
 size_t
 flow__messages_read(struct flow__messages *m, uint8_t *buf, size_t len)
 {
-    size_t n = flow__stage_len(&m->in);
+    size_t n = flow__queue_len(&m->in);
 
     if (n > len)
         n = len;
     m->starved = n == 0;
     if (n == 0)
         return 0;
-    memcpy(buf, flow__stage_data(&m->in), n);
-    flow__stage_consume(&m->in, n);
+    memcpy(buf, flow__queue_data(&m->in), n);
+    flow__queue_consume(&m->in, n);
     return n;
 }
 
@@ -185,7 +185,7 @@ flow__messages_read(struct flow__messages *m, uint8_t *buf, size_t len)
 bool
 flow__messages_send(struct flow__messages *m, const uint8_t *record, size_t len)
 {
-    return flow__stage_append(&m->out, record, len);
+    return flow__queue_append(&m->out, record, len);
 }
 
 /* See tls/mbedtls/messages.h. */
@@ -289,7 +289,7 @@ static enum flow_status
 messages_pass_record(struct flow__messages *m,
                      struct flow__engine_event *ret_event)
 {
-    uint8_t *record = flow__stage_data(&m->out);
+    uint8_t *record = flow__queue_data(&m->out);
     bool sealed = messages_is_sealed(m, record);
     uint8_t *content;
     uint8_t type;
@@ -326,14 +326,14 @@ flow__messages_next(struct flow__messages *m,
     enum flow_status st = FLOW_AGAIN;
 
     memset(ret_event, 0, sizeof(*ret_event));
-    flow__stage_consume(&m->out, m->passed);
+    flow__queue_consume(&m->out, m->passed);
     m->passed = 0;
     if (messages_next_secret(m, ret_event))
         return FLOW_OK;
-    while (st == FLOW_AGAIN && flow__stage_len(&m->out) > 0) {
+    while (st == FLOW_AGAIN && flow__queue_len(&m->out) > 0) {
         st = messages_pass_record(m, ret_event);
         if (st == FLOW_AGAIN) {
-            flow__stage_consume(&m->out, m->passed);
+            flow__queue_consume(&m->out, m->passed);
             m->passed = 0;
         }
     }
@@ -349,8 +349,8 @@ flow__messages_drop(struct flow__messages *m)
     uint8_t type;
     size_t len;
 
-    while (flow__stage_len(&m->out) > 0) {
-        uint8_t *record = flow__stage_data(&m->out);
+    while (flow__queue_len(&m->out) > 0) {
+        uint8_t *record = flow__queue_data(&m->out);
 
         if (messages_open_record(m, record, &type, &content, &len) == FLOW_OK) {
             if (type == FLOW__CONTENT_ALERT && len == 2)
@@ -358,7 +358,7 @@ flow__messages_drop(struct flow__messages *m)
             if (type == FLOW__CONTENT_CHANGE_CIPHER_SPEC && m->suite != NULL)
                 m->out_changed = !messages_is_tls13(m);
         }
-        flow__stage_consume(&m->out, messages_record_len(record));
+        flow__queue_consume(&m->out, messages_record_len(record));
     }
     return alert;
 }

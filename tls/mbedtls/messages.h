@@ -4,8 +4,8 @@
 
 #include "tls/engine.h"
 #include "tls/keys.h"
+#include "tls/queue.h"
 #include "tls/record.h"
-#include "tls/stage.h"
 
 /*
  * Handshake messages in and out of an engine that speaks only records.
@@ -48,8 +48,8 @@ struct flow__messages {
     bool server;
     const struct flow__suite *suite; /* NULL before the ServerHello */
 
-    struct flow__stage in;  /* a record for the engine */
-    struct flow__stage out; /* records of the engine, of its last call */
+    struct flow__queue in;  /* a record for the engine */
+    struct flow__queue out; /* records of the engine, of its last call */
     size_t passed;          /* bytes of out that the last event points into */
     bool starved;           /* the engine asked for more than in has */
     bool in_changed;        /* TLS 1.2: in had a change_cipher_spec */

@@ -456,7 +456,7 @@ numbers_of_a_failed_flight_are_lost(void **state)
     static const uint8_t content[100] = { 7 };
     struct flow__record_keys keys[FLOW__LEVELS];
     struct flow__flight flight;
-    struct flow__stage out;
+    struct flow__queue out;
     bool spent;
 
     (void)state;
@@ -465,8 +465,8 @@ numbers_of_a_failed_flight_are_lost(void **state)
     assert_status(flow__record_init(&keys[FLOW__LEVEL_HANDSHAKE], TEST_ENV,
                                     flow__suite_find(0x1301), &material, 0),
                   FLOW_OK);
-    flow__stage_init(&out, TEST_ENV);
-    assert_true(flow__stage_append(&out, content, 3));
+    flow__queue_init(&out, TEST_ENV);
+    assert_true(flow__queue_append(&out, content, 3));
     flow__flight_init(&flight, TEST_ENV);
     assert_status(flow__flight_add(&flight, FLOW__CONTENT_HANDSHAKE,
                                    FLOW__LEVEL_HANDSHAKE, content,
@@ -476,13 +476,13 @@ numbers_of_a_failed_flight_are_lost(void **state)
     assert_status(flow__flight_seal(&flight, keys, 40, &out, &spent),
                   FLOW_E_NOMEM);
     assert_true(spent);
-    assert_int_equal(flow__stage_len(&out), 3);
+    assert_int_equal(flow__queue_len(&out), 3);
     assert_int_equal(keys[FLOW__LEVEL_HANDSHAKE].seq, 2);
     assert_status(flow__flight_seal(&flight, keys, 40, &out, &spent), FLOW_OK);
     assert_int_equal(keys[FLOW__LEVEL_HANDSHAKE].seq, 5);
-    assert_int_equal(flow__stage_len(&out), 3 + 100 + 3 * (5 + 1 + 16));
+    assert_int_equal(flow__queue_len(&out), 3 + 100 + 3 * (5 + 1 + 16));
     flow__flight_clear(&flight);
-    flow__stage_release(&out);
+    flow__queue_release(&out);
     flow__record_fini(&keys[FLOW__LEVEL_HANDSHAKE]);
 }
 

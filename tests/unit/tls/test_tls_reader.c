@@ -23,7 +23,7 @@ static struct flow__secret secret;
 static void
 make(uint16_t suite)
 {
-    const struct flow__stage nothing = { .env = &fake.env };
+    const struct flow__queue nothing = { .env = &fake.env };
     const struct flow__suite *s = flow__suite_find(suite);
     struct flow__key_material keys = { .key = { 1 } };
     struct flow__record_keys k;
@@ -63,7 +63,7 @@ send_record(uint8_t type, const void *bytes, size_t len)
 
     assert_int_equal(flow__record_seal(&theirs, &content, record, &total),
                      FLOW_OK);
-    assert_true(flow__stage_append(&r.cipher, record, total));
+    assert_true(flow__queue_append(&r.cipher, record, total));
 }
 
 /* One record of data arrives; what reading it answers. */
@@ -257,9 +257,9 @@ a_partial_record_holds_what_it_needs(void **state)
         for (int sleeps = 0; sleeps < 2; sleeps++) {
             make(0x1301);
             low->ready = 0;
-            assert_true(flow__stage_append(&r.cipher, some, sizeof(some)));
+            assert_true(flow__queue_append(&r.cipher, some, sizeof(some)));
             r.cipher.start = sizeof(some) - known;
-            memcpy(flow__stage_data(&r.cipher), large,
+            memcpy(flow__queue_data(&r.cipher), large,
                    known < sizeof(large) ? known : sizeof(large));
             flow_wait_set_init(&set);
             if (sleeps)
@@ -268,8 +268,8 @@ a_partial_record_holds_what_it_needs(void **state)
                 assert_int_equal(
                     flow__reader_read(&r, &low->base, NULL, 0, &n).status,
                     FLOW_AGAIN);
-            assert_int_equal(flow__stage_len(&r.cipher), known);
-            assert_memory_equal(flow__stage_data(&r.cipher), large,
+            assert_int_equal(flow__queue_len(&r.cipher), known);
+            assert_memory_equal(flow__queue_data(&r.cipher), large,
                                 known < sizeof(large) ? known : sizeof(large));
             assert_in_range(r.cipher.cap, known,
                             known < sizeof(large) ? 2048 : 9 * 2048);

@@ -215,7 +215,7 @@ an_alert_waits_for_room(void **state)
     low->write_st = FLOW_AGAIN;
     assert_true(flow__writer_alert(&w, &low->base, FLOW__ALERT_BAD_RECORD_MAC));
     assert_int_equal(w.keys.seq, 1);
-    assert_true(flow__stage_len(&w.out) > 0);
+    assert_true(flow__queue_len(&w.out) > 0);
     assert_int_equal(flow__writer_flush(&w, &low->base).status, FLOW_AGAIN);
     assert_int_equal(flow__writer_close(&w, &low->base).status, FLOW_AGAIN);
     /* A write waits for nothing. */
@@ -223,7 +223,7 @@ an_alert_waits_for_room(void **state)
     low->write_st = FLOW_OK;
     low->flush_st = FLOW_AGAIN;
     assert_int_equal(flow__writer_flush(&w, &low->base).status, FLOW_AGAIN);
-    assert_int_equal(flow__stage_len(&w.out), 0);
+    assert_int_equal(flow__queue_len(&w.out), 0);
     writes = low->writes;
     low->flush_st = FLOW_OK;
     assert_int_equal(flow__writer_flush(&w, &low->base).cause,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-#ifndef FLOW_TLS_STAGE_H
-#define FLOW_TLS_STAGE_H
+#ifndef FLOW_TLS_QUEUE_H
+#define FLOW_TLS_QUEUE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,7 +15,7 @@
  *
  * Invariant: start <= end <= cap; base is NULL iff cap is 0.
  */
-struct flow__stage {
+struct flow__queue {
     const struct flow_env *env;
     uint8_t *base;
     size_t cap;
@@ -24,49 +24,49 @@ struct flow__stage {
     bool is_public; /* holds ciphertext only: not wiped */
 };
 
-void flow__stage_init(struct flow__stage *stage, const struct flow_env *env);
+void flow__queue_init(struct flow__queue *queue, const struct flow_env *env);
 
-/* Give the memory back; the stage is empty and usable again. */
-void flow__stage_release(struct flow__stage *stage);
+/* Give the memory back; the queue is empty and usable again. */
+void flow__queue_release(struct flow__queue *queue);
 
 static inline size_t
-flow__stage_len(const struct flow__stage *stage)
+flow__queue_len(const struct flow__queue *queue)
 {
-    return stage->end - stage->start;
+    return queue->end - queue->start;
 }
 
 static inline uint8_t *
-flow__stage_data(const struct flow__stage *stage)
+flow__queue_data(const struct flow__queue *queue)
 {
-    return stage->base + stage->start;
+    return queue->base + queue->start;
 }
 
 /* Where to put bytes after the last, and how many fit. */
 static inline uint8_t *
-flow__stage_tail(const struct flow__stage *stage)
+flow__queue_tail(const struct flow__queue *queue)
 {
-    return stage->base + stage->end;
+    return queue->base + queue->end;
 }
 
 static inline size_t
-flow__stage_room(const struct flow__stage *stage)
+flow__queue_room(const struct flow__queue *queue)
 {
-    return stage->cap - stage->end;
+    return queue->cap - queue->end;
 }
 
 /* Make room for len more bytes after the last; bytes may move.  false: no
  * memory, nothing changed. */
-bool flow__stage_reserve(struct flow__stage *stage, size_t len);
+bool flow__queue_reserve(struct flow__queue *queue, size_t len);
 
 /* Hold no more memory than len bytes need, or than what is on it; none if that
  * is nothing.  Without memory to move to it stays as it was. */
-void flow__stage_trim(struct flow__stage *stage, size_t len);
+void flow__queue_trim(struct flow__queue *queue, size_t len);
 
 /* Append; false: no memory, nothing changed. */
-bool flow__stage_append(struct flow__stage *stage, const void *data,
+bool flow__queue_append(struct flow__queue *queue, const void *data,
                         size_t len);
 
 /* Take len bytes off the front; releases the memory when nothing is left. */
-void flow__stage_consume(struct flow__stage *stage, size_t len);
+void flow__queue_consume(struct flow__queue *queue, size_t len);
 
 #endif

@@ -16,9 +16,9 @@
  */
 
 static void
-agree_note_decision(struct flow__handshake *hs,
-                    const struct flow__client_hello *ch,
-                    const struct flow__sni_decision *d)
+agreement_note_decision(struct flow__handshake *hs,
+                        const struct flow__client_hello *ch,
+                        const struct flow__sni_decision *d)
 {
     hs->pair = hs->config->pair[d->index];
     if (ch->sni_state == FLOW__SNI_NAME)
@@ -30,8 +30,8 @@ agree_note_decision(struct flow__handshake *hs,
 }
 
 static void
-agree_note_session_id(struct flow__handshake *hs,
-                      const struct flow__client_hello *ch)
+agreement_note_session_id(struct flow__handshake *hs,
+                          const struct flow__client_hello *ch)
 {
     memcpy(hs->session_id, ch->session_id.base, ch->session_id.len);
     hs->session_id_len = ch->session_id.len;
@@ -39,7 +39,7 @@ agree_note_session_id(struct flow__handshake *hs,
 
 /* See tls/handshake_state.h. */
 struct flow__sni_policy
-flow__agree_policy(const struct flow__handshake *hs)
+flow__agreement_policy(const struct flow__handshake *hs)
 {
     const struct flow_tls_config *c = hs->config;
     const struct flow__sni_policy policy = {
@@ -53,26 +53,27 @@ flow__agree_policy(const struct flow__handshake *hs)
 }
 
 static enum flow_status
-agree_choose(struct flow__handshake *hs, const struct flow__client_hello *ch,
-             struct flow_error *err)
+agreement_choose(struct flow__handshake *hs,
+                 const struct flow__client_hello *ch, struct flow_error *err)
 {
     const struct flow_tls_config *c = hs->config;
-    const struct flow__sni_policy policy = flow__agree_policy(hs);
+    const struct flow__sni_policy policy = flow__agreement_policy(hs);
     struct flow__sni_decision decision;
 
     flow__sni_select(c->candidate, c->pair_count, &policy, ch, &decision);
     if (!decision.serve)
         return flow__handshake_fault(hs, FLOW_E_PROTO, &decision.fault, err);
-    agree_note_decision(hs, ch, &decision);
+    agreement_note_decision(hs, ch, &decision);
     return FLOW_OK;
 }
 
 /* What the first ClientHello settles, once a certificate was chosen. */
 static enum flow_status
-agree_begin_serving(struct flow__handshake *hs,
-                    const struct flow__client_hello *ch, struct flow_error *err)
+agreement_begin_serving(struct flow__handshake *hs,
+                        const struct flow__client_hello *ch,
+                        struct flow_error *err)
 {
-    const struct flow__sni_policy policy = flow__agree_policy(hs);
+    const struct flow__sni_policy policy = flow__agreement_policy(hs);
     enum flow_status st = FLOW_OK;
 
     if (ch->alpn.len > 0) {
@@ -90,8 +91,8 @@ agree_begin_serving(struct flow__handshake *hs,
 
 /* See tls/handshake_state.h. */
 enum flow_status
-flow__agree_client_hello(struct flow__handshake *hs, const uint8_t *msg,
-                         size_t len, struct flow_error *err)
+flow__agreement_client_hello(struct flow__handshake *hs, const uint8_t *msg,
+                             size_t len, struct flow_error *err)
 {
     struct flow__client_hello ch;
     struct flow__fault fault;
@@ -99,35 +100,35 @@ flow__agree_client_hello(struct flow__handshake *hs, const uint8_t *msg,
 
     if (st != FLOW_OK)
         return flow__handshake_fault(hs, st, &fault, err);
-    agree_note_session_id(hs, &ch);
+    agreement_note_session_id(hs, &ch);
     hs->skip_early = ch.early_data;
     if (hs->engine != NULL)
         return FLOW_OK;
-    st = agree_choose(hs, &ch, err);
-    return st == FLOW_OK ? agree_begin_serving(hs, &ch, err) : st;
+    st = agreement_choose(hs, &ch, err);
+    return st == FLOW_OK ? agreement_begin_serving(hs, &ch, err) : st;
 }
 
 /* See tls/handshake_state.h. */
 enum flow_status
-flow__agree_offer(struct flow__handshake *hs, const uint8_t *msg, size_t len,
-                  struct flow_error *err)
+flow__agreement_offer(struct flow__handshake *hs, const uint8_t *msg,
+                      size_t len, struct flow_error *err)
 {
     struct flow__fault fault;
 
-    flow__stage_release(&hs->hello);
-    if (!flow__stage_append(&hs->hello, msg, len))
+    flow__queue_release(&hs->hello);
+    if (!flow__queue_append(&hs->hello, msg, len))
         return flow__handshake_fault(hs, FLOW_E_NOMEM, NULL, err);
-    if (flow__hello_parse_client(flow__stage_data(&hs->hello), len, &hs->offer,
+    if (flow__hello_parse_client(flow__queue_data(&hs->hello), len, &hs->offer,
                                  &fault) != FLOW_OK)
         return flow__handshake_fault(hs, FLOW_E_SYS, NULL, err);
-    agree_note_session_id(hs, &hs->offer);
+    agreement_note_session_id(hs, &hs->offer);
     return FLOW_OK;
 }
 
 /* See tls/handshake_state.h. */
 enum flow_status
-flow__agree_server_hello(struct flow__handshake *hs, const uint8_t *msg,
-                         size_t len, struct flow_error *err)
+flow__agreement_server_hello(struct flow__handshake *hs, const uint8_t *msg,
+                             size_t len, struct flow_error *err)
 {
     struct flow__server_hello hello;
     struct flow__fault fault;
@@ -160,8 +161,8 @@ flow__agree_server_hello(struct flow__handshake *hs, const uint8_t *msg,
 
 /* See tls/handshake_state.h.  RFC 8422 5.4: named_curve and its number. */
 void
-flow__agree_key_exchange(struct flow__handshake *hs, const uint8_t *msg,
-                         size_t len)
+flow__agreement_key_exchange(struct flow__handshake *hs, const uint8_t *msg,
+                             size_t len)
 {
     if (len >= 7 && msg[4] == 3)
         hs->group = (uint16_t)(msg[5] << 8 | msg[6]);

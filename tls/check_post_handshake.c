@@ -1,66 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "tls/checks.h"
 
-/* Messages of which only the lengths and one number are looked at. */
-
-#define FINISHED12_LEN 12
-
-/* See tls/checks.h. */
-bool
-flow__check_body(const uint8_t *msg, size_t len, struct flow__span *ret_body)
-{
-    struct flow__span in = { msg, len };
-    uint8_t type;
-
-    return flow__span_take_u8(&in, &type) &&
-           flow__span_take_vec24(&in, ret_body) && in.len == 0;
-}
-
-/* See tls/checks.h. */
-enum flow_status
-flow__check_empty(const struct flow__check_facts *facts, const uint8_t *msg,
-                  size_t len, struct flow__fault *ret_fault)
-{
-    struct flow__span body;
-
-    (void)facts;
-    if (!flow__check_body(msg, len, &body) || body.len > 0)
-        return flow__fault_proto(ret_fault, FLOW__ALERT_DECODE_ERROR,
-                                 "a message that must be empty is not");
-    return FLOW_OK;
-}
-
-static enum flow_status
-check_small_finished(const uint8_t *msg, size_t len, size_t expected,
-                     struct flow__fault *fault)
-{
-    struct flow__span body;
-
-    if (!flow__check_body(msg, len, &body) || body.len != expected)
-        return flow__fault_proto(fault, FLOW__ALERT_DECODE_ERROR,
-                                 "malformed Finished: wrong length");
-    return FLOW_OK;
-}
-
-/* See tls/checks.h. */
-enum flow_status
-flow__check_finished12(const struct flow__check_facts *facts,
-                       const uint8_t *msg, size_t len,
-                       struct flow__fault *ret_fault)
-{
-    (void)facts;
-    return check_small_finished(msg, len, FINISHED12_LEN, ret_fault);
-}
-
-/* See tls/checks.h. */
-enum flow_status
-flow__check_finished13(const struct flow__check_facts *facts,
-                       const uint8_t *msg, size_t len,
-                       struct flow__fault *ret_fault)
-{
-    return check_small_finished(msg, len, (size_t)facts->suite->hash,
-                                ret_fault);
-}
+/* NewSessionTicket and KeyUpdate: their lengths, and one number. */
 
 /* See tls/checks.h; RFC 5077 3.3.  A ticket may be empty. */
 enum flow_status
@@ -82,8 +23,8 @@ flow__check_new_session_ticket12(const struct flow__check_facts *facts,
 
 /* Lifetime and age_add, nonce, ticket, and then the extensions. */
 static bool
-check_small_ticket(const uint8_t *msg, size_t len,
-                   struct flow__span *ret_extensions)
+check_post_handshake_ticket(const uint8_t *msg, size_t len,
+                            struct flow__span *ret_extensions)
 {
     struct flow__span body;
     struct flow__span field;
@@ -107,7 +48,7 @@ flow__check_new_session_ticket13(const struct flow__check_facts *facts,
     enum flow_status st;
 
     (void)facts;
-    if (!check_small_ticket(msg, len, &list))
+    if (!check_post_handshake_ticket(msg, len, &list))
         return flow__fault_proto(ret_fault, FLOW__ALERT_DECODE_ERROR,
                                  "malformed NewSessionTicket");
     st = flow__check_extensions(list, FLOW__IN_NEW_SESSION_TICKET, NULL,

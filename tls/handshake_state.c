@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: ISC */
+#include "tls/handshake_state.h"
+
+#include <string.h>
+
+/* How a handshake fails and how it completes: every file of it calls this. */
+
+/* See tls/handshake_state.h. */
+enum flow_status
+flow__handshake_fault(const struct flow__handshake *hs, enum flow_status status,
+                      const struct flow__fault *fault, struct flow_error *err)
+{
+    bool is_told = fault != NULL && fault->text != NULL;
+
+    (void)flow_error_set(err, status, "tls", FLOW_DOMAIN_NONE, 0,
+                         status == FLOW_E_NOMEM ? "no memory for the handshake"
+                         : is_told              ? fault->text
+                                   : "the handshake cannot be protected");
+    err->alert_sent =
+        (int16_t)(status == FLOW_E_PROTO ? fault->alert
+                                         : FLOW__ALERT_INTERNAL_ERROR);
+    if (hs->sni[0] != '\0')
+        flow_error_set_detail(err, hs->sni);
+    return status;
+}
+
+/* See tls/handshake_state.h. */
+enum flow_status
+flow__handshake_refuse(const struct flow__handshake *hs, enum flow__alert alert,
+                       const char *text, struct flow_error *err)
+{
+    const struct flow__fault fault = { alert, text };
+
+    return flow__handshake_fault(hs, FLOW_E_PROTO, &fault, err);
+}
+
+/* No longer than they are: they stay as long as the connection. */
+static enum flow_status
+state_keep_names(struct flow__handshake *hs)
+{
+    const char *asked = hs->server ? hs->sni : hs->name;
+    size_t asked_len = strlen(asked) + 1;
+
+    if (!hs->server)
+        flow__engine_matched_name(hs->engine, hs->pattern, sizeof(hs->pattern));
+    hs->names_len = asked_len + strlen(hs->pattern) + 1;
+    hs->names = flow_env_alloc(hs->env, hs->names_len);
+    if (hs->names == NULL)
+        return FLOW_E_NOMEM;
+    memcpy(hs->names, asked, asked_len);
+    memcpy(hs->names + asked_len, hs->pattern, strlen(hs->pattern) + 1);
+    return FLOW_OK;
+}
+
+static enum flow_status
+state_keep_chain(struct flow__handshake *hs)
+{
+    hs->chain_len = flow__engine_peer_chain(hs->engine, NULL, 0);
+    if (hs->chain_len == 0)
+        return FLOW_OK;
+    hs->chain = flow_env_alloc(hs->env, hs->chain_len);
+    if (hs->chain == NULL)
+        return FLOW_E_NOMEM;
+    (void)flow__engine_peer_chain(hs->engine, hs->chain, hs->chain_len);
+    return FLOW_OK;
+}
+
+/* See tls/handshake_state.h.  The engine refuses such a peer itself; this is a
+ * second look, which does not depend on how it was configured. */
+enum flow_status
+flow__handshake_check_peer(const struct flow__handshake *hs,
+                           struct flow_error *err)
+{
+    uint32_t flags = flow__engine_verify_flags(hs->engine);
+
+    if (hs->server || hs->config->skip_verify || flags == 0)
+        return FLOW_OK;
+    (void)flow_error_set(err, FLOW_E_AUTH, "tls", FLOW_DOMAIN_NONE, 0,
+                         "the peer's certificate was not verified");
+    err->verify_flags = flags;
+    err->alert_sent = FLOW__ALERT_CERTIFICATE_UNKNOWN;
+    return FLOW_E_AUTH;
+}
+
+/* See tls/handshake_state.h. */
+enum flow_status
+flow__handshake_complete(struct flow__handshake *hs, struct flow_error *err)
+{
+    const struct flow__fault no_keys = { FLOW__ALERT_INTERNAL_ERROR,
+                                         "the engine exported no keys" };
+    enum flow_status st;
+
+    if (hs->tx[FLOW__LEVEL_DATA].suite == NULL ||
+        hs->rx[FLOW__LEVEL_DATA].suite == NULL)
+        return flow__handshake_fault(hs, FLOW_E_SYS, &no_keys, err);
+    st = state_keep_names(hs);
+    if (st == FLOW_OK)
+        st = state_keep_chain(hs);
+    if (st != FLOW_OK)
+        return flow__handshake_fault(hs, st, NULL, err);
+    hs->phase = FLOW__PHASE_DONE;
+    return FLOW_OK;
+}

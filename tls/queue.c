@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: ISC */
+#include "tls/queue.h"
+
+#include <string.h>
+
+/*
+ * Memory is taken when the first byte comes and given back with the last, so an
+ * idle connection holds none.  Bytes move when room is needed at the end, which
+ * makes every pointer into a queue valid only until the next call on it.
+ * Memory that held plaintext is wiped wherever it is left: at a move too.
+ *
+ * Threads: a queue belongs to whoever holds the lock of its direction.
+ */
+
+/* Memory is taken in steps of this, so that a queue that grows by small
+ * records does not move for each of them. */
+#define QUEUE_STEP 2048u
+
+void
+flow__queue_init(struct flow__queue *queue, const struct flow_env *env)
+{
+    memset(queue, 0, sizeof(*queue));
+    queue->env = env;
+}
+
+void
+flow__queue_release(struct flow__queue *queue)
+{
+    if (queue->base != NULL) {
+        if (!queue->is_public)
+            flow_wipe(queue->base, queue->cap);
+        queue->env->free(queue->env->ctx, queue->base, queue->cap, 0);
+    }
+    queue->base = NULL;
+    queue->cap = 0;
+    queue->start = 0;
+    queue->end = 0;
+}
+
+/* Move to memory for len bytes, at least as many as are on the queue. */
+static bool
+queue_move(struct flow__queue *queue, size_t len)
+{
+    size_t used = flow__queue_len(queue);
+    size_t cap = (len + QUEUE_STEP - 1) / QUEUE_STEP * QUEUE_STEP;
+    /* Not zeroed: every byte is written before it is read. */
+    uint8_t *base = queue->env->alloc(queue->env->ctx, cap, 0);
+
+    if (base == NULL)
+        return false;
+    if (used > 0)
+        memcpy(base, flow__queue_data(queue), used);
+    flow__queue_release(queue);
+    queue->base = base;
+    queue->cap = cap;
+    queue->end = used;
+    return true;
+}
+
+bool
+flow__queue_reserve(struct flow__queue *queue, size_t len)
+{
+    size_t used = flow__queue_len(queue);
+
+    if (flow__queue_room(queue) >= len)
+        return true;
+    if (queue->cap - used < len)
+        return queue_move(queue, used + len);
+    memmove(queue->base, flow__queue_data(queue), used);
+    queue->start = 0;
+    queue->end = used;
+    return true;
+}
+
+void
+flow__queue_trim(struct flow__queue *queue, size_t len)
+{
+    size_t used = flow__queue_len(queue);
+
+    if (used == 0)
+        flow__queue_release(queue);
+    else if (queue->cap - QUEUE_STEP >= (len > used ? len : used))
+        (void)queue_move(queue, len > used ? len : used);
+}
+
+bool
+flow__queue_append(struct flow__queue *queue, const void *data, size_t len)
+{
+    if (len == 0)
+        return true;
+    if (!flow__queue_reserve(queue, len))
+        return false;
+    memcpy(flow__queue_tail(queue), data, len);
+    queue->end += len;
+    return true;
+}
+
+void
+flow__queue_consume(struct flow__queue *queue, size_t len)
+{
+    queue->start += len;
+    if (queue->start == queue->end)
+        flow__queue_release(queue);
+}
