@@ -6,8 +6,9 @@
 #include <flow/util.h>
 
 /*
- * What the files of the core share: the state of a direction, the opening,
- * and the errors.  Index 0 is FLOW_READ, 1 is FLOW_WRITE.
+ * What the files of flow/ share.  core.c has the state of a direction, the
+ * opening, the errors and waking; the other files depend on it, and it depends
+ * on none of them.  Index 0 is FLOW_READ, 1 is FLOW_WRITE.
  */
 
 /* Both directions, as a mask. */
@@ -24,8 +25,8 @@
 #define FLOW__OBEY_READ  0x10000u
 #define FLOW__OBEY_WRITE 0x20000u
 
-/* flow::opening.  Who stores INSIDE drives the opening, or asks what it waits
- * for, until it stores one of the others. */
+/* flow::opening.  A thread that stores INSIDE drives the opening, or asks what
+ * it waits for, until it stores one of the others. */
 enum flow__opening {
     FLOW__OPENING_NEW,
     FLOW__OPENING_INSIDE,
@@ -50,6 +51,46 @@ flow__opens_with_lower(const struct flow *f)
 {
     return f->lower != NULL &&
            (f->ops->open == NULL || (f->caps & FLOW_CAP_FILTER) != 0);
+}
+
+/*
+ * What a flow or a listener tells the poller that watches it.  The poller
+ * stores such a struct in flow::watch and flow_listener::watch, which are NULL
+ * otherwise.  All of it is called in the thread of the poller.
+ */
+struct flow__watch {
+    const struct flow__watch_ops *ops;
+};
+
+struct flow__watch_ops {
+    /* It was used: its readiness may have changed. */
+    void (*used)(struct flow__watch *watch);
+    /* A descriptor that it named as a wait source is about to be closed; -1:
+     * all that it named. */
+    void (*closing)(struct flow__watch *watch, int fd);
+    /* It is about to be closed. */
+    void (*end)(struct flow__watch *watch);
+};
+
+static inline void
+flow__watch_used(struct flow__watch *watch)
+{
+    if (watch != NULL)
+        watch->ops->used(watch);
+}
+
+static inline void
+flow__watch_closing(struct flow__watch *watch, int fd)
+{
+    if (watch != NULL)
+        watch->ops->closing(watch, fd);
+}
+
+static inline void
+flow__watch_end(struct flow__watch *watch)
+{
+    if (watch != NULL)
+        watch->ops->end(watch);
 }
 
 /* An operation begins: forget what a poller knows of this flow and those
@@ -88,9 +129,6 @@ bool flow__is_due(const struct flow_env *env, uint64_t deadline);
 /* Record an error that ends nothing, in this layer's name; returns st. */
 enum flow_status flow__report(struct flow *f, enum flow_dir dir,
                               enum flow_status st, const char *text);
-
-/* End both directions, and see that both have a record: the opening failed. */
-void flow__settle_open(struct flow *f, enum flow_status st);
 
 /* Whether a write has proper arguments: FLOW_OK, or what it returns, with its
  * record made. */

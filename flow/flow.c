@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 #include "flow/core.h"
-#include "flow/watch.h"
 #include "lib/assert.h"
 #include "lib/atomic.h"
 #include "lib/checked.h"
@@ -244,37 +243,6 @@ flow_shutdown(struct flow *f, enum flow_dir dir)
     if (!flow__is_direction(dir))
         return FLOW_E_INVAL;
     return dir == FLOW_WRITE ? front_shutdown_write(f) : front_shutdown_read(f);
-}
-
-/* See <flow/flow.h>. */
-void
-flow_close(struct flow *f)
-{
-    if (f == NULL)
-        return;
-    flow__watch_end(f->watch);
-    /* A flow above may live on: what it named here is gone. */
-    flow_fd_closing(f, -1);
-    f->ops->close(f);
-}
-
-/* See <flow/flow.h>. */
-void
-flow_abort(struct flow *f)
-{
-    /* After both ends there is nothing left to cut off. */
-    if (flow__load(&f->ended) == 0 || flow__state(f, FLOW_READ) != FLOW_EOF ||
-        flow__load(&f->shut) != 0)
-        flow__store(&f->aborted, 1);
-    flow_fail(f, FLOW__BOTH, FLOW_E_CANCELED, FLOW_DOMAIN_NONE, 0,
-              "aborted on this side");
-}
-
-/* See <flow/backend.h>. */
-bool
-flow_is_aborted(const struct flow *f)
-{
-    return flow__load(&f->aborted) != 0;
 }
 
 /* See <flow/flow.h>. */

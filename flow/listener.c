@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "flow/core.h"
-#include "flow/watch.h"
 #include "lib/atomic.h"
 
 /* See <flow/listener.h>. */
@@ -38,7 +37,7 @@ listener_canceled(struct flow_listener *l)
 enum flow_status
 flow_accept(struct flow_listener *l, struct flow **ret_flow)
 {
-    flow__watch_touch(l->watch);
+    flow__watch_used(l->watch);
     if (flow__load(&l->canceled) != 0)
         return listener_canceled(l);
     return l->ops->accept(l, ret_flow);

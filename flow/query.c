@@ -262,3 +262,26 @@ flow_control(struct flow *f, enum flow_control_key key, int64_t value)
     }
     return st;
 }
+
+/* See <flow/backend.h>. */
+enum flow_status
+flow_answer(void *buf, size_t *len, const void *data, size_t size)
+{
+    size_t cap = *len;
+
+    *len = size;
+    if (buf == NULL)
+        return FLOW_OK;
+    if (cap < size)
+        return FLOW_E_INVAL;
+    if (size > 0)
+        memcpy(buf, data, size);
+    return FLOW_OK;
+}
+
+/* See <flow/backend.h>. */
+enum flow_status
+flow_answer_string(void *buf, size_t *len, const char *text)
+{
+    return flow_answer(buf, len, text, strlen(text) + 1);
+}

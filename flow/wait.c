@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 #include "flow/core.h"
-#include "flow/watch.h"
 #include "lib/atomic.h"
 #include "lib/checked.h"
 #include "lib/event.h"
@@ -273,41 +272,4 @@ flow_wait(struct flow *f, uint32_t interest, uint32_t *ret_ready)
     if (ret_ready != NULL)
         *ret_ready = st == FLOW_OK ? item.ready : 0;
     return st;
-}
-
-void
-flow__used(struct flow *f)
-{
-    for (; f != NULL; f = flow__load(&f->upper))
-        flow__watch_touch(f->watch);
-}
-
-/* See <flow/backend.h>. */
-void
-flow_fd_closing(struct flow *f, int fd)
-{
-    for (; f != NULL; f = flow__load(&f->upper))
-        flow__watch_closing(f->watch, fd);
-}
-
-/* See <flow/backend.h>. */
-void
-flow_wake(struct flow *f, uint32_t dirs)
-{
-    struct flow *upper;
-
-    if ((dirs & FLOW_READ) != 0)
-        flow_event_signal(&f->wake[0]);
-    if ((dirs & FLOW_WRITE) != 0)
-        flow_event_signal(&f->wake[1]);
-    if (flow__load(&f->upper) == NULL)
-        return;
-    /* Either direction above may wait for either one here. */
-    flow__wait_lock();
-    for (upper = flow__load(&f->upper); upper != NULL;
-         upper = flow__load(&upper->upper)) {
-        flow__event_signal_locked(&upper->wake[0]);
-        flow__event_signal_locked(&upper->wake[1]);
-    }
-    flow__wait_unlock();
 }

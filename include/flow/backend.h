@@ -223,7 +223,7 @@ struct flow {
                                      last; see flow_wanted(). */
     uint64_t deadline[2];       /**< (a) Monotonic ns or #FLOW_NEVER. */
     struct flow_event wake[2];  /**< Signalled to make sleepers look. */
-    void *watch;                /**< The poller's entry, or NULL. */
+    struct flow__watch *watch;  /**< The poller's entry, or NULL. */
     void *user;                 /**< flow_set_user(). */
     /** (l) Status of each direction's error record, #FLOW_OK: none. */
     int8_t noted[2];

@@ -54,7 +54,7 @@ struct flow_listener {
     uint64_t deadline;                   /**< (a) For flow_listener_wait(). */
     uint8_t canceled;                    /**< (a) Aborted. */
     struct flow_event wake;              /**< Makes sleepers look again. */
-    void *watch;                         /**< The poller's entry, or NULL. */
+    struct flow__watch *watch;           /**< The poller's entry, or NULL. */
     struct flow_listener *upper;         /**< See flow_listener_wrap(). */
     struct flow_error error;             /**< The last failure. */
 };

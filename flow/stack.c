@@ -5,9 +5,22 @@
 #include "lib/atomic.h"
 #include "lib/plat.h"
 
-/* Check the version first: in another one the other members are elsewhere. */
+/*
+ * A flow's place in a stack: how it is made, alone or on another flow, how it
+ * is aborted and closed, and what becomes of the flow below.
+ *
+ * Invariant: lower->upper is the flow that was wrapped around lower last, NULL
+ * once that one has left.
+ *
+ * Locks: the wait lock, for lower->upper.
+ *
+ * Threads: flow_abort() comes from any.  No other call of the flow may run
+ * beside the rest.
+ */
+
+/* The version first: in another one the members have other places. */
 static enum flow_status
-base_check_ops(const struct flow_ops *ops, uint32_t caps, bool has_lower)
+stack_check_ops(const struct flow_ops *ops, uint32_t caps, bool has_lower)
 {
     const uint32_t leases = FLOW_CAP_LEASE_READ | FLOW_CAP_LEASE_WRITE;
 
@@ -29,8 +42,8 @@ base_check_ops(const struct flow_ops *ops, uint32_t caps, bool has_lower)
 }
 
 static void
-base_make(struct flow *f, const struct flow_ops *ops,
-          const struct flow_env *env, uint32_t caps)
+stack_make(struct flow *f, const struct flow_ops *ops,
+           const struct flow_env *env, uint32_t caps)
 {
     size_t i;
 
@@ -48,10 +61,10 @@ enum flow_status
 flow_base_init(struct flow *f, const struct flow_ops *ops,
                const struct flow_env *env, uint32_t caps)
 {
-    enum flow_status st = base_check_ops(ops, caps, false);
+    enum flow_status st = stack_check_ops(ops, caps, false);
 
     if (st == FLOW_OK)
-        base_make(f, ops, env, caps);
+        stack_make(f, ops, env, caps);
     return st;
 }
 
@@ -60,11 +73,11 @@ enum flow_status
 flow_base_wrap(struct flow *f, const struct flow_ops *ops, struct flow *lower,
                bool owned, uint32_t caps)
 {
-    enum flow_status st = base_check_ops(ops, caps, true);
+    enum flow_status st = stack_check_ops(ops, caps, true);
 
     if (st != FLOW_OK)
         return st;
-    base_make(f, ops, lower->env, caps);
+    stack_make(f, ops, lower->env, caps);
     f->lower = lower;
     f->owns_lower = owned;
     if (flow__opens_with_lower(f))
@@ -88,6 +101,37 @@ flow__leave_lower(struct flow *f)
 }
 
 /* See <flow/backend.h>. */
+bool
+flow_is_aborted(const struct flow *f)
+{
+    return flow__load(&f->aborted) != 0;
+}
+
+/* See <flow/flow.h>. */
+void
+flow_abort(struct flow *f)
+{
+    /* After both ends there is nothing left to cut off. */
+    if (flow__load(&f->ended) == 0 || flow__state(f, FLOW_READ) != FLOW_EOF ||
+        flow__load(&f->shut) != 0)
+        flow__store(&f->aborted, 1);
+    flow_fail(f, FLOW__BOTH, FLOW_E_CANCELED, FLOW_DOMAIN_NONE, 0,
+              "aborted on this side");
+}
+
+/* See <flow/flow.h>. */
+void
+flow_close(struct flow *f)
+{
+    if (f == NULL)
+        return;
+    flow__watch_end(f->watch);
+    /* A flow above may live on: the descriptors that it named here are gone. */
+    flow_fd_closing(f, -1);
+    f->ops->close(f);
+}
+
+/* See <flow/backend.h>. */
 void
 flow_base_fini(struct flow *f)
 {
@@ -104,7 +148,7 @@ flow_base_fini(struct flow *f)
     flow__leave_lower(f);
     if (!f->owns_lower)
         return;
-    /* The peer must not be told an orderly end by a layer below (C47). */
+    /* No layer below may tell the peer of an orderly end (C47). */
     if (flow_is_aborted(f))
         flow_abort(lower);
     flow_close(lower);
@@ -117,27 +161,4 @@ flow_caps_forward(uint32_t caps)
     caps &= ~(FLOW_CAP_LEASE_READ | FLOW_CAP_LEASE_WRITE |
               FLOW_CAP_LEASE_VOLATILE | FLOW_CAP_LEASE_SHARED);
     return caps | FLOW_CAP_DETACH | FLOW_CAP_FILTER;
-}
-
-/* See <flow/backend.h>. */
-enum flow_status
-flow_answer(void *buf, size_t *len, const void *data, size_t size)
-{
-    size_t cap = *len;
-
-    *len = size;
-    if (buf == NULL)
-        return FLOW_OK;
-    if (cap < size)
-        return FLOW_E_INVAL;
-    if (size > 0)
-        memcpy(buf, data, size);
-    return FLOW_OK;
-}
-
-/* See <flow/backend.h>. */
-enum flow_status
-flow_answer_string(void *buf, size_t *len, const char *text)
-{
-    return flow_answer(buf, len, text, strlen(text) + 1);
 }
