@@ -11,21 +11,29 @@
  * thread holds is held for ever in the child.  What threads share beyond one
  * flow must not be caught like that:
  *
- * - the fork waits for threads between flow_fork_block() and
+ * - a fork waits for the threads between flow_fork_block() and
  *   flow_fork_unblock(), and no thread enters until the fork is over;
- * - then no function of flow_once() runs, and the wait lock is free.
+ * - then it takes the locks of plat_lock.c, after every function that
+ *   flow_once() runs has returned.
  *
- * Order: the gate, the lock of flow_once(), the wait lock.  A function that
- * flow_once() runs may therefore not block forks.
- *
- * Invariants: fork_inside counts the threads between the two calls; a thread
+ * Invariants: fork_inside counts the threads between the two calls.  A thread
  * that counts itself looks at fork_begun afterwards, and a fork that begins
  * looks at fork_inside afterwards, so that one of the two sees the other.
+ * fork_child is written by a function that flow_once() runs and read with the
+ * lock of flow_once() held, so never at the same time.
+ *
+ * Locks: the gate (fork_begun), the lock of flow_once(), the wait lock.  A
+ * function that flow_once() runs may therefore not block forks.  fork_mutex is
+ * held for no longer than it takes to read or change fork_begun.
  */
 static pthread_mutex_t fork_mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t fork_changed = PTHREAD_COND_INITIALIZER;
 static uint32_t fork_begun;  /* Atomic; written under the mutex. */
 static uint32_t fork_inside; /* Atomic. */
+
+/* Written once each, see "plat_fork.h"; read by the handlers. */
+static const struct flow__fork_locks *fork_locks;
+static void (*fork_child)(void);
 
 /* How deep this thread is inside; only the outermost call counts. */
 static _Thread_local uint32_t fork_depth;
@@ -88,13 +96,13 @@ fork_before(void)
     while (flow__load(&fork_inside) > fork_inside_myself())
         pthread_cond_wait(&fork_changed, &fork_mutex);
     pthread_mutex_unlock(&fork_mutex);
-    flow__locks_before_fork();
+    fork_locks->acquire();
 }
 
 static void
 fork_after_in_parent(void)
 {
-    flow__locks_after_fork(false);
+    fork_locks->release(false);
     pthread_mutex_lock(&fork_mutex);
     flow__store(&fork_begun, 0);
     pthread_cond_broadcast(&fork_changed);
@@ -108,8 +116,9 @@ fork_after_in_child(void)
     static const pthread_mutex_t free_mutex = PTHREAD_MUTEX_INITIALIZER;
     static const pthread_cond_t no_waiters = PTHREAD_COND_INITIALIZER;
 
-    flow__wakers_after_fork();
-    flow__locks_after_fork(true);
+    if (fork_child != NULL)
+        fork_child();
+    fork_locks->release(true);
     fork_mutex = free_mutex;
     fork_changed = no_waiters;
     flow__store(&fork_inside, fork_inside_myself());
@@ -117,8 +126,15 @@ fork_after_in_child(void)
 }
 
 void
-flow__fork_watch(void)
+flow__fork_watch(const struct flow__fork_locks *locks)
 {
+    fork_locks = locks;
     (void)pthread_atfork(fork_before, fork_after_in_parent,
                          fork_after_in_child);
+}
+
+void
+flow__fork_in_child(void (*fn)(void))
+{
+    fork_child = fn;
 }

@@ -4,16 +4,22 @@
 
 #include <stdbool.h>
 
-/* Have the handlers of plat_fork.c run at every fork(2); once. */
-void flow__fork_watch(void);
+/*
+ * What plat_fork.c calls at every fork(2), for the files that depend on it.
+ */
 
-/* What the handlers do with the locks of plat_lock.c: the wait lock and that
- * of flow_once() are held across the fork. */
-void flow__locks_before_fork(void);
-void flow__locks_after_fork(bool in_child);
+/* The locks that must be free in the child: before the fork this thread takes
+ * them, and afterwards it releases them in both processes. */
+struct flow__fork_locks {
+    void (*acquire)(void);
+    void (*release)(bool in_child);
+};
 
-/* What they do with the threads' wakers, under the wait lock: a child closes
- * its parent's. */
-void flow__wakers_after_fork(void);
+/* Have the handlers run from now on; once, before a lock can be held. */
+void flow__fork_watch(const struct flow__fork_locks *locks);
+
+/* Have fn called in every child, with the locks held; once, by a function that
+ * flow_once() runs, so that no fork runs beside it. */
+void flow__fork_in_child(void (*fn)(void));
 
 #endif

@@ -14,7 +14,7 @@
  *   the wait lock
  *
  * No thread waits for input or output while it holds one.  Before a fork the
- * last three are free or held by the thread that forks (plat_fork.c); locks of
+ * last three are free or held by the thread that forks (plat_fork.c).  Locks of
  * a flow are not covered, since a flow that another thread is using cannot be
  * used in the child at all.
  */
@@ -59,14 +59,6 @@ flow_lock_release(struct flow_lock *lock)
 }
 
 static pthread_mutex_t wait_mutex = PTHREAD_MUTEX_INITIALIZER;
-
-/* Before anybody can hold it: as the library is loaded, when there is memory
- * for one entry in the list of handlers, or nothing runs. */
-__attribute__((constructor)) static void
-lock_keep_locks_over_forks(void)
-{
-    flow__fork_watch();
-}
 
 void
 flow__wait_lock(void)
@@ -115,8 +107,8 @@ flow_once(void (*fn)(void), uint32_t *state)
     pthread_mutex_unlock(&once_mutex);
 }
 
-void
-flow__locks_before_fork(void)
+static void
+lock_before_fork(void)
 {
     pthread_mutex_lock(&once_mutex);
     while (once_running > 0)
@@ -124,8 +116,8 @@ flow__locks_before_fork(void)
     pthread_mutex_lock(&wait_mutex);
 }
 
-void
-flow__locks_after_fork(bool in_child)
+static void
+lock_after_fork(bool in_child)
 {
     static const pthread_cond_t no_waiters = PTHREAD_COND_INITIALIZER;
 
@@ -133,4 +125,17 @@ flow__locks_after_fork(bool in_child)
     if (in_child)
         once_done = no_waiters;
     pthread_mutex_unlock(&once_mutex);
+}
+
+static const struct flow__fork_locks lock_fork_locks = {
+    .acquire = lock_before_fork,
+    .release = lock_after_fork,
+};
+
+/* As the library is loaded, before a thread can hold a lock.  Without memory
+ * for one more handler no handler runs at all. */
+__attribute__((constructor)) static void
+lock_watch_forks(void)
+{
+    flow__fork_watch(&lock_fork_locks);
 }

@@ -81,11 +81,36 @@ wait_end_sleeper(void *ptr)
     free(me);
 }
 
+/*
+ * In a child, at once: later the program may have closed all descriptors, as
+ * daemons do, and opened others under their numbers.  Only the thread that
+ * forked is here, and goes on with its sleeper.
+ */
+static void
+wait_end_sleepers_in_child(void)
+{
+    struct sleeper *mine =
+        sleeper_key_is_made ? pthread_getspecific(sleeper_key) : NULL;
+    struct sleeper *next;
+    struct sleeper *it;
+
+    for (it = sleepers; it != NULL; it = next) {
+        next = it->next;
+        wait_disarm_nodes_locked(it);
+        flow__fd_waker_fini(&it->waker);
+        if (it == mine)
+            continue;
+        wait_delist_locked(it);
+        free(it);
+    }
+}
+
 static void
 wait_make_sleeper_key(void)
 {
     sleeper_key_is_made =
         pthread_key_create(&sleeper_key, wait_end_sleeper) == 0;
+    flow__fork_in_child(wait_end_sleepers_in_child);
 }
 
 static struct sleeper *
@@ -126,30 +151,6 @@ wait_thread_sleeper(void)
     if (me->waker.read_fd >= 0 && !flow__fd_waker_is_inherited(&me->waker))
         return me;
     return flow__fd_waker_init(&me->waker) ? me : NULL;
-}
-
-/*
- * In a child, at once: later the program may have closed all descriptors, as
- * daemons do, and opened others under their numbers.  Only the thread that
- * forked is here, and goes on with its sleeper.
- */
-void
-flow__wakers_after_fork(void)
-{
-    struct sleeper *mine =
-        sleeper_key_is_made ? pthread_getspecific(sleeper_key) : NULL;
-    struct sleeper *next;
-    struct sleeper *it;
-
-    for (it = sleepers; it != NULL; it = next) {
-        next = it->next;
-        wait_disarm_nodes_locked(it);
-        flow__fd_waker_fini(&it->waker);
-        if (it == mine)
-            continue;
-        wait_delist_locked(it);
-        free(it);
-    }
 }
 
 /* What one sleep needs, on its stack. */
