@@ -17,6 +17,7 @@ import sys
 
 import architecture
 import names
+import partition
 import prose
 import tree
 
@@ -66,37 +67,6 @@ def functions(text):
 
 def ninetieth(values):
     return sorted(values)[int(len(values) * 0.9)]
-
-
-def circle(top, room):
-    """The most files of a room that all call each other, in one circle."""
-    defined, called = {}, {}
-    for name, text in sources(top, (room,), "c"):
-        if "/" in name[len(room) + 1:]:
-            continue
-        code = names.plain(text)
-        own = set(names.functions(text))
-        for function, _, _ in functions(text):
-            if function not in own:
-                defined[function] = name
-        called[name] = set(CALL.findall(code))
-    graph = {
-        name: {defined[f] for f in calls if defined.get(f, name) != name}
-        for name, calls in called.items()
-    }
-
-    def reached(start):
-        seen, left = set(), [start]
-        while left:
-            for following in graph[left.pop()] - seen:
-                seen.add(following)
-                left.append(following)
-        return seen
-
-    reach = {name: reached(name) for name in graph}
-    return max(
-        len([b for b in graph if b in reach[a] and a in reach[b]])
-        for a in graph)
 
 
 def public_functions(top):
@@ -204,7 +174,8 @@ def figures(top):
         for name, text in names.files(top)
         for function in set(names.functions(text)))
     yield "macros that two files define", shared_macros(top)
-    yield "files of flow/ in one circle of calls", circle(top, "flow")
+    yield "most files in one circle of calls", max(
+        map(len, partition.circles(partition.call_graph(top))), default=0)
     yield "files of one TLS write, one TLS read, drawn", drawn_files(top)
     yield "members of the handshake", members
     yield "members of the handshake: bool", bools

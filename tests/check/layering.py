@@ -138,31 +138,10 @@ def check_file(top, path):
             yield "%s: may not include %s" % (name, target or "<%s>" % header)
 
 
-def check_cycles(top):
-    graph = {}
-    for path in (top / "include/flow").glob("*.h"):
-        graph[path.name] = [
-            pathlib.PurePath(header).name
-            for _, header in INCLUDE.findall(path.read_text())
-            if header.startswith("flow/")
-        ]
-
-    def visit(name, trail):
-        if name in trail:
-            yield "cycle: " + " > ".join(trail[trail.index(name):] + [name])
-            return
-        for header in graph.get(name, []):
-            yield from visit(header, trail + [name])
-
-    for name in sorted(graph):
-        yield from visit(name, [])
-
-
 def violations(top):
     for path in sorted(top.rglob("*.[ch]")):
         if not SKIPPED.search(path.relative_to(top).as_posix()):
             yield from check_file(top, path)
-    yield from check_cycles(top)
 
 
 def main(arguments):

@@ -41,17 +41,6 @@ class Figures(unittest.TestCase):
         self.assertEqual(list(figures.functions(FUNCTION)),
                          [("x_take", 12, 6)])
 
-    def test_circle(self):
-        call = "int\n%s(void)\n{\n    return %s();\n}\n"
-        with tempfile.TemporaryDirectory() as scratch:
-            top = self.tree(scratch, {
-                "flow/a.c": call % ("a", "b"),
-                "flow/b.c": call % ("b", "c"),
-                "flow/c.c": call % ("c", "a"),
-                "flow/d.c": call % ("d", "a"),
-            })
-            self.assertEqual(figures.circle(top, "flow"), 3)
-
     def test_shared_names(self):
         with tempfile.TemporaryDirectory() as scratch:
             top = self.tree(scratch, {

@@ -104,12 +104,6 @@ class Layering(unittest.TestCase):
     def test_examples_use_the_installed_form(self):
         self.assert_caught("examples/x.c", '#include "lib/list.h"\n', "list.h")
 
-    def test_public_cycle(self):
-        found = self.found(**{
-            "include/flow/status.h": "#include <flow/flow.h>\n"
-        })
-        self.assertTrue(any("cycle" in line for line in found), found)
-
     def test_file_without_rule(self):
         self.assert_caught("misc/x.c", "", "no rule")
 
