@@ -42,6 +42,7 @@ test  file:/usr/include/libxenvchan.h libxen-dev? - -               -           
 test  cmd:qemu-system-x86_64 qemu-system-x86? - -             -           -
 test  cmd:zstd       zstd?           -               -               -           -
 test  file:/etc/ssl/certs/ca-certificates.crt ca-certificates - ca-certificates - -
+bench pc:gnutls      libgnutls28-dev gnutls-devel   gnutls-dev      gnutls      gnutls
 demo  cmd:openssl    openssl         openssl         openssl         openssl     openssl
 demo  cmd:curl       curl            curl            curl            curl        curl
 ci    cmd:clang      clang           clang           clang           clang       -
