@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A backend that uses only the public headers: a cable.  It has two ends; what
- * is written to one can be read from the other, through a queue of fixed size
- * in each direction.  docs/new-backend.md walks through it.
+ * A backend that uses only the public headers: a cable with two ends.  Bytes
+ * that are written to one end can be read from the other, through a queue of
+ * fixed size in each direction.  docs/new-backend.md explains it.
  */
 #include <stdatomic.h>
 

@@ -29,7 +29,7 @@ _flow_options()
     esac
 }
 
-# _flow_schemes PROGRAM: how an endpoint may begin, as the program tells.
+# _flow_schemes PROGRAM: the schemes that an endpoint may begin with, from --help.
 _flow_schemes()
 {
     "$1" --help 2>/dev/null |
@@ -48,7 +48,7 @@ _flow_programs()
         return
         ;;
     --listen | --to)
-        # Of flow-site an address, which is not guessed.
+        # flow-site takes an address, which is not completed.
         [ "$program" = flow-site ] ||
             mapfile -t COMPREPLY < <(
                 compgen -W "$(_flow_schemes "$1")" -- "$word")

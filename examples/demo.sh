@@ -1,21 +1,21 @@
 #!/bin/sh
 # SPDX-License-Identifier: ISC
 #
-# The demo: builds the library and its programs, serves a page, a paper and a
-# large file over HTTPS under three names, fetches all of them with curl and
-# with flow-fetch, and compares what came with what was sent.
+# The demo: builds the library and its programs, serves a page, a PDF and a large
+# file over HTTPS under three names, fetches all of them with curl and with
+# flow-fetch, and compares the hashes.
 
 usage() {
     cat <<'USAGE'
 usage: sh examples/demo.sh [--once]
 
-  --once   end after the table instead of serving until Ctrl-C
-  --help   this text
+  --once   exit after the table instead of serving until Ctrl-C
+  --help   print this text
 
-On Debian what is missing is installed; elsewhere it is named.  The build goes
-into build-demo/, or into $FLOW_BUILD; keys, certificates and files go into a
-private temporary directory that is removed at the end.  The exit code is 0
-only if everything arrived intact.
+Missing packages are installed on Debian and named on other systems.  The build
+goes into build-demo/, or into $FLOW_BUILD; keys, certificates and files go into
+a private temporary directory that is removed at the end.  The exit code is 0
+only if every file arrived intact.
 USAGE
 }
 
@@ -134,7 +134,7 @@ did not read what else your browser had to say; the name was enough.</p>
 HTML
 }
 
-# pdf_object TEXT: append an object and remember where it begins.
+# pdf_object TEXT: append an object and record its offset.
 pdf_object() {
     offsets="$offsets $(wc -c <"$pdf")"
     objects=$((objects + 1))
@@ -166,10 +166,10 @@ endstream"
     } >>"$pdf"
 }
 
-# 176 MB that no layer can make smaller.
+# 176 MB of incompressible data.
 make_disk() {
     openssl rand -out "$dir/disk.bin" 176000000 2>"$dir/log" ||
-        fail "cannot write 176 MB to $dir (set TMPDIR to where there is room)"
+        fail "cannot write 176 MB to $dir (set TMPDIR to a directory with enough space)"
 }
 
 start_site() {
@@ -194,8 +194,8 @@ hash_of() {
     openssl dgst -sha256 -r | cut -d ' ' -f 1
 }
 
-# with_curl NAME, with_flow_fetch NAME: the body to stdout; what is to be told
-# to $dir/told as "VERSION SECONDS".
+# with_curl NAME, with_flow_fetch NAME: print the body, and write
+# "VERSION SECONDS" to $dir/told.
 with_curl() {
     curl --silent --show-error --verbose --fail --noproxy '*' \
         --cacert "$dir/ca.pem" --connect-to "$1:$port:127.0.0.1:$port" \
@@ -261,7 +261,7 @@ redirect_row() {
     printf '%-16s %-11s %10s  %-8s %s\n' "$www" redirect - plain "$verdict"
 }
 
-setup_say 'making keys, certificates, a page, a paper and 176 MB'
+setup_say 'making keys, certificates, a page, a PDF and a file of 176 MB'
 make_ca
 for name in "$www" "$paper" "$disk"; do
     make_certificate "$name"
@@ -281,8 +281,8 @@ row "$paper" paper.pdf
 row "$disk" disk.bin
 redirect_row
 echo
-[ "$code" -eq 0 ] || fail 'not everything arrived as it was sent'
-echo 'Everything arrived as it was sent (SHA-256).'
+[ "$code" -eq 0 ] || fail 'not every file arrived as it was sent'
+echo 'Every file arrived as it was sent (SHA-256).'
 [ -z "$once" ] || exit 0
 
 cat <<TEXT
@@ -294,9 +294,9 @@ Still serving.  In another terminal:
   $build/examples/flow-fetch --ca $dir/ca.pem -o disk.bin \\
     --connect 127.0.0.1:$port https://$disk:$port/
 
-Ctrl-C ends it.
+Press Ctrl-C to stop.
 TEXT
 trap 'clean_up; exit 0' INT
 wait "$site"
 site=
-fail 'flow-site has ended by itself'
+fail 'flow-site has exited'

@@ -7,7 +7,7 @@
 #include <flow/endpoint.h>
 #include <flow/poller.h>
 
-/* An echo server in a plain loop over epoll(7): epoll_echo ENDPOINT. */
+/* epoll_echo ENDPOINT: an echo server in a plain loop over epoll(7). */
 struct conn {
     struct flow *flow;
     size_t len;
@@ -41,7 +41,7 @@ echo(struct flow_poller *p, struct conn *c)
     flow_poller_set(p, c->flow, c->len ? FLOW_READY_WRITE : FLOW_READY_READ);
     if (st == FLOW_OK || st == FLOW_AGAIN)
         return;
-    flow_close(c->flow); /* the poller forgets it */
+    flow_close(c->flow); /* also removes it from the poller */
     free(c);
 }
 

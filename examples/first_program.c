@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* first_program ENDPOINT HOST: GET / over TLS, and over anything else. */
+/* first_program ENDPOINT HOST: GET / over TLS or any other endpoint. */
 #include <stdio.h>
 
 #include <flow/endpoint.h>
@@ -28,7 +28,7 @@ main(int argc, char **argv)
         flow_get_error(f, FLOW_READ, &err);
         flow_close(f);
     }
-    if (st == FLOW_EOF) /* an end the server vouches for; a cut is an error */
+    if (st == FLOW_EOF) /* authenticated by TLS; truncation is an error */
         return 0;
     flow_error_format(&err, text, sizeof(text));
     fprintf(stderr, "%s: %s\n", endpoint, text);

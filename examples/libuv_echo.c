@@ -10,16 +10,16 @@
 #include <flow/tls_config.h>
 
 /*
- * An echo server whose loop is not ours but libuv's.
+ * An echo server in the event loop of libuv.
  *
- * A flow never waits by itself, so any loop will do: when a call answers
- * FLOW_AGAIN, flow_wait_sources() says what to wait for, as descriptors, events
- * and a point in time.  `struct watch` below hands these to libuv; it is all
- * the glue there is.  Events may be signalled from any thread, so their waker
- * is a uv_async_t.  It takes one descriptor at a time, which is all that a
- * connected socket with or without TLS ever needs.
+ * A flow never blocks, so it works in any event loop: if a call returns
+ * FLOW_AGAIN, flow_wait_sources() gives what to wait for, as descriptors,
+ * events and a deadline.  `struct watch` below hands these to libuv; nothing
+ * else is needed.  Events may be signalled from any thread, so their waker is a
+ * uv_async_t.  A watch has one descriptor at a time, which is enough for a
+ * connected socket with or without TLS.
  *
- * (To put very many flows into a foreign loop, put one flow_poller there:
+ * (For many flows in a foreign loop, put one flow_poller into it:
  * flow_poller_fd() and flow_poller_timeout().)
  */
 
@@ -33,19 +33,20 @@ static const char help_text[] =
     "  ENDPOINT    tcp://HOST:PORT, unix:///PATH, or tls+ and one of these\n"
     "  CERT, KEY   tls+...: certificate chain and private key, PEM\n"
     "\n"
-    "Prints 'listening on ADDRESS' once ready.  SIGTERM or SIGINT ends it.\n"
+    "Prints 'listening on ADDRESS' when it is ready.  Exits on SIGTERM or "
+    "SIGINT.\n"
     "\n"
-    "Exit codes: 0 ended by a signal, 1 failure, 2 wrong usage.\n";
+    "Exit codes: 0 ended by a signal, 1 failure, 2 usage error.\n";
 
-/* What a flow or listener waits for, as handles of libuv. */
+/* The wait sources of a flow or listener, as handles of libuv. */
 struct watch {
     struct flow_waker waker; /* of the events */
     struct flow_event_node node[FLOW_WAIT_SOURCES];
-    size_t nodes; /* that are armed */
+    size_t nodes; /* how many are armed */
     uv_async_t async;
     uv_poll_t poll;
     uv_timer_t timer;
-    int fd; /* of poll, or -1 when that is not open */
+    int fd; /* of poll, or -1 if poll is not initialised */
     int handles;
     void (*ready)(void *user);
     void (*closed)(void *user);
@@ -70,7 +71,7 @@ libuv_watch_stop(struct watch *w)
     uv_timer_stop(&w->timer);
 }
 
-/* Something fired: a reason to look, never a promise. */
+/* A source fired.  ready() tries again; it may get FLOW_AGAIN. */
 static void
 libuv_on_poll(uv_poll_t *poll, int status, int events)
 {
@@ -91,7 +92,8 @@ libuv_on_timer(uv_timer_t *timer)
     w->ready(w->user);
 }
 
-/* From any thread, and under a lock of libflow: the loop does the rest. */
+/* Called in any thread and under a lock of libflow, so it only wakes the loop.
+ */
 static void
 libuv_on_wake(struct flow_waker *waker)
 {
@@ -143,8 +145,8 @@ libuv_watch_fd(struct watch *w, const struct flow_wait_source *source)
            uv_poll_start(&w->poll, events, libuv_on_poll) == 0;
 }
 
-/* false: it cannot be watched.  An event that was signalled since the flow was
- * asked wakes the loop at once. */
+/* false: the source cannot be watched.  An event that was signalled after
+ * flow_wait_sources() wakes the loop at once. */
 static bool
 libuv_watch_source(struct watch *w, const struct flow_wait_source *source)
 {
@@ -171,8 +173,9 @@ libuv_watch_start(struct watch *w, bool ready, const struct flow_wait_set *set)
     if (set->deadline == FLOW_NEVER)
         return true;
     if (set->deadline > libuv_now())
-        later = (set->deadline - libuv_now() + 999999) / 1000000; /* ms, up */
-    /* libuv's clock stands still during callbacks. */
+        later = (set->deadline - libuv_now() + 999999) /
+                1000000; /* ms, rounded up */
+    /* libuv caches its clock during callbacks. */
     uv_update_time(w->timer.loop);
     return uv_timer_start(&w->timer, libuv_on_timer, later, 0) == 0;
 }
@@ -186,7 +189,7 @@ libuv_on_handle_closed(uv_handle_t *handle)
         w->closed(w->user);
 }
 
-/* Before the flow is closed: libuv must let go of the descriptor first. */
+/* Call before flow_close(): libuv must release the descriptor first. */
 static void
 libuv_watch_close(struct watch *w)
 {
@@ -197,7 +200,7 @@ libuv_watch_close(struct watch *w)
     uv_close((uv_handle_t *)&w->async, libuv_on_handle_closed);
 }
 
-/* A connection: read, write back, end when the peer has ended. */
+/* A connection: read, write back, and end after the peer has ended. */
 struct conn {
     struct watch watch;
     struct conn *next, **link;
@@ -240,7 +243,7 @@ libuv_interest(const struct conn *c)
     return c->len > 0 ? FLOW_READY_WRITE : FLOW_READY_READ;
 }
 
-/* FLOW_EOF when all is done. */
+/* FLOW_EOF when the connection is over. */
 static enum flow_status
 libuv_step(struct conn *c)
 {

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * prefork ENDPOINT [CERT KEY]: the parent accepts, and a child of its own
- * serves each client, sending back what it gets.
+ * prefork ENDPOINT [CERT KEY]: an echo server with one process per client.
  *
- * Each process closes what it does not use: the parent its copy of the
- * connection, the child its copy of the listener.  With TLS the parent reads
- * the keys once, and the handshake is the child's: a TLS connection is used by
- * the process that began it.
+ * The parent accepts and forks.  Each process closes what it does not use: the
+ * parent its copy of the connection, the child its copy of the listener.  With
+ * TLS the parent loads the keys once, and the child does the handshake: only
+ * the process that began a TLS connection may use it.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -37,7 +36,7 @@ prefork_soon(struct flow *f)
     return env->now(env->ctx) + PATIENCE;
 }
 
-/* In the child; its exit code. */
+/* Runs in the child; returns its exit code. */
 static int
 prefork_serve(struct flow *f)
 {
@@ -49,7 +48,8 @@ prefork_serve(struct flow *f)
     do {
         flow_set_deadline(f, (uint32_t)FLOW_READ | (uint32_t)FLOW_WRITE,
                           prefork_soon(f));
-        st = flow_read_wait(f, buf, sizeof(buf), &n); /* handshake, if any */
+        st = flow_read_wait(f, buf, sizeof(buf),
+                            &n); /* does the TLS handshake, too */
         if (st == FLOW_OK)
             st = flow_write_all(f, buf, n, NULL);
     } while (st == FLOW_OK);
@@ -72,7 +72,7 @@ prefork_accept_for_ever(struct flow_listener *l)
     for (;;) {
         if (flow_accept_wait(l, &f) != FLOW_OK) {
             flow_listener_get_error(l, &err);
-            prefork_report("accepting", &err);
+            prefork_report("cannot accept", &err);
             return;
         }
         switch (fork()) {
@@ -128,7 +128,7 @@ main(int argc, char **argv)
     if (flow_listener_query(l, FLOW_QUERY_LOCAL_ADDRESS, address, &len) ==
         FLOW_OK)
         printf("listening on %s\n", address);
-    fflush(stdout); /* or every child would have it too */
+    fflush(stdout); /* or every child would print it again */
     prefork_accept_for_ever(l);
     flow_listener_close(l);
     return 1;

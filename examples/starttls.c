@@ -8,13 +8,13 @@
 #include <flow/util.h>
 
 /*
- * TLS that begins in the middle of a connection and ends before it, as with
- * STARTTLS of SMTP and CCC of FTP:
+ * TLS that begins after the connection and ends before it, as with STARTTLS in
+ * SMTP and CCC in FTP:
  *
  *     server: READY
  *     client: STARTTLS
  *     server: GO
- *             ... TLS begins on the same connection ...
+ *             ... TLS handshake on the same connection ...
  *     client: HELLO
  *     server: WELCOME
  *     client: CLEAR
@@ -27,16 +27,16 @@ static const char help_text[] =
     "usage: starttls serve ENDPOINT CERT KEY\n"
     "       starttls call ENDPOINT CA NAME\n"
     "\n"
-    "Talks in the clear, then with TLS, then in the clear again.  The server "
-    "takes\n"
-    "one client.\n"
+    "Exchanges lines in plaintext, then with TLS, then in plaintext again.  "
+    "The\n"
+    "server serves one client.\n"
     "\n"
     "  ENDPOINT    without TLS, like tcp://127.0.0.1:2525\n"
     "  CERT, KEY   the server's certificate chain and key, PEM\n"
-    "  CA          what the client trusts, PEM\n"
-    "  NAME        the server's name, which its certificate must have\n"
+    "  CA          certificates that the client trusts, PEM\n"
+    "  NAME        the name that the server's certificate must have\n"
     "\n"
-    "Exit codes: 0 done, 1 failure, 2 wrong usage.\n";
+    "Exit codes: 0 success, 1 failure, 2 usage error.\n";
 
 #define LINE_MAX_LEN 80
 #define TIME_LIMIT   UINT64_C(20000000000) /* ns for each of the three parts */
@@ -61,8 +61,9 @@ starttls_check(enum flow_status st, const char *what, struct flow *f,
         return;
     flow_get_error(f, dir, &err);
     if (err.status == FLOW_OK)
-        (void)flow_error_set(&err, st, "starttls", FLOW_DOMAIN_NONE, 0,
-                             "the peer ended too early, or said more");
+        (void)flow_error_set(
+            &err, st, "starttls", FLOW_DOMAIN_NONE, 0,
+            "the peer ended the connection early, or sent too much");
     starttls_give_up(what, &err);
 }
 
@@ -85,8 +86,8 @@ starttls_say(struct flow *f, const char *word)
                    FLOW_WRITE);
 }
 
-/* Read byte by byte: the bytes after a line may already be TLS, or TLS may
- * end there. */
+/* Read byte by byte: the bytes after the line may belong to TLS, or be the end
+ * of TLS. */
 static void
 starttls_hear(struct flow *f, const char *word)
 {
@@ -100,13 +101,13 @@ starttls_hear(struct flow *f, const char *word)
     line[len - 1] = '\0';
     printf("%s\n", line);
     if (strcmp(line, word) != 0) {
-        /* Above all, a client does not go on without TLS. */
-        fprintf(stderr, "starttls: the peer did not say %s\n", word);
+        /* A client must not continue without TLS. */
+        fprintf(stderr, "starttls: the peer did not send %s\n", word);
         exit(1);
     }
 }
 
-/* Put TLS on a connection; NULL for name: as its server. */
+/* Start TLS on a connection; as the server if name is NULL. */
 static struct flow *
 starttls_begin_tls(struct flow *f, struct flow_tls_config *config,
                    const char *name)
@@ -117,12 +118,12 @@ starttls_begin_tls(struct flow *f, struct flow_tls_config *config,
                      : flow_tls_wrap_server(config, f, 0, &f, &err);
 
     if (st != FLOW_OK)
-        starttls_give_up("beginning TLS", &err);
+        starttls_give_up("cannot start TLS", &err);
     starttls_limit_time(f);
     return f;
 }
 
-/* Take TLS off again: what is below goes on. */
+/* End TLS; the connection below it stays open. */
 static struct flow *
 starttls_end_tls(struct flow *f)
 {
@@ -132,12 +133,12 @@ starttls_end_tls(struct flow *f)
     /* The end of TLS is not the end of what is below. */
     starttls_check(flow_control(f, FLOW_CONTROL_PROPAGATE, 0), "control", f,
                    FLOW_WRITE);
-    starttls_check(flow_shutdown_wait(f, FLOW_WRITE), "ending TLS", f,
+    starttls_check(flow_shutdown_wait(f, FLOW_WRITE), "cannot end TLS", f,
                    FLOW_WRITE);
-    /* The peer's end, which nobody but the peer can have made. */
+    /* The peer's close_notify is authenticated, unlike a FIN. */
     if (flow_read_wait(f, NULL, 1, &n) != FLOW_EOF)
         starttls_check(FLOW_E_PROTO, "the peer's end of TLS", f, FLOW_READ);
-    starttls_check(flow_detach(f, &lower), "taking TLS off", f, FLOW_READ);
+    starttls_check(flow_detach(f, &lower), "cannot detach TLS", f, FLOW_READ);
     starttls_limit_time(lower);
     return lower;
 }
@@ -191,7 +192,7 @@ starttls_accept_one(const char *endpoint)
     fflush(stdout);
     if (flow_accept_wait(l, &f) != FLOW_OK) {
         flow_listener_get_error(l, &err);
-        starttls_give_up("accepting", &err);
+        starttls_give_up("cannot accept", &err);
     }
     flow_listener_close(l);
     starttls_limit_time(f);

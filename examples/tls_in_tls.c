@@ -8,30 +8,30 @@
 #include <flow/util.h>
 
 /*
- * TLS in TLS: a flow over a flow over a flow.
+ * TLS in TLS: a flow on a flow on a flow.
  *
  *     client                                       server
  *     inner TLS  <--- certificate verified --->  inner TLS
  *     outer TLS  <--- certificate verified --->  outer TLS
  *     memory     <------------ pair ------------>  memory
  *
- * As it is with a proxy that is reached by TLS and passes on TLS.  No layer
- * knows what is below it; swap flow_pair_new() for flow_tcp_dial() and
- * flow_accept(), and nothing else changes.
+ * This happens with a proxy that is reached over TLS and forwards TLS.  No
+ * layer depends on what is below it: replace flow_pair_new() by flow_tcp_dial()
+ * and flow_accept(), and nothing else changes.
  */
 
 static const char help_text[] =
     "usage: tls_in_tls CERT KEY CA NAME\n"
     "\n"
-    "Joins a client and a server in memory, with TLS inside of TLS, and sends "
-    "a\n"
-    "line there and back.\n"
+    "Connects a client and a server in memory, with TLS inside TLS.  The "
+    "client\n"
+    "sends a line, and the server sends it back.\n"
     "\n"
     "  CERT, KEY   the server's certificate chain and key, PEM\n"
-    "  CA          what the client trusts, PEM\n"
+    "  CA          certificates that the client trusts, PEM\n"
     "  NAME        a name of the certificate\n"
     "\n"
-    "Exit codes: 0 it came back, 1 failure, 2 wrong usage.\n";
+    "Exit codes: 0 success, 1 failure, 2 usage error.\n";
 
 #define CAPACITY 65536
 #define TEXT     "through two layers of TLS"
@@ -58,7 +58,7 @@ tls_in_tls_complain_of_flow(const char *what, struct flow *f, enum flow_dir dir)
     return tls_in_tls_complain(what, &err);
 }
 
-/* Put TLS on a flow, twice; what is on top owns what is below it. */
+/* Wrap a flow in TLS twice.  Each layer owns the one below it. */
 static enum flow_status
 tls_in_tls_wrap(struct flow_tls_config *config, const char *name,
                 struct flow **f)
@@ -81,7 +81,7 @@ tls_in_tls_serve(void *argument)
     if (flow_copy(f, f, UINT64_MAX, NULL) != FLOW_EOF ||
         flow_shutdown_wait(f, FLOW_WRITE) != FLOW_OK) {
         tls_in_tls_complain_of_flow("server", f, FLOW_READ);
-        /* Nobody waits for a server that has given up. */
+        /* Make the client fail at once instead of waiting. */
         flow_abort(f);
     }
     flow_close(f);
@@ -96,11 +96,11 @@ tls_in_tls_talk(struct flow *f)
 
     if (flow_write_all(f, TEXT, sizeof(TEXT), NULL) != FLOW_OK ||
         flow_shutdown_wait(f, FLOW_WRITE) != FLOW_OK)
-        return tls_in_tls_complain_of_flow("sending", f, FLOW_WRITE);
+        return tls_in_tls_complain_of_flow("cannot send", f, FLOW_WRITE);
     if (flow_read_exact(f, back, sizeof(back), &n) != FLOW_OK ||
         memcmp(back, TEXT, sizeof(back)) != 0)
-        return tls_in_tls_complain_of_flow("receiving", f, FLOW_READ);
-    /* The end is one that only the server can have made. */
+        return tls_in_tls_complain_of_flow("cannot receive", f, FLOW_READ);
+    /* FLOW_EOF needs the server's close_notify, which is authenticated. */
     if (flow_read_exact(f, back, 1, &n) != FLOW_EOF)
         return tls_in_tls_complain_of_flow("end", f, FLOW_READ);
     if (flow_query(f, FLOW_QUERY_DESCRIPTION, line, &len) == FLOW_OK)
@@ -142,7 +142,7 @@ tls_in_tls_run(struct flow_tls_config *server_config,
         flow_close(server);
     } else {
         code = tls_in_tls_talk(client);
-        /* A server that still waits learns of it by this. */
+        /* Closing the client ends the wait of the server. */
         flow_close(client);
         client = NULL;
         pthread_join(thread, NULL);

@@ -14,28 +14,28 @@
  *     TLS     <---- certificate verified ---->  TLS
  *     vchan   <------- rings, events ------->   vchan
  *
- * A vchan by itself cannot say "that was all, your turn", nor can it tell a
- * peer that closed from one that died.  With TLS on it the client does the
- * one, and the other is an error instead of an end.
+ * A vchan has no half close, and it cannot tell a peer that closed from one
+ * that crashed.  With TLS on it the client can end its direction alone, and a
+ * crash is an error instead of an end.
  */
 
 static const char help_text[] =
     "usage: tls_over_vchan serve DOMID NAME CERT KEY\n"
     "       tls_over_vchan dial DOMID NAME CA HOST <text\n"
     "\n"
-    "The client sends its standard input and ends its direction; the server\n"
-    "counts, answers with the number of bytes, and ends as well.\n"
+    "The client sends its standard input and ends its direction.  The server\n"
+    "answers with the number of bytes that it received.\n"
     "\n"
-    "  DOMID       the other domain; \"fake\" for none: NAME is a directory\n"
-    "              then, and both programs run on any machine\n"
+    "  DOMID       the other domain; with \"fake\", which works without Xen,\n"
+    "              NAME is a directory\n"
     "  NAME        of the vchan, such as \"counter\"\n"
     "  CERT, KEY   the server's certificate chain and key, PEM\n"
-    "  CA          what the client trusts, PEM\n"
+    "  CA          certificates that the client trusts, PEM\n"
     "  HOST        a name of the certificate\n"
     "\n"
-    "Exit codes: 0 done, 1 failure, 2 wrong usage.\n";
+    "Exit codes: 0 success, 1 failure, 2 usage error.\n";
 
-/* How long a client waits for its server to be there, and for TLS. */
+/* How long a client waits until its server offers the vchan, in ns. */
 #define PATIENCE UINT64_C(10000000000)
 
 static int
@@ -57,7 +57,7 @@ vchan_complain_of_flow(const char *what, struct flow *f, enum flow_dir dir)
     return vchan_complain(what, &err);
 }
 
-/* The client's question: everything, then the end of our direction. */
+/* The client: send the input and the end of our direction, print the answer. */
 static int
 vchan_ask(struct flow *f)
 {
@@ -67,17 +67,19 @@ vchan_ask(struct flow *f)
 
     while ((len = fread(buf, 1, sizeof(buf), stdin)) > 0)
         if (flow_write_all(f, buf, len, NULL) != FLOW_OK)
-            return vchan_complain_of_flow("sending", f, FLOW_WRITE);
-    /* The vchan has no half close; this one is TLS's own. */
+            return vchan_complain_of_flow("cannot send", f, FLOW_WRITE);
+    /* The vchan has no half close; close_notify of TLS is one. */
     if (flow_shutdown_wait(f, FLOW_WRITE) != FLOW_OK)
-        return vchan_complain_of_flow("ending", f, FLOW_WRITE);
+        return vchan_complain_of_flow("cannot end the direction", f,
+                                      FLOW_WRITE);
 
     while ((st = flow_read_wait(f, buf, sizeof(buf), &len)) == FLOW_OK)
         fwrite(buf, 1, len, stdout);
-    /* An end that only the server can have made; a server that died, or a
-     * peer that cleared its live byte, gives FLOW_E_TRUNCATED. */
-    return st == FLOW_EOF ? 0
-                          : vchan_complain_of_flow("receiving", f, FLOW_READ);
+    /* FLOW_EOF needs the server's close_notify, which is authenticated.  If the
+     * server crashed or its live byte was cleared, it is FLOW_E_TRUNCATED. */
+    return st == FLOW_EOF
+               ? 0
+               : vchan_complain_of_flow("cannot receive", f, FLOW_READ);
 }
 
 static int
@@ -91,15 +93,15 @@ vchan_answer(struct flow *f)
     while ((st = flow_read_wait(f, buf, sizeof(buf), &len)) == FLOW_OK)
         count += len;
     if (st != FLOW_EOF)
-        return vchan_complain_of_flow("receiving", f, FLOW_READ);
+        return vchan_complain_of_flow("cannot receive", f, FLOW_READ);
     len = (size_t)snprintf(buf, sizeof(buf), "%lu bytes\n", count);
     if (flow_write_all(f, buf, len, NULL) != FLOW_OK ||
         flow_shutdown_wait(f, FLOW_WRITE) != FLOW_OK)
-        return vchan_complain_of_flow("answering", f, FLOW_WRITE);
+        return vchan_complain_of_flow("cannot answer", f, FLOW_WRITE);
     return 0;
 }
 
-/* One client, from its vchan to its end. */
+/* Serve one client. */
 static int
 vchan_serve(char **argv)
 {
@@ -116,14 +118,14 @@ vchan_serve(char **argv)
         st = flow_vchan_listen(NULL, (uint32_t)atoi(argv[2]), argv[3], NULL, &l,
                                &err);
     if (st != FLOW_OK) {
-        vchan_complain("listening", &err);
+        vchan_complain("cannot listen", &err);
     } else if (flow_tls_config_new_server(NULL, &config, &err) != FLOW_OK ||
                flow_tls_config_add_keypair_file(config, argv[4], argv[5], NULL,
                                                 NULL, &err) != FLOW_OK) {
         vchan_complain("certificate", &err);
     } else if (flow_accept_wait(l, &f) != FLOW_OK) {
         flow_listener_get_error(l, &err);
-        vchan_complain("accepting", &err);
+        vchan_complain("cannot accept", &err);
     } else if (flow_tls_wrap_server(config, f, 0, &f, NULL) != FLOW_OK) {
         fprintf(stderr, "tls_over_vchan: no memory for TLS\n");
     } else {
@@ -151,7 +153,7 @@ vchan_dial(char **argv)
         st = flow_vchan_connect(NULL, (uint32_t)atoi(argv[2]), argv[3],
                                 &patient, &f, &err);
     if (st != FLOW_OK)
-        vchan_complain("connecting", &err);
+        vchan_complain("cannot connect", &err);
     else if (flow_tls_config_new_client(NULL, &config, &err) != FLOW_OK ||
              flow_tls_config_add_trust_file(config, argv[4], &err) != FLOW_OK)
         vchan_complain("trust", &err);

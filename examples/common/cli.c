@@ -29,8 +29,9 @@ cli_start(const char *program)
     for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
         if (fcntl(fd, F_GETFD) != -1)
             continue;
-        /* The lowest free one, so it is fd itself; opened the wrong way round,
-         * so that using it still fails with EBADF. */
+        /* open() returns the lowest free number, which is fd.  stdin is opened
+         * for writing and the others for reading, so that their use still fails
+         * with EBADF. */
         if (open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
             _exit(CLI_FAILED);
     }
@@ -203,7 +204,7 @@ static bool
 cli_add_path(const char **list, size_t *count, const char *path)
 {
     if (*count == CLI_KEYPAIRS) {
-        cli_usage("at most %d certificates", CLI_KEYPAIRS);
+        cli_usage("at most %d pairs of --cert and --key", CLI_KEYPAIRS);
         return false;
     }
     list[(*count)++] = path;
@@ -273,13 +274,13 @@ cli_set_alpn(struct flow_tls_config *config, const char *list)
     ok = ok && count > 0 &&
          flow_tls_config_set_alpn(config, name, count) == FLOW_OK;
     if (!ok)
-        cli_usage("'%s' is not a list of 1 to 16 protocol names", list);
+        cli_usage("--alpn: '%s' is not a list of 1 to 16 protocol names", list);
     free(copy);
     return ok;
 }
 
-/* Every file of a directory that has a certificate, as OpenSSL's c_rehash makes
- * them; other files are passed over. */
+/* Trust every certificate in a directory, such as one made by OpenSSL's
+ * c_rehash.  Files without a certificate are ignored. */
 static bool
 cli_trust_directory(struct flow_tls_config *config, const char *path)
 {
@@ -305,8 +306,8 @@ cli_trust_directory(struct flow_tls_config *config, const char *path)
     return count > 0;
 }
 
-/* SSL_CERT_FILE and SSL_CERT_DIR stand for the system's trust store, as in
- * programs with OpenSSL; neither is set: that is what is trusted. */
+/* SSL_CERT_FILE and SSL_CERT_DIR replace the system's trust store, as in
+ * programs that use OpenSSL.  If neither is set, the system's is trusted. */
 static bool
 cli_trust_environment(struct flow_tls_config *config)
 {
@@ -325,7 +326,7 @@ cli_trust_environment(struct flow_tls_config *config)
         return true;
     copy = strdup(directories);
     if (copy == NULL) {
-        cli_complain("no memory");
+        cli_complain("out of memory");
         return false;
     }
     for (path = strtok_r(copy, ":", &rest); ok && path != NULL;
@@ -335,7 +336,6 @@ cli_trust_environment(struct flow_tls_config *config)
     return ok;
 }
 
-/* What can be wrong with a client's settings, in the order of the struct. */
 static int
 cli_set_up_client(const struct cli_client *client,
                   struct flow_tls_config *config)
@@ -355,7 +355,7 @@ cli_set_up_client(const struct cli_client *client,
     if (client->only != 0 &&
         flow_tls_config_set_versions(config, client->only, client->only) !=
             FLOW_OK) {
-        cli_complain("this build of the library lacks that TLS version");
+        cli_complain("this build of libflow does not support that TLS version");
         return CLI_FAILED;
     }
     if (flow_tls_config_set_handshake_limits(config, client->handshake_time,
@@ -423,23 +423,24 @@ cli_on_signal(int number)
     errno = saved;
 }
 
-/* A reload is what is meant, or a terminal that has gone. */
+/* Tell a user who expects a reload that there is none. */
 static void
 cli_on_hangup(int number)
 {
     static const char text[] =
-        ": SIGHUP: goes on as before: certificates and files are read when the "
-        "program starts; start it again to change them\n";
+        ": SIGHUP ignored: certificates and files are read at startup only; "
+        "restart the program to load new ones\n";
     int saved = errno;
 
     (void)number;
-    /* stdio must not be used here; where stderr has gone nobody reads it. */
+    /* Only async-signal-safe calls here.  An error is ignored: there is nowhere
+     * to report it. */
     (void)!write(STDERR_FILENO, cli_program, strlen(cli_program));
     (void)!write(STDERR_FILENO, text, sizeof(text) - 1);
     errno = saved;
 }
 
-/* Unless it is ignored, as nohup(1) has it. */
+/* Leaves SIGHUP ignored if it is, as nohup(1) sets it. */
 static bool
 cli_catch_hangup(struct sigaction *action)
 {
@@ -480,7 +481,8 @@ cli_raise_descriptors(size_t want)
         struct rlimit more = limit;
 
         more.rlim_cur = want;
-        /* Only root may raise the hard limit; try, then stay below it. */
+        /* Only root may raise the hard limit.  If that fails, use the hard
+         * limit as it is. */
         if (more.rlim_max != RLIM_INFINITY && more.rlim_max < want)
             more.rlim_max = want;
         if (setrlimit(RLIMIT_NOFILE, &more) != 0) {

@@ -12,8 +12,8 @@
 #include <flow/tls_config.h>
 
 /*
- * What the command lines of the example programs have in common.  A function
- * that answers bool or an exit code has said on stderr what was wrong.
+ * What the command lines of the programs share.  If a function that returns
+ * bool or an exit code fails, it has printed the reason on stderr.
  */
 
 /* Exit codes of every program. */
@@ -24,33 +24,34 @@
 #define CLI_NSEC UINT64_C(1000000000)
 
 /*
- * First thing in main(): the name that begins every message, and standard
- * descriptors that are taken.  One that the caller has closed would become a
- * socket, and what the program says would go to a peer.
+ * Call first in main().  Sets the name that begins every message, and opens
+ * /dev/null for each standard descriptor that is closed: otherwise the next
+ * socket would get its number, and messages would go to the peer.
  */
 void cli_start(const char *program);
 
 void cli_complain(const char *format, ...)
     __attribute__((format(printf, 1, 2)));
-/* Complains, points to --help, answers CLI_USAGE. */
+/* Prints the message and a pointer to --help; returns CLI_USAGE. */
 int cli_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* Writes WHAT to ret, and if the limit passed, which: "WHAT within 20 s
+/* Writes WHAT to ret, or, if st is FLOW_E_TIMEOUT, "WHAT within 20 s
  * (OPTION)". */
 void cli_within(char *ret, size_t cap, const char *what, enum flow_status st,
                 uint64_t limit, const char *option);
-/* "WHAT: the error in one line" and, if the error has one, its hint. */
+/* Prints "WHAT: " and the error in one line, with its hint. */
 void cli_flow_error(const char *what, const struct flow_error *err);
 
-/* Flush what was printed: a full disk or closed pipe is a failure too. */
+/* Flush stdout.  Returns code, or CLI_FAILED if the output cannot be written,
+ * to a full disk for example. */
 int cli_close_stdout(int code);
 
-/* As cli_flow_error(); answers CLI_USAGE for an endpoint that is none. */
+/* As cli_flow_error(); returns CLI_USAGE if the endpoint is not valid. */
 int cli_endpoint_error(const char *what, const struct flow_error *err);
 bool cli_is_tls(const char *endpoint);
-/* For an endpoint without TLS; `given`: an option about TLS was.  CLI_USAGE
- * then: whoever gives one would believe that what is sent is protected. */
+/* For an endpoint without TLS.  CLI_USAGE if an option about TLS was given:
+ * the user would believe that the connection is encrypted. */
 int cli_plain(const char *endpoint, bool given);
-/* The endpoints of this build, for --help. */
+/* Prints the endpoints of this build, for --help. */
 void cli_print_endpoints(void);
 
 /* Seconds with decimals, above 0 and up to a year, as nanoseconds. */
@@ -68,8 +69,7 @@ bool cli_address(const char *option, const char *text, struct cli_address *ret);
 
 #define CLI_KEYPAIRS 64
 
-/* Repeated --cert and --key; the n-th of one belongs to the n-th of the
- * other. */
+/* Repeated --cert and --key; the n-th --key belongs to the n-th --cert. */
 struct cli_keypairs {
     const char *cert[CLI_KEYPAIRS];
     const char *key[CLI_KEYPAIRS];
@@ -79,35 +79,36 @@ struct cli_keypairs {
 
 bool cli_add_cert(struct cli_keypairs *pairs, const char *path);
 bool cli_add_key(struct cli_keypairs *pairs, const char *path);
-/* An own configuration for a server, not frozen yet.  Answers an exit code. */
+/* A new configuration for a server, not frozen yet.  Returns an exit code. */
 int cli_server_config(const struct cli_keypairs *pairs,
                       struct flow_tls_config **ret_config);
 
-/* How a client wants TLS. */
+/* Options of a client about TLS. */
 struct cli_client {
     const char *ca;             /* file of trusted certificates, or NULL:
                                    SSL_CERT_FILE, SSL_CERT_DIR, the system's */
     const char *alpn;           /* comma-separated, or NULL */
     enum flow_tls_version only; /* one version, or 0 */
     bool insecure_skip_verify;
-    uint64_t handshake_time; /* ns; 0: only what limits the whole opening */
+    uint64_t handshake_time; /* ns; 0: only the limit of the whole opening */
 };
 
 bool cli_only(struct cli_client *client, enum flow_tls_version version);
-/* Whether any of it was asked for. */
+/* Whether any of these options was given. */
 bool cli_client_given(const struct cli_client *client);
 /* As cli_server_config(). */
 int cli_client_config(const struct cli_client *client,
                       struct flow_tls_config **ret_config);
 bool cli_set_alpn(struct flow_tls_config *config, const char *list);
 
-/* SIGTERM and SIGINT so far; each ends a flow_poller_wait() of this poller.
- * Called with NULL before the poller goes.  SIGHUP only prints that nothing is
- * loaded anew. */
+/* How many SIGTERM and SIGINT have arrived; each ends a flow_poller_wait() of
+ * the poller.  Call cli_catch_signals(NULL) before the poller is freed.  SIGHUP
+ * only prints that nothing is reloaded. */
 extern volatile sig_atomic_t cli_signals;
 bool cli_catch_signals(struct flow_poller *poller);
 
-/* Let this process open `want` descriptors; answers how many it may. */
+/* Raise the limit on open files to `want`; returns how many the process may
+ * open, at most `want`. */
 size_t cli_raise_descriptors(size_t want);
 
 #endif

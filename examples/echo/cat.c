@@ -15,35 +15,42 @@
 #include "../common/cli.h"
 
 /*
- * flow-cat: standard input and output on one side, a flow on the other.  The
- * standard streams are a flow as well, so all there is to do is to join two.
+ * flow-cat: relays between standard input and output and a flow.  The standard
+ * streams are adopted as one flow, so the program joins two flows.
  */
 
 static const char help_text[] =
     "usage: flow-cat ENDPOINT [OPTION...]\n"
     "\n"
-    "Sends standard input to ENDPOINT and prints what comes back.  The end of\n"
-    "the input is passed on as a half close; then it waits for the other side\n"
-    "to end too.  With a terminal as input the other side's end is the end.\n"
+    "Connects standard input and output to ENDPOINT.  At the end of the "
+    "input,\n"
+    "flow-cat ends its sending direction and exits when the other side closes. "
+    " If\n"
+    "standard input is a terminal, it exits as soon as the other side closes.\n"
     "\n"
-    "  --ca FILE                tls+...: trust the certificates in this PEM\n"
-    "                           file, not the system's\n"
-    "  --server-name NAME       tls+...: ask for and verify this name, not "
-    "the\n"
-    "                           endpoint's host\n"
+    "  --ca FILE                tls+...: trust the certificates in this PEM "
+    "file\n"
+    "                           instead of the system's\n"
+    "  --server-name NAME       tls+...: request and verify this name instead "
+    "of\n"
+    "                           the endpoint's host\n"
     "  --alpn LIST              tls+...: protocols to offer, comma-separated\n"
-    "  --tls1.2, --tls1.3       tls+...: only this version\n"
-    "  --insecure-skip-verify   tls+...: take any certificate: anyone can be\n"
-    "                           in between\n"
-    "  --timeout S              to resolve, connect and shake hands together,\n"
-    "                           seconds (30)\n"
-    "  --idle-timeout S         give up when nothing moved for S seconds\n"
+    "  --tls1.2, --tls1.3       tls+...: offer this version only\n"
+    "  --insecure-skip-verify   tls+...: do not verify the server's "
+    "certificate\n"
+    "  --timeout S              seconds for name lookup, connect and "
+    "handshake\n"
+    "                           together (default 30)\n"
+    "  --idle-timeout S         exit if nothing is sent or received for S "
+    "seconds\n"
+    "                           (default: no limit)\n"
     "  -h, --help               print this text\n"
     "  --version                print the version\n"
     "\n";
 
 static const char exit_text[] =
-    "\nExit codes: 0 both sides ended in order, 1 failure, 2 wrong usage.\n";
+    "\n"
+    "Exit codes: 0 both sides ended in order, 1 failure, 2 usage error.\n";
 
 struct options {
     struct cli_client client;
@@ -79,9 +86,9 @@ static const struct option long_options[] = {
 };
 
 /*
- * Flags of standard input and output as they were: they belong to whoever
- * started us too, and a shell does not expect them non-blocking.  The flow
- * puts them back when it is closed; a signal does not close it.
+ * The file status flags that standard input and output had.  The process that
+ * started us shares them, and a shell does not expect O_NONBLOCK.  Closing the
+ * flow restores them; after a signal nothing closes it, so the handler does.
  */
 static int saved_flags[2] = { -1, -1 };
 
@@ -116,7 +123,8 @@ cat_catch_signals(void)
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    /* A reader that left is an error of the write, told in words. */
+    /* If the reader of standard output has gone, the write fails and the error
+     * is reported. */
     signal(SIGPIPE, SIG_IGN);
 }
 
@@ -183,8 +191,7 @@ cat_flow_failed(struct flow *f, enum flow_dir dir, const char *what,
     return CLI_FAILED;
 }
 
-/* Connected, and whoever is there has been verified, before a byte of input
- * is read. */
+/* Connects, and verifies the peer, before a byte of input is read. */
 static int
 cat_dial(const struct options *o, const char *name, struct flow **ret_flow)
 {
@@ -219,8 +226,8 @@ cat_dial(const struct options *o, const char *name, struct flow **ret_flow)
     return CLI_OK;
 }
 
-/* Sleep until one of two flows can go on: what flow_relay_run() does, with a
- * look at the other side's end in between. */
+/* Sleep until one of the two flows can make progress.  flow_relay_run() cannot
+ * be used here: the caller checks between two steps whether the peer ended. */
 static enum flow_status
 cat_wait_for_either(struct flow_relay *relay, struct flow *a, struct flow *b)
 {
@@ -236,19 +243,19 @@ cat_wait_for_either(struct flow_relay *relay, struct flow *a, struct flow *b)
     return env->wait(env->ctx, &set, latest);
 }
 
-/* Where a relay went wrong. */
+/* Report which side of the relay failed. */
 static int
 cat_relay_failed(struct flow_relay *relay, struct flow *net,
                  enum flow_status st)
 {
     static const char *const reading[2] = { "cannot read the input",
-                                            "receiving" };
-    static const char *const writing[2] = { "sending",
+                                            "cannot receive" };
+    static const char *const writing[2] = { "cannot send",
                                             "cannot write the output" };
     int i;
 
     if (st == FLOW_E_TIMEOUT) {
-        cli_complain("nothing moved for too long (--idle-timeout)");
+        cli_complain("nothing sent or received for too long (--idle-timeout)");
         return CLI_FAILED;
     }
     for (i = 0; i < 2; i++) {
@@ -284,8 +291,8 @@ cat_join(struct flow *standard, struct flow *net, uint64_t idle)
         return CLI_FAILED;
     }
     while ((st = flow_relay_step(&relay)) == FLOW_AGAIN) {
-        /* Nothing more comes, and nobody is asked to press a key for a side
-         * that has left. */
+        /* Nothing more can arrive.  On a terminal do not wait for more input
+         * once the peer has ended. */
         if (relay.side[1].status < 0 ||
             (terminal && relay.side[1].status == FLOW_EOF)) {
             st = relay.side[1].status;
@@ -340,7 +347,7 @@ main(int argc, char **argv)
     if (code >= 0)
         return code;
     if (optind + 1 != argc)
-        return cli_usage(optind == argc ? "which ENDPOINT?"
-                                        : "one ENDPOINT at a time");
+        return cli_usage(optind == argc ? "ENDPOINT is missing"
+                                        : "more than one ENDPOINT");
     return cat_run(&options, argv[optind]);
 }

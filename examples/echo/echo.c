@@ -11,35 +11,39 @@
 #include "../common/cli.h"
 
 /*
- * flow-echo: sends back what it gets, and ends when the other side ends.  The
- * same code for every kind of endpoint: what differs is in its name.
+ * flow-echo: sends back what it receives, and ends a connection when the client
+ * ends its direction.  The code is the same for every kind of endpoint.
  */
 
 #define BUFFER 16384
 #define EVENTS 64
-/* As many connections, if the system lets us. */
+/* The limit on open files that the program asks for. */
 #define DESCRIPTORS 65536
 
 static const char help_text[] =
     "usage: flow-echo --listen ENDPOINT [OPTION...]\n"
     "\n"
-    "Sends every byte back to where it came from.\n"
+    "Sends every byte that it receives back to the client.\n"
     "\n"
-    "  --listen ENDPOINT        where; see below\n"
-    "  --cert FILE --key FILE   tls+...: certificate chain and private key,\n"
-    "                           PEM; repeat the pair for more names\n"
-    "  --idle-timeout S         close a connection that was silent for S\n"
-    "                           seconds (300)\n"
-    "  --log                    a line on stderr per connection\n"
+    "  --listen ENDPOINT        where to listen; see below\n"
+    "  --cert FILE --key FILE   tls+...: certificate chain and private key, "
+    "PEM;\n"
+    "                           repeat the pair for more names\n"
+    "  --idle-timeout S         close a connection on which nothing was sent "
+    "or\n"
+    "                           received for S seconds (default 300)\n"
+    "  --log                    log every connection to stderr when it ends\n"
     "  -h, --help               print this text\n"
     "  --version                print the version\n"
     "\n"
-    "Prints 'listening on ADDRESS' once ready.  SIGTERM or SIGINT ends it,\n"
-    "SIGHUP does not, and loads nothing anew.\n"
+    "Prints 'listening on ADDRESS' when it is ready.  Exits on SIGTERM or "
+    "SIGINT.\n"
+    "Does not reload anything on SIGHUP.\n"
     "\n";
 
 static const char exit_text[] =
-    "\nExit codes: 0 ended by a signal, 1 failure, 2 wrong usage.\n";
+    "\n"
+    "Exit codes: 0 ended by a signal, 1 failure, 2 usage error.\n";
 
 struct server {
     const struct flow_env *env;
@@ -54,16 +58,15 @@ struct conn {
     struct conn *next, **link;
     struct server *server;
     struct flow *flow;
-    bool ended;      /* the peer has, and we are ending */
+    bool ended;      /* the peer has ended its direction; end ours */
     uint64_t echoed; /* bytes */
-    size_t off, len; /* of buffer, not echoed yet */
+    size_t off, len; /* of the bytes in buffer that are not echoed yet */
     char buffer[BUFFER];
 };
 
 static void
 echo_conn_close(struct conn *c)
 {
-    flow_poller_remove(c->server->poller, c->flow);
     flow_close(c->flow);
     *c->link = c->next;
     if (c->next != NULL)
@@ -71,7 +74,8 @@ echo_conn_close(struct conn *c)
     free(c);
 }
 
-/* What moves a connection on; never more, or the loop would spin. */
+/* What the next step needs.  If it asked for more, the poller would report the
+ * flow without end. */
 static uint32_t
 echo_interest(const struct conn *c)
 {
@@ -100,11 +104,11 @@ echo_log_end(struct conn *c, enum flow_status st)
     else
         cli_complain("%s: echoed %llu bytes%s", peer,
                      (unsigned long long)c->echoed,
-                     st == FLOW_EOF ? "" : ", then it was silent");
+                     st == FLOW_EOF ? "" : ", then idle timeout");
 }
 
-/* One step: end if the peer has, else write what is there, else read more.
- * FLOW_EOF when all is done. */
+/* One step: end our direction if the peer has ended its own, else write what is
+ * buffered, else read.  FLOW_EOF when the connection is over. */
 static enum flow_status
 echo_step(struct conn *c)
 {
@@ -136,7 +140,7 @@ echo_conn_run(struct conn *c)
     enum flow_status st = FLOW_OK;
     int turns;
 
-    /* As much as fits between two looks at the others. */
+    /* Bounded, so that one busy client does not keep the others waiting. */
     for (turns = 0; st == FLOW_OK && turns < 32; turns++)
         st = echo_step(c);
     if (st == FLOW_OK || st == FLOW_AGAIN) {
@@ -157,12 +161,12 @@ echo_conn_start(struct server *s, struct flow *flow)
 
     if (c == NULL ||
         flow_poller_add(s->poller, flow, FLOW_READY_READ, c) != FLOW_OK) {
-        cli_complain("no memory for a connection");
+        cli_complain("cannot serve a connection: out of memory");
         flow_close(flow);
         free(c);
         return;
     }
-    /* Not the buffer. */
+    /* The buffer need not be cleared. */
     memset(c, 0, offsetof(struct conn, buffer));
     c->server = s;
     c->flow = flow;
@@ -186,7 +190,7 @@ echo_accept_all(struct server *s)
     if (st == FLOW_AGAIN)
         return;
     flow_listener_get_error(s->listener, &err);
-    cli_flow_error("a connection was not taken", &err);
+    cli_flow_error("cannot accept a connection", &err);
 }
 
 static int
@@ -258,7 +262,7 @@ echo_run(struct server *s, const char *name, const struct cli_keypairs *pairs)
         return code;
     if (flow_poller_new(s->env, &s->poller) != FLOW_OK ||
         flow_poller_add_listener(s->poller, s->listener, NULL) != FLOW_OK) {
-        cli_complain("cannot make a poller");
+        cli_complain("cannot create a poller");
         return CLI_FAILED;
     }
     if (!cli_catch_signals(s->poller))

@@ -81,8 +81,8 @@ http_parse_authority(const char *text, size_t len, struct http_url *ret)
         host_len = (size_t)(after - host);
         for (i = 0; i < host_len; i++)
             if (!http_is_name_char(host[i]))
-                return "the host has a character that no host name has; write "
-                       "internationalised names in their xn-- form";
+                return "its host has a character that is not allowed in a host "
+                       "name; write internationalised names in their xn-- form";
     }
     if (host_len == 0)
         return "it has no host";
@@ -126,7 +126,7 @@ http_parse_url(const char *text, struct http_url *ret)
     if (why != NULL)
         return why;
 
-    /* What follows '#' is for the reader, not for the server. */
+    /* The fragment is not sent to the server (RFC 9110 7.1). */
     len = strcspn(rest, "#");
     if (len + 2 > sizeof(ret->target))
         return "its path is too long";
@@ -152,7 +152,7 @@ http_parse_status_line(const char *line, size_t len, struct http_response *ret)
     ret->status =
         (line[9] - '0') * 100 + (line[10] - '0') * 10 + (line[11] - '0');
     if (ret->status < 100)
-        return "its status is below 100";
+        return "its status code is below 100";
     for (i = 13, n = 0; i < len && n + 1 < sizeof(ret->reason); i++, n++)
         ret->reason[n] = line[i] >= 0x20 && line[i] <= 0x7e ? line[i] : '?';
     ret->reason[n] = '\0';
@@ -165,14 +165,14 @@ http_is_field(const char *name, size_t len, const char *wanted)
     return len == strlen(wanted) && strncasecmp(name, wanted, len) == 0;
 }
 
-/* What the fields said so far. */
+/* The fields seen so far. */
 struct fields {
     bool has_length;
     bool has_coding;
 };
 
-/* RFC 9112 6.3: two lengths, or a coding that hides the end, are how one
- * message is passed off as two; refuse them all. */
+/* RFC 9112 6.3: two lengths, or an unknown transfer coding, allow response
+ * splitting.  Reject them. */
 static const char *
 http_parse_framing(const char *name, size_t name_len, const char *value,
                    size_t value_len, struct fields *fields,
@@ -189,7 +189,7 @@ http_parse_framing(const char *name, size_t name_len, const char *value,
         ret->length = length;
     } else if (http_is_field(name, name_len, "transfer-encoding")) {
         if (fields->has_coding || !http_is_field(value, value_len, "chunked"))
-            return "its Transfer-Encoding is another than chunked";
+            return "its Transfer-Encoding is not chunked";
         fields->has_coding = true;
     }
     return NULL;
@@ -259,8 +259,8 @@ http_parse_head(const char *text, size_t len, struct http_response *ret,
             why = "its head is too long";
             break;
         }
-        /* Another protocol may never send a line: look as soon as it can be
-         * told. */
+        /* A server that does not speak HTTP may never send a newline, so the
+         * beginning of the status line is checked as soon as it is there. */
         if (newline == NULL && first && len >= 12) {
             why = http_parse_status_line(line, 12, ret);
             if (why != NULL)
@@ -290,8 +290,8 @@ enum chunk_state {
     CHUNK_SIZE,      /* hexadecimal digits */
     CHUNK_EXTENSION, /* up to the end of that line */
     CHUNK_DATA,
-    CHUNK_DATA_END, /* the line break behind the data */
-    CHUNK_TRAILER,  /* at the start of a line behind the last chunk */
+    CHUNK_DATA_END, /* the line break after the data */
+    CHUNK_TRAILER,  /* at the start of a line after the last chunk */
     CHUNK_TRAILER_LINE
 };
 
@@ -382,7 +382,7 @@ http_chunk_char(struct http_body *b, char c)
     return ++b->count > CHUNK_LINE_MAX ? "its chunk lines are too long" : NULL;
 }
 
-/* Content that can be handed out as it is. */
+/* How many of the next bytes are content. */
 static size_t
 http_take_content(struct http_body *b, size_t len)
 {

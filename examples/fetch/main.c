@@ -19,38 +19,43 @@
 /* Bytes read at a time: a few records. */
 #define BUFFER HTTP_HEAD_MAX
 
-/* Bodies from here on get a progress bar. */
+/* A progress bar is drawn for bodies of at least this many bytes. */
 #define LONG_BODY UINT64_C(1000000)
 
 static const char help_text[] =
     "usage: flow-fetch URL [OPTION...]\n"
     "\n"
-    "Fetches an https:// or http:// URL and verifies whom it came from.\n"
+    "Fetches an https:// or http:// URL, and verifies the certificate of an "
+    "https\n"
+    "server.\n"
     "\n"
-    "  -o, --output FILE        write the body there instead of stdout; FILE\n"
-    "                           appears only once it is whole\n"
-    "  --ca FILE                trust the certificates in this PEM file, not\n"
+    "  -o, --output FILE        write the body to FILE instead of stdout; FILE "
+    "is\n"
+    "                           created when the whole body has arrived\n"
+    "  --ca FILE                trust the certificates in this PEM file "
+    "instead of\n"
     "                           the system's\n"
-    "  --connect ADDR:PORT      connect there; names are still the URL's\n"
-    "  --alpn LIST              protocols to offer, comma-separated "
-    "(http/1.1)\n"
-    "  --tls1.2, --tls1.3       only this version\n"
-    "  --timeout S              give up after S seconds without progress (30)\n"
-    "  --insecure-skip-verify   take any certificate: anyone can be in "
-    "between\n"
+    "  --connect ADDR:PORT      connect to this address; the name in the URL "
+    "is\n"
+    "                           still the one that is requested and verified\n"
+    "  --alpn LIST              protocols to offer, comma-separated (default\n"
+    "                           http/1.1)\n"
+    "  --tls1.2, --tls1.3       offer this version only\n"
+    "  --timeout S              exit after S seconds without progress (default "
+    "30)\n"
+    "  --insecure-skip-verify   do not verify the server's certificate\n"
     "  -q, --quiet              no progress bar\n"
-    "  -v, --verbose            say on stderr what was agreed and received\n"
+    "  -v, --verbose            print to stderr what was negotiated and "
+    "received\n"
     "  -h, --help               print this text\n"
     "  --version                print the version\n"
     "\n"
-    "The progress bar is drawn on stderr if that is a terminal, for bodies "
-    "from\n"
-    "1 MB.  Redirects are reported, not followed.  A body that was cut short "
-    "is\n"
-    "a failure, and so is every status but 2xx; then nothing is written to\n"
-    "FILE.\n"
+    "A progress bar is drawn if stderr is a terminal and the body is 1 MB or\n"
+    "larger.  Redirects are reported, not followed.  A truncated body is a "
+    "failure,\n"
+    "and so is every status but 2xx; FILE is not created then.\n"
     "\n"
-    "Exit codes: 0 fetched, 1 failure, 2 wrong usage.\n";
+    "Exit codes: 0 fetched, 1 failure, 2 usage error.\n";
 
 struct options {
     const char *output;
@@ -88,7 +93,7 @@ static const struct option long_options[] = {
     { NULL, 0, NULL, 0 },
 };
 
-/* One fetch under way. */
+/* One fetch. */
 struct fetch {
     const struct options *options;
     struct http_url url;
@@ -159,7 +164,7 @@ fetch_now(void)
     return env->now(env->ctx);
 }
 
-/* Something went on: the peer has its full time again. */
+/* There was progress: start the timeout again. */
 static void
 fetch_extend(struct fetch *f)
 {
@@ -175,7 +180,7 @@ fetch_flow_failed(struct fetch *f, const char *what, enum flow_status st,
 
     flow_get_error(f->flow, dir, &err);
     if (f->open && st == FLOW_E_TIMEOUT)
-        cli_complain("%s: nothing came for %.9g s (--timeout)", what,
+        cli_complain("%s: no data received for %.9g s (--timeout)", what,
                      (double)f->options->timeout / 1e9);
     else if (err.status == FLOW_OK)
         cli_complain("%s: %s", what, flow_status_text(st));
@@ -184,7 +189,7 @@ fetch_flow_failed(struct fetch *f, const char *what, enum flow_status st,
     return false;
 }
 
-/* TCP to where the URL, or --connect, points. */
+/* TCP to --connect or, without it, to the host of the URL. */
 static bool
 fetch_dial_tcp(struct fetch *f)
 {
@@ -205,7 +210,7 @@ fetch_dial_tcp(struct fetch *f)
     return false;
 }
 
-/* TLS on whatever the flow is. */
+/* Wrap the connection in TLS. */
 static bool
 fetch_wrap_tls(struct fetch *f)
 {
@@ -218,14 +223,14 @@ fetch_wrap_tls(struct fetch *f)
 
     if (client.alpn == NULL)
         client.alpn = "http/1.1";
-    /* Connecting was progress: the handshake has the whole time again. */
+    /* Connecting was progress: the timeout starts again for the handshake. */
     client.handshake_time = f->options->timeout;
     if (cli_client_config(&client, &config) != CLI_OK)
         return false;
     st = flow_tls_wrap_client(config, f->flow, f->url.host, 0, &tls, &err);
     flow_tls_config_unref(config);
     if (st != FLOW_OK) {
-        snprintf(what, sizeof(what), "cannot ask for '%s' with TLS",
+        snprintf(what, sizeof(what), "cannot use '%s' as TLS server name",
                  f->url.host);
         cli_flow_error(what, &err);
         return false;
@@ -234,7 +239,7 @@ fetch_wrap_tls(struct fetch *f)
     return true;
 }
 
-/* What was agreed, and whether we can live with it. */
+/* Print what was negotiated; false if the protocol is not HTTP/1. */
 static bool
 fetch_check_tls(struct fetch *f)
 {
@@ -255,8 +260,8 @@ fetch_check_tls(struct fetch *f)
                 f->url.host);
     if (info.alpn[0] == '\0' || strncmp(info.alpn, "http/1.", 7) == 0)
         return true;
-    cli_complain("the server wants to speak '%s'; this program only speaks "
-                 "HTTP/1.1",
+    cli_complain("the server selected the protocol '%s'; flow-fetch supports "
+                 "HTTP/1.1 only",
                  info.alpn);
     return false;
 }
@@ -300,14 +305,14 @@ fetch_send_request(struct fetch *f)
 
     fetch_extend(f);
     st = flow_write_all(f->flow, request, (size_t)len, NULL);
-    /* A server that answers without reading may have closed by now: what it
-     * said is worth reading. */
+    /* A server may respond and close without reading the request: its response
+     * can still be read. */
     if (st == FLOW_OK || st == FLOW_E_CLOSED || st == FLOW_E_RESET)
         return true;
     return fetch_flow_failed(f, "cannot send the request", st, FLOW_WRITE);
 }
 
-/* Up to the final head; what follows it stays in the buffer. */
+/* Read up to the end of the final head; bytes after it stay in the buffer. */
 static bool
 fetch_read_head(struct fetch *f)
 {
@@ -325,7 +330,7 @@ fetch_read_head(struct fetch *f)
         if (result == HTTP_OK) {
             f->have -= len;
             memmove(f->buffer, f->buffer + len, f->have);
-            /* 1xx is a remark on the way to the answer (RFC 9110 15.2). */
+            /* A 1xx response is interim (RFC 9110 15.2). */
             if (f->response.status >= 200)
                 return true;
             continue;
@@ -334,12 +339,14 @@ fetch_read_head(struct fetch *f)
         st = flow_read_wait(f->flow, f->buffer + f->have, BUFFER - f->have,
                             &len);
         if (st == FLOW_EOF) {
-            cli_complain(f->have == 0 ? "the server closed without an answer"
-                                      : "the answer ends within its head");
+            cli_complain(
+                f->have == 0
+                    ? "the server closed the connection without a response"
+                    : "the response ends within its head");
             return false;
         }
         if (st != FLOW_OK)
-            return fetch_flow_failed(f, "no answer", st, FLOW_READ);
+            return fetch_flow_failed(f, "no response", st, FLOW_READ);
         f->have += len;
     }
 }
@@ -357,12 +364,12 @@ fetch_check_status(struct fetch *f, const char *text)
         cli_complain("%s has moved (%d %s): fetch %s", text, r->status,
                      r->reason, r->location);
     else
-        cli_complain("%s: the server answered %d %s", text, r->status,
+        cli_complain("%s: the server responded %d %s", text, r->status,
                      r->reason);
     return false;
 }
 
-/* What is in the buffer goes out. */
+/* Write the content in the buffer to the output. */
 static bool
 fetch_take_buffer(struct fetch *f)
 {
@@ -372,7 +379,7 @@ fetch_take_buffer(struct fetch *f)
     while (at < f->have && !f->body.complete) {
         if (http_body_feed(&f->body, f->buffer + at, f->have - at, &used, &data,
                            &len) == HTTP_BAD) {
-            cli_complain("the answer is malformed: %s", f->body.why);
+            cli_complain("malformed response: %s", f->body.why);
             return false;
         }
         if (!output_write(&f->output, data, len))
@@ -419,7 +426,7 @@ fetch_read_body(struct fetch *f)
         fetch_describe_cut(f, what, sizeof(what));
         if (st != FLOW_EOF)
             return fetch_flow_failed(f, what, st, FLOW_READ);
-        cli_complain("%s: the server ended the connection", what);
+        cli_complain("%s: the server closed the connection", what);
         return false;
     }
 }
@@ -446,7 +453,7 @@ fetch_body(struct fetch *f)
     return ok && output_keep(&f->output);
 }
 
-/* All that was wanted is here; say goodbye, but do not wait long for it. */
+/* The body is complete: end the connection in order, for at most a second. */
 static void
 fetch_finish(struct fetch *f)
 {
@@ -498,6 +505,7 @@ main(int argc, char **argv)
     if (code >= 0)
         return code;
     if (optind + 1 != argc)
-        return cli_usage(optind == argc ? "which URL?" : "one URL at a time");
+        return cli_usage(optind == argc ? "URL is missing"
+                                        : "more than one URL");
     return fetch(&options, argv[optind]);
 }

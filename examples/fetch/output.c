@@ -12,8 +12,8 @@
 
 #include "../common/cli.h"
 
-/* What a signal must not leave behind; the handler only reaches what is
- * global. */
+/* The temporary file, which a signal must remove: a handler has no argument for
+ * it. */
 static char *volatile unfinished;
 
 static void
@@ -21,7 +21,7 @@ output_on_signal(int number)
 {
     if (unfinished != NULL)
         unlink(unfinished);
-    /* The handler was for once: now it does what it does without us. */
+    /* SA_RESETHAND has restored the default action. */
     raise(number);
 }
 
@@ -50,7 +50,7 @@ output_complain(const struct output *o, const char *what)
     return false;
 }
 
-/* The permissions of a file made with open(), which mkstemp() does not give. */
+/* The permissions that open() would give; mkstemp() gives 0600. */
 static mode_t
 output_usual_mode(void)
 {

@@ -6,21 +6,21 @@
 #include <stddef.h>
 
 /*
- * Where a body goes.  A file appears under its name only once it is whole:
- * until then it is written next to it, and a failure leaves nothing behind.
- * What is no regular file (/dev/null, a pipe) is written to directly.
+ * Where a body is written.  A regular file is written under a temporary name in
+ * the same directory and renamed when it is complete; a failure removes it.
+ * Anything else, such as /dev/null or a pipe, is written directly.
  */
 struct output {
     const char *path; /* NULL: stdout */
-    char *temp;       /* the name until it is whole, or NULL */
+    char *temp;       /* the temporary name, or NULL */
     int fd;           /* -1: not open */
 };
 
-/* Each says on stderr what failed. */
+/* Each prints the reason on stderr if it fails. */
 bool output_open(struct output *o, const char *path);
 bool output_write(struct output *o, const char *data, size_t len);
 bool output_keep(struct output *o);
-/* Gives up what was not kept. */
+/* Removes the temporary file if output_keep() was not called. */
 void output_fini(struct output *o);
 
 #endif

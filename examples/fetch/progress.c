@@ -6,7 +6,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-/* Shorter than this is over before anybody reads it. */
+/* Nothing is drawn for a transfer shorter than this, in ns. */
 #define SHOW_AFTER UINT64_C(500000000)
 #define DRAW_EVERY UINT64_C(100000000)
 
@@ -52,7 +52,7 @@ progress_columns(void)
     return 80;
 }
 
-/* The numbers behind the bar. */
+/* The numbers to the right of the bar. */
 static void
 progress_format_numbers(const struct progress *p, char *text, size_t cap,
                         uint64_t done, uint64_t now)
@@ -83,7 +83,7 @@ progress_draw(struct progress *p, uint64_t done, uint64_t now)
     int room, filled;
 
     progress_format_numbers(p, numbers, sizeof(numbers), done, now);
-    /* "[", "] " and one column that stays free, so that no terminal wraps. */
+    /* "[", "] " and one free column, so that no terminal wraps. */
     room = width - (int)strlen(numbers) - 4;
     if (room > BAR_MAX)
         room = BAR_MAX;

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A bar on the terminal for what takes long; nothing when there is none. */
+/* A progress bar on stderr. */
 struct progress {
     bool enabled;
     bool shown;
@@ -14,11 +14,11 @@ struct progress {
     uint64_t drawn; /* ns */
 };
 
-/* `enabled`: the bar is wanted; it is drawn if stderr is a terminal. */
+/* The bar is drawn if `enabled` is true and stderr is a terminal. */
 void progress_start(struct progress *p, bool enabled, uint64_t total,
                     uint64_t now);
 void progress_update(struct progress *p, uint64_t done, uint64_t now);
-/* Draws the last state and leaves the line. */
+/* Draws the final state and ends the line. */
 void progress_end(struct progress *p, uint64_t done, uint64_t now);
 
 #endif

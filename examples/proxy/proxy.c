@@ -12,9 +12,9 @@
 #include "../common/cli.h"
 
 /*
- * flow-proxy: whoever connects to one endpoint is joined to another.  Which
- * side has TLS is in the endpoints' names, so that the same few lines put TLS
- * in front of a plain server, or take it off for a plain client.
+ * flow-proxy: relays every connection that it accepts to another endpoint.  The
+ * names of the endpoints say which side uses TLS, so the same code adds TLS to
+ * a plain server or removes it for a plain client.
  */
 
 #define EVENTS            128
@@ -24,37 +24,48 @@
 static const char help_text[] =
     "usage: flow-proxy --listen ENDPOINT --to ENDPOINT [OPTION...]\n"
     "\n"
-    "Joins every connection to --listen with a new one to --to.  The end of "
-    "one\n"
-    "direction is passed on; the other goes on until it ends too.\n"
+    "Accepts connections on --listen and relays each to a new connection to "
+    "--to.\n"
+    "If one side ends its direction, the end is passed on and the other "
+    "direction\n"
+    "stays open.\n"
     "\n"
     "  --listen ENDPOINT        where to listen; see below\n"
-    "  --cert FILE --key FILE   tls+... to listen on: certificate chain and\n"
-    "                           private key, PEM; repeat for more names\n"
+    "  --cert FILE --key FILE   for tls+... in --listen: certificate chain "
+    "and\n"
+    "                           private key, PEM; repeat the pair for more "
+    "names\n"
     "  --to ENDPOINT            where to connect\n"
-    "  --ca FILE                tls+... to connect to: trust the certificates\n"
-    "                           in this PEM file, not the system's\n"
-    "  --server-name NAME       tls+... to connect to: ask for and verify "
-    "this\n"
-    "                           name, not the endpoint's host\n"
-    "  --insecure-skip-verify   tls+... to connect to: take any certificate:\n"
-    "                           anyone can be in between\n"
-    "  --max-connections N      at a time (4096)\n"
-    "  --connect-timeout S      for the handshake of who connects, and to\n"
-    "                           reach --to, seconds (10)\n"
-    "  --idle-timeout S         close two that were silent for S seconds "
-    "(300)\n"
-    "  --log                    a line on stderr per connection\n"
+    "  --ca FILE                for tls+... in --to: trust the certificates "
+    "in\n"
+    "                           this PEM file instead of the system's\n"
+    "  --server-name NAME       for tls+... in --to: request and verify this "
+    "name\n"
+    "                           instead of the endpoint's host\n"
+    "  --insecure-skip-verify   for tls+... in --to: do not verify the "
+    "server's\n"
+    "                           certificate\n"
+    "  --max-connections N      connections at a time (default 4096)\n"
+    "  --connect-timeout S      seconds for the TLS handshake of a client, and "
+    "for\n"
+    "                           connecting to --to (default 10)\n"
+    "  --idle-timeout S         close a connection on which nothing was sent "
+    "or\n"
+    "                           received for S seconds (default 300)\n"
+    "  --log                    log every connection to stderr when it ends\n"
     "  -h, --help               print this text\n"
     "  --version                print the version\n"
     "\n"
-    "Prints 'listening on ADDRESS' once ready.  SIGTERM or SIGINT: takes no\n"
-    "more connections and ends when the last has ended; a second signal cuts\n"
-    "them.  SIGHUP changes nothing.\n"
+    "Prints 'listening on ADDRESS' when it is ready.  On SIGTERM or SIGINT it "
+    "stops\n"
+    "accepting and exits when the last connection has ended; a second signal "
+    "closes\n"
+    "the connections that are left.  Does not reload anything on SIGHUP.\n"
     "\n";
 
 static const char exit_text[] =
-    "\nExit codes: 0 ended by a signal, 1 failure, 2 wrong usage.\n";
+    "\n"
+    "Exit codes: 0 ended by a signal, 1 failure, 2 usage error.\n";
 
 struct proxy {
     /* Settings. */
@@ -77,7 +88,7 @@ struct proxy {
     size_t conn_count;
 };
 
-/* Two flows, the second from when the first is open. */
+/* A client and, once its handshake is done, its connection to the server. */
 struct conn {
     struct conn *next, **link;
     struct proxy *proxy;
@@ -93,23 +104,14 @@ proxy_now(const struct proxy *p)
 }
 
 static void
-proxy_drop_flow(struct proxy *p, struct flow *f)
-{
-    if (f == NULL)
-        return;
-    flow_poller_remove(p->poller, f);
-    flow_close(f);
-}
-
-static void
 proxy_conn_close(struct conn *c)
 {
     struct proxy *p = c->proxy;
 
     if (c->server != NULL)
         flow_relay_fini(&c->relay);
-    proxy_drop_flow(p, c->client);
-    proxy_drop_flow(p, c->server);
+    flow_close(c->client);
+    flow_close(c->server);
     *c->link = c->next;
     if (c->next != NULL)
         c->next->link = c->link;
@@ -117,7 +119,7 @@ proxy_conn_close(struct conn *c)
     free(c);
 }
 
-/* The record of whichever direction of a flow failed. */
+/* The error record of the direction of a flow that failed. */
 static bool
 proxy_find_error(struct flow *f, struct flow_error *ret)
 {
@@ -142,19 +144,19 @@ proxy_log_end(struct conn *c, enum flow_status st)
         snprintf(peer, sizeof(peer), "a client");
     if (st < FLOW_OK && c->server != NULL &&
         proxy_find_error(c->server, &err)) {
-        snprintf(what, sizeof(what), "%s: to the server", peer);
+        snprintf(what, sizeof(what), "%s: connection to the server", peer);
         cli_flow_error(what, &err);
     } else if (st < FLOW_OK && proxy_find_error(c->client, &err)) {
         cli_flow_error(peer, &err);
     } else {
-        cli_complain("%s: %llu bytes there, %llu back%s", peer,
+        cli_complain("%s: %llu bytes to the server, %llu bytes back%s", peer,
                      (unsigned long long)side[0].bytes,
                      (unsigned long long)side[1].bytes,
-                     st == FLOW_E_TIMEOUT ? ", then it was silent" : "");
+                     st == FLOW_E_TIMEOUT ? ", then idle timeout" : "");
     }
 }
 
-/* The client has shown itself: connect it. */
+/* The client's handshake is done: connect to the server. */
 static enum flow_status
 proxy_reach_server(struct conn *c)
 {
@@ -177,7 +179,7 @@ proxy_reach_server(struct conn *c)
             return FLOW_OK;
         flow_relay_fini(&c->relay);
     }
-    cli_complain("no memory for a connection");
+    cli_complain("cannot serve a connection: out of memory");
     flow_close(c->server);
     c->server = NULL;
     return st;
@@ -213,11 +215,12 @@ proxy_conn_run(struct conn *c)
         return;
     }
     if (c->server == NULL)
-        return; /* still looking for FLOW_READY_OPEN */
+        return; /* the interest is still FLOW_READY_OPEN */
     latest = flow_relay_interest(&c->relay, &client_interest, &server_interest);
     flow_poller_set(p->poller, c->client, client_interest);
     flow_poller_set(p->poller, c->server, server_interest);
-    /* A relay is due at a time: one of the two flows carries it. */
+    /* The relay's own deadline is set on one of the two flows, so that the
+     * poller reports it. */
     flow_set_deadline(c->client, FLOW_READ, latest);
 }
 
@@ -228,7 +231,7 @@ proxy_conn_start(struct proxy *p, struct flow *client)
 
     if (c == NULL ||
         flow_poller_add(p->poller, client, FLOW_READY_OPEN, c) != FLOW_OK) {
-        cli_complain("no memory for a connection");
+        cli_complain("cannot serve a connection: out of memory");
         flow_close(client);
         free(c);
         return;
@@ -271,15 +274,15 @@ proxy_accept_some(struct proxy *p)
             return;
         if (st != FLOW_OK) {
             flow_listener_get_error(p->listener, &err);
-            cli_flow_error("a connection was not taken", &err);
+            cli_flow_error("cannot accept a connection", &err);
             return;
         }
         proxy_conn_start(p, flow);
     }
 }
 
-/* Watch the listener if, and only if, there is room for who may come: a full
- * one would always be ready. */
+/* Watch the listener only while there is room for another connection: otherwise
+ * a waiting client would make it ready all the time. */
 static bool
 proxy_watch_listener(struct proxy *p)
 {
@@ -320,8 +323,6 @@ proxy_turn(struct proxy *p)
 static void
 proxy_stop_listening(struct proxy *p)
 {
-    if (p->listening)
-        flow_poller_remove_listener(p->poller, p->listener);
     p->listening = false;
     flow_listener_close(p->listener);
     p->listener = NULL;
@@ -336,7 +337,8 @@ proxy_serve(struct proxy *p)
         if (p->listener == NULL && p->conn_count == 0)
             return CLI_OK;
         if (cli_signals > 1) {
-            cli_complain("cut %zu connections", p->conn_count);
+            cli_complain("closed %zu connections that had not ended",
+                         p->conn_count);
             return CLI_FAILED;
         }
         if (!proxy_watch_listener(p) || !proxy_turn(p))
@@ -344,7 +346,8 @@ proxy_serve(struct proxy *p)
     }
 }
 
-/* Also finds a mistake in --to before the first connection does. */
+/* Also reports a mistake in --to at startup instead of at the first
+ * connection. */
 static int
 proxy_prepare_dial(struct proxy *p)
 {
@@ -362,7 +365,7 @@ proxy_prepare_dial(struct proxy *p)
                                     p->dial.server_name != NULL);
     if (code != CLI_OK)
         return code;
-    /* A flow that is not opened connects nowhere. */
+    /* Dialing only checks the name; opening the flow would connect. */
     st = flow_endpoint_dial(NULL, p->to, &p->dial, &probe, &err);
     if (st == FLOW_OK) {
         flow_close(probe);
@@ -434,7 +437,7 @@ proxy_run(struct proxy *p)
     if (code != CLI_OK)
         return code;
     if (flow_poller_new(p->env, &p->poller) != FLOW_OK) {
-        cli_complain("cannot make a poller");
+        cli_complain("cannot create a poller");
         return CLI_FAILED;
     }
     if (!cli_catch_signals(p->poller))

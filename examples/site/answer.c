@@ -81,9 +81,9 @@ host_normalise(const char *text, size_t len, char *ret, size_t cap)
 }
 
 /*
- * Mapped, not read: the page cache holds a large file once, and what nobody
- * asks for is not loaded.  The price is in --help: a file must be replaced,
- * not cut short.
+ * Mapped, not read: the page cache then holds a large file only once, and a
+ * file that no client requests is not loaded.  The cost, which --help states: a
+ * file must not be truncated while it is served.
  */
 static int
 answer_map_file(const char *path, struct answer *a)
@@ -221,7 +221,7 @@ resources_add(struct resources *r, const char *name_and_file)
     r->item = list;
     item = &list[r->count];
     memset(item, 0, sizeof(*item));
-    /* From here on resources_fini() releases it, half made as it is. */
+    /* From here on resources_fini() releases the item, even if incomplete. */
     r->count++;
     code = answer_map_file(equals + 1, &item->answer);
     if (code != CLI_OK)
@@ -252,7 +252,7 @@ resources_seal(struct resources *r)
     qsort(r->item, r->count, sizeof(r->item[0]), answer_compare_names);
     for (i = 1; i < r->count; i++) {
         if (strcmp(r->item[i - 1].name, r->item[i].name) == 0) {
-            cli_usage("--serve: '%s' is there twice", r->item[i].name);
+            cli_usage("--serve: '%s' is given twice", r->item[i].name);
             return false;
         }
     }
@@ -263,7 +263,7 @@ resources_seal(struct resources *r)
 const struct resource *
 resources_find(const struct resources *r, const char *name)
 {
-    /* Only compared, never written. */
+    /* The cast drops const: the key is only compared. */
     struct resource key = { .name = (char *)(uintptr_t)name };
 
     return bsearch(&key, r->item, r->count, sizeof(r->item[0]),

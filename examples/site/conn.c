@@ -15,23 +15,23 @@
  *
  *   OPENING -> (REQUEST) -> ANSWERING -> ENDING -> DRAINING -> closed
  *
- * The answer depends on the TLS server name alone, so what a browser asks for
- * is never parsed; but it is read and dropped, all the way to the end.  A
- * close with unread input makes the kernel send a reset, and a reset can
- * overtake the answer.  That is also why ENDING tells the peer that we are
- * done (close_notify and FIN) and DRAINING waits for it to be done too.
+ * The response depends on the TLS server name alone, so the request is never
+ * parsed; but it is read and dropped up to its end.  If a socket is closed with
+ * unread input, the kernel sends a reset, and the peer may lose the response.
+ * For the same reason ENDING sends close_notify and FIN, and DRAINING waits for
+ * the peer to end its direction.
  */
 enum state {
     CONN_OPENING,   /* connected, handshake under way */
-    CONN_REQUEST,   /* plain port: reading what is asked for */
-    CONN_ANSWERING, /* writing, with the end of our direction */
-    CONN_ENDING,    /* our end is on its way out */
-    CONN_DRAINING   /* waiting for the peer's end */
+    CONN_REQUEST,   /* plain port: reading the request */
+    CONN_ANSWERING, /* writing the response, and the end of our direction */
+    CONN_ENDING,    /* sending the end of our direction */
+    CONN_DRAINING   /* waiting until the peer ends its direction */
 };
 
-/* Bytes written before another connection gets its turn: whole records. */
+/* Bytes written before another connection gets its turn: 16 full records. */
 #define TURN ((size_t)16 * 16384)
-/* Input that is read and dropped per connection before we close on it. */
+/* Bytes of input that are dropped per connection before it is closed. */
 #define DRAIN_MAX (UINT64_C(4) << 20)
 
 struct conn {
@@ -40,7 +40,7 @@ struct conn {
     struct flow *flow;
     enum state state;
     bool plain;
-    bool input_over;  /* the peer's direction is of no interest any more */
+    bool input_over;  /* the peer's direction is not read any more */
     uint64_t began;   /* ns */
     uint64_t drained; /* bytes of input dropped */
     const struct answer *answer;
@@ -64,7 +64,7 @@ conn_set_deadline(struct conn *c, uint64_t nsec)
     flow_set_deadline(c->flow, FLOW_READ | FLOW_WRITE, conn_now(c) + nsec);
 }
 
-/* Who, in the log: what can be asked of the flow. */
+/* The peer's address and the protocol, for the log. */
 static void
 conn_log_peer(struct conn *c)
 {
@@ -79,13 +79,13 @@ conn_log_peer(struct conn *c)
 static void
 conn_log_trouble(struct conn *c, const char *what)
 {
-    static const char *const stage[] = { "handshake", "request", "answer",
+    static const char *const phase[] = { "handshake", "request", "answer",
                                          "end", "end" };
 
     if (!c->site->log)
         return;
     conn_log_peer(c);
-    fprintf(stderr, " %s: %s\n", stage[c->state], what);
+    fprintf(stderr, " %s: %s\n", phase[c->state], what);
 }
 
 static void
@@ -125,7 +125,6 @@ conn_close(struct conn *c)
 {
     struct site *site = c->site;
 
-    flow_poller_remove(site->poller, c->flow);
     flow_close(c->flow);
     *c->link = c->next;
     if (c->next != NULL)
@@ -153,7 +152,7 @@ conn_choose(struct conn *c, const struct answer *a)
     conn_set_deadline(c, c->site->idle_timeout);
 }
 
-/* The whole server: a name in, an answer out. */
+/* Choose the response by the TLS server name. */
 static void
 conn_choose_by_name(struct conn *c)
 {
@@ -219,7 +218,8 @@ conn_step_request(struct conn *c)
         return st;
     if (st != FLOW_OK) {
         if (st == FLOW_EOF)
-            conn_log_trouble(c, "it ended before it was complete");
+            conn_log_trouble(c,
+                             "the peer ended before the request was complete");
         else
             conn_log_failure(c, FLOW_READ);
         return st;
@@ -234,8 +234,8 @@ conn_step_request(struct conn *c)
     return FLOW_OK;
 }
 
-/* Read what the peer sends and drop it; never says why it is over, because
- * whether the answer gets through shows when it is written. */
+/* Read and drop input.  An error is not reported here: if the response cannot
+ * be sent, the write fails. */
 static void
 conn_drain(struct conn *c)
 {
@@ -251,7 +251,7 @@ conn_drain(struct conn *c)
     }
 }
 
-/* Head, tail and body behind what was sent, at most TURN bytes. */
+/* The bytes of head, tail and body that were not sent yet, at most TURN. */
 static size_t
 conn_rest_of_answer(const struct conn *c, struct flow_cvec vec[3],
                     size_t *ret_len)
@@ -303,7 +303,7 @@ conn_step_answering(struct conn *c)
         return st;
     }
     if (c->sent < total)
-        return FLOW_AGAIN; /* it is the others' turn */
+        return FLOW_AGAIN; /* let other connections have their turn */
     c->state = CONN_ENDING;
     return FLOW_OK;
 }
@@ -354,7 +354,8 @@ conn_step(struct conn *c)
     return conn_step_draining(c);
 }
 
-/* What can move a connection on; never more, or the loop would spin. */
+/* What the next step needs.  If it asked for more, the poller would report the
+ * flow without end. */
 static uint32_t
 conn_interest(const struct conn *c)
 {
@@ -388,7 +389,7 @@ conn_run(struct conn *c)
         conn_close(c);
 }
 
-/* A deadline passed.  True when there is something left to do. */
+/* A deadline passed.  True if the connection has another step to do. */
 static bool
 conn_late(struct conn *c)
 {
@@ -398,7 +399,7 @@ conn_late(struct conn *c)
         conn_choose(c, &c->site->too_slow);
         return true;
     case CONN_DRAINING:
-        /* All was sent; that the peer keeps its end open is its affair. */
+        /* Everything was sent; only the peer's end is missing. */
         conn_log_answer(c);
         return false;
     case CONN_OPENING:
@@ -449,7 +450,7 @@ conn_start(struct site *site, struct flow *flow, bool plain)
     return;
 
 no_memory:
-    cli_complain("no memory for a connection");
+    cli_complain("cannot serve a connection: out of memory");
     flow_close(flow);
     if (c != NULL)
         free(c->request);

@@ -16,50 +16,53 @@
 
 #include "../common/cli.h"
 
-/* Descriptors besides connections: standard streams, listeners, poller and
- * what the library keeps in reserve. */
+/* Descriptors besides connections: standard streams, listeners, the poller and
+ * the library's reserve. */
 #define OTHER_DESCRIPTORS 32
-/* Connections accepted before those that run get their turn. */
+/* Connections accepted in one turn of the loop. */
 #define ACCEPT_TURN 64
 
 static const char help_text[] =
     "usage: flow-site --listen ADDR:PORT --cert FILE --key FILE\n"
     "                 --serve NAME=FILE... [OPTION...]\n"
     "\n"
-    "Serves one file per TLS server name, over HTTPS: whoever connects as "
-    "NAME\n"
-    "gets FILE, whatever the request says.  One process, one thread.\n"
+    "Serves one file for each TLS server name over HTTPS: a client that "
+    "connects to\n"
+    "NAME gets FILE, whatever its request says.\n"
     "\n"
-    "  --listen ADDR:PORT       where to serve; :PORT is every address, port "
-    "0\n"
-    "                           any free one\n"
-    "  --cert FILE --key FILE   certificate chain and private key, PEM; "
-    "repeat\n"
-    "                           the pair for more names or key types\n"
-    "  --serve NAME=FILE        what NAME gets; repeat for more names\n"
-    "  --default NAME           serve this one's file to every other name;\n"
-    "                           without it they get 421 Misdirected Request\n"
-    "  --redirect ADDR:PORT     also answer plain HTTP there, with a 301 to\n"
-    "                           https for the names that are served\n"
-    "  --max-connections N      at a time (4096)\n"
-    "  --handshake-timeout S    for handshake and plain request, seconds (10)\n"
-    "  --idle-timeout S         without progress of an answer, seconds (30)\n"
-    "  --log                    a line on stderr per connection\n"
+    "  --listen ADDR:PORT       where to serve; :PORT is every address, port 0 "
+    "is\n"
+    "                           any free port\n"
+    "  --cert FILE --key FILE   certificate chain and private key, PEM; repeat "
+    "the\n"
+    "                           pair for more names or key types\n"
+    "  --serve NAME=FILE        serve FILE as NAME; repeat for more names\n"
+    "  --default NAME           serve the file of NAME to clients that request "
+    "any\n"
+    "                           other name (default: 421 Misdirected Request)\n"
+    "  --redirect ADDR:PORT     also answer plain HTTP on this address, with a "
+    "301\n"
+    "                           to https for the names that are served\n"
+    "  --max-connections N      connections at a time (default 4096)\n"
+    "  --handshake-timeout S    seconds for a handshake or a plain request\n"
+    "                           (default 10)\n"
+    "  --idle-timeout S         close a connection if its response makes no\n"
+    "                           progress for S seconds (default 30)\n"
+    "  --log                    log every connection to stderr when it ends\n"
     "  -h, --help               print this text\n"
     "  --version                print the version\n"
     "\n"
-    "Prints 'listening on ADDR:PORT' once ready, and 'redirecting on "
-    "ADDR:PORT'\n"
-    "before that if asked to redirect.  SIGTERM or SIGINT: takes no more\n"
-    "connections, finishes those that run, exits 0; a second signal cuts "
-    "them.  SIGHUP changes nothing.\n"
+    "Prints 'listening on ADDR:PORT' when it is ready and, with --redirect,\n"
+    "'redirecting on ADDR:PORT' before that.  On SIGTERM or SIGINT it stops\n"
+    "accepting and exits when the last connection has ended; a second signal "
+    "closes\n"
+    "the connections that are left.  Does not reload anything on SIGHUP.\n"
     "\n"
-    "Certificates are read at the start.  Files are mapped into memory: "
-    "replace\n"
-    "one by moving a new one to its name and starting again; never cut a file\n"
-    "short while it is served.\n"
+    "Files are mapped into memory.  To replace one, rename a new file to its "
+    "name\n"
+    "and restart flow-site; do not truncate a file while it is served.\n"
     "\n"
-    "Exit codes: 0 ended by a signal, 1 failure, 2 wrong usage.\n";
+    "Exit codes: 0 ended by a signal, 1 failure, 2 usage error.\n";
 
 struct options {
     const char *listen;
@@ -175,7 +178,7 @@ static bool
 site_prepare_answers(struct site *s)
 {
     if (answer_text(&s->misdirected, 421, "Misdirected Request",
-                    "This server has nothing under that name.\n") &&
+                    "This server does not serve that name.\n") &&
         answer_text(&s->bad_request, 400, "Bad Request",
                     "This request could not be understood.\n") &&
         answer_text(&s->too_large, 431, "Request Header Fields Too Large",
@@ -224,7 +227,7 @@ site_listen_tcp(const char *option, const char *text,
     return CLI_FAILED;
 }
 
-/* Both ends of a handshake, in one thread. */
+/* Run both ends of a handshake in this thread. */
 static void
 site_shake_hands(struct flow *server, struct flow *client)
 {
@@ -236,8 +239,9 @@ site_shake_hands(struct flow *server, struct flow *client)
     } while (ours == FLOW_AGAIN && (theirs == FLOW_AGAIN || theirs == FLOW_OK));
 }
 
-/* Whether the server has a certificate with this name; true if it cannot be
- * said.  What a client of that name is given is the answer. */
+/* Whether the server has a certificate for this name; true if that cannot be
+ * found out.  Connects a client that requests the name and looks at the
+ * certificate that the server chose. */
 static bool
 site_has_certificate(struct flow_tls_config *config,
                      struct flow_tls_config *asking, const char *name)
@@ -268,8 +272,8 @@ site_has_certificate(struct flow_tls_config *config,
     return has;
 }
 
-/* Clients refuse the certificate of another name, and here nobody would know.
- */
+/* Warn about a served name that no certificate covers: clients would refuse the
+ * connection, and the server would see only their alerts. */
 static void
 site_check_names(const struct site *s, struct flow_tls_config *config)
 {
@@ -283,8 +287,8 @@ site_check_names(const struct site *s, struct flow_tls_config *config)
             if (!site_has_certificate(config, asking,
                                       s->resources.item[i].name))
                 cli_complain("--serve %s: no --cert is for this name; clients "
-                             "that verify will refuse the first one; add one "
-                             "whose subjectAltName has it",
+                             "will refuse the first certificate instead; add "
+                             "one whose subjectAltName has the name",
                              s->resources.item[i].name);
     flow_tls_config_unref(asking);
 }
@@ -328,14 +332,14 @@ site_print_address(const char *what, struct flow_listener *l, char *address,
 {
     if (flow_listener_query(l, FLOW_QUERY_LOCAL_ADDRESS, address, &cap) !=
         FLOW_OK) {
-        cli_complain("the listener does not know its address");
+        cli_complain("cannot find the address of the listener");
         return false;
     }
     printf("%s on %s\n", what, address);
     return true;
 }
 
-/* The port of the TLS listener is known before anyone is redirected to it. */
+/* Also stores the port of the TLS listener, which redirects name. */
 static bool
 site_announce(struct site *s)
 {
@@ -388,7 +392,7 @@ site_accept_some(struct site *s, struct flow_listener *l)
             return;
         if (st != FLOW_OK) {
             flow_listener_get_error(l, &err);
-            cli_flow_error("a connection was not taken", &err);
+            cli_flow_error("cannot accept a connection", &err);
             return;
         }
         conn_start(s, flow, l == s->plain);
@@ -404,10 +408,10 @@ site_stop_listening(struct site *s)
     s->tls = NULL;
     s->plain = NULL;
     if (s->log && s->conn_count > 0)
-        cli_complain("ending; %zu connections still run", s->conn_count);
+        cli_complain("stopping; %zu connections are still open", s->conn_count);
 }
 
-/* One wait and what it brought. */
+/* Wait once and handle the events. */
 static bool
 site_turn(struct site *s)
 {
@@ -436,12 +440,14 @@ site_serve(struct site *s)
         if (cli_signals > 0 && s->tls != NULL)
             site_stop_listening(s);
         else if (cli_signals > 1) {
-            cli_complain("cut %zu connections", s->conn_count);
+            cli_complain("closed %zu connections that had not ended",
+                         s->conn_count);
             return CLI_FAILED;
         }
         if (s->tls == NULL && s->conn_count == 0)
             break;
-        /* A listener that is full is not asked: it would always be ready. */
+        /* With the most connections do not watch the listeners: a waiting
+         * client would make them ready all the time. */
         if (s->conn_count >= s->max_connections)
             site_unwatch_listeners(s);
         else if (s->tls != NULL && !s->listening && !site_watch_listeners(s))
@@ -469,7 +475,7 @@ site_run(struct site *s, const struct options *o)
     if (code != CLI_OK)
         return code;
     if (flow_poller_new(s->env, &s->poller) != FLOW_OK) {
-        cli_complain("cannot make a poller: %s", strerror(errno));
+        cli_complain("cannot create a poller: %s", strerror(errno));
         return CLI_FAILED;
     }
     if (!cli_catch_signals(s->poller) || !site_announce(s))

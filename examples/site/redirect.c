@@ -35,8 +35,8 @@ redirect_parse_authority(const char *text, size_t len, char *host, size_t cap)
 }
 
 /*
- * What goes into the Location field: visible ASCII only, so that a request
- * cannot put a line break into an answer.
+ * The path goes into the Location field: visible ASCII only, so that a request
+ * cannot inject a line break into the response.
  */
 static bool
 redirect_set_path(struct request *ret, const char *text, size_t len)
@@ -71,7 +71,7 @@ redirect_parse_request_line(const char *line, size_t len, struct request *ret)
         return false;
     if ((size_t)(version - target) > 7 &&
         strncasecmp(target, "http://", 7) == 0) {
-        /* The absolute form has the host that counts (RFC 9112 3.2.2). */
+        /* The host of the absolute form overrides Host (RFC 9112 3.2.2). */
         target += 7;
         slash = memchr(target, '/', (size_t)(version - target));
         if (slash == NULL)

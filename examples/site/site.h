@@ -14,14 +14,14 @@
  * flow-site: one thread, one poller, every answer prepared before the first
  * connection.
  *
- *   answer.c    what is sent: files and their headers, made at start
- *   redirect.c  a request on the plain port, and where it should have gone
+ *   answer.c    responses: files and their headers, prepared at startup
+ *   redirect.c  parses a request on the plain port
  *   conn.c      a connection from accept to close
  *   main.c      options, listeners, the loop
  */
 
-/* What is sent to a connection: head, then a Date field and an empty line
- * made when it is sent, then the body. */
+/* A response: the head, then a Date field and an empty line that are added when
+ * it is sent, then the body. */
 struct answer {
     int status;
     char *head;
@@ -30,9 +30,9 @@ struct answer {
     size_t body_len;
 };
 
-/* A name and its answer, or names only: the table is sorted by name. */
+/* A name and its response.  The table is sorted by name. */
 struct resource {
-    char *name; /* lower case, no dot at the end */
+    char *name; /* lower case, without a trailing dot */
     struct answer answer;
 };
 
@@ -41,24 +41,24 @@ struct resources {
     size_t count;
 };
 
-/* Adds NAME=FILE; answers an exit code of <cli.h>. */
+/* Adds NAME=FILE; returns an exit code of "cli.h". */
 int resources_add(struct resources *r, const char *name_and_file);
-/* Sorts; false when a name is there twice. */
+/* Sorts the table; false if a name occurs twice. */
 bool resources_seal(struct resources *r);
 const struct resource *resources_find(const struct resources *r,
                                       const char *name);
 void resources_fini(struct resources *r);
 
-/* Lower case, without a dot at the end; false if it is no host name. */
+/* Lower case, without a trailing dot; false if it is not a host name. */
 bool host_normalise(const char *text, size_t len, char *ret, size_t cap);
 
-/* A short text of its own; false when there is no memory. */
+/* A response with a short text; false without memory. */
 bool answer_text(struct answer *a, int status, const char *reason,
                  const char *text);
-/* A 301 to an URL that the caller has checked. */
+/* A 301 to a URL that the caller has validated. */
 bool answer_redirect(struct answer *a, const char *url);
 void answer_fini(struct answer *a);
-/* "Date: ...\r\n\r\n" of now (RFC 9110 6.6.1). */
+/* "Date: ...\r\n\r\n" with the current time (RFC 9110 6.6.1). */
 #define ANSWER_TAIL 48
 size_t answer_tail(char tail[ANSWER_TAIL]);
 
@@ -70,13 +70,13 @@ struct request {
     char path[REQUEST_MAX]; /* begins with '/' */
 };
 
-/* 0: more bytes are needed; 200: *ret is set; else the status of a refusal.
- * Looks at text that anyone may have sent. */
+/* 0: more bytes are needed; 200: *ret is set; else the status code to answer
+ * with.  The text is untrusted. */
 int request_parse(const char *text, size_t len, struct request *ret);
 
 struct conn;
 
-/* Events taken at a time. */
+/* Events handled at a time. */
 #define SITE_EVENTS 128
 
 struct site {
@@ -87,10 +87,10 @@ struct site {
     uint64_t idle_timeout;           /* ns */
     size_t max_connections;
     bool log;
-    uint16_t https_port; /* that redirects name */
+    uint16_t https_port; /* the port in redirects */
 
     /* Fixed answers. */
-    struct answer misdirected; /* 421: a name we do not serve */
+    struct answer misdirected; /* 421: a name that is not served */
     struct answer bad_request; /* 400 */
     struct answer too_large;   /* 431 */
     struct answer too_slow;    /* 408 */
@@ -105,11 +105,11 @@ struct site {
     size_t conn_count;
 };
 
-/* Takes the flow, whatever happens. */
+/* Takes ownership of the flow in every case. */
 void conn_start(struct site *site, struct flow *flow, bool plain);
-/* What the poller reported. */
+/* Handle an event of the poller. */
 void conn_event(struct conn *c, uint32_t ready);
-/* Drops what is left. */
+/* Close the connections that are left. */
 void conn_close_all(struct site *site);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* server ENDPOINT SECONDS [CERT KEY]: sends every client its bytes back. */
+/* server ENDPOINT SECONDS [CERT KEY]: sends back what each client sends. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,7 +74,6 @@ server_report_error(const struct conn *c)
 static void
 server_drop(struct conn *c)
 {
-    flow_poller_remove(poller, c->flow);
     flow_close(c->flow);
     *c->link = c->next;
     if (c->next != NULL)

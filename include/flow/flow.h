@@ -17,7 +17,7 @@ extern "C" {
 
 /**
  * @file
- * @brief The flow: a stream of bytes in both directions, whatever carries it.
+ * @brief The flow: a stream of bytes in both directions, over any transport.
  *
  * A flow is made by a constructor (<flow/tcp.h>, <flow/pair.h>, <flow/tls.h>,
  * or a name through <flow/endpoint.h>), used with the functions below and
@@ -26,25 +26,24 @@ extern "C" {
  * @section conventions Conventions, the same for every function
  *
  * - **Never blocks.**  Every operation here does what can be done now.
- *   #FLOW_AGAIN means that nothing could; flow_wait() sleeps until it is worth
- *   calling again.  The calls that loop for you are in <flow/util.h>.  After
- *   #FLOW_AGAIN nothing is pending: call again with other arguments, call
- *   the other direction, or give up.
- * - **Status and count are apart.**  The result is an #flow_status, must be
- *   looked at, and says what became of the data; counts are `ret_`
- *   parameters that are always written.  Other `ret_` parameters are written
- *   on success only.
- * - **Accepted is owned.**  Bytes that a write counted are the flow's to
- *   deliver; the caller's memory is free on return.
+ *   #FLOW_AGAIN means that nothing could be done; flow_wait() sleeps until it
+ *   is worth calling again.  The calls that wait are in <flow/util.h>.  After
+ *   #FLOW_AGAIN nothing is pending: the caller may call again with other
+ *   arguments, use the other direction, or close the flow.
+ * - **Status and count are separate.**  The result is an #flow_status and must
+ *   be checked.  Counts are `ret_` parameters that are always written.  Other
+ *   `ret_` parameters are written on success only.
+ * - **Accepted bytes belong to the flow.**  The flow delivers the bytes that a
+ *   write has counted; the caller may reuse its memory on return.
  * - **Sticky ends.**  #FLOW_EOF and the errors that flow_status_is_sticky()
  *   names stay for their direction; flow_get_error() tells more.
  * - **Lengths** are `size_t` bytes, **times** are `uint64_t` monotonic
  *   nanoseconds of the flow's environment.
  * - **Pointers** are not NULL unless the text says so; an empty range may
  *   have a NULL base.
- * - **Ownership.**  A constructor that fails leaves what it was given alone.
- *   A filter or TLS flow owns the flow below it from success on and closes it
- *   with itself.
+ * - **Ownership.**  If a constructor fails, it has not changed its arguments.
+ *   If it succeeds, a filter or TLS flow owns the flow below it, and closing
+ *   the one also closes the other.
  * - **Threads.**  One thread at a time per direction: where flow_caps() has
  *   #FLOW_CAP_DUPLEX one reader and one writer may run in parallel, else one
  *   thread in all.  flow_abort() and flow_set_deadline() may be called from

@@ -21,8 +21,8 @@ extern "C" {
  * ready, every other flow is reported at most once, however few events a call
  * asks for.
  *
- * If a flow is removed while the caller works on the list, its event becomes
- * zero.  So look at flow_poller_event::ready first:
+ * If a flow is removed or closed while the caller works on the list, its event
+ * becomes zero.  So look at flow_poller_event::ready first:
  *
  * <!-- quote: tests/unit/test_poller_list.c -->
  * @code
@@ -75,8 +75,8 @@ flow_poller_new(const struct flow_env *env, struct flow_poller **ret_poller);
 /**
  * @brief Watch a flow.
  * @param[in,out] p         The poller.
- * @param[in,out] f         A flow that no poller watches; must be removed
- *                          before it is closed.
+ * @param[in,out] f         A flow that no poller watches.  flow_close() also
+ *                          removes it.
  * @param[in]     interest  FLOW_READY_ bits; 0 only watches the deadlines.
  * @param[in]     user      Given back with its events.
  * @retval FLOW_OK       Watched.
@@ -125,6 +125,7 @@ FLOW_API enum flow_status flow_poller_remove(struct flow_poller *p,
  * @brief Watch a listener, with #FLOW_READY_ACCEPT.
  * @param[in,out] p     The poller.
  * @param[in,out] l     A listener that no poller watches.
+ *                      flow_listener_close() also removes it.
  * @param[in]     user  Given back with its events.
  * @return As flow_poller_add().
  * @par Since

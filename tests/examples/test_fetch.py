@@ -234,7 +234,7 @@ class Failures(Fetch):
             "-cert", self.pki.path("www.pem"), "-key", self.pki.path("www.key"),
             stdin=subprocess.PIPE)
         port = int(server.line(b"ACCEPT ").rpartition(":")[2])
-        self.failed(self.fetch(port, "--alpn", "h2"), "wants to speak 'h2'")
+        self.failed(self.fetch(port, "--alpn", "h2"), "selected the protocol 'h2'")
         self.failed(self.fetch(port), "no_application_protocol")
 
     def test_silence(self):
@@ -243,7 +243,7 @@ class Failures(Fetch):
         # Long enough for a handshake where others want the processor too.
         got = self.fetch(port, "--timeout", "2")
         gate.set()
-        self.failed(got, "nothing came for 2 s")
+        self.failed(got, "no data received for 2 s")
 
     def test_silent_handshake(self):
         server = self.listen()
@@ -254,7 +254,7 @@ class Failures(Fetch):
     def test_cut_short(self):
         port = self.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello")
         self.failed(self.fetch(port), "cut short after 5 of 9 bytes",
-                    "the server ended the connection")
+                    "the server closed the connection")
         port = self.answer(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
                            b"\r\n5\r\nhello\r\n")
         self.failed(self.fetch(port), "cut short after 5 bytes")
@@ -269,7 +269,7 @@ class Failures(Fetch):
                          (0, b"hello"))
 
     def test_no_answer(self):
-        self.failed(self.fetch(self.answer(b"")), "without an answer")
+        self.failed(self.fetch(self.answer(b"")), "without a response")
         self.failed(self.fetch(self.answer(b"HTTP/1.1 200 OK\r\nA: b\r\n")),
                     "ends within its head")
         self.failed(self.fetch(self.answer(b"220 mail.example ESMTP\r\n")),
@@ -289,7 +289,7 @@ class Failures(Fetch):
         port = self.answer(b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n"
                            b"\r\nno")
         got = self.fetch(port)
-        self.failed(got, "the server answered 404 Not Found")
+        self.failed(got, "the server responded 404 Not Found")
         self.assertEqual(got[1], b"")
         port = self.answer(b"HTTP/1.1 301 Moved\r\nLocation: https://x/y\r\n"
                            b"Content-Length: 0\r\n\r\n")
@@ -437,8 +437,8 @@ class Usage(Fetch):
 
     def test_wrong_usage(self):
         for arguments, text in (
-                ([], "which URL?"),
-                (["https://a/", "https://b/"], "one URL"),
+                ([], "URL is missing"),
+                (["https://a/", "https://b/"], "more than one URL"),
                 (["example.org"], "does not begin with https://"),
                 (["https://user@h/"], "user name"),
                 (["--timeout", "0", "https://h/"], "expected a positive number of seconds"),

@@ -205,7 +205,7 @@ class EchoAndCat(Flows):
         thread.join()
         self.assertEqual(code, 1)
         self.assertEqual(out, b"half")
-        self.assertIn(b"receiving: tls", err)
+        self.assertIn(b"cannot receive: tls", err)
 
     def test_idle(self):
         server = self.echo("tcp", "--idle-timeout", "0.2", "--log")
@@ -378,7 +378,7 @@ class Proxy(Flows):
                 receive_all(client)
             except (ConnectionResetError, ssl.SSLError):
                 pass
-        proxy.wait_for(lambda p: b", then it was silent" in p.errors)
+        proxy.wait_for(lambda p: b", then idle timeout" in p.errors)
         self.end(proxy)
         self.end(server)
 
@@ -463,7 +463,7 @@ class Small(Flows):
                            "tcp://127.0.0.1:%d" % port, self.pki.ca, NAME)
         thread.join(LIMIT)
         self.assertEqual((code, self.heard), (1, b"STARTTLS\n"))
-        self.assertIn(b"did not say GO", err)
+        self.assertIn(b"did not send GO", err)
 
     def test_libuv_echo(self):
         if not os.path.exists(program("libuv_echo")):
@@ -626,7 +626,7 @@ class Usage(Flows):
                  "TLS needs --cert", 2),
                 (["flow-echo", "--listen", "tcp://127.0.0.1:0", "x"],
                  "unexpected argument", 2),
-                (["flow-cat"], "which ENDPOINT?", 2),
+                (["flow-cat"], "ENDPOINT is missing", 2),
                 (["flow-cat", "tcp://a:1", "tcp://b:2"], "one ENDPOINT", 2),
                 (["flow-cat", "spx://x"], "tcp", 2),
                 (["flow-cat", "tls+tcp://127.0.0.1:1", "--alpn", ""],

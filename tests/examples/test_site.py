@@ -157,7 +157,7 @@ class Answers(Site):
         site = self.serve()
         status, _, body = self.get(site.port, "other.flow.test")
         self.assertEqual(status, 421)
-        self.assertIn(b"nothing under that name", body)
+        self.assertIn(b"does not serve that name", body)
         self.end(site)
 
     def test_other_names_get_the_default(self):
@@ -347,7 +347,7 @@ class Endings(Site):
         self.end_listening(site)
         site.kill(signal.SIGINT)
         self.assertEqual(site.finish(), 1)
-        self.assertIn(b"cut 1 connections", site.errors)
+        self.assertIn(b"closed 1 connections that had not ended", site.errors)
         # A cut is seen as one: no close_notify.
         with self.assertRaises((ssl.SSLError, ConnectionResetError)):
             receive_all(tls)
@@ -498,7 +498,7 @@ class Usage(Site):
         self.refused(2, b"--serve NAME=FILE is missing", *listen)
         self.refused(2, b"is not NAME=FILE", "--serve", "a.test")
         self.refused(2, b"is not a host name", "--serve", "a b=c")
-        self.refused(2, b"is there twice", *listen, "--serve", page,
+        self.refused(2, b"is given twice", *listen, "--serve", page,
                      "--serve", page)
         self.refused(2, b"nothing is served as 'b.test'", *listen, "--serve",
                      page, "--default", "b.test")

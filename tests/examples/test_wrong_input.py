@@ -27,12 +27,12 @@ SITE = ["flow-site", "--listen", "127.0.0.1:0", *PAIR, "--serve"]
 # {NAME} stands for a file of the test's directory.
 ROWS = (
     # The command line itself.
-    (["flow-cat"], 2, "which ENDPOINT?", "--help"),
-    (["flow-cat", "tcp://a:1", "tcp://b:2"], 2, "one ENDPOINT", "--help"),
+    (["flow-cat"], 2, "ENDPOINT is missing", "--help"),
+    (["flow-cat", "tcp://a:1", "tcp://b:2"], 2, "more than one ENDPOINT", "--help"),
     (["flow-cat", "--nonsense"], 2, "--nonsense", "--help"),
     (["flow-echo"], 2, "--listen ENDPOINT is missing", "--help"),
     ([*ECHO, "tcp://127.0.0.1:0", "x"], 2, "unexpected argument 'x'", "--help"),
-    (["flow-fetch"], 2, "which URL?", "--help"),
+    (["flow-fetch"], 2, "URL is missing", "--help"),
     (["flow-proxy", "--listen", "tcp://127.0.0.1:0"], 2,
      "--to ENDPOINT is missing", "--help"),
     (["flow-site"], 2, "--listen ADDR:PORT is missing", "--help"),
@@ -101,7 +101,7 @@ ROWS = (
      "user name"),
     ([*FETCH, "https://example.org:0/"], 2, "its port is not a number from 1"),
     ([*FETCH, "https://127.1/", "--ca", "{ca.pem}"], 1,
-     "cannot ask for '127.1' with TLS",
+     "cannot use '127.1' as TLS server name",
      "the server name is not a host name or an address"),
     ([*FETCH, "https://127.0.0.1:1/", "--ca", "{ca.pem}"], 1,
      "https://127.0.0.1:1/", "connection was refused",
@@ -140,12 +140,12 @@ WARNINGS = (
     ([*SITE, "elsewhere.test={www.pem}"], None, "--serve elsewhere.test",
      "no --cert is for this name", "subjectAltName"),
     ([*SITE, "www.test={www.pem}"], signal.SIGHUP, "flow-site: SIGHUP",
-     "goes on as before", "start it again"),
+     "SIGHUP ignored", "restart the program"),
     ([*ECHO, "tcp://127.0.0.1:0"], signal.SIGHUP, "flow-echo: SIGHUP",
-     "goes on as before", "start it again"),
+     "SIGHUP ignored", "restart the program"),
     ([*PROXY, "tcp://127.0.0.1:0", "--to", "tcp://127.0.0.1:1"],
-     signal.SIGHUP, "flow-proxy: SIGHUP", "goes on as before",
-     "start it again"),
+     signal.SIGHUP, "flow-proxy: SIGHUP", "SIGHUP ignored",
+     "restart the program"),
 )
 
 
