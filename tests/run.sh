@@ -1,23 +1,23 @@
 #!/bin/sh
 # SPDX-License-Identifier: ISC
 #
-# Installs what the tests need (on Debian; elsewhere says what to install),
-# builds the library and runs its tests.
+# Installs the packages that the tests need (on other systems than Debian it only
+# names them), builds the library and runs its tests.
 
 usage() {
     cat <<'USAGE'
 usage: sh tests/run.sh [--all] [--xen] [--setup=NAME] [--suite=NAME...]
                        [MESON OPTION...]
 
-  --all         also run the suites "slow" and "xen", and the others a second
-                time with another build of mbedTLS and its ciphers alone; takes
-                several times as long
-  --xen         also boot a real Xen under QEMU and run the full Xen tests
+  --all         also run the suites "slow" and "xen", and the other suites a
+                second time with another build of mbedTLS and its ciphers only;
+                takes several times as long
+  --xen         also boot Xen under QEMU and run the full Xen tests
   --setup=NAME  how to run the tests: asan, tsan, valgrind
-  --suite=NAME  only this suite; may be repeated
-  --help        this text
+  --suite=NAME  run only this suite; may be repeated
+  --help        print this text
 
-Everything else is handed to "meson setup", for instance -Db_sanitize=address.
+Other options are passed to "meson setup", for example -Db_sanitize=address.
 The build goes into build-run/, or into $FLOW_BUILD.  The last line says how
 many tests passed and failed; the exit code is 0 only if none failed.
 USAGE
@@ -39,9 +39,9 @@ for argument; do
         usage
         exit 0
         ;;
-    # The options end up unquoted in a command line.
+    # The options are used unquoted in a command line.
     *[!A-Za-z0-9_=,.:/+@-]*)
-        echo "run.sh: cannot hand this on to meson: $argument" >&2
+        echo "run.sh: cannot pass this to meson: $argument" >&2
         exit 2
         ;;
     --setup=*)
@@ -76,13 +76,13 @@ configure() {
     fi
 }
 
-# suite NAME DIRECTORY OPTION...: configure, build, test, and remember under
-# NAME what came out.
+# suite NAME DIRECTORY OPTION...: configure, build and test, and record the result
+# under NAME.
 suite() {
     name=$1
     directory=$2
     shift 2
-    # meson names the log after the setup.
+    # The name of meson's log has the name of the setup.
     log=$directory/meson-logs/testlog$setup.json
     results="$results $name=$log"
     rm -f "$log"
@@ -96,10 +96,9 @@ suite() {
     meson test -C "$directory" --no-rebuild --print-errorlogs $how "$@"
 }
 
-# The other way to get at mbedTLS than the first run's, and no ciphers but its
-# own.  Where the machine
-# has none of its own, one is built from the same source in its stock
-# configuration.
+# Test with mbedTLS from the other source than the first run, and with its ciphers
+# only.  If the machine has no mbedTLS of its own, one is built from the pinned
+# source in its stock configuration.
 suite_other_mbedtls() {
     set -- -Dipsec_mb=disabled -Dlibcrypto=disabled "$@"
     if setup_mbedtls_system; then
@@ -124,7 +123,7 @@ suite_other_mbedtls() {
 
 # shellcheck disable=SC2086 # words without blanks, see above
 suite main "$build" $options
-# What is slow is so whatever does the handshakes.
+# The slow tests do not depend on the source of mbedTLS.
 if [ -n "$all" ]; then
     all=
     # shellcheck disable=SC2086

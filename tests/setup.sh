@@ -8,17 +8,16 @@
 #     setup_tools build test || exit 1
 #     setup_mbedtls || exit 1
 #
-# On Debian what is missing is installed; elsewhere it is named.  Nothing is
-# touched, and no network asked, when everything is there.
+# Missing packages are installed on Debian and named on other systems.  If nothing
+# is missing, nothing is changed and the network is not used.
 
 SETUP_MBEDTLS_OLDEST=3.6.7
 SETUP_MBEDTLS4_OLDEST=4.1.1
 
-# One tool per line: the group that needs it, how to see that it is there
-# (cmd: a program, pc: a pkg-config module, file: a path), and the package
-# for apt, dnf, apk, pacman and brew ("-" where it comes with the system).  A
-# package that ends in "?" is taken where there is one; its tests say that they
-# are skipped where there is none.
+# One tool per line: the group that needs it, how to detect it (cmd: a program,
+# pc: a pkg-config module, file: a path), and its package for apt, dnf, apk,
+# pacman and brew ("-" if it comes with the system).  A package that ends in "?"
+# is optional: without it the tests that need it are skipped.
 setup_table() {
     cat <<'TABLE'
 build cmd:cc         gcc,libc6-dev   gcc             build-base      gcc         -
@@ -55,8 +54,8 @@ setup_say() {
     printf '==> %s\n' "$*"
 }
 
-# setup_step TEXT COMMAND...: run a command that may take long, its output in
-# a file, a mark every five seconds; show the end of the output if it fails.
+# setup_step TEXT COMMAND...: run a command that may take long.  Prints a dot every
+# five seconds and, if the command fails, the end of its output.
 setup_step() {
     setup_text=$1
     shift
@@ -89,7 +88,7 @@ setup_has() {
     esac
 }
 
-# setup_missing COLUMN GROUP...: packages to install, none twice.
+# setup_missing COLUMN GROUP...: print the packages to install.
 setup_missing() {
     setup_column=$1
     shift
@@ -116,7 +115,7 @@ setup_as_root() {
     elif command -v sudo >/dev/null 2>&1; then
         sudo "$@"
     else
-        echo 'this needs root: run it as root once, or install sudo' >&2
+        echo 'installing packages needs root: run this as root once, or install sudo' >&2
         return 1
     fi
 }
@@ -136,7 +135,7 @@ setup_apt() {
         setup_known=$(setup_apt_known $setup_may)
         # shellcheck disable=SC2086
         [ -z "$setup_known" ] || setup_apt_install $setup_known ||
-            setup_say 'going on without'
+            setup_say 'continuing without them'
         return 0
     fi
     setup_say "installing from Debian:$setup_must"
@@ -146,7 +145,7 @@ setup_apt() {
     setup_apt_install $setup_must $(setup_apt_known $setup_may)
 }
 
-# setup_apt_known PACKAGE...: those that apt could install.
+# setup_apt_known PACKAGE...: print those that apt can install.
 setup_apt_known() {
     for setup_package; do
         apt-cache policy "$setup_package" 2>/dev/null |
@@ -155,14 +154,14 @@ setup_apt_known() {
 }
 
 setup_apt_install() {
-    # Not in the step: a password is asked for where it can be seen.
+    # Outside the step, so that a prompt for a password is visible.
     setup_as_root true || return 1
     setup_step 'apt-get install' setup_as_root env \
         DEBIAN_FRONTEND=noninteractive apt-get -q -y \
         --no-install-recommends install "$@"
 }
 
-# setup_tools GROUP...: see that the tools of these groups are there.
+# setup_tools GROUP...: make sure that the tools of these groups are installed.
 setup_tools() {
     setup_by=none
     setup_how='install'
@@ -185,12 +184,12 @@ setup_tools() {
         setup_apt $setup_list
         return
     fi
-    setup_say "please install what is missing: $setup_how $setup_list" >&2
+    setup_say "please install the missing packages: $setup_how $setup_list" >&2
     return 1
 }
 
-# The system's mbedTLS where it is recent enough, else its source for the
-# build to compile.
+# The system's mbedTLS if it is recent enough, otherwise its source, which the
+# build compiles.
 setup_mbedtls() {
     setup_mbedtls_system || setup_mbedtls_apt || setup_mbedtls_source
 }
@@ -206,7 +205,7 @@ setup_mbedtls_source() {
     python3 tests/fetch_mbedtls.py
 }
 
-# Debian's own mbedTLS, if what apt would install is recent enough.
+# Debian's mbedTLS, if the version that apt would install is recent enough.
 setup_mbedtls_apt() {
     command -v apt-cache >/dev/null 2>&1 || return 1
     setup_candidate=$(apt-cache policy libmbedtls-dev 2>/dev/null |

@@ -53,7 +53,7 @@ ROWS = {
 def documented():
     """{failure: {client: text}}, and the versions that the document names."""
     text = DOCUMENT.read_text()
-    section = text[text.index("## What others say"):]
+    section = text[text.index("## The same errors in curl and s_client"):]
     rows = {}
     for line in section.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
