@@ -13,14 +13,17 @@
 #define MSG_NOSIGNAL 0 /* SO_NOSIGPIPE is there instead. */
 #endif
 #ifndef MSG_MORE
-#define MSG_MORE 0 /* Holding back is an offer, not a duty. */
+#define MSG_MORE 0 /* Holding back is optional. */
 #endif
 
-/* Segments per call; flow_readv() and flow_writev() take 1024. */
-#if defined(IOV_MAX) && IOV_MAX < 1024
-#define IOV_COUNT IOV_MAX
+/*
+ * Segments per call.  A vector may have 1024, which would be 16 KiB of a stack;
+ * the bytes of those beyond are for the next call.
+ */
+#if defined(IOV_MAX) && IOV_MAX < 64
+#define FD_SEGMENTS IOV_MAX
 #else
-#define IOV_COUNT 1024
+#define FD_SEGMENTS 64
 #endif
 
 int
@@ -122,9 +125,10 @@ flow__fd_accept(int fd, union flow__sockaddr *ret_addr, socklen_t *ret_len)
 }
 
 /*
- * As many segments as one call takes.  The bytes of all segments without a
- * base land in the same scratch memory, which stands in the list as often as
- * it takes.
+ * As many segments as one call takes, without empty ones: a call with nothing
+ * but those would answer 0, which is the end of the stream.  The bytes of all
+ * segments without a base go to the same scratch memory, which is listed as
+ * often as they need it.
  */
 static size_t
 fd_fill_read(struct iovec *iov, const struct flow_vec *vec, size_t count,
@@ -134,13 +138,14 @@ fd_fill_read(struct iovec *iov, const struct flow_vec *vec, size_t count,
     size_t i;
     size_t len;
 
-    for (i = 0; i < count; i++) {
-        if (vec[i].base != NULL && n < IOV_COUNT) {
+    for (i = 0; i < count && n < FD_SEGMENTS; i++) {
+        if (vec[i].base != NULL && vec[i].len > 0) {
             iov[n].iov_base = vec[i].base;
             iov[n++].iov_len = vec[i].len;
-            continue;
         }
-        for (len = vec[i].len; len > 0 && n < IOV_COUNT; n++) {
+        if (vec[i].base != NULL)
+            continue;
+        for (len = vec[i].len; len > 0 && n < FD_SEGMENTS; n++) {
             iov[n].iov_base = scratch;
             iov[n].iov_len = len < scratch_size ? len : scratch_size;
             len -= iov[n].iov_len;
@@ -151,12 +156,12 @@ fd_fill_read(struct iovec *iov, const struct flow_vec *vec, size_t count,
 
 /*
  * One call and no loop: a second call that fails would have to hide its error
- * behind the bytes of the first, and a socket tells each error only once.
+ * because the first moved bytes, and a socket reports each error only once.
  */
 ssize_t
 flow__fd_readv(int fd, const struct flow_vec *vec, size_t count)
 {
-    struct iovec iov[IOV_COUNT];
+    struct iovec iov[FD_SEGMENTS];
     uint8_t scratch[4096];
     size_t n = fd_fill_read(iov, vec, count, scratch, sizeof(scratch));
     ssize_t got;
@@ -170,7 +175,7 @@ flow__fd_readv(int fd, const struct flow_vec *vec, size_t count)
 static ssize_t
 fd_recv_segments(int fd, const struct flow_vec *vec, size_t count)
 {
-    struct iovec iov[IOV_COUNT];
+    struct iovec iov[FD_SEGMENTS];
     uint8_t scratch[4096];
     struct msghdr msg;
 
@@ -200,11 +205,14 @@ static size_t
 fd_fill_write(struct iovec *iov, const struct flow_cvec *vec, size_t count)
 {
     size_t n = 0;
+    size_t i;
 
-    for (; n < count && n < IOV_COUNT; n++) {
+    for (i = 0; i < count && n < FD_SEGMENTS; i++) {
+        if (vec[i].len == 0)
+            continue;
         /* The call does not write there; iovec serves both directions. */
-        iov[n].iov_base = (void *)(uintptr_t)vec[n].base;
-        iov[n].iov_len = vec[n].len;
+        iov[n].iov_base = (void *)(uintptr_t)vec[i].base;
+        iov[n++].iov_len = vec[i].len;
     }
     return n;
 }
@@ -212,7 +220,7 @@ fd_fill_write(struct iovec *iov, const struct flow_cvec *vec, size_t count)
 static ssize_t
 fd_send_segments(int fd, const struct flow_cvec *vec, size_t count, int flags)
 {
-    struct iovec iov[IOV_COUNT];
+    struct iovec iov[FD_SEGMENTS];
     struct msghdr msg;
 
     memset(&msg, 0, sizeof(msg));
@@ -236,14 +244,14 @@ flow__fd_sendv(int fd, const struct flow_cvec *vec, size_t count, bool more)
 }
 
 /*
- * Nothing but sockets has MSG_NOSIGNAL.  The signal is aimed at the writing
- * thread, so it is blocked there and, if this write was what raised it, taken
- * off before it is let through again.
+ * Only sockets have MSG_NOSIGNAL.  The kernel sends SIGPIPE to the writing
+ * thread, so the signal is blocked there and, if this write raised it, consumed
+ * before the mask is restored.
  */
 ssize_t
 flow__fd_writev(int fd, const struct flow_cvec *vec, size_t count)
 {
-    struct iovec iov[IOV_COUNT];
+    struct iovec iov[FD_SEGMENTS];
     size_t n = fd_fill_write(iov, vec, count);
     sigset_t pipe_set;
     sigset_t before;

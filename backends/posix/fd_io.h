@@ -12,9 +12,9 @@
 #include "backends/posix/sockaddr.h"
 
 /*
- * Calls on descriptors, with what systems disagree about taken out.  Those
- * that fail return -1 and set errno, as the calls they stand for do; they are
- * never interrupted, and none of them raises SIGPIPE.
+ * Calls on descriptors, the same on every POSIX system.  On failure they return
+ * -1 and set errno, as the system calls do.  They restart after EINTR, and none
+ * of them raises SIGPIPE.
  */
 
 /* A stream socket, non-blocking and closed on exec. */
@@ -26,19 +26,21 @@ int flow__fd_set_nonblocking(int fd, bool on);
 int flow__fd_set_cloexec(int fd);
 /* An integer socket option. */
 int flow__fd_set_option(int fd, int level, int name, int value);
-/* The error pending on a socket, which is taken off it. */
+/* The pending error of a socket (SO_ERROR), which the call clears; 0: none. */
 int flow__fd_take_error(int fd);
 
-/* A whole vector, as far as one call or a few can without waiting.  Segments
- * without a base are discarded.  0 is the end of the stream. */
+/* Read into a vector with one system call, which may take only the first
+ * segments of a long one.  The bytes of a segment without a base are discarded.
+ * 0 is the end of the stream: the vector must have room for a byte. */
 ssize_t flow__fd_readv(int fd, const struct flow_vec *vec, size_t count);
-/* The same for a socket, whose mode does not matter: neither this nor sending
- * ever waits. */
+/* The same for a socket, whose blocking mode does not matter: neither this call
+ * nor flow__fd_sendv() blocks. */
 ssize_t flow__fd_recvv(int fd, const struct flow_vec *vec, size_t count);
-/* For a socket; more says that the system may hold the bytes back. */
+/* Write a vector to a socket, with one system call as above.  more: the system
+ * may hold the bytes back (MSG_MORE). */
 ssize_t flow__fd_sendv(int fd, const struct flow_cvec *vec, size_t count,
                        bool more);
-/* For anything else. */
+/* The same for any other descriptor. */
 ssize_t flow__fd_writev(int fd, const struct flow_cvec *vec, size_t count);
 
 #endif

@@ -143,30 +143,109 @@ blocking_mode_is_told_and_changed(void **state)
     assert_int_equal(flow__fd_set_nonblocking(p[0], true), -1);
 }
 
-/* As many segments as a vector may have, some of which discard. */
-static void
-whole_vectors_in_one_call(void **state)
-{
-    static uint8_t out[1024];
-    static uint8_t in[1024];
-    struct flow_cvec w[1024];
-    struct flow_vec r[1024];
-    size_t i;
-    int p[2];
+enum { SEGMENTS = 1024 };
 
-    (void)state;
-    assert_int_equal(pipe(p), 0);
-    for (i = 0; i < 1024; i++) {
+/* The reading and the writing call under test, and the descriptors for them. */
+struct vector_calls {
+    ssize_t (*read)(int fd, const struct flow_vec *vec, size_t count);
+    ssize_t (*write)(int fd, const struct flow_cvec *vec, size_t count);
+    int fd[2]; /* to read from, to write to */
+};
+
+static ssize_t
+send_without_more(int fd, const struct flow_cvec *vec, size_t count)
+{
+    return flow__fd_sendv(fd, vec, count, false);
+}
+
+static ssize_t
+send_with_more(int fd, const struct flow_cvec *vec, size_t count)
+{
+    return flow__fd_sendv(fd, vec, count, true);
+}
+
+/* Repeats the calls as a caller does after a short count.  Each segment has one
+ * byte, so that a count of bytes is a count of segments. */
+static void
+move_a_long_vector(const struct vector_calls *calls)
+{
+    static uint8_t out[SEGMENTS];
+    static uint8_t in[SEGMENTS];
+    struct flow_cvec w[SEGMENTS];
+    struct flow_vec r[SEGMENTS];
+    size_t wrote = 0;
+    size_t got = 0;
+    size_t i;
+
+    memset(in, 0, sizeof(in));
+    for (i = 0; i < SEGMENTS; i++) {
         out[i] = (uint8_t)(i * 7);
         w[i] = (struct flow_cvec){ &out[i], 1 };
         r[i] = (struct flow_vec){ i % 5 == 0 ? NULL : &in[i], 1 };
     }
-    assert_int_equal(flow__fd_writev(p[1], w, 1024), 1024);
-    assert_int_equal(flow__fd_readv(p[0], r, 1024), 1024);
-    for (i = 0; i < 1024; i++)
+    while (wrote < SEGMENTS) {
+        ssize_t n = calls->write(calls->fd[1], w + wrote, SEGMENTS - wrote);
+
+        assert_true(n > 0);
+        wrote += (size_t)n;
+    }
+    while (got < SEGMENTS) {
+        ssize_t n = calls->read(calls->fd[0], r + got, SEGMENTS - got);
+
+        assert_true(n > 0);
+        got += (size_t)n;
+    }
+    for (i = 0; i < SEGMENTS; i++)
         assert_int_equal(in[i], i % 5 == 0 ? 0 : out[i]);
-    close(p[0]);
-    close(p[1]);
+}
+
+/* As many empty segments as a vector may have in front of the byte: no call may
+ * answer 0, which would be the end of the stream. */
+static void
+move_a_byte_after_empty_segments(const struct vector_calls *calls)
+{
+    uint8_t in = 0;
+    struct flow_cvec w[SEGMENTS];
+    struct flow_vec r[SEGMENTS];
+    size_t i;
+
+    for (i = 0; i < SEGMENTS - 1; i++) {
+        w[i] = (struct flow_cvec){ i % 2 == 0 ? NULL : "", 0 };
+        r[i] = (struct flow_vec){ i % 2 == 0 ? NULL : &in, 0 };
+    }
+    w[i] = (struct flow_cvec){ "x", 1 };
+    r[i] = (struct flow_vec){ &in, 1 };
+    assert_int_equal(calls->write(calls->fd[1], w, SEGMENTS), 1);
+    assert_int_equal(calls->read(calls->fd[0], r, SEGMENTS), 1);
+    assert_int_equal(in, 'x');
+}
+
+/* Every call that takes a vector, with more segments than one system call
+ * gets. */
+static void
+long_vectors_move_in_several_calls(void **state)
+{
+    struct vector_calls calls[] = {
+        { flow__fd_readv, flow__fd_writev, { -1, -1 } },
+        { flow__fd_recvv, send_without_more, { -1, -1 } },
+        { flow__fd_recvv, send_with_more, { -1, -1 } },
+        { flow__fd_readv, send_without_more, { -1, -1 } },
+        { flow__fd_recvv, flow__fd_writev, { -1, -1 } },
+    };
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+        if (i == 0)
+            assert_int_equal(pipe(calls[i].fd), 0);
+        else
+            assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, calls[i].fd),
+                             0);
+        move_a_long_vector(&calls[i]);
+        move_a_byte_after_empty_segments(&calls[i]);
+        close(calls[i].fd[0]);
+        close(calls[i].fd[1]);
+    }
 }
 
 static void
@@ -259,7 +338,7 @@ main(void)
         cmocka_unit_test(errno_becomes_a_status),
         cmocka_unit_test(sockets_are_closed_on_exec_and_do_not_block),
         cmocka_unit_test(blocking_mode_is_told_and_changed),
-        cmocka_unit_test(whole_vectors_in_one_call),
+        cmocka_unit_test(long_vectors_move_in_several_calls),
         cmocka_unit_test(discarding_more_than_the_scratch),
         cmocka_unit_test(no_write_raises_sigpipe),
         cmocka_unit_test(readiness),
