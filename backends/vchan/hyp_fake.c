@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "backends/vchan/hyp_fake_domain.h"
+#include "backends/vchan/shm.h"
 
 enum flow_status
 flow__fake_fail(struct flow_error *err, enum flow_status st, int code,
@@ -99,9 +100,10 @@ fake_parting_enter(struct fake_hyp *h, const struct fake_region *r)
 static void
 fake_parting_run(struct fake_hyp *h, const struct fake_region *r)
 {
-    if (r->parting.clear_at != VCHAN_CLEAR_NONE)
-        __atomic_store_n(r->base.base + r->parting.clear_at, 0,
-                         __ATOMIC_SEQ_CST);
+    if (r->parting.clear_at != VCHAN_CLEAR_NONE) {
+        flow__shm_store8(r->base.base + r->parting.clear_at, 0);
+        flow__shm_fence();
+    }
     if (r->parting.channel == NULL)
         return;
     flow__fake_events.notify(r->parting.channel);

@@ -6,20 +6,22 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "backends/vchan/atomic.h"
+
 /*
- * The only way this backend touches memory that the peer can change.
+ * Access to memory that the peer can change.  No other file of this backend
+ * reads or writes such memory.
  *
- * Every access is one atomic load or store, so a value cannot change between
- * the check and the use: a compiler that re-reads a plain load is how double
- * fetches come about (XSA-155, CVE-2015-8550).  Words are little-endian on
- * the page whatever the machine is.
- *
- * Ordering, in C11 terms.  An index is published with release after the bytes
- * it covers (or after the copy that empties them) and loaded with acquire
- * before them, which gives every data barrier of the protocol.  What
- * acquire and release cannot give is store-before-load; both places that need
- * it call flow__shm_fence(), a full barrier also when this domain has a
- * single CPU, since the peer runs on another one.
+ * - Every access is one atomic load or store into or from a private variable.
+ *   A compiler may repeat a plain load, and then the value may change between
+ *   the check and the use (a double fetch: XSA-155, CVE-2015-8550).
+ * - Words are little-endian on the page on every machine.
+ * - An index is stored with release after the bytes that it covers, or after
+ *   the copy that empties them, and loaded with acquire before them.  That is
+ *   every barrier that the data needs.
+ * - Acquire and release do not order a store before a later load.  The two
+ *   places that need it call flow__shm_fence(), which is a full barrier even if
+ *   this domain has one CPU, because the peer runs on another.
  */
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
@@ -33,78 +35,77 @@
 static inline uint8_t
 flow__shm_load8(const uint8_t *p)
 {
-    return __atomic_load_n(p, __ATOMIC_ACQUIRE);
+    return flow__page_load(p);
 }
 
 static inline uint16_t
 flow__shm_load16(const uint16_t *p)
 {
-    return FLOW__SHM_LE16(__atomic_load_n(p, __ATOMIC_ACQUIRE));
+    return FLOW__SHM_LE16(flow__page_load(p));
 }
 
 static inline uint32_t
 flow__shm_load32(const uint32_t *p)
 {
-    return FLOW__SHM_LE32(__atomic_load_n(p, __ATOMIC_ACQUIRE));
+    return FLOW__SHM_LE32(flow__page_load(p));
 }
 
 static inline void
 flow__shm_store8(uint8_t *p, uint8_t v)
 {
-    __atomic_store_n(p, v, __ATOMIC_RELEASE);
+    flow__page_store(p, v);
 }
 
 static inline void
 flow__shm_store16(uint16_t *p, uint16_t v)
 {
-    __atomic_store_n(p, FLOW__SHM_LE16(v), __ATOMIC_RELEASE);
+    flow__page_store(p, FLOW__SHM_LE16(v));
 }
 
 static inline void
 flow__shm_store32(uint32_t *p, uint32_t v)
 {
-    __atomic_store_n(p, FLOW__SHM_LE32(v), __ATOMIC_RELEASE);
+    flow__page_store(p, FLOW__SHM_LE32(v));
 }
 
 static inline void
 flow__shm_set8(uint8_t *p, uint8_t bits)
 {
-    __atomic_fetch_or(p, bits, __ATOMIC_RELAXED);
+    flow__page_or(p, bits);
 }
 
 /*
- * Clears bits.  It does not return what the byte held before: on x86 that
- * would be a loop of compare and exchange, which a peer that keeps changing
- * the byte could keep from ending.
+ * Clears bits.  It does not return the old byte: on x86 that would take a loop
+ * of compare and exchange, and a peer that keeps changing the byte could make
+ * the loop endless.
  */
 static inline void
 flow__shm_clear8(uint8_t *p, uint8_t bits)
 {
-    __atomic_fetch_and(p, (uint8_t)~bits, __ATOMIC_RELAXED);
+    flow__page_and(p, (uint8_t)~bits);
 }
 
-/* Changes `from` into `to` in one step; nonzero when this call did it. */
+/* Changes `from` into `to` in one step; nonzero if this call changed it. */
 static inline int
 flow__shm_swap8(uint8_t *p, uint8_t from, uint8_t to)
 {
-    return __atomic_compare_exchange_n(p, &from, to, 0, __ATOMIC_SEQ_CST,
-                                       __ATOMIC_SEQ_CST);
+    return flow__page_replace(p, &from, to);
 }
 
 static inline void
 flow__shm_fence(void)
 {
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    atomic_thread_fence(memory_order_seq_cst);
 }
 
-/* Between two looks at a byte that a peer may be about to change. */
+/* For a loop that reads a byte until the peer changes it. */
 static inline void
 flow__shm_pause(void)
 {
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();
 #elif defined(__aarch64__)
-    /* The yield instruction does nothing on most; this one takes a while. */
+    /* Most cores ignore the yield instruction; this one takes a while. */
     __asm__ volatile("isb" ::: "memory");
 #elif defined(__arm__)
     __asm__ volatile("yield" ::: "memory");
@@ -114,12 +115,12 @@ flow__shm_pause(void)
 }
 
 /*
- * For 4 KiB and more glibc copies with one string instruction, which is fast,
- * but for one case: some processors (AMD's Zen 3 and 4) execute it at a tenth
- * of their speed if the destination is less than a line of the cache ahead of
- * the source, modulo the size of a page.  That case is common here, since rings
- * start at a page and malloc() puts a large block 16 bytes after one.  So it is
- * copied in lines, each asked for some lines before it is used.
+ * glibc copies 4 KiB and more with one string instruction.  Some processors
+ * (AMD's Zen 3 and 4) execute it at a tenth of their speed if the destination
+ * is less than a cache line ahead of the source, modulo the size of a page.
+ * That case is common here, since a ring starts at a page and malloc() puts a
+ * large block 16 bytes after the start of one.  Such a copy goes line by line,
+ * with a prefetch of a line further on.
  */
 #define FLOW__SHM_LINE  64u
 #define FLOW__SHM_AHEAD (16 * FLOW__SHM_LINE)
@@ -140,10 +141,10 @@ flow__shm_copy(uint8_t *dst, const uint8_t *src, size_t len)
 }
 
 /*
- * Ring bytes: into the ring, and out of it into private memory.  len is not 0,
- * since an empty piece may have no address.  Without the fence after the copy,
- * which orders the compiler and not the processor, a compiler that sees both
- * the copy and its use might load from the ring once more.
+ * Copy bytes into the ring, and from it into private memory.  len is not 0,
+ * since an empty piece may have no address.  The fence after the copy is for
+ * the compiler alone: without it, a compiler that sees both the copy and its
+ * use might load from the ring again.
  */
 static inline void
 flow__shm_put(uint8_t *ring, const void *src, size_t len)
@@ -155,14 +156,14 @@ static inline void
 flow__shm_get(void *dst, const uint8_t *ring, size_t len)
 {
     flow__shm_copy(dst, ring, len);
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    atomic_signal_fence(memory_order_seq_cst);
 }
 
 /*
- * flow__shm_put() past the caches, to memory, where the processor can do that:
- * it then need not take each line from the one that read it last.  Such stores
- * are not ordered by a store with release, so they end with a barrier of their
- * own.
+ * flow__shm_put() with non-temporal stores where the processor has them: they
+ * go to memory, so no line has to come from the cache of the reader's processor
+ * first.  A store with release does not order them, so a barrier of their own
+ * ends the copy.
  */
 #ifdef __SSE2__
 #define FLOW__SHM_BYPASSES 1

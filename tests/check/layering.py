@@ -3,7 +3,8 @@
 """Who may include whom: layering.py [TOP].
 
 The table is that of docs/architecture.md.  A file is ruled by the first row
-whose pattern matches it; a file that no row matches is an error too.
+whose pattern matches it; a file that no row matches is an error too.  The
+compilers' builtins for atomic access stand in two headers only.
 """
 
 import fnmatch
@@ -72,6 +73,10 @@ RESERVED = [
     (re.compile(r"xen"),
      ("backends/vchan/hyp_linux*", "tests/*")),
 ]
+# The compilers' builtins for atomic access, and the headers that give them
+# names: one for the library, one for the page that a vchan's peer shares.
+BUILTIN = re.compile(r"\b__(?:atomic|sync)_\w+")
+ATOMIC = ("lib/atomic.h", "backends/vchan/atomic.h", "tests/*", "subprojects/*")
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.M)
 SKIPPED = re.compile(r"(^|/)(\.|build|subprojects/(mbedtls-|packagecache))")
 
@@ -124,7 +129,11 @@ def check_file(top, path):
         yield "%s: no rule says what it may include" % name
         return
     system, ours = row
-    for quote, header in INCLUDE.findall(path.read_text()):
+    text = path.read_text()
+    if not matches(name, ATOMIC):
+        for builtin in BUILTIN.findall(text):
+            yield "%s: may not call %s" % (name, builtin)
+    for quote, header in INCLUDE.findall(text):
         target = resolve(top, path, quote, header)
         if target is None:
             allowed = matches(header, system)

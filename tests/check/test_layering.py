@@ -104,6 +104,14 @@ class Layering(unittest.TestCase):
     def test_examples_use_the_installed_form(self):
         self.assert_caught("examples/x.c", '#include "lib/list.h"\n', "list.h")
 
+    def test_atomic_builtins_have_their_headers(self):
+        line = "int x(int *p) { return __atomic_load_n(p, 0); }\n"
+        self.assert_caught("backends/vchan/shm.h", line, "__atomic_load_n")
+        self.assert_caught("flow/x.c", line, "__atomic_load_n")
+        self.assert_caught("lib/x.c", "int y = __sync_add(1);\n", "__sync_add")
+        for name in ("lib/atomic.h", "backends/vchan/atomic.h", "tests/x.c"):
+            self.assertEqual(self.found(**{name: line}), [])
+
     def test_file_without_rule(self):
         self.assert_caught("misc/x.c", "", "no rule")
 
