@@ -9,7 +9,7 @@
 /* For the list of schemes that the build makes. */
 extern const struct flow_scheme flow__scheme_pair;
 
-#define DEFAULT_BACKLOG 128u
+#define NAME_BACKLOG_DEFAULT 128u
 
 /*
  * "pair:NAME": the names of this process and who listens under them.
@@ -34,35 +34,35 @@ static struct {
     /* A queue got room, or a listener went.  One for all, so that a dialling
      * end never sleeps on an event that goes with its listener. */
     struct flow_event changed;
-} names;
+} name_table;
 
 static void
 name_init(void)
 {
-    flow_lock_init(&names.lock);
-    flow_event_init(&names.changed);
+    flow_lock_init(&name_table.lock);
+    flow_event_init(&name_table.changed);
 }
 
 static void
 name_acquire(void)
 {
-    flow_once(name_init, &names.once);
+    flow_once(name_init, &name_table.once);
     /* A child gets the names as they are, and the lock free. */
     flow_fork_block();
-    flow_lock_acquire(&names.lock);
+    flow_lock_acquire(&name_table.lock);
 }
 
 static void
 name_release(void)
 {
-    flow_lock_release(&names.lock);
+    flow_lock_release(&name_table.lock);
     flow_fork_unblock();
 }
 
 static struct pair_listener *
 name_find(const char *name)
 {
-    struct pair_listener *l = names.first;
+    struct pair_listener *l = name_table.first;
 
     while (l != NULL && strcmp(l->name, name) != 0)
         l = l->next;
@@ -185,14 +185,14 @@ name_dial_wait(struct flow *f, uint32_t interest, struct flow_wait_set *set)
         return flow__pair_wait(f, interest, set);
 
     name_acquire();
-    seq = flow_event_sequence(&names.changed);
+    seq = flow_event_sequence(&name_table.changed);
     l = name_find(p->name);
     ready = p->queued || l == NULL || l->waiting < l->backlog ||
             name_dial_is_late(p);
     name_release();
     if (ready)
         return FLOW_READY_OPEN;
-    flow_wait_add_event(set, &names.changed, seq);
+    flow_wait_add_event(set, &name_table.changed, seq);
     flow_wait_add_time(set, p->dial_deadline);
     return 0;
 }
@@ -208,7 +208,7 @@ name_dial_close(struct flow *f)
     flow__pair_close(f);
 }
 
-static const struct flow_ops dial_ops = {
+static const struct flow_ops name_dial_ops = {
     .version = FLOW_OPS_VERSION,
     .name = "pair",
     .readv = flow__pair_readv,
@@ -240,7 +240,7 @@ name_scheme_dial(const struct flow_env *env, const char *rest,
     p->timeout = opt != NULL ? opt->timeout : 0;
     memset(&p->end[0].base, 0, sizeof(p->end[0].base));
     *ret_flow = &p->end[0].base;
-    return flow_base_init(&p->end[0].base, &dial_ops, env,
+    return flow_base_init(&p->end[0].base, &name_dial_ops, env,
                           PAIR_CAPS | FLOW_CAP_NEEDS_OPEN);
 }
 
@@ -265,7 +265,7 @@ name_listener_accept(struct flow_listener *base, struct flow **ret_flow)
         if (l->head == NULL)
             l->tail = NULL;
         l->waiting--;
-        flow_event_signal(&names.changed);
+        flow_event_signal(&name_table.changed);
     }
     name_release();
     if (e == NULL)
@@ -292,7 +292,7 @@ name_listener_wait(struct flow_listener *base, struct flow_wait_set *set)
 static void
 name_remove(struct pair_listener *l)
 {
-    struct pair_listener **link = &names.first;
+    struct pair_listener **link = &name_table.first;
 
     while (*link != l)
         link = &(*link)->next;
@@ -307,7 +307,7 @@ name_listener_close(struct flow_listener *base)
 
     name_acquire();
     name_remove(l);
-    flow_event_signal(&names.changed);
+    flow_event_signal(&name_table.changed);
     name_release();
     /* Nobody finds the queue any more. */
     while ((e = l->head) != NULL) {
@@ -330,7 +330,7 @@ name_listener_query(struct flow_listener *base, enum flow_query_key key,
     return flow_answer_string(buf, len, address);
 }
 
-static const struct flow_listener_ops listener_ops = {
+static const struct flow_listener_ops name_listener_ops = {
     .version = FLOW_OPS_VERSION,
     .name = "pair",
     .accept = name_listener_accept,
@@ -347,9 +347,9 @@ name_add(struct pair_listener *l)
     name_acquire();
     taken = name_find(l->name) != NULL;
     if (!taken) {
-        l->next = names.first;
-        names.first = l;
-        flow_event_signal(&names.changed);
+        l->next = name_table.first;
+        name_table.first = l;
+        flow_event_signal(&name_table.changed);
     }
     name_release();
     return !taken;
@@ -372,11 +372,11 @@ name_scheme_listen(const struct flow_env *env, const char *rest,
     if (l == NULL)
         return flow_error_set(err, FLOW_E_NOMEM, "pair", FLOW_DOMAIN_NONE, 0,
                               "no memory for a listener");
-    flow_listener_init(&l->base, &listener_ops, env);
+    flow_listener_init(&l->base, &name_listener_ops, env);
     flow_event_init(&l->arrived);
     memcpy(l->name, rest, strlen(rest) + 1);
     l->backlog = opt != NULL && opt->backlog > 0 ? (unsigned)opt->backlog
-                                                 : DEFAULT_BACKLOG;
+                                                 : NAME_BACKLOG_DEFAULT;
     if (!name_add(l)) {
         flow_event_fini(&l->arrived);
         flow_env_free(env, l, sizeof(*l));

@@ -16,7 +16,7 @@ pair_end_of(struct flow *f)
 }
 
 /* What a direction holds, as one consistent look. */
-struct ring_view {
+struct pair_view {
     uint32_t head;
     uint32_t tail;
     uint32_t used; /* Bytes to be read. */
@@ -26,10 +26,10 @@ struct ring_view {
     bool reader_gone;
 };
 
-static struct ring_view
+static struct pair_view
 pair_ring_look(const struct pair_end *e, const struct pair_ring *r)
 {
-    struct ring_view v;
+    struct pair_view v;
 
     flow_lock_acquire(&e->pair->lock);
     v.head = r->head;
@@ -58,7 +58,7 @@ pair_ring_publish(struct pair_end *e, size_t len)
 {
     flow_lock_acquire(&e->pair->lock);
     e->out->tail += (uint32_t)len;
-    if (e->out->deaf)
+    if (e->out->discards)
         e->out->head = e->out->tail;
     flow_lock_release(&e->pair->lock);
     if (len > 0)
@@ -91,7 +91,7 @@ pair_ring_spans(const struct pair_ring *r, uint32_t index, uint32_t len,
 
 /* Nothing is left to read: why. */
 static enum flow_status
-pair_read_end(struct pair_end *e, const struct ring_view *v)
+pair_read_end(struct pair_end *e, const struct pair_view *v)
 {
     if (v->ended)
         return FLOW_EOF;
@@ -114,7 +114,7 @@ flow__pair_readv(struct flow *f, const struct flow_vec *vec, size_t count,
                  size_t *ret_len)
 {
     struct pair_end *e = pair_end_of(f);
-    struct ring_view v = pair_ring_look(e, e->in);
+    struct pair_view v = pair_ring_look(e, e->in);
     struct flow_vec span[2];
     size_t done;
 
@@ -137,7 +137,7 @@ flow__pair_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
                   uint32_t flags, size_t *ret_len)
 {
     struct pair_end *e = pair_end_of(f);
-    struct ring_view v = pair_ring_look(e, e->out);
+    struct pair_view v = pair_ring_look(e, e->out);
     struct flow_vec span[2];
     size_t done;
 
@@ -167,7 +167,7 @@ flow__pair_shutdown(struct flow *f, enum flow_dir dir)
         e->out->ended = true;
     } else {
         /* The peer is not told; its bytes must not pile up either. */
-        e->in->deaf = true;
+        e->in->discards = true;
         e->in->head = e->in->tail;
     }
     flow_lock_release(&e->pair->lock);
@@ -181,8 +181,8 @@ flow__pair_wait(struct flow *f, uint32_t interest, struct flow_wait_set *set)
     struct pair_end *e = pair_end_of(f);
     uint32_t in_seq = flow_event_sequence(&e->in->readable);
     uint32_t out_seq = flow_event_sequence(&e->out->writable);
-    struct ring_view in = pair_ring_look(e, e->in);
-    struct ring_view out = pair_ring_look(e, e->out);
+    struct pair_view in = pair_ring_look(e, e->in);
+    struct pair_view out = pair_ring_look(e, e->out);
     uint32_t ready = FLOW_READY_FLUSH | FLOW_READY_OPEN;
 
     if (in.used >= flow_wanted(f, FLOW_READ) || in.ended || in.writer_gone)
@@ -202,7 +202,7 @@ flow__pair_wait(struct flow *f, uint32_t interest, struct flow_wait_set *set)
 static enum flow_status
 pair_lease_read(struct pair_end *e, uint32_t want, struct flow_vec span[2])
 {
-    struct ring_view v = pair_ring_look(e, e->in);
+    struct pair_view v = pair_ring_look(e, e->in);
     uint32_t to_end;
 
     if (v.used == 0)
@@ -223,7 +223,7 @@ pair_lease_read(struct pair_end *e, uint32_t want, struct flow_vec span[2])
 static enum flow_status
 pair_lease_write(struct pair_end *e, uint32_t want, struct flow_vec span[2])
 {
-    struct ring_view v = pair_ring_look(e, e->out);
+    struct pair_view v = pair_ring_look(e, e->out);
 
     if (v.reader_gone)
         return pair_write_refused(e);

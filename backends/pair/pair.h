@@ -36,7 +36,7 @@ struct pair_ring {
     bool ended;       /* The writer's flow_shutdown(). */
     bool writer_gone; /* Its flow_close(). */
     bool reader_gone;
-    bool deaf; /* The reader's flow_shutdown(): bytes vanish. */
+    bool discards; /* The reader's flow_shutdown(): bytes vanish. */
     struct flow_event readable;
     struct flow_event writable;
 };

@@ -11,10 +11,10 @@
 #include "backends/posix/fd_io.h"
 
 /* Pause after running out of descriptors, ns: from, to. */
-#define DELAY_MIN UINT64_C(5000000)
-#define DELAY_MAX UINT64_C(1000000000)
+#define ACCEPTOR_DELAY_MIN UINT64_C(5000000)
+#define ACCEPTOR_DELAY_MAX UINT64_C(1000000000)
 /* Connections that died in the queue, passed over in one call. */
-#define MAX_DEAD 64
+#define ACCEPTOR_DEAD_MAX 64
 
 static struct flow__acceptor *
 acceptor_of(struct flow_listener *l)
@@ -54,9 +54,9 @@ acceptor_back_off(struct flow__acceptor *a, int code)
 {
     const struct flow_env *env = a->base.env;
 
-    a->delay = a->delay == 0 ? DELAY_MIN : 2 * a->delay;
-    if (a->delay > DELAY_MAX)
-        a->delay = DELAY_MAX;
+    a->delay = a->delay == 0 ? ACCEPTOR_DELAY_MIN : 2 * a->delay;
+    if (a->delay > ACCEPTOR_DELAY_MAX)
+        a->delay = ACCEPTOR_DELAY_MAX;
     a->resume = acceptor_now(a) + a->delay;
     flow_posix_error(&a->base.error, a->base.ops->name, code,
                      "accepting failed", NULL);
@@ -138,7 +138,8 @@ flow__acceptor_accept(struct flow_listener *l, struct flow **ret_flow)
     a->resume = FLOW_NEVER;
     do
         fd = flow__fd_accept(a->fd, &peer, &len);
-    while (fd < 0 && acceptor_is_dead_connection(errno) && ++dead < MAX_DEAD);
+    while (fd < 0 && acceptor_is_dead_connection(errno) &&
+           ++dead < ACCEPTOR_DEAD_MAX);
     if (fd < 0)
         return acceptor_accept_failed(a, errno);
 

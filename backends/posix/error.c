@@ -3,14 +3,14 @@
 
 #include <errno.h>
 
-struct sys_error {
+struct error_row {
     int code;
     enum flow_status status;
     const char *text;
     const char *hint;
 };
 
-static const struct sys_error sys_errors[] = {
+static const struct error_row error_table[] = {
     { ECONNRESET, FLOW_E_RESET, "the peer reset the connection", NULL },
     { EPIPE, FLOW_E_CLOSED, "the peer takes no more", NULL },
     /* Of an established connection: the peer answered no more. */
@@ -53,12 +53,12 @@ enum flow_status
 flow_posix_error(struct flow_error *err, const char *layer, int code,
                  const char *fallback, const char *detail)
 {
-    struct sys_error e = { code, FLOW_E_SYS, fallback, NULL };
+    struct error_row e = { code, FLOW_E_SYS, fallback, NULL };
     size_t i;
 
-    for (i = 0; i < sizeof(sys_errors) / sizeof(sys_errors[0]); i++)
-        if (sys_errors[i].code == code)
-            e = sys_errors[i];
+    for (i = 0; i < sizeof(error_table) / sizeof(error_table[0]); i++)
+        if (error_table[i].code == code)
+            e = error_table[i];
     flow_error_set(err, e.status, layer, FLOW_DOMAIN_ERRNO, code, e.text);
     if (err != NULL)
         err->hint = e.hint;

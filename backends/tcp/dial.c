@@ -11,7 +11,7 @@
 
 #include "backends/posix/fd_io.h"
 
-struct attempt {
+struct dial_attempt {
     int fd; /* -1: none. */
     size_t index;
     uint64_t started;
@@ -28,7 +28,7 @@ struct tcp_dial {
     size_t count;
     size_t next;        /* First address not tried. */
     uint64_t next_time; /* When its turn comes, if nothing fails before. */
-    struct attempt attempt[TCP_DIAL_PARALLEL];
+    struct dial_attempt attempt[TCP_DIAL_PARALLEL];
     struct flow_error error; /* Of the last address tried. */
     size_t error_index;
     struct flow_addr source; /* Of family 0: any. */
@@ -58,7 +58,7 @@ flow__tcp_dial_new(const struct flow_env *env, struct flow *flow,
 }
 
 static void
-dial_drop_attempt(const struct tcp_dial *d, struct attempt *a)
+dial_drop_attempt(const struct tcp_dial *d, struct dial_attempt *a)
 {
     if (a->fd >= 0) {
         flow_fd_closing(d->flow, a->fd);
@@ -268,7 +268,7 @@ dial_is_self_connected(int fd)
 
 /* Whether the attempt is the one; a failed one is dropped. */
 static bool
-dial_attempt_won(struct tcp_dial *d, struct attempt *a)
+dial_attempt_won(struct tcp_dial *d, struct dial_attempt *a)
 {
     int code = flow__fd_take_error(a->fd);
 
@@ -293,10 +293,10 @@ dial_attempts_running(const struct tcp_dial *d)
 }
 
 /* A free place for an attempt, or the oldest. */
-static struct attempt *
+static struct dial_attempt *
 dial_place_for_next(struct tcp_dial *d)
 {
-    struct attempt *best = &d->attempt[0];
+    struct dial_attempt *best = &d->attempt[0];
     size_t i;
 
     for (i = 0; i < TCP_DIAL_PARALLEL; i++) {
@@ -312,7 +312,7 @@ dial_place_for_next(struct tcp_dial *d)
 static uint64_t
 dial_time_of_next(struct tcp_dial *d)
 {
-    const struct attempt *place = dial_place_for_next(d);
+    const struct dial_attempt *place = dial_place_for_next(d);
 
     if (d->next == d->count)
         return FLOW_NEVER;
@@ -342,10 +342,10 @@ dial_bind_source(const struct tcp_dial *d, int fd)
 }
 
 /* Begin with the next address; the attempt, or NULL when it failed at once. */
-static struct attempt *
+static struct dial_attempt *
 dial_try_next(struct tcp_dial *d)
 {
-    struct attempt *a = dial_place_for_next(d);
+    struct dial_attempt *a = dial_place_for_next(d);
     union flow__sockaddr sa;
     socklen_t len = flow__tcp_sockaddr(&d->addr[d->next], &sa);
     bool at_source;
@@ -370,10 +370,10 @@ dial_try_next(struct tcp_dial *d)
     return NULL;
 }
 
-static struct attempt *
+static struct dial_attempt *
 dial_find_winner(struct tcp_dial *d)
 {
-    struct attempt *a;
+    struct dial_attempt *a;
     size_t i;
 
     for (i = 0; i < TCP_DIAL_PARALLEL; i++) {
@@ -404,7 +404,7 @@ flow__tcp_dial_step(struct tcp_dial *d, int *ret_fd, struct flow_addr *ret_peer,
                     struct flow_error *ret_err)
 {
     enum flow_status st = FLOW_OK;
-    struct attempt *winner;
+    struct dial_attempt *winner;
 
     if (!d->begun)
         st = dial_begin(d, ret_err);

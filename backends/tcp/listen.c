@@ -26,7 +26,7 @@ tcp_listen_make_flow(struct flow__acceptor *a, int fd,
                               ret_flow);
 }
 
-static const struct flow_listener_ops listener_ops = {
+static const struct flow_listener_ops tcp_listener_ops = {
     .version = FLOW_OPS_VERSION,
     .name = "tcp",
     .accept = flow__acceptor_accept,
@@ -141,7 +141,7 @@ flow_tcp_listen(const struct flow_env *env, const char *host, uint16_t port,
         st = tcp_listen_open_socket(host, port, opt, &fd, ret_err);
     if (st != FLOW_OK)
         return st;
-    l = flow__acceptor_new(env, &listener_ops, sizeof(*l), fd);
+    l = flow__acceptor_new(env, &tcp_listener_ops, sizeof(*l), fd);
     if (l == NULL) {
         close(fd);
         return flow_error_set(ret_err, FLOW_E_NOMEM, "tcp", FLOW_DOMAIN_NONE, 0,

@@ -11,22 +11,22 @@
 
 /* The largest values that Linux accepts; other systems accept at least
  * these. */
-#define TIME_MAX  32767
-#define COUNT_MAX 127
+#define TUNING_TIME_MAX  32767
+#define TUNING_COUNT_MAX 127
 
-#define SECOND UINT64_C(1000000000)
+#define TUNING_SECOND UINT64_C(1000000000)
 
 /* macOS has another name for it. */
 #if !defined(TCP_KEEPIDLE) && defined(TCP_KEEPALIVE)
 #define TCP_KEEPIDLE TCP_KEEPALIVE
 #endif
 #if defined(TCP_KEEPIDLE) && defined(TCP_KEEPINTVL) && defined(TCP_KEEPCNT)
-#define HAVE_PROBE_TIMES 1
+#define TUNING_HAVE_TIMES 1
 #else
-#define HAVE_PROBE_TIMES 0
-#define TCP_KEEPIDLE     0
-#define TCP_KEEPINTVL    0
-#define TCP_KEEPCNT      0
+#define TUNING_HAVE_TIMES 0
+#define TCP_KEEPIDLE      0
+#define TCP_KEEPINTVL     0
+#define TCP_KEEPCNT       0
 #endif
 
 static enum flow_status
@@ -42,9 +42,9 @@ tuning_refuse(struct flow_error *err, enum flow_status status, const char *text,
 static bool
 tuning_whole_seconds(uint64_t nsec, int *ret_seconds)
 {
-    if (nsec > TIME_MAX * SECOND)
+    if (nsec > TUNING_TIME_MAX * TUNING_SECOND)
         return false;
-    *ret_seconds = (int)((nsec + SECOND - 1) / SECOND);
+    *ret_seconds = (int)((nsec + TUNING_SECOND - 1) / TUNING_SECOND);
     return true;
 }
 
@@ -60,12 +60,12 @@ flow__tcp_tuning_parse(const struct flow_tcp_options *opt,
         return tuning_refuse(err, FLOW_E_INVAL,
                              "a time between keepalive probes is too long",
                              "give at most 32767 seconds, in nanoseconds");
-    if (opt->keepalive_count > COUNT_MAX)
+    if (opt->keepalive_count > TUNING_COUNT_MAX)
         return tuning_refuse(err, FLOW_E_INVAL, "too many keepalive probes",
                              "give at most 127");
     t.count = (int)opt->keepalive_count;
     times = t.idle != 0 || t.interval != 0 || t.count != 0;
-    if (times && !HAVE_PROBE_TIMES)
+    if (times && !TUNING_HAVE_TIMES)
         return tuning_refuse(err, FLOW_E_NOTSUP,
                              "this system has one time for keepalive probes",
                              "leave the times and the count at 0");

@@ -10,7 +10,7 @@
 #include "backends/posix/fd_io.h"
 #include "backends/posix/stream.h"
 
-static const struct flow_ops fd_ops = {
+static const struct flow_ops adopt_ops = {
     .version = FLOW_OPS_VERSION,
     .name = "fd",
     .readv = flow__stream_readv,
@@ -111,7 +111,7 @@ flow_fd_adopt(const struct flow_env *env, int read_fd, int write_fd,
         st = adopt_check_fd(write_fd, O_RDONLY, ret_err);
     if (st != FLOW_OK)
         return st;
-    s = flow__stream_new(env != NULL ? env : flow_env_default(), &fd_ops,
+    s = flow__stream_new(env != NULL ? env : flow_env_default(), &adopt_ops,
                          sizeof(*s), adopt_capabilities(read_fd, write_fd));
     if (s == NULL)
         return flow_error_set(ret_err, FLOW_E_NOMEM, "fd", FLOW_DOMAIN_NONE, 0,

@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <flow/endpoint.h>
 #include <flow/port.h>
 #include <flow/posix.h>
 #include <flow/unix.h>
@@ -15,11 +14,8 @@
 #include "backends/posix/fd_io.h"
 #include "backends/unix/unix.h"
 
-/* For the list of schemes that the build makes. */
-extern const struct flow_scheme flow__scheme_unix;
-
 /* Which file a bound socket is, since its path may come to name another. */
-struct file {
+struct listen_file {
     bool is_there; /* Abstract names have none. */
     dev_t dev;
     ino_t ino;
@@ -27,7 +23,7 @@ struct file {
 
 struct unix_listener {
     struct flow__acceptor acceptor;
-    struct file file;
+    struct listen_file file;
     uint32_t process; /* Whose the file is to remove. */
     char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 };
@@ -41,7 +37,7 @@ listen_make_flow(struct flow__acceptor *a, int fd,
 }
 
 static void
-listen_remove_file(const struct file *file, const char *path)
+listen_remove_file(const struct listen_file *file, const char *path)
 {
     struct stat st;
 
@@ -62,7 +58,7 @@ listen_close(struct flow_listener *base)
     flow__acceptor_close(base);
 }
 
-static const struct flow_listener_ops listener_ops = {
+static const struct flow_listener_ops unix_listener_ops = {
     .version = FLOW_OPS_VERSION,
     .name = "unix",
     .accept = flow__acceptor_accept,
@@ -72,7 +68,7 @@ static const struct flow_listener_ops listener_ops = {
 };
 
 /* Where to listen, and what becomes of it. */
-struct place {
+struct listen_place {
     const char *path;
     union flow__sockaddr addr;
     socklen_t len;
@@ -82,7 +78,7 @@ struct place {
 
 /* Whether nobody listens on the socket that is there. */
 static bool
-listen_is_stale(const struct place *p)
+listen_is_stale(const struct listen_place *p)
 {
     int fd = flow__fd_socket(AF_UNIX);
     bool stale;
@@ -118,16 +114,16 @@ listen_lock_directory(const char *path)
 }
 
 static bool
-listen_is_file(const struct place *p)
+listen_is_file(const struct listen_place *p)
 {
     return p->path[0] != '@';
 }
 
 /* Of a socket that was just bound there. */
-static struct file
-listen_identify(const struct place *p)
+static struct listen_file
+listen_identify(const struct listen_place *p)
 {
-    struct file file = { .is_there = false };
+    struct listen_file file = { .is_there = false };
     struct stat st;
 
     if (listen_is_file(p) && lstat(p->path, &st) == 0) {
@@ -140,7 +136,7 @@ listen_identify(const struct place *p)
 
 /* 0 or an errno. */
 static int
-listen_bind_at(int fd, const struct place *p, bool may_replace)
+listen_bind_at(int fd, const struct listen_place *p, bool may_replace)
 {
     struct stat st;
 
@@ -165,7 +161,8 @@ listen_bind_at(int fd, const struct place *p, bool may_replace)
  * too wide.
  */
 static int
-listen_bind_and_listen(int fd, const struct place *p, struct file *ret_file)
+listen_bind_and_listen(int fd, const struct listen_place *p,
+                       struct listen_file *ret_file)
 {
     int dir = listen_is_file(p) ? listen_lock_directory(p->path) : -1;
     int code = listen_bind_at(fd, p, dir >= 0);
@@ -192,8 +189,8 @@ listen_refuse(struct flow_error *err, const char *path, const char *text)
 }
 
 static enum flow_status
-listen_open_socket(const struct place *p, int *ret_fd, struct file *ret_file,
-                   struct flow_error *err)
+listen_open_socket(const struct listen_place *p, int *ret_fd,
+                   struct listen_file *ret_file, struct flow_error *err)
 {
     int fd = flow__fd_socket(AF_UNIX);
     int code = fd < 0 ? errno : listen_bind_and_listen(fd, p, ret_file);
@@ -214,9 +211,9 @@ listen_open_socket(const struct place *p, int *ret_fd, struct file *ret_file,
 
 static enum flow_status
 listen_parse_place(const char *path, const struct flow_unix_options *opt,
-                   struct place *ret_place, struct flow_error *err)
+                   struct listen_place *ret_place, struct flow_error *err)
 {
-    struct place p = { .path = path };
+    struct listen_place p = { .path = path };
 
     if (opt->backlog < 0)
         return listen_refuse(err, path, "the backlog is negative");
@@ -242,8 +239,8 @@ flow_unix_listen(const struct flow_env *env, const char *path,
     static const struct flow_unix_options defaults;
     struct unix_listener *l;
     enum flow_status st;
-    struct file file;
-    struct place p;
+    struct listen_file file;
+    struct listen_place p;
     int fd = -1;
 
     st = listen_parse_place(path, opt != NULL ? opt : &defaults, &p, ret_err);
@@ -253,7 +250,7 @@ flow_unix_listen(const struct flow_env *env, const char *path,
         return st;
 
     l = flow__acceptor_new(env != NULL ? env : flow_env_default(),
-                           &listener_ops, sizeof(*l), fd);
+                           &unix_listener_ops, sizeof(*l), fd);
     if (l == NULL) {
         close(fd);
         listen_remove_file(&file, path);
@@ -267,66 +264,3 @@ flow_unix_listen(const struct flow_env *env, const char *path,
     *ret_listener = &l->acceptor.base;
     return FLOW_OK;
 }
-
-/* "///run/a.sock" or "//@name". */
-static enum flow_status
-listen_parse(const char *rest, const char **ret_path, struct flow_error *err)
-{
-    if (strncmp(rest, "//", 2) == 0 && (rest[2] == '/' || rest[2] == '@')) {
-        *ret_path = rest + 2;
-        return FLOW_OK;
-    }
-    listen_refuse(err, rest, "not the path of a UNIX socket");
-    if (err != NULL)
-        err->hint = "write unix:///PATH, or unix://@NAME for an abstract name";
-    return FLOW_E_INVAL;
-}
-
-static struct flow_unix_options
-listen_options_of(const struct flow_endpoint_options *opt)
-{
-    struct flow_unix_options options = { .timeout = 0 };
-
-    if (opt != NULL) {
-        options.timeout = opt->timeout;
-        options.backlog = opt->backlog;
-        options.mode = opt->mode;
-    }
-    return options;
-}
-
-static enum flow_status
-listen_scheme_dial(const struct flow_env *env, const char *rest,
-                   const struct flow_endpoint_options *opt,
-                   struct flow **ret_flow, struct flow_error *err)
-{
-    const struct flow_unix_options options = listen_options_of(opt);
-    const char *path;
-    enum flow_status st = listen_parse(rest, &path, err);
-
-    if (st != FLOW_OK)
-        return st;
-    return flow_unix_dial(env, path, &options, ret_flow, err);
-}
-
-static enum flow_status
-listen_scheme_listen(const struct flow_env *env, const char *rest,
-                     const struct flow_endpoint_options *opt,
-                     struct flow_listener **ret_listener,
-                     struct flow_error *err)
-{
-    const struct flow_unix_options options = listen_options_of(opt);
-    const char *path;
-    enum flow_status st = listen_parse(rest, &path, err);
-
-    if (st != FLOW_OK)
-        return st;
-    return flow_unix_listen(env, path, &options, ret_listener, err);
-}
-
-const struct flow_scheme flow__scheme_unix = {
-    .name = "unix",
-    .syntax = "unix:///PATH",
-    .dial = listen_scheme_dial,
-    .listen = listen_scheme_listen,
-};

@@ -11,7 +11,7 @@
 #include "backends/posix/fd_io.h"
 
 /* A full queue gives no descriptor to wait on, only time, ns. */
-#define RETRY_PAUSE UINT64_C(5000000)
+#define UNIX_RETRY_PAUSE UINT64_C(5000000)
 
 static struct unix_flow *
 unix_of(struct flow *f)
@@ -90,7 +90,7 @@ unix_try_connect(struct unix_flow *u)
     }
     if (errno != EAGAIN)
         return errno;
-    u->retry = unix_now(u) + RETRY_PAUSE;
+    u->retry = unix_now(u) + UNIX_RETRY_PAUSE;
     return EAGAIN;
 }
 

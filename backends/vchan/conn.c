@@ -2,6 +2,22 @@
 #include "backends/vchan/conn.h"
 #include "backends/vchan/shm.h"
 
+/*
+ * Setting up and taking down a connection.
+ *
+ * - The server's live byte is the last store to a page that is offered, and the
+ *   first byte of it that a client reads: a client that reads 1 finds nothing
+ *   of the connection before.
+ * - A client binds the channel before it maps.  Only one client can bind, and
+ *   the kernel clears the live byte of a client that unmaps.
+ * - The orders and references of the page are copied once; the copies are
+ *   checked and used.
+ * - Taking down: live byte, event, rings, control page, channel.
+ *
+ * One thread sets up or takes down.  Only flow__vchan_conn_disconnect() may be
+ * called by the threads of both directions.
+ */
+
 static struct vchan_page *
 conn_page_of(const struct vchan_conn *conn)
 {
@@ -16,8 +32,8 @@ conn_fail_fault(struct flow_error *err, enum vchan_fault fault)
 }
 
 /*
- * The peer can look at the page while this goes on, and a client that read old
- * keys may be at work on it: our live byte comes last, and with it the rest.
+ * The peer can read the page meanwhile, and a client with old keys may be about
+ * to attach.  Our live byte is stored last, with release.
  */
 static void
 conn_fill_page(struct vchan_conn *conn)
@@ -30,7 +46,8 @@ conn_fill_page(struct vchan_conn *conn)
     for (uint32_t i = 0; i < set->ring_pages; i++)
         flow__shm_store32(&page->grants[i], set->ring_refs[i]);
     flow__shm_store8(&page->cli_live, VCHAN_LIVE_NEVER);
-    /* The first write signals although nobody asked: programs rely on it. */
+    /* So the first write sends an event that the client has not asked for:
+     * programs rely on it. */
     flow__shm_store8(&page->cli_notify, VCHAN_NOTIFY_WRITE);
     flow__shm_store8(&page->srv_live, VCHAN_LIVE_HERE);
     flow__shm_fence();
@@ -64,7 +81,7 @@ flow__vchan_conn_offer(struct vchan_conn *conn, struct vchan_sets *sets,
     return FLOW_OK;
 }
 
-/* Reads the orders and the grant list once, and checks the copies. */
+/* Copies the orders and the grant list once, and checks the copies. */
 static enum vchan_fault
 conn_snapshot(struct vchan_conn *conn, uint32_t control_ref, uint32_t *refs)
 {
@@ -85,9 +102,9 @@ conn_snapshot(struct vchan_conn *conn, uint32_t control_ref, uint32_t *refs)
 }
 
 /*
- * Whether the page is offered.  Until it is, its server may be filling it, and
- * what stands there is of the connection before; from then on it is for whoever
- * has bound the channel.
+ * OK if the page is offered: it is then for the client that has bound the
+ * channel.  If it is not, the server may be filling it, and its contents may be
+ * those of the connection before.
  */
 static enum flow_status
 conn_check_offered(const struct vchan_conn *conn, struct flow_error *err)
@@ -104,7 +121,7 @@ conn_join_ring(struct vchan_conn *conn, unsigned order, bool writable,
                const uint32_t *refs, struct vchan_region **ret_region,
                struct flow_error *err)
 {
-    const struct vchan_parting none = { VCHAN_CLEAR_NONE, NULL };
+    const struct vchan_unmap_notify none = { VCHAN_CLEAR_NONE, NULL };
     uint32_t pages = flow__vchan_order_pages(order);
 
     if (pages == 0)
@@ -119,21 +136,21 @@ conn_join_memory(struct vchan_conn *conn, uint32_t ref, uint32_t port,
                  struct flow_error *err)
 {
     struct vchan_hyp *hyp = conn->hyp;
-    struct vchan_parting parting;
+    struct vchan_unmap_notify at_unmap;
     uint32_t refs[VCHAN_PAGES_MAX];
     enum vchan_fault fault;
     enum flow_status st;
 
     /*
-     * First of all: only one client can bind.  One that maps without having
-     * bound would, in unmapping, clear the live byte of the one that has.
+     * Bind first: only one client can.  If a client that could not bind had
+     * mapped, its unmapping would clear the live byte of the one that could.
      */
     st = hyp->events->bind(hyp, conn->peer, port, &conn->channel, err);
     if (st != FLOW_OK)
         return st;
-    parting.clear_at = offsetof(struct vchan_page, cli_live);
-    parting.channel = conn->channel;
-    st = hyp->grants->map(hyp, conn->peer, &ref, 1, true, parting,
+    at_unmap.clear_at = offsetof(struct vchan_page, cli_live);
+    at_unmap.channel = conn->channel;
+    st = hyp->grants->map(hyp, conn->peer, &ref, 1, true, at_unmap,
                           &conn->control, err);
     if (st == FLOW_OK)
         st = conn_check_offered(conn, err);
@@ -150,7 +167,7 @@ conn_join_memory(struct vchan_conn *conn, uint32_t ref, uint32_t port,
                           &conn->right, err);
 }
 
-/* Takes the client's place on a page that was mapped and checked. */
+/* Attaches to a page that was mapped and checked. */
 static enum flow_status
 conn_attach(struct vchan_conn *conn, bool reattach, struct vchan_rx *rx,
             struct vchan_tx *tx, struct flow_error *err)
@@ -163,7 +180,7 @@ conn_attach(struct vchan_conn *conn, bool reattach, struct vchan_rx *rx,
         return conn_fail_fault(err, rx->fault);
     if (!flow__vchan_tx_attach(tx))
         return conn_fail_fault(err, tx->fault);
-    /* To map the rings took a while. */
+    /* The offer may have ended while the rings were mapped. */
     st = conn_check_offered(conn, err);
     if (st != FLOW_OK)
         return st;
@@ -242,9 +259,9 @@ flow__vchan_conn_rings(const struct vchan_conn *conn, struct vchan_rx *rx,
 enum flow_status
 flow__vchan_conn_watch(struct vchan_conn *conn, struct flow_error *err)
 {
-    if (conn->hyp->store->watch_deaths == NULL)
+    if (conn->hyp->store->watch_domains == NULL)
         return FLOW_OK;
-    return conn->hyp->store->watch_deaths(conn->hyp, &conn->deaths, err);
+    return conn->hyp->store->watch_domains(conn->hyp, &conn->domains, err);
 }
 
 uint8_t
@@ -254,7 +271,7 @@ flow__vchan_conn_client(const struct vchan_conn *conn)
 }
 
 void
-flow__vchan_conn_goodbye(struct vchan_conn *conn)
+flow__vchan_conn_disconnect(struct vchan_conn *conn)
 {
     struct vchan_page *page;
 
@@ -269,10 +286,9 @@ flow__vchan_conn_goodbye(struct vchan_conn *conn)
 
 /*
  * Unmaps the server's pages.  The channel is closed last: unmapping a region
- * may send an event on it, and a server takes the close as the sign that
- * nothing is mapped any more.  The control page goes after the rings, since a
- * peer that sees our live byte must find it at 0 for as long as it can see
- * anything of us.
+ * may send an event on it, and to a server the close means that nothing is
+ * mapped any more.  The control page is unmapped after the rings, so that our
+ * live byte is 0 for as long as anything of ours is mapped.
  */
 static void
 conn_leave_memory(struct vchan_conn *conn)
@@ -295,9 +311,9 @@ flow__vchan_conn_leave(struct vchan_conn *conn)
     if (hyp == NULL)
         return;
     if (conn->control != NULL)
-        flow__vchan_conn_goodbye(conn);
-    if (conn->deaths != NULL)
-        hyp->store->watch_close(conn->deaths);
+        flow__vchan_conn_disconnect(conn);
+    if (conn->domains != NULL)
+        hyp->store->watch_close(conn->domains);
     if (conn->set != NULL) {
         buf = flow__vchan_set_buf(conn->set);
         flow_buf_release(&conn->set->sets->policy, &buf);

@@ -8,9 +8,9 @@
 #include "backends/vchan/vchan.h"
 
 /* The two domains of a directory, and the name between them. */
-#define SERVER 1u
-#define CLIENT 2u
-#define NAME   "flow"
+#define FAKE_SERVER 1u
+#define FAKE_CLIENT 2u
+#define FAKE_NAME   "flow"
 
 /* See <flow/vchan.h>. */
 enum flow_status
@@ -24,11 +24,12 @@ flow_vchan_fake_listen(const struct flow_env *env, const char *dir,
 
     if (env == NULL)
         env = flow_env_default();
-    st =
-        flow__vchan_fake_open(env, dir, SERVER, VCHAN_FAKE_MAKE, &hyp, ret_err);
+    st = flow__vchan_fake_open(env, dir, FAKE_SERVER, VCHAN_FAKE_MAKE, &hyp,
+                               ret_err);
     if (st != FLOW_OK)
         return st;
-    return flow__vchan_listen_on(hyp, CLIENT, NAME, opt, ret_listener, ret_err);
+    return flow__vchan_listen_on(hyp, FAKE_CLIENT, FAKE_NAME, opt, ret_listener,
+                                 ret_err);
 }
 
 /* See <flow/vchan.h>. */
@@ -42,10 +43,11 @@ flow_vchan_fake_connect(const struct flow_env *env, const char *dir,
 
     if (env == NULL)
         env = flow_env_default();
-    st = flow__vchan_fake_open(env, dir, CLIENT, 0, &hyp, ret_err);
+    st = flow__vchan_fake_open(env, dir, FAKE_CLIENT, 0, &hyp, ret_err);
     if (st != FLOW_OK)
         return st;
-    return flow__vchan_connect_on(hyp, SERVER, NAME, opt, ret_flow, ret_err);
+    return flow__vchan_connect_on(hyp, FAKE_SERVER, FAKE_NAME, opt, ret_flow,
+                                  ret_err);
 }
 
 /* The directory in "//DIRECTORY", or NULL. */

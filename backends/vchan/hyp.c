@@ -54,15 +54,16 @@ flow__vchan_hyp_check(const struct vchan_hyp *hyp, struct flow_error *err)
 {
     if (flow__vchan_hyp_is_inherited(hyp)) {
         flow_error_set(err, FLOW_E_INVAL, "vchan", FLOW_DOMAIN_NONE, 0,
-                       "a vchan is used by the process that made it alone");
+                       "only the process that made a vchan can use it");
         if (err != NULL)
             err->hint = "close it in the process that was forked";
         return FLOW_E_INVAL;
     }
     if (flow__vchan_hyp_is_lost(hyp))
-        return flow_error_set(err, FLOW_E_RESET, "vchan", FLOW_DOMAIN_NONE, 0,
-                              "this domain was suspended or migrated, and its "
-                              "channels are gone");
+        return flow_error_set(
+            err, FLOW_E_RESET, "vchan", FLOW_DOMAIN_NONE, 0,
+            "this domain was suspended or migrated: its event "
+            "channels are lost");
     return FLOW_OK;
 }
 

@@ -10,12 +10,13 @@
 #include <unistd.h>
 
 #include "backends/vchan/hyp_fake.h"
+#include "backends/vchan/hyp_fake_dir.h"
 #include "backends/vchan/hyp_fake_set.h"
 
 /* Fails with errno, as what it is for. */
 static bool
-channel_port_address(const struct fake_hyp *h, uint32_t port,
-                     struct sockaddr_un *addr)
+fake_channel_port_address(const struct fake_hyp *h, uint32_t port,
+                          struct sockaddr_un *addr)
 {
     int len;
 
@@ -30,7 +31,7 @@ channel_port_address(const struct fake_hyp *h, uint32_t port,
 }
 
 static void
-channel_free(struct vchan_channel *c)
+fake_channel_free(struct vchan_channel *c)
 {
     struct fake_hyp *h = c->hyp;
 
@@ -50,7 +51,7 @@ channel_free(struct vchan_channel *c)
 }
 
 static struct vchan_channel *
-channel_new(struct fake_hyp *h, uint32_t port)
+fake_channel_new(struct fake_hyp *h, uint32_t port)
 {
     struct vchan_channel *c = flow_env_alloc(h->base.env, sizeof(*c));
 
@@ -71,14 +72,15 @@ channel_new(struct fake_hyp *h, uint32_t port)
     c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (c->set >= 0 && c->fd >= 0)
         return c;
-    channel_free(c);
+    fake_channel_free(c);
     return NULL;
 }
 
 /* Gives a port back: another thread may have it from then on, so the channel,
  * if there is one, does not have it any more. */
 static void
-channel_port_release(struct fake_hyp *h, uint32_t port, struct vchan_channel *c)
+fake_channel_port_release(struct fake_hyp *h, uint32_t port,
+                          struct vchan_channel *c)
 {
     flow__fake_lock(&h->dir);
     if (h->dir.world->port[port].owner == h->dir.member)
@@ -90,21 +92,21 @@ channel_port_release(struct fake_hyp *h, uint32_t port, struct vchan_channel *c)
 
 /* Gives a port and its channel back after a failure. */
 static enum flow_status
-channel_undo(struct fake_hyp *h, uint32_t port, struct vchan_channel *c,
-             struct flow_error *err)
+fake_channel_undo(struct fake_hyp *h, uint32_t port, struct vchan_channel *c,
+                  struct flow_error *err)
 {
     int code = errno;
 
-    channel_port_release(h, port, c);
+    fake_channel_port_release(h, port, c);
     if (c != NULL)
-        channel_free(c);
+        fake_channel_free(c);
     return flow__fake_fail(err, FLOW_E_SYS, code,
                            "cannot make the channel's socket");
 }
 
 /* A port that is free in the tables and in fact; under the world's lock. */
 static uint32_t
-channel_port_new(struct fake_hyp *h, uint16_t peer)
+fake_channel_port_new(struct fake_hyp *h, uint16_t peer)
 {
     uint32_t port = flow__fake_port_new(&h->dir, h->base.domid, peer);
 
@@ -117,8 +119,8 @@ channel_port_new(struct fake_hyp *h, uint16_t peer)
 }
 
 static enum flow_status
-channel_alloc(struct vchan_hyp *hyp, uint16_t peer,
-              struct vchan_channel **ret_channel, struct flow_error *err)
+fake_channel_alloc(struct vchan_hyp *hyp, uint16_t peer,
+                   struct vchan_channel **ret_channel, struct flow_error *err)
 {
     struct fake_hyp *h = flow__fake_of(hyp);
     struct vchan_channel *c;
@@ -126,17 +128,17 @@ channel_alloc(struct vchan_hyp *hyp, uint16_t peer,
     uint32_t port;
 
     flow__fake_lock(&h->dir);
-    port = channel_port_new(h, peer);
+    port = fake_channel_port_new(h, peer);
     flow__fake_unlock(&h->dir);
     if (port == 0)
         return flow__fake_fail(err, FLOW_E_NOMEM, 0, "no free event channel");
-    c = channel_new(h, port);
-    if (c == NULL || !channel_port_address(h, port, &addr))
-        return channel_undo(h, port, c, err);
+    c = fake_channel_new(h, port);
+    if (c == NULL || !fake_channel_port_address(h, port, &addr))
+        return fake_channel_undo(h, port, c, err);
     unlink(addr.sun_path);
     if (bind(c->fd, (struct sockaddr *)&addr, sizeof(addr)) != 0 ||
         listen(c->fd, 1) != 0 || flow__fake_set_put(c->set, c->fd) != 0)
-        return channel_undo(h, port, c, err);
+        return fake_channel_undo(h, port, c, err);
     c->listens = true;
     *ret_channel = c;
     return FLOW_OK;
@@ -144,7 +146,7 @@ channel_alloc(struct vchan_hyp *hyp, uint16_t peer,
 
 /* Takes the other end of a port in the tables; our port, or 0. */
 static uint32_t
-channel_port_bind(struct fake_hyp *h, uint16_t peer, uint32_t remote)
+fake_channel_port_bind(struct fake_hyp *h, uint16_t peer, uint32_t remote)
 {
     struct fake_world *w = h->dir.world;
     struct fake_port *r = flow__fake_port_at(w, remote);
@@ -155,7 +157,7 @@ channel_port_bind(struct fake_hyp *h, uint16_t peer, uint32_t remote)
     flow__fake_lock(&h->dir);
     if (r->state == FAKE_UNBOUND && r->domid == peer &&
         r->peer == h->base.domid && r->remote == 0)
-        port = channel_port_new(h, peer);
+        port = fake_channel_port_new(h, peer);
     if (port != 0) {
         r->state = w->port[port].state = FAKE_BOUND;
         r->remote = port;
@@ -166,37 +168,37 @@ channel_port_bind(struct fake_hyp *h, uint16_t peer, uint32_t remote)
 }
 
 static enum flow_status
-channel_bind(struct vchan_hyp *hyp, uint16_t peer, uint32_t remote,
-             struct vchan_channel **ret_channel, struct flow_error *err)
+fake_channel_bind(struct vchan_hyp *hyp, uint16_t peer, uint32_t remote,
+                  struct vchan_channel **ret_channel, struct flow_error *err)
 {
     struct fake_hyp *h = flow__fake_of(hyp);
     struct vchan_channel *c;
     struct sockaddr_un addr;
-    uint32_t port = channel_port_bind(h, peer, remote);
+    uint32_t port = fake_channel_port_bind(h, peer, remote);
 
     if (port == 0)
         return FLOW_AGAIN;
-    c = channel_new(h, port);
-    if (c == NULL || !channel_port_address(h, remote, &addr))
-        return channel_undo(h, port, c, err);
+    c = fake_channel_new(h, port);
+    if (c == NULL || !fake_channel_port_address(h, remote, &addr))
+        return fake_channel_undo(h, port, c, err);
     if (connect(c->fd, (struct sockaddr *)&addr, sizeof(addr)) != 0) {
-        channel_undo(h, port, c, NULL);
+        fake_channel_undo(h, port, c, NULL);
         return FLOW_AGAIN; /* its owner died */
     }
     if (flow__fake_set_put(c->set, c->fd) != 0)
-        return channel_undo(h, port, c, err);
+        return fake_channel_undo(h, port, c, err);
     *ret_channel = c;
     return FLOW_OK;
 }
 
 static uint32_t
-channel_port(const struct vchan_channel *c)
+fake_channel_port(const struct vchan_channel *c)
 {
     return c->port;
 }
 
 static uint32_t
-channel_remote(struct vchan_channel *c)
+fake_channel_remote(struct vchan_channel *c)
 {
     struct fake_dir *dir = &c->hyp->dir;
     const struct fake_port *port = &dir->world->port[c->port];
@@ -209,14 +211,14 @@ channel_remote(struct vchan_channel *c)
 }
 
 static void
-channel_wait(const struct vchan_channel *c, struct flow_wait_set *set)
+fake_channel_wait(const struct vchan_channel *c, struct flow_wait_set *set)
 {
     flow_wait_add_fd(set, c->set, FLOW_WAIT_IN);
 }
 
 /* Accepts the peer's connection if there is one; called under the lock. */
 static bool
-channel_accept(struct vchan_channel *c)
+fake_channel_accept(struct vchan_channel *c)
 {
     int fd = accept4(c->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
@@ -237,7 +239,7 @@ channel_accept(struct vchan_channel *c)
  * kernel would have sent an event.
  */
 static bool
-channel_ended(struct vchan_channel *c)
+fake_channel_ended(struct vchan_channel *c)
 {
     struct fake_dir *dir = &c->hyp->dir;
 
@@ -258,19 +260,19 @@ channel_ended(struct vchan_channel *c)
 }
 
 static void
-channel_notify(struct vchan_channel *c)
+fake_channel_notify(struct vchan_channel *c)
 {
     const uint8_t byte = 1;
 
     pthread_mutex_lock(&c->lock);
-    if (!c->listens || channel_accept(c))
+    if (!c->listens || fake_channel_accept(c))
         if (!c->gone)
             send(c->fd, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
     pthread_mutex_unlock(&c->lock);
 }
 
 static bool
-channel_drain(struct vchan_channel *c)
+fake_channel_drain(struct vchan_channel *c)
 {
     uint8_t byte[256];
     bool came = false;
@@ -278,20 +280,20 @@ channel_drain(struct vchan_channel *c)
 
     pthread_mutex_lock(&c->lock);
     if (c->listens)
-        came = channel_accept(c);
+        came = fake_channel_accept(c);
     if (!c->listens && !c->gone) {
         n = recv(c->fd, byte, sizeof(byte), MSG_DONTWAIT);
         if (n > 0)
             came = true;
         else if (n == 0 || (errno != EAGAIN && errno != EINTR))
-            came = channel_ended(c);
+            came = fake_channel_ended(c);
     }
     pthread_mutex_unlock(&c->lock);
     return came;
 }
 
 static enum vchan_channel_state
-channel_state(struct vchan_channel *c)
+fake_channel_state(struct vchan_channel *c)
 {
     struct fake_dir *dir = &c->hyp->dir;
     struct pollfd p = { .events = 0 };
@@ -301,7 +303,7 @@ channel_state(struct vchan_channel *c)
     pthread_mutex_lock(&c->lock);
     p.fd = c->fd;
     if (!c->listens && !c->gone && poll(&p, 1, 0) == 1)
-        channel_ended(c);
+        fake_channel_ended(c);
     pthread_mutex_unlock(&c->lock);
 
     flow__fake_lock(dir);
@@ -312,7 +314,7 @@ channel_state(struct vchan_channel *c)
 
 /* A set with the socket in it, or -1; called under the lock. */
 static int
-channel_set(const struct vchan_channel *c)
+fake_channel_set(const struct vchan_channel *c)
 {
     int set = flow__fake_set_new();
 
@@ -325,50 +327,50 @@ channel_set(const struct vchan_channel *c)
 /* The set is what event loops know.  The new one has another number if there
  * is a descriptor to spare. */
 static bool
-channel_renew(struct vchan_channel *c)
+fake_channel_renew(struct vchan_channel *c)
 {
     bool renewed;
     int set;
 
     pthread_mutex_lock(&c->lock);
-    set = channel_set(c);
+    set = fake_channel_set(c);
     /* A child that was forked may keep the set open. */
     flow__fake_set_take(c->set, c->fd);
     if (c->set >= 0)
         close(c->set);
-    c->set = set >= 0 ? set : channel_set(c);
+    c->set = set >= 0 ? set : fake_channel_set(c);
     renewed = c->set >= 0;
     pthread_mutex_unlock(&c->lock);
     return renewed;
 }
 
 static void
-channel_close(struct vchan_channel *c)
+fake_channel_close(struct vchan_channel *c)
 {
     struct fake_hyp *h = c->hyp;
     struct sockaddr_un addr;
 
     if (flow__vchan_hyp_is_inherited(&h->base)) {
-        channel_free(c);
+        fake_channel_free(c);
         return;
     }
-    if (channel_port_address(h, c->port, &addr))
+    if (fake_channel_port_address(h, c->port, &addr))
         unlink(addr.sun_path);
-    channel_port_release(h, c->port, c);
-    channel_free(c);
+    fake_channel_port_release(h, c->port, c);
+    fake_channel_free(c);
 }
 
 const struct vchan_event_ops flow__fake_events = {
-    .alloc = channel_alloc,
-    .bind = channel_bind,
-    .port = channel_port,
-    .remote = channel_remote,
-    .notify = channel_notify,
-    .drain = channel_drain,
-    .wait = channel_wait,
-    .state = channel_state,
-    .renew = channel_renew,
-    .close = channel_close,
+    .alloc = fake_channel_alloc,
+    .bind = fake_channel_bind,
+    .port = fake_channel_port,
+    .remote = fake_channel_remote,
+    .notify = fake_channel_notify,
+    .drain = fake_channel_drain,
+    .wait = fake_channel_wait,
+    .state = fake_channel_state,
+    .renew = fake_channel_renew,
+    .close = fake_channel_close,
 };
 
 void

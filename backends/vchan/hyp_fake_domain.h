@@ -22,7 +22,7 @@ struct fake_hyp;
 /* A region, with what it takes to undo it. */
 struct fake_region {
     struct vchan_region base;
-    struct vchan_parting parting;
+    struct vchan_unmap_notify at_unmap;
     bool shared; /* its pages are ours, not mapped ones of a peer */
     struct fake_region *next; /* of all of this hypervisor's */
     struct fake_region **link;
@@ -63,10 +63,21 @@ flow__fake_of(struct vchan_hyp *hyp)
     return (struct fake_hyp *)hyp;
 }
 
+extern const struct vchan_grant_ops flow__fake_grants;
 extern const struct vchan_event_ops flow__fake_events;
+extern const struct vchan_store_ops flow__fake_store;
+
+/* Unmaps a region and frees its object; the world is left as it is. */
+void flow__fake_region_free(struct fake_hyp *h, struct fake_region *r);
 
 /* Fails with an errno as the code, or 0. */
-enum flow_status flow__fake_fail(struct flow_error *err, enum flow_status st,
-                                 int code, const char *text);
+static inline enum flow_status
+flow__fake_fail(struct flow_error *err, enum flow_status st, int code,
+                const char *text)
+{
+    return flow_error_set(err, st, "vchan+fake",
+                          code != 0 ? FLOW_DOMAIN_ERRNO : FLOW_DOMAIN_NONE,
+                          code, text);
+}
 
 #endif

@@ -91,40 +91,10 @@ struct fake_dir {
     uint32_t member;
     bool silent; /* as the maker of the world has it */
     pthread_mutex_t lock;
-    uint32_t impatient; /* tries for the world's lock since it was had */
+    uint32_t lock_tries; /* in vain, since the world's lock was last taken */
 };
 
-/*
- * Makes the directory and its tables, or fails when a living maker has it.
- */
-enum flow_status flow__fake_dir_make(struct fake_dir *dir, const char *path,
-                                     bool silent, struct flow_error *err);
-
-/* Names a directory that another process makes, now or later. */
-enum flow_status flow__fake_dir_name(struct fake_dir *dir, const char *path,
-                                     struct flow_error *err);
-
-/* Attaches to it: OK, AGAIN while nobody alive has made it, or an error. */
-enum flow_status flow__fake_dir_attach(struct fake_dir *dir,
-                                       struct flow_error *err);
-
-/* Detaches; a maker also removes the directory. */
-void flow__fake_dir_leave(struct fake_dir *dir);
-/* Closes what a process inherited of it, and leaves the world as it is. */
-void flow__fake_dir_drop(struct fake_dir *dir);
-/* Makes the member dead in the eyes of the others. */
-void flow__fake_dir_kill(struct fake_dir *dir);
-
-/*
- * One member at a time uses the tables, by a lock on the file, which the kernel
- * releases with the process.  A member that keeps it is waited for no longer
- * than a second in all: without the lock members that tell the truth may get in
- * each other's way, but nothing worse happens.
- */
-void flow__fake_lock(struct fake_dir *dir);
-void flow__fake_unlock(struct fake_dir *dir);
-
-/* The rest is called under the lock. */
+/* The caller of each function has the lock of the world (hyp_fake_dir.h). */
 
 /* A free run of pages, granted to `peer`; its first index, or -1. */
 int32_t flow__fake_grant(struct fake_dir *dir, uint16_t peer, uint32_t count,
@@ -149,6 +119,10 @@ struct fake_port *flow__fake_port_at(struct fake_world *w, uint32_t port);
  * else it had.
  */
 void flow__fake_port_ended(struct fake_dir *dir, uint32_t port);
+
+/* Does for a member that died what its kernel would do; then its number is
+ * free. */
+void flow__fake_reclaim(struct fake_dir *dir, uint32_t member);
 
 struct fake_key *flow__fake_key_find(struct fake_world *w, const char *base);
 /* A free key, or NULL. */

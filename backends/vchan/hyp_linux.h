@@ -29,12 +29,34 @@ struct linux_hyp {
                */
 };
 
+extern const struct vchan_grant_ops flow__vchan_linux_grants;
+extern const struct vchan_event_ops flow__vchan_linux_channels;
 extern const struct vchan_store_ops flow__vchan_linux_store;
+
+/* Lock and unlock a lock that flows of several threads share: fork(2) waits, so
+ * that a child finds it free. */
+static inline void
+flow__vchan_linux_lock(pthread_mutex_t *lock)
+{
+    flow_fork_block();
+    pthread_mutex_lock(lock);
+}
+
+static inline void
+flow__vchan_linux_unlock(pthread_mutex_t *lock)
+{
+    pthread_mutex_unlock(lock);
+    flow_fork_unblock();
+}
 
 /* Fails with errno.  Where descriptors have run out that is the text, and text
  * is the detail. */
 enum flow_status flow__vchan_linux_fail(struct flow_error *err,
                                         const char *text, const char *hint);
+
+/* Whether an errno means that no descriptor is left, which says nothing about
+ * the device. */
+bool flow__vchan_linux_lacks_descriptors(int code);
 
 /* Whether the hypervisor has a domain of this number; UNKNOWN without the
  * right to make hypercalls. */

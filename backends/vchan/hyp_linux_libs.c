@@ -2,25 +2,56 @@
 #include "backends/vchan/hyp_linux_libs.h"
 
 #include <dlfcn.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
 struct vchan_xen flow__xen;
 
-struct xen_function {
+/* The Xen libs_known write to stderr unless given somewhere else to: what went
+ * wrong is in our error records. */
+static void
+libs_log_message(struct xentoollog_logger *logger, xentoollog_level level,
+                 int errnoval, const char *context, const char *format,
+                 va_list al)
+{
+    (void)logger;
+    (void)level;
+    (void)errnoval;
+    (void)context;
+    (void)format;
+    (void)al;
+}
+
+static void
+libs_log_destroy(struct xentoollog_logger *logger)
+{
+    (void)logger;
+}
+
+xentoollog_logger flow__vchan_linux_log = {
+    .vmessage = libs_log_message,
+    .destroy = libs_log_destroy,
+};
+
+struct libs_function {
     const char *name;
     size_t offset; /* in struct vchan_xen */
 };
 
-#define FUNCTION(name) { #name, offsetof(struct vchan_xen, name) },
+#define LIBS_FUNCTION(name) { #name, offsetof(struct vchan_xen, name) },
 
-static const struct xen_function of_call[] = { VCHAN_XENCALL(FUNCTION) };
-static const struct xen_function of_evtchn[] = { VCHAN_XENEVTCHN(FUNCTION) };
-static const struct xen_function of_gnttab[] = { VCHAN_XENGNTTAB(FUNCTION) };
-static const struct xen_function of_store[] = { VCHAN_XENSTORE(FUNCTION) };
+static const struct libs_function libs_of_call[] = { VCHAN_XENCALL(
+    LIBS_FUNCTION) };
+static const struct libs_function libs_of_evtchn[] = { VCHAN_XENEVTCHN(
+    LIBS_FUNCTION) };
+static const struct libs_function libs_of_gnttab[] = { VCHAN_XENGNTTAB(
+    LIBS_FUNCTION) };
+static const struct libs_function libs_of_store[] = { VCHAN_XENSTORE(
+    LIBS_FUNCTION) };
 
-#define LIBRARY(file, package, functions)                                      \
+#define LIBS_ENTRY(file, package, functions)                                   \
     {                                                                          \
         file, "cannot load " file,                                             \
             "install Xen's libraries; Debian's package is " package,           \
@@ -29,19 +60,19 @@ static const struct xen_function of_store[] = { VCHAN_XENSTORE(FUNCTION) };
             sizeof(functions) / sizeof((functions)[0])                         \
     }
 
-static const struct xen_library {
+static const struct libs_library {
     const char *file;
     const char *missing;
     const char *missing_hint;
     const char *lacking;
     const char *lacking_hint;
-    const struct xen_function *functions;
+    const struct libs_function *functions;
     size_t count;
-} libraries[] = {
-    LIBRARY("libxencall.so.1", "libxencall1", of_call),
-    LIBRARY("libxenevtchn.so.1", "libxenevtchn1", of_evtchn),
-    LIBRARY("libxengnttab.so.1", "libxengnttab1", of_gnttab),
-    LIBRARY("libxenstore.so.4", "libxenstore4", of_store),
+} libs_known[] = {
+    LIBS_ENTRY("libxencall.so.1", "libxencall1", libs_of_call),
+    LIBS_ENTRY("libxenevtchn.so.1", "libxenevtchn1", libs_of_evtchn),
+    LIBS_ENTRY("libxengnttab.so.1", "libxengnttab1", libs_of_gnttab),
+    LIBS_ENTRY("libxenstore.so.4", "libxenstore4", libs_of_store),
 };
 
 static enum flow_status
@@ -60,7 +91,7 @@ libs_fail(struct flow_error *err, const char *text, const char *hint,
  * program may be linked with the library itself, and one that took half of the
  * functions from elsewhere would give one copy's handles to the other. */
 static const char *
-libs_find(const struct xen_library *l, void *where, struct vchan_xen *xen)
+libs_find(const struct libs_library *l, void *where, struct vchan_xen *xen)
 {
     for (size_t i = 0; i < l->count; i++) {
         void *symbol = dlsym(where, l->functions[i].name);
@@ -75,7 +106,7 @@ libs_find(const struct xen_library *l, void *where, struct vchan_xen *xen)
 /* The library stays loaded once its functions are given out: its threads may
  * outlive the last handle. */
 static enum flow_status
-libs_load(const struct xen_library *l, struct vchan_xen *xen,
+libs_load(const struct libs_library *l, struct vchan_xen *xen,
           struct flow_error *err)
 {
     const char *lacks;
@@ -102,8 +133,8 @@ flow__vchan_linux_load(struct flow_error *err)
     if (flow__xen.xs_open != NULL)
         return FLOW_OK;
     for (size_t i = 0;
-         st == FLOW_OK && i < sizeof(libraries) / sizeof(libraries[0]); i++)
-        st = libs_load(&libraries[i], &xen, err);
+         st == FLOW_OK && i < sizeof(libs_known) / sizeof(libs_known[0]); i++)
+        st = libs_load(&libs_known[i], &xen, err);
     if (st == FLOW_OK)
         flow__xen = xen;
     return st;

@@ -8,6 +8,7 @@
 #include <xenevtchn.h>
 #include <xengnttab.h>
 #include <xenstore.h>
+#include <xentoollog.h>
 
 /*
  * Xen's libraries are found when the first vchan is made on Xen, so that a
@@ -77,6 +78,10 @@ struct vchan_xen {
 };
 
 extern struct vchan_xen flow__xen;
+
+/* For the functions that take a logger: drops every message.  Without it the
+ * libraries write to stderr; what failed is in our error records. */
+extern xentoollog_logger flow__vchan_linux_log;
 
 /* Fills the table, if it is not yet; the caller has the lock of the handles.
  * E_NOTSUP: a library or a function is missing, and the next call looks again.

@@ -12,12 +12,12 @@
 #include "backends/vchan/proto.h"
 
 /* Ports of the FIFO event channel ABI, the larger of the two. */
-#define PORT_MAX 131071u
+#define STORE_PORT_MAX 131071u
 
 /* Names of the two keys below a base path. */
-#define KEY_REF  "/ring-ref"
-#define KEY_PORT "/event-channel"
-#define KEY_MAX  (VCHAN_BASE_MAX + 16)
+#define STORE_KEY_REF  "/ring-ref"
+#define STORE_KEY_PORT "/event-channel"
+#define STORE_KEY_MAX  (VCHAN_BASE_MAX + 16)
 
 struct vchan_watch {
     struct vchan_hyp *hyp;
@@ -25,34 +25,36 @@ struct vchan_watch {
 };
 
 static struct xs_handle *
-store_of(struct vchan_hyp *hyp)
+linux_store_of(struct vchan_hyp *hyp)
 {
     return ((struct linux_hyp *)hyp)->store;
 }
 
 /* Writes one key that `peer` may read. */
 static bool
-store_key_write(struct vchan_hyp *hyp, xs_transaction_t t, const char *base,
-                const char *key, uint32_t number, uint16_t peer)
+linux_store_key_write(struct vchan_hyp *hyp, xs_transaction_t t,
+                      const char *base, const char *key, uint32_t number,
+                      uint16_t peer)
 {
     struct xs_permissions perms[2] = {
         { .id = hyp->domid, .perms = XS_PERM_NONE },
         { .id = peer, .perms = XS_PERM_READ },
     };
-    char path[KEY_MAX];
+    char path[STORE_KEY_MAX];
     char text[16];
     int len = snprintf(text, sizeof(text), "%u", number);
 
     snprintf(path, sizeof(path), "%s%s", base, key);
-    return flow__xen.xs_write(store_of(hyp), t, path, text, (unsigned)len) &&
-           flow__xen.xs_set_permissions(store_of(hyp), t, path, perms, 2);
+    return flow__xen.xs_write(linux_store_of(hyp), t, path, text,
+                              (unsigned)len) &&
+           flow__xen.xs_set_permissions(linux_store_of(hyp), t, path, perms, 2);
 }
 
 static enum flow_status
-store_publish(struct vchan_hyp *hyp, const char *base, uint16_t peer,
-              uint32_t ref, uint32_t port, struct flow_error *err)
+linux_store_publish(struct vchan_hyp *hyp, const char *base, uint16_t peer,
+                    uint32_t ref, uint32_t port, struct flow_error *err)
 {
-    struct xs_handle *store = store_of(hyp);
+    struct xs_handle *store = linux_store_of(hyp);
     enum flow_status st;
     xs_transaction_t t;
     bool ok;
@@ -62,8 +64,8 @@ store_publish(struct vchan_hyp *hyp, const char *base, uint16_t peer,
         t = flow__xen.xs_transaction_start(store);
         if (t == XBT_NULL)
             break;
-        ok = store_key_write(hyp, t, base, KEY_REF, ref, peer) &&
-             store_key_write(hyp, t, base, KEY_PORT, port, peer);
+        ok = linux_store_key_write(hyp, t, base, STORE_KEY_REF, ref, peer) &&
+             linux_store_key_write(hyp, t, base, STORE_KEY_PORT, port, peer);
         if (!ok) {
             int code = errno;
 
@@ -83,11 +85,11 @@ store_publish(struct vchan_hyp *hyp, const char *base, uint16_t peer,
 /* Reads one key: OK, AGAIN when it is not there or not yet for us, E_PROTO when
  * no number, E_SYS with errno when the store does not answer. */
 static enum flow_status
-store_key_read(struct xs_handle *store, xs_transaction_t t, const char *base,
-               const char *key, uint32_t min, uint32_t max,
-               uint32_t *ret_number)
+linux_store_key_read(struct xs_handle *store, xs_transaction_t t,
+                     const char *base, const char *key, uint32_t min,
+                     uint32_t max, uint32_t *ret_number)
 {
-    char path[KEY_MAX];
+    char path[STORE_KEY_MAX];
     unsigned len = 0;
     bool ok;
     char *text;
@@ -104,10 +106,10 @@ store_key_read(struct xs_handle *store, xs_transaction_t t, const char *base,
 }
 
 static void
-store_key_remove(struct xs_handle *store, xs_transaction_t t, const char *base,
-                 const char *key)
+linux_store_key_remove(struct xs_handle *store, xs_transaction_t t,
+                       const char *base, const char *key)
 {
-    char path[KEY_MAX];
+    char path[STORE_KEY_MAX];
 
     snprintf(path, sizeof(path), "%s%s", base, key);
     flow__xen.xs_rm(store, t, path);
@@ -115,8 +117,8 @@ store_key_remove(struct xs_handle *store, xs_transaction_t t, const char *base,
 
 /* Removes a node with nothing below it; false if something is. */
 static bool
-store_empty_remove(struct xs_handle *store, xs_transaction_t t,
-                   const char *path)
+linux_store_empty_remove(struct xs_handle *store, xs_transaction_t t,
+                         const char *path)
 {
     unsigned count = 0;
     char **rest = flow__xen.xs_directory(store, t, path, &count);
@@ -129,7 +131,8 @@ store_empty_remove(struct xs_handle *store, xs_transaction_t t,
 /* Removes the base if it is empty and, if the path was made from a name, the
  * two nodes above it, which only vchan libraries use. */
 static void
-store_base_remove(struct vchan_hyp *hyp, xs_transaction_t t, const char *base)
+linux_store_base_remove(struct vchan_hyp *hyp, xs_transaction_t t,
+                        const char *base)
 {
     char path[VCHAN_BASE_MAX];
     size_t keep;
@@ -139,33 +142,34 @@ store_base_remove(struct vchan_hyp *hyp, xs_transaction_t t, const char *base)
     if (strncmp(base, path, keep) != 0 || base[keep] != '/')
         keep = strlen(base);
     snprintf(path, sizeof(path), "%s", base);
-    while (strlen(path) >= keep && store_empty_remove(store_of(hyp), t, path))
+    while (strlen(path) >= keep &&
+           linux_store_empty_remove(linux_store_of(hyp), t, path))
         *strrchr(path, '/') = '\0';
 }
 
 /* Removes the keys of an offer, and what that leaves empty: what others keep
  * there is theirs.  False if the offer is not there. */
 static bool
-store_keys_remove(struct vchan_hyp *hyp, xs_transaction_t t, const char *base,
-                  uint32_t port)
+linux_store_keys_remove(struct vchan_hyp *hyp, xs_transaction_t t,
+                        const char *base, uint32_t port)
 {
-    struct xs_handle *store = store_of(hyp);
+    struct xs_handle *store = linux_store_of(hyp);
     uint32_t there = 0;
 
-    if (store_key_read(store, t, base, KEY_PORT, 1, PORT_MAX, &there) !=
-            FLOW_OK ||
+    if (linux_store_key_read(store, t, base, STORE_KEY_PORT, 1, STORE_PORT_MAX,
+                             &there) != FLOW_OK ||
         there != port)
         return false;
-    store_key_remove(store, t, base, KEY_PORT);
-    store_key_remove(store, t, base, KEY_REF);
-    store_base_remove(hyp, t, base);
+    linux_store_key_remove(store, t, base, STORE_KEY_PORT);
+    linux_store_key_remove(store, t, base, STORE_KEY_REF);
+    linux_store_base_remove(hyp, t, base);
     return true;
 }
 
 static void
-store_withdraw(struct vchan_hyp *hyp, const char *base, uint32_t port)
+linux_store_withdraw(struct vchan_hyp *hyp, const char *base, uint32_t port)
 {
-    struct xs_handle *store = store_of(hyp);
+    struct xs_handle *store = linux_store_of(hyp);
     xs_transaction_t t;
     bool ours;
 
@@ -173,7 +177,7 @@ store_withdraw(struct vchan_hyp *hyp, const char *base, uint32_t port)
         t = flow__xen.xs_transaction_start(store);
         if (t == XBT_NULL)
             return;
-        ours = store_keys_remove(hyp, t, base, port);
+        ours = linux_store_keys_remove(hyp, t, base, port);
     } while (!flow__xen.xs_transaction_end(store, t, !ours) && errno == EAGAIN);
 }
 
@@ -183,11 +187,11 @@ store_withdraw(struct vchan_hyp *hyp, const char *base, uint32_t port)
  * decision, and no reason for us to trust them.  AGAIN: the key is gone.
  */
 static enum flow_status
-store_key_check_owner(struct xs_handle *store, const char *base,
-                      const char *key, uint16_t server)
+linux_store_key_check_owner(struct xs_handle *store, const char *base,
+                            const char *key, uint16_t server)
 {
     struct xs_permissions *perms;
-    char path[KEY_MAX];
+    char path[STORE_KEY_MAX];
     unsigned count = 0;
     bool good;
 
@@ -202,32 +206,34 @@ store_key_check_owner(struct xs_handle *store, const char *base,
 
 /* Both keys of one offer: the port is the same before and after. */
 static enum flow_status
-store_keys_read(struct xs_handle *store, uint16_t server, const char *base,
-                uint32_t *ret_ref, uint32_t *ret_port)
+linux_store_keys_read(struct xs_handle *store, uint16_t server,
+                      const char *base, uint32_t *ret_ref, uint32_t *ret_port)
 {
     enum flow_status st;
     uint32_t again = 0;
 
-    st = store_key_read(store, XBT_NULL, base, KEY_PORT, 1, PORT_MAX, ret_port);
+    st = linux_store_key_read(store, XBT_NULL, base, STORE_KEY_PORT, 1,
+                              STORE_PORT_MAX, ret_port);
     if (st == FLOW_OK)
-        st = store_key_read(store, XBT_NULL, base, KEY_REF, VCHAN_REF_MIN,
-                            UINT32_MAX, ret_ref);
+        st = linux_store_key_read(store, XBT_NULL, base, STORE_KEY_REF,
+                                  VCHAN_REF_MIN, UINT32_MAX, ret_ref);
     if (st == FLOW_OK)
-        st = store_key_check_owner(store, base, KEY_PORT, server);
+        st = linux_store_key_check_owner(store, base, STORE_KEY_PORT, server);
     if (st == FLOW_OK)
-        st = store_key_check_owner(store, base, KEY_REF, server);
+        st = linux_store_key_check_owner(store, base, STORE_KEY_REF, server);
     if (st == FLOW_OK)
-        st = store_key_read(store, XBT_NULL, base, KEY_PORT, 1, PORT_MAX,
-                            &again);
+        st = linux_store_key_read(store, XBT_NULL, base, STORE_KEY_PORT, 1,
+                                  STORE_PORT_MAX, &again);
     return st == FLOW_OK && again != *ret_port ? FLOW_AGAIN : st;
 }
 
 static enum flow_status
-store_lookup(struct vchan_hyp *hyp, uint16_t server, const char *base,
-             uint32_t *ret_ref, uint32_t *ret_port, struct flow_error *err)
+linux_store_lookup(struct vchan_hyp *hyp, uint16_t server, const char *base,
+                   uint32_t *ret_ref, uint32_t *ret_port,
+                   struct flow_error *err)
 {
-    enum flow_status st =
-        store_keys_read(store_of(hyp), server, base, ret_ref, ret_port);
+    enum flow_status st = linux_store_keys_read(linux_store_of(hyp), server,
+                                                base, ret_ref, ret_port);
 
     if (st == FLOW_E_PROTO)
         flow_error_set(err, st, "vchan", FLOW_DOMAIN_NONE, 0,
@@ -244,7 +250,7 @@ store_lookup(struct vchan_hyp *hyp, uint16_t server, const char *base,
 }
 
 static enum vchan_presence
-store_presence(struct vchan_hyp *hyp, uint16_t domid)
+linux_store_presence(struct vchan_hyp *hyp, uint16_t domid)
 {
     struct linux_hyp *h = (struct linux_hyp *)hyp;
     enum vchan_presence presence = flow__vchan_linux_domain(h, domid);
@@ -260,9 +266,9 @@ store_presence(struct vchan_hyp *hyp, uint16_t domid)
 }
 
 static bool
-store_released(struct vchan_hyp *hyp, uint16_t domid)
+linux_store_released(struct vchan_hyp *hyp, uint16_t domid)
 {
-    struct xs_handle *store = store_of(hyp);
+    struct xs_handle *store = linux_store_of(hyp);
 
     /* "No" is also what a request that failed answers, and errno does not tell
      * the two apart: a success may set it, a lack of memory may not.  A store
@@ -282,7 +288,7 @@ flow__vchan_linux_hang_up(struct xs_handle *store, bool inherited)
 }
 
 static void
-store_watch_close(struct vchan_watch *w)
+linux_store_watch_close(struct vchan_watch *w)
 {
     struct vchan_hyp *hyp = w->hyp;
 
@@ -294,8 +300,8 @@ store_watch_close(struct vchan_watch *w)
 /* A watch has a connection of its own, which ends with it: what the store still
  * has to tell then goes nowhere. */
 static enum flow_status
-store_watch_open(struct vchan_hyp *hyp, const char *path,
-                 struct vchan_watch **ret_watch, struct flow_error *err)
+linux_store_watch_open(struct vchan_hyp *hyp, const char *path,
+                       struct vchan_watch **ret_watch, struct flow_error *err)
 {
     struct vchan_watch *w = flow_env_alloc(hyp->env, sizeof(*w));
     enum flow_status st;
@@ -312,26 +318,26 @@ store_watch_open(struct vchan_hyp *hyp, const char *path,
     }
     st = flow__vchan_linux_fail(err, "the Xen store refuses a watch", NULL);
     flow_error_set_detail(err, path);
-    store_watch_close(w);
+    linux_store_watch_close(w);
     return st;
 }
 
 static enum flow_status
-store_watch_keys(struct vchan_hyp *hyp, const char *base,
-                 struct vchan_watch **ret_watch, struct flow_error *err)
+linux_store_watch_keys(struct vchan_hyp *hyp, const char *base,
+                       struct vchan_watch **ret_watch, struct flow_error *err)
 {
-    char path[KEY_MAX];
+    char path[STORE_KEY_MAX];
 
-    snprintf(path, sizeof(path), "%s%s", base, KEY_PORT);
-    return store_watch_open(hyp, path, ret_watch, err);
+    snprintf(path, sizeof(path), "%s%s", base, STORE_KEY_PORT);
+    return linux_store_watch_open(hyp, path, ret_watch, err);
 }
 
 static enum flow_status
-store_watch_deaths(struct vchan_hyp *hyp, struct vchan_watch **ret_watch,
-                   struct flow_error *err)
+linux_store_watch_domains(struct vchan_hyp *hyp, struct vchan_watch **ret_watch,
+                          struct flow_error *err)
 {
     enum flow_status st =
-        store_watch_open(hyp, "@releaseDomain", ret_watch, err);
+        linux_store_watch_open(hyp, "@releaseDomain", ret_watch, err);
 
     if (st != FLOW_OK && err != NULL)
         err->hint = "give this domain the right to @releaseDomain, or do "
@@ -340,7 +346,7 @@ store_watch_deaths(struct vchan_hyp *hyp, struct vchan_watch **ret_watch,
 }
 
 static void
-store_watch_wait(const struct vchan_watch *w, struct flow_wait_set *set)
+linux_store_watch_wait(const struct vchan_watch *w, struct flow_wait_set *set)
 {
     flow_wait_add_fd(set, flow__xen.xs_fileno(w->store), FLOW_WAIT_IN);
     flow_wait_add_fd(set, ((struct linux_hyp *)w->hyp)->lost, FLOW_WAIT_IN);
@@ -348,7 +354,7 @@ store_watch_wait(const struct vchan_watch *w, struct flow_wait_set *set)
 
 /* The events say only "look". */
 static bool
-store_watch_drain(struct vchan_watch *w)
+linux_store_watch_drain(struct vchan_watch *w)
 {
     bool told = false;
     char **event;
@@ -375,14 +381,14 @@ flow__vchan_linux_own(struct xs_handle *store, uint16_t *ret_domid)
 }
 
 const struct vchan_store_ops flow__vchan_linux_store = {
-    .publish = store_publish,
-    .withdraw = store_withdraw,
-    .lookup = store_lookup,
-    .presence = store_presence,
-    .released = store_released,
-    .watch_keys = store_watch_keys,
-    .watch_deaths = store_watch_deaths,
-    .watch_wait = store_watch_wait,
-    .watch_drain = store_watch_drain,
-    .watch_close = store_watch_close,
+    .publish = linux_store_publish,
+    .withdraw = linux_store_withdraw,
+    .lookup = linux_store_lookup,
+    .presence = linux_store_presence,
+    .released = linux_store_released,
+    .watch_keys = linux_store_watch_keys,
+    .watch_domains = linux_store_watch_domains,
+    .watch_wait = linux_store_watch_wait,
+    .watch_drain = linux_store_watch_drain,
+    .watch_close = linux_store_watch_close,
 };

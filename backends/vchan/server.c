@@ -3,24 +3,24 @@
 
 #include <string.h>
 
-#define RING_DEFAULT            32768u
-#define PINNED_DEFAULT          2048u
-#define PINNED_CHANNELS_DEFAULT 128u
+#define SERVER_RING_DEFAULT            32768u
+#define SERVER_PINNED_DEFAULT          2048u
+#define SERVER_PINNED_CHANNELS_DEFAULT 128u
 
 /* Pause after an offer that could not be made. */
-#define RETRY UINT64_C(100000000)
+#define SERVER_RETRY UINT64_C(100000000)
 
 /* Pauses between publications of one offer, until its peer is known to be
  * there. */
-#define ANNOUNCE_MIN UINT64_C(1000000000)
-#define ANNOUNCE_MAX UINT64_C(8000000000)
+#define SERVER_ANNOUNCE_MIN UINT64_C(1000000000)
+#define SERVER_ANNOUNCE_MAX UINT64_C(8000000000)
 
 /* Events that bring no client, as wait.c counts those that bring no bytes: at
- * IDLE_EVENTS the channel is not listened to for a while, and after that
- * IDLE_AGAIN more are enough. */
-#define IDLE_EVENTS 64u
-#define IDLE_AGAIN  8u
-#define IDLE_MUTE   UINT64_C(10000000)
+ * SERVER_IDLE_EVENTS the channel is not listened to for a while, and after that
+ * SERVER_IDLE_AGAIN more are enough. */
+#define SERVER_IDLE_EVENTS 64u
+#define SERVER_IDLE_AGAIN  8u
+#define SERVER_IDLE_MUTE   UINT64_C(10000000)
 
 struct vchan_listener {
     struct flow_listener base;
@@ -98,15 +98,16 @@ server_announce(struct vchan_listener *l)
         return;
     there = l->hyp->store->presence(l->hyp, l->peer);
     if (l->absent && there != VCHAN_ABSENT)
-        l->announce_pause = ANNOUNCE_MIN;
+        l->announce_pause = SERVER_ANNOUNCE_MIN;
     l->absent = there == VCHAN_ABSENT;
     if (!l->absent)
         (void)l->hyp->store->publish(l->hyp, l->path, l->peer,
                                      l->offer.set->ref, l->port, NULL);
-    l->announce_at = there == VCHAN_PRESENT && l->announce_pause >= ANNOUNCE_MAX
-                         ? FLOW_NEVER
-                         : now + l->announce_pause;
-    if (l->announce_pause < ANNOUNCE_MAX)
+    l->announce_at =
+        there == VCHAN_PRESENT && l->announce_pause >= SERVER_ANNOUNCE_MAX
+            ? FLOW_NEVER
+            : now + l->announce_pause;
+    if (l->announce_pause < SERVER_ANNOUNCE_MAX)
         l->announce_pause *= 2;
 }
 
@@ -146,7 +147,7 @@ server_renew_offer(struct vchan_listener *l)
         st = server_make_offer(l, &err);
     if (st == FLOW_OK)
         return FLOW_OK;
-    l->retry_at = server_clock_now(l) + RETRY;
+    l->retry_at = server_clock_now(l) + SERVER_RETRY;
     /* A set that the failure itself gave back is no reason to try again. */
     if (st != FLOW_AGAIN)
         l->came_back = flow_event_sequence(l->sets->policy.available);
@@ -168,10 +169,10 @@ static void
 server_take_event(struct vchan_listener *l)
 {
     if (!l->hyp->events->drain(l->offer.channel) ||
-        ++l->idle_events < IDLE_EVENTS)
+        ++l->idle_events < SERVER_IDLE_EVENTS)
         return;
-    l->idle_events = IDLE_EVENTS - IDLE_AGAIN;
-    l->muted_until = server_clock_now(l) + IDLE_MUTE;
+    l->idle_events = SERVER_IDLE_EVENTS - SERVER_IDLE_AGAIN;
+    l->muted_until = server_clock_now(l) + SERVER_IDLE_MUTE;
 }
 
 /* Makes a flow of an offer that was taken, or leaves it. */
@@ -288,7 +289,7 @@ server_listener_query(struct flow_listener *base, enum flow_query_key key,
     return FLOW_E_NOTSUP;
 }
 
-static const struct flow_listener_ops listener_ops = {
+static const struct flow_listener_ops server_listener_ops = {
     .version = FLOW_OPS_VERSION,
     .name = "vchan",
     .accept = server_listener_accept,
@@ -307,17 +308,17 @@ server_settle(struct vchan_listener *l, uint32_t domid, const char *path,
     if (opt != NULL)
         l->opt = *opt;
     if (l->opt.pinned_max == 0)
-        l->opt.pinned_max = PINNED_DEFAULT;
+        l->opt.pinned_max = SERVER_PINNED_DEFAULT;
     if (l->opt.pinned_channels_max == 0)
-        l->opt.pinned_channels_max = PINNED_CHANNELS_DEFAULT;
+        l->opt.pinned_channels_max = SERVER_PINNED_CHANNELS_DEFAULT;
     st = flow__vchan_check_peer(l->hyp, domid, &l->opt, err);
     if (st != FLOW_OK)
         return st;
     l->peer = (uint16_t)domid;
     /* The client writes left, so that is the ring we read. */
     if (!flow__vchan_orders_choose(
-            l->opt.read_size > 0 ? l->opt.read_size : RING_DEFAULT,
-            l->opt.write_size > 0 ? l->opt.write_size : RING_DEFAULT,
+            l->opt.read_size > 0 ? l->opt.read_size : SERVER_RING_DEFAULT,
+            l->opt.write_size > 0 ? l->opt.write_size : SERVER_RING_DEFAULT,
             &l->orders))
         return flow_error_set(err, FLOW_E_INVAL, "vchan", FLOW_DOMAIN_NONE, 0,
                               "a ring is at most 1 MiB");
@@ -358,7 +359,7 @@ flow__vchan_listen_on(struct vchan_hyp *hyp, uint32_t domid, const char *path,
         return flow_error_set(err, FLOW_E_NOMEM, "vchan", FLOW_DOMAIN_NONE, 0,
                               "no memory for a listener");
     }
-    flow_listener_init(&l->base, &listener_ops, env);
+    flow_listener_init(&l->base, &server_listener_ops, env);
     l->hyp = hyp;
     st = server_settle(l, domid, path, opt, err);
     if (st == FLOW_OK)
@@ -369,8 +370,8 @@ flow__vchan_listen_on(struct vchan_hyp *hyp, uint32_t domid, const char *path,
     if (st == FLOW_AGAIN)
         st = FLOW_E_NOMEM;
     if (st == FLOW_OK && hyp->store->presence != NULL) {
-        l->announce_pause = ANNOUNCE_MIN;
-        l->announce_at = server_clock_now(l) + ANNOUNCE_MIN;
+        l->announce_pause = SERVER_ANNOUNCE_MIN;
+        l->announce_at = server_clock_now(l) + SERVER_ANNOUNCE_MIN;
     }
     if (st != FLOW_OK) {
         server_listener_close(&l->base);

@@ -60,7 +60,7 @@ static enum flow_status
 sets_grant_ring(struct vchan_set *set, unsigned order, bool writable,
                 uint32_t *ret_refs, struct vchan_region **ret_region)
 {
-    const struct vchan_parting none = { VCHAN_CLEAR_NONE, NULL };
+    const struct vchan_unmap_notify none = { VCHAN_CLEAR_NONE, NULL };
     struct vchan_sets *sets = set->sets;
     uint32_t pages = flow__vchan_order_pages(order);
 
@@ -77,15 +77,15 @@ sets_grant(struct vchan_set *set)
 {
     struct vchan_sets *sets = set->sets;
     struct vchan_hyp *hyp = sets->hyp;
-    struct vchan_parting parting;
+    struct vchan_unmap_notify at_unmap;
     enum flow_status st;
 
     st = hyp->events->alloc(hyp, sets->peer, &set->channel, &sets->error);
     if (st != FLOW_OK)
         return st;
-    parting.clear_at = offsetof(struct vchan_page, srv_live);
-    parting.channel = set->channel;
-    st = hyp->grants->share(hyp, sets->peer, 1, true, parting, &set->ref,
+    at_unmap.clear_at = offsetof(struct vchan_page, srv_live);
+    at_unmap.channel = set->channel;
+    st = hyp->grants->share(hyp, sets->peer, 1, true, at_unmap, &set->ref,
                             &set->control, &sets->error);
     if (st == FLOW_OK)
         st = sets_grant_ring(set, sets->orders.left, true, set->ring_refs,

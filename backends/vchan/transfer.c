@@ -15,7 +15,7 @@
  * since the peer may sleep, and then every half of the ring; a peer that is
  * awake sees the index move meanwhile.
  */
-#define PART_MAX 65536u
+#define TRANSFER_PART 65536u
 
 static void
 transfer_report(struct vchan *v, enum flow_dir dir)
@@ -34,7 +34,7 @@ transfer_report_part(struct vchan *v, enum flow_dir dir, size_t moved,
 {
     uint32_t ring = dir == FLOW_READ ? v->rx.size : v->tx.size;
 
-    if (moved - *reported < (*reported == 0 ? PART_MAX : ring / 2))
+    if (moved - *reported < (*reported == 0 ? TRANSFER_PART : ring / 2))
         return;
     transfer_report(v, dir);
     *reported = moved;
@@ -82,13 +82,13 @@ transfer_outcome(struct vchan *v, enum flow_dir dir, enum flow_status st)
 }
 
 /* The part of a vector that has not been moved: of *vec from `off` on. */
-struct scatter {
+struct transfer_scatter {
     const struct flow_vec *vec;
     size_t count;
     size_t off;
 };
 
-struct gather {
+struct transfer_gather {
     const struct flow_cvec *vec;
     size_t count;
     size_t off;
@@ -96,7 +96,8 @@ struct gather {
 
 /* Copies up to max of the bytes that look() found; how many. */
 static uint32_t
-transfer_copy_out(const struct vchan_rx *rx, struct scatter *to, uint32_t max)
+transfer_copy_out(const struct vchan_rx *rx, struct transfer_scatter *to,
+                  uint32_t max)
 {
     uint32_t done = 0;
 
@@ -118,7 +119,8 @@ transfer_copy_out(const struct vchan_rx *rx, struct scatter *to, uint32_t max)
 
 /* Copies up to max bytes into the room that look() found; how many. */
 static uint32_t
-transfer_copy_in(struct vchan_tx *tx, struct gather *from, uint32_t max)
+transfer_copy_in(struct vchan_tx *tx, struct transfer_gather *from,
+                 uint32_t max)
 {
     uint32_t done = 0;
 
@@ -141,24 +143,26 @@ transfer_copy_in(struct vchan_tx *tx, struct gather *from, uint32_t max)
 
 /* Copies a part, if it is a whole one in whichever way is the faster. */
 static uint32_t
-transfer_copy_part_in(struct vchan *v, struct gather *from, uint32_t room)
+transfer_copy_part_in(struct vchan *v, struct transfer_gather *from,
+                      uint32_t room)
 {
     const struct flow_env *env = v->base.env;
     uint64_t start = 0;
     bool timed;
 
-    if (!FLOW__SHM_BYPASSES || room < PART_MAX || from->count == 0 ||
-        from->vec->len - from->off < PART_MAX)
-        return transfer_copy_in(&v->tx, from, transfer_least(PART_MAX, room));
+    if (!FLOW__SHM_BYPASSES || room < TRANSFER_PART || from->count == 0 ||
+        from->vec->len - from->off < TRANSFER_PART)
+        return transfer_copy_in(&v->tx, from,
+                                transfer_least(TRANSFER_PART, room));
     v->tx.bypass = flow__vchan_bypass_next(&v->bypass, &timed);
     if (timed)
         start = env->now(env->ctx);
-    transfer_copy_in(&v->tx, from, PART_MAX);
+    transfer_copy_in(&v->tx, from, TRANSFER_PART);
     if (timed)
         flow__vchan_bypass_took(&v->bypass, v->tx.bypass,
                                 env->now(env->ctx) - start);
     v->tx.bypass = false;
-    return PART_MAX;
+    return TRANSFER_PART;
 }
 
 enum flow_status
@@ -166,7 +170,7 @@ flow__vchan_readv(struct flow *f, const struct flow_vec *vec, size_t count,
                   size_t *ret_len)
 {
     struct vchan *v = (struct vchan *)f;
-    struct scatter to = { vec, count, 0 };
+    struct transfer_scatter to = { vec, count, 0 };
     size_t reported = 0;
     uint32_t avail;
     uint32_t n;
@@ -176,11 +180,12 @@ flow__vchan_readv(struct flow *f, const struct flow_vec *vec, size_t count,
     if (st != FLOW_OK)
         return transfer_outcome(v, FLOW_READ, st);
     do {
-        n = transfer_copy_out(&v->rx, &to, transfer_least(PART_MAX, avail));
+        n = transfer_copy_out(&v->rx, &to,
+                              transfer_least(TRANSFER_PART, avail));
         flow__vchan_rx_take(&v->rx, n);
         *ret_len += n;
         transfer_report_part(v, FLOW_READ, *ret_len, &reported);
-    } while (n == PART_MAX && to.count > 0 &&
+    } while (n == TRANSFER_PART && to.count > 0 &&
              flow__vchan_look_rx(v, 1, false, &avail) == FLOW_OK);
     transfer_report_rest(v, FLOW_READ, *ret_len, reported);
     return FLOW_OK;
@@ -192,7 +197,7 @@ flow__vchan_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
                    uint32_t flags, size_t *ret_len)
 {
     struct vchan *v = (struct vchan *)f;
-    struct gather from = { vec, count, 0 };
+    struct transfer_gather from = { vec, count, 0 };
     size_t reported = 0;
     uint32_t room;
     uint32_t n;
@@ -207,7 +212,7 @@ flow__vchan_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
         flow__vchan_tx_publish(&v->tx, n);
         *ret_len += n;
         transfer_report_part(v, FLOW_WRITE, *ret_len, &reported);
-    } while (n == PART_MAX && from.count > 0 &&
+    } while (n == TRANSFER_PART && from.count > 0 &&
              flow__vchan_look_tx(v, 1, false, &room) == FLOW_OK);
     transfer_report_rest(v, FLOW_WRITE, *ret_len, reported);
     return FLOW_OK;

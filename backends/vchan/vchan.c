@@ -9,7 +9,8 @@ vchan_of(struct flow *f)
     return (struct vchan *)f;
 }
 
-/* Only the core's own end of reading comes here: there is no half close. */
+/* The core calls this for the end of reading alone: a vchan has no half
+ * close. */
 static enum flow_status
 vchan_shutdown(struct flow *f, enum flow_dir dir)
 {
@@ -25,7 +26,7 @@ vchan_answer_address(struct vchan *v, const char *prefix, uint16_t domid,
 {
     char text[VCHAN_BASE_MAX + 40] = "";
 
-    /* The room is enough for the longest of each. */
+    /* There is room for the longest of each. */
     flow__vchan_append(text, sizeof(text), prefix);
     flow__vchan_append(text, sizeof(text), v->conn.hyp->scheme);
     flow__vchan_append(text, sizeof(text), "://");
@@ -47,7 +48,7 @@ vchan_footprint(const struct vchan *v)
     return size;
 }
 
-/* The channel's descriptor, where events come by one. */
+/* The channel's descriptor, if its events come by a descriptor. */
 static enum flow_status
 vchan_answer_fd(struct vchan *v, void *buf, size_t *len)
 {
@@ -60,7 +61,7 @@ vchan_answer_fd(struct vchan *v, void *buf, size_t *len)
     return flow_answer(buf, len, &set.source[0].fd, sizeof(int));
 }
 
-/* The peer's end of the channel, where the hypervisor says. */
+/* The port of the peer's end of the channel, if the hypervisor tells it. */
 static enum flow_status
 vchan_answer_peer_port(struct vchan *v, void *buf, size_t *len)
 {
@@ -132,6 +133,25 @@ static const struct flow_ops vchan_ops = {
     .commit = flow__vchan_commit,
     .query = vchan_query,
 };
+
+enum flow_status
+flow__vchan_check_peer(const struct vchan_hyp *hyp, uint32_t domid,
+                       const struct flow_vchan_options *opt,
+                       struct flow_error *err)
+{
+    if (domid >= VCHAN_DOMID_LIMIT)
+        return flow_error_set(err, FLOW_E_INVAL, "vchan", FLOW_DOMAIN_NONE, 0,
+                              "the domain is not in 0..32751");
+    if (domid == hyp->domid && !opt->insecure_same_domain) {
+        flow_error_set(err, FLOW_E_INVAL, "vchan", FLOW_DOMAIN_NONE, 0,
+                       "the peer is our own domain");
+        if (err != NULL)
+            err->hint = "some kernels crash on it; insecure_same_domain "
+                        "allows it in tests";
+        return FLOW_E_INVAL;
+    }
+    return FLOW_OK;
+}
 
 static uint32_t
 vchan_caps_of(const struct flow_vchan_options *opt, const struct vchan_hyp *hyp,

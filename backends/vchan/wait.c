@@ -4,38 +4,53 @@
 #include "backends/vchan/vchan.h"
 
 /*
- * How long a death that sends no event may stay unseen: the peer is asked
- * after while somebody waits, in pauses that double.
+ * flow_ops.wait.
+ *
+ * One event channel serves both directions, and the reader's and the writer's
+ * thread may both sleep on it.  The thread that consumes an event therefore
+ * wakes the other direction, in this order:
+ *
+ * - A thread sets its bits in `asleep` before it looks at its ring.
+ * - A thread that consumes events reads `asleep` after that.
+ *
+ * Either the second thread finds the bits of the first and wakes it, or the
+ * first looks at a ring that is at least as new as the event.
+ *
+ * Before it reports sources, a wait sets the notify bit of each direction and
+ * looks again (ring.h), so no byte is missed.  There is no lock: the members of
+ * struct vchan that both threads use are atomic.
  */
-#define CHECK_MIN UINT64_C(1000000000)
-#define CHECK_MAX UINT64_C(8000000000)
+
+/* Pauses, which double, between two questions whether the peer's domain still
+ * exists.  Its destruction sends no event; only a waiting thread asks. */
+#define WAIT_CHECK_MIN UINT64_C(1000000000)
+#define WAIT_CHECK_MAX UINT64_C(8000000000)
 
 /*
- * A peer may send any number of events for nothing.  Each event counts.  Each
- * index that the peer has moved is credited with the events that an honest peer
- * may send for it: one for each direction, and each of these may come when its
- * bytes were seen already.  At STORM_EVENTS events without credit the channel
- * is ignored for a while, and after that at every STORM_AGAIN more, so a storm
- * costs about a thousand wakes a second.
+ * A peer may send any number of events for nothing.  Each event counts, and
+ * each index that the peer moves takes LOOK_CREDIT events off the count
+ * (look.c).  At WAIT_STORM_EVENTS the channel is ignored for WAIT_STORM_MUTE
+ * ns, and from then on after every WAIT_STORM_AGAIN more: a storm costs about a
+ * thousand wakes a second.
  */
-#define STORM_EVENTS 64u
-#define STORM_AGAIN  8u
-#define STORM_PAID   4u
-#define STORM_MUTE   UINT64_C(10000000)
+#define WAIT_STORM_EVENTS 64u
+#define WAIT_STORM_AGAIN  8u
+#define WAIT_STORM_MUTE   UINT64_C(10000000)
 
 /*
- * Looks at a ring before a sleep.  A peer that is at work on another processor
- * is faster than a sleep, which costs both sides system calls, so the looks go
- * on for about as long as one takes.  After looks in vain the next sleeps go
- * without, four times as many each time; the looks after such a pause go on for
- * longer, since the peer may have taken to sleeping too and must wake up first.
- * The number of looks is the bound for an environment whose clock stands still.
+ * Polling before a sleep.  A peer that runs on another processor often answers
+ * sooner than a sleep and a wake take, which cost both sides system calls.  So
+ * a wait polls its ring for about as long as a sleep takes, WAIT_POLL_TIME ns.
+ * If that finds nothing, the next waits do not poll: 3 of them, then 15, 63 and
+ * so on to WAIT_SKIP_MAX.  The first poll after skipped ones goes on for
+ * WAIT_POLL_TIME_RARE, since the peer may sleep as well and must wake first.
+ * WAIT_POLL_MAX bounds it in an environment whose clock stands still.
  */
-#define LOOKS           4096u
-#define LOOKS_TICK      32u /* between two readings of the clock */
-#define LOOKS_TIME      UINT64_C(40000)
-#define LOOKS_TIME_RARE UINT64_C(100000)
-#define SKIP_MAX        4095u
+#define WAIT_POLL_MAX       4096u
+#define WAIT_POLL_TICK      32u /* polls between two readings of the clock */
+#define WAIT_POLL_TIME      UINT64_C(40000)
+#define WAIT_POLL_TIME_RARE UINT64_C(100000)
+#define WAIT_SKIP_MAX       4095u
 
 static uint64_t
 wait_clock(const struct vchan *v)
@@ -43,114 +58,7 @@ wait_clock(const struct vchan *v)
     return v->base.env->now(v->base.env->ctx);
 }
 
-/*
- * A fault in either direction is one of the peer, so both fail; each records
- * it in its own turn, since the other direction's record is its thread's.
- */
-void
-flow__vchan_spread_fault(struct vchan *v, enum vchan_fault fault)
-{
-    uint8_t none = VCHAN_FAULT_NONE;
-
-    if (!atomic_compare_exchange_strong(&v->fault, &none, (uint8_t)fault))
-        return;
-    flow__vchan_conn_goodbye(&v->conn);
-    flow_wake(&v->base, FLOW_READ | FLOW_WRITE);
-}
-
-static bool
-wait_is_gone(const struct vchan *v)
-{
-    return load_acquire(&v->gone) != 0;
-}
-
-void
-flow__vchan_progress(struct vchan *v, enum flow_dir dir)
-{
-    uint32_t *heard = &v->heard[dir == FLOW_READ ? 0 : 1];
-    uint32_t index = dir == FLOW_READ ? v->rx.prod : v->tx.cons;
-
-    uint32_t unpaid = load_relaxed(&v->unpaid_events);
-
-    if (index == *heard)
-        return;
-    *heard = index;
-    if (unpaid > 0)
-        atomic_compare_exchange_strong(&v->unpaid_events, &unpaid,
-                                       unpaid > STORM_PAID ? unpaid - STORM_PAID
-                                                           : 0);
-    if (load_relaxed(&v->check_at) != 0)
-        store_relaxed(&v->check_at, 0);
-}
-
-/* What a look at the ring means to who wants so many bytes: fewer are an answer
- * only at the end of the stream (C54). */
-static enum flow_status
-wait_enough(struct vchan_rx *rx, size_t want, enum flow_status st,
-            uint32_t *ret_avail)
-{
-    if (st != FLOW_OK || *ret_avail >= want ||
-        flow__vchan_rx_is_last(rx, ret_avail))
-        return st;
-    return rx->fault != VCHAN_FAULT_NONE ? FLOW_E_PROTO : FLOW_AGAIN;
-}
-
-enum flow_status
-flow__vchan_look_rx(struct vchan *v, size_t want, bool arm, uint32_t *ret_avail)
-{
-    uint32_t before = v->rx.prod;
-    enum flow_status st;
-
-    *ret_avail = 0;
-    if ((st = flow__vchan_hyp_check(v->conn.hyp, NULL)) != FLOW_OK)
-        return st;
-    if (load_acquire(&v->fault) != VCHAN_FAULT_NONE)
-        return FLOW_E_PROTO;
-    if (wait_is_gone(v))
-        v->rx.live.seen = VCHAN_LIVE_GONE;
-    st = wait_enough(&v->rx, want, flow__vchan_rx_look(&v->rx, ret_avail),
-                     ret_avail);
-    if (st == FLOW_AGAIN && arm)
-        st = wait_enough(&v->rx, want, flow__vchan_rx_arm(&v->rx, ret_avail),
-                         ret_avail);
-    if (st == FLOW_E_PROTO)
-        flow__vchan_spread_fault(v, v->rx.fault);
-    else if (st == FLOW_AGAIN && v->rx.prod != before)
-        flow__vchan_progress(v, FLOW_READ);
-    return st;
-}
-
-/* The same for who wants so much room. */
-static enum flow_status
-wait_roomy(size_t want, enum flow_status st, const uint32_t *room)
-{
-    return st == FLOW_OK && *room < want ? FLOW_AGAIN : st;
-}
-
-enum flow_status
-flow__vchan_look_tx(struct vchan *v, size_t want, bool arm, uint32_t *ret_room)
-{
-    uint32_t before = v->tx.cons;
-    enum flow_status st;
-
-    *ret_room = 0;
-    if ((st = flow__vchan_hyp_check(v->conn.hyp, NULL)) != FLOW_OK)
-        return st;
-    if (load_acquire(&v->fault) != VCHAN_FAULT_NONE)
-        return FLOW_E_PROTO;
-    if (wait_is_gone(v))
-        v->tx.live.seen = VCHAN_LIVE_GONE;
-    st = wait_roomy(want, flow__vchan_tx_look(&v->tx, ret_room), ret_room);
-    if (st == FLOW_AGAIN && arm)
-        st = wait_roomy(want, flow__vchan_tx_arm(&v->tx, ret_room), ret_room);
-    if (st == FLOW_E_PROTO)
-        flow__vchan_spread_fault(v, v->tx.fault);
-    else if (st == FLOW_AGAIN && v->tx.cons != before)
-        flow__vchan_progress(v, FLOW_WRITE);
-    return st;
-}
-
-/* Which of the interests would not answer AGAIN. */
+/* Those of the interests whose operation would not answer AGAIN. */
 static uint32_t
 wait_look(struct vchan *v, uint32_t interest, bool arm)
 {
@@ -168,17 +76,17 @@ wait_look(struct vchan *v, uint32_t interest, bool arm)
     return ready;
 }
 
-/* Looks until something is ready or a sleep would have taken as long. */
+/* Looks until an interest is ready or the time is over. */
 static uint32_t
-wait_look_for_long(struct vchan *v, uint32_t interest, uint64_t time)
+wait_poll_for(struct vchan *v, uint32_t interest, uint64_t time)
 {
     uint64_t until = 0;
     uint32_t ready = 0;
 
-    for (uint32_t i = 1; i <= LOOKS && ready == 0; i++) {
+    for (uint32_t i = 1; i <= WAIT_POLL_MAX && ready == 0; i++) {
         flow__shm_pause();
         ready = wait_look(v, interest, false);
-        if (i % LOOKS_TICK != 0)
+        if (i % WAIT_POLL_TICK != 0)
             continue;
         if (until == 0)
             until = wait_clock(v) + time;
@@ -188,9 +96,9 @@ wait_look_for_long(struct vchan *v, uint32_t interest, uint64_t time)
     return ready;
 }
 
-/* Looks for a while, unless that was in vain of late. */
+/* Looks once, and then polls unless the last polls found nothing. */
 static uint32_t
-wait_look_patiently(struct vchan *v, uint32_t interest)
+wait_poll(struct vchan *v, uint32_t interest)
 {
     uint32_t ready = wait_look(v, interest, false);
     uint32_t left = load_relaxed(&v->skips_left);
@@ -202,32 +110,32 @@ wait_look_patiently(struct vchan *v, uint32_t interest)
         store_relaxed(&v->skips_left, left - 1);
         return 0;
     }
-    ready = wait_look_for_long(v, interest,
-                               skips == 0 ? LOOKS_TIME : LOOKS_TIME_RARE);
+    ready = wait_poll_for(v, interest,
+                          skips == 0 ? WAIT_POLL_TIME : WAIT_POLL_TIME_RARE);
     if (ready != 0)
         skips = 0;
-    else if (skips < SKIP_MAX)
+    else if (skips < WAIT_SKIP_MAX)
         skips = skips * 4 + 3;
     store_relaxed(&v->skips, skips);
     store_relaxed(&v->skips_left, skips);
     return ready;
 }
 
-/* After too many events without bytes the channel is ignored for a while. */
+/* Counts an event, and mutes the channel if too many came without bytes. */
 static void
 wait_count_event(struct vchan *v)
 {
-    if (atomic_fetch_add(&v->unpaid_events, 1) + 1 < STORM_EVENTS)
+    if (atomic_fetch_add(&v->unpaid_events, 1) + 1 < WAIT_STORM_EVENTS)
         return;
-    store_relaxed(&v->unpaid_events, STORM_EVENTS - STORM_AGAIN);
-    store_relaxed(&v->muted_until, wait_clock(v) + STORM_MUTE);
+    store_relaxed(&v->unpaid_events, WAIT_STORM_EVENTS - WAIT_STORM_AGAIN);
+    store_relaxed(&v->muted_until, wait_clock(v) + WAIT_STORM_MUTE);
 }
 
 /*
- * A domain that is destroyed sends no event and clears no byte; its end of
- * the channel is closed early in its destruction, and ours is unbound then.
- * Who may not ask the hypervisor for that asks the store, which lets go of
- * the domain later, and answers domain 0 alone (XSA-115).
+ * A domain that is destroyed sends no event and clears no byte.  Early in its
+ * destruction its end of the channel is closed, and the state of ours becomes
+ * "unbound".  Without the right to ask the hypervisor for the state we ask the
+ * store, which releases the domain later and answers domain 0 alone (XSA-115).
  */
 static bool
 wait_peer_is_gone(struct vchan *v)
@@ -246,26 +154,20 @@ wait_peer_is_gone(struct vchan *v)
 }
 
 /*
- * Announces that `interest` may sleep, and takes in the events when it did
- * before: that costs a system call, and an event that still stands ends the
- * next sleep at once.
- *
- * One channel serves both directions and whoever waits for either, so who
- * takes an event in tells the other to look too.  Who announces does so before
- * it looks, and who takes in asks for announcements after it took: either the
- * announcement is found and its direction woken, or that direction looks at a
- * ring that is as the event left it.
+ * Announces in `asleep` that `interest` may sleep.  If it may have slept
+ * before, consumes the events, since a pending event would end the next sleep
+ * at once; the first wait saves that system call.
  */
 static void
-wait_take_events(struct vchan *v, uint32_t interest)
+wait_consume_events(struct vchan *v, uint32_t interest)
 {
     struct vchan_conn *conn = &v->conn;
     uint32_t others;
 
     if ((atomic_fetch_or(&v->asleep, interest) & interest) == 0)
         return;
-    /* Whatever else is ready: a watch that told stays readable until then. */
-    if (conn->deaths != NULL && conn->hyp->store->watch_drain(conn->deaths))
+    /* A watch that fired stays readable until it is drained. */
+    if (conn->domains != NULL && conn->hyp->store->watch_drain(conn->domains))
         wait_peer_is_gone(v);
     if (!conn->hyp->events->drain(conn->channel))
         return;
@@ -277,7 +179,7 @@ wait_take_events(struct vchan *v, uint32_t interest)
         flow_wake(&v->base, FLOW_WRITE);
 }
 
-/* Asks after the peer when it is time to; true when it turned out gone. */
+/* Asks whether the peer exists if the pause is over; true: it is gone. */
 static bool
 wait_check_peer(struct vchan *v, uint64_t now, struct flow_wait_set *set)
 {
@@ -285,11 +187,11 @@ wait_check_peer(struct vchan *v, uint64_t now, struct flow_wait_set *set)
     uint64_t pause = load_relaxed(&v->check_pause);
 
     if (at == 0) {
-        pause = CHECK_MIN;
+        pause = WAIT_CHECK_MIN;
     } else if (now >= at) {
         if (wait_peer_is_gone(v))
             return true;
-        pause = pause < CHECK_MAX ? pause * 2 : pause;
+        pause = pause < WAIT_CHECK_MAX ? pause * 2 : pause;
     }
     if (at == 0 || now >= at) {
         at = now + pause;
@@ -310,8 +212,8 @@ wait_add_sources(struct vchan *v, uint64_t now, struct flow_wait_set *set)
         flow_wait_add_time(set, muted);
     else
         conn->hyp->events->wait(conn->channel, set);
-    if (conn->deaths != NULL)
-        conn->hyp->store->watch_wait(conn->deaths, set);
+    if (conn->domains != NULL)
+        conn->hyp->store->watch_wait(conn->domains, set);
 }
 
 uint32_t
@@ -325,8 +227,8 @@ flow__vchan_wait(struct flow *f, uint32_t interest, struct flow_wait_set *set)
         return flow__vchan_dial_wait(v, set) ? FLOW_READY_OPEN : 0;
     if (flow__vchan_hyp_check(v->conn.hyp, NULL) != FLOW_OK)
         return interest;
-    wait_take_events(v, interest);
-    ready = wait_look_patiently(v, interest);
+    wait_consume_events(v, interest);
+    ready = wait_poll(v, interest);
     if (ready == 0)
         ready = wait_look(v, interest, true);
     if (ready == 0) {

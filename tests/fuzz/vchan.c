@@ -71,13 +71,13 @@ give(unsigned which, uint32_t count)
 
 static enum flow_status
 fuzz_share(struct vchan_hyp *hyp, uint16_t peer, uint32_t count, bool writable,
-           struct vchan_parting parting, uint32_t *ret_refs,
+           struct vchan_unmap_notify at_unmap, uint32_t *ret_refs,
            struct vchan_region **ret_region, struct flow_error *err)
 {
     (void)hyp;
     (void)peer;
     (void)writable;
-    (void)parting;
+    (void)at_unmap;
     (void)err;
     for (uint32_t i = 0; i < count; i++)
         ret_refs[i] = FIRST_REF + 1000 * shared + i;
@@ -97,12 +97,12 @@ fuzz_unshare(struct vchan_hyp *hyp, struct vchan_region *r)
 
 static enum flow_status
 fuzz_map(struct vchan_hyp *hyp, uint16_t peer, const uint32_t *refs,
-         uint32_t count, bool writable, struct vchan_parting parting,
+         uint32_t count, bool writable, struct vchan_unmap_notify at_unmap,
          struct vchan_region **ret_region, struct flow_error *err)
 {
     (void)hyp;
     (void)peer;
-    (void)parting;
+    (void)at_unmap;
     FUZZ_CHECK(count >= 1 && count <= RING_PAGES);
     if (refs[0] == CONTROL_REF) {
         FUZZ_CHECK(count == 1 && writable);

@@ -131,8 +131,8 @@ ask(struct flow_listener *l, enum flow_query_key key)
     return number;
 }
 
-static const struct vchan_parting part_with_nothing = { VCHAN_CLEAR_NONE,
-                                                        NULL };
+static const struct vchan_unmap_notify no_unmap_notify = { VCHAN_CLEAR_NONE,
+                                                           NULL };
 
 /* A client by hand, which can leave without letting go of everything. */
 struct client {
@@ -164,13 +164,13 @@ client_attach(struct vchan_hyp *hyp, struct client *c)
     client_look(hyp, &ref, &port);
     assert_int_equal(hyp->events->bind(hyp, 1, port, &c->channel, NULL),
                      FLOW_OK);
-    assert_int_equal(hyp->grants->map(hyp, 1, &ref, 1, true, part_with_nothing,
+    assert_int_equal(hyp->grants->map(hyp, 1, &ref, 1, true, no_unmap_notify,
                                       &c->control, NULL),
                      FLOW_OK);
     page = (struct vchan_page *)(void *)c->control->base;
     if (page->left_order >= 12)
         assert_int_equal(hyp->grants->map(hyp, 1, page->grants, 1, true,
-                                          part_with_nothing, &c->ring, NULL),
+                                          no_unmap_notify, &c->ring, NULL),
                          FLOW_OK);
     page->cli_live = VCHAN_LIVE_HERE;
     hyp->events->notify(c->channel);

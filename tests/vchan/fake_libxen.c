@@ -110,21 +110,21 @@ __wrap_munmap(void *addr, size_t len)
     return let_go(addr) ? 0 : __real_munmap(addr, len);
 }
 
-static struct vchan_parting
-parting_of(struct vchan_hyp *hyp, uint32_t offset, evtchn_port_t port)
+static struct vchan_unmap_notify
+unmap_notify_of(struct vchan_hyp *hyp, uint32_t offset, evtchn_port_t port)
 {
-    struct vchan_parting parting = { offset, NULL };
+    struct vchan_unmap_notify at_unmap = { offset, NULL };
 
     pthread_mutex_lock(&lock);
     for (struct xenevtchn_handle *x = channels; x != NULL; x = x->next)
         if (x->hyp == hyp && x->channel != NULL &&
             hyp->events->port(x->channel) == port)
-            parting.channel = x->channel;
+            at_unmap.channel = x->channel;
     pthread_mutex_unlock(&lock);
-    return parting;
+    return at_unmap;
 }
 
-static const struct vchan_parting nothing = { VCHAN_CLEAR_NONE, NULL };
+static const struct vchan_unmap_notify nothing = { VCHAN_CLEAR_NONE, NULL };
 
 static struct xengntdev_handle *
 grant_open(void)
@@ -152,12 +152,12 @@ xengntshr_close(xengntshr_handle *x)
 
 static void *
 share(xengntshr_handle *x, uint32_t domid, uint32_t count, uint32_t *refs,
-      int writable, struct vchan_parting parting)
+      int writable, struct vchan_unmap_notify at_unmap)
 {
     struct vchan_region *region;
 
     if (x->hyp->grants->share(x->hyp, (uint16_t)domid, count, writable != 0,
-                              parting, refs, &region, NULL) != FLOW_OK)
+                              at_unmap, refs, &region, NULL) != FLOW_OK)
         return NULL;
     return hold(x->hyp, region, true);
 }
@@ -173,7 +173,8 @@ void *
 xengntshr_share_page_notify(xengntshr_handle *x, uint32_t domid, uint32_t *ref,
                             int writable, uint32_t offset, evtchn_port_t port)
 {
-    return share(x, domid, 1, ref, writable, parting_of(x->hyp, offset, port));
+    return share(x, domid, 1, ref, writable,
+                 unmap_notify_of(x->hyp, offset, port));
 }
 
 int
@@ -201,12 +202,12 @@ xengnttab_close(xengnttab_handle *x)
 
 static void *
 map(xengnttab_handle *x, uint32_t count, uint32_t domid, uint32_t *refs,
-    int prot, struct vchan_parting parting)
+    int prot, struct vchan_unmap_notify at_unmap)
 {
     struct vchan_region *region;
 
     if (x->hyp->grants->map(x->hyp, (uint16_t)domid, refs, count,
-                            (prot & PROT_WRITE) != 0, parting, &region,
+                            (prot & PROT_WRITE) != 0, at_unmap, &region,
                             NULL) != FLOW_OK)
         return NULL;
     return hold(x->hyp, region, false);
@@ -224,7 +225,7 @@ xengnttab_map_grant_ref_notify(xengnttab_handle *x, uint32_t domid,
                                uint32_t ref, int prot, uint32_t offset,
                                evtchn_port_t port)
 {
-    return map(x, 1, domid, &ref, prot, parting_of(x->hyp, offset, port));
+    return map(x, 1, domid, &ref, prot, unmap_notify_of(x->hyp, offset, port));
 }
 
 int

@@ -81,7 +81,7 @@ struct xengntdev_handle {
 static struct {
     void *base;
     uint32_t offset;
-} parting[REFS];
+} at_unmap[REFS];
 
 static unsigned share_opens;
 static int share_fd = -1;
@@ -186,12 +186,12 @@ xengntshr_share_pages(xengntshr_handle *x, uint32_t domid, int count,
 }
 
 static void
-parting_enter(void *base, uint32_t offset)
+unmap_notify_enter(void *base, uint32_t offset)
 {
     for (unsigned i = 0; i < REFS; i++)
-        if (parting[i].base == NULL) {
-            parting[i].base = base;
-            parting[i].offset = offset;
+        if (at_unmap[i].base == NULL) {
+            at_unmap[i].base = base;
+            at_unmap[i].offset = offset;
             return;
         }
 }
@@ -200,9 +200,9 @@ static int
 part(void *base, uint32_t count)
 {
     for (unsigned i = 0; i < REFS; i++)
-        if (parting[i].base == base) {
-            ((uint8_t *)base)[parting[i].offset] = 0;
-            parting[i].base = NULL;
+        if (at_unmap[i].base == base) {
+            ((uint8_t *)base)[at_unmap[i].offset] = 0;
+            at_unmap[i].base = NULL;
         }
     return munmap(base, (size_t)count * PAGE);
 }
@@ -214,7 +214,7 @@ xengntshr_share_page_notify(xengntshr_handle *x, uint32_t domid, uint32_t *ref,
     void *base = xengntshr_share_pages(x, domid, 1, ref, writable);
 
     (void)port;
-    parting_enter(base, offset);
+    unmap_notify_enter(base, offset);
     return base;
 }
 
@@ -255,7 +255,7 @@ xengnttab_map_grant_ref_notify(xengnttab_handle *x, uint32_t domid,
 
     (void)port;
     if (base != NULL)
-        parting_enter(base, offset);
+        unmap_notify_enter(base, offset);
     return base;
 }
 

@@ -249,7 +249,7 @@ fill_page(struct vchan_page *page, const uint32_t *refs, uint64_t *seed)
 static void
 no_page_makes_a_client_misbehave(void **state)
 {
-    const struct vchan_parting none = { VCHAN_CLEAR_NONE, NULL };
+    const struct vchan_unmap_notify none = { VCHAN_CLEAR_NONE, NULL };
     unsigned count[16] = { 0 };
     struct vchan_region *page;
     struct vchan_region *rings;
@@ -583,7 +583,7 @@ a_client_that_lies_does_not_harm_the_listener(void **state)
     (void)state;
     world_start(&w);
     for (unsigned value = 3; value < 256; value += 50) {
-        const struct vchan_parting none = { VCHAN_CLEAR_NONE, NULL };
+        const struct vchan_unmap_notify none = { VCHAN_CLEAR_NONE, NULL };
 
         assert_int_equal(flow__vchan_listen_on(flow__vchan_hyp_ref(w.hyp[0]), 2,
                                                "x", NULL, &w.listener, NULL),

@@ -304,7 +304,7 @@ static void
 golden_page_of_a_server(void **state)
 {
     static const uint8_t golden[8] = { 0x0a, 0, 0x0b, 0, 2, 1, 1, 0 };
-    const struct vchan_parting none = { VCHAN_CLEAR_NONE, NULL };
+    const struct vchan_unmap_notify none = { VCHAN_CLEAR_NONE, NULL };
 
     (void)state;
     for (unsigned maker = OURS; maker <= REFERENCE; maker++) {

@@ -453,8 +453,8 @@ a_migrated_domain_starts_anew(void **state)
     assert_int_equal(((struct vchan *)after)->conn.hyp->domid, 9);
     assert_int_equal(flow_read(f[1], &byte, 1, &n), FLOW_E_RESET);
     flow_get_error(f[1], FLOW_READ, &err);
-    assert_string_equal(err.text, "this domain was suspended or migrated, and "
-                                  "its channels are gone");
+    assert_string_equal(err.text, "this domain was suspended or migrated: "
+                                  "its event channels are lost");
     flow_close(after);
     close_pair(f);
     flow_listener_close(w.listener);

@@ -224,7 +224,7 @@ what_became_of_an_offer_is_not_held_against_it(void **state)
 {
     static void (*const act[])(struct flow_listener * l) = { withdraw_and_spoil,
                                                              leave_and_spoil };
-    const struct vchan_parting none = { VCHAN_CLEAR_NONE, NULL };
+    const struct vchan_unmap_notify none = { VCHAN_CLEAR_NONE, NULL };
     struct vchan_channel *channel;
     struct vchan_hyp *client;
     struct place p;
@@ -285,7 +285,7 @@ a_page_that_is_not_offered_yet_is_looked_at_again(void **state)
 {
     static const char base[] = "/local/domain/1/data/vchan/2/flow";
     const struct flow_vchan_options opt = { .timeout = 20000 * MSEC };
-    const struct vchan_parting none = { VCHAN_CLEAR_NONE, NULL };
+    const struct vchan_unmap_notify none = { VCHAN_CLEAR_NONE, NULL };
     struct vchan_channel *channel;
     struct vchan_region *control;
     struct vchan_page *page;
@@ -480,7 +480,7 @@ a_client_without_a_server_times_out_and_says_why(void **state)
     assert_int_equal(flow_open(f), FLOW_OK);
     /* Nobody accepts, so nothing new is offered. */
     expect_timeout(dial(&p, &opt), "the server's keys are in the store, but "
-                                   "its vchan is gone or taken");
+                                   "its vchan is closed or in use");
     flow_listener_close(l);
     flow_close(f);
     place_check_and_remove(&p);
@@ -571,7 +571,7 @@ static void *
 slow_client(void *arg)
 {
     const struct place *p = arg;
-    const struct vchan_parting none = { VCHAN_CLEAR_NONE, NULL };
+    const struct vchan_unmap_notify none = { VCHAN_CLEAR_NONE, NULL };
     struct vchan_channel *channel;
     struct vchan_region *page;
     struct vchan_hyp *hyp;

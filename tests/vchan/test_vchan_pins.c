@@ -180,11 +180,12 @@ static uint32_t granted_pages;
 
 static enum flow_status
 counting_share(struct vchan_hyp *hyp, uint16_t peer, uint32_t count,
-               bool writable, struct vchan_parting parting, uint32_t *ret_refs,
-               struct vchan_region **ret_region, struct flow_error *err)
+               bool writable, struct vchan_unmap_notify at_unmap,
+               uint32_t *ret_refs, struct vchan_region **ret_region,
+               struct flow_error *err)
 {
     enum flow_status st = plain_grants->share(
-        hyp, peer, count, writable, parting, ret_refs, ret_region, err);
+        hyp, peer, count, writable, at_unmap, ret_refs, ret_region, err);
 
     granted_pages += st == FLOW_OK ? count : 0;
     return st;

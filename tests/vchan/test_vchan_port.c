@@ -356,8 +356,8 @@ a_lost_hypervisor_ends_everything(void **state)
     assert_int_equal(flow_write(f[1], "x", 1, &n), FLOW_E_RESET);
     assert_int_equal(flow_write(f[0], "x", 1, &n), FLOW_E_RESET);
     flow_get_error(f[0], FLOW_WRITE, &err);
-    assert_string_equal(err.text, "this domain was suspended or migrated, and "
-                                  "its channels are gone");
+    assert_string_equal(err.text, "this domain was suspended or migrated: "
+                                  "its event channels are lost");
     assert_int_equal(flow_open(dials), FLOW_E_RESET);
     assert_int_equal(flow_accept(p.listener, &none), FLOW_E_RESET);
     close_pair(f);

@@ -380,7 +380,7 @@ a_set_goes_out_with_every_byte_zero(void **state)
     set = take(sets);
     ref = set->ring_refs[0];
     assert_int_equal(w.client->grants->map(w.client, 1, &ref, 1, true,
-                                           part_with_nothing, &kept, NULL),
+                                           no_unmap_notify, &kept, NULL),
                      FLOW_OK);
     memset(set->control->base, 0x55, VCHAN_PAGE_SIZE);
     memset(set->right->base, 0x55, VCHAN_PAGE_SIZE);
@@ -435,14 +435,14 @@ exhaustion_is_again_with_an_event(void **state)
 
 static enum flow_status
 no_pages(struct vchan_hyp *hyp, uint16_t peer, uint32_t count, bool writable,
-         struct vchan_parting parting, uint32_t *ret_refs,
+         struct vchan_unmap_notify at_unmap, uint32_t *ret_refs,
          struct vchan_region **ret_region, struct flow_error *err)
 {
     (void)hyp;
     (void)peer;
     (void)count;
     (void)writable;
-    (void)parting;
+    (void)at_unmap;
     (void)ret_refs;
     (void)ret_region;
     return flow_error_set(err, FLOW_E_NOMEM, "vchan", FLOW_DOMAIN_NONE, 0,
@@ -544,7 +544,7 @@ closing_pins_what_is_busy(void **state)
     set[1] = take(sets);
     for (unsigned i = 0; i < 2; i++) {
         assert_int_equal(w.client->grants->map(w.client, 1, &set[i]->ref, 1,
-                                               true, part_with_nothing, &kept,
+                                               true, no_unmap_notify, &kept,
                                                NULL),
                          FLOW_OK);
         if (i == 0)

@@ -28,7 +28,7 @@
 
 #define BASE "/local/domain/1/data/vchan/2/x"
 
-static const struct vchan_parting nothing = { VCHAN_CLEAR_NONE, NULL };
+static const struct vchan_unmap_notify nothing = { VCHAN_CLEAR_NONE, NULL };
 
 /* A member that has joined: the maker does at once, others with a look. */
 static struct vchan_hyp *
@@ -246,15 +246,15 @@ act(struct vchan_hyp *hyp, struct vchan_hyp *peer, struct fake_world *w,
     struct vchan_region *mapped = NULL;
     struct vchan_channel *own = NULL;
     struct vchan_channel *bound = NULL;
-    struct vchan_parting parting = { 20, NULL };
+    struct vchan_unmap_notify at_unmap = { 20, NULL };
     uint32_t ref[3];
     uint32_t number;
 
     if (hyp->events->alloc(hyp, peer->domid, &own, NULL) != FLOW_OK)
         own = NULL;
-    parting.channel = own;
+    at_unmap.channel = own;
     scribble(w, seed);
-    if (own != NULL && hyp->grants->share(hyp, peer->domid, 1, true, parting,
+    if (own != NULL && hyp->grants->share(hyp, peer->domid, 1, true, at_unmap,
                                           ref, &shared, NULL) == FLOW_OK) {
         (void)!hyp->store->publish(hyp, BASE, peer->domid, ref[0],
                                    hyp->events->port(own), NULL);
@@ -265,8 +265,8 @@ act(struct vchan_hyp *hyp, struct vchan_hyp *peer, struct fake_world *w,
                                NULL) != FLOW_OK)
             bound = NULL;
         scribble(w, seed);
-        parting.channel = bound;
-        if (peer->grants->map(peer, hyp->domid, ref, 1, true, parting, &mapped,
+        at_unmap.channel = bound;
+        if (peer->grants->map(peer, hyp->domid, ref, 1, true, at_unmap, &mapped,
                               NULL) != FLOW_OK)
             mapped = NULL;
         hyp->events->notify(own);

@@ -288,7 +288,7 @@ blind(struct vchan_hyp *hyp)
     hyp->events = &blind_events;
     telling_store = *hyp->store;
     telling_store.released = is_released;
-    telling_store.watch_deaths = watch_open;
+    telling_store.watch_domains = watch_open;
     telling_store.watch_wait = watch_wait;
     telling_store.watch_drain = watch_drain;
     telling_store.watch_close = watch_close;
@@ -592,7 +592,7 @@ a_server_that_died_leaves_keys_that_nobody_can_use(void **state)
     assert_int_equal(flow_open(f), FLOW_E_TIMEOUT);
     flow_get_error(f, FLOW_READ, &err);
     assert_string_equal(err.text, "the server's keys are in the store, but "
-                                  "its vchan is gone or taken");
+                                  "its vchan is closed or in use");
     flow_close(f);
     w.flow[0] = w.flow[1] = NULL;
     world_stop(&w);
