@@ -4,11 +4,10 @@
 #include <string.h>
 
 /*
- * The way that is not in use is tried in parts 1, 2, 4 and so on, and then in
- * every 1,024th: memory that is used for the first time is slow either way, so
- * the first measurements are replaced soon.  The way that is in use is timed
- * in every 16th part, because two readings of the clock take as long as copying
- * some 2 KiB.
+ * The way that is not in use is tried in parts 1, 2, 4 and so on, and in every
+ * 1,024th: the first use of memory is slow either way, so the first times must
+ * be replaced soon.  The way that is in use is timed in every 16th part, since
+ * two readings of the clock take as long as copying about 2 KiB.
  */
 #define BYPASS_TRIAL 1024u
 #define BYPASS_TIMED 16u
@@ -19,8 +18,8 @@ bypass_faster(const uint64_t time[2])
     return time[0] < time[1] ? time[0] : time[1];
 }
 
-/* Past the caches only if that saves a third: the reader finds nothing in them
- * then. */
+/* Past the caches only if that saves a third, since the reader then has to load
+ * every byte from memory. */
 static bool
 bypass_pays(const struct vchan_bypass *bypass)
 {

@@ -6,17 +6,18 @@
 #include <stdint.h>
 
 /*
- * Whether the parts of large writes go into the ring past the caches.
+ * Whether the parts of large writes go into the ring past the caches, with
+ * non-temporal stores.
  *
- * A reader whose processor shares a cache with the writer's has the bytes
- * sooner when they stay there.  Between processors that share none, a store
- * waits for its line to come back from the reader's, and memory is several
- * times as fast.  Nothing tells which of the two is so, and a hypervisor moves
- * virtual processors, so the writer measures: it times some of the parts that
- * it copies in one way, and now and then copies one in the other way.
+ * If the reader's processor shares a cache with the writer's, the bytes reach
+ * it sooner through that cache.  If the two share none, a store waits until its
+ * line comes back from the other cache, and writing to memory is several times
+ * as fast.  A domain cannot know which is the case, and a hypervisor moves
+ * virtual processors.  So the writer measures: it times some of the parts that
+ * it copies in one way, and sometimes copies one in the other way.
  *
- * The two latest times of each way are kept, and the shorter of them counts, so
- * that one in which the writer was interrupted changes nothing.
+ * The two latest times of each way are kept and the shorter one counts, so that
+ * an interrupt during one of them changes nothing.
  */
 struct vchan_bypass {
     /* ns of the latest copies, through the caches and past them; 0: none. */
@@ -24,11 +25,11 @@ struct vchan_bypass {
     uint32_t parts; /* copied so far */
 };
 
-/* The way of the next part: past the caches?  *ret_timed: whether the copy is
- * to be timed. */
+/* Whether to copy the next part past the caches.  *ret_timed: whether to time
+ * the copy. */
 bool flow__vchan_bypass_next(struct vchan_bypass *bypass, bool *ret_timed);
 
-/* What copying such a part took. */
+/* Records the time that the copy of a part took. */
 void flow__vchan_bypass_took(struct vchan_bypass *bypass, bool past,
                              uint64_t ns);
 

@@ -9,10 +9,11 @@ fake_domain_free(struct vchan_hyp *hyp)
 {
     struct fake_hyp *h = flow__fake_of(hyp);
 
-    /* Regions that a peer keeps mapped: the object goes, the page stays. */
+    /* Of a region that a peer keeps mapped, free the object and keep the
+     * pages. */
     while (h->regions != NULL)
         flow__fake_region_free(h, h->regions);
-    /* What the world has of the member is the opener's, also to remove. */
+    /* The entries of the member belong to the process that opened it. */
     if (flow__vchan_hyp_is_inherited(hyp))
         flow__fake_dir_drop(&h->dir);
     else

@@ -5,16 +5,17 @@
 #include "backends/vchan/hyp.h"
 
 /*
- * A hypervisor for machines without one: domains are whoever opens the same
- * directory, in one process or in many.
+ * A hypervisor for machines without one.  Each opening of a directory is a
+ * domain, in one process or in several.
  */
 
-/* Make the directory rather than join it. */
+/* Make the directory instead of joining it. */
 #define VCHAN_FAKE_MAKE 0x1u
 /*
- * Make: a death is what the destruction of a domain is, nothing but a state
- * of the event channel.  Without it, it is the death of a process on Linux:
- * its live byte is cleared and an event comes.
+ * With VCHAN_FAKE_MAKE: the end of a process is like the destruction of its
+ * domain, of which only the state of the event channel tells.  Without this
+ * flag it is like the exit of a process on Linux: its live byte is cleared and
+ * an event is sent.
  */
 #define VCHAN_FAKE_SILENT 0x2u
 
@@ -24,7 +25,7 @@ enum flow_status flow__vchan_fake_open(const struct flow_env *env,
                                        struct vchan_hyp **ret_hyp,
                                        struct flow_error *err);
 
-/* Kills the domain, for tests: its flows are still there to be closed. */
+/* Kills the domain, for tests; its flows can still be closed. */
 void flow__vchan_fake_kill(struct vchan_hyp *hyp);
 
 #endif

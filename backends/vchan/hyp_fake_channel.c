@@ -13,7 +13,7 @@
 #include "backends/vchan/hyp_fake_dir.h"
 #include "backends/vchan/hyp_fake_set.h"
 
-/* Fails with errno, as what it is for. */
+/* False with errno. */
 static bool
 fake_channel_port_address(const struct fake_hyp *h, uint32_t port,
                           struct sockaddr_un *addr)
@@ -76,8 +76,8 @@ fake_channel_new(struct fake_hyp *h, uint32_t port)
     return NULL;
 }
 
-/* Gives a port back: another thread may have it from then on, so the channel,
- * if there is one, does not have it any more. */
+/* Frees a port.  Another thread may get it after this, so the channel, if there
+ * is one, forgets it. */
 static void
 fake_channel_port_release(struct fake_hyp *h, uint32_t port,
                           struct vchan_channel *c)
@@ -90,7 +90,7 @@ fake_channel_port_release(struct fake_hyp *h, uint32_t port,
     flow__fake_unlock(&h->dir);
 }
 
-/* Gives a port and its channel back after a failure. */
+/* Frees a port and its channel after a failure. */
 static enum flow_status
 fake_channel_undo(struct fake_hyp *h, uint32_t port, struct vchan_channel *c,
                   struct flow_error *err)
@@ -104,7 +104,8 @@ fake_channel_undo(struct fake_hyp *h, uint32_t port, struct vchan_channel *c,
                            "cannot make the channel's socket");
 }
 
-/* A port that is free in the tables and in fact; under the world's lock. */
+/* A port that is free both in the tables and in our own list; the world's lock
+ * is held. */
 static uint32_t
 fake_channel_port_new(struct fake_hyp *h, uint16_t peer)
 {
@@ -144,7 +145,7 @@ fake_channel_alloc(struct vchan_hyp *hyp, uint16_t peer,
     return FLOW_OK;
 }
 
-/* Takes the other end of a port in the tables; our port, or 0. */
+/* Binds to a port in the tables; returns our port, or 0. */
 static uint32_t
 fake_channel_port_bind(struct fake_hyp *h, uint16_t peer, uint32_t remote)
 {
@@ -216,7 +217,7 @@ fake_channel_wait(const struct vchan_channel *c, struct flow_wait_set *set)
     flow_wait_add_fd(set, c->set, FLOW_WAIT_IN);
 }
 
-/* Accepts the peer's connection if there is one; called under the lock. */
+/* Accepts the peer's connection if there is one; the lock is held. */
 static bool
 fake_channel_accept(struct vchan_channel *c)
 {
@@ -233,10 +234,10 @@ fake_channel_accept(struct vchan_channel *c)
 }
 
 /*
- * The socket has ended: the peer closed its end, or died.  It would be
- * readable for ever and spin its waiters, so it is taken out of the set.  Who
- * allocated the channel has one then that may be bound again.  True when the
- * kernel would have sent an event.
+ * The socket has ended: the peer closed its end, or died.  It is taken out of
+ * the set, since it would stay readable and wake its waiters for ever.  The end
+ * that was allocated can be bound again after this.  True if a kernel would
+ * have sent an event.
  */
 static bool
 fake_channel_ended(struct vchan_channel *c)
@@ -299,7 +300,8 @@ fake_channel_state(struct vchan_channel *c)
     struct pollfd p = { .events = 0 };
     bool bound;
 
-    /* The end counts whatever was sent before it: the state is not an event. */
+    /* The state is not an event: the end counts even before bytes that were
+     * sent earlier are read. */
     pthread_mutex_lock(&c->lock);
     p.fd = c->fd;
     if (!c->listens && !c->gone && poll(&p, 1, 0) == 1)
@@ -312,7 +314,7 @@ fake_channel_state(struct vchan_channel *c)
     return bound ? VCHAN_CHANNEL_BOUND : VCHAN_CHANNEL_UNBOUND;
 }
 
-/* A set with the socket in it, or -1; called under the lock. */
+/* A new set with the socket in it, or -1; the lock is held. */
 static int
 fake_channel_set(const struct vchan_channel *c)
 {
@@ -324,8 +326,8 @@ fake_channel_set(const struct vchan_channel *c)
     return -1;
 }
 
-/* The set is what event loops know.  The new one has another number if there
- * is a descriptor to spare. */
+/* Event loops know the set.  The new one has another number if the process has
+ * a descriptor left. */
 static bool
 fake_channel_renew(struct vchan_channel *c)
 {

@@ -51,7 +51,7 @@ dir_remove_file(const struct fake_dir *dir, const char *name)
     unlink(path);
 }
 
-/* Sockets of channels that were not closed, and of members that died. */
+/* Removes sockets of channels that were not closed, and of dead members. */
 static void
 dir_remove_sockets(const struct fake_dir *dir)
 {
@@ -84,7 +84,7 @@ dir_open_files(struct fake_dir *dir, int flags)
     dir->world_fd = fd = open(path, O_RDWR | O_CLOEXEC | flags, 0600);
     if (fd < 0)
         return false;
-    /* The pages are a sparse file: only what is used takes memory. */
+    /* The pages are a sparse file: only used ones take memory. */
     if (flags != 0 &&
         (ftruncate(fd, sizeof(struct fake_world)) != 0 ||
          ftruncate(dir->pages_fd, (off_t)FAKE_PAGES * VCHAN_PAGE_SIZE) != 0))
@@ -124,7 +124,7 @@ flow__fake_dir_name(struct fake_dir *dir, const char *path,
     dir->world_fd = dir->pages_fd = dir->alive_fd = -1;
     if (path[0] == '\0' || strlen(path) >= sizeof(dir->path)) {
         flow_error_set(err, FLOW_E_INVAL, "vchan+fake", FLOW_DOMAIN_NONE, 0,
-                       "the directory's name is empty or above 87 bytes");
+                       "the directory's name is empty or longer than 87 bytes");
         flow_error_set_detail(err, path);
         return FLOW_E_INVAL;
     }
@@ -134,8 +134,8 @@ flow__fake_dir_name(struct fake_dir *dir, const char *path,
 }
 
 /*
- * Takes an unused number.  The counter in the world is only where the search
- * begins: a number is free if the kernel can bind its socket.
+ * Takes an unused number.  The search begins at the counter in the world; a
+ * number is free if its socket can be bound.
  */
 static bool
 dir_join(struct fake_dir *dir)
@@ -175,10 +175,12 @@ flow__fake_dir_make(struct fake_dir *dir, const char *path, bool silent,
     }
     if (flow__fake_member_lives(dir, FAKE_MAKER)) {
         flow__fake_dir_drop(dir);
-        return dir_fail_errno(err, EADDRINUSE, "another server is there", path);
+        return dir_fail_errno(err, EADDRINUSE,
+                              "another server uses the directory", path);
     }
 
-    /* What a dead maker left may still be mapped: replaced, not changed. */
+    /* Files of a dead maker may still be mapped: replace, do not change them.
+     */
     dir_remove_file(dir, "world");
     dir_remove_file(dir, "pages");
     dir_remove_file(dir, "alive");
@@ -187,7 +189,8 @@ flow__fake_dir_make(struct fake_dir *dir, const char *path, bool silent,
     dir->silent = silent;
     dir->alive_fd = flow__fake_member_declare(dir, FAKE_MAKER);
     if (dir->alive_fd < 0 || !dir_open_files(dir, O_CREAT | O_EXCL)) {
-        st = dir_fail_errno(err, errno, "cannot make its files", path);
+        st = dir_fail_errno(err, errno,
+                            "cannot make the files of the directory", path);
         flow__fake_dir_leave(dir);
         return st;
     }
@@ -211,7 +214,8 @@ flow__fake_dir_attach(struct fake_dir *dir, struct flow_error *err)
         dir_drop_files(dir);
         return code == ENOENT || code == EAGAIN
                    ? FLOW_AGAIN
-                   : dir_fail_errno(err, code, "cannot open its files",
+                   : dir_fail_errno(err, code,
+                                    "cannot open the files of the directory",
                                     dir->path);
     }
     if (load_acquire(&dir->world->magic) != FAKE_MAGIC) {
@@ -221,7 +225,8 @@ flow__fake_dir_attach(struct fake_dir *dir, struct flow_error *err)
     if (!dir_join(dir)) {
         code = errno;
         dir_drop_files(dir);
-        return dir_fail_errno(err, code, "cannot join it", dir->path);
+        return dir_fail_errno(err, code, "cannot join the directory",
+                              dir->path);
     }
     dir->silent = load_relaxed(&dir->world->silent) != 0;
     return FLOW_OK;
@@ -240,7 +245,7 @@ flow__fake_dir_drop(struct fake_dir *dir)
 void
 flow__fake_dir_kill(struct fake_dir *dir)
 {
-    /* The maker's socket stands for the directory too, which stays. */
+    /* The maker's socket also stands for the directory, which stays. */
     if (dir->member != FAKE_MAKER)
         shutdown(dir->alive_fd, SHUT_RDWR);
 }

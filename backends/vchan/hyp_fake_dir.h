@@ -4,10 +4,10 @@
 
 #include "backends/vchan/hyp_fake_world.h"
 
-/* The files of a directory, and who has opened it. */
+/* The files of a directory, and the member that one opening of it is. */
 
 /*
- * Makes the directory and its tables, or fails when a living maker has it.
+ * Makes the directory and its tables; fails if a living maker has it.
  */
 enum flow_status flow__fake_dir_make(struct fake_dir *dir, const char *path,
                                      bool silent, struct flow_error *err);
@@ -16,22 +16,23 @@ enum flow_status flow__fake_dir_make(struct fake_dir *dir, const char *path,
 enum flow_status flow__fake_dir_name(struct fake_dir *dir, const char *path,
                                      struct flow_error *err);
 
-/* Attaches to it: OK, AGAIN while nobody alive has made it, or an error. */
+/* Attaches to it.  AGAIN: no living member has made it yet. */
 enum flow_status flow__fake_dir_attach(struct fake_dir *dir,
                                        struct flow_error *err);
 
 /* Detaches; a maker also removes the directory. */
 void flow__fake_dir_leave(struct fake_dir *dir);
-/* Closes what a process inherited of it, and leaves the world as it is. */
+/* Closes inherited descriptors and mappings, without a change of the world. */
 void flow__fake_dir_drop(struct fake_dir *dir);
-/* Makes the member dead in the eyes of the others. */
+/* Makes the member look dead to the others. */
 void flow__fake_dir_kill(struct fake_dir *dir);
 
 /*
- * One member at a time uses the tables, by a lock on the file, which the kernel
- * releases with the process.  A member that keeps it is waited for no longer
- * than a second in all: without the lock members that tell the truth may get in
- * each other's way, but nothing worse happens.
+ * The lock of the world, by which one member at a time uses the tables.  It is
+ * a lock on the file, so the kernel releases it with the process.  If a member
+ * keeps it for more than a second in all, the others go on without: correct
+ * members may then overwrite each other's entries, with no worse effect than a
+ * member that writes wrong ones.
  */
 void flow__fake_lock(struct fake_dir *dir);
 void flow__fake_unlock(struct fake_dir *dir);

@@ -10,8 +10,8 @@
 #include "backends/vchan/hyp_fake_world.h"
 
 /*
- * One domain of a fake hypervisor: what it owns of the world, known from here
- * and not from the world's tables, which every member can write.
+ * One domain of a fake hypervisor, with lists of what it owns in the world: the
+ * world's own tables are not trusted, since every member can write them.
  *
  * Locks, in this order: that of a channel, that of the world, that of the
  * domain's lists.
@@ -19,29 +19,29 @@
 
 struct fake_hyp;
 
-/* A region, with what it takes to undo it. */
+/* A region, with what its release needs. */
 struct fake_region {
     struct vchan_region base;
     struct vchan_unmap_notify at_unmap;
-    bool shared; /* its pages are ours, not mapped ones of a peer */
+    bool shared;              /* our own pages; false: mapped pages of a peer */
     struct fake_region *next; /* of all of this hypervisor's */
     struct fake_region **link;
     uint32_t refs[]; /* base.count of them */
 };
 
 /*
- * An event channel is a stream socket, an event one byte in it: a second
- * event before the first was taken in adds nothing, as on Xen.  The end that
- * was allocated listens until its peer binds, and again when that one is gone;
- * the socket in between is another one.  What is handed out is the set that it
- * is in.
+ * An event channel is a stream socket, and an event is one byte in it: a second
+ * event before the first was consumed adds nothing, as on Xen.  The end that
+ * was allocated listens until its peer binds, and again after that peer is
+ * gone; the accepted socket is another one.  Event loops get the set that
+ * contains the current socket.
  */
 struct vchan_channel {
     struct fake_hyp *hyp;
     pthread_mutex_t lock; /* notify and drain come from both directions */
     int set;
     int fd;        /* the socket, in the set until the peer is gone */
-    int listening; /* the other one meanwhile, or -1 */
+    int listening; /* the listening one while fd is accepted, or -1 */
     uint32_t port;
     bool listens;
     bool gone;

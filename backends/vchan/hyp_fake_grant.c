@@ -45,8 +45,8 @@ flow__fake_region_free(struct fake_hyp *h, struct fake_region *r)
 }
 
 /*
- * Maps the pages of refs one after another, with a page in front and one
- * behind that nobody can touch; false with errno.
+ * Maps the pages of refs one after another, between two pages that cannot be
+ * accessed; false with errno.
  */
 static bool
 fake_grant_region_map(struct fake_hyp *h, struct fake_region *r, int prot)
@@ -73,7 +73,7 @@ fake_grant_region_map(struct fake_hyp *h, struct fake_region *r, int prot)
     return true;
 }
 
-/* Tells the world what to do if this member dies with the region. */
+/* Stores in the world what is to happen if this member dies with the region. */
 static void
 fake_grant_notify_enter(struct fake_hyp *h, const struct fake_region *r)
 {
@@ -86,7 +86,7 @@ fake_grant_notify_enter(struct fake_hyp *h, const struct fake_region *r)
     port->clear_at = r->at_unmap.clear_at;
 }
 
-/* What the kernel does when the region goes. */
+/* Does what a kernel does when it unmaps the region. */
 static void
 fake_grant_notify_run(struct fake_hyp *h, const struct fake_region *r)
 {
@@ -103,9 +103,9 @@ fake_grant_notify_run(struct fake_hyp *h, const struct fake_region *r)
 }
 
 /*
- * Grants pages that are free in the tables and in fact: a member may write into
- * the tables that pages are free which we share.  Under the world's lock, as
- * `shared` of each region.
+ * Grants pages that are free both in the tables and in our own list: another
+ * member may have written into the tables that pages of ours are free.  The
+ * world's lock is held; it also guards `shared` of each region.
  */
 static bool
 fake_grant_pages(struct fake_hyp *h, uint16_t peer, bool writable,
@@ -129,7 +129,7 @@ fake_grant_pages(struct fake_hyp *h, uint16_t peer, bool writable,
     return true;
 }
 
-/* False when a peer that lives has one of the pages mapped. */
+/* False if a living peer has one of the pages mapped. */
 static bool
 fake_grant_end_pages(struct fake_hyp *h, struct fake_region *r)
 {
@@ -138,7 +138,7 @@ fake_grant_end_pages(struct fake_hyp *h, struct fake_region *r)
     flow__fake_lock(&h->dir);
     freed =
         flow__fake_ungrant(&h->dir, r->refs[0] - VCHAN_REF_MIN, r->base.count);
-    /* Another thread may grant them from here on. */
+    /* Another thread may grant them after this. */
     r->shared = !freed;
     flow__fake_unlock(&h->dir);
     return freed;
@@ -161,7 +161,8 @@ fake_grant_share(struct vchan_hyp *hyp, uint16_t peer, uint32_t count,
     flow__fake_unlock(&h->dir);
     if (!granted) {
         flow__fake_region_free(h, r);
-        return flow__fake_fail(err, FLOW_E_NOMEM, 0, "no free run of pages");
+        return flow__fake_fail(err, FLOW_E_NOMEM, 0,
+                               "no contiguous free pages");
     }
     memcpy(ret_refs, r->refs, count * sizeof(*ret_refs));
     if (!fake_grant_region_map(h, r, PROT_READ | PROT_WRITE)) {

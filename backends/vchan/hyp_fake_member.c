@@ -34,7 +34,7 @@ flow__fake_member_lives(const struct fake_dir *dir, uint32_t member)
         return true;
     fd = member_socket(dir, member, &addr);
     if (fd < 0)
-        return true; /* unknown; nothing of it is taken away */
+        return true; /* unknown: keep what it owns */
     /* A full backlog (EAGAIN) belongs to a living listener. */
     lives = connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0 ||
             errno == EAGAIN;
@@ -42,7 +42,6 @@ flow__fake_member_lives(const struct fake_dir *dir, uint32_t member)
     return lives;
 }
 
-/* Takes a member's number, which must be free; -1 with errno. */
 int
 flow__fake_member_declare(const struct fake_dir *dir, uint32_t member)
 {

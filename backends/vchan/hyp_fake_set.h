@@ -3,9 +3,9 @@
 #define FLOW_VCHAN_HYP_FAKE_SET_H
 
 /*
- * A descriptor that is readable when the one in it is: it can be handed out
- * to event loops, which know descriptors by their files, while what is in it
- * changes.  -1 when there is none to be had.
+ * A set is a descriptor that is readable when the descriptor in it is.  Event
+ * loops know descriptors by their files; so they get the set, whose contents
+ * can change.  -1: no descriptor is left.
  */
 int flow__fake_set_new(void);
 

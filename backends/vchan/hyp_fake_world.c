@@ -51,14 +51,14 @@ flow__fake_port_free(struct fake_world *w, uint32_t port)
     struct fake_port *p = &w->port[port];
     struct fake_port *other = flow__fake_port_at(w, load_relaxed(&p->remote));
 
-    /* The other end is told nothing: its port is unbound again, that is all
+    /* The other end gets no event: its port becomes unbound, no more
      * (xen/event_channel.h, EVTCHNOP_close). */
     if (p->state == FAKE_BOUND && other != NULL && other->remote == port)
         other->state = FAKE_UNBOUND;
     memset(p, 0, sizeof(*p));
 }
 
-/* What the kernel does for a port whose owner died. */
+/* Does what a kernel does with a port whose owner died. */
 static void
 world_reclaim_port(struct fake_dir *dir, uint32_t port)
 {
@@ -73,7 +73,6 @@ world_reclaim_port(struct fake_dir *dir, uint32_t port)
     flow__fake_port_free(dir->world, port);
 }
 
-/* What the kernel does for a member that died; then its number is free. */
 void
 flow__fake_reclaim(struct fake_dir *dir, uint32_t member)
 {
@@ -96,7 +95,7 @@ flow__fake_reclaim(struct fake_dir *dir, uint32_t member)
     flow__fake_member_remove(dir, member);
 }
 
-/* Cleans up after a member that a table names, if it is dead. */
+/* Cleans up after a member of the tables if it is dead. */
 static bool
 world_reclaim_if_dead(struct fake_dir *dir, uint32_t member)
 {
@@ -106,7 +105,7 @@ world_reclaim_if_dead(struct fake_dir *dir, uint32_t member)
     return true;
 }
 
-/* Nothing is free: clean up after dead members. */
+/* Cleans up after dead members, when nothing is free. */
 static void
 world_reclaim_dead(struct fake_dir *dir)
 {
@@ -130,7 +129,7 @@ world_reclaim_dead(struct fake_dir *dir)
                 world_reclaim_if_dead(dir, load_relaxed(&w->page[i].mapper));
 }
 
-/* A free run of pages in the tables; its first index, or -1. */
+/* Contiguous free pages in the tables; the first index, or -1. */
 static int32_t
 world_free_run(const struct fake_world *w, uint32_t count)
 {

@@ -13,24 +13,23 @@
 #include "backends/vchan/proto.h"
 
 /*
- * A hypervisor's tables in a directory, shared by every process that opens
- * it: grants, event channels, the store.  `world` holds this struct, `pages`
- * the memory that can be granted, `port-N` the socket of event channel N.
+ * The tables of a hypervisor in a directory, shared by every process that opens
+ * it: grants, event channels, the store.  The file `world` holds this struct,
+ * `pages` the memory that can be granted, `port-N` is the socket of event
+ * channel N.
  *
  * A member is one opening of the directory and stands for a process in a
- * domain: what it leaves when it dies is cleaned up by whoever notices first,
- * in the place of the kernel.  It listens on a socket, `alive` for the maker of
- * the directory and `member-N` for the others: who can connect knows that it
- * lives, and no two members have one number.
+ * domain. It listens on a socket (hyp_fake_member.h).  If it dies, the first
+ * member that finds this out cleans up after it, as a kernel would.
  *
- * Every member can write the tables, so nothing in them is trusted: an index is
- * loaded once and checked, a name is compared within its bounds, a member is
- * taken for dead if its socket says so, and what a member itself owns it knows
- * from its own lists.  A member that lies, or dies at any point, can take
- * memory of the world away from the others, but does not make them fail in any
- * other way than a peer on Xen can.  That a member removes or truncates the
- * files is for the directory's permissions to prevent: they are those of one
- * user, who could as well send a signal.
+ * Every member can write the tables, so their contents are checked: an index is
+ * loaded once and checked, a name is compared within its bounds, only its
+ * socket says whether a member is dead, and a member knows from its own lists
+ * what it owns.  A member that writes wrong entries, or dies at any point, can
+ * deprive the others of memory of the world, and otherwise can do no more than
+ * a peer on Xen.  The permissions of the directory protect the files from
+ * removal and truncation: they belong to one user, whose processes could send
+ * signals as well.
  */
 
 #define FAKE_MAGIC  0x76636866u
@@ -50,7 +49,7 @@ struct fake_page {
     _Atomic uint32_t mapper; /* member that has it mapped, or FAKE_NOBODY */
     uint16_t peer;           /* domain that may map it */
     uint8_t writable;
-    uint8_t orphan; /* its owner died: free once unmapped */
+    uint8_t orphan; /* its owner is dead: free it when it is unmapped */
 };
 
 enum fake_port_state { FAKE_FREE, FAKE_UNBOUND, FAKE_BOUND };
@@ -61,8 +60,8 @@ struct fake_port {
     uint16_t peer;  /* domain that may bind, or has bound */
     uint16_t state; /* enum fake_port_state */
     _Atomic uint32_t remote;
-    /* What the owner's kernel does when the owner dies. */
-    _Atomic uint32_t clear_ref; /* 0: nothing */
+    /* The byte to clear when the owner dies. */
+    _Atomic uint32_t clear_ref; /* 0: none */
     _Atomic uint32_t clear_at;
 };
 
@@ -73,9 +72,10 @@ struct fake_key {
 };
 
 struct fake_world {
-    _Atomic uint32_t magic;   /* set last */
-    _Atomic uint32_t silent;  /* deaths clear no byte and send no event */
-    _Atomic uint32_t members; /* where to look for a free number of a member */
+    _Atomic uint32_t magic; /* set last */
+    _Atomic uint32_t
+        silent; /* the end of a member clears no byte and sends no event */
+    _Atomic uint32_t members; /* first number to try for a new member */
     struct fake_page page[FAKE_PAGES];
     struct fake_port port[FAKE_PORTS];
     struct fake_key key[FAKE_KEYS];
@@ -87,7 +87,7 @@ struct fake_dir {
     struct fake_world *world; /* NULL: not attached yet */
     int world_fd;
     int pages_fd;
-    int alive_fd; /* the socket that says that we live, or -1 */
+    int alive_fd; /* the member's socket, or -1 */
     uint32_t member;
     bool silent; /* as the maker of the world has it */
     pthread_mutex_t lock;
@@ -99,9 +99,9 @@ struct fake_dir {
 /* A free run of pages, granted to `peer`; its first index, or -1. */
 int32_t flow__fake_grant(struct fake_dir *dir, uint16_t peer, uint32_t count,
                          bool writable);
-/* False when a peer that lives has one of the pages mapped. */
+/* False if a living peer has one of the pages mapped. */
 bool flow__fake_ungrant(struct fake_dir *dir, uint32_t first, uint32_t count);
-/* Whether `domid` may map the page behind a reference of `owner_domid`. */
+/* Whether `domid` may map the page of a reference. */
 bool flow__fake_may_map(const struct fake_dir *dir, uint16_t domid,
                         uint32_t ref, bool writable);
 void flow__fake_unmapped(struct fake_world *w, uint32_t ref);
@@ -110,13 +110,13 @@ void flow__fake_unmapped(struct fake_world *w, uint32_t ref);
 uint32_t flow__fake_port_new(struct fake_dir *dir, uint16_t domid,
                              uint16_t peer);
 void flow__fake_port_free(struct fake_world *w, uint32_t port);
-/* A port that a table names, or NULL if there is none of this number. */
+/* The port of a number from a table, or NULL if the number is invalid. */
 struct fake_port *flow__fake_port_at(struct fake_world *w, uint32_t port);
 
 /*
- * The socket of the other end of a port of ours has ended.  Frees the other
- * port as its owner's kernel would if the owner died without doing so, and what
- * else it had.
+ * To be called when the socket of the other end of a port of ours has ended.
+ * Frees the other port and, if its owner is dead, whatever else it had, as the
+ * owner's kernel would.
  */
 void flow__fake_port_ended(struct fake_dir *dir, uint32_t port);
 

@@ -14,8 +14,11 @@ linux_of(struct vchan_hyp *hyp)
 }
 
 /*
- * The handles of this process, and of those that it was forked from.  The lock
- * is taken before any of a handle's.
+ * The handles of this process and those that it inherited, one for each
+ * environment.  The list's lock is taken before any lock of a handle.
+ *
+ * A handle that was lost by a migration stays in the list until its last
+ * reference is dropped; linux_handle_find() passes over it.
  */
 static pthread_mutex_t linux_handles_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct linux_hyp *linux_handles;
@@ -35,8 +38,9 @@ linux_free(struct vchan_hyp *hyp)
     flow__vchan_linux_unlock(&linux_handles_lock);
     if (h->store != NULL)
         flow__vchan_linux_hang_up(h->store, inherited);
-    /* Its pages for hypercalls are not in a child, and it would unmap what
-     * stands in their place; the descriptor says nothing of a death. */
+    /* A child does not have the library's pages for hypercalls, and closing
+     * would unmap whatever is at their address.  No peer depends on this
+     * descriptor. */
     if (h->call != NULL && !inherited)
         flow__xen.xencall_close(h->call);
     if (h->map != NULL)
@@ -72,11 +76,11 @@ linux_new(const struct flow_env *env, struct linux_hyp **ret_hyp,
 
     h->lost = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (h->lost < 0)
-        missing = "cannot make a descriptor for what is lost";
+        missing = "cannot make an eventfd";
     else if ((h->store = flow__xen.xs_open(0)) == NULL)
         missing = "cannot reach the Xen store";
     else if (!flow__vchan_linux_own(h->store, &h->base.domid))
-        missing = "the Xen store does not say which domain this is";
+        missing = "the Xen store does not tell the id of this domain";
     else if ((h->call = flow__xen.xencall_open(&flow__vchan_linux_log, 0)) ==
                  NULL &&
              flow__vchan_linux_lacks_descriptors(errno))
@@ -99,7 +103,7 @@ linux_new(const struct flow_env *env, struct linux_hyp **ret_hyp,
     return st;
 }
 
-/* Everything that sleeps on the handle wakes, and stays awake. */
+/* Makes every wait source of the handle fire for good. */
 static void
 linux_lose(struct linux_hyp *h)
 {
@@ -110,10 +114,8 @@ linux_lose(struct linux_hyp *h)
     flow__vchan_linux_views_lose(&h->views);
 }
 
-/*
- * Whether a handle can be used.  A domain that was migrated or restored has
- * another number: what was opened before is lost, in every environment.
- */
+/* Whether a handle can be used.  A domain that was migrated or restored has
+ * another id, and every handle of before is lost. */
 static bool
 linux_handle_is_current(struct linux_hyp *h)
 {
@@ -127,7 +129,7 @@ linux_handle_is_current(struct linux_hyp *h)
     return domid == h->base.domid;
 }
 
-/* A reference of the handle of an environment, or NULL. */
+/* A new reference of the handle of an environment, or NULL. */
 static struct linux_hyp *
 linux_handle_find(const struct flow_env *env)
 {

@@ -9,24 +9,25 @@
 #include "backends/vchan/hyp_linux_view.h"
 
 /*
- * A Linux domain's handle, over Xen's libraries.  Listeners and flows of one
- * process and environment share it, and with it the devices: each is opened
- * when it is first needed, and all are closed with the last reference.
+ * The handle of a Linux domain, on Xen's libraries.  Listeners and flows of one
+ * process and environment share it, and with it the devices.  A device is
+ * opened when it is first needed; all are closed with the last reference.
  *
- * `lock` guards the opening; a device that is open stays as it is.  The
- * libraries let several threads use one of them.
+ * `lock` guards the opening of `map` and `share`; an open device is not
+ * changed. Several threads may use one device at a time (the libraries allow
+ * it).  Order of locks: that of the list of handles (hyp_linux.c), `lock`, that
+ * of the views.
  */
 struct linux_hyp {
     struct vchan_hyp base;
     pthread_mutex_t lock;
-    xengnttab_handle *map;   /* NULL: not needed yet */
+    xengnttab_handle *map;   /* NULL: not open yet */
     xengntshr_handle *share; /* the same */
     xencall_handle *call;    /* NULL: no permission; then no channel states */
     struct xs_handle *store;
     struct linux_hyp *next;   /* of all in this process */
     struct linux_views views; /* of its channels */
-    int lost; /* readable when the handle is lost: waits for the store have it
-               */
+    int lost; /* an eventfd, readable if the handle is lost; watches add it */
 };
 
 extern const struct vchan_grant_ops flow__vchan_linux_grants;
@@ -49,8 +50,8 @@ flow__vchan_linux_unlock(pthread_mutex_t *lock)
     flow_fork_unblock();
 }
 
-/* Fails with errno.  Where descriptors have run out that is the text, and text
- * is the detail. */
+/* Fails with errno.  If no descriptor is left, the error's text says so and
+ * `text` is its detail. */
 enum flow_status flow__vchan_linux_fail(struct flow_error *err,
                                         const char *text, const char *hint);
 
@@ -58,12 +59,12 @@ enum flow_status flow__vchan_linux_fail(struct flow_error *err,
  * the device. */
 bool flow__vchan_linux_lacks_descriptors(int code);
 
-/* Whether the hypervisor has a domain of this number; UNKNOWN without the
- * right to make hypercalls. */
+/* Whether a domain of this number exists; UNKNOWN without the right to make
+ * hypercalls. */
 enum vchan_presence flow__vchan_linux_domain(struct linux_hyp *h,
                                              uint16_t domid);
 
-/* Our own domain, as the store names it; false if it does not. */
+/* Our own domain id from the store; false if it has none. */
 bool flow__vchan_linux_own(struct xs_handle *store, uint16_t *ret_domid);
 
 /* Closes a connection to the store, of this process or an inherited one. */

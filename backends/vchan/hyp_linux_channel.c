@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 
-/* Without it the headers mean the hypercalls of Xen 3.0 (xen/xen-compat.h),
- * which do not have EVTCHNOP_status. */
+/* Without this the headers declare the interface of Xen 3.0
+ * (xen/xen-compat.h), which lacks EVTCHNOP_status. */
 #define __XEN_INTERFACE_VERSION__ 0x00030202
 
 #include "backends/vchan/hyp_linux.h"
@@ -33,8 +33,8 @@ linux_channel_renew(struct vchan_channel *c)
     return flow__vchan_linux_view_renew(&c->view);
 }
 
-/* Closing the descriptor unbinds the port, unless it was inherited: its maker
- * has it open as well. */
+/* Closing the descriptor unbinds the port, unless it was inherited: then the
+ * process that opened it still has it. */
 static void
 linux_channel_close(struct vchan_channel *c)
 {
@@ -66,7 +66,7 @@ linux_channel_new(struct vchan_hyp *hyp, struct flow_error *err)
         fd = flow__xen.xenevtchn_fd(c->handle);
         flow__vchan_linux_view_init(&c->view, &c->hyp->views, fd);
     }
-    /* Draining stops at the last event instead of waiting for the next. */
+    /* Non-blocking, so that draining does not wait for another event. */
     if (fd >= 0 && fcntl(fd, F_SETFL, O_NONBLOCK) == 0 &&
         linux_channel_renew(c))
         return c;
@@ -124,7 +124,7 @@ linux_channel_bind(struct vchan_hyp *hyp, uint16_t peer, uint32_t remote,
     port = flow__xen.xenevtchn_bind_interdomain(c->handle, peer, remote);
     if (port >= 0)
         return linux_channel_bound(c, port, ret_channel);
-    /* Whatever is not about us is about a port that is stale or taken. */
+    /* Any other error means that the port is stale or bound. */
     if (errno == EACCES || errno == EPERM || errno == ENOMEM || errno == ENOSPC)
         st = flow__vchan_linux_fail(err, "cannot bind the peer's event channel",
                                     NULL);
@@ -151,7 +151,7 @@ linux_channel_drain(struct vchan_channel *c)
 
     if (port < 0)
         return false;
-    /* The port is masked from the event until here: at most one is queued. */
+    /* The port is masked from its event until here: at most one is queued. */
     flow__xen.xenevtchn_unmask(c->handle, (evtchn_port_t)port);
     return true;
 }
@@ -162,7 +162,7 @@ linux_channel_wait(const struct vchan_channel *c, struct flow_wait_set *set)
     flow_wait_add_fd(set, c->view.fd, FLOW_WAIT_IN);
 }
 
-/* Asks for the status of a port; 0, or -1 with errno. */
+/* Gets the status of a port; 0, or -1 with errno. */
 static int
 linux_channel_ask_status(struct linux_hyp *h, uint16_t domid, uint32_t port,
                          struct evtchn_status *ret_status)
@@ -213,8 +213,8 @@ linux_channel_remote(struct vchan_channel *c)
     return status.u.interdomain.port;
 }
 
-/* An impossible port of a domain that is not ours: the error says whether the
- * domain or the right was missing first. */
+/* Asks for an impossible port of another domain: the hypervisor looks for the
+ * domain first (ESRCH) and then checks our right. */
 enum vchan_presence
 flow__vchan_linux_domain(struct linux_hyp *h, uint16_t domid)
 {

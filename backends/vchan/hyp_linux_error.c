@@ -3,7 +3,6 @@
 
 #include <errno.h>
 
-/* What fails for want of a descriptor says nothing of the device. */
 bool
 flow__vchan_linux_lacks_descriptors(int code)
 {

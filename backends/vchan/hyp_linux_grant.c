@@ -36,8 +36,8 @@ linux_grant_share_device(struct linux_hyp *h, struct flow_error *err)
     flow__vchan_linux_lock(&h->lock);
     if (h->share == NULL) {
         h->share = flow__xen.xengntshr_open(&flow__vchan_linux_log, 0);
-        /* Some releases leave it open in a program that we execute, which then
-         * keeps our pages granted after our death. */
+        /* Some releases do not set close-on-exec: a program that we execute
+         * would keep our pages granted after our exit. */
         if (h->share != NULL)
             fcntl(flow__xen.xengntshr_fd(h->share), F_SETFD, FD_CLOEXEC);
     }
@@ -68,8 +68,9 @@ linux_grant_map_device(struct linux_hyp *h, struct flow_error *err)
     return map;
 }
 
-/* Keep the pages out of children: a child would keep them mapped after our
- * death, and the kernel would not tell the peer. */
+/* Makes the object of a region.  Its pages are kept out of children: a child
+ * would keep them mapped after our exit, and the kernel would not notify the
+ * peer. */
 static enum flow_status
 linux_grant_region_new(struct vchan_hyp *hyp, void *base, uint32_t count,
                        struct vchan_region **ret_region, struct flow_error *err)
@@ -153,7 +154,7 @@ linux_grant_map(struct vchan_hyp *hyp, uint16_t peer, const uint32_t *refs,
         base = flow__xen.xengnttab_map_domain_grant_refs(map, count, peer, copy,
                                                          prot);
     }
-    /* What the driver answers when the hypervisor refuses a reference. */
+    /* The driver's errors for a reference that the hypervisor refuses. */
     if (base == NULL && (errno == EINVAL || errno == EAGAIN))
         return FLOW_AGAIN;
     if (base == NULL)

@@ -87,9 +87,9 @@ libs_fail(struct flow_error *err, const char *text, const char *hint,
     return FLOW_E_NOTSUP;
 }
 
-/* From the program if all of them are there, as the linker would have it: a
- * program may be linked with the library itself, and one that took half of the
- * functions from elsewhere would give one copy's handles to the other. */
+/* Finds the functions of a library; returns the first that is missing, or
+ * NULL.  All must come from one place: handles of one copy of a library are not
+ * valid in another. */
 static const char *
 libs_find(const struct libs_library *l, void *where, struct vchan_xen *xen)
 {
@@ -103,8 +103,9 @@ libs_find(const struct libs_library *l, void *where, struct vchan_xen *xen)
     return NULL;
 }
 
-/* The library stays loaded once its functions are given out: its threads may
- * outlive the last handle. */
+/* Takes the functions from the program, if it is linked with the library, and
+ * else loads the library.  It stays loaded: its threads may outlive the last
+ * handle. */
 static enum flow_status
 libs_load(const struct libs_library *l, struct vchan_xen *xen,
           struct flow_error *err)

@@ -11,11 +11,12 @@
 #include <xentoollog.h>
 
 /*
- * Xen's libraries are found when the first vchan is made on Xen, so that a
- * program that makes none needs none of them.
+ * Xen's libraries are loaded when the first vchan is made on Xen, so a program
+ * that makes none does not need them.
  *
- * The table is written once in a process, under the lock of its handles, and
- * before the first handle exists; who has a handle reads it without a lock.
+ * The table is written once in a process, under the lock of the list of handles
+ * and before the first handle exists.  A thread that has a handle reads it
+ * without a lock.
  */
 
 /* The functions of each library. */
@@ -83,9 +84,9 @@ extern struct vchan_xen flow__xen;
  * libraries write to stderr; what failed is in our error records. */
 extern xentoollog_logger flow__vchan_linux_log;
 
-/* Fills the table, if it is not yet; the caller has the lock of the handles.
- * E_NOTSUP: a library or a function is missing, and the next call looks again.
- */
+/* Fills the table unless it is filled; the caller has the lock of the list of
+ * handles.  E_NOTSUP: a library or a function is missing; the next call tries
+ * again. */
 enum flow_status flow__vchan_linux_load(struct flow_error *err);
 
 #endif

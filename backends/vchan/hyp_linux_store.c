@@ -14,7 +14,7 @@
 /* Ports of the FIFO event channel ABI, the larger of the two. */
 #define STORE_PORT_MAX 131071u
 
-/* Names of the two keys below a base path. */
+/* The two keys below a base path. */
 #define STORE_KEY_REF  "/ring-ref"
 #define STORE_KEY_PORT "/event-channel"
 #define STORE_KEY_MAX  (VCHAN_BASE_MAX + 16)
@@ -59,7 +59,7 @@ linux_store_publish(struct vchan_hyp *hyp, const char *base, uint16_t peer,
     xs_transaction_t t;
     bool ok;
 
-    /* Clients watch event-channel, so it is the last. */
+    /* Clients watch event-channel, so it is written last. */
     do {
         t = flow__xen.xs_transaction_start(store);
         if (t == XBT_NULL)
@@ -82,8 +82,8 @@ linux_store_publish(struct vchan_hyp *hyp, const char *base, uint16_t peer,
     return st;
 }
 
-/* Reads one key: OK, AGAIN when it is not there or not yet for us, E_PROTO when
- * no number, E_SYS with errno when the store does not answer. */
+/* Reads one key.  AGAIN: it does not exist or we may not read it yet; E_PROTO:
+ * it is not a number; E_SYS with errno: the store does not answer. */
 static enum flow_status
 linux_store_key_read(struct xs_handle *store, xs_transaction_t t,
                      const char *base, const char *key, uint32_t min,
@@ -115,7 +115,7 @@ linux_store_key_remove(struct xs_handle *store, xs_transaction_t t,
     flow__xen.xs_rm(store, t, path);
 }
 
-/* Removes a node with nothing below it; false if something is. */
+/* Removes a node without children; false if it has any. */
 static bool
 linux_store_empty_remove(struct xs_handle *store, xs_transaction_t t,
                          const char *path)
@@ -147,8 +147,8 @@ linux_store_base_remove(struct vchan_hyp *hyp, xs_transaction_t t,
         *strrchr(path, '/') = '\0';
 }
 
-/* Removes the keys of an offer, and what that leaves empty: what others keep
- * there is theirs.  False if the offer is not there. */
+/* Removes the keys of an offer and the nodes that are empty after that.  False
+ * if the offer is not in the store. */
 static bool
 linux_store_keys_remove(struct vchan_hyp *hyp, xs_transaction_t t,
                         const char *base, uint32_t port)
@@ -182,9 +182,9 @@ linux_store_withdraw(struct vchan_hyp *hyp, const char *base, uint32_t port)
 }
 
 /*
- * Whether a key is the server's own, or domain 0's, which may do anything with
- * the store.  Who else may write below the server's path is the server's
- * decision, and no reason for us to trust them.  AGAIN: the key is gone.
+ * OK if the owner of a key is the server or domain 0, which may write anything
+ * in the store.  The server may let other domains write below its path; we do
+ * not trust those.  AGAIN: the key was removed.
  */
 static enum flow_status
 linux_store_key_check_owner(struct xs_handle *store, const char *base,
@@ -204,7 +204,7 @@ linux_store_key_check_owner(struct xs_handle *store, const char *base,
     return good ? FLOW_OK : FLOW_E_AUTH;
 }
 
-/* Both keys of one offer: the port is the same before and after. */
+/* Reads both keys of one offer: the port must be the same before and after. */
 static enum flow_status
 linux_store_keys_read(struct xs_handle *store, uint16_t server,
                       const char *base, uint32_t *ret_ref, uint32_t *ret_port)
@@ -237,10 +237,10 @@ linux_store_lookup(struct vchan_hyp *hyp, uint16_t server, const char *base,
 
     if (st == FLOW_E_PROTO)
         flow_error_set(err, st, "vchan", FLOW_DOMAIN_NONE, 0,
-                       "the server published keys that are not numbers");
+                       "the server's keys in the store are not numbers");
     else if (st == FLOW_E_AUTH)
         flow_error_set(err, st, "vchan", FLOW_DOMAIN_NONE, 0,
-                       "the keys in the store are not the server's own");
+                       "the keys in the store belong to another domain");
     else if (st == FLOW_E_SYS)
         st = flow__vchan_linux_fail(err, "the store does not answer",
                                     "is xenstored running?");
@@ -259,7 +259,7 @@ linux_store_presence(struct vchan_hyp *hyp, uint16_t domid)
         return presence;
     if (flow__xen.xs_is_domain_introduced(h->store, domid))
         return VCHAN_PRESENT;
-    /* The store answers "no" to every domain but domain 0. */
+    /* The store answers "no" to any domain except domain 0. */
     return flow__xen.xs_is_domain_introduced(h->store, DOMID_SELF)
                ? VCHAN_ABSENT
                : VCHAN_PRESENCE_UNKNOWN;
@@ -270,9 +270,9 @@ linux_store_released(struct vchan_hyp *hyp, uint16_t domid)
 {
     struct xs_handle *store = linux_store_of(hyp);
 
-    /* "No" is also what a request that failed answers, and errno does not tell
-     * the two apart: a success may set it, a lack of memory may not.  A store
-     * that answers, which it does to domain 0 alone, says yes to one's own. */
+    /* A failed request answers "no" too, and errno does not tell: a success may
+     * set it, a lack of memory may not.  So ask for our own domain as well: a
+     * store that answers, which it does to domain 0 alone, says "yes". */
     return !flow__xen.xs_is_domain_introduced(store, domid) &&
            flow__xen.xs_is_domain_introduced(store, DOMID_SELF);
 }
@@ -280,7 +280,7 @@ linux_store_released(struct vchan_hyp *hyp, uint16_t domid)
 void
 flow__vchan_linux_hang_up(struct xs_handle *store, bool inherited)
 {
-    /* A child has none of the threads that an ordinary end would stop. */
+    /* A child does not have the thread that xs_close() would stop. */
     if (inherited)
         flow__xen.xs_daemon_destroy_postfork(store);
     else
@@ -297,8 +297,8 @@ linux_store_watch_close(struct vchan_watch *w)
     flow_env_free(hyp->env, w, sizeof(*w));
 }
 
-/* A watch has a connection of its own, which ends with it: what the store still
- * has to tell then goes nowhere. */
+/* A watch has a connection of its own, and events that the store has not sent
+ * yet end with it. */
 static enum flow_status
 linux_store_watch_open(struct vchan_hyp *hyp, const char *path,
                        struct vchan_watch **ret_watch, struct flow_error *err)
@@ -340,8 +340,8 @@ linux_store_watch_domains(struct vchan_hyp *hyp, struct vchan_watch **ret_watch,
         linux_store_watch_open(hyp, "@releaseDomain", ret_watch, err);
 
     if (st != FLOW_OK && err != NULL)
-        err->hint = "give this domain the right to @releaseDomain, or do "
-                    "without watch_domains";
+        err->hint = "give this domain the right to read @releaseDomain, or "
+                    "leave watch_domains off";
     return st;
 }
 
@@ -352,7 +352,7 @@ linux_store_watch_wait(const struct vchan_watch *w, struct flow_wait_set *set)
     flow_wait_add_fd(set, ((struct linux_hyp *)w->hyp)->lost, FLOW_WAIT_IN);
 }
 
-/* The events say only "look". */
+/* What the events say does not matter: they mean "look again". */
 static bool
 linux_store_watch_drain(struct vchan_watch *w)
 {

@@ -5,8 +5,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-/* Flows of many threads share a list, so a child must find it whole, and its
- * lock free. */
+/* Flows of several threads share a list.  fork(2) waits, so that a child finds
+ * it consistent and its lock free. */
 static void
 view_enter(struct linux_views *list)
 {
@@ -29,7 +29,7 @@ view_wanted(const struct linux_view *view)
     };
 }
 
-/* -1: none, with errno. */
+/* Opens a file; -1 with errno. */
 static int
 view_make_file(const struct linux_view *view)
 {
@@ -46,8 +46,8 @@ view_make_file(const struct linux_view *view)
     return fd;
 }
 
-/* A child that was forked may keep the file open, and with it what a loop has
- * registered: so the process that made the file takes everything out of it. */
+/* Closes the file.  A forked child may keep it open, with what a loop has
+ * registered; so the process that made it empties it first. */
 static void
 view_end_file(struct linux_view *view, bool inherited)
 {

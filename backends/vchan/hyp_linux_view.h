@@ -7,19 +7,19 @@
 #include <flow/port.h>
 
 /*
- * What event loops know of a channel: a file that is readable when the
- * channel's is.  The handle of a server outlives the flows of its channel, and
- * a loop knows a descriptor for as long as its file is open: so the offer and
- * each flow have a file of their own.
+ * A view is the file that event loops wait on for a channel: an epoll set that
+ * contains the channel's descriptor.  A server's channel outlives its flows,
+ * and an event loop keeps a descriptor for as long as its file is open; so the
+ * offer and each flow have a view of their own.
  *
- * It also tells that everything is lost, which the channel's file does not.
- * That one, of the event channel device, can always be written, and from the
- * loss on its view asks for that too.  A descriptor for the loss in every view
- * would do as well, were it not that the kernel bounds the ways from one file
- * through nested epoll sets: at 50 for a poller in somebody else's loop.
+ * A view also becomes readable when the handle is lost, of which the channel's
+ * descriptor does not tell.  That descriptor is always writable, so after a
+ * loss the view waits for writability too.  (An eventfd in every view would
+ * serve, but the kernel limits the paths from one file through nested epoll
+ * sets: 50 for a poller inside another event loop.)
  *
- * Lock: that of the list guards the list, and the files of its views.  Under it
- * the kernel alone is called.
+ * Lock: the list's lock guards the list and the files of its views.  Under it
+ * only system calls are made.
  */
 
 struct linux_view;
@@ -36,24 +36,25 @@ struct linux_view {
     struct linux_view *next;
     struct linux_view **at; /* what points to this one */
     int channel;            /* the descriptor that it shows */
-    int fd;                 /* -1: there is none */
+    int fd;                 /* the epoll set, or -1 */
 };
 
-/* A view without a file, of the descriptor of a channel. */
+/* Makes a view of a channel's descriptor, without a file yet. */
 void flow__vchan_linux_view_init(struct linux_view *view,
                                  struct linux_views *list, int channel);
 
 /*
- * Another file; the one before fires no more.  The new one is made first, so
- * that no loop takes its number for the old one's; without a descriptor to
- * spare it takes the place of the old one.  false: there is none, with errno.
+ * Replaces the file; the old one never fires again.  The new file is opened
+ * first, so that it has another number and no event loop mistakes it for the
+ * old one; if no descriptor is left, the old one is closed first.  False with
+ * errno: there is no file.
  */
 bool flow__vchan_linux_view_renew(struct linux_view *view);
 
-/* Inherited: by a child that was forked from the process that made it. */
+/* inherited: this process was forked from the one that made the view. */
 void flow__vchan_linux_view_fini(struct linux_view *view, bool inherited);
 
-/* All views are readable from here on, also those to come. */
+/* Makes all views readable, also those that are made later. */
 void flow__vchan_linux_views_lose(struct linux_views *list);
 
 #endif

@@ -47,8 +47,8 @@ path_append_number(char base[VCHAN_BASE_MAX], uint16_t number)
     return flow__vchan_append_number(base, VCHAN_BASE_MAX, number);
 }
 
-/* Components of name characters and nothing else ("@" of xenstore's special
- * nodes is none), no empty one, none at the end. */
+/* Components of name characters only, none empty, no slash at the end.  "@" of
+ * xenstore's special nodes is not a name character. */
 static bool
 path_absolute_ok(const char *path)
 {

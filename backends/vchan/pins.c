@@ -2,7 +2,7 @@
 #include "backends/vchan/pins.h"
 
 struct vchan_pins {
-    struct vchan_pins *next; /* of the handle's */
+    struct vchan_pins *next; /* of the handle's list */
     struct vchan_hyp *hyp;
     struct flow_lock lock;
     struct vchan_region *first;
@@ -11,8 +11,8 @@ struct vchan_pins {
     uint16_t peer;
 };
 
-/* Listeners of many threads share a handle, so a child must find what a lock
- * guards whole, and the lock free. */
+/* Listeners of several threads share a handle.  fork(2) waits, so that a child
+ * finds the lock free and the list consistent. */
 static void
 pins_enter(struct flow_lock *lock)
 {
@@ -47,7 +47,7 @@ pins_free(struct vchan_pins *pins)
     flow_env_free(pins->hyp->env, pins, sizeof(*pins));
 }
 
-/* Under the lock of the handle. */
+/* The caller has the lock of the handle. */
 static struct vchan_pins *
 pins_find(const struct vchan_hyp *hyp, uint16_t peer)
 {
@@ -76,8 +76,8 @@ flow__vchan_pins_close(struct vchan_pins *pins)
         pins_free(pins);
 }
 
-/* The first account without a user, or the first after another one.  From here
- * on it has a user, and so it keeps its place. */
+/* The first account without a user, or the first one after `before`.  It gets
+ * a user, so that it stays in the list. */
 static struct vchan_pins *
 pins_next_idle(struct vchan_hyp *hyp, const struct vchan_pins *before)
 {
@@ -93,7 +93,7 @@ pins_next_idle(struct vchan_hyp *hyp, const struct vchan_pins *before)
     return pins;
 }
 
-/* Nobody else comes back to the pins of a domain that has no pool. */
+/* Frees pages of domains without a pool: no pool of theirs would do it. */
 static void
 pins_reap_idle(struct vchan_hyp *hyp)
 {

@@ -24,7 +24,7 @@ flow__vchan_fault_text(enum vchan_fault fault)
     case VCHAN_FAULT_LIVE_VALUE:
         return "peer stored an unknown value in its live byte";
     case VCHAN_FAULT_LIVE_BACK:
-        return "peer came back to life on the same pages";
+        return "peer set its live byte again on the same pages";
     }
     return "unknown fault";
 }

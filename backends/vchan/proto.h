@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 /*
- * The vchan wire layout: what both domains agree on and nothing else.
+ * The layout of the shared pages of a vchan, which both domains agree on.
  * The names left and right are the protocol's (xen/io/libxenvchan.h): the
  * client writes left and reads right, the server the other way round.
  */
@@ -17,8 +17,8 @@
 #define VCHAN_ORDER_MIN 10u
 #define VCHAN_ORDER_MAX 20u
 
-/* Orders 10 and 11 live in the control page, larger rings in pages of their
- * own: 2^(order-12) of them. */
+/* Rings of orders 10 and 11 are in the control page; larger ones have
+ * 2^(order-12) pages of their own. */
 #define VCHAN_ORDER_SMALL 10u
 #define VCHAN_ORDER_HALF  11u
 #define VCHAN_ORDER_PAGE  12u
@@ -30,8 +30,8 @@
 #define VCHAN_LIVE_HERE  1u
 #define VCHAN_LIVE_NEVER 2u /* cli_live only: nobody has attached yet */
 
-/* Bits of the notify bytes: send an event when you have written, or consumed.
- * Spelt as in Xen's own header, beside which tests include this one. */
+/* Bits of the notify bytes: send an event after a write, or after a read.
+ * Spelt as in Xen's header, since tests include both. */
 #define VCHAN_NOTIFY_WRITE 0x1
 #define VCHAN_NOTIFY_READ  0x2
 
@@ -70,21 +70,21 @@ _Static_assert(offsetof(struct vchan_page, grants) == 24, "grants @24");
 _Static_assert(sizeof(struct vchan_page) == VCHAN_PAGE_SIZE, "one page");
 _Static_assert(VCHAN_PAGES_MAX == 512, "two rings of 256 pages");
 
-/* What a peer did that the protocol forbids; the cause of FLOW_E_PROTO. */
+/* Violations of the protocol by the peer; the causes of FLOW_E_PROTO. */
 enum vchan_fault {
     VCHAN_FAULT_NONE,
     VCHAN_FAULT_ORDER,      /* ring orders out of range or colliding */
     VCHAN_FAULT_GRANTS,     /* grant list overlaps a ring, reserved or twice */
     VCHAN_FAULT_INDEX,      /* filled > size when attaching */
     VCHAN_FAULT_PROD_RANGE, /* producer more than a ring ahead of us */
-    VCHAN_FAULT_PROD_BACK,  /* producer went back behind what we accepted */
-    VCHAN_FAULT_CONS_RANGE, /* consumer more than a ring behind us */
-    VCHAN_FAULT_CONS_BACK,  /* consumer went back behind what we accepted */
-    VCHAN_FAULT_LIVE_VALUE, /* live byte holds none of its values */
+    VCHAN_FAULT_PROD_BACK,  /* producer below the one we accepted */
+    VCHAN_FAULT_CONS_RANGE, /* consumer more than a ring below our producer */
+    VCHAN_FAULT_CONS_BACK,  /* consumer below the one we accepted */
+    VCHAN_FAULT_LIVE_VALUE, /* live byte with an unknown value */
     VCHAN_FAULT_LIVE_BACK,  /* live byte went back: 0 to 1, or 1 to 2 */
 };
 
-/* Static text for a fault, for error records. */
+/* The text of a fault, for error records; static. */
 const char *flow__vchan_fault_text(enum vchan_fault fault);
 
 /* The two ring orders of a connection; fixed once the page is published. */

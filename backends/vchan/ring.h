@@ -7,29 +7,32 @@
 #include "backends/vchan/proto.h"
 
 /*
- * One end of each of the two rings, over memory the peer can change.
+ * One end of each of the two rings, in memory that the peer can change.
  *
  * Indexes are free-running counters modulo 2^32; a position is the index
  * AND (size - 1).  For a reader with private state c = own consumer and
- * rp = last accepted producer, a loaded producer is accepted when
+ * rp = last accepted producer, a loaded producer is accepted if
  *
  *     rp - c  <=  new - c  <=  size            (mod 2^32)
  *
  * and for a writer with p = own producer and rc = last accepted consumer a
- * loaded consumer is accepted when
+ * loaded consumer is accepted if
  *
  *     p - new  <=  p - rc  and  p - new  <=  size.
  *
- * Anything else is a violation: a fault that stays, never "nothing to do".
- * Own indexes are stored to the page and never loaded back, so the peer
- * cannot rewind them and have bytes delivered or overwritten twice.
+ * Any other value is a fault that stays, never "nothing to do".  Own indexes
+ * are stored to the page and never loaded back, so the peer cannot rewind them
+ * and have bytes delivered or overwritten twice.
  *
- * Nothing here sleeps, allocates or sends.  After an index has moved, once or
- * several times, the caller asks whether the peer has requested an event for
- * it, and sends that.
+ * No function sleeps, allocates or sends an event.  After it has moved an
+ * index, once or several times, the caller asks whether the peer has requested
+ * an event, and sends it.
+ *
+ * The thread that reads owns struct vchan_rx, the thread that writes struct
+ * vchan_tx; there is no lock.
  */
 
-/* The peer's live byte, as this direction has seen it so far. */
+/* The peer's live byte, with the last value that this direction has loaded. */
 struct vchan_live {
     const uint8_t *byte;
     uint8_t seen;
@@ -37,33 +40,32 @@ struct vchan_live {
 };
 
 /*
- * Looks once.  GONE is latched: the byte is not loaded again after it.
- * A value that is unknown or goes back is stored in *ret_fault and read as
- * GONE.
+ * Loads the live byte once, unless it was GONE before.  An unknown value, or a
+ * value that went back, is a fault in *ret_fault and answers GONE.
  */
 uint8_t flow__vchan_live_look(struct vchan_live *live,
                               enum vchan_fault *ret_fault);
 
-/* The notify bytes, same pair for both directions. */
+/* The two notify bytes, which both directions use. */
 struct vchan_notify {
-    uint8_t *peer; /* the peer's: we set what we want to hear about */
-    uint8_t *own;  /* ours: the peer sets, we clear when we report */
+    uint8_t *peer; /* the peer's: we set bits to request events */
+    uint8_t *own;  /* ours: the peer sets bits, we clear them */
 };
 
 /*
- * A request of the peer is bit, fence, load of the index; a report of ours is
- * store of the index, fence, load of the bit.  With both fences one of the two
- * sides sees the store of the other; without either, both may miss it, and the
- * peer sleeps although the ring has what it waits for.
+ * A request is: set the bit, fence, load the index.  A report is: store the
+ * index, fence, load the bit.  With both fences at least one of the two sides
+ * sees the store of the other.  Without either fence both may miss it, and the
+ * peer sleeps although the ring has bytes or room for it.
  */
 
 /* Requests an event.  The caller looks at the index again before it sleeps. */
 void flow__vchan_request(const struct vchan_notify *notify, uint8_t bit);
 
 /*
- * After an index was stored: true when the peer has requested an event for it.
- * Only one thread tests a bit, and no other clears it, so a bit that was
- * found set is still set when it is cleared.
+ * To be called after an index was stored: true if the peer has requested an
+ * event for it; clears the request.  Only one thread tests and clears a bit, so
+ * a bit that it found set is still set when it clears it.
  */
 bool flow__vchan_requested(const struct vchan_notify *notify, uint8_t bit);
 
@@ -76,7 +78,7 @@ struct vchan_rx {
     struct vchan_live live;
     uint32_t prod; /* last accepted */
     uint32_t cons; /* ours */
-    bool last;     /* prod was loaded after the peer was gone */
+    bool last;     /* prod was loaded after the live byte was GONE */
     enum vchan_fault fault;
 };
 
@@ -89,39 +91,39 @@ struct vchan_tx {
     struct vchan_live live;
     uint32_t prod; /* ours */
     uint32_t cons; /* last accepted */
-    bool bypass;   /* puts bytes past the caches; the caller's choice */
+    bool bypass;   /* write with non-temporal stores; set by the caller */
     enum vchan_fault fault;
 };
 
-/* Up to two pieces of ring memory: the part up to the end and the rest. */
+/* A piece of ring memory; bytes that wrap are two. */
 struct vchan_span {
     uint8_t *base;
     uint32_t len;
 };
 
 /*
- * Takes over the indexes that stand in the page: a server may continue old
- * numbers, so an attaching client loads rather than resets.  This is the
- * only time own indexes are loaded.  False, with a fault, when they overfill
- * the ring.
+ * Loads the indexes of the page.  A server may continue old numbers, so a
+ * client that attaches loads them instead of starting at 0.  Own indexes are
+ * loaded only here.  False, with a fault, if they overfill the ring.
  */
 bool flow__vchan_rx_attach(struct vchan_rx *rx);
 bool flow__vchan_tx_attach(struct vchan_tx *tx);
 
 /*
- * How much can be read now.  OK with at least one byte, AGAIN, EOF once the
- * peer is gone and its last byte was taken, or E_PROTO.
+ * How many bytes can be read now.  OK with at least one byte, AGAIN, EOF if the
+ * peer is gone and its last byte was consumed, or E_PROTO.
  */
 enum flow_status flow__vchan_rx_look(struct vchan_rx *rx, uint32_t *ret_avail);
 
 /*
- * Whether nothing follows what look() found: only after OK.  The peer may have
- * written before it left, so *ret_avail is new in that case.  A fault is in
- * rx->fault.
+ * After look() answered OK: whether no byte follows those that it found.  The
+ * peer may have written before it left, so *ret_avail is set anew.  A fault is
+ * in rx->fault.
  */
 bool flow__vchan_rx_is_last(struct vchan_rx *rx, uint32_t *ret_avail);
 
-/* Copies bytes off .. off + len of what look() found; does not consume. */
+/* Copies bytes off .. off + len of those that look() found, without consuming
+ * them. */
 void flow__vchan_rx_get(const struct vchan_rx *rx, uint32_t off, void *dst,
                         uint32_t len);
 
@@ -129,14 +131,13 @@ void flow__vchan_rx_get(const struct vchan_rx *rx, uint32_t off, void *dst,
 void flow__vchan_rx_spans(const struct vchan_rx *rx, uint32_t len,
                           struct vchan_span span[2]);
 
-/* Consumes.  Before the caller returns it asks whether to send an event. */
+/* Consumes bytes.  Before the caller returns, it asks report() whether to send
+ * an event. */
 void flow__vchan_rx_take(struct vchan_rx *rx, uint32_t len);
 bool flow__vchan_rx_report(const struct vchan_rx *rx);
 
-/*
- * Asks for an event at the next write, then looks again: only after AGAIN
- * from here may the reader sleep.
- */
+/* Requests an event for the peer's next write and looks again.  Only if this
+ * answers AGAIN may the reader sleep. */
 enum flow_status flow__vchan_rx_arm(struct vchan_rx *rx, uint32_t *ret_avail);
 
 /* How much can be written now: OK, AGAIN, E_CLOSED or E_PROTO. */
@@ -146,7 +147,7 @@ void flow__vchan_tx_put(struct vchan_tx *tx, uint32_t off, const void *src,
 void flow__vchan_tx_spans(struct vchan_tx *tx, uint32_t len,
                           struct vchan_span span[2]);
 
-/* The same for what was put. */
+/* Publishes bytes that were put, and asks whether to send an event. */
 void flow__vchan_tx_publish(struct vchan_tx *tx, uint32_t len);
 bool flow__vchan_tx_report(const struct vchan_tx *tx);
 

@@ -2,6 +2,17 @@
 #include "backends/vchan/ring.h"
 #include "backends/vchan/shm.h"
 
+/*
+ * The reading end of a ring (ring.h has the rules).
+ *
+ * - cons is ours: it is stored to the page after the bytes were copied out, and
+ *   loaded from there only to attach.
+ * - prod is the last producer index that passed the check; cons + size bounds
+ *   it, so no copy leaves the ring.
+ * - A peer that is gone does not write: the load of the producer after the live
+ *   byte was GONE is the last one.
+ */
+
 bool
 flow__vchan_rx_attach(struct vchan_rx *rx)
 {
@@ -12,7 +23,7 @@ flow__vchan_rx_attach(struct vchan_rx *rx)
     return rx->fault == VCHAN_FAULT_NONE;
 }
 
-/* Loads the producer once, checks it, accepts it. */
+/* Loads the producer once, and checks and stores it. */
 static void
 rx_load_prod(struct vchan_rx *rx)
 {
@@ -48,10 +59,9 @@ flow__vchan_rx_look(struct vchan_rx *rx, uint32_t *ret_avail)
         rx_load_prod(rx);
 
     /*
-     * A peer that wrote and then left may have done both since the load
-     * above, so an empty ring and a gone peer are the end only if the ring
-     * is still empty afterwards.  That second load is also the last one: a
-     * peer that is gone does not write.
+     * The peer may have written and left since the load above.  If it is gone,
+     * the producer is loaded once more, and only a ring that is still empty is
+     * the end of the stream.
      */
     if (rx->fault == VCHAN_FAULT_NONE && !rx->last && rx->prod == rx->cons &&
         flow__vchan_live_look(&rx->live, &rx->fault) == VCHAN_LIVE_GONE &&

@@ -2,6 +2,17 @@
 #include "backends/vchan/ring.h"
 #include "backends/vchan/shm.h"
 
+/*
+ * The writing end of a ring (ring.h has the rules).
+ *
+ * - prod is ours: it is stored to the page after the bytes that it covers, and
+ *   loaded from there only to attach.
+ * - cons is the last consumer index that passed the check; prod - cons is at
+ *   most the size, so unread bytes are never overwritten.
+ * - A peer that is gone reads nothing: its live byte is loaded before the
+ * index.
+ */
+
 bool
 flow__vchan_tx_attach(struct vchan_tx *tx)
 {
@@ -12,7 +23,7 @@ flow__vchan_tx_attach(struct vchan_tx *tx)
     return tx->fault == VCHAN_FAULT_NONE;
 }
 
-/* Loads the consumer once, checks it, accepts it. */
+/* Loads the consumer once, and checks and stores it. */
 static void
 tx_load_cons(struct vchan_tx *tx)
 {
@@ -36,7 +47,7 @@ flow__vchan_tx_look(struct vchan_tx *tx, uint32_t *ret_room)
     if (tx->fault != VCHAN_FAULT_NONE)
         return FLOW_E_PROTO;
 
-    /* Nothing reaches a peer that is gone, whatever room there is. */
+    /* A peer that is gone reads nothing, even if the ring has room. */
     live = flow__vchan_live_look(&tx->live, &tx->fault);
     if (live != VCHAN_LIVE_GONE)
         tx_load_cons(tx);

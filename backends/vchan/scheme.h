@@ -4,7 +4,8 @@
 
 #include <flow/endpoint.h>
 
-/* The list in flow/schemes.h is written by the build and knows the names. */
+/* The list of schemes in flow/schemes.h, which the build writes, has these
+ * names. */
 extern const struct flow_scheme flow__scheme_vchan;
 extern const struct flow_scheme flow__scheme_vchan_fake; /* fake.c */
 

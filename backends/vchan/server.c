@@ -3,21 +3,37 @@
 
 #include <string.h>
 
+/*
+ * The listener of one client domain.
+ *
+ * - At most one offer is published at a time.  It has a set of pages, a channel
+ *   and two keys in the store.
+ * - An offer is for one client: its keys are removed before the next offer is
+ *   published, and the next offer has another set.
+ * - A client has taken the offer when its live byte is not VCHAN_LIVE_NEVER,
+ *   whatever the event says; the event only wakes the listener.
+ * - Without a free set the listener answers AGAIN and waits for the pool's
+ *   event `available`, and by the clock, since a peer that unmaps sends none.
+ *
+ * The core lets one thread at a time call a listener, so there is no lock; the
+ * pool has its own (sets.h).
+ */
+
 #define SERVER_RING_DEFAULT            32768u
 #define SERVER_PINNED_DEFAULT          2048u
 #define SERVER_PINNED_CHANNELS_DEFAULT 128u
 
-/* Pause after an offer that could not be made. */
+/* Pause after an offer could not be made, ns. */
 #define SERVER_RETRY UINT64_C(100000000)
 
-/* Pauses between publications of one offer, until its peer is known to be
- * there. */
+/* Pauses, which double, between two publications of one offer, until its peer
+ * is known to exist. */
 #define SERVER_ANNOUNCE_MIN UINT64_C(1000000000)
 #define SERVER_ANNOUNCE_MAX UINT64_C(8000000000)
 
-/* Events that bring no client, as wait.c counts those that bring no bytes: at
- * SERVER_IDLE_EVENTS the channel is not listened to for a while, and after that
- * SERVER_IDLE_AGAIN more are enough. */
+/* Limits of events that no client explains, as in wait.c: at
+ * SERVER_IDLE_EVENTS the channel is ignored for SERVER_IDLE_MUTE ns, and from
+ * then on after every SERVER_IDLE_AGAIN more. */
 #define SERVER_IDLE_EVENTS 64u
 #define SERVER_IDLE_AGAIN  8u
 #define SERVER_IDLE_MUTE   UINT64_C(10000000)
@@ -30,15 +46,15 @@ struct vchan_listener {
     struct vchan_orders orders;
     uint16_t peer;
     char path[VCHAN_BASE_MAX];
-    struct vchan_conn offer; /* channel NULL: none is out */
+    struct vchan_conn offer; /* channel NULL: there is none */
     uint32_t port;           /* of the offer, as published */
-    uint32_t came_back;      /* sets that had, when none could be offered */
+    uint32_t came_back;      /* sequence of the pool's event, last seen */
     uint64_t retry_at;
-    uint64_t announce_at; /* FLOW_NEVER: the peer can read the keys */
+    uint64_t announce_at; /* next publication; FLOW_NEVER: not needed */
     uint64_t announce_pause;
-    uint64_t muted_until; /* no events are listened to before */
-    uint32_t idle_events; /* since the last client came */
-    bool absent;          /* the peer was, when last asked for */
+    uint64_t muted_until; /* events are ignored until this time */
+    uint32_t idle_events; /* since the last client attached */
+    bool absent;          /* the peer did not exist when last asked for */
     enum flow_status
         failed; /* what server_listener_wait() met; for the next accept */
 };
@@ -55,7 +71,7 @@ server_clock_now(const struct vchan_listener *l)
     return l->base.env->now(l->base.env->ctx);
 }
 
-/* The store forgets the offer before the next is made: single use. */
+/* Removes the keys of the offer, which is for one client. */
 static void
 server_withdraw(struct vchan_listener *l)
 {
@@ -64,8 +80,7 @@ server_withdraw(struct vchan_listener *l)
         l->hyp->store->withdraw(l->hyp, l->path, l->port);
 }
 
-/* Takes pages that no client can have any more, or fresh ones, and publishes
- * them. */
+/* Takes a set that no client has mapped, and publishes it. */
 static enum flow_status
 server_make_offer(struct vchan_listener *l, struct flow_error *err)
 {
@@ -84,34 +99,35 @@ server_make_offer(struct vchan_listener *l, struct flow_error *err)
 }
 
 /*
- * Publishes the offer again when the store may have dropped the peer's right
- * to read it: that of a domain which came after its keys.  A domain is there
- * for the hypervisor before it is for the store, so this goes on for a while.
+ * Publishes the offer again if the store may have dropped the peer's permission
+ * to read it, which it does if the domain was created after the keys.  The
+ * hypervisor knows a domain before the store does, so the publications go on
+ * for some time after the domain exists.
  */
 static void
 server_announce(struct vchan_listener *l)
 {
     uint64_t now = server_clock_now(l);
-    enum vchan_presence there;
+    enum vchan_presence presence;
 
     if (l->announce_at == FLOW_NEVER || l->announce_at > now)
         return;
-    there = l->hyp->store->presence(l->hyp, l->peer);
-    if (l->absent && there != VCHAN_ABSENT)
+    presence = l->hyp->store->presence(l->hyp, l->peer);
+    if (l->absent && presence != VCHAN_ABSENT)
         l->announce_pause = SERVER_ANNOUNCE_MIN;
-    l->absent = there == VCHAN_ABSENT;
+    l->absent = presence == VCHAN_ABSENT;
     if (!l->absent)
         (void)l->hyp->store->publish(l->hyp, l->path, l->peer,
                                      l->offer.set->ref, l->port, NULL);
     l->announce_at =
-        there == VCHAN_PRESENT && l->announce_pause >= SERVER_ANNOUNCE_MAX
+        presence == VCHAN_PRESENT && l->announce_pause >= SERVER_ANNOUNCE_MAX
             ? FLOW_NEVER
             : now + l->announce_pause;
     if (l->announce_pause < SERVER_ANNOUNCE_MAX)
         l->announce_pause *= 2;
 }
 
-/* What went wrong below is the listener's own error. */
+/* Copies an error into the listener's record. */
 static void
 server_fail_with(struct vchan_listener *l, const struct flow_error *err)
 {
@@ -121,8 +137,8 @@ server_fail_with(struct vchan_listener *l, const struct flow_error *err)
     flow_error_set_detail(&l->base.error, err->detail);
 }
 
-/* Whether it is time to try again for an offer: a set came back, or the pause
- * is over. */
+/* Whether to try again to make an offer: a set came back, or the pause is
+ * over. */
 static bool
 server_is_due(const struct vchan_listener *l)
 {
@@ -130,8 +146,8 @@ server_is_due(const struct vchan_listener *l)
            l->retry_at <= server_clock_now(l);
 }
 
-/* Keeps an offer out, with a pause after a failure.  AGAIN: the pool is
- * exhausted, or the pause is not over. */
+/* Makes an offer if there is none, with a pause after a failure.  AGAIN: the
+ * pool is exhausted, or the pause is not over. */
 static enum flow_status
 server_renew_offer(struct vchan_listener *l)
 {
@@ -148,14 +164,15 @@ server_renew_offer(struct vchan_listener *l)
     if (st == FLOW_OK)
         return FLOW_OK;
     l->retry_at = server_clock_now(l) + SERVER_RETRY;
-    /* A set that the failure itself gave back is no reason to try again. */
+    /* Ignore the event of a set that this failure itself gave back. */
     if (st != FLOW_AGAIN)
         l->came_back = flow_event_sequence(l->sets->policy.available);
     server_fail_with(l, &err);
     return st;
 }
 
-/* Whether a client took the offer, or what it did to it. */
+/* Whether a client has attached, or has stored anything else in its live
+ * byte. */
 static bool
 server_taken(struct vchan_listener *l)
 {
@@ -163,10 +180,10 @@ server_taken(struct vchan_listener *l)
            flow__vchan_conn_client(&l->offer) != VCHAN_LIVE_NEVER;
 }
 
-/* Takes in an event of the offer: a client that attaches sends one, and one
+/* Consumes an event of the offer.  A client that attaches sends one; a client
  * that only binds may send any number. */
 static void
-server_take_event(struct vchan_listener *l)
+server_consume_event(struct vchan_listener *l)
 {
     if (!l->hyp->events->drain(l->offer.channel) ||
         ++l->idle_events < SERVER_IDLE_EVENTS)
@@ -175,7 +192,8 @@ server_take_event(struct vchan_listener *l)
     l->muted_until = server_clock_now(l) + SERVER_IDLE_MUTE;
 }
 
-/* Makes a flow of an offer that was taken, or leaves it. */
+/* Makes a flow of an offer that a client has taken; on failure, releases the
+ * connection. */
 static enum flow_status
 server_hand_over(struct vchan_listener *l, struct vchan_conn *conn,
                  struct flow **ret_flow)
@@ -184,7 +202,8 @@ server_hand_over(struct vchan_listener *l, struct vchan_conn *conn,
     struct vchan *v;
     enum flow_status st;
 
-    /* What the offer named to wait for is the listener's, and ends with it. */
+    /* Event loops know the offer's wait source as the listener's: the flow gets
+     * another one. */
     flow_listener_fd_closing(&l->base, -1);
     st = flow__vchan_set_renew(conn->set, &err);
     if (st == FLOW_OK && l->opt.watch_domains)
@@ -212,7 +231,7 @@ server_listener_accept(struct flow_listener *base, struct flow **ret_flow)
     l->failed = FLOW_OK;
     if (st != FLOW_OK)
         return st;
-    server_take_event(l);
+    server_consume_event(l);
     if (!server_taken(l)) {
         server_announce(l);
         return FLOW_AGAIN;
@@ -222,8 +241,8 @@ server_listener_accept(struct flow_listener *base, struct flow **ret_flow)
     server_withdraw(l);
     conn = l->offer;
     l->offer = (struct vchan_conn){ 0 };
-    /* Before the descriptor of this one is closed, so that the next one has
-     * another number.  What keeps it from being made is the next accept's. */
+    /* Make the next offer before the descriptor of this one is closed, so that
+     * it has another number.  If that fails, the next accept reports it. */
     server_renew_offer(l);
     return server_hand_over(l, &conn, ret_flow);
 }
@@ -243,7 +262,7 @@ server_listener_wait(struct flow_listener *base, struct flow_wait_set *set)
     l->failed = st;
     if (st != FLOW_OK)
         return true;
-    server_take_event(l);
+    server_consume_event(l);
     if (server_taken(l))
         return true;
     server_announce(l);
@@ -298,7 +317,7 @@ static const struct flow_listener_ops server_listener_ops = {
     .query = server_listener_query,
 };
 
-/* Settings with their defaults, or what is wrong with them. */
+/* Checks the settings and fills in the defaults. */
 static enum flow_status
 server_settle(struct vchan_listener *l, uint32_t domid, const char *path,
               const struct flow_vchan_options *opt, struct flow_error *err)
@@ -321,11 +340,11 @@ server_settle(struct vchan_listener *l, uint32_t domid, const char *path,
             l->opt.write_size > 0 ? l->opt.write_size : SERVER_RING_DEFAULT,
             &l->orders))
         return flow_error_set(err, FLOW_E_INVAL, "vchan", FLOW_DOMAIN_NONE, 0,
-                              "a ring is at most 1 MiB");
+                              "a ring is larger than 1 MiB");
     if (flow__vchan_path(l->hyp->domid, l->peer, path, l->path))
         return FLOW_OK;
     flow_error_set(err, FLOW_E_INVAL, "vchan", FLOW_DOMAIN_NONE, 0,
-                   "neither a name nor a path below our own");
+                   "not a name, and not a path below our own");
     flow_error_set_detail(err, path);
     return FLOW_E_INVAL;
 }
@@ -366,7 +385,8 @@ flow__vchan_listen_on(struct vchan_hyp *hyp, uint32_t domid, const char *path,
         st = server_make_pool(l, err);
     if (st == FLOW_OK)
         st = server_make_offer(l, err);
-    /* No call repeats this one: the error says why there is no offer. */
+    /* The caller cannot repeat this one: the error says why there is no offer.
+     */
     if (st == FLOW_AGAIN)
         st = FLOW_E_NOMEM;
     if (st == FLOW_OK && hyp->store->presence != NULL) {

@@ -5,7 +5,16 @@
 
 #include "backends/vchan/shm.h"
 
-/* How long a client may take from its live byte to its munmap(). */
+/*
+ * The pool of page sets (sets.h has the invariants and the threads).
+ *
+ * Order of locks: the pool's lock, then none: fork(2) is blocked while it is
+ * held, and only the state of a channel is asked for.  Granting, ending and
+ * wiping a set happen without it, on a set that no other thread can find or
+ * that is out.
+ */
+
+/* Time that a client is given from clearing its live byte to its munmap(). */
 #define SETS_COOL UINT64_C(1000000000)
 
 static struct vchan_sets *
@@ -14,8 +23,8 @@ sets_of(const struct flow_buf_policy *policy)
     return (struct vchan_sets *)(uintptr_t)policy;
 }
 
-/* A listener and its flows share a pool, so a child must find it whole, and its
- * lock free. */
+/* A listener and its flows share a pool.  fork(2) waits, so that a child finds
+ * the pool consistent and its lock free. */
 static void
 sets_enter(struct vchan_sets *sets)
 {
@@ -42,7 +51,8 @@ sets_page(const struct vchan_set *set)
     return (struct vchan_page *)(void *)set->control->base;
 }
 
-/* The channel goes last: ending the control page may send an event on it. */
+/* The channel is closed last: ending the control page may send an event on
+ * it. */
 static void
 sets_end(struct vchan_set *set)
 {
@@ -70,8 +80,8 @@ sets_grant_ring(struct vchan_set *set, unsigned order, bool writable,
                                     none, ret_refs, ret_region, &sets->error);
 }
 
-/* Allocates the channel and grants the pages; what there is so far is the
- * set's in every outcome. */
+/* Allocates the channel and grants the pages.  After a failure the set owns
+ * what was made so far. */
 static enum flow_status
 sets_grant(struct vchan_set *set)
 {
@@ -98,7 +108,7 @@ sets_grant(struct vchan_set *set)
     return st;
 }
 
-/* A set that was never out, at the front of the list. */
+/* Adds a new set at the front of the list. */
 static enum flow_status
 sets_grow(struct vchan_sets *sets, struct vchan_set **ret_set)
 {
@@ -125,7 +135,7 @@ sets_grow(struct vchan_sets *sets, struct vchan_set **ret_set)
     return FLOW_OK;
 }
 
-/* Whether the peer has let go of a set that came back. */
+/* Whether the peer has unmapped a set that came back. */
 static bool
 sets_is_free(const struct vchan_set *set, uint64_t now)
 {
@@ -158,8 +168,7 @@ sets_kept_add(struct vchan_kept *kept, const struct vchan_set *set)
     kept->sets++;
 }
 
-/* A set that may be used again, or NULL; how many are kept from that if there
- * is none. */
+/* A set that may be used again; or NULL, and how much the peer still holds. */
 static struct vchan_set *
 sets_pick(struct vchan_sets *sets, struct vchan_kept *ret_kept)
 {
@@ -179,7 +188,7 @@ sets_pick(struct vchan_sets *sets, struct vchan_kept *ret_kept)
     return set;
 }
 
-/* Nothing of the connection before is left when the next one sees it. */
+/* Zeroes a set for its next connection. */
 static void
 sets_wipe(struct vchan_set *set)
 {
@@ -195,14 +204,14 @@ static enum flow_status
 sets_refuse(struct vchan_sets *sets)
 {
     flow_error_set(&sets->error, FLOW_E_NOMEM, "vchan", FLOW_DOMAIN_NONE, 0,
-                   "the peer keeps too much of ended flows");
+                   "the peer still maps too many pages of closed flows");
     sets->error.hint =
-        "end the peer, or raise pinned_max or pinned_channels_max";
+        "restart the peer, or raise pinned_max or pinned_channels_max";
     return FLOW_AGAIN;
 }
 
-/* Whether the peer keeps so much that it is given no fresh set: what it has
- * pinned of pools that were closed counts with what it keeps of this one. */
+/* Whether the peer holds so much that it gets no new set.  The pages that it
+ * has pinned of closed pools count as well. */
 static bool
 sets_is_full(struct vchan_sets *sets, struct vchan_kept kept)
 {
@@ -228,8 +237,8 @@ flow__vchan_set_renew(struct vchan_set *set, struct flow_error *err)
     return FLOW_E_SYS;
 }
 
-/* A set that has come back: its channel can be waited for, and no byte is left
- * of the connection before. */
+/* Prepares a set that came back: its channel has a wait source, and its pages
+ * are zero. */
 static enum flow_status
 sets_reuse(struct vchan_sets *sets, struct vchan_set *set)
 {
@@ -261,7 +270,7 @@ sets_acquire(const struct flow_buf_policy *policy, size_t min_size,
     if (set == NULL && sets_is_full(sets, kept))
         return sets_refuse(sets);
     st = set != NULL ? sets_reuse(sets, set) : sets_grow(sets, &set);
-    /* Short of pages while the peer has some of ours: it will let go. */
+    /* The peer still maps some of our pages and may unmap them. */
     if (st == FLOW_E_NOMEM && kept.pages > 0)
         return FLOW_AGAIN;
     if (st != FLOW_OK)
@@ -274,7 +283,7 @@ sets_acquire(const struct flow_buf_policy *policy, size_t min_size,
     return FLOW_OK;
 }
 
-/* One user less; the last one frees the pool. */
+/* Drops a user; the last one frees the pool. */
 static void
 sets_drop(struct vchan_sets *sets)
 {
@@ -303,7 +312,7 @@ sets_release(const struct flow_buf_policy *policy, struct flow_buf *buf)
     struct vchan_set **at = &sets->first;
     bool ends;
 
-    /* A child has nothing to make new, and no loop of its own to tell. */
+    /* A child has no event loop that could have registered the source. */
     if (!flow__vchan_hyp_is_inherited(sets->hyp))
         (void)flow__vchan_set_renew(set, NULL);
     sets_enter(sets);

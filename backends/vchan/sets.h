@@ -9,47 +9,47 @@
 #include "backends/vchan/proto.h"
 
 /*
- * Page sets: what a server grants to one peer for its connections, one after
- * the other.
+ * Page sets: the pages that a server grants to one peer, for one connection at
+ * a time.
  *
- * A hypervisor may be unable to end a grant that the peer still has mapped, and
- * may not report it: Linux then keeps the pages and counts them to no process.
- * So no grant is ended while its listener lives.  A set is used again for the
- * next connection of the same peer, and a peer that never unmaps costs as many
- * sets as it has connections at once.
+ * A hypervisor may be unable to end a grant while the peer has the page mapped,
+ * and may not report it: Linux then keeps the pages and charges them to no
+ * process.  So no grant is ended while its listener exists.  A set is reused
+ * for the next connection of the same peer, and a peer that never unmaps costs
+ * as many sets as it has connections at once.
  *
  * Invariants:
  *
- * - A set is granted once, to one domain, and stays granted as long as the
- *   pool is open.  Its references name nothing else meanwhile, so the control
- *   page's is the set's own number among all of them.
- * - A set is out, a connection's, or it is in the pool, where its live byte
- *   says that we are gone.
- * - A set goes out with every byte zero, and not before its peer has let go.
- *   The channel tells: it stays allocated with its set, only one client can
- *   bind it, and a client closes it after it has unmapped the pages.  Where
- *   the hypervisor does not tell the state of a channel, a client that cleared
- *   its live byte is given SETS_COOL to unmap.
- * - Of sets that the peer does not let go of there are no more than `max`, in
- *   pages and in number, before a fresh set is refused: each has a channel too,
- *   however small its rings are.  The pages that the peer has pinned of closed
- *   pools count as well, and those of no other peer.
- * - What an offer or a flow told event loops of its channel ends with it: when
- *   the offer becomes a flow, and when the set comes back.
+ * - A set is granted once, to one domain, and stays granted while the pool is
+ *   open.  No other page has its references meanwhile, so the reference of the
+ *   control page identifies the set.
+ * - A set is out, which means that a connection owns it, or it is in the pool,
+ *   with our live byte at VCHAN_LIVE_GONE.
+ * - A set goes out with every byte zero, and only after its peer has unmapped
+ *   it.  The state of the channel says so: the channel stays allocated with its
+ *   set, only one client can bind it, and a client closes it after it has
+ *   unmapped the pages.  If the hypervisor does not tell the state, a client
+ *   that cleared its live byte is given SETS_COOL to unmap.
+ * - While the peer holds more than `max` of sets that came back, in pages or in
+ *   number, it gets no new set.  The number counts too, since each set has a
+ *   channel, however small its rings are.  Pages that this peer, and no other,
+ *   has pinned of closed pools count as well.
+ * - A wait source that event loops know ends when the offer becomes a flow and
+ *   when the set comes back.
  *
- * The pool is a buffer policy: its buffer is a set's control page.  Acquiring
- * answers AGAIN at the bound, and the event `available` is signalled for each
- * set that comes back.  There is no signal when the peer lets go of a set, so a
- * waiting caller also looks at intervals.
+ * The pool is a buffer policy: its buffer is the control page of a set.
+ * Acquiring answers AGAIN at the limit, and the event `available` is signalled
+ * for each set that comes back.  A peer that unmaps a set sends no signal, so a
+ * waiting caller also tries at intervals.
  *
- * One thread at a time acquires and closes.  Any thread releases and asks for
+ * One thread at a time acquires and closes; any thread releases and asks for
  * the statistics.  The lock guards the list, `out` of each set, `users` and
- * `closed`; under it only the state of channels is asked for.
+ * `closed`; the only calls under it ask for the state of channels.
  */
 
 struct vchan_sets;
 
-/* Sets that came back and that the peer has not let go of. */
+/* Sets that came back and that the peer still has mapped. */
 struct vchan_kept {
     uint32_t pages;
     uint32_t sets;
@@ -62,7 +62,7 @@ struct vchan_set {
     struct vchan_region *control;
     struct vchan_region *left;  /* NULL: in the control page */
     struct vchan_region *right; /* the same */
-    uint64_t back_at;           /* when it came back; 0: never out */
+    uint64_t back_at;           /* when it came back; 0: it was never out */
     uint32_t ref;               /* of the control page */
     uint32_t ring_pages;
     bool out;
@@ -73,7 +73,7 @@ struct vchan_set {
 struct vchan_sets {
     struct flow_buf_policy policy;
     struct vchan_hyp *hyp;   /* a reference */
-    struct vchan_pins *pins; /* the peer's account, of which we are a user */
+    struct vchan_pins *pins; /* the peer's account; we are one of its users */
     struct vchan_orders orders;
     struct vchan_kept max;
     uint16_t peer;
@@ -92,7 +92,8 @@ struct vchan_sets_stats {
 };
 
 /*
- * A pool without any set.  max: the bounds.  FLOW_E_NOMEM is the only error.
+ * Makes a pool without sets.  max: the limits.  FLOW_E_NOMEM is the only
+ * error.
  */
 enum flow_status flow__vchan_sets_new(struct vchan_hyp *hyp, uint16_t peer,
                                       struct vchan_orders orders,
@@ -104,22 +105,21 @@ struct vchan_set *flow__vchan_sets_find(struct vchan_sets *sets,
                                         const struct flow_buf *buf);
 
 /*
- * Ends what was named to wait for of a set that is out, and gives its channel
- * another wait source.  FLOW_E_SYS: there is none to be had, and the set can
- * only be given back.
+ * Replaces the wait source of a set that is out.  FLOW_E_SYS: none could be
+ * made, and the set can only be released.
  */
 enum flow_status flow__vchan_set_renew(struct vchan_set *set,
                                        struct flow_error *err);
 
-/* What a set is given back by. */
+/* The buffer with which a set is released. */
 struct flow_buf flow__vchan_set_buf(const struct vchan_set *set);
 
 struct vchan_sets_stats flow__vchan_sets_stats(struct vchan_sets *sets);
 
 /*
- * Ends every set of the pool, and each of those that are out when it comes
- * back: what the peer has mapped is pinned.  Nothing may be
- * acquired from now on.  NULL does nothing.
+ * Closes the pool: ends every set in it now, and each set that is out when it
+ * comes back.  Pages that the peer has mapped become pinned.  The caller
+ * acquires nothing after this.  NULL does nothing.
  */
 void flow__vchan_sets_close(struct vchan_sets *sets);
 

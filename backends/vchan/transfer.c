@@ -4,16 +4,20 @@
 #include "backends/vchan/vchan.h"
 
 /*
- * Bytes between a caller's memory and the rings.
+ * Copying between the caller's memory and the rings.
  *
- * A call moves its index whenever it has copied this many bytes, so that the
- * peer copies the first part of a large call while we copy the next.  Between
- * two parts it looks at the peer's index again: the call goes on for as long
- * as the peer keeps up with it.
+ * - A call moves its index after each TRANSFER_PART bytes, so that the peer
+ *   copies the first part while we copy the next.  Between two parts it looks
+ * at the peer's index again, and continues while the peer keeps up.
+ * - An event costs as much as copying a part.  The peer is notified after the
+ *   first part, since it may sleep, then after each half of the ring, and
+ * before the call returns.
+ * - Bytes are copied out of the ring before any other code reads them; a lease
+ *   lends ring memory itself, which the peer can change (struct vchan_bounce is
+ *   private).
  *
- * An event costs as much as copying a part.  So the first part is reported,
- * since the peer may sleep, and then every half of the ring; a peer that is
- * awake sees the index move meanwhile.
+ * The reader's thread and the writer's may be in this file at once, each with
+ * its own ring.  There is no lock.
  */
 #define TRANSFER_PART 65536u
 
@@ -27,7 +31,7 @@ transfer_report(struct vchan *v, enum flow_dir dir)
         v->conn.hyp->events->notify(v->conn.channel);
 }
 
-/* Notifies the peer when enough has been moved since the last time. */
+/* Notifies the peer if enough bytes were moved since the last time. */
 static void
 transfer_report_part(struct vchan *v, enum flow_dir dir, size_t moved,
                      size_t *reported)
@@ -65,7 +69,7 @@ transfer_fault(struct vchan *v, enum flow_dir dir)
                      flow__vchan_fault_text(fault));
 }
 
-/* What a look means to the caller of an operation. */
+/* The status of an operation whose look answered st. */
 static enum flow_status
 transfer_outcome(struct vchan *v, enum flow_dir dir, enum flow_status st)
 {
@@ -77,11 +81,11 @@ transfer_outcome(struct vchan *v, enum flow_dir dir, enum flow_status st)
         return transfer_fault(v, dir);
     if (st == FLOW_E_CLOSED)
         return flow_fail(&v->base, dir, st, FLOW_DOMAIN_NONE, 0,
-                         "the peer closed its end or died");
+                         "the peer closed its end or disappeared");
     return st;
 }
 
-/* The part of a vector that has not been moved: of *vec from `off` on. */
+/* The rest of a vector: it begins at byte `off` of the first segment. */
 struct transfer_scatter {
     const struct flow_vec *vec;
     size_t count;
@@ -94,7 +98,7 @@ struct transfer_gather {
     size_t off;
 };
 
-/* Copies up to max of the bytes that look() found; how many. */
+/* Copies up to max of the bytes that look() found; returns their number. */
 static uint32_t
 transfer_copy_out(const struct vchan_rx *rx, struct transfer_scatter *to,
                   uint32_t max)
@@ -117,7 +121,8 @@ transfer_copy_out(const struct vchan_rx *rx, struct transfer_scatter *to,
     return done;
 }
 
-/* Copies up to max bytes into the room that look() found; how many. */
+/* Copies up to max bytes into the room that look() found; returns their
+ * number. */
 static uint32_t
 transfer_copy_in(struct vchan_tx *tx, struct transfer_gather *from,
                  uint32_t max)
@@ -141,7 +146,8 @@ transfer_copy_in(struct vchan_tx *tx, struct transfer_gather *from,
     return done;
 }
 
-/* Copies a part, if it is a whole one in whichever way is the faster. */
+/* Copies a part; a whole part is copied in the faster of two ways
+ * (bypass.h). */
 static uint32_t
 transfer_copy_part_in(struct vchan *v, struct transfer_gather *from,
                       uint32_t room)
@@ -191,7 +197,7 @@ flow__vchan_readv(struct flow *f, const struct flow_vec *vec, size_t count,
     return FLOW_OK;
 }
 
-/* FLOW_MORE holds nothing back: the index has moved when the call ends. */
+/* FLOW_MORE has no effect: the index has moved when the call returns. */
 enum flow_status
 flow__vchan_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
                    uint32_t flags, size_t *ret_len)
@@ -218,8 +224,7 @@ flow__vchan_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
     return FLOW_OK;
 }
 
-/* Private memory for bytes that are wanted in one piece but wrap in the
- * ring. */
+/* Makes room for `want` bytes in private memory; false: no memory. */
 static bool
 transfer_bounce_ready(struct vchan *v, struct vchan_bounce *b, uint32_t want)
 {
@@ -239,8 +244,8 @@ transfer_bounce_ready(struct vchan *v, struct vchan_bounce *b, uint32_t want)
 }
 
 /*
- * Lends the first `want` of `len` bytes from private memory and the rest, which
- * stands after the wrap, from the ring.
+ * Lends the first `want` of `len` bytes from private memory, and the rest,
+ * which is after the wrap, from the ring.
  */
 static enum flow_status
 transfer_lend_bounce(struct vchan *v, enum flow_dir dir, uint32_t want,
@@ -281,7 +286,7 @@ flow__vchan_lease(struct flow *f, enum flow_dir dir, size_t want,
     else
         flow__vchan_tx_spans(&v->tx, len, span);
 
-    /* The last bytes of a stream may be fewer than are wanted. */
+    /* At the end of the stream there may be fewer bytes. */
     want = transfer_least(len, want);
     if (span[0].len < want)
         st = transfer_lend_bounce(v, dir, (uint32_t)want, len, span);

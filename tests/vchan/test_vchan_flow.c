@@ -102,7 +102,7 @@ the_end_is_gone_and_never_orderly(void **state)
     assert_int_equal(flow_write(f[0], "x", 1, &n), FLOW_E_CLOSED);
     assert_int_equal(n, 0);
     flow_get_error(f[0], FLOW_WRITE, &err);
-    assert_string_equal(err.text, "the peer closed its end or died");
+    assert_string_equal(err.text, "the peer closed its end or disappeared");
     assert_int_equal(flow_read(f[0], buf, sizeof(buf), &n), FLOW_OK);
     assert_int_equal(n, 4);
     for (unsigned i = 0; i < 3; i++)

@@ -501,7 +501,7 @@ misuse_is_refused_by_name(void **state)
     place_make(&p);
     assert_int_equal(flow_vchan_fake_listen(NULL, p.dir, &opt, &l, &err),
                      FLOW_E_INVAL);
-    assert_string_equal(err.text, "a ring is at most 1 MiB");
+    assert_string_equal(err.text, "a ring is larger than 1 MiB");
     memset(longer, 'x', sizeof(longer) - 1);
     longer[sizeof(longer) - 1] = '\0';
     assert_int_equal(flow_vchan_fake_listen(NULL, longer, NULL, &l, &err),

@@ -62,7 +62,8 @@ a_peer_that_pins_its_bound_stops_no_other_one(void **state)
         pin(w.client, world_listen_for(&w, 2, &bounded), &held[i]);
     assert_int_equal(try_listen(&w, 2, &l[1], &err), FLOW_E_NOMEM);
     assert_int_equal(err.status, FLOW_E_NOMEM);
-    assert_string_equal(err.text, "the peer keeps too much of ended flows");
+    assert_string_equal(err.text,
+                        "the peer still maps too many pages of closed flows");
     assert_non_null(err.hint);
     assert_int_equal(try_listen(&w, 2, &l[1], NULL), FLOW_E_NOMEM);
 
@@ -166,7 +167,8 @@ pinned_and_kept_pages_count_together(void **state)
     assert_int_equal(ask(w.listener, FLOW_QUERY_PINNED_PAGES), HELD + 3 * 3);
     assert_int_equal(flow_accept(w.listener, &none), FLOW_AGAIN);
     flow_listener_get_error(w.listener, &err);
-    assert_string_equal(err.text, "the peer keeps too much of ended flows");
+    assert_string_equal(err.text,
+                        "the peer still maps too many pages of closed flows");
     for (unsigned i = 0; i < 4; i++) {
         client_leave(&held[i]);
         client_unmap(&held[i]);

@@ -122,7 +122,8 @@ a_client_that_keeps_its_channels_is_limited(void **state)
     assert_int_equal(flow_accept(w.listener, &f), FLOW_AGAIN);
     flow_listener_get_error(w.listener, &err);
     assert_int_equal(err.status, FLOW_E_NOMEM);
-    assert_string_equal(err.text, "the peer keeps too much of ended flows");
+    assert_string_equal(err.text,
+                        "the peer still maps too many pages of closed flows");
     flow_wait_set_init(&set);
     assert_false(flow_listener_wait_sources(w.listener, &set));
     assert_true(set.deadline > fake_now);
@@ -166,7 +167,8 @@ small_rings_pin_few_channels(void **state)
     assert_int_equal(flow_accept(w.listener, &f), FLOW_AGAIN);
     flow_listener_get_error(w.listener, &err);
     assert_int_equal(err.status, FLOW_E_NOMEM);
-    assert_string_equal(err.text, "the peer keeps too much of ended flows");
+    assert_string_equal(err.text,
+                        "the peer still maps too many pages of closed flows");
     for (unsigned i = 0; i < 4; i++) {
         client_leave(&c[i]);
         client_unmap(&c[i]);
