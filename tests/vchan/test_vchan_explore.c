@@ -28,69 +28,13 @@
 #include <cmocka.h>
 
 #include "backends/vchan/ring.h"
+#include "explore_seen.h"
 #include "explore_shm.h"
 
-#define LOG_MAX   24
-#define STORE_MAX 12
-#define BYTE(i)   ((uint8_t)(0x41 + (i)))
+#define BYTE(i) ((uint8_t)(0x41 + (i)))
 
 /* The indexes start here, so that every longer run passes 2^32. */
 #define START 0xfffffffeu
-
-struct memory {
-    uint32_t prod;
-    uint32_t cons;
-    uint8_t writer_live;
-    uint8_t reader_live;
-    uint8_t writer_notify; /* what the writer must report */
-    uint8_t reader_notify;
-    uint8_t data[4];
-};
-
-enum phase { RUN, SLEEP, DONE, DEAD };
-
-struct store {
-    uint8_t off;
-    uint8_t width;
-    uint8_t kind;
-    uint32_t value;
-};
-
-/* What one side has done in its current call, and its unfinished stores. */
-struct side {
-    uint8_t phase;
-    uint8_t pending; /* an event has arrived */
-    uint8_t logged;
-    uint8_t stores;
-    uint8_t last_kind; /* of the call's latest step, for the mutants */
-    uint8_t last_width;
-    uint8_t last_value;
-    uint8_t stale; /* mutant: loads answer what they found before */
-    uint32_t seen_index;
-    uint8_t seen_live;
-    uint32_t log[LOG_MAX];
-    struct store store[STORE_MAX];
-};
-
-struct writer {
-    struct vchan_tx tx;
-    uint8_t sent;
-    uint8_t closed; /* by the reader, as the writer saw it */
-};
-
-struct reader {
-    struct vchan_rx rx;
-    uint8_t got;
-    uint8_t eof;
-};
-
-struct state {
-    struct memory mem;
-    struct side side[2];
-    struct writer writer;
-    struct reader reader;
-    uint8_t owed[2]; /* steps the kernel still owes for a dead side */
-};
 
 enum { WRITER, READER };
 
@@ -431,66 +375,6 @@ take_step(struct state *st, int side)
     return true;
 }
 
-/* Open addressing over 128-bit fingerprints of states. */
-static struct fingerprint {
-    uint64_t a;
-    uint64_t b;
-} * table;
-static size_t table_size;
-static size_t table_used;
-
-static struct fingerprint
-fingerprint_of(const struct state *st)
-{
-    struct fingerprint f = { 0x9e3779b97f4a7c15u, 0xc2b2ae3d27d4eb4fu };
-    const uint8_t *p = (const uint8_t *)st;
-    uint64_t word;
-
-    _Static_assert(sizeof(struct state) % 8 == 0, "whole words");
-    for (size_t i = 0; i < sizeof(*st); i += 8) {
-        memcpy(&word, p + i, 8);
-        f.a = (f.a ^ word) * 0xff51afd7ed558ccdu;
-        f.a ^= f.a >> 32;
-        f.b = (f.b + word) * 0xc4ceb9fe1a85ec53u;
-        f.b ^= f.b >> 29;
-    }
-    f.a |= 1; /* all zero is the empty slot */
-    return f;
-}
-
-static bool
-slot_take(struct fingerprint f)
-{
-    size_t i = (size_t)f.b & (table_size - 1);
-
-    for (; table[i].a != 0; i = (i + 1) & (table_size - 1))
-        if (table[i].a == f.a && table[i].b == f.b)
-            return false;
-    table[i] = f;
-    table_used++;
-    return true;
-}
-
-/* True when the state was not there before. */
-static bool
-remember(const struct state *st)
-{
-    if (table_used * 2 >= table_size) {
-        struct fingerprint *old = table;
-        size_t old_size = table_size;
-
-        table_size = old_size == 0 ? 1u << 12 : old_size * 2;
-        table_used = 0;
-        table = calloc(table_size, sizeof(*table));
-        assert_non_null(table);
-        for (size_t i = 0; i < old_size; i++)
-            if (old[i].a != 0)
-                slot_take(old[i]);
-        free(old);
-    }
-    return slot_take(fingerprint_of(st));
-}
-
 static struct state *todo;
 static size_t todo_count;
 static size_t todo_size;
@@ -498,7 +382,7 @@ static size_t todo_size;
 static void
 visit(const struct state *st)
 {
-    if (!remember(st))
+    if (!explore_seen_add(st))
         return;
     if (todo_count == todo_size) {
         todo_size = todo_size == 0 ? 256 : todo_size * 2;
@@ -636,9 +520,7 @@ explore(struct plan p)
     plan = p;
     broken = NULL;
     todo_count = 0;
-    table_used = 0;
-    if (table != NULL)
-        memset(table, 0, table_size * sizeof(*table));
+    explore_seen_clear();
     start(&st);
     visit(&st);
     while (todo_count > 0 && broken == NULL) {
@@ -756,7 +638,7 @@ static int
 release(void **state)
 {
     (void)state;
-    free(table);
+    explore_seen_free();
     free(todo);
     return 0;
 }

@@ -137,8 +137,9 @@ keys_of_another_domain_are_refused(void **state)
         assert_int_equal(flow_open(f), i == 0 ? FLOW_E_AUTH : FLOW_AGAIN);
         if (i == 0) {
             flow_get_error(f, FLOW_READ, &err);
-            assert_string_equal(err.text, "the keys in the store are not the "
-                                          "server's own");
+            assert_string_equal(err.text,
+                                "the keys in the store belong to another "
+                                "domain");
             assert_string_equal(err.detail, BASE);
         }
         flow_close(f);

@@ -264,7 +264,7 @@ expect_no_descriptor(const struct flow_error *err, int code, const char *text,
     assert_string_equal(err->detail, what);
 }
 
-#define PROCESS_HAS_NONE "this process has no descriptor left"
+#define PROCESS_HAS_NONE "too many open files in this process"
 #define RAISE_LIMIT      "close descriptors, or raise the limit of open files"
 
 /* A limit is no missing module. */
@@ -296,7 +296,7 @@ a_limit_of_descriptors_is_named(void **state)
     stub_fail_channels(ENFILE);
     assert_int_equal(hyp->events->alloc(hyp, CLIENT, &channel, &err),
                      FLOW_E_SYS);
-    expect_no_descriptor(&err, ENFILE, "the system has no descriptor left",
+    expect_no_descriptor(&err, ENFILE, "too many open files in the system",
                          "end programs that hold files open, or raise "
                          "fs.file-max",
                          "cannot open the event channel device");

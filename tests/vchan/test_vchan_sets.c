@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * The page sets of a listener: granted once, used again, bounded; and the peer
- * that lets go of none of them.
- */
+/* The page sets of a listener: granted once and reused. */
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -34,146 +31,6 @@ listen_small(struct world *w, uint32_t pinned_max)
                                             .pinned_max = pinned_max };
 
     world_listen(w, &opt);
-}
-
-/*
- * A kernel that ends any grant at once and keeps the pages to itself for as
- * long as they are mapped: what it counts to nobody is counted here.
- */
-static const struct vchan_grant_ops *strict_grants;
-static struct vchan_grant_ops lax_grants;
-static uint32_t lost_pages;
-
-static enum flow_status
-lax_unshare(struct vchan_hyp *hyp, struct vchan_region *region)
-{
-    uint32_t count = region->count;
-
-    if (strict_grants->unshare(hyp, region) == FLOW_E_BUSY)
-        lost_pages += count;
-    return FLOW_OK;
-}
-
-static void
-grant_laxly(struct vchan_hyp *hyp)
-{
-    strict_grants = hyp->grants;
-    lax_grants = *strict_grants;
-    lax_grants.unshare = lax_unshare;
-    hyp->grants = &lax_grants;
-    lost_pages = 0;
-}
-
-#define CONNECTIONS 1000u
-
-static void
-a_client_that_keeps_its_mappings_exhausts_nothing(void **state)
-{
-    static struct client c[CONNECTIONS];
-    struct world w;
-    struct flow *f;
-
-    (void)state;
-    world_start(&w, 0);
-    grant_laxly(w.server);
-    listen_small(&w, 0);
-    for (unsigned i = 0; i < CONNECTIONS; i++) {
-        client_attach(w.client, &c[i]);
-        assert_int_equal(flow_accept(w.listener, &f), FLOW_OK);
-        client_leave(&c[i]);
-        flow_close(f);
-        assert_int_equal(lost_pages, 0);
-        assert_in_range(ask(w.listener, FLOW_QUERY_GRANTED_PAGES), SET_PAGES,
-                        2 * SET_PAGES);
-    }
-    assert_int_equal(ask(w.listener, FLOW_QUERY_PINNED_PAGES), 0);
-    for (unsigned i = 0; i < CONNECTIONS; i++)
-        client_unmap(&c[i]);
-    world_stop(&w);
-}
-
-/* One that holds on to its channel too may have its pages mapped in good
- * faith: these are left alone, and limited. */
-static void
-a_client_that_keeps_its_channels_is_limited(void **state)
-{
-    struct flow_wait_set set;
-    struct flow_error err;
-    struct client c[4];
-    struct world w;
-    struct flow *f;
-
-    (void)state;
-    world_start(&w, 0);
-    listen_small(&w, 2 * SET_PAGES);
-    for (unsigned i = 0; i < 3; i++) {
-        client_attach(w.client, &c[i]);
-        assert_int_equal(flow_accept(w.listener, &f), FLOW_OK);
-        flow_close(f);
-        assert_int_equal(ask(w.listener, FLOW_QUERY_PINNED_PAGES),
-                         (i + 1) * SET_PAGES);
-        /* Not given to anybody else. */
-        memset(c[i].ring->base, 0xee, VCHAN_PAGE_SIZE);
-    }
-    /* The offer that is out still serves one; then it is enough. */
-    client_attach(w.client, &c[3]);
-    assert_int_equal(flow_accept(w.listener, &f), FLOW_OK);
-    flow_close(f);
-    assert_int_equal(flow_accept(w.listener, &f), FLOW_AGAIN);
-    flow_listener_get_error(w.listener, &err);
-    assert_int_equal(err.status, FLOW_E_NOMEM);
-    assert_string_equal(err.text,
-                        "the peer still maps too many pages of closed flows");
-    flow_wait_set_init(&set);
-    assert_false(flow_listener_wait_sources(w.listener, &set));
-    assert_true(set.deadline > fake_now);
-
-    /* It lets go of one, and is served again. */
-    client_leave(&c[1]);
-    client_unmap(&c[1]);
-    fake_now = set.deadline;
-    assert_int_equal(flow_accept(w.listener, &f), FLOW_AGAIN);
-    client_attach(w.client, &c[1]);
-    assert_int_equal(flow_accept(w.listener, &f), FLOW_OK);
-    flow_close(f);
-    for (unsigned i = 0; i < 4; i++) {
-        client_leave(&c[i]);
-        client_unmap(&c[i]);
-    }
-    assert_int_equal(ask(w.listener, FLOW_QUERY_PINNED_PAGES), 0);
-    world_stop(&w);
-}
-
-/* Each set has a channel and descriptors, whatever its rings are. */
-static void
-small_rings_pin_few_channels(void **state)
-{
-    const struct flow_vchan_options opt = { .read_size = 1024,
-                                            .write_size = 2048,
-                                            .pinned_channels_max = 2 };
-    struct flow_error err;
-    struct client c[4];
-    struct world w;
-    struct flow *f;
-
-    (void)state;
-    world_start(&w, 0);
-    world_listen(&w, &opt);
-    for (unsigned i = 0; i < 4; i++) {
-        client_attach(w.client, &c[i]);
-        assert_int_equal(flow_accept(w.listener, &f), FLOW_OK);
-        flow_close(f);
-    }
-    assert_int_equal(flow_accept(w.listener, &f), FLOW_AGAIN);
-    flow_listener_get_error(w.listener, &err);
-    assert_int_equal(err.status, FLOW_E_NOMEM);
-    assert_string_equal(err.text,
-                        "the peer still maps too many pages of closed flows");
-    for (unsigned i = 0; i < 4; i++) {
-        client_leave(&c[i]);
-        client_unmap(&c[i]);
-    }
-    world_stop(&w);
 }
 
 /* A loop that is not ours has registered the descriptor and what it is for. */
@@ -791,9 +648,6 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_client_that_keeps_its_mappings_exhausts_nothing),
-        cmocka_unit_test(a_client_that_keeps_its_channels_is_limited),
-        cmocka_unit_test(small_rings_pin_few_channels),
         cmocka_unit_test(a_foreign_loop_hears_nothing_of_a_flow_that_ended),
         cmocka_unit_test(a_foreign_loop_hears_no_flow_for_its_listener),
         cmocka_unit_test(every_page_has_a_reference_of_its_own),
