@@ -6,15 +6,23 @@
 
 #include "backends/pair/pair.h"
 
-/* For the list of schemes that the build makes. */
+/* Named by the list of schemes in flow/schemes.h, which the build writes. */
 extern const struct flow_scheme flow__scheme_pair;
 
 #define NAME_BACKLOG_DEFAULT 128u
 
 /*
- * "pair:NAME": the names of this process and who listens under them.
+ * "pair:NAME": the names of this process and their listeners.
  *
- * Lock order: the names' lock, then that of a pair, then the wait lock.
+ * - A name has at most one listener, which is in the list while it is open.
+ * - A queue has at most `backlog` ends.  An end in a queue belongs to the
+ *   listener; accept gives it to the caller, and closing the listener closes
+ * it.
+ * - A flow that connects is end 0 of a pair; its end 1 belongs to it until it
+ * is queued.
+ *
+ * Lock order: the lock of the names, the lock of a pair, the lock of waits.
+ * fork(2) waits while the lock of the names is held.
  */
 struct pair_listener {
     struct flow_listener base;
@@ -31,8 +39,9 @@ static struct {
     uint32_t once;
     struct flow_lock lock;
     struct pair_listener *first;
-    /* A queue got room, or a listener went.  One for all, so that a dialling
-     * end never sleeps on an event that goes with its listener. */
+    /* A queue has room again, or the list changed.  There is one event for all
+     * names: an event of the listener would end with it under a waiting flow.
+     */
     struct flow_event changed;
 } name_table;
 
@@ -47,7 +56,7 @@ static void
 name_acquire(void)
 {
     flow_once(name_init, &name_table.once);
-    /* A child gets the names as they are, and the lock free. */
+    /* So that a child finds the list consistent and the lock free. */
     flow_fork_block();
     flow_lock_acquire(&name_table.lock);
 }
@@ -87,7 +96,7 @@ name_check(const char *name, struct flow_error *err)
     if (len > 0 && len <= PAIR_NAME_MAX && i == len)
         return FLOW_OK;
     flow_error_set(err, FLOW_E_INVAL, "pair", FLOW_DOMAIN_NONE, 0,
-                   "not a name for a pair");
+                   "not a valid name for a pair");
     flow_error_set_detail(err, name);
     if (err != NULL)
         err->hint = "write pair:NAME with 1 to 63 letters, digits, '-', '_' "
@@ -96,9 +105,9 @@ name_check(const char *name, struct flow_error *err)
 }
 
 /*
- * Dialling.  The flow is the first end of a pair that is there from the start,
- * so that opening it cannot fail for want of memory; the second end is put
- * into the listener's queue.
+ * Connecting.  The flow is the first end of a pair that is allocated at once,
+ * so that the opening cannot fail for lack of memory.  The opening puts the
+ * second end into the listener's queue.
  */
 static struct pair *
 name_dialled(struct flow *f)
@@ -168,8 +177,9 @@ name_dial_open(struct flow *f)
         return name_dial_fail(f, FLOW_E_CLOSED, "no listener has this name",
                               "names are those of this process; listen first");
     if (late)
-        return name_dial_fail(f, FLOW_E_TIMEOUT,
-                              "the listener's queue stayed full", NULL);
+        return name_dial_fail(
+            f, FLOW_E_TIMEOUT,
+            "the listener's queue stayed full until the timeout", NULL);
     return FLOW_AGAIN;
 }
 
@@ -202,7 +212,7 @@ name_dial_close(struct flow *f)
 {
     struct pair *p = name_dialled(f);
 
-    /* An end that nobody was given goes with the one that would have. */
+    /* The second end was never queued: close it as well. */
     if (!p->queued)
         flow_close(&p->end[1].base);
     flow__pair_close(f);
@@ -309,7 +319,7 @@ name_listener_close(struct flow_listener *base)
     name_remove(l);
     flow_event_signal(&name_table.changed);
     name_release();
-    /* Nobody finds the queue any more. */
+    /* No flow can find the queue any more. */
     while ((e = l->head) != NULL) {
         l->head = e->next;
         flow_close(&e->base);

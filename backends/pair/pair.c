@@ -7,6 +7,18 @@
 
 #include "backends/pair/ring.h"
 
+/*
+ * Two ends over two rings (pair.h has the invariants of a ring).
+ *
+ * - An operation takes one consistent copy of a ring's indexes under the lock,
+ *   copies bytes without it, and then moves its own index under the lock.
+ * - After it has moved an index it signals the event of the other end, outside
+ *   of the lock except in close, where the other end may free the pair next.
+ * - Both ends must be closed; the second frees the pair.
+ *
+ * Lock order: the pair's lock, then the lock of waits (flow_event_signal()).
+ * The reader's and the writer's thread of each end may be here at once.
+ */
 #define PAIR_CAPACITY_MAX ((size_t)1 << 30)
 
 static struct pair_end *
@@ -15,7 +27,7 @@ pair_end_of(struct flow *f)
     return (struct pair_end *)f;
 }
 
-/* What a direction holds, as one consistent look. */
+/* A consistent copy of the state of a ring. */
 struct pair_view {
     uint32_t head;
     uint32_t tail;
@@ -66,8 +78,8 @@ pair_ring_publish(struct pair_end *e, size_t len)
 }
 
 /*
- * The len bytes of the ring from an index on, in one or two spans; the first
- * at least want <= len bytes long, which reaches into the margin if need be.
+ * The len bytes of the ring that start at an index, in one or two spans.  The
+ * first has at least want <= len bytes, if necessary into the margin.
  */
 static void
 pair_ring_spans(const struct pair_ring *r, uint32_t index, uint32_t len,
@@ -89,7 +101,7 @@ pair_ring_spans(const struct pair_ring *r, uint32_t index, uint32_t len,
     span[1].len = run[1].len;
 }
 
-/* Nothing is left to read: why. */
+/* The status of a read from an empty ring. */
 static enum flow_status
 pair_read_end(struct pair_end *e, const struct pair_view *v)
 {
@@ -131,7 +143,7 @@ flow__pair_readv(struct flow *f, const struct flow_vec *vec, size_t count,
     return FLOW_OK;
 }
 
-/* MORE has no meaning: nothing is ever held back. */
+/* FLOW_MORE has no effect: no byte is held back. */
 enum flow_status
 flow__pair_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
                   uint32_t flags, size_t *ret_len)
@@ -166,7 +178,7 @@ flow__pair_shutdown(struct flow *f, enum flow_dir dir)
     if (dir == FLOW_WRITE) {
         e->out->ended = true;
     } else {
-        /* The peer is not told; its bytes must not pile up either. */
+        /* The peer is not told, and its bytes are discarded from now on. */
         e->in->discards = true;
         e->in->head = e->in->tail;
     }
@@ -212,7 +224,7 @@ pair_lease_read(struct pair_end *e, uint32_t want, struct flow_vec span[2])
     if (want > v.used)
         want = v.used;
 
-    /* What stands at the ring's start is repeated in the margin. */
+    /* Copy the bytes at the start of the ring into the margin. */
     to_end = e->in->size - flow__ring_place(e->in->size, v.head);
     if (want > to_end)
         memcpy(e->in->buf.base + e->in->size, e->in->buf.base, want - to_end);
@@ -246,7 +258,8 @@ flow__pair_lease(struct flow *f, enum flow_dir dir, size_t want,
                             : pair_lease_write(e, (uint32_t)want, ret_span);
 }
 
-/* Bytes that a write lease put into the margin belong at the ring's start. */
+/* Copies the bytes that a write lease put into the margin to the start of the
+ * ring. */
 static void
 pair_fold_margin(struct pair_end *e, size_t used)
 {
@@ -301,7 +314,7 @@ flow__pair_query(struct flow *f, enum flow_query_key key, void *buf,
         return flow_answer_string(buf, len, address);
     }
     if (key == FLOW_QUERY_FOOTPRINT) {
-        /* Each end answers for its half of what they share. */
+        /* Each end answers half of what they share. */
         size = (sizeof(*p) + p->ring[0].buf.len + p->ring[1].buf.len) / 2;
         return flow_answer(buf, len, &size, sizeof(size));
     }
@@ -320,7 +333,7 @@ pair_ring_release(struct pair *p, struct pair_ring *r)
 {
     flow_event_fini(&r->readable);
     flow_event_fini(&r->writable);
-    /* What passed may have been secret, and the next owner is not the peer. */
+    /* The bytes may have been secret. */
     if (r->buf.base != NULL)
         flow_wipe(r->buf.base, r->buf.len);
     if (p->policy != NULL)
@@ -350,7 +363,7 @@ flow__pair_close(struct flow *f)
     e->out->writer_gone = true;
     e->in->reader_gone = true;
     last = --p->open == 0;
-    /* Under the lock, since the other end may free the pair right after. */
+    /* Signal under the lock: after it the other end may free the pair. */
     flow_event_signal(&e->out->readable);
     flow_event_signal(&e->in->writable);
     flow_lock_release(&p->lock);
@@ -389,7 +402,7 @@ pair_ring_init(struct pair *p, struct pair_ring *r, uint32_t size)
     r->size = size;
     if (p->policy != NULL) {
         st = flow_buf_acquire(p->policy, bytes, &r->buf);
-        /* Nobody waits in a constructor: an empty pool is no memory. */
+        /* A constructor does not wait: an empty pool is a lack of memory. */
         return st == FLOW_AGAIN ? FLOW_E_NOMEM : st;
     }
     r->buf.base = flow_env_alloc(p->env, bytes);

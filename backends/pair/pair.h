@@ -18,25 +18,26 @@
 #define PAIR_ADDRESS_SIZE (PAIR_NAME_MAX + 6)
 
 /*
- * One direction, in the terms of backends/pair/ring.h.  The memory is twice its
- * size: the ring proper, and after it a margin in which a lease that was asked
- * for contiguous bytes goes on past the end of the ring (docs/decisions/0010).
+ * One direction: a ring as in backends/pair/ring.h.  The memory is twice as
+ * large as the ring: after the ring is a margin, into which a lease of
+ * contiguous bytes continues past the end of the ring (decision 0010).
  *
- * Invariants, under the pair's lock: tail - head <= size; only the reader
- * moves head, only the writer moves tail, so each may touch its own part of
- * the memory without the lock.  The margin belongs to the reader while the
- * filled part wraps and to the writer while the free part does; never both
- * wrap, and neither part changes into the other while it is lent.
+ * - Under the pair's lock: tail - head <= size.  Only the reader moves head,
+ * and only the writer moves tail, so each uses its own part of the memory
+ * without the lock.
+ * - The margin belongs to the reader while the filled part wraps and to the
+ *   writer while the free part wraps.  The two never wrap at once, and no part
+ *   that is lent becomes the other's.
  */
 struct pair_ring {
     struct flow_buf buf;
     uint32_t size;
     uint32_t head;
     uint32_t tail;
-    bool ended;       /* The writer's flow_shutdown(). */
-    bool writer_gone; /* Its flow_close(). */
+    bool ended;       /* The writer called flow_shutdown(). */
+    bool writer_gone; /* The writer closed its end. */
     bool reader_gone;
-    bool discards; /* The reader's flow_shutdown(): bytes vanish. */
+    bool discards; /* The reader called flow_shutdown(). */
     struct flow_event readable;
     struct flow_event writable;
 };
@@ -48,7 +49,7 @@ struct pair_end {
     struct pair *pair;
     struct pair_ring *in;
     struct pair_ring *out;
-    size_t lent_first;     /* Write lease: bytes of its first span. */
+    size_t lent_first;     /* Bytes in the first span of the write lease. */
     struct pair_end *next; /* In a listener's queue. */
 };
 
@@ -60,20 +61,20 @@ struct pair {
     struct pair_ring ring[2];
     struct pair_end end[2];
     char name[PAIR_NAME_MAX + 1]; /* Empty: not made by name. */
-    bool queued;                  /* Its listener has end[1], or had it;
-                                     under the names' lock (name.c). */
-    uint64_t timeout;             /* Of dialling, ns, 0: none. */
-    uint64_t dial_deadline;       /* From the first try on, same lock. */
+    bool queued;                  /* A listener has got end[1]; under the lock
+                                     of the names (name.c). */
+    uint64_t timeout;             /* For connecting, ns, 0: none. */
+    uint64_t dial_deadline;       /* Set by the first try; same lock. */
 };
 
-/* As flow_pair_new(), as an object of which both ends are open. */
+/* As flow_pair_new(); both ends of the object are open. */
 enum flow_status flow__pair_make(const struct flow_env *env, size_t capacity,
                                  const struct flow_buf_policy *policy,
                                  struct pair **ret_pair);
 
 void flow__pair_address(const char *name, char ret_text[PAIR_ADDRESS_SIZE]);
 
-/* The operations of an end, from which one that dials by name differs. */
+/* The operations of an end; an end that connects by name has some others. */
 enum flow_status flow__pair_readv(struct flow *f, const struct flow_vec *vec,
                                   size_t count, size_t *ret_len);
 enum flow_status flow__pair_writev(struct flow *f, const struct flow_cvec *vec,
@@ -90,11 +91,11 @@ enum flow_status flow__pair_query(struct flow *f, enum flow_query_key key,
                                   void *buf, size_t *len);
 void flow__pair_close(struct flow *f);
 
-/* Make an end that nobody uses yet a flow of this environment. */
+/* Makes an end that is not in use yet a flow of this environment. */
 enum flow_status flow__pair_join(struct pair_end *e,
                                  const struct flow_env *env);
 
-/* Capabilities of an end that is joined already. */
+/* Capabilities of an end that is connected. */
 #define PAIR_CAPS                                                              \
     (FLOW_CAP_HALF_CLOSE_WRITE | FLOW_CAP_HALF_CLOSE_READ |                    \
      FLOW_CAP_ORDERLY_END | FLOW_CAP_LEASE_READ | FLOW_CAP_LEASE_WRITE |       \

@@ -10,10 +10,21 @@
 
 #include "backends/posix/fd_io.h"
 
-/* Pause after running out of descriptors, ns: from, to. */
+/*
+ * Accepting connections (acceptor.h has the reserve).
+ *
+ * - One call accepts one connection, and passes over at most ACCEPTOR_DEAD_MAX
+ *   that died in the queue: the socket stays ready for the rest.
+ * - After the system ran out of descriptors or memory, accepting pauses until
+ *   `resume`; the pause doubles with each failure in a row.
+ *
+ * The core lets one thread at a time call a listener; there is no lock.
+ */
+
+/* Shortest and longest pause after running out of descriptors, ns. */
 #define ACCEPTOR_DELAY_MIN UINT64_C(5000000)
 #define ACCEPTOR_DELAY_MAX UINT64_C(1000000000)
-/* Connections that died in the queue, passed over in one call. */
+/* Connections that died in the queue and that one call passes over. */
 #define ACCEPTOR_DEAD_MAX 64
 
 static struct flow__acceptor *
@@ -65,7 +76,7 @@ acceptor_back_off(struct flow__acceptor *a, int code)
                  a, code);
 }
 
-/* Let the peer know at once that there is no room for it. */
+/* Closes one connection at once, so that its peer does not wait in vain. */
 static void
 acceptor_turn_away(struct flow__acceptor *a)
 {
@@ -82,8 +93,8 @@ acceptor_turn_away(struct flow__acceptor *a)
     a->reserve = acceptor_open_reserve();
 }
 
-/* Whether accept(2) told of one connection's fate, not the listener's: some
- * systems hand on the network's errors of a connection that is in the queue. */
+/* Whether an error of accept(2) concerns one connection and not the listener:
+ * some systems report network errors of a queued connection. */
 static bool
 acceptor_is_dead_connection(int code)
 {
@@ -109,7 +120,8 @@ acceptor_accept_failed(struct flow__acceptor *a, int code)
 {
     struct flow_error *err = &a->base.error;
 
-    /* The rest of the dead are for the next call: the socket stays ready. */
+    /* Leave further dead connections to the next call: the socket stays ready.
+     */
     if (code == EAGAIN || code == EWOULDBLOCK ||
         acceptor_is_dead_connection(code))
         return FLOW_AGAIN;

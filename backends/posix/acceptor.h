@@ -9,32 +9,32 @@
 
 #include "backends/posix/sockaddr.h"
 
-/* Connections that may wait when the caller does not say. */
+/* The default backlog. */
 #define FLOW__ACCEPTOR_BACKLOG 128
 
 /*
  * A listener on a listening socket.  First member of the backend's struct.
  *
- * Running out of descriptors would leave the peer waiting and the socket
- * readable for ever.  So one descriptor is held in reserve: it is given up to
- * take the peer in and turn it away, and then nothing is accepted until
- * resume, which moves away further each time in a row.
+ * If the process runs out of descriptors, the connection would stay in the
+ * queue and the socket readable for ever.  So one descriptor is held in
+ * reserve: it is closed, the connection accepted and closed in its place, and
+ * then nothing is accepted until `resume`.
  */
 struct flow__acceptor {
     struct flow_listener base;
     size_t size;     /* Of the backend's struct. */
     int fd;          /* The listening socket. */
-    int reserve;     /* -1 while it could not be had. */
+    int reserve;     /* -1: none could be opened. */
     uint64_t resume; /* Monotonic ns, FLOW_NEVER: accepting. */
-    uint64_t delay;  /* The last one, ns. */
-    /* Make a flow of a connection; FLOW_OK takes the descriptor. */
+    uint64_t delay;  /* The last pause, ns. */
+    /* Make a flow of a connection; on FLOW_OK it owns the descriptor. */
     enum flow_status (*make)(struct flow__acceptor *a, int fd,
                              const union flow__sockaddr *peer,
                              socklen_t peer_len, struct flow **ret_flow);
 };
 
-/* A zeroed struct of size bytes with the common part made; NULL: no memory.
- * Takes the socket on success. */
+/* Allocates a zeroed struct of size bytes and initialises the common part;
+ * NULL: no memory.  On success it owns the socket. */
 void *flow__acceptor_new(const struct flow_env *env,
                          const struct flow_listener_ops *ops, size_t size,
                          int fd);

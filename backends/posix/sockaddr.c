@@ -40,7 +40,7 @@ sockaddr_format_un(const struct sockaddr_un *un, size_t len, char *text)
 {
     size_t n = len - offsetof(struct sockaddr_un, sun_path);
 
-    /* Abstract names have no end but their length, paths may have none. */
+    /* The length ends an abstract name; a path may lack its NUL. */
     memcpy(text, un->sun_path, n);
     text[n] = '\0';
     if (n > 0 && text[0] == '\0')

@@ -15,14 +15,16 @@
 /*
  * Reading, writing and closing a connected descriptor.
  *
- * Invariants: one system call per operation, so that no error is hidden by
- * bytes that were moved before it.  broken is set under the lock by whichever
- * direction is told of a broken connection, and read by the other, which the
- * system tells of an end only (decision 0013).  A process that inherited the
- * flow changes nothing that the descriptor's other owners would see.
+ * - One system call per operation, so that no error is hidden by bytes that
+ *   moved before it.
+ * - The system reports a broken connection once, to the direction that calls
+ *   first, and an end of stream to the other.  The first sets `broken` under
+ * the lock, the other reads it (decision 0013).
+ * - A process that inherited the flow changes nothing that other owners of the
+ *   descriptor would notice.
  *
- * Locks: lock, held in send(2) but never in a call that waits; the reader takes
- * it only when there is an end or an error.
+ * Lock: the stream's, held during send(2), which does not block.  The reader
+ * takes it only at an end or an error.
  */
 
 static struct flow__stream *
@@ -119,9 +121,8 @@ flow__stream_readv(struct flow *f, const struct flow_vec *vec, size_t count,
         return flow__stream_fail(s, FLOW_READ, code, "reading failed");
     }
     /*
-     * A socket tells of a reset once, to whichever direction asks first, and
-     * says "end of stream" to the other: that end is none.  If the writer took
-     * the error, it did so inside its lock and before the read above.
+     * An end of stream.  If the connection is broken, the writer got the error,
+     * under the lock and before the read above.
      */
     if (stream_is_broken(s))
         return flow__stream_fail(s, FLOW_READ, ECONNRESET, "reading failed");
@@ -165,8 +166,8 @@ flow__stream_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
     return flow__stream_fail(s, FLOW_WRITE, code, "writing failed");
 }
 
-/* All processes that have the descriptor share its mode.  A process that
- * inherited the flow leaves the mode to the process that made it. */
+/* The processes that have a descriptor share its mode.  Only the process that
+ * made the flow restores it. */
 static void
 stream_close_fd(const struct flow__stream *s, int fd, bool restore)
 {
@@ -189,7 +190,7 @@ flow__stream_shutdown(struct flow *f, enum flow_dir dir)
 {
     struct flow__stream *s = stream_of(f);
 
-    /* SHUT_RD would be seen by the peer of a UNIX socket. */
+    /* The peer of a UNIX socket would notice SHUT_RD. */
     if (dir == FLOW_READ)
         return FLOW_OK;
     if (!s->is_socket) {
@@ -198,7 +199,7 @@ flow__stream_shutdown(struct flow *f, enum flow_dir dir)
         stream_close_out(s);
         return FLOW_OK;
     }
-    /* Not connected any more: then there is nobody left to tell. */
+    /* A socket that is not connected any more has no peer to tell. */
     if (shutdown(s->out, SHUT_WR) < 0 && errno != ENOTCONN)
         return flow__stream_fail(s, FLOW_WRITE, errno,
                                  "ending the direction failed");
@@ -232,7 +233,7 @@ flow__stream_wait(struct flow *f, uint32_t interest, struct flow_wait_set *set)
     return 0;
 }
 
-/* Only some kinds of socket have a reset; anything else closes as usual. */
+/* Makes close(2) send a reset; descriptors without one close as usual. */
 static void
 stream_reset_at_close(int fd)
 {
@@ -270,7 +271,7 @@ stream_answer_address(const union flow__sockaddr *addr, socklen_t addr_len,
     return flow_answer_string(buf, len, text);
 }
 
-/* "tcp 192.0.2.1:80"; the name alone where the peer has none. */
+/* "tcp 192.0.2.1:80"; the name alone if the peer has no address. */
 static enum flow_status
 stream_answer_description(const struct flow__stream *s, void *buf, size_t *len)
 {
@@ -326,7 +327,8 @@ stream_answer(const struct flow__stream *s, enum flow_query_key key, void *buf,
     return FLOW_E_NOTSUP;
 }
 
-/* Under the lock, since the other direction's thread may be opening it. */
+/* Takes the lock, since the other direction's thread may be opening the flow.
+ */
 enum flow_status
 flow__stream_query(struct flow *f, enum flow_query_key key, void *buf,
                    size_t *len)

@@ -15,40 +15,40 @@
  * A flow on connected descriptors: what TCP, UNIX sockets and adopted
  * descriptors have in common.  First member of the backend's own struct.
  *
- * Threads: the reader uses in, the writer out; both descriptors stay what
- * they are from the opening on, except that ending the write direction closes
- * an out of its own.
+ * Threads: the reader uses in, the writer out.  Neither changes after the
+ * opening, except that ending the write direction closes an out that differs
+ * from in.
  */
 struct flow__stream {
     struct flow base;
     size_t size;        /* Of the backend's struct. */
     int in;             /* -1: not connected yet. */
     int out;            /* The same as in, or another; -1: closed. */
-    bool is_socket;     /* out is one. */
-    bool in_is_socket;  /* in is one. */
-    bool restore_in;    /* Blocking mode is put back at the end, */
-    bool restore_out;   /* the same, */
-    uint32_t process;   /* by the process that made the flow. */
+    bool is_socket;     /* out is a socket. */
+    bool in_is_socket;  /* in is a socket. */
+    bool restore_in;    /* Make in blocking again when it is closed. */
+    bool restore_out;   /* The same for out. */
+    uint32_t process;   /* The one that made the flow, and restores. */
     bool broken;        /* The transport failed; under the lock. */
     socklen_t peer_len; /* Of peer; 0: not known. */
     union flow__sockaddr peer;
     struct flow_lock lock;
 };
 
-/* What a connected stream socket can do. */
+/* Capabilities of a connected stream socket. */
 #define FLOW__STREAM_CAPS                                                      \
     (FLOW_CAP_HALF_CLOSE_WRITE | FLOW_CAP_HALF_CLOSE_READ |                    \
      FLOW_CAP_ORDERLY_END | FLOW_CAP_DUPLEX | FLOW_CAP_FD)
 
-/* A zeroed struct of size bytes with the common part made, of a socket that
- * is not connected yet; NULL: no memory. */
+/* Allocates a zeroed struct of size bytes and initialises the common part, not
+ * connected yet; NULL: no memory. */
 void *flow__stream_new(const struct flow_env *env, const struct flow_ops *ops,
                        size_t size, uint32_t caps);
-/* Take a connected socket over. */
+/* Gives a connected socket to the stream. */
 void flow__stream_connected(struct flow__stream *s, int fd,
                             const union flow__sockaddr *peer,
                             socklen_t peer_len);
-/* Record an errno, with the peer as detail. */
+/* Records an errno, with the peer as detail. */
 enum flow_status flow__stream_fail(struct flow__stream *s, uint32_t dirs,
                                    int code, const char *fallback);
 

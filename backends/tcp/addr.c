@@ -31,8 +31,8 @@ addr_parse_port(const char *text, uint16_t *ret_port)
     return true;
 }
 
-/* What could be meant as a name or an address; the rest is a typing error
- * (a path, a user) that should not reach a resolver. */
+/* Characters of names and addresses.  Others (of a path, of a user name) are
+ * mistakes that should not reach a resolver. */
 static bool
 addr_host_char(char c)
 {
@@ -74,7 +74,7 @@ flow__tcp_parse(const char *rest, struct tcp_endpoint *ret_endpoint,
         if (!addr_host_char(host[i]))
             return addr_parse_failed(rest, "not a valid host name", err);
     if (!addr_parse_port(port, &ret_endpoint->port))
-        return addr_parse_failed(rest, "the port is no number up to 65535",
+        return addr_parse_failed(rest, "the port is not a number up to 65535",
                                  err);
     memcpy(ret_endpoint->host, host, len);
     ret_endpoint->host[len] = '\0';
@@ -84,7 +84,7 @@ flow__tcp_parse(const char *rest, struct tcp_endpoint *ret_endpoint,
     return FLOW_OK;
 }
 
-/* An interface's number or name. */
+/* Parses the number or name of an interface. */
 static bool
 addr_parse_zone(const char *zone, uint32_t *ret_scope)
 {
@@ -145,7 +145,7 @@ flow__tcp_interleave(struct flow_addr *addr, size_t count)
     size_t i;
     size_t k;
 
-    /* Place i wants the family that its predecessor is not of. */
+    /* Element i should be of another family than its predecessor. */
     for (i = 1; i < count; i++) {
         for (k = i; k < count && addr[k].family == addr[i - 1].family; k++)
             continue;

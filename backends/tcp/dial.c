@@ -11,6 +11,20 @@
 
 #include "backends/posix/fd_io.h"
 
+/*
+ * Resolving a name and connecting to one of its addresses, as RFC 8305 says.
+ *
+ * - Addresses are tried in the order of addr[]; `next` is the first one not
+ *   tried.  The families alternate.
+ * - At most TCP_DIAL_PARALLEL attempts run.  The next one starts at next_time,
+ *   at once if one fails, and in the place of the oldest if all places are used
+ *   and that one is TCP_DIAL_PATIENCE old.
+ * - The first attempt that connects wins; the others are closed with the dial.
+ * - The error is that of the last address in the order that failed.
+ *
+ * Threads: the flow calls this under the stream's lock.
+ */
+
 struct dial_attempt {
     int fd; /* -1: none. */
     size_t index;
@@ -19,7 +33,7 @@ struct dial_attempt {
 
 struct tcp_dial {
     const struct flow_env *env;
-    struct flow *flow; /* Whose descriptors they are, or NULL. */
+    struct flow *flow; /* Told before a descriptor is closed; or NULL. */
     uint64_t timeout;
     uint64_t deadline; /* FLOW_NEVER: none, or not begun. */
     bool begun;
@@ -27,7 +41,7 @@ struct tcp_dial {
     struct flow_addr addr[TCP_DIAL_ADDRESSES];
     size_t count;
     size_t next;        /* First address not tried. */
-    uint64_t next_time; /* When its turn comes, if nothing fails before. */
+    uint64_t next_time; /* When to try it. */
     struct dial_attempt attempt[TCP_DIAL_PARALLEL];
     struct flow_error error; /* Of the last address tried. */
     size_t error_index;
@@ -72,7 +86,7 @@ dial_drop_lookup(struct tcp_dial *d)
 {
     if (d->lookup == NULL)
         return;
-    /* The resolver's descriptors are not known here. */
+    /* Only the resolver knows its descriptors. */
     flow_fd_closing(d->flow, -1);
     d->env->resolver->cancel(d->lookup);
     d->lookup = NULL;
@@ -103,8 +117,8 @@ dial_is_past(const struct tcp_dial *d, uint64_t nsec)
     return nsec != FLOW_NEVER && dial_now(d) >= nsec;
 }
 
-/* "host:port", or, where a name has several addresses, which of them.  Long
- * names are cut, so that the address always fits. */
+/* "host:port" or "host (address)".  A long name is cut, so that the address
+ * fits. */
 static void
 dial_describe(const struct tcp_dial *d, const struct flow_addr *addr,
               char *text, size_t size)
@@ -140,7 +154,7 @@ dial_error(const struct tcp_dial *d, struct flow_error *err,
     return status;
 }
 
-/* The addresses that the source can reach: all, or those of its family. */
+/* Keeps the addresses of the source's family, or all if there is no source. */
 static void
 dial_set_addresses(struct tcp_dial *d, size_t count)
 {
@@ -184,7 +198,7 @@ dial_begin(struct tcp_dial *d, struct flow_error *err)
     return FLOW_OK;
 }
 
-/* Take the answer of a lookup that is done. */
+/* Takes the result of the lookup, if it is done. */
 static enum flow_status
 dial_resolve(struct tcp_dial *d, struct flow_error *err)
 {
@@ -202,7 +216,7 @@ dial_resolve(struct tcp_dial *d, struct flow_error *err)
         if (d->count > 0)
             return FLOW_OK;
         return dial_error(d, err, FLOW_E_SYS, FLOW_DOMAIN_ERRNO, EAFNOSUPPORT,
-                          "the host has no address of the source's kind");
+                          "the host has no address of the source's family");
     }
     dial_error(d, err, st == FLOW_OK ? FLOW_E_SYS : st, FLOW_DOMAIN_RESOLVER,
                code, r->text(code));
@@ -210,7 +224,8 @@ dial_resolve(struct tcp_dial *d, struct flow_error *err)
     return err->status;
 }
 
-/* The source address if that failed, else the address that was tried. */
+/* The source address if binding to it failed, else the address that was
+ * tried. */
 static void
 dial_describe_attempt(const struct tcp_dial *d, size_t index, bool at_source,
                       char *text, size_t size)
@@ -233,7 +248,7 @@ dial_attempt_failed(struct tcp_dial *d, size_t index, int code, bool at_source)
 {
     char detail[FLOW_ERROR_DETAIL];
 
-    /* The next one need not wait. */
+    /* The next attempt may start now. */
     d->next_time = dial_now(d);
     if (index < d->error_index)
         return;
@@ -250,8 +265,8 @@ dial_attempt_failed(struct tcp_dial *d, size_t index, int code, bool at_source)
 }
 
 /*
- * A connection to a closed port of this machine can meet itself when the
- * system happens to choose that port for our end.
+ * Whether a socket is connected to itself.  That happens if it connects to a
+ * closed port of this machine and the system chooses the same port for it.
  */
 static bool
 dial_is_self_connected(int fd)
@@ -266,7 +281,7 @@ dial_is_self_connected(int fd)
            ours_len == theirs_len && memcmp(&ours, &theirs, ours_len) == 0;
 }
 
-/* Whether the attempt is the one; a failed one is dropped. */
+/* Whether an attempt has connected; drops it if it failed. */
 static bool
 dial_attempt_won(struct tcp_dial *d, struct dial_attempt *a)
 {
@@ -292,7 +307,7 @@ dial_attempts_running(const struct tcp_dial *d)
     return n;
 }
 
-/* A free place for an attempt, or the oldest. */
+/* A free place for an attempt, or that of the oldest. */
 static struct dial_attempt *
 dial_place_for_next(struct tcp_dial *d)
 {
@@ -308,7 +323,7 @@ dial_place_for_next(struct tcp_dial *d)
     return best;
 }
 
-/* When the next address may be tried; FLOW_NEVER: there is none. */
+/* The time to try the next address; FLOW_NEVER: all were tried. */
 static uint64_t
 dial_time_of_next(struct tcp_dial *d)
 {
@@ -322,9 +337,9 @@ dial_time_of_next(struct tcp_dial *d)
 }
 
 /*
- * A source without a port leaves its choice to connect(2) where the system can
- * do that: bind(2) would look for a port that is free for every target.  A
- * source with a port may have been used a moment ago.
+ * Without a port, connect(2) chooses one if the system supports that: bind(2)
+ * would need a port that is free for every target.  A given port may have been
+ * in use a moment ago, hence SO_REUSEADDR.
  */
 static bool
 dial_bind_source(const struct tcp_dial *d, int fd)
@@ -341,7 +356,7 @@ dial_bind_source(const struct tcp_dial *d, int fd)
     return bind(fd, &sa.any, len) == 0;
 }
 
-/* Begin with the next address; the attempt, or NULL when it failed at once. */
+/* Tries the next address; NULL: it failed at once. */
 static struct dial_attempt *
 dial_try_next(struct tcp_dial *d)
 {
@@ -430,7 +445,7 @@ flow__tcp_dial_step(struct tcp_dial *d, int *ret_fd, struct flow_addr *ret_peer,
                                         : FLOW_AGAIN;
 }
 
-/* The lookup's sources, unless it turns out to be done. */
+/* Adds the sources of the lookup; true, without any, if it is done. */
 static bool
 dial_wait_for_lookup(struct tcp_dial *d, struct flow_wait_set *set)
 {

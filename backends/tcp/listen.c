@@ -36,9 +36,9 @@ static const struct flow_listener_ops tcp_listener_ops = {
 };
 
 /*
- * A bound, listening socket, or -1 with errno.  both: an IPv6 socket that
- * takes IPv4 connections too; "::" alone is IPv6 and nothing else, so that
- * "0.0.0.0" can be listened on beside it.
+ * A listening socket, or -1 with errno.  both: an IPv6 socket that accepts IPv4
+ * connections too.  "::" alone accepts IPv6 only, so that another socket can
+ * listen on "0.0.0.0".
  */
 static int
 listen_at(const struct flow_addr *addr, bool both,
@@ -72,7 +72,7 @@ listen_anywhere(uint16_t port, const struct flow_tcp_options *opt)
     const struct flow_addr any4 = { .family = 4, .port = port };
     int fd = listen_at(&any6, true, opt);
 
-    /* A machine without IPv6. */
+    /* This machine has no IPv6. */
     if (fd < 0 && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL ||
                    errno == ENOPROTOOPT))
         fd = listen_at(&any4, false, opt);
@@ -104,7 +104,8 @@ tcp_listen_open_socket(const char *host, uint16_t port,
     if (opt->backlog < 0)
         return tcp_listen_refuse(err, host, "the backlog is negative", NULL);
     if (opt->source != NULL || opt->source_port != 0)
-        return tcp_listen_refuse(err, host, "a source address is for dialling",
+        return tcp_listen_refuse(err, host,
+                                 "a source address is only for dialling",
                                  "give the address to listen on as the host");
     if (!anywhere && !flow__tcp_literal(host, port, &addr))
         return tcp_listen_refuse(

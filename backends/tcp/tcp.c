@@ -15,8 +15,8 @@ tcp_of(struct flow *f)
     return (struct tcp *)f;
 }
 
-/* Under the lock, since the other direction's thread may ask what to wait for
- * while this one takes the step. */
+/* Takes the lock, since the other direction's thread may call wait during the
+ * step. */
 static enum flow_status
 tcp_open(struct flow *f)
 {
@@ -74,8 +74,9 @@ tcp_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
 }
 
 /*
- * What the system held back for MSG_MORE goes out when TCP_NODELAY is set,
- * even if it was set before (tcp(7)); nothing else pushes it before 200 ms.
+ * Setting TCP_NODELAY sends the bytes that the system held back for MSG_MORE,
+ * even if the option was set before (tcp(7)).  Without it they are sent after
+ * 200 ms.
  */
 static enum flow_status
 tcp_flush(struct flow *f)
@@ -101,7 +102,7 @@ tcp_close(struct flow *f)
     flow__stream_close(f);
 }
 
-/* Options may be set before there is a socket to set them on. */
+/* Before there is a socket, the options are kept for it. */
 static enum flow_status
 tcp_control(struct flow *f, enum flow_control_key key, int64_t value)
 {
@@ -166,7 +167,7 @@ tcp_refuse(struct flow_error *err, enum flow_status status, const char *text,
     return status;
 }
 
-/* The address to connect from; of family 0 for any. */
+/* Parses the address to connect from; family 0: any. */
 static enum flow_status
 tcp_parse_source(const struct flow_tcp_options *opt,
                  struct flow_addr *ret_source, struct flow_error *err)
@@ -175,15 +176,17 @@ tcp_parse_source(const struct flow_tcp_options *opt,
     if (opt->source == NULL && opt->source_port == 0)
         return FLOW_OK;
     if (opt->source == NULL)
-        return tcp_refuse(err, FLOW_E_INVAL, "a source port needs an address",
-                          NULL, "give 0.0.0.0 or :: for any of that kind");
+        return tcp_refuse(err, FLOW_E_INVAL,
+                          "a source port needs a source address", NULL,
+                          "give 0.0.0.0 or :: for any of that kind");
     if (!flow__tcp_literal(opt->source, opt->source_port, ret_source))
-        return tcp_refuse(err, FLOW_E_INVAL, "the source is not an address",
-                          opt->source, "give an IPv4 or IPv6 address");
+        return tcp_refuse(err, FLOW_E_INVAL,
+                          "the source is not a valid address", opt->source,
+                          "give an IPv4 or IPv6 address");
     return FLOW_OK;
 }
 
-/* Refuse arguments that cannot work. */
+/* Refuses arguments that cannot work. */
 static enum flow_status
 tcp_check_target(const char *host, uint16_t port,
                  const struct flow_addr *source,
@@ -214,7 +217,7 @@ tcp_new_dialling(const struct flow_env *env, const char *host, uint16_t port,
     uint32_t caps = FLOW__STREAM_CAPS | FLOW_CAP_NEEDS_OPEN;
     struct tcp *t;
 
-    /* What a resolver waits for need not be a descriptor. */
+    /* A resolver need not wait for a descriptor. */
     if (literal->family == 0)
         caps &= ~FLOW_CAP_FD;
     t = flow__stream_new(env, &tcp_ops, sizeof(*t), caps);

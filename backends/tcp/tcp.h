@@ -13,10 +13,10 @@ struct tcp {
     struct flow__stream stream;
     struct tcp_dial *dial; /* Until connected; under the stream's lock. */
     struct tcp_tuning tuning;
-    bool held_back; /* The last write said more comes; the writer's. */
+    bool held_back; /* The last write had FLOW_MORE; the writer's. */
 };
 
-/* A flow of an accepted connection; FLOW_OK takes the descriptor. */
+/* Makes a flow of an accepted connection; on FLOW_OK it owns the descriptor. */
 enum flow_status flow__tcp_accepted(const struct flow_env *env, int fd,
                                     const union flow__sockaddr *peer,
                                     socklen_t peer_len,

@@ -9,14 +9,13 @@
 
 #include "backends/posix/fd_io.h"
 
-/* The largest values that Linux accepts; other systems accept at least
- * these. */
+/* The largest values that Linux accepts; other systems accept them too. */
 #define TUNING_TIME_MAX  32767
 #define TUNING_COUNT_MAX 127
 
 #define TUNING_SECOND UINT64_C(1000000000)
 
-/* macOS has another name for it. */
+/* The name in macOS. */
 #if !defined(TCP_KEEPIDLE) && defined(TCP_KEEPALIVE)
 #define TCP_KEEPIDLE TCP_KEEPALIVE
 #endif
@@ -81,7 +80,7 @@ tuning_set_number(int fd, int name, int value)
         (void)flow__fd_set_option(fd, IPPROTO_TCP, name, value);
 }
 
-/* All of them only tune: a system that refuses them still carries the bytes. */
+/* Ignores errors: a connection works without the options. */
 void
 flow__tcp_tuning_apply(const struct tcp_tuning *tuning, int fd)
 {

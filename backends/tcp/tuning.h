@@ -8,8 +8,7 @@
 
 struct flow_tcp_options;
 
-/* How the system treats a connection, as options that were checked; 0 is the
- * system's own number. */
+/* Socket options of a connection, checked; 0 is the system's default. */
 struct tcp_tuning {
     bool delay;
     bool keepalive;
@@ -18,7 +17,7 @@ struct tcp_tuning {
     int count;
 };
 
-/* FLOW_E_INVAL or FLOW_E_NOTSUP with err filled, unless NULL. */
+/* Checks the options.  FLOW_E_INVAL or FLOW_E_NOTSUP fills err, unless NULL. */
 enum flow_status flow__tcp_tuning_parse(const struct flow_tcp_options *opt,
                                         struct tcp_tuning *ret_tuning,
                                         struct flow_error *err);

@@ -31,8 +31,8 @@ adopt_get_option(int fd, int name)
     return getsockopt(fd, SOL_SOCKET, name, &value, &len) < 0 ? -1 : value;
 }
 
-/* NULL if the descriptor is a stream and open for the direction; else the
- * reason to refuse it. */
+/* NULL if the descriptor is a stream that is open for the direction; else the
+ * text of the error. */
 static const char *
 adopt_what_is_wrong(int fd, int forbidden_mode)
 {
@@ -48,7 +48,7 @@ adopt_what_is_wrong(int fd, int forbidden_mode)
     if (type >= 0 && type != SOCK_STREAM)
         return "the socket is not a stream socket";
     if (type >= 0 && adopt_get_option(fd, SO_ACCEPTCONN) > 0)
-        return "the socket is a listening one";
+        return "the socket is a listening socket";
     return NULL;
 }
 
@@ -86,8 +86,8 @@ adopt_take_over(struct flow__stream *s, int read_fd, int write_fd)
     s->peer_len = sizeof(s->peer);
     if (getpeername(read_fd, &s->peer.any, &s->peer_len) < 0)
         s->peer_len = 0;
-    /* All processes that have a terminal or pipe open share its mode, so
-     * restore it. A socket's mode was left alone. */
+    /* Processes share the mode of a terminal or pipe, so it is restored later.
+     * A socket's mode does not matter and is not changed. */
     if (!s->in_is_socket)
         s->restore_in = flow__fd_set_nonblocking(read_fd, true) == 0;
     if (!s->is_socket && write_fd != read_fd)

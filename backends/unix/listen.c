@@ -14,9 +14,20 @@
 #include "backends/posix/fd_io.h"
 #include "backends/unix/unix.h"
 
-/* Which file a bound socket is, since its path may come to name another. */
+/*
+ * Listening on a UNIX socket.
+ *
+ * - The file of a socket without a listener is stale, and is replaced.  Between
+ *   bind(2) and listen(2) a new socket looks stale too, so both happen under a
+ *   lock of the directory; without the lock nothing is replaced.
+ * - The file is removed by the process that made it, and only while the path
+ *   names the same file (device and inode).
+ * - The mode is set before listen(2): nobody can connect until then.
+ */
+
+/* The file of a bound socket, since its path may name another one later. */
 struct listen_file {
-    bool is_there; /* Abstract names have none. */
+    bool is_there; /* false: an abstract name. */
     dev_t dev;
     ino_t ino;
 };
@@ -24,7 +35,7 @@ struct listen_file {
 struct unix_listener {
     struct flow__acceptor acceptor;
     struct listen_file file;
-    uint32_t process; /* Whose the file is to remove. */
+    uint32_t process; /* The one that removes the file. */
     char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 };
 
@@ -51,8 +62,7 @@ listen_close(struct flow_listener *base)
 {
     struct unix_listener *l = (struct unix_listener *)base;
 
-    /* A child that closes an inherited listener leaves the path to its
-     * parent. */
+    /* A child that inherited the listener leaves the file to its parent. */
     if (l->process == flow_process())
         listen_remove_file(&l->file, l->path);
     flow__acceptor_close(base);
@@ -67,7 +77,7 @@ static const struct flow_listener_ops unix_listener_ops = {
     .query = flow__acceptor_query,
 };
 
-/* Where to listen, and what becomes of it. */
+/* Where and how to listen. */
 struct listen_place {
     const char *path;
     union flow__sockaddr addr;
@@ -76,7 +86,7 @@ struct listen_place {
     int backlog;
 };
 
-/* Whether nobody listens on the socket that is there. */
+/* Whether the socket at the path has no listener. */
 static bool
 listen_is_stale(const struct listen_place *p)
 {
@@ -90,9 +100,9 @@ listen_is_stale(const struct listen_place *p)
     return stale;
 }
 
-/* The directory of a path, locked, so that two processes that both find a
- * stale socket do not remove each other's new one; -1: somebody else is at
- * it, or it cannot be opened. */
+/* Opens and locks the directory of a path, so that two processes which both
+ * find a stale socket do not remove each other's new one.  -1: another process
+ * has the lock, or the directory cannot be opened. */
 static int
 listen_lock_directory(const char *path)
 {
@@ -119,7 +129,7 @@ listen_is_file(const struct listen_place *p)
     return p->path[0] != '@';
 }
 
-/* Of a socket that was just bound there. */
+/* The file of a socket that was just bound. */
 static struct listen_file
 listen_identify(const struct listen_place *p)
 {
@@ -155,11 +165,7 @@ listen_bind_at(int fd, const struct listen_place *p, bool may_replace)
     return 0;
 }
 
-/*
- * Under the directory's lock from bind() to listen(): a socket in between
- * looks stale.  Nobody can connect before listen(), so that the mode is never
- * too wide.
- */
+/* Binds and listens under the directory's lock; 0 or an errno. */
 static int
 listen_bind_and_listen(int fd, const struct listen_place *p,
                        struct listen_file *ret_file)
@@ -203,7 +209,7 @@ listen_open_socket(const struct listen_place *p, int *ret_fd,
     if (fd >= 0)
         close(fd);
     st = flow_posix_error(err, "unix", code, "listening failed", p->path);
-    /* A stale socket would have been replaced. */
+    /* A stale socket would have been replaced: this is another kind of file. */
     if (code == EEXIST && err != NULL)
         err->text = "a file that is not a socket has this name";
     return st;
@@ -218,8 +224,7 @@ listen_parse_place(const char *path, const struct flow_unix_options *opt,
     if (opt->backlog < 0)
         return listen_refuse(err, path, "the backlog is negative");
     if ((opt->mode & ~0777u) != 0)
-        return listen_refuse(err, path,
-                             "the mode has more than permission bits");
+        return listen_refuse(err, path, "the mode has bits above 0777");
     p.len = flow__unix_address(path, &p.addr, err);
     if (p.len == 0)
         return FLOW_E_INVAL;

@@ -10,7 +10,18 @@
 
 #include "backends/posix/fd_io.h"
 
-/* A full queue gives no descriptor to wait on, only time, ns. */
+/*
+ * Connecting to a UNIX socket, and the flow after that (posix/stream.c).
+ *
+ * - connect(2) answers EAGAIN if the listener's queue is full, and no
+ * descriptor tells when it has room: the flow tries again by the clock.
+ * - `fd` is the socket while it connects; once connected it is the stream's.
+ *
+ * Lock: the stream's, since the other direction's thread may call wait during
+ * the opening.
+ */
+
+/* Pause before the next try if the listener's queue is full, ns. */
 #define UNIX_RETRY_PAUSE UINT64_C(5000000)
 
 static struct unix_flow *
@@ -68,7 +79,7 @@ unix_is_late(const struct unix_flow *u)
     return u->deadline != FLOW_NEVER && unix_now(u) >= u->deadline;
 }
 
-/* One try.  0: connected; EAGAIN: not yet; else why not. */
+/* Tries once.  0: connected; EAGAIN: not yet; else an errno. */
 static int
 unix_try_connect(struct unix_flow *u)
 {
@@ -113,7 +124,7 @@ unix_open_failed(struct unix_flow *u, int code)
                                  "connecting failed");
     flow__sockaddr_format(&u->stream.peer, u->stream.peer_len, path);
     flow_error_set(&err, FLOW_E_TIMEOUT, "unix", FLOW_DOMAIN_NONE, 0,
-                   "the listener's queue stayed full");
+                   "the listener's queue stayed full until the timeout");
     flow_error_set_detail(&err, path);
     return flow_fail_with(&u->stream.base, FLOW_READ | FLOW_WRITE, &err);
 }

@@ -10,23 +10,23 @@
 /* A flow over a UNIX socket. */
 struct unix_flow {
     struct flow__stream stream;
-    /* The rest is of dialling, under the stream's lock. */
-    int fd;            /* Connecting; -1: not begun, or over. */
-    bool in_progress;  /* The descriptor will tell. */
+    /* The rest is for connecting, under the stream's lock. */
+    int fd;            /* The connecting socket; -1: none. */
+    bool in_progress;  /* The socket becomes writable when it is done. */
     uint64_t timeout;  /* ns, 0: none. */
-    uint64_t deadline; /* From the first try on. */
-    uint64_t retry;    /* When to try again, FLOW_NEVER: at once. */
+    uint64_t deadline; /* Set by the first try. */
+    uint64_t retry;    /* Time of the next try; FLOW_NEVER: at once. */
 };
 
 /*
- * The address of a path, or of an abstract name after '@'; 0, with err filled
- * unless NULL, when it is empty or too long, or abstract where there are no
- * such names.
+ * The address of a path, or of an abstract name after '@'; returns its length.
+ * 0, with err filled unless NULL: the path is empty or too long, or the system
+ * has no abstract names.
  */
 socklen_t flow__unix_address(const char *path, union flow__sockaddr *ret_addr,
                              struct flow_error *err);
 
-/* A flow of an accepted connection; FLOW_OK takes the descriptor. */
+/* Makes a flow of an accepted connection; on FLOW_OK it owns the descriptor. */
 enum flow_status flow__unix_accepted(const struct flow_env *env, int fd,
                                      const union flow__sockaddr *peer,
                                      socklen_t peer_len,

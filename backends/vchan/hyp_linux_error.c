@@ -29,8 +29,8 @@ flow__vchan_linux_fail(struct flow_error *err, const char *text,
 
     if (flow__vchan_linux_lacks_descriptors(code)) {
         flow_error_set(err, st, "vchan", FLOW_DOMAIN_ERRNO, code,
-                       code == EMFILE ? "this process has no descriptor left"
-                                      : "the system has no descriptor left");
+                       code == EMFILE ? "too many open files in this process"
+                                      : "too many open files in the system");
         flow_error_set_detail(err, text);
     } else {
         flow_error_set(err, st, "vchan", FLOW_DOMAIN_ERRNO, code, text);

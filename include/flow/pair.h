@@ -18,10 +18,10 @@ struct flow_buf_policy;
 /**
  * @brief Make a bounded in-memory pair.
  *
- * Each direction is a ring of private memory; both ends lend it in both
- * directions (flow_lease()), so a layer above can encrypt straight into it.
- * Has half close both ways.  Closing an end without flow_shutdown() is seen
- * by the other as #FLOW_E_TRUNCATED when reading and #FLOW_E_CLOSED when
+ * Each direction is a ring of private memory.  Both ends lend it in both
+ * directions (flow_lease()), so a layer above can encrypt directly into it.
+ * Both directions have half close.  Closing an end without flow_shutdown() is
+ * seen by the other as #FLOW_E_TRUNCATED when reading and #FLOW_E_CLOSED when
  * writing, after the bytes that were accepted.
  *
  * @param[in]  env       Environment of both ends; NULL: flow_env_default().
@@ -35,7 +35,7 @@ struct flow_buf_policy;
  * @retval FLOW_E_INVAL  @p capacity is out of range.
  * @retval FLOW_E_NOMEM  No memory.
  * @par Ownership
- * Each end is closed on its own; the rings go with the second.
+ * The caller closes each end; the second close frees the rings.
  * @par Threads
  * The ends may be used by different threads; each end as
  * #FLOW_CAP_DUPLEX says.

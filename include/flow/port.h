@@ -40,7 +40,7 @@ struct flow_lock {
 };
 
 /**
- * @brief Make a lock, which nobody holds.
+ * @brief Make a lock, which no thread holds.
  * @param[out] lock  Uninitialised memory.
  * @par Since
  * 0.1
@@ -83,7 +83,7 @@ FLOW_API void flow_lock_release(struct flow_lock *lock);
 /**
  * @brief Run a function exactly once in the process.
  *
- * Whichever thread comes first runs it; every call returns after it has run.
+ * The first thread that calls runs it; every call returns after it has run.
  *
  * @param[in]     fn     It may call flow_once() with another @p state, but not
  *                       flow_fork_block().
@@ -96,10 +96,10 @@ FLOW_API void flow_once(void (*fn)(void), uint32_t *state);
 /**
  * @brief The number of the calling process.
  *
- * None of the processes from which this one was forked had the same number.  An
- * object that stores the number when it is made was inherited if the number is
- * another one later: its clean-up must then leave alone what both processes
- * share (registrations, modes, paths).
+ * None of the processes from which this one was forked had the same number.  If
+ * an object stores the number when it is made and finds another one later, this
+ * process has inherited it; its clean-up must then not change what both
+ * processes share (registrations, modes, paths).
  *
  * It costs a load where the system allows it.  A child of vfork(2) still has
  * its parent's memory and number, and may only call exec or _exit.

@@ -28,11 +28,10 @@ extern "C" {
 /**
  * @brief Fill an error record from an errno.
  *
- * The record gets the status that the errno stands for, what it means in words,
- * and what to do about it where that is known.  ECONNRESET becomes
- * #FLOW_E_RESET, EPIPE #FLOW_E_CLOSED, ENOMEM #FLOW_E_NOMEM, most others
- * #FLOW_E_SYS.  EAGAIN and EINTR are not errors: answer #FLOW_AGAIN and repeat
- * the call.
+ * The record gets the status of the errno, its meaning in words and, where it
+ * is known, a hint what to do.  ECONNRESET becomes #FLOW_E_RESET, EPIPE
+ * #FLOW_E_CLOSED, ENOMEM #FLOW_E_NOMEM, most others #FLOW_E_SYS.  EAGAIN and
+ * EINTR are not errors: answer #FLOW_AGAIN and repeat the call.
  *
  * @param[out] err       The record; NULL: only the status is wanted.
  * @param[in]  layer     The name of the kind of flow, a string that lives as
@@ -41,8 +40,8 @@ extern "C" {
  *                       #FLOW_DOMAIN_ERRNO.
  * @param[in]  fallback  The text for an errno that has none of its own, such as
  *                       "reading failed"; as long-lived as @p layer.
- * @param[in]  detail    What it happened to, such as an address; copied, cut
- *                       if it is long; or NULL.
+ * @param[in]  detail    The object of the call, such as an address; copied, and
+ *                       cut if it is long; or NULL.
  * @return The status.
  * @par Threads
  * Any.

@@ -74,8 +74,8 @@ flow_tcp_dial(const struct flow_env *env, const char *host, uint16_t port,
 /**
  * @brief Listen on an address and port.
  *
- * Accepting survives running out of descriptors: a reserved one turns the
- * peer away, then accept answers #FLOW_AGAIN for a while.
+ * If the process runs out of descriptors, one that is held in reserve serves to
+ * close the connection, and accept answers #FLOW_AGAIN for a while.
  *
  * @param[in]  env           Environment; NULL: flow_env_default().
  * @param[in]  host          An IPv4 or IPv6 address, "" or "*" for any.

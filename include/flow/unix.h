@@ -11,14 +11,14 @@ extern "C" {
 
 /**
  * @file
- * @brief Flows over UNIX-domain sockets, and over any descriptor one has.
+ * @brief Flows over UNIX-domain sockets, and over descriptors of the caller.
  */
 
 /** Settings of a UNIX socket's flow or listener; zero is the default of each.
  */
 struct flow_unix_options {
-    /** Dialling: ns until the listener takes the connection, counted from the
-     *  first try; 0: none. */
+    /** Dialling: ns within which the listener's queue must have room for the
+     *  connection, counted from the first try; 0: no limit. */
     uint64_t timeout;
     /** Listening: connections that may wait for accept; 0: 128. */
     int backlog;
@@ -47,9 +47,9 @@ flow_unix_dial(const struct flow_env *env, const char *path,
 /**
  * @brief Listen on a UNIX socket.
  *
- * A socket file left by a process that is gone is replaced; one with a listener
- * is not.  The process that made the listener removes the file when it closes
- * the listener; a forked child leaves the file alone.
+ * A socket file without a listener, such as a process that has exited leaves,
+ * is replaced.  The process that made the listener removes the file when it
+ * closes the listener; a forked child leaves the file alone.
  *
  * @param[in]  env           Environment; NULL: flow_env_default().
  * @param[in]  path          As flow_unix_dial().
@@ -71,7 +71,7 @@ flow_unix_listen(const struct flow_env *env, const char *path,
                  struct flow_error *ret_err);
 
 /**
- * @brief Make a flow of descriptors that are already connected.
+ * @brief Make a flow of descriptors that are connected.
  *
  * A stream socket of any family, or the two ends of pipes, a terminal or a
  * file.  A socket's blocking mode does not matter and is left alone.  Any other

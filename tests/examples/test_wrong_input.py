@@ -56,7 +56,7 @@ ROWS = (
     ([*CAT, "tcp://127.0.0.1"], 2, "the port is missing", "tcp://HOST:PORT"),
     ([*CAT, "tcp://[::1:80"], 2, "is missing", "tcp://[ADDRESS]:PORT"),
     ([*CAT, "tcp://a:65536"], 2, "port", "65535", "tcp://HOST:PORT"),
-    ([*CAT, "tcp://127.0.0.1:1"], 1, "connection was refused", "127.0.0.1:1",
+    ([*CAT, "tcp://127.0.0.1:1"], 1, "connection refused", "127.0.0.1:1",
      "check that the server runs"),
     ([*CAT, "unix://{no-such-directory}/s"], 1, "no such file or directory",
      "no-such-directory", "check that the directory exists"),
@@ -66,7 +66,7 @@ ROWS = (
      "ca.pem", "check the path"),
     ([*ECHO, "unix://{ca.pem}"], 1, "a file that is not a socket has this name",
      "ca.pem", "remove the file or choose another path"),
-    ([*ECHO, "tcp://192.0.2.1:0"], 1, "this machine has no such address",
+    ([*ECHO, "tcp://192.0.2.1:0"], 1, "this machine does not have this address",
      "192.0.2.1"),
     # Certificates and keys.
     ([*ECHO, TLS], 2, "TLS needs --cert FILE and --key FILE"),
@@ -104,7 +104,7 @@ ROWS = (
      "cannot use '127.1' as TLS server name",
      "the server name is not a host name or an address"),
     ([*FETCH, "https://127.0.0.1:1/", "--ca", "{ca.pem}"], 1,
-     "https://127.0.0.1:1/", "connection was refused",
+     "https://127.0.0.1:1/", "connection refused",
      "check that the server runs"),
     ([*FETCH, "https://a/", "--connect", "h"], 2, "--connect", "has no port",
      "ADDR:PORT"),
@@ -132,7 +132,7 @@ ENVIRONMENT = (
      "cannot load SSL_CERT_DIR", "no certificate in", "empty"),
     # What is named on the command line counts.
     ({"SSL_CERT_FILE": "{none}"}, [*CAT, TO_TLS, "--ca", "{ca.pem}"], 1,
-     "connection was refused"),
+     "connection refused"),
 )
 
 # Servers that go on: a signal or None, and what they say.

@@ -253,7 +253,7 @@ mock_listen(const struct flow_env *env, const char *rest,
     (void)ret_listener;
     seen_rest = rest;
     return flow_error_set(err, FLOW_E_SYS, "mock", FLOW_DOMAIN_ERRNO, 98,
-                          "the address is in use");
+                          "address already in use");
 }
 
 static const struct flow_scheme mock_scheme = { .name = "mock",

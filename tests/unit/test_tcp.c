@@ -424,8 +424,8 @@ options_out_of_range_are_refused(void **state)
     assert_options_refused(&interval,
                            "a time between keepalive probes is too long");
     assert_options_refused(&count, "too many keepalive probes");
-    assert_options_refused(&name, "the source is not an address");
-    assert_options_refused(&port, "a source port needs an address");
+    assert_options_refused(&name, "the source is not a valid address");
+    assert_options_refused(&port, "a source port needs a source address");
     assert_options_refused(&kind,
                            "one of host and source is IPv4, the other IPv6");
     assert_int_equal(flow_tcp_dial(NULL, "127.0.0.1", 1, &longest, &f, NULL),
@@ -699,7 +699,7 @@ listening_refused(void **state)
     assert_int_equal(
         flow_tcp_listen(NULL, "127.0.0.1", 0, &source, &other, &err),
         FLOW_E_INVAL);
-    assert_string_equal(err.text, "a source address is for dialling");
+    assert_string_equal(err.text, "a source address is only for dialling");
     assert_int_equal(
         flow_tcp_listen(NULL, "127.0.0.1", port_of(l), NULL, &other, &err),
         FLOW_E_SYS);

@@ -55,11 +55,13 @@ endpoints_that_do_not(void **state)
     assert_refused("//a/b:80", "not a valid host name");
     assert_refused("//me@example.org:80", "not a valid host name");
     assert_refused("//exa mple.org:80", "not a valid host name");
-    assert_refused("//example.org:", "the port is no number up to 65535");
-    assert_refused("//example.org:65536", "the port is no number up to 65535");
-    assert_refused("//example.org:000080", "the port is no number up to 65535");
-    assert_refused("//example.org:80/", "the port is no number up to 65535");
-    assert_refused("//example.org:-1", "the port is no number up to 65535");
+    assert_refused("//example.org:", "the port is not a number up to 65535");
+    assert_refused("//example.org:65536",
+                   "the port is not a number up to 65535");
+    assert_refused("//example.org:000080",
+                   "the port is not a number up to 65535");
+    assert_refused("//example.org:80/", "the port is not a number up to 65535");
+    assert_refused("//example.org:-1", "the port is not a number up to 65535");
     memset(rest + 2, 'a', 254);
     memcpy(rest + 256, ":80", 4);
     assert_refused(rest, "the host name is too long");

@@ -563,7 +563,7 @@ source_passes_over_the_other_family(void **state)
     assert_int_equal(run(&x), FLOW_E_SYS);
     assert_int_equal(x.err.code, EAFNOSUPPORT);
     assert_string_equal(x.err.text,
-                        "the host has no address of the source's kind");
+                        "the host has no address of the source's family");
     end(&x);
     close(s);
 }

@@ -304,7 +304,7 @@ unusable_descriptors_are_refused(void **state)
     assert_string_equal(err.text, "the socket is not a stream socket");
     assert_int_equal(flow_fd_adopt(&fake.env, listening, listening, &f, &err),
                      FLOW_E_INVAL);
-    assert_string_equal(err.text, "the socket is a listening one");
+    assert_string_equal(err.text, "the socket is a listening socket");
     /* The wrong ends. */
     assert_int_equal(flow_fd_adopt(&fake.env, p[1], p[1], &f, &err),
                      FLOW_E_INVAL);
