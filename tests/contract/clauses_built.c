@@ -13,7 +13,7 @@
 #define SECOND UINT64_C(1000000000)
 
 static void
-c67_read_exact_knows_the_boundary(struct ends *e)
+c67_read_exact_tells_eof_from_a_truncated_read(struct ends *e)
 {
     uint8_t buf[20];
     size_t n;
@@ -34,7 +34,7 @@ c67_read_exact_knows_the_boundary(struct ends *e)
 }
 
 static void
-c67_read_until_stops_behind_the_delimiter(struct ends *e)
+c67_read_until_stops_after_the_delimiter(struct ends *e)
 {
     static const char text[] = "one\r\n\r\r\ntwo\r\nrest";
     uint8_t buf[20];
@@ -57,13 +57,13 @@ c67_read_until_stops_behind_the_delimiter(struct ends *e)
     n = 0;
     assert_status(flow_read_until(e->a, buf, 3, "\r\n", 2, &n), FLOW_OK);
     assert_memory_equal(buf, "\r\r\n", 3);
-    /* A line that is too long is consumed as far as it was allowed. */
+    /* A line longer than the buffer is consumed up to the buffer's length. */
     n = 0;
     assert_status(flow_read_until(e->a, buf, 4, "\r\n", 2, &n), FLOW_E_PROTO);
     assert_memory_equal(buf, "two\r", n);
     assert_status(flow_read_until(e->a, buf, 5, "\r\n", 2, &n), FLOW_OK);
     assert_int_equal(n, 5);
-    /* A deadline in the middle of one, and the rest. */
+    /* A deadline passes in the middle of a line; the next call reads on. */
     n = 0;
     test_env_stop_clock();
     flow_set_timeout(e->a, FLOW_READ, SECOND);
@@ -86,7 +86,7 @@ c67_read_until_stops_behind_the_delimiter(struct ends *e)
 }
 
 static void
-c68_write_all_hands_everything_down(struct ends *e)
+c68_write_all_sends_everything(struct ends *e)
 {
     uint8_t data[600];
     struct flow_cvec vec[3] = { { data, 100 },
@@ -111,7 +111,7 @@ c68_write_all_hands_everything_down(struct ends *e)
 }
 
 static void
-c69_copy_to_the_end(struct ends *e)
+c69_copy_moves_bytes_until_the_end(struct ends *e)
 {
     struct ends to = { .stack = e->stack };
     uint8_t data[1000];
@@ -131,7 +131,7 @@ c69_copy_to_the_end(struct ends *e)
 }
 
 static void
-c70_finish_ends_properly(struct ends *e)
+c70_finish_ends_both_directions(struct ends *e)
 {
     struct flow_finish_result r;
     uint8_t data[500];
@@ -141,7 +141,7 @@ c70_finish_ends_properly(struct ends *e)
     test_fill(data, sizeof(data), 70);
     step_put(e, e->a, data, sizeof(data));
     if (!contract_half_close(e->b)) {
-        /* The peer's close is all the end there is. */
+        /* Without half-close the peer's close is the only end. */
         contract_take(e, e->b, sizeof(data), 70);
         contract_end(e, e->b);
         st = flow_finish(e->a, TEST_ENV->now(TEST_ENV->ctx) + 10 * SECOND,
@@ -165,7 +165,7 @@ c70_finish_ends_properly(struct ends *e)
     assert_status(step_end(e, e->b, NULL), FLOW_EOF);
     flow_close(e->b);
     e->b = NULL;
-    /* And a peer that does not end: the deadline does. */
+    /* If the peer does not end, the deadline ends the call. */
     ends_make(e, e->stack);
     step_open(e);
     test_env_stop_clock();
@@ -176,16 +176,17 @@ c70_finish_ends_properly(struct ends *e)
     assert_status(step_end(e, e->b, NULL), FLOW_EOF);
 }
 
-/* A peer that sends while it is sent to, reading in small pieces. */
+/* A peer that sends while it receives, and reads in small pieces. */
 struct talker {
     pthread_t thread;
     struct flow *f;
-    uint64_t seed;           /* What it must read. */
-    size_t size;             /* So much, and it sends as much. */
-    enum flow_status status; /* FLOW_OK, or what went wrong. */
+    uint64_t seed;           /* of the bytes that it must read */
+    size_t size;             /* bytes to read, and bytes to send */
+    enum flow_status status; /* FLOW_OK, or the first failure */
 };
 
-/* Sends on, and ends; FLOW_AGAIN when nothing more can be done now. */
+/* Sends the rest, then ends its direction.  FLOW_EOF: all was sent; FLOW_AGAIN:
+ * nothing can be done now. */
 static enum flow_status
 talk(struct flow *f, size_t size, size_t *sent)
 {
@@ -228,7 +229,7 @@ talk_work(void *arg)
                 t->size + 1 - received < 100 ? t->size + 1 - received : 100,
                 &n);
         received += reading == FLOW_OK ? n : 0;
-        /* The last flush may have been all that was missing. */
+        /* If the last flush completed the work, do not wait. */
         if (writing == FLOW_OK || reading == FLOW_OK ||
             (!ends && writing == FLOW_EOF && received >= t->size))
             continue;
@@ -244,7 +245,7 @@ talk_work(void *arg)
         t->status = reading < 0 ? reading : writing;
     else if (received != t->size || memcmp(got, want, t->size) != 0)
         t->status = FLOW_E_TRUNCATED;
-    /* It must not reset us either. */
+    /* The peer must not reset the connection either. */
     if (ends)
         (void)flow_finish(t->f, TEST_ENV->now(TEST_ENV->ctx) + 30 * SECOND,
                           UINT64_MAX, NULL);
@@ -255,9 +256,10 @@ talk_work(void *arg)
     return NULL;
 }
 
-/* Write, perhaps give reading up, and finish, while the peer still sends. */
+/* Write and finish while the peer still sends; with deaf after
+ * shutdown(READ). */
 static void
-finish_under_fire(struct ends *e, bool deaf)
+finish_while_the_peer_sends(struct ends *e, bool deaf)
 {
     struct talker peer = { .f = e->b, .seed = 70, .size = 40000 };
     struct flow_finish_result r;
@@ -286,15 +288,15 @@ finish_under_fire(struct ends *e, bool deaf)
 }
 
 static void
-c70_finish_while_the_peer_sends(struct ends *e)
+c70_finish_drains_a_peer_that_still_sends(struct ends *e)
 {
-    finish_under_fire(e, false);
+    finish_while_the_peer_sends(e, false);
 }
 
 static void
-c70_finish_after_shutdown_read(struct ends *e)
+c70_finish_works_after_shutdown_read(struct ends *e)
 {
-    finish_under_fire(e, true);
+    finish_while_the_peer_sends(e, true);
 }
 
 /* One direction of one end, in a thread of its own. */
@@ -341,7 +343,7 @@ read_work(void *arg)
 }
 
 static void
-c71_reader_and_writer_in_parallel(struct ends *e)
+c71_reader_and_writer_threads_run_in_parallel(struct ends *e)
 {
     struct worker w[4] = { { .f = e->a, .seed = 1 },
                            { .f = e->b, .seed = 1 },
@@ -363,7 +365,7 @@ c71_reader_and_writer_in_parallel(struct ends *e)
         assert_status(w[i].status, FLOW_OK);
 }
 
-/* Poll without waiting until something is reported or certainly not. */
+/* Poll without waiting; the events of f, 0 for none. */
 static uint32_t
 poll_now(struct flow_poller *p, const struct flow *f)
 {
@@ -379,7 +381,7 @@ poll_now(struct flow_poller *p, const struct flow *f)
 }
 
 static void
-c72_poller_counts_held_bytes(struct ends *e)
+c72_poller_reports_buffered_bytes(struct ends *e)
 {
     struct flow_poller *p;
     uint8_t byte;
@@ -391,7 +393,7 @@ c72_poller_counts_held_bytes(struct ends *e)
     step_put(e, e->b, "two", 3);
     assert_int_equal(poll_now(p, e->a), FLOW_READY_READ);
     step_get(e, e->a, &byte, 1);
-    /* Nothing is below any more, but bytes are here. */
+    /* The transport has no bytes left, but the flow has buffered some. */
     assert_int_equal(poll_now(p, e->a), FLOW_READY_READ);
     step_get(e, e->a, &byte, 1);
     step_get(e, e->a, &byte, 1);
@@ -404,7 +406,7 @@ c72_poller_counts_held_bytes(struct ends *e)
     flow_poller_free(p);
 }
 
-/* A byte for another flow, from another thread. */
+/* Writes one byte to another flow, in a thread of its own. */
 static void *
 write_one(void *arg)
 {
@@ -415,7 +417,7 @@ write_one(void *arg)
 }
 
 static void
-c72_wait_any_tells_which(struct ends *e)
+c72_wait_any_says_which_flow_is_ready(struct ends *e)
 {
     struct worker w = { .f = e->b };
     struct ends quiet = { .stack = e->stack };
@@ -442,10 +444,10 @@ c72_wait_any_tells_which(struct ends *e)
         assert_int_equal(pthread_join(w.thread, NULL), 0);
         assert_status(w.status, FLOW_OK);
         step_get(e, e->a, &byte, 1);
-        /* What a layer may have been woken for besides is over. */
+        /* Deal with whatever else woke the layer, such as a session ticket. */
         assert_status(step_drain(e, e->a, NULL), FLOW_AGAIN);
     }
-    /* The deadline of one of them, which is told apart by its record. */
+    /* If the deadline of one flow passed, its error record says so. */
     {
         struct flow_error err;
 
@@ -472,9 +474,10 @@ abort_it(void *arg)
     return NULL;
 }
 
-/* As many as it takes, each with sources of its own; the last is aborted. */
+/* The largest number of flows allowed, each with sources of its own; the last
+ * one is aborted. */
 static void
-c72_wait_any_hears_an_abort(struct ends *e)
+c72_wait_any_returns_after_an_abort(struct ends *e)
 {
     struct flow_wait_item item[FLOW_WAIT_ANY + 1];
     struct ends more[FLOW_WAIT_ANY];
@@ -501,16 +504,16 @@ c72_wait_any_hears_an_abort(struct ends *e)
 }
 
 const struct clause clauses_built[] = {
-    CLAUSE(c67_read_exact_knows_the_boundary),
-    CLAUSE(c67_read_until_stops_behind_the_delimiter),
-    CLAUSE(c68_write_all_hands_everything_down),
-    CLAUSE(c69_copy_to_the_end),
-    CLAUSE(c70_finish_ends_properly),
-    CLAUSE(c70_finish_while_the_peer_sends),
-    CLAUSE(c70_finish_after_shutdown_read),
-    CLAUSE(c71_reader_and_writer_in_parallel),
-    CLAUSE(c72_poller_counts_held_bytes),
-    CLAUSE(c72_wait_any_tells_which),
-    CLAUSE(c72_wait_any_hears_an_abort),
+    CLAUSE(c67_read_exact_tells_eof_from_a_truncated_read),
+    CLAUSE(c67_read_until_stops_after_the_delimiter),
+    CLAUSE(c68_write_all_sends_everything),
+    CLAUSE(c69_copy_moves_bytes_until_the_end),
+    CLAUSE(c70_finish_ends_both_directions),
+    CLAUSE(c70_finish_drains_a_peer_that_still_sends),
+    CLAUSE(c70_finish_works_after_shutdown_read),
+    CLAUSE(c71_reader_and_writer_threads_run_in_parallel),
+    CLAUSE(c72_poller_reports_buffered_bytes),
+    CLAUSE(c72_wait_any_says_which_flow_is_ready),
+    CLAUSE(c72_wait_any_returns_after_an_abort),
     { NULL, NULL },
 };

@@ -42,17 +42,19 @@ c02_again_changes_nothing(struct ends *e)
     step_open(e);
     assert_status(flow_read(e->b, big, sizeof(big), &n), FLOW_AGAIN);
     step_pass(e, e->b, 50, 1);
-    /* The read is not pending: one of another length is a new one. */
+    /* A read that answered AGAIN is not pending: the next one may have another
+     * length. */
     test_fill(small, sizeof(small), 2);
     step_put(e, e->a, small, sizeof(small));
     step_get(e, e->b, got, sizeof(got));
     test_check(got, sizeof(got), 2, 0);
     step_get(e, e->b, got, 2);
-    /* Nor is a write: what was refused is not sent when room comes, and the
-     * next bytes may be others and fewer. */
-    sent = contract_fill(e, e->a, 3);
+    /* Nor is a write: after AGAIN the next write may have other and fewer
+     * bytes. */
+    sent = contract_fill(e->a, 3);
     memset(big, 0xee, sizeof(big));
-    /* A system may find room by itself: what it says it took, counts. */
+    /* The transport may find room meanwhile: the bytes that it accepted
+     * count. */
     assert_status_in(flow_write(e->a, big, sizeof(big), &extra),
                      STATUS_BIT(FLOW_OK) | STATUS_BIT(FLOW_AGAIN));
     contract_take(e, e->b, sent, 3);
@@ -73,7 +75,7 @@ c03_ok_is_progress(struct ends *e)
     size_t i;
 
     step_open(e);
-    /* The steps check every count. */
+    /* step_pass() checks the status and the count of every call. */
     for (i = 0; i < sizeof(len) / sizeof(len[0]); i++) {
         step_pass(e, e->a, len[i], i);
         step_pass(e, e->b, len[i], i + 100);
@@ -82,7 +84,7 @@ c03_ok_is_progress(struct ends *e)
 
 #define SEGMENTS 1024
 
-/* However many empty segments are in front of the bytes and among them. */
+/* Empty segments before the bytes and among them have no effect. */
 static void
 c03_empty_segments_do_not_count(struct ends *e)
 {
@@ -113,7 +115,7 @@ c03_empty_segments_do_not_count(struct ends *e)
 }
 
 static void
-c04_sticky_stays(struct ends *e)
+c04_sticky_status_stays(struct ends *e)
 {
     struct flow_error first, again;
     uint8_t buf[16];
@@ -140,7 +142,7 @@ c04_sticky_stays(struct ends *e)
 }
 
 static void
-c05_transient_leaves_no_trace(struct ends *e)
+c05_transient_error_changes_nothing(struct ends *e)
 {
     struct flow_vec span[2];
     uint8_t buf[16] = { 0 };
@@ -182,7 +184,8 @@ c06_error_record_names_layers(struct ends *e)
     assert_string_equal(err.layers[err.layer_count - 1], flow_name(e->a));
     assert_in_range(flow_error_format(&err, line, sizeof(line)), 1, 399);
     assert_non_null(strstr(line, err.text));
-    /* A failure from below: the cause first, our name last. */
+    /* If the failure comes from below, the layer that failed is named first and
+     * the topmost layer last. */
     flow_close(e->a);
     e->a = NULL;
     if (step_end(e, e->b, NULL) == FLOW_EOF)
@@ -194,9 +197,9 @@ c06_error_record_names_layers(struct ends *e)
     assert_string_equal(err.layers[err.layer_count - 1], flow_name(e->b));
 }
 
-/* The memory that a record needs may fail too. */
+/* The error record itself may need memory that cannot be allocated. */
 static void
-c06_error_without_memory_is_told(struct ends *e)
+c06_error_without_memory_is_reported(struct ends *e)
 {
     struct flow_error err;
     enum flow_status st;
@@ -212,7 +215,7 @@ c06_error_without_memory_is_told(struct ends *e)
     flow_get_error(e->a, FLOW_WRITE, &err);
     assert_status(err.status, st);
     assert_non_null(err.text);
-    /* A layer that needs memory to write did not come to the end. */
+    /* If a layer needs memory to write, the write fails without an end. */
     if (st == FLOW_E_NOMEM)
         st = step_break(e, e->a);
     flow_get_error(e->a, FLOW_WRITE, &err);
@@ -220,7 +223,7 @@ c06_error_without_memory_is_told(struct ends *e)
     assert_non_null(err.text);
     assert_in_range(err.layer_count, 1, FLOW_ERROR_LAYERS);
     assert_string_equal(err.layers[err.layer_count - 1], flow_name(e->a));
-    /* It stays (C04), with memory as without. */
+    /* The error is sticky (C04), with memory or without. */
     assert_status(flow_write(e->a, "x", 1, &n), st);
     flow_get_error(e->a, FLOW_WRITE, &err);
     assert_status(err.status, st);
@@ -265,7 +268,7 @@ c08_read_does_not_wait_to_fill(struct ends *e)
     test_check(got, n, 8, 0);
 }
 
-/* The rest of a vector behind its first off bytes. */
+/* The rest of a vector after its first off bytes. */
 static size_t
 rest_of(const struct flow_vec *vec, size_t count, size_t off,
         struct flow_vec *ret)
@@ -385,12 +388,12 @@ c12_bytes_come_before_the_end(struct ends *e)
 }
 
 static void
-c13_short_write_is_no_error(struct ends *e)
+c13_short_write_is_not_an_error(struct ends *e)
 {
     size_t sent;
 
     step_open(e);
-    sent = contract_fill(e, e->a, 13);
+    sent = contract_fill(e->a, 13);
     assert_true(sent > 0);
     contract_take(e, e->b, sent, 13);
     assert_status(step_drain(e, e->b, &sent), FLOW_AGAIN);
@@ -409,7 +412,7 @@ c14_segments_leave_in_order(struct ends *e)
     step_open(e);
     test_fill(data, sizeof(data), 14);
     while (done < sizeof(data)) {
-        /* 16 segments of 1, 2, ... bytes, the first `done` bytes emptied. */
+        /* 16 segments of 1, 2, ... bytes, without the first `done` bytes. */
         for (i = 0, off = 0; i < 16; off += ++i) {
             size_t skip = done > off ? done - off : 0;
 
@@ -449,7 +452,7 @@ c15_callers_memory_is_free_on_return(struct ends *e)
     contract_take(e, e->b, total, 15);
 }
 
-/* Write all of it with a flag. */
+/* Write all of data with these flags. */
 static void
 put_flags(struct ends *e, struct flow *f, const uint8_t *data, size_t len,
           uint32_t flags)
@@ -475,7 +478,7 @@ put_flags(struct ends *e, struct flow *f, const uint8_t *data, size_t len,
 }
 
 static void
-c16_flush_brings_everything_down(struct ends *e)
+c16_flush_sends_all_that_was_accepted(struct ends *e)
 {
     uint8_t data[30];
 
@@ -489,7 +492,7 @@ c16_flush_brings_everything_down(struct ends *e)
 }
 
 static void
-c17_more_is_ended_by_the_next_write(struct ends *e)
+c17_next_write_sends_what_more_held_back(struct ends *e)
 {
     uint8_t data[40];
 
@@ -507,7 +510,7 @@ c17_more_is_ended_by_the_next_write(struct ends *e)
 }
 
 static void
-c18_fin_ends_with_the_last_byte(struct ends *e)
+c18_fin_ends_the_direction_after_the_last_byte(struct ends *e)
 {
     uint8_t data[500];
     size_t n;
@@ -639,22 +642,22 @@ const struct clause clauses_bytes[] = {
     CLAUSE(c02_again_changes_nothing),
     CLAUSE(c03_ok_is_progress),
     CLAUSE(c03_empty_segments_do_not_count),
-    CLAUSE(c04_sticky_stays),
-    CLAUSE(c05_transient_leaves_no_trace),
+    CLAUSE(c04_sticky_status_stays),
+    CLAUSE(c05_transient_error_changes_nothing),
     CLAUSE(c06_error_record_names_layers),
-    CLAUSE(c06_error_without_memory_is_told),
+    CLAUSE(c06_error_without_memory_is_reported),
     CLAUSE(c07_bytes_arrive_unchanged),
     CLAUSE(c08_read_does_not_wait_to_fill),
     CLAUSE(c09_segments_fill_in_order),
     CLAUSE(c10_segment_without_base_discards),
     CLAUSE(c11_empty_read_has_no_effect),
     CLAUSE(c12_bytes_come_before_the_end),
-    CLAUSE(c13_short_write_is_no_error),
+    CLAUSE(c13_short_write_is_not_an_error),
     CLAUSE(c14_segments_leave_in_order),
     CLAUSE(c15_callers_memory_is_free_on_return),
-    CLAUSE(c16_flush_brings_everything_down),
-    CLAUSE(c17_more_is_ended_by_the_next_write),
-    CLAUSE(c18_fin_ends_with_the_last_byte),
+    CLAUSE(c16_flush_sends_all_that_was_accepted),
+    CLAUSE(c17_next_write_sends_what_more_held_back),
+    CLAUSE(c18_fin_ends_the_direction_after_the_last_byte),
     CLAUSE(c19_fin_on_a_prefix_is_ignored),
     CLAUSE(c20_fin_needs_half_close),
     CLAUSE(c21_contradicting_flags_are_invalid),

@@ -4,7 +4,7 @@
 
 #include "contract.h"
 
-/* The best quality of an end that a flow's capabilities allow. */
+/* The best quality of an end that the flow's capabilities allow. */
 static uint32_t
 proper_end(const struct flow *f)
 {
@@ -16,7 +16,7 @@ proper_end(const struct flow *f)
 }
 
 static void
-c24_shutdown_follows_every_byte(struct ends *e)
+c24_end_comes_after_every_byte(struct ends *e)
 {
     uint8_t data[1500];
     size_t n;
@@ -40,7 +40,7 @@ c25_shutdown_is_idempotent(struct ends *e)
 
     if (!contract_half_close(e->a))
         return;
-    /* Not open yet: the opening comes first. */
+    /* The flow is not open yet: shutdown opens it first. */
     step_shutdown(e, e->a);
     for (i = 0; i < 3; i++)
         assert_status(flow_shutdown(e->a, FLOW_WRITE), FLOW_OK);
@@ -79,7 +79,7 @@ c27_writing_goes_on_after_the_peers_end(struct ends *e)
 }
 
 static void
-c28_shutdown_read_stays_here(struct ends *e)
+c28_shutdown_read_is_local(struct ends *e)
 {
     uint8_t buf[10];
     size_t n;
@@ -90,14 +90,15 @@ c28_shutdown_read_stays_here(struct ends *e)
     assert_status(flow_shutdown(e->b, FLOW_READ), FLOW_OK);
     assert_status(flow_read(e->b, buf, sizeof(buf), &n), FLOW_EOF);
     assert_int_equal(n, 0);
-    /* The peer has not heard of it, and our own direction lives. */
+    /* The peer is not told, and our own direction still works. */
     step_put(e, e->a, "after", 5);
     step_pass(e, e->b, 100, 28);
     assert_status(flow_read(e->b, buf, sizeof(buf), &n), FLOW_EOF);
 }
 
-/* The peer sends more than fits on the way, to somebody who only asks whether
- * to write; the guard ends it where that is not enough. */
+/* The peer sends more than the buffers on the way can hold, while we only ask
+ * whether we can write.  If that does not drain them, the test hangs and the
+ * guard kills it. */
 static void
 c28_peer_may_go_on_sending(struct ends *e)
 {
@@ -106,7 +107,7 @@ c28_peer_may_go_on_sending(struct ends *e)
     enum flow_status st;
 
     step_open(e);
-    room = contract_fill(e, e->a, 28);
+    room = contract_fill(e->a, 28);
     assert_status(flow_shutdown(e->b, FLOW_READ), FLOW_OK);
     while (sent < room + 20000) {
         assert_int_equal(step_ready(e->b, FLOW_READY_WRITE), FLOW_READY_WRITE);
@@ -118,7 +119,7 @@ c28_peer_may_go_on_sending(struct ends *e)
 }
 
 static void
-c29_shutdown_takes_one_direction(struct ends *e)
+c29_shutdown_needs_exactly_one_direction(struct ends *e)
 {
     step_open(e);
     assert_status(flow_shutdown(e->a, (enum flow_dir)0), FLOW_E_INVAL);
@@ -131,7 +132,7 @@ c29_shutdown_takes_one_direction(struct ends *e)
 }
 
 static void
-c30_quality_of_an_end(struct ends *e)
+c30_end_has_the_quality_of_its_capabilities(struct ends *e)
 {
     step_open(e);
     assert_int_equal(step_query(e->a, FLOW_QUERY_END_READ), FLOW_END_NONE);
@@ -168,7 +169,7 @@ c30_shutdown_read_is_not_the_peers_end(struct ends *e)
 
 /* An abort ends both directions, and sends and finds no marker. */
 static void
-c30_aborted_direction_is_gone(struct ends *e)
+c30_aborted_direction_has_quality_gone(struct ends *e)
 {
     step_open(e);
     step_pass(e, e->a, 100, 30);
@@ -177,9 +178,9 @@ c30_aborted_direction_is_gone(struct ends *e)
     assert_int_equal(step_query(e->a, FLOW_QUERY_END_WRITE), FLOW_END_GONE);
 }
 
-/* What had ended before stays as it was. */
+/* A direction that had ended before keeps its quality. */
 static void
-c30_abort_changes_no_end(struct ends *e)
+c30_abort_keeps_the_quality_of_earlier_ends(struct ends *e)
 {
     step_open(e);
     contract_end(e, e->b);
@@ -213,7 +214,7 @@ c31_close_is_not_an_orderly_end(struct ends *e)
 }
 
 static void
-c32_close_in_every_state(struct ends *e)
+c32_close_works_in_every_state(struct ends *e)
 {
     const struct stack *s = e->stack;
     int state;
@@ -229,18 +230,18 @@ c32_close_in_every_state(struct ends *e)
         if (state == 3)
             step_put(e, e->b, "unread", 6);
         if (state == 4)
-            (void)contract_fill(e, e->a, 32);
+            (void)contract_fill(e->a, 32);
         if (state == 5)
             flow_abort(e->a);
         if (state == 6)
             (void)!flow_shutdown(e->a, FLOW_WRITE);
-        /* The guards see what does not come back. */
+        /* The guards report leaked memory and descriptors. */
         ends_close(e);
     }
 }
 
 static void
-c33_writing_to_nobody_fails(struct ends *e)
+c33_writing_to_a_closed_peer_fails(struct ends *e)
 {
     step_open(e);
     flow_close(e->b);
@@ -250,19 +251,19 @@ c33_writing_to_nobody_fails(struct ends *e)
 }
 
 const struct clause clauses_ends[] = {
-    CLAUSE(c24_shutdown_follows_every_byte),
+    CLAUSE(c24_end_comes_after_every_byte),
     CLAUSE(c25_shutdown_is_idempotent),
     CLAUSE(c26_reading_goes_on_after_our_end),
     CLAUSE(c27_writing_goes_on_after_the_peers_end),
-    CLAUSE(c28_shutdown_read_stays_here),
+    CLAUSE(c28_shutdown_read_is_local),
     CLAUSE(c28_peer_may_go_on_sending),
-    CLAUSE(c29_shutdown_takes_one_direction),
-    CLAUSE(c30_quality_of_an_end),
+    CLAUSE(c29_shutdown_needs_exactly_one_direction),
+    CLAUSE(c30_end_has_the_quality_of_its_capabilities),
     CLAUSE(c30_shutdown_read_is_not_the_peers_end),
-    CLAUSE(c30_aborted_direction_is_gone),
-    CLAUSE(c30_abort_changes_no_end),
+    CLAUSE(c30_aborted_direction_has_quality_gone),
+    CLAUSE(c30_abort_keeps_the_quality_of_earlier_ends),
     CLAUSE(c31_close_is_not_an_orderly_end),
-    CLAUSE(c32_close_in_every_state),
-    CLAUSE(c33_writing_to_nobody_fails),
+    CLAUSE(c32_close_works_in_every_state),
+    CLAUSE(c33_writing_to_a_closed_peer_fails),
     { NULL, NULL },
 };

@@ -7,11 +7,12 @@
 
 #include "contract.h"
 
-/* Bytes that the leases below are refused: more than TLS looks ahead. */
+/* Length of the leases that are refused: more than TLS reads ahead. */
 #define WANT 1200u
 
-/* What a refused lease waits for.  Where a layer must look to know, looking
- * gets somewhere and comes to an end, as in check_ready(). */
+/* Ask for a lease until it is refused and nothing is ready.  If a layer must
+ * read to know whether it is ready, each attempt makes progress and the loop
+ * ends, as in check_ready(). */
 static enum flow_status
 lease_until_quiet(struct ends *e, enum flow_dir dir, struct flow_vec span[2])
 {
@@ -34,7 +35,7 @@ lease_until_quiet(struct ends *e, enum flow_dir dir, struct flow_vec span[2])
     return st;
 }
 
-/* Sleeps until a lease is ready, and takes it. */
+/* Wait until a lease is possible, and take it. */
 static void
 lease_when_ready(struct ends *e, enum flow_dir dir, struct flow_vec span[2])
 {
@@ -67,7 +68,7 @@ c34_refused_read_lease_is_waited_for(struct ends *e)
     test_check(span[0].base, WANT, 34, 0);
     assert_status(flow_commit(e->a, FLOW_READ, 1, 0), FLOW_OK);
 
-    /* Another call of the direction wants what there is. */
+    /* After another call of the direction any byte counts as ready. */
     assert_status(lease_until_quiet(e, FLOW_READ, span), FLOW_AGAIN);
     assert_status(flow_read(e->a, &byte, 0, &n), FLOW_OK);
     assert_int_equal(step_ready(e->a, FLOW_READY_READ), 0);
@@ -75,7 +76,7 @@ c34_refused_read_lease_is_waited_for(struct ends *e)
     assert_int_equal(byte, data[1]);
     assert_int_equal(step_ready(e->a, FLOW_READY_READ), FLOW_READY_READ);
 
-    /* An end is ready, however little is in front of it. */
+    /* An end is ready, however few bytes precede it. */
     assert_status(lease_until_quiet(e, FLOW_READ, span), FLOW_AGAIN);
     contract_end(e, e->b);
     lease_when_ready(e, FLOW_READ, span);
@@ -83,20 +84,21 @@ c34_refused_read_lease_is_waited_for(struct ends *e)
     assert_status(flow_commit(e->a, FLOW_READ, WANT - 2, 0), FLOW_OK);
 }
 
-/* What was written to fill a, and then what was lent to fill a buffer. */
+/* The bytes that fill a's way to b: first written, then committed from a
+ * lease. */
 struct filling {
-    size_t written; /* of test_fill(34) */
-    size_t lent;    /* of test_fill(35) */
-    size_t taken;   /* of both */
+    size_t written; /* bytes of test_fill(34) */
+    size_t lent;    /* bytes of test_fill(35) */
+    size_t taken;   /* bytes of both that b has read */
 };
 
-/* Fills a until a lease is refused. */
+/* Fill the way from a to b until a write lease is refused. */
 static void
 fill_for_leases(struct ends *e, struct filling *fill)
 {
     struct flow_vec span[2];
 
-    *fill = (struct filling){ .written = contract_fill(e, e->a, 34) };
+    *fill = (struct filling){ .written = contract_fill(e->a, 34) };
     if (lease_until_quiet(e, FLOW_WRITE, span) == FLOW_AGAIN)
         return;
     fill->lent = span[0].len;
@@ -135,7 +137,7 @@ c34_refused_write_lease_is_waited_for(struct ends *e)
     fill_for_leases(e, &fill);
     for (i = 0; (st = lease_until_quiet(e, FLOW_WRITE, span)) == FLOW_AGAIN;
          i++) {
-        /* A little room is none. */
+        /* Too little room for the lease does not count as ready. */
         take_filling(e, &fill, i < 20 ? 100 : 4096);
         if (contract_exact(e->stack) && fill.taken < WANT)
             assert_int_equal(step_ready(e->a, FLOW_READY_WRITE), 0);
@@ -149,7 +151,7 @@ c34_refused_write_lease_is_waited_for(struct ends *e)
     contract_take(e, e->b, 10, 36);
 }
 
-/* A thread that waits for more at once than its peer sends at once. */
+/* A thread that waits for a larger lease than its peer sends at once. */
 struct borrower {
     pthread_t thread;
     struct flow *f;
@@ -180,7 +182,7 @@ sleep_and_lease(void *arg)
     return NULL;
 }
 
-/* Returns when it has asked once. */
+/* Returns after the thread has asked for its first lease. */
 static void
 borrower_start(struct borrower *s, struct flow *f)
 {
@@ -191,7 +193,8 @@ borrower_start(struct borrower *s, struct flow *f)
         sched_yield();
 }
 
-/* Lent so much, and where looking is enough, the second time it asked. */
+/* The lease had len bytes.  If every layer is exact, the thread was woken once,
+ * when they were all there. */
 static void
 borrower_join(const struct ends *e, struct borrower *s, size_t len)
 {
@@ -219,7 +222,7 @@ trickle(struct flow *f, size_t len)
 }
 
 static void
-c34_refused_lease_loses_no_wake(struct ends *e)
+c34_waiting_for_a_lease_loses_no_wakeup(struct ends *e)
 {
     struct borrower s;
 
@@ -239,6 +242,6 @@ c34_refused_lease_loses_no_wake(struct ends *e)
 const struct clause clauses_lease[] = {
     CLAUSE(c34_refused_read_lease_is_waited_for),
     CLAUSE(c34_refused_write_lease_is_waited_for),
-    CLAUSE(c34_refused_lease_loses_no_wake),
+    CLAUSE(c34_waiting_for_a_lease_loses_no_wakeup),
     { NULL, NULL },
 };

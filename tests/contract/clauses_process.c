@@ -26,7 +26,7 @@ c79_child_closes_for_itself(struct ends *e)
     step_pass(e, e->b, 1000, 81);
     if (!contract_half_close(e->a))
         return;
-    /* With bytes and an end on their way. */
+    /* Fork while bytes and an end are in transit. */
     step_put(e, e->b, "end", 3);
     step_shutdown(e, e->b);
     close_in_child(e);
@@ -34,14 +34,14 @@ c79_child_closes_for_itself(struct ends *e)
     step_pass(e, e->a, 1000, 82);
 }
 
-/* Where another process has the keys, or the memory. */
+/* Keys, or the memory of a pair, belong to the process that made the flow. */
 static bool
 is_of_one_process(const struct ends *e)
 {
     return e->stack->tls > 0 || e->stack->backend->one_process;
 }
 
-/* A refusal, perhaps after some AGAIN that a filter put in front. */
+/* The refusal may come after some AGAIN of a fault filter. */
 static void
 check_refusal(struct flow *f, enum flow_dir dir)
 {
@@ -70,7 +70,7 @@ check_refused(struct flow *f)
 }
 
 static void
-c80_one_process_uses_a_flow(struct ends *e)
+c80_flow_of_one_process_is_refused_in_the_child(struct ends *e)
 {
     pid_t child;
 
@@ -89,13 +89,13 @@ c80_one_process_uses_a_flow(struct ends *e)
         child_end();
     }
     child_join(child);
-    /* And now the parent again. */
+    /* The parent's flow still works. */
     step_pass(e, e->a, 1000, 83);
     step_pass(e, e->b, 1000, 84);
 }
 
 const struct clause clauses_process[] = {
     CLAUSE(c79_child_closes_for_itself),
-    CLAUSE(c80_one_process_uses_a_flow),
+    CLAUSE(c80_flow_of_one_process_is_refused_in_the_child),
     { NULL, NULL },
 };

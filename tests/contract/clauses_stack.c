@@ -19,7 +19,7 @@ lends(const struct flow *f, enum flow_dir dir)
                                              : FLOW_CAP_LEASE_WRITE)) != 0;
 }
 
-/* A lease of at least want bytes, waited for. */
+/* Wait for a lease of at least want bytes. */
 static enum flow_status
 lease(struct ends *e, struct flow *f, enum flow_dir dir, size_t want,
       struct flow_vec span[2])
@@ -52,7 +52,7 @@ c52_leases_need_the_capability(struct ends *e)
     step_pass(e, e->b, 100, 53);
 }
 
-/* Compare what a lease shows with position off of test_fill(seed). */
+/* Compare the bytes of a lease with those of test_fill(seed) from off on. */
 static size_t
 check_spans(const struct flow_vec span[2], uint64_t seed, size_t off)
 {
@@ -97,7 +97,7 @@ c53_read_lease_shows_and_commit_consumes(struct ends *e)
 }
 
 static void
-c54_read_lease_wants(struct ends *e)
+c54_read_lease_waits_for_want_bytes(struct ends *e)
 {
     struct flow_vec span[2];
     uint8_t data[10];
@@ -110,7 +110,7 @@ c54_read_lease_wants(struct ends *e)
     assert_status(lease(e, e->a, FLOW_READ, sizeof(data), span), FLOW_OK);
     assert_status(flow_commit(e->a, FLOW_READ, 0, 0), FLOW_OK);
     assert_status(flow_lease(e->a, FLOW_READ, 50, span), FLOW_AGAIN);
-    /* That was no lease: reading is free. */
+    /* A refused lease is not held: reading is allowed. */
     assert_status(flow_read(e->a, NULL, 0, &(size_t){ 0 }), FLOW_OK);
     contract_end(e, e->b);
     assert_status(lease(e, e->a, FLOW_READ, 50, span), FLOW_OK);
@@ -186,7 +186,7 @@ c56_one_lease_per_direction(struct ends *e)
 }
 
 static void
-c57_wrong_leases_are_invalid(struct ends *e)
+c57_invalid_leases_and_commits_are_refused(struct ends *e)
 {
     struct flow_vec span[2];
     int d;
@@ -226,7 +226,8 @@ c58_close_ends_a_lease(struct ends *e)
 }
 
 #ifdef TEST_TLS
-/* What a constructor says of its failure, and where a reader looks next. */
+/* A failed constructor fills in an error record: status, layer, text, and a
+ * hint unless memory ran out. */
 static void
 check_record(const struct flow_error *err, enum flow_status st)
 {
@@ -239,7 +240,7 @@ check_record(const struct flow_error *err, enum flow_status st)
 #endif
 
 static void
-c59_failed_constructor_leaves_the_lower(struct ends *e)
+c59_failed_constructor_leaves_the_lower_flow(struct ends *e)
 {
     struct flow *const untouched = (struct flow *)(void *)e;
     struct flow *f = untouched;
@@ -301,7 +302,7 @@ c59_failed_constructor_leaves_the_lower(struct ends *e)
 }
 
 static void
-c60_owned_lower_is_closed_once(struct ends *e)
+c60_owned_lower_flow_is_closed_once(struct ends *e)
 {
     struct wire wire = { 0 };
     struct flow *f;
@@ -325,7 +326,7 @@ c61_capabilities_are_computed(struct ends *e)
     uint32_t below = e->stack->backend->caps;
     uint32_t caps = flow_caps(e->a);
 
-    /* Only one of them had to connect. */
+    /* Only the dialling side has to connect. */
     assert_int_equal(flow_caps(e->a) | FLOW_CAP_NEEDS_OPEN,
                      flow_caps(e->b) | FLOW_CAP_NEEDS_OPEN);
     if (e->stack->recipe->layer[0] == NULL)
@@ -336,13 +337,13 @@ c61_capabilities_are_computed(struct ends *e)
         assert_int_equal(
             caps & (FLOW_CAP_AUTHENTICATED_END | FLOW_CAP_CONFIDENTIAL), 0);
     }
-    /* What only the transport can, nothing above it adds. */
+    /* No layer adds a capability that only the transport can have. */
     assert_int_equal(caps & FLOW_CAP_FD & ~below, 0);
     if (!(below & FLOW_CAP_DUPLEX))
         assert_int_equal(caps & FLOW_CAP_DUPLEX, 0);
 }
 
-/* End both directions of both ends, markers read. */
+/* End both directions on both sides and read both markers. */
 static void
 end_all(struct ends *e)
 {
@@ -353,7 +354,7 @@ end_all(struct ends *e)
 }
 
 static void
-c62_detach_gives_the_lower_back(struct ends *e)
+c62_detach_returns_the_lower_flow(struct ends *e)
 {
     struct flow *a = NULL, *b = NULL;
     uint8_t word[5];
@@ -386,7 +387,7 @@ c62_detach_gives_the_lower_back(struct ends *e)
     assert_status(step_end(e, e->a, NULL), FLOW_EOF);
     assert_status(flow_detach(e->a, &a), FLOW_OK);
     e->a = a;
-    /* What follows the marker at once is read ahead with it. */
+    /* Bytes that follow the marker at once have been read ahead with it. */
     step_put(e, e->a, "clear", 5);
     assert_status(step_end(e, e->b, NULL), FLOW_EOF);
     assert_status(flow_detach(e->b, &b), FLOW_OK);
@@ -397,10 +398,10 @@ c62_detach_gives_the_lower_back(struct ends *e)
     step_pass(e, e->b, 100, 64);
 }
 
-/* Unless told otherwise the end went down: the lower flow comes back as it was
- * left, ended like the layer. */
+/* Unless the program says otherwise, the end is passed down: the lower flow
+ * that comes back has ended as the layer has. */
 static void
-c62_detach_after_a_passed_end(struct ends *e)
+c62_detach_after_an_end_was_passed_down(struct ends *e)
 {
     struct flow *a = NULL, *b = NULL;
     size_t n;
@@ -448,7 +449,7 @@ c63_query_obeys_its_length(struct ends *e)
 }
 
 static void
-c64_unknown_keys_go_down(struct ends *e)
+c64_unknown_query_keys_are_passed_down(struct ends *e)
 {
     struct flow *lower = NULL, *f = e->a;
     uint32_t version;
@@ -480,7 +481,7 @@ c64_unknown_keys_go_down(struct ends *e)
 }
 
 static void
-c65_control_refuses(struct ends *e)
+c65_control_refuses_unknown_keys_and_values(struct ends *e)
 {
     step_open(e);
     assert_status(flow_control(e->a, (enum flow_control_key)9999, 0),
@@ -502,7 +503,7 @@ c65_control_refuses(struct ends *e)
 }
 
 static void
-c66_no_memory_is_transient(struct ends *e)
+c66_out_of_memory_is_transient(struct ends *e)
 {
     uint8_t data[5000], got[5000];
     size_t sent = 0, received = 0, n, rounds = 0;
@@ -561,20 +562,20 @@ c81_each_flow_has_a_user_pointer(struct ends *e)
 const struct clause clauses_stack[] = {
     CLAUSE(c52_leases_need_the_capability),
     CLAUSE(c53_read_lease_shows_and_commit_consumes),
-    CLAUSE(c54_read_lease_wants),
+    CLAUSE(c54_read_lease_waits_for_want_bytes),
     CLAUSE(c55_write_lease_is_a_write),
     CLAUSE(c56_one_lease_per_direction),
-    CLAUSE(c57_wrong_leases_are_invalid),
+    CLAUSE(c57_invalid_leases_and_commits_are_refused),
     CLAUSE(c58_close_ends_a_lease),
-    CLAUSE(c59_failed_constructor_leaves_the_lower),
-    CLAUSE(c60_owned_lower_is_closed_once),
+    CLAUSE(c59_failed_constructor_leaves_the_lower_flow),
+    CLAUSE(c60_owned_lower_flow_is_closed_once),
     CLAUSE(c61_capabilities_are_computed),
-    CLAUSE(c62_detach_gives_the_lower_back),
-    CLAUSE(c62_detach_after_a_passed_end),
+    CLAUSE(c62_detach_returns_the_lower_flow),
+    CLAUSE(c62_detach_after_an_end_was_passed_down),
     CLAUSE(c63_query_obeys_its_length),
-    CLAUSE(c64_unknown_keys_go_down),
-    CLAUSE(c65_control_refuses),
-    CLAUSE(c66_no_memory_is_transient),
+    CLAUSE(c64_unknown_query_keys_are_passed_down),
+    CLAUSE(c65_control_refuses_unknown_keys_and_values),
+    CLAUSE(c66_out_of_memory_is_transient),
     CLAUSE(c81_each_flow_has_a_user_pointer),
     { NULL, NULL },
 };

@@ -15,7 +15,7 @@ now(void)
     return TEST_ENV->now(TEST_ENV->ctx);
 }
 
-/* One read or write of a flow that is ready for it. */
+/* Read from or write to a flow that is ready for it. */
 static enum flow_status
 act(struct flow *f, uint32_t bit)
 {
@@ -27,8 +27,8 @@ act(struct flow *f, uint32_t bit)
     return flow_write(f, buf, sizeof(buf), &n);
 }
 
-/* Ready means not AGAIN; where a layer must look to know, then at least that
- * looking gets somewhere. */
+/* If a flow is ready, the operation does not answer AGAIN.  If a layer must
+ * read to know whether it is ready, each attempt makes progress. */
 static void
 check_ready(struct ends *e, struct flow *f, uint32_t bit)
 {
@@ -45,7 +45,7 @@ check_ready(struct ends *e, struct flow *f, uint32_t bit)
 }
 
 static void
-c34_ready_is_not_again(struct ends *e)
+c34_ready_operation_does_not_answer_again(struct ends *e)
 {
     uint64_t seed = 34;
     int i;
@@ -104,7 +104,7 @@ c36_readiness_is_level_triggered(struct ends *e)
 }
 
 static void
-c37_held_bytes_are_readable(struct ends *e)
+c37_buffered_bytes_are_readable(struct ends *e)
 {
     uint8_t data[100], byte;
     size_t i;
@@ -138,7 +138,7 @@ c38_ends_and_errors_are_ready(struct ends *e)
 }
 
 static void
-c39_pending_shutdown_waits_under_flush(struct ends *e)
+c39_pending_shutdown_is_waited_for_with_flush(struct ends *e)
 {
     struct flow_wait_set set;
     enum flow_status st;
@@ -147,21 +147,21 @@ c39_pending_shutdown_waits_under_flush(struct ends *e)
     step_open(e);
     if (!contract_half_close(e->a))
         return;
-    sent = contract_fill(e, e->a, 39);
+    sent = contract_fill(e->a, 39);
     st = flow_shutdown(e->a, FLOW_WRITE);
     assert_status_in(st, STATUS_BIT(FLOW_OK) | STATUS_BIT(FLOW_AGAIN));
     flow_wait_set_init(&set);
     if (st == FLOW_AGAIN &&
         flow_wait_sources(e->a, FLOW_READY_FLUSH, &set) == 0)
         assert_true(set.count > 0 || set.deadline != FLOW_NEVER);
-    /* step_get() drives the rest of it with flow_flush(). */
+    /* step_get() drives the shutdown with flow_flush(). */
     contract_take(e, e->b, sent, 39);
     step_shutdown(e, e->a);
     assert_status(step_end(e, e->b, &sent), FLOW_EOF);
     assert_int_equal(sent, 0);
 }
 
-/* A thread that reads bytes one by one, sleeping between them. */
+/* A thread that reads bytes one by one and waits whenever there is none. */
 struct sleeper {
     pthread_t thread;
     struct flow *f;
@@ -198,7 +198,7 @@ sleeper_start(struct sleeper *s, struct flow *f, size_t want)
 }
 
 static void
-c40_no_wake_is_lost(struct ends *e)
+c40_no_wakeup_is_lost(struct ends *e)
 {
     struct sleeper s;
     int i, j;
@@ -213,7 +213,7 @@ c40_no_wake_is_lost(struct ends *e)
             assert_status(flow_wait(e->a, FLOW_READY_WRITE, NULL), FLOW_OK);
         assert_status(st, FLOW_OK);
         assert_status(flow_flush_wait(e->a), FLOW_OK);
-        /* Let it fall asleep more and less often. */
+        /* Vary how often the reader falls asleep. */
         for (j = 0; j < i * 50; j++)
             atomic_fetch_add(&test_env.total, 0);
     }
@@ -223,13 +223,13 @@ c40_no_wake_is_lost(struct ends *e)
 }
 
 static void
-c41_reading_does_not_wait_for_room(struct ends *e)
+c41_waiting_to_read_does_not_wait_for_room(struct ends *e)
 {
     struct flow_wait_set set;
     size_t i;
 
     step_open(e);
-    (void)contract_fill(e, e->a, 41);
+    (void)contract_fill(e->a, 41);
     flow_wait_set_init(&set);
     if (flow_wait_sources(e->a, FLOW_READY_READ, &set) == 0)
         for (i = 0; i < set.count; i++)
@@ -239,7 +239,7 @@ c41_reading_does_not_wait_for_room(struct ends *e)
 }
 
 static void
-c42_timeout_loses_nothing(struct ends *e)
+c42_timeout_loses_no_bytes(struct ends *e)
 {
     uint8_t buf[20];
     size_t n = 99;
@@ -250,7 +250,7 @@ c42_timeout_loses_nothing(struct ends *e)
     assert_status(flow_wait(e->a, FLOW_READY_READ, NULL), FLOW_E_TIMEOUT);
     assert_status(flow_read_wait(e->a, buf, sizeof(buf), &n), FLOW_E_TIMEOUT);
     assert_int_equal(n, 0);
-    /* The other direction has its own. */
+    /* Each direction has a deadline of its own. */
     assert_status(flow_write_all(e->a, "ping", 4, &n), FLOW_OK);
     step_get(e, e->b, buf, 4);
     step_put(e, e->b, "0123456789", 10);
@@ -265,7 +265,7 @@ c42_timeout_loses_nothing(struct ends *e)
 }
 
 static void
-c43_operations_do_not_look_at_deadlines(struct ends *e)
+c43_operations_ignore_deadlines(struct ends *e)
 {
     step_open(e);
     flow_set_deadline(e->a, FLOW_READ | FLOW_WRITE, FLOW_NOW);
@@ -299,27 +299,13 @@ c44_deadlines_are_wait_sources(struct ends *e)
     flow_set_deadline(e->a, FLOW_READ, when);
     flow_wait_set_init(&set);
     assert_int_equal(flow_wait_sources(e->a, FLOW_READY_READ, &set), 0);
-    /* Some look after their peer by the clock, and then more often. */
+    /* If a layer polls its peer by the clock, the set has an earlier time. */
     assert_in_range(set.deadline, FLOW_NOW, when);
     flow_set_deadline(e->a, FLOW_READ, FLOW_NEVER);
     flow_set_deadline(e->a, FLOW_WRITE, when);
     flow_wait_set_init(&set);
     assert_int_equal(flow_wait_sources(e->a, FLOW_READY_READ, &set), 0);
     assert_int_not_equal(set.deadline, when);
-}
-
-/* A loop that is not ours sleeps on the sources, whatever wakes it. */
-static bool
-is_signalled(const struct flow_wait_set *set)
-{
-    size_t i;
-
-    for (i = 0; i < set->count; i++)
-        if (set->source[i].kind == FLOW_WAIT_EVENT &&
-            flow_event_sequence(set->source[i].event) !=
-                set->source[i].sequence)
-            return true;
-    return false;
 }
 
 static void
@@ -335,7 +321,7 @@ c45_opening_past_its_deadline_fails(struct ends *e)
         assert_status(flow_open_wait(e->a), FLOW_OK);
         return;
     }
-    /* The peer does not answer. */
+    /* b is not driven, so the handshake gets no answer. */
     assert_status(flow_open_wait(e->a), FLOW_E_TIMEOUT);
     flow_set_deadline(e->a, FLOW_READ | FLOW_WRITE, FLOW_NEVER);
     assert_status(flow_open(e->a), FLOW_E_TIMEOUT);
@@ -344,7 +330,7 @@ c45_opening_past_its_deadline_fails(struct ends *e)
 }
 
 static void
-c46_moving_a_deadline_wakes(struct ends *e)
+c46_moving_a_deadline_wakes_the_waiter(struct ends *e)
 {
     struct flow_wait_set set;
     struct sleeper s;
@@ -363,14 +349,14 @@ c46_moving_a_deadline_wakes(struct ends *e)
     flow_set_deadline(e->b, FLOW_READ, FLOW_NEVER);
     flow_wait_set_init(&set);
     assert_int_equal(flow_wait_sources(e->b, FLOW_READY_READ, &set), 0);
-    assert_false(is_signalled(&set));
+    assert_false(step_signalled(&set));
     flow_set_deadline(e->b, FLOW_READ, now() + 3600 * SECOND);
-    assert_true(is_signalled(&set));
+    assert_true(step_signalled(&set));
     flow_set_deadline(e->b, FLOW_READ, FLOW_NEVER);
     step_pass(e, e->a, 100, 46);
 }
 
-/* A time from now, of the clock of the flow's environment. */
+/* The timeout is relative to the clock of the flow's environment. */
 static void
 c46_timeout_counts_from_now(struct ends *e)
 {
@@ -383,7 +369,7 @@ c46_timeout_counts_from_now(struct ends *e)
     flow_set_timeout(e->a, FLOW_READ, 3 * SECOND);
     assert_status(flow_wait(e->a, FLOW_READY_READ, NULL), FLOW_E_TIMEOUT);
     assert_in_range(flow_now(e->a), begin + 3 * SECOND, begin + 4 * SECOND);
-    /* 0: none; the other direction never had one. */
+    /* 0 removes the timeout; the other direction never had one. */
     flow_set_timeout(e->a, FLOW_READ, 0);
     test_env.manual = false;
     step_pass(e, e->b, 100, 46);
@@ -403,9 +389,9 @@ c47_abort_cancels_both_directions(struct ends *e)
     assert_int_equal(flow_wait_sources(e->b, FLOW_READY_READ, &set), 0);
     sleeper_start(&s, e->b, 1);
     sched_yield();
-    assert_false(is_signalled(&set));
+    assert_false(step_signalled(&set));
     flow_abort(e->b);
-    assert_true(is_signalled(&set));
+    assert_true(step_signalled(&set));
     assert_int_equal(pthread_join(s.thread, NULL), 0);
     assert_status(flow_read(e->b, &byte, 1, &n), FLOW_E_CANCELED);
     assert_status(flow_write(e->b, &byte, 1, &n), FLOW_E_CANCELED);
@@ -418,9 +404,9 @@ c47_abort_cancels_both_directions(struct ends *e)
     assert_int_equal(n, 0);
 }
 
-/* Whatever was sent before: it is cut off, not ended. */
+/* An aborted flow is truncated or reset for its peer, not ended. */
 static void
-c47_aborted_flow_does_not_end_in_order(struct ends *e)
+c47_aborted_flow_has_no_orderly_end(struct ends *e)
 {
     enum flow_status st;
 
@@ -437,7 +423,7 @@ c47_aborted_flow_does_not_end_in_order(struct ends *e)
         assert_status_in(st, e->stack->backend->aborted);
 }
 
-/* After both ends there is nothing to cut off: nothing may be lost either. */
+/* After both directions have ended, an abort loses no bytes. */
 static void
 c47_abort_after_both_ends_changes_nothing(struct ends *e)
 {
@@ -445,7 +431,8 @@ c47_abort_after_both_ends_changes_nothing(struct ends *e)
     size_t n;
 
     step_open(e);
-    /* An outer layer's marker that is unread is a reset, aborted or not. */
+    /* If the marker of an outer layer is unread, close sends a reset, with or
+     * without an abort. */
     if (!contract_half_close(e->a) || e->stack->tls > 1)
         return;
     step_shutdown(e, e->b);
@@ -462,7 +449,7 @@ c47_abort_after_both_ends_changes_nothing(struct ends *e)
 }
 
 static void
-c48_open_stays_open(struct ends *e)
+c48_open_flow_stays_open(struct ends *e)
 {
     if (!(flow_caps(e->a) & FLOW_CAP_NEEDS_OPEN))
         assert_status_in(flow_open(e->a),
@@ -476,7 +463,7 @@ c48_open_stays_open(struct ends *e)
 }
 
 static void
-c49_data_calls_open(struct ends *e)
+c49_data_calls_open_the_flow(struct ends *e)
 {
     uint8_t byte = 0;
     enum flow_status w = FLOW_AGAIN, r = FLOW_AGAIN;
@@ -542,25 +529,25 @@ c51_agreed_facts_are_known_after_opening(struct ends *e)
 }
 
 const struct clause clauses_wait[] = {
-    CLAUSE(c34_ready_is_not_again),
+    CLAUSE(c34_ready_operation_does_not_answer_again),
     CLAUSE(c35_sources_only_when_nothing_is_ready),
     CLAUSE(c36_readiness_is_level_triggered),
-    CLAUSE(c37_held_bytes_are_readable),
+    CLAUSE(c37_buffered_bytes_are_readable),
     CLAUSE(c38_ends_and_errors_are_ready),
-    CLAUSE(c39_pending_shutdown_waits_under_flush),
-    CLAUSE(c40_no_wake_is_lost),
-    CLAUSE(c41_reading_does_not_wait_for_room),
-    CLAUSE(c42_timeout_loses_nothing),
-    CLAUSE(c43_operations_do_not_look_at_deadlines),
+    CLAUSE(c39_pending_shutdown_is_waited_for_with_flush),
+    CLAUSE(c40_no_wakeup_is_lost),
+    CLAUSE(c41_waiting_to_read_does_not_wait_for_room),
+    CLAUSE(c42_timeout_loses_no_bytes),
+    CLAUSE(c43_operations_ignore_deadlines),
     CLAUSE(c44_deadlines_are_wait_sources),
     CLAUSE(c45_opening_past_its_deadline_fails),
-    CLAUSE(c46_moving_a_deadline_wakes),
+    CLAUSE(c46_moving_a_deadline_wakes_the_waiter),
     CLAUSE(c46_timeout_counts_from_now),
     CLAUSE(c47_abort_cancels_both_directions),
-    CLAUSE(c47_aborted_flow_does_not_end_in_order),
+    CLAUSE(c47_aborted_flow_has_no_orderly_end),
     CLAUSE(c47_abort_after_both_ends_changes_nothing),
-    CLAUSE(c48_open_stays_open),
-    CLAUSE(c49_data_calls_open),
+    CLAUSE(c48_open_flow_stays_open),
+    CLAUSE(c49_data_calls_open_the_flow),
     CLAUSE(c50_failed_opening_is_final),
     CLAUSE(c51_agreed_facts_are_known_after_opening),
     { NULL, NULL },

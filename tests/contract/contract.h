@@ -7,9 +7,9 @@
 #include "test.h"
 
 /*
- * One function per clause of docs/contract.md, run on every stack.  It is
- * given two ends that are not open yet and leaves them to the caller; an end
- * that it has closed is NULL.
+ * One function per clause of docs/contract.md, run on every stack.  Its
+ * argument is two ends that are not open yet, and the caller closes them; an
+ * end that the function has closed is NULL.
  */
 struct clause {
     const char *name;
@@ -21,7 +21,7 @@ struct clause {
 #fn, fn                                                                \
     }
 
-/* Lists end with a clause without a name. */
+/* Each list ends with a clause without a name. */
 extern const struct clause clauses_bytes[];   /* C01 to C23 */
 extern const struct clause clauses_ends[];    /* C24 to C33 */
 extern const struct clause clauses_wait[];    /* C34 to C51 */
@@ -30,21 +30,24 @@ extern const struct clause clauses_stack[];   /* C52 to C66, C81 */
 extern const struct clause clauses_built[];   /* C67 to C72 */
 extern const struct clause clauses_process[]; /* C79, C80 */
 
-/* Whether every layer knows exactly when a call succeeds.  A fault filter does
- * not by design, and TLS may find half a record only. */
+/* Whether every layer of the stack knows exactly when a call succeeds.  A
+ * fault filter does not by design; TLS does not while it has only part of a
+ * record. */
 bool contract_exact(const struct stack *s);
 
-/* Write to f until it takes no more; how many bytes of test_fill(seed), from
- * position off on, it accepted. */
-size_t contract_fill(struct ends *e, struct flow *f, uint64_t seed);
+/* Write test_fill(seed) to f until it accepts no more; the number of bytes that
+ * it accepted. */
+size_t contract_fill(struct flow *f, uint64_t seed);
 
-/* Read len bytes of test_fill(seed) from f and compare them. */
+/* Read len bytes from f and compare them with test_fill(seed). */
 void contract_take(struct ends *e, struct flow *f, size_t len, uint64_t seed);
 
-/* Whether shutdown(WRITE) is there; where it is not, it says so. */
+/* Whether f has shutdown(WRITE).  If not, shutdown(WRITE) must answer
+ * FLOW_E_NOTSUP. */
 bool contract_half_close(struct flow *f);
 
-/* End f's direction as it can: with shutdown(WRITE), else by closing it. */
+/* End f's direction with shutdown(WRITE), or by closing f if that is not
+ * supported. */
 void contract_end(struct ends *e, struct flow *f);
 
 #endif

@@ -28,7 +28,7 @@ contract_exact(const struct stack *s)
 }
 
 size_t
-contract_fill(struct ends *e, struct flow *f, uint64_t seed)
+contract_fill(struct flow *f, uint64_t seed)
 {
     static uint8_t block[1 << 16];
     static uint8_t *all;
@@ -42,7 +42,6 @@ contract_fill(struct ends *e, struct flow *f, uint64_t seed)
     assert_non_null(all);
     if (made != seed)
         test_fill(all, (size_t)32 << 20, made = seed);
-    (void)e;
     for (;;) {
         memcpy(block, all + total, sizeof(block));
         st = flow_write(f, block, sizeof(block), &n);
@@ -107,25 +106,6 @@ run_case(void **state)
     guard_case(NULL);
 }
 
-/* cmocka gives the initial state to the setup in place. */
-static int
-begin_case(void **state)
-{
-    void *unused = NULL;
-
-    (void)state;
-    return guard_begin(&unused);
-}
-
-static int
-end_case(void **state)
-{
-    void *unused = NULL;
-
-    (void)state;
-    return guard_end(&unused);
-}
-
 static void
 add_case(struct CMUnitTest *test, const struct clause *clause,
          const struct stack *stack)
@@ -140,15 +120,15 @@ add_case(struct CMUnitTest *test, const struct clause *clause,
     snprintf(name, 160, "%s [%s]", clause->name, stack->name);
     test->name = name;
     test->test_func = run_case;
-    test->setup_func = begin_case;
-    test->teardown_func = end_case;
+    test->setup_func = guard_begin;
+    test->teardown_func = guard_end;
     test->initial_state = c;
 }
 
-/* How the suite was called. */
+/* The parsed command line. */
 struct call {
     bool lists;
-    size_t stride; /* of the sweep; 0: none */
+    size_t stride; /* of the sweep; 0: run the clauses */
     const char *backend;
     const char *pattern;
 };
@@ -189,7 +169,7 @@ is_wanted(const struct call *call, const struct flow_contract_backend *backend)
     return call->backend == NULL || strcmp(backend->name, call->backend) == 0;
 }
 
-/* A star stands for any characters. */
+/* An asterisk matches any characters. */
 static bool
 matches(const char *pattern, const char *name)
 {
@@ -203,7 +183,7 @@ matches(const char *pattern, const char *name)
     return false;
 }
 
-/* A test for each clause on each stack of the backend that is asked for. */
+/* A test for each clause on each stack of the selected backend. */
 static struct CMUnitTest *
 make_tests(const struct call *call, const struct stack *list,
            size_t stack_count, size_t *ret_count)

@@ -24,7 +24,7 @@ static const size_t lengths[] = {
 static uint8_t from[OFFSETS + LONGEST], to[OFFSETS + LONGEST];
 static size_t stride;
 
-/* One message, from one address to another. */
+/* Transfer one message from one address to another. */
 static void
 carry(struct ends *e, const uint8_t *src, uint8_t *dst, size_t len)
 {
@@ -63,7 +63,7 @@ every_offset(struct ends *e)
     for (i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++)
         for (off = i % stride; off < OFFSETS; off += stride)
             carry(e, from + off, to + (OFFSETS - 1 - off), lengths[i]);
-    /* The corners, whatever the stride. */
+    /* The corner cases, whatever the stride. */
     for (i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
         carry(e, from + OFFSETS - 1, to, lengths[i]);
         carry(e, from, to + OFFSETS - 1, lengths[i]);
@@ -71,7 +71,7 @@ every_offset(struct ends *e)
     }
 }
 
-/* The policies, one each; NULL: no filter at all. */
+/* One policy of each kind; NULL: no filter. */
 struct policies {
     struct flow_align_policy plain, line, page;
     struct flow_arena_policy arena;
@@ -146,30 +146,11 @@ sweep_backend(void **state)
     guard_case(NULL);
 }
 
-/* cmocka gives the initial state to the setup in place. */
-static int
-begin_sweep(void **state)
-{
-    void *unused = NULL;
-
-    (void)state;
-    return guard_begin(&unused);
-}
-
-static int
-end_sweep(void **state)
-{
-    void *unused = NULL;
-
-    (void)state;
-    return guard_end(&unused);
-}
-
 int
 sweep_run(const struct flow_contract_backend *backend, size_t every)
 {
     const struct CMUnitTest test[] = {
-        { backend->name, sweep_backend, begin_sweep, end_sweep,
+        { backend->name, sweep_backend, guard_begin, guard_end,
           (void *)(uintptr_t)backend },
     };
 

@@ -21,9 +21,9 @@
 
 struct kind {
     const char *name;
-    const char *endpoint; /* To listen on; NULL: a UNIX socket of this test. */
+    const char *endpoint; /* listen there; NULL: a UNIX socket of this test */
     bool tls;
-    bool descriptors; /* Accepting takes a descriptor. */
+    bool descriptors; /* accepting needs a descriptor */
 };
 
 static const struct kind kinds[] = {
@@ -64,7 +64,7 @@ listen_on(const struct kind *k)
     return l;
 }
 
-/* A flow to a listener, on its way there. */
+/* Dial the listener and begin to open the flow. */
 static struct flow *
 dial(const struct kind *k, struct flow_listener *l)
 {
@@ -96,7 +96,7 @@ dial(const struct kind *k, struct flow_listener *l)
     return f;
 }
 
-/* Dial and take the other end. */
+/* Dial, and accept the connection. */
 static void
 connect_ends(const struct kind *k, struct flow_listener *l, struct ends *e)
 {
@@ -108,7 +108,7 @@ connect_ends(const struct kind *k, struct flow_listener *l, struct ends *e)
 }
 
 static void
-c73_nobody_waits_is_again(const struct kind *k)
+c73_accept_without_a_client_answers_again(const struct kind *k)
 {
     struct flow_listener *l = listen_on(k);
     struct flow_wait_set set;
@@ -138,7 +138,7 @@ c73_nobody_waits_is_again(const struct kind *k)
 }
 
 static void
-c74_silent_client_holds_up_nobody(const struct kind *k)
+c74_silent_client_does_not_delay_others(const struct kind *k)
 {
     struct flow_listener *l = listen_on(k);
     struct ends silent, e;
@@ -148,7 +148,7 @@ c74_silent_client_holds_up_nobody(const struct kind *k)
     step_pass(&e, e.b, 1000, 74);
     step_pass(&e, e.a, 1000, 75);
     ends_close(&e);
-    /* It may speak later. */
+    /* The silent client may speak later. */
     step_pass(&silent, silent.a, 100, 76);
     ends_close(&silent);
     flow_listener_close(l);
@@ -167,22 +167,8 @@ c75_flow_outlives_its_listener(const struct kind *k)
     ends_close(&e);
 }
 
-/* Whether a loop that sleeps on the sources would be woken. */
-static bool
-is_signalled(const struct flow_wait_set *set)
-{
-    size_t i;
-
-    for (i = 0; i < set->count; i++)
-        if (set->source[i].kind == FLOW_WAIT_EVENT &&
-            flow_event_sequence(set->source[i].event) !=
-                set->source[i].sequence)
-            return true;
-    return false;
-}
-
 static void
-c76_deadline_and_abort(const struct kind *k)
+c76_deadline_and_abort_end_accept_wait(const struct kind *k)
 {
     struct flow_listener *l = listen_on(k);
     struct flow_wait_set set;
@@ -194,19 +180,19 @@ c76_deadline_and_abort(const struct kind *k)
     flow_wait_set_init(&set);
     assert_false(flow_listener_wait_sources(l, &set));
     flow_listener_set_deadline(l, test_env.now + 5 * SECOND);
-    assert_true(is_signalled(&set));
+    assert_true(step_signalled(&set));
     assert_status(flow_accept_wait(l, &f), FLOW_E_TIMEOUT);
     flow_wait_set_init(&set);
     assert_false(flow_listener_wait_sources(l, &set));
     flow_listener_abort(l);
-    assert_true(is_signalled(&set));
+    assert_true(step_signalled(&set));
     assert_status(flow_accept_wait(l, &f), FLOW_E_CANCELED);
     assert_status(flow_accept(l, &f), FLOW_E_CANCELED);
     assert_null(f);
     flow_listener_close(l);
 }
 
-/* Accept until it works again; the listener may back off on the clock. */
+/* Accept until it works again.  The listener may pause for a time. */
 static void
 accepts_again(const struct kind *k, struct flow_listener *l)
 {
@@ -219,7 +205,7 @@ accepts_again(const struct kind *k, struct flow_listener *l)
         e.a = dial(k, l);
         flow_listener_set_deadline(l, test_env.now + 60 * SECOND);
         assert_status(flow_accept_wait(l, &e.b), FLOW_OK);
-        /* Somebody that had been waiting all the while may come first. */
+        /* An older connection from the backlog may be accepted first. */
         if (flow_open(e.a) != FLOW_OK && flow_open(e.a) != FLOW_AGAIN) {
             ends_close(&e);
             continue;
@@ -231,7 +217,7 @@ accepts_again(const struct kind *k, struct flow_listener *l)
 }
 
 static void
-c77_failed_accept_leaves_it_usable(const struct kind *k)
+c77_listener_works_after_a_failed_accept(const struct kind *k)
 {
     struct flow_listener *l = listen_on(k);
     struct flow *waiting = dial(k, l), *f = NULL;
@@ -253,7 +239,7 @@ c77_failed_accept_leaves_it_usable(const struct kind *k)
 }
 
 static void
-c77_out_of_descriptors(const struct kind *k)
+c77_listener_works_after_running_out_of_descriptors(const struct kind *k)
 {
     struct flow_listener *l = listen_on(k);
     struct flow *waiting = dial(k, l), *f = NULL;
@@ -280,7 +266,7 @@ c77_out_of_descriptors(const struct kind *k)
 }
 
 static void
-c78_close_turns_waiting_peers_away(const struct kind *k)
+c78_close_disconnects_waiting_peers(const struct kind *k)
 {
     struct flow_listener *l = listen_on(k);
     struct flow *f = dial(k, l);
@@ -322,7 +308,7 @@ assert_nothing_in_common(const struct flow_wait_set *a,
 }
 
 static void
-c82_sources_of_a_listener_are_its_own(const struct kind *k)
+c82_listener_shares_no_source_with_its_flows(const struct kind *k)
 {
     struct flow_listener *l = listen_on(k);
     struct flow_wait_set before, of_flow, after;
@@ -358,33 +344,34 @@ for_each_kind(const char *clause, void (*check)(const struct kind *k))
 }
 
 #define OVER_EVERY_LISTENER(fn)                                                \
-    static void fn##_everywhere(void **state)                                  \
+    static void fn##_on_every_listener(void **state)                           \
     {                                                                          \
         (void)state;                                                           \
         for_each_kind(#fn, fn);                                                \
     }
 
-OVER_EVERY_LISTENER(c73_nobody_waits_is_again)
-OVER_EVERY_LISTENER(c74_silent_client_holds_up_nobody)
+OVER_EVERY_LISTENER(c73_accept_without_a_client_answers_again)
+OVER_EVERY_LISTENER(c74_silent_client_does_not_delay_others)
 OVER_EVERY_LISTENER(c75_flow_outlives_its_listener)
-OVER_EVERY_LISTENER(c76_deadline_and_abort)
-OVER_EVERY_LISTENER(c77_failed_accept_leaves_it_usable)
-OVER_EVERY_LISTENER(c77_out_of_descriptors)
-OVER_EVERY_LISTENER(c78_close_turns_waiting_peers_away)
-OVER_EVERY_LISTENER(c82_sources_of_a_listener_are_its_own)
+OVER_EVERY_LISTENER(c76_deadline_and_abort_end_accept_wait)
+OVER_EVERY_LISTENER(c77_listener_works_after_a_failed_accept)
+OVER_EVERY_LISTENER(c77_listener_works_after_running_out_of_descriptors)
+OVER_EVERY_LISTENER(c78_close_disconnects_waiting_peers)
+OVER_EVERY_LISTENER(c82_listener_shares_no_source_with_its_flows)
 
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(c73_nobody_waits_is_again_everywhere),
-        TEST(c74_silent_client_holds_up_nobody_everywhere),
-        TEST(c75_flow_outlives_its_listener_everywhere),
-        TEST(c76_deadline_and_abort_everywhere),
-        TEST(c77_failed_accept_leaves_it_usable_everywhere),
-        TEST(c77_out_of_descriptors_everywhere),
-        TEST(c78_close_turns_waiting_peers_away_everywhere),
-        TEST(c82_sources_of_a_listener_are_its_own_everywhere),
+        TEST(c73_accept_without_a_client_answers_again_on_every_listener),
+        TEST(c74_silent_client_does_not_delay_others_on_every_listener),
+        TEST(c75_flow_outlives_its_listener_on_every_listener),
+        TEST(c76_deadline_and_abort_end_accept_wait_on_every_listener),
+        TEST(c77_listener_works_after_a_failed_accept_on_every_listener),
+        TEST(
+            c77_listener_works_after_running_out_of_descriptors_on_every_listener),
+        TEST(c78_close_disconnects_waiting_peers_on_every_listener),
+        TEST(c82_listener_shares_no_source_with_its_flows_on_every_listener),
     };
 
     return TEST_RUN(tests);

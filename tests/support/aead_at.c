@@ -5,12 +5,13 @@
 #include "tls/aead.h"
 
 /*
- * The choice of ciphers for tests, in place of tls/aead_at.c: the provider that
- * FLOW_TEST_AEAD names comes first, so that it does what it can and the others
- * the rest.  A name that this build does not have ends the program.
+ * The selection of AEAD providers for tests, in place of tls/aead_at.c.  The
+ * provider that FLOW_TEST_AEAD names comes first: it is used for every
+ * algorithm that it has, and the others for the rest.  If this build does not
+ * have the provider, the program exits.
  */
 
-/* The number of the chosen one; 0 without a choice. */
+/* Index of the selected provider; 0 if none is selected. */
 static size_t
 chosen(void)
 {

@@ -16,7 +16,7 @@
 #include "backends.h"
 #include "test.h"
 
-/* Small, so that back-pressure is met and records do not fit. */
+/* Small, so that the buffers fill and records do not fit at once. */
 #define PAIR_CAPACITY 4096
 
 static void
@@ -47,7 +47,7 @@ make_socketpair(void *ctx, const struct flow_env *env, struct flow **ret_a,
     return FLOW_OK;
 }
 
-/* Connect a flow to a listener; both in this thread. */
+/* Connect a flow to a listener, in one thread. */
 static enum flow_status
 join(struct flow *a, struct flow_listener *l, struct flow **ret_b)
 {
@@ -138,7 +138,7 @@ make_vchan(void *ctx, const struct flow_env *env, struct flow **ret_a,
     return make_vchan_with(&opt, env, ret_a, ret_b);
 }
 
-/* Which lends its rings: memory that the peer can change. */
+/* Leases are of the ring itself: memory that the peer can write to. */
 static enum flow_status
 make_vchan_lent(void *ctx, const struct flow_env *env, struct flow **ret_a,
                 struct flow **ret_b)

@@ -4,7 +4,7 @@
 
 #include <flow/contract.h>
 
-/* The backends of this tree, each with one row.  The array lives for ever. */
+/* The backends of this tree, one row each.  The array is static. */
 const struct flow_contract_backend *backends(size_t *ret_count);
 
 #endif

@@ -14,14 +14,14 @@
 #include <cmocka.h>
 
 /*
- * Part of a test in a forked child, where cmocka's assertions would go on with
- * the parent's tests.
+ * Part of a test in a forked child.  A failed cmocka assertion there would
+ * continue with the parent's tests, so children use CHILD_CHECK().
  */
 
-/* What a child may take before it counts as hanging, in seconds. */
+/* Seconds after which a child counts as hanging. */
 #define CHILD_SECONDS 60
 
-/* In a child: fail the test unless it is so. */
+/* In a child: fail the test unless the condition holds. */
 #define CHILD_CHECK(what)                                                      \
     do {                                                                       \
         if (!(what)) {                                                         \
@@ -31,8 +31,8 @@
         }                                                                      \
     } while (0)
 
-/* As fork(2): 0 in the child, which SIGALRM ends when it hangs, and which ends
- * with child_end(). */
+/* As fork(2); returns 0 in the child.  SIGALRM ends a child that hangs, and
+ * child_end() ends it otherwise. */
 static inline pid_t
 child_begin(void)
 {
@@ -50,9 +50,9 @@ child_end(void)
 }
 
 /*
- * The same for a child whose parent has more threads.  What these alone pointed
- * at is not the child's to free, and a checker that looks for leaks at the exit
- * would count it; it does not look at a program that another one replaces.
+ * The same for a child whose parent has other threads.  The child cannot free
+ * memory that only their stacks pointed at, and LeakSanitizer would report it
+ * at exit.  It does not check a program that another one replaces.
  */
 static inline void
 child_end_without_threads(void)
@@ -61,8 +61,8 @@ child_end_without_threads(void)
     _exit(0);
 }
 
-/* Wait for the child's end; the test fails when a check of its did, or when
- * it hung. */
+/* Wait for the child to end.  The test fails if one of the child's checks did
+ * or if it hung. */
 static inline void
 child_join(pid_t child)
 {
@@ -74,9 +74,9 @@ child_join(pid_t child)
 }
 
 /*
- * What sanitizers do not let a child do whose parent has threads: make threads
- * (ThreadSanitizer), and allocate (AddressSanitizer, whose allocator another
- * thread may have locked at the fork).
+ * What sanitizers do not support in a child whose parent has threads: creating
+ * threads (ThreadSanitizer), and allocating (AddressSanitizer, whose allocator
+ * another thread may have locked at the fork).
  */
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)

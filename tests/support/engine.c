@@ -66,7 +66,7 @@ on_export(void *ctx, mbedtls_ssl_key_export_type type,
     e->prf = prf;
 }
 
-/* The file system is no part of the engine as we build it. */
+/* The engine as we build it has no file system functions. */
 static size_t
 read_pem(const char *file, uint8_t *buf, size_t cap)
 {
@@ -92,7 +92,7 @@ engine_init(struct engine *e, bool server, mbedtls_ssl_protocol_version version)
 
     memset(e, 0, sizeof(*e));
     e->server = server;
-    /* 4.x parses no certificate before. */
+    /* 4.x needs PSA before it parses a certificate. */
     assert_status(flow__psa_init(), FLOW_OK);
     mbedtls_ssl_init(&e->ssl);
     mbedtls_ssl_config_init(&e->conf);
@@ -209,7 +209,7 @@ engine_exchange(struct engine *e, struct flow *wire)
     return moved;
 }
 
-/* RFC 8446 7.1, by OpenSSL. */
+/* The key schedule of RFC 8446 7.1, by OpenSSL. */
 static void
 expand_label(const uint8_t *secret, const char *label, uint8_t *out, size_t len)
 {
@@ -276,7 +276,7 @@ put64(uint8_t *p, uint64_t v)
         p[i] = (uint8_t)v;
 }
 
-/* Nonce and additional data of a record; how long the latter is. */
+/* Nonce and additional data of a record; returns the length of the latter. */
 static size_t
 frame(const struct record_key *k, uint64_t number, uint8_t type, size_t plain,
       const uint8_t *record, uint8_t nonce[12], uint8_t aad[13])

@@ -41,7 +41,7 @@ env_alloc(void *ctx, size_t size, size_t align)
     }
     p = real()->alloc(real()->ctx, size, align);
     if (p != NULL) {
-        /* Whoever relies on zeros without asking for them is found out. */
+        /* Code that expects zeroed memory without asking for it fails. */
         memset(p, 0xa5, size);
         atomic_fetch_add(&test_env.live, 1);
         atomic_fetch_add(&test_env.bytes, size);

@@ -56,10 +56,10 @@ guard_process(void **state)
     (void)state;
     if (limit != NULL && atoi(limit) > 0)
         seconds = (unsigned)atoi(limit);
-    /* A library must not need this to be ignored. */
+    /* The library must work with SIGPIPE at its default. */
     signal(SIGPIPE, SIG_DFL);
     signal(SIGALRM, out_of_time);
-    /* What a process has once, and keeps: the waker of this thread. */
+    /* Create the waker of this thread, which lives as long as the process. */
     flow_wait_set_init(&set);
     return env->wait(env->ctx, &set, FLOW_NOW) == FLOW_OK ? 0 : -1;
 }
@@ -82,7 +82,7 @@ guard_end(void **state)
 
     (void)state;
     alarm(0);
-    /* A case that was not left: it has failed. */
+    /* A case is still set: the test failed in it. */
     if (current[0] != '\0')
         print_error("in the case: %s\n", current);
     if (live != 0)

@@ -6,9 +6,9 @@
 
 /*
  * The ClientHello that tests of single messages answer.  It offers TLS 1.3 and
- * 1.2; suites 1301 1302 1303 c02b c02f and the signal of RFC 5746; groups
- * x25519, secp256r1, secp384r1, secp521r1, with a key share of the first; all
- * nine signature schemes; h2 and http/1.1; the name a.test; session id 80..9f;
+ * 1.2; suites 1301 1302 1303 c02b c02f and the SCSV of RFC 5746; groups x25519,
+ * secp256r1, secp384r1, secp521r1, with a key share of the first; all nine
+ * signature schemes; h2 and http/1.1; the name a.test; session id 80..9f;
  * random 00..1f; also extended_master_secret, session_ticket and the
  * uncompressed point format.
  */

@@ -23,7 +23,7 @@ count_alert(struct ossl *o, bool out, const uint8_t *alert)
     o->fatal_in += alert[0] == 2 && alert[1] != 0;
 }
 
-/* OpenSSL shows every message here, decrypted. */
+/* OpenSSL's message callback: sees every message decrypted. */
 static void
 on_message(int out, int version, int type, const void *data, size_t len,
            SSL *ssl, void *arg)
@@ -66,8 +66,8 @@ ossl_init(struct ossl *o, bool server, int version)
     SSL_CTX_set_min_proto_version(o->ctx, version ? version : TLS1_2_VERSION);
     SSL_CTX_set_max_proto_version(o->ctx, version ? version : TLS1_3_VERSION);
     SSL_CTX_set_mode(o->ctx, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    /* What versions of OpenSSL differ in: which groups are offered first, and
-     * from which level on suites with short tags are refused. */
+    /* Where versions of OpenSSL differ: which groups are offered first, and
+     * from which security level on suites with short tags are refused. */
     assert_int_equal(
         SSL_CTX_set1_groups_list(o->ctx, "X25519:P-256:X448:P-521:P-384"), 1);
     SSL_CTX_set_security_level(o->ctx, 0);
@@ -103,7 +103,7 @@ ossl_start(struct ossl *o, struct flow *wire)
 void
 ossl_free(struct ossl *o)
 {
-    /* Else its session counts as bad. */
+    /* Without a close_notify OpenSSL marks the session as not resumable. */
     if (o->ssl != NULL)
         SSL_set_shutdown(o->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(o->ssl);

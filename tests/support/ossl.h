@@ -22,31 +22,31 @@ struct flow;
 struct ossl {
     SSL_CTX *ctx;
     SSL *ssl;
-    BIO *in;  /* What came from the wire. */
-    BIO *out; /* What goes to it. */
+    BIO *in;  /* Bytes received from the wire. */
+    BIO *out; /* Bytes to be sent to it. */
     struct flow *wire;
-    uint8_t held[32768]; /* Taken from out, refused by the wire. */
+    uint8_t held[32768]; /* From out; not yet accepted. */
     size_t held_len;
     bool server;
     bool wire_ended;
-    bool fin_sent;       /* The wire's own end was sent. */
-    unsigned records_in; /* Records received, by their headers. */
+    bool fin_sent;       /* shutdown(WRITE) on the wire has succeeded. */
+    unsigned records_in; /* Records received, counted by their headers. */
     unsigned close_notify_in;
     unsigned close_notify_out;
     unsigned fatal_in;         /* Fatal alerts received. */
     int alert_in;              /* The last alert received, -1 for none. */
     int alert_out;             /* The last alert sent, -1 for none. */
     unsigned key_update_in;    /* KeyUpdates received. */
-    unsigned key_update_asked; /* Those of them that asked for ours. */
+    unsigned key_update_asked; /* Those of them that requested ours. */
     unsigned key_update_out;
 };
 
 /* A context with the test keys: a server is "server.example", a client trusts
  * the test CA and verifies.  version 0 allows 1.2 and 1.3. */
 void ossl_init(struct ossl *o, bool server, int version);
-/* Use another pair of the test keys. */
+/* Use another key pair of the test keys. */
 void ossl_use_key(struct ossl *o, const char *chain, const char *key);
-/* Make the connection; wire NULL: only over memory. */
+/* Make the connection.  wire NULL: over memory only. */
 void ossl_start(struct ossl *o, struct flow *wire);
 void ossl_free(struct ossl *o);
 
@@ -54,9 +54,10 @@ void ossl_free(struct ossl *o);
  * anything moved. */
 bool ossl_step(struct ossl *o);
 bool ossl_open(const struct ossl *o);
-/* Bytes read, 0 for none now, -1 when it failed, -2 at close_notify. */
+/* Read; the number of bytes, 0 if there are none now, -1 after an error, -2
+ * after close_notify. */
 int ossl_read(struct ossl *o, void *buf, size_t len);
-/* All or nothing. */
+/* Write everything or nothing. */
 bool ossl_write(struct ossl *o, const void *buf, size_t len);
 
 #endif

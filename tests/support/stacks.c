@@ -73,7 +73,7 @@ layer_seeded(struct ends *e)
     fault_both(e, &plan);
 }
 
-/* So that what fits on the way is soon read byte by byte. */
+/* Small socket buffers, so that reading them byte by byte takes little time. */
 static void
 shrink_buffers(struct flow *f)
 {
@@ -83,13 +83,13 @@ shrink_buffers(struct flow *f)
 
     if (flow_query(f, FLOW_QUERY_FD, &fd, &len) != FLOW_OK)
         return;
-    /* Only sockets have buffers of that kind. */
+    /* Fails for pipes, which have no such buffers. */
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 }
 
 static void
-layer_crumbs(struct ends *e)
+layer_byteread(struct ends *e)
 {
     struct flow_fault_plan plan;
 
@@ -141,7 +141,7 @@ tls_versions(struct flow_tls_config *c, uint32_t version)
                 "versions");
 }
 
-/* One configuration per version, in memory that no test counts. */
+/* One configuration per version, in memory that the guards do not count. */
 static unsigned
 tls_slot(uint32_t version)
 {
@@ -205,7 +205,8 @@ layer_tls13(struct ends *e)
 }
 #endif
 
-/* Names have the topmost layer first; lists go up from the transport. */
+/* A name lists the topmost layer first; an array lists the lowest layer
+ * first. */
 static const struct recipe recipe_table[] = {
     { "", { NULL }, true },
     { "again", { layer_again }, false },
@@ -224,7 +225,9 @@ static const struct recipe recipe_table[] = {
     { "tls12/seeded", { layer_seeded, layer_tls12 }, true },
     { "tls13/seeded", { layer_seeded, layer_tls13 }, true },
     { "tls13/tls13", { layer_tls13, layer_tls13 }, true },
-    { "tls13/tls13/crumbs", { layer_crumbs, layer_tls13, layer_tls13 }, true },
+    { "tls13/tls13/byteread",
+      { layer_byteread, layer_tls13, layer_tls13 },
+      true },
     { "tls13/tls12", { layer_tls12, layer_tls13 }, false },
     { "tls12/seeded/tls13", { layer_tls13, layer_seeded, layer_tls12 }, false },
     { "tls13/buffered", { layer_buffered, layer_tls13 }, false },

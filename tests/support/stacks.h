@@ -19,44 +19,45 @@
 
 struct stack;
 
-/* Two flows joined to each other. */
+/* Two connected flows. */
 struct ends {
-    struct flow *a; /* The dialling side, client of TLS. */
+    struct flow *a; /* The dialling side; the client of TLS. */
     struct flow *b; /* The accepting side. */
     const struct stack *stack;
 };
 
-/* Put something on both ends. */
+/* Adds a layer to both ends. */
 typedef void layer_fn(struct ends *e);
 
 #define STACK_LAYERS 4
 
-/* A way to build on any backend. */
+/* A list of layers that works on any backend. */
 struct recipe {
-    const char *name; /* "" is the bare flow. */
+    const char *name; /* "" is the bare transport. */
     layer_fn *layer[STACK_LAYERS];
-    bool everywhere; /* Else only on the first backend. */
+    bool everywhere; /* On every backend; otherwise only on the first. */
 };
 
 struct stack {
     char name[64];
     const struct flow_contract_backend *backend;
     const struct recipe *recipe;
-    unsigned tls; /* Layers of TLS in it. */
+    unsigned tls; /* Number of TLS layers. */
 };
 
-/* All of them on these backends; free() it. */
+/* All stacks on these backends; the caller frees the array with free(). */
 struct stack *stacks_on(const struct flow_contract_backend *backends,
                         size_t backend_count, size_t *ret_count);
 
-/* Make a stack's two ends, not opened.  Fails the test when it cannot. */
+/* Make a stack's two ends, not opened.  The test fails if that is not
+ * possible. */
 void ends_make(struct ends *e, const struct stack *s);
 void ends_make_bare(struct ends *e,
                     const struct flow_contract_backend *backend);
-/* Close what is left of them. */
+/* Close the ends that are not NULL. */
 void ends_close(struct ends *e);
 
-/* Layers for stacks of a test's own. */
+/* Layers for a test's own stacks. */
 void layer_tls12(struct ends *e);
 void layer_tls13(struct ends *e);
 void layer_bytewise(struct ends *e);
@@ -64,9 +65,8 @@ void layer_again(struct ends *e);
 void layer_seeded(struct ends *e);
 
 /*
- * Configurations over the test keys, the same for every call, which the caller
- * does not release: version 0x0303, 0x0304, or 0 for both.  The server is
- * "server.example".
+ * Configurations with the test keys, shared by all callers, who do not release
+ * them: version 0x0303, 0x0304, or 0 for both.  The server is "server.example".
  */
 struct flow_tls_config *stack_tls_client(uint32_t version);
 struct flow_tls_config *stack_tls_server(uint32_t version);

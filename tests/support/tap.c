@@ -38,7 +38,7 @@ wire_append(struct wire *w, const struct flow_cvec *vec, size_t count,
     w->len += flow_cvec_get(vec, count, 0, w->data + w->len, len);
 }
 
-/* What a direction answers once its gate is used up. */
+/* The answer of a direction that has used up its gate. */
 static enum flow_status
 tap_beyond(struct tap *t, enum flow_dir dir)
 {

@@ -25,13 +25,13 @@
  *     }
  */
 
-/* A test with the guards of guard.c around it. */
+/* Run fn between guard_begin() and guard_end(). */
 #define TEST(fn)                                                               \
     {                                                                          \
 #fn, fn, guard_begin, guard_end, NULL                                  \
     }
 
-/* Run a list of tests; sets up the process first. */
+/* Set up the process and run a list of tests. */
 #define TEST_RUN(tests) cmocka_run_group_tests(tests, guard_process, NULL)
 
 /* Seconds that one test may take; FLOW_TEST_SECONDS overrides. */
@@ -41,18 +41,18 @@ int guard_process(void **state);
 int guard_begin(void **state);
 int guard_end(void **state);
 
-/* Name the case inside a test that runs many; NULL once it is over, so that
- * what failed is known by name. */
+/* Set the name of the current case in a test that runs many, so that a failure
+ * names it; NULL after the last. */
 void guard_case(const char *name);
 
-/* Open descriptors of this process. */
+/* Number of open descriptors of this process. */
 size_t guard_descriptors(void);
 
 /* Fails with the names of both statuses. */
 #define assert_status(got, expected)                                           \
     test_assert_status((got), (expected), #got, __FILE__, __LINE__)
 
-/* One of a set, made with STATUS_BIT(). */
+/* A set of statuses, made with STATUS_BIT(). */
 #define STATUS_BIT(status) (UINT32_C(1) << ((int)(status) + 16))
 #define assert_status_in(got, set)                                             \
     test_assert_status_in((got), (set), #got, __FILE__, __LINE__)
@@ -62,12 +62,12 @@ void test_assert_status(enum flow_status got, enum flow_status expected,
 void test_assert_status_in(enum flow_status got, uint32_t set, const char *what,
                            const char *file, int line);
 
-/* Bytes that differ everywhere and say where they belong. */
+/* Bytes that depend on the seed and on their position. */
 void test_fill(void *buf, size_t len, uint64_t seed);
-/* Fails where the bytes are not those of test_fill() from position off on. */
+/* Fails unless the bytes are those of test_fill(seed) from position off on. */
 void test_check(const void *buf, size_t len, uint64_t seed, uint64_t off);
 
-/* The next of a sequence of numbers; *state is the seed (splitmix64). */
+/* The next of a sequence of random numbers; *state is the seed (splitmix64). */
 uint64_t test_random(uint64_t *state);
 
 #endif
