@@ -11,8 +11,8 @@ struct lane {
     uint8_t bytes[DUCT_CAPACITY];
     size_t capacity;
     size_t len;
-    bool ended;  /* the writer said so */
-    bool closed; /* the writer's or the reader's end is gone */
+    bool ended;  /* the writer has ended it */
+    bool closed; /* the writer or the reader was closed */
     struct flow_event changed;
 };
 
@@ -25,7 +25,7 @@ struct end {
     struct lane *out;
 };
 
-/* Everything is guarded by the lock. */
+/* The lock protects everything here. */
 struct duct {
     const struct flow_env *env;
     struct flow_lock lock;
@@ -155,7 +155,7 @@ duct_close(struct flow *f)
     e->in->closed = true;
     e->out->closed = true;
     open = --d->open;
-    /* Under the lock: the other end may free it all when we let go. */
+    /* After the unlock the other end may free both. */
     flow_event_signal(&e->in->changed);
     flow_event_signal(&e->out->changed);
     flow_lock_release(&d->lock);

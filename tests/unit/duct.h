@@ -5,10 +5,11 @@
 #include <flow/flow.h>
 
 /*
- * Two flows joined by a few bytes of memory in each direction, for tests of
- * the core that want a real stream and no backend: half close both ways, one
- * reader and one writer thread per end.  An end closed without a shutdown is
- * FLOW_E_TRUNCATED for the other's reads and FLOW_E_CLOSED for its writes.
+ * Two flows connected by a few bytes of memory in each direction, for tests of
+ * the core that need a real stream without a backend: half-close in both
+ * directions, one reader and one writer thread per end.  If an end is closed
+ * without a shutdown, the other's reads answer FLOW_E_TRUNCATED and its writes
+ * FLOW_E_CLOSED.
  */
 void duct_new(const struct flow_env *env, size_t capacity,
               struct flow *ret_end[2]);

@@ -5,13 +5,13 @@
 #include <flow/backend.h>
 
 /*
- * A flow whose every answer is set by the test, and which counts what it was
- * asked.
+ * A flow whose answers are set by the test, and which counts its calls and
+ * records their arguments.
  */
 struct mock {
     struct flow base;
 
-    enum flow_status read_st; /* what readv answers */
+    enum flow_status read_st; /* status of readv */
     size_t read_max;          /* most bytes per readv, all 'r' */
     enum flow_status write_st;
     size_t write_max;
@@ -22,11 +22,11 @@ struct mock {
     enum flow_status commit_st;
     enum flow_status detach_st;
     enum flow_status query_st;
-    const char *fail_text; /* not NULL: errors come with flow_fail() */
-    uint32_t fail_dirs;    /* and in these directions */
-    uint32_t ready;        /* what wait finds ready */
-    uint64_t time;         /* when to look again */
-    const char *ahead;     /* what detach gives up */
+    const char *fail_text; /* if set, errors are recorded with flow_fail() */
+    uint32_t fail_dirs;    /* the directions recorded */
+    uint32_t ready;        /* what wait reports as ready */
+    uint64_t time;         /* deadline that wait adds */
+    const char *ahead;     /* the bytes detach returns */
 
     unsigned reads, writes, shutdowns, closes, opens, flushes;
     _Atomic unsigned waits; /* of both directions, perhaps at once */
@@ -36,15 +36,16 @@ struct mock {
     _Atomic uint32_t interest; /* of the last wait */
     size_t used;               /* of the last commit */
     int64_t value;             /* of the last control */
-    unsigned *close_count;     /* counts beyond the mock's own life, or NULL */
+    unsigned *close_count;     /* counters that outlive the mock, or NULL */
 
     uint8_t lent[32];
 };
 
-/* Everything succeeds, everything is ready, no limit. */
+/* Every operation succeeds, everything is ready, no limit. */
 struct mock *mock_new(const struct flow_env *env, uint32_t caps);
 
-/* The same on a lower flow, which it owns; readv and writev go down. */
+/* The same on top of a lower flow, which the mock owns; readv and writev call
+ * it. */
 struct mock *mock_wrap(struct flow *lower, bool owned, uint32_t caps);
 
 #define MOCK_CAPS                                                              \

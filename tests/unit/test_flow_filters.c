@@ -131,7 +131,7 @@ log_line(void *ctx, enum flow_log_level level, const char *layer,
 }
 
 static void
-trace_without_a_function_logs(void **state)
+trace_without_a_callback_logs(void **state)
 {
     struct flow *f;
 
@@ -147,7 +147,7 @@ trace_without_a_function_logs(void **state)
 }
 
 static void
-filters_leave_the_lower_flow_alone_when_they_fail(void **state)
+failed_wrap_leaves_the_lower_flow_alone(void **state)
 {
     struct flow_align_policy policy;
     struct flow_fault_plan plan;
@@ -188,7 +188,7 @@ fault_on(struct flow *lower, const struct flow_fault_plan *plan)
 }
 
 static void
-every_call_would_block_once(void **state)
+again_always_makes_each_call_block_once(void **state)
 {
     struct flow_fault_plan plan;
     struct flow_wait_set set;
@@ -201,7 +201,7 @@ every_call_would_block_once(void **state)
     end[0] = fault_on(end[0], &plan);
     put(end[1], "abc");
     assert_int_equal(flow_read(end[0], buf, 8, &n), FLOW_AGAIN);
-    /* Honest: worth calling again at once. */
+    /* The filter reports ready, so calling again at once is right. */
     flow_wait_set_init(&set);
     assert_int_equal(flow_wait_sources(end[0], FLOW_READY_READ, &set),
                      FLOW_READY_READ);
@@ -214,9 +214,9 @@ every_call_would_block_once(void **state)
     assert_int_equal(flow_shutdown(end[0], FLOW_WRITE), FLOW_OK);
 }
 
-/* Calls that alternate do not take each other's turn. */
+/* Alternating calls each answer AGAIN once. */
 static void
-write_and_flush_by_turns_get_through(void **state)
+alternating_write_and_flush_make_progress(void **state)
 {
     struct flow_fault_plan plan;
     size_t n, sent = 0, rounds;
@@ -234,7 +234,7 @@ write_and_flush_by_turns_get_through(void **state)
 }
 
 static void
-delay_is_a_time_to_wait_for(void **state)
+delay_is_a_deadline_of_the_wait_set(void **state)
 {
     struct flow_fault_plan plan;
     uint64_t begin = fake.now;
@@ -253,7 +253,7 @@ delay_is_a_time_to_wait_for(void **state)
 }
 
 static void
-short_reads_and_writes_lose_nothing(void **state)
+short_reads_and_writes_lose_no_bytes(void **state)
 {
     struct flow_fault_plan plan;
     uint64_t seed;
@@ -288,7 +288,7 @@ short_reads_and_writes_lose_nothing(void **state)
 }
 
 static void
-same_seed_same_faults(void **state)
+same_seed_makes_the_same_faults(void **state)
 {
     struct flow_fault_plan plan;
     unsigned outcome[2] = { 0, 0 };
@@ -315,7 +315,7 @@ same_seed_same_faults(void **state)
 }
 
 static void
-cut_comes_after_exactly_so_many_bytes(void **state)
+cut_comes_after_the_exact_number_of_bytes(void **state)
 {
     struct flow_fault_plan plan;
     struct flow_error err;
@@ -342,7 +342,7 @@ cut_comes_after_exactly_so_many_bytes(void **state)
 }
 
 static void
-cut_with_an_error_spares_the_other_direction(void **state)
+error_cut_leaves_the_other_direction_open(void **state)
 {
     struct flow_fault_plan plan;
     char buf[8];
@@ -360,7 +360,7 @@ cut_with_an_error_spares_the_other_direction(void **state)
 }
 
 static void
-one_bit_flips_each_way(void **state)
+one_bit_is_flipped_in_each_direction(void **state)
 {
     struct flow_fault_plan plan;
     char mine[] = "abcdef";
@@ -392,7 +392,7 @@ buffer_on(struct flow *lower, const struct flow_buf_policy *policy, size_t size)
 }
 
 static void
-policy_decides_about_threads(void **state)
+policy_decides_whether_two_threads_may_use_the_filter(void **state)
 {
     static uint8_t mem[256];
     struct mock *m = mock_new(&fake.env, MOCK_CAPS);
@@ -420,7 +420,7 @@ policy_decides_about_threads(void **state)
 }
 
 static void
-read_lease_gathers_what_is_wanted(void **state)
+read_lease_gathers_want_bytes(void **state)
 {
     struct flow_align_policy policy;
     struct flow_wait_set set;
@@ -433,7 +433,7 @@ read_lease_gathers_what_is_wanted(void **state)
     put(end[1], "abc");
     assert_int_equal(flow_lease(end[0], FLOW_READ, 17, span), FLOW_E_INVAL);
     assert_int_equal(flow_lease(end[0], FLOW_READ, 5, span), FLOW_AGAIN);
-    /* Not ready for that lease, though there are bytes. */
+    /* Not ready for a lease of that size, although there are bytes. */
     flow_wait_set_init(&set);
     assert_int_equal(flow_wait_sources(end[0], FLOW_READY_READ, &set), 0);
     put(end[1], "def");
@@ -444,7 +444,7 @@ read_lease_gathers_what_is_wanted(void **state)
     assert_memory_equal(span[0].base, "abcdef", 6);
     assert_int_equal(flow_commit(end[0], FLOW_READ, 2, 0), FLOW_OK);
     expect(end[0], "cdef");
-    /* The end: the rest is less than wanted. */
+    /* At the end the lease is the rest, shorter than wanted. */
     put(end[1], "gh");
     assert_int_equal(flow_shutdown(end[1], FLOW_WRITE), FLOW_OK);
     assert_int_equal(flow_lease(end[0], FLOW_READ, 5, span), FLOW_OK);
@@ -454,7 +454,7 @@ read_lease_gathers_what_is_wanted(void **state)
 }
 
 static void
-read_lease_wraps_nowhere(void **state)
+read_lease_is_contiguous(void **state)
 {
     struct flow_align_policy policy;
     struct flow_vec span[2];
@@ -480,7 +480,7 @@ read_lease_wraps_nowhere(void **state)
 }
 
 static void
-more_is_held_back_until_it_must_go(void **state)
+bytes_with_more_are_held_back_until_a_flush(void **state)
 {
     struct flow_align_policy policy;
     const struct flow_cvec ab = { "ab", 2 };
@@ -504,7 +504,7 @@ more_is_held_back_until_it_must_go(void **state)
 }
 
 static void
-write_lease_is_accepted_whole(void **state)
+committed_write_lease_is_accepted_whole(void **state)
 {
     struct flow_align_policy policy;
     struct flow_vec span[2];
@@ -513,7 +513,7 @@ write_lease_is_accepted_whole(void **state)
     (void)state;
     assert_int_equal(flow_align_init(&policy, &fake.env, 64, false), FLOW_OK);
     end[0] = buffer_on(end[0], &policy.base, 16);
-    /* The duct takes 32, the buffer 16 more. */
+    /* The duct accepts 32 bytes, and the buffer holds 16 more. */
     while (flow_lease(end[0], FLOW_WRITE, 4, span) == FLOW_OK) {
         memset(span[0].base, 'x', 4);
         assert_int_equal(flow_commit(end[0], FLOW_WRITE, 4, 0), FLOW_OK);
@@ -530,7 +530,7 @@ write_lease_is_accepted_whole(void **state)
 }
 
 static void
-empty_pool_is_something_to_wait_for(void **state)
+empty_pool_is_a_wait_source(void **state)
 {
     const struct flow_buf_policy *policy;
     struct flow_wait_set set;
@@ -547,19 +547,19 @@ empty_pool_is_something_to_wait_for(void **state)
     assert_int_equal(flow_lease(end[0], FLOW_WRITE, 1, span), FLOW_AGAIN);
     flow_wait_set_init(&set);
     assert_int_equal(flow_wait_sources(end[0], FLOW_READY_WRITE, &set), 0);
-    /* The other is the event of the flow itself. */
+    /* The set's other source is the flow's own event. */
     assert_int_equal(set.count, 2);
     assert_ptr_equal(set.source[0].event, policy->available);
     flow_buf_release(policy, &taken);
     assert_int_not_equal(flow_event_sequence(policy->available),
                          set.source[0].sequence);
-    /* Which also ends the wait. */
+    /* Freeing a buffer also ends the wait. */
     assert_int_equal(flow_wait_sources(end[0], FLOW_READY_WRITE, &set),
                      FLOW_READY_WRITE);
     assert_int_equal(flow_lease(end[0], FLOW_WRITE, 1, span), FLOW_OK);
     assert_int_equal(flow_pool_in_use(pool), 1);
     assert_int_equal(flow_commit(end[0], FLOW_WRITE, 0, 0), FLOW_OK);
-    /* Held only while it holds something. */
+    /* The filter holds a buffer only while there are bytes in it. */
     assert_int_equal(flow_pool_in_use(pool), 0);
     assert_int_equal(flow_query(end[0], FLOW_QUERY_FOOTPRINT, &footprint, &len),
                      FLOW_OK);
@@ -568,7 +568,7 @@ empty_pool_is_something_to_wait_for(void **state)
     flow_pool_free(pool);
 }
 
-/* A write that found neither a buffer nor room waits for the room. */
+/* A write that found neither a buffer nor room below waits for the room. */
 static void
 write_without_a_buffer_waits_for_the_lower_flow(void **state)
 {
@@ -597,9 +597,10 @@ write_without_a_buffer_waits_for_the_lower_flow(void **state)
     flow_pool_free(pool);
 }
 
-/* What a commit accepts is accepted, whatever passing trouble is below. */
+/* What a commit has accepted stays accepted if the lower flow has a transient
+ * error. */
 static void
-commit_keeps_what_cannot_leave_yet(void **state)
+commit_keeps_bytes_that_the_lower_flow_refuses(void **state)
 {
     struct mock *m = mock_new(&fake.env, MOCK_CAPS);
     struct flow_pool *pool;
@@ -623,7 +624,7 @@ commit_keeps_what_cannot_leave_yet(void **state)
 }
 
 static void
-buffered_detaches_with_what_it_read_ahead(void **state)
+detach_returns_bytes_that_buffered_read_ahead(void **state)
 {
     struct flow_align_policy policy;
     const struct flow_cvec ab = { "ab", 2 };
@@ -652,25 +653,25 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(trace_reports_every_call),
-        TEST(trace_without_a_function_logs),
-        TEST(filters_leave_the_lower_flow_alone_when_they_fail),
-        TEST(every_call_would_block_once),
-        TEST(write_and_flush_by_turns_get_through),
-        TEST(delay_is_a_time_to_wait_for),
-        TEST(short_reads_and_writes_lose_nothing),
-        TEST(same_seed_same_faults),
-        TEST(cut_comes_after_exactly_so_many_bytes),
-        TEST(cut_with_an_error_spares_the_other_direction),
-        TEST(one_bit_flips_each_way),
-        TEST(policy_decides_about_threads),
-        TEST(read_lease_gathers_what_is_wanted),
-        TEST(read_lease_wraps_nowhere),
-        TEST(more_is_held_back_until_it_must_go),
-        TEST(write_lease_is_accepted_whole),
-        TEST(empty_pool_is_something_to_wait_for),
+        TEST(trace_without_a_callback_logs),
+        TEST(failed_wrap_leaves_the_lower_flow_alone),
+        TEST(again_always_makes_each_call_block_once),
+        TEST(alternating_write_and_flush_make_progress),
+        TEST(delay_is_a_deadline_of_the_wait_set),
+        TEST(short_reads_and_writes_lose_no_bytes),
+        TEST(same_seed_makes_the_same_faults),
+        TEST(cut_comes_after_the_exact_number_of_bytes),
+        TEST(error_cut_leaves_the_other_direction_open),
+        TEST(one_bit_is_flipped_in_each_direction),
+        TEST(policy_decides_whether_two_threads_may_use_the_filter),
+        TEST(read_lease_gathers_want_bytes),
+        TEST(read_lease_is_contiguous),
+        TEST(bytes_with_more_are_held_back_until_a_flush),
+        TEST(committed_write_lease_is_accepted_whole),
+        TEST(empty_pool_is_a_wait_source),
         TEST(write_without_a_buffer_waits_for_the_lower_flow),
-        TEST(commit_keeps_what_cannot_leave_yet),
-        TEST(buffered_detaches_with_what_it_read_ahead),
+        TEST(commit_keeps_bytes_that_the_lower_flow_refuses),
+        TEST(detach_returns_bytes_that_buffered_read_ahead),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,7 +31,7 @@ teardown(void **state)
 }
 
 static void
-read_fills_and_counts(void **state)
+read_fills_the_buffer_and_counts(void **state)
 {
     struct mock *m = new_mock();
     char a[4] = "....", b[4] = "....";
@@ -48,7 +48,7 @@ read_fills_and_counts(void **state)
 }
 
 static void
-empty_ranges_have_no_effect(void **state)
+empty_vectors_have_no_effect(void **state)
 {
     struct mock *m = new_mock();
     const struct flow_vec vec[] = { { NULL, 0 }, { NULL, 0 } };
@@ -68,7 +68,7 @@ empty_ranges_have_no_effect(void **state)
 }
 
 static void
-bad_arguments_reach_no_operation(void **state)
+invalid_arguments_do_not_reach_the_backend(void **state)
 {
     struct mock *m = new_mock();
     static const struct flow_vec many[1025];
@@ -90,14 +90,14 @@ bad_arguments_reach_no_operation(void **state)
     assert_int_equal(flow_writev(&m->base, &fine, 1, 4, &n), FLOW_E_INVAL);
     assert_int_equal(flow_shutdown(&m->base, (enum flow_dir)3), FLOW_E_INVAL);
     assert_int_equal(m->reads + m->writes + m->shutdowns, 0);
-    /* Transient: the flow works on. */
+    /* The error is transient: the flow works afterwards. */
     assert_int_equal(flow_writev(&m->base, &fine, 1, 0, &n), FLOW_OK);
     assert_int_equal(n, 3);
     flow_close(&m->base);
 }
 
 static void
-again_changes_nothing(void **state)
+again_changes_no_state(void **state)
 {
     struct mock *m = new_mock();
     char buf[4];
@@ -119,7 +119,7 @@ again_changes_nothing(void **state)
 }
 
 static void
-sticky_ends_stay_and_are_not_asked_again(void **state)
+sticky_status_is_answered_without_the_backend(void **state)
 {
     static const enum flow_status sticky[] = {
         FLOW_EOF,        FLOW_E_TRUNCATED, FLOW_E_CLOSED, FLOW_E_RESET,
@@ -140,7 +140,7 @@ sticky_ends_stay_and_are_not_asked_again(void **state)
         assert_int_equal(m->reads, 1);
         flow_get_error(&m->base, FLOW_READ, &err);
         assert_int_equal(err.status, sticky[i] < 0 ? sticky[i] : FLOW_OK);
-        /* The other direction goes on. */
+        /* The other direction is not affected. */
         assert_int_equal(flow_write(&m->base, "x", 1, &n), FLOW_OK);
         flow_get_error(&m->base, FLOW_WRITE, &err);
         assert_int_equal(err.status, FLOW_OK);
@@ -149,7 +149,7 @@ sticky_ends_stay_and_are_not_asked_again(void **state)
 }
 
 static void
-transient_errors_pass(void **state)
+transient_error_does_not_end_the_flow(void **state)
 {
     struct mock *m = new_mock();
     struct flow_error err;
@@ -172,9 +172,9 @@ transient_errors_pass(void **state)
     flow_close(&m->base);
 }
 
-/* A refused call has the status of an end, and ends nothing. */
+/* A refused call with the status of an end ends nothing. */
 static void
-record_of_an_end_replaces_a_refusal_of_its_status(void **state)
+error_of_an_end_replaces_that_of_a_refused_call(void **state)
 {
     struct mock *m = new_mock();
     struct flow_error err;
@@ -193,7 +193,7 @@ record_of_an_end_replaces_a_refusal_of_its_status(void **state)
     assert_int_equal(err.code, 7);
     flow_close(&m->base);
 
-    /* The same of a backend that says no more than the status. */
+    /* The same if the backend gives only a status. */
     m = new_mock();
     m->shutdown_st = FLOW_AGAIN;
     assert_int_equal(flow_shutdown(&m->base, FLOW_WRITE), FLOW_AGAIN);
@@ -206,7 +206,7 @@ record_of_an_end_replaces_a_refusal_of_its_status(void **state)
 }
 
 static void
-first_record_of_an_end_is_kept(void **state)
+first_error_record_of_an_end_is_kept(void **state)
 {
     struct mock *m = new_mock();
     struct flow_error err;
@@ -232,7 +232,7 @@ first_record_of_an_end_is_kept(void **state)
 }
 
 static void
-cause_comes_up_with_every_layer(void **state)
+error_record_has_the_cause_and_every_layer(void **state)
 {
     struct mock *low = new_mock();
     struct mock *mid = mock_wrap(&low->base, true, MOCK_CAPS);
@@ -253,7 +253,7 @@ cause_comes_up_with_every_layer(void **state)
 }
 
 static void
-lower_end_can_become_an_error_above(void **state)
+end_of_the_lower_flow_can_be_an_error_above(void **state)
 {
     struct mock *low = new_mock();
     struct mock *top = mock_wrap(&low->base, true, MOCK_CAPS);
@@ -275,7 +275,7 @@ lower_end_can_become_an_error_above(void **state)
 }
 
 static void
-opening_comes_first_and_once(void **state)
+flow_is_opened_once_before_any_operation(void **state)
 {
     struct mock *m = mock_new(&fake.env, MOCK_CAPS | FLOW_CAP_NEEDS_OPEN);
     char buf[4];
@@ -297,7 +297,7 @@ opening_comes_first_and_once(void **state)
 }
 
 static void
-failed_opening_is_final_for_both(void **state)
+failed_opening_is_final_in_both_directions(void **state)
 {
     struct mock *m = mock_new(&fake.env, MOCK_CAPS | FLOW_CAP_NEEDS_OPEN);
     struct flow_error err;
@@ -319,7 +319,7 @@ failed_opening_is_final_for_both(void **state)
 }
 
 static void
-opening_past_the_earlier_deadline_fails_for_good(void **state)
+opening_fails_for_good_after_the_earlier_deadline(void **state)
 {
     struct mock *m = mock_new(&fake.env, MOCK_CAPS | FLOW_CAP_NEEDS_OPEN);
     struct flow_error err;
@@ -341,8 +341,8 @@ opening_past_the_earlier_deadline_fails_for_good(void **state)
     flow_close(&m->base);
 }
 
-/* After the deadline the backend is asked once more, for an error that it
- * knows; that it opened after all comes too late. */
+/* After the deadline the core asks the backend once more, for the error that it
+ * may know.  If the backend has opened meanwhile, that is too late. */
 static void
 backend_says_why_an_opening_past_its_deadline_failed(void **state)
 {
@@ -373,9 +373,9 @@ backend_says_why_an_opening_past_its_deadline_failed(void **state)
     }
 }
 
-/* Asking what an opening waits for does not begin it. */
+/* Asking for the wait sources of an opening does not begin it. */
 static void
-nothing_is_begun_after_the_deadline(void **state)
+opening_is_not_begun_after_the_deadline(void **state)
 {
     struct mock *m = mock_new(&fake.env, MOCK_CAPS | FLOW_CAP_NEEDS_OPEN);
     struct flow_wait_set set;
@@ -392,7 +392,7 @@ nothing_is_begun_after_the_deadline(void **state)
 }
 
 static void
-fin_ends_when_all_was_accepted(void **state)
+fin_takes_effect_when_all_was_accepted(void **state)
 {
     struct mock *m = new_mock();
     const struct flow_cvec vec = { "abcdef", 6 };
@@ -417,7 +417,7 @@ fin_ends_when_all_was_accepted(void **state)
 }
 
 static void
-fin_whose_marker_is_pending_still_counts(void **state)
+fin_with_a_pending_end_marker_answers_ok(void **state)
 {
     struct mock *m = new_mock();
     const struct flow_cvec vec = { "abc", 3 };
@@ -436,7 +436,7 @@ fin_whose_marker_is_pending_still_counts(void **state)
 }
 
 static void
-shutdown_begins_before_the_opening_is_over(void **state)
+shutdown_may_be_called_before_the_flow_is_open(void **state)
 {
     struct mock *m = mock_new(&fake.env, MOCK_CAPS | FLOW_CAP_NEEDS_OPEN);
     size_t n;
@@ -452,7 +452,7 @@ shutdown_begins_before_the_opening_is_over(void **state)
 }
 
 static void
-fin_alone_is_shutdown(void **state)
+fin_without_bytes_is_shutdown(void **state)
 {
     struct mock *m = new_mock();
     size_t n;
@@ -465,7 +465,7 @@ fin_alone_is_shutdown(void **state)
 }
 
 static void
-without_half_close_nothing_happens(void **state)
+shutdown_without_half_close_is_refused(void **state)
 {
     struct mock *m = mock_new(&fake.env, FLOW_CAP_DUPLEX);
     const struct flow_cvec vec = { "abc", 3 };
@@ -482,7 +482,7 @@ without_half_close_nothing_happens(void **state)
 }
 
 static void
-end_of_reading_is_local(void **state)
+shutdown_of_reading_is_local(void **state)
 {
     struct mock *m = new_mock();
     char buf[4];
@@ -500,7 +500,7 @@ end_of_reading_is_local(void **state)
 }
 
 static void
-abort_fails_both_directions(void **state)
+abort_ends_both_directions(void **state)
 {
     struct mock *m = new_mock();
     struct flow_error err;
@@ -522,7 +522,7 @@ abort_fails_both_directions(void **state)
 }
 
 static void
-end_before_the_abort_stays_what_it_was(void **state)
+abort_keeps_the_status_of_earlier_ends(void **state)
 {
     struct mock *m = new_mock();
     char buf[4];
@@ -538,7 +538,7 @@ end_before_the_abort_stays_what_it_was(void **state)
 }
 
 static void
-close_goes_down_to_what_is_owned(void **state)
+close_closes_owned_lower_flows(void **state)
 {
     unsigned low_closes = 0, top_closes = 0;
     struct mock *low = new_mock();
@@ -557,7 +557,7 @@ close_goes_down_to_what_is_owned(void **state)
 }
 
 static void
-flush_asks_only_while_there_can_be_something(void **state)
+flush_calls_the_backend_only_with_bytes_pending(void **state)
 {
     struct mock *m = new_mock();
 
@@ -573,7 +573,7 @@ flush_asks_only_while_there_can_be_something(void **state)
 }
 
 static void
-vectors_are_walked_across_segments(void **state)
+vector_helpers_cross_segment_boundaries(void **state)
 {
     char a[3] = "...", b[3] = "...", out[6] = "......";
     const struct flow_vec to[] = { { a, 3 }, { NULL, 0 }, { b, 3 } };
@@ -592,9 +592,9 @@ vectors_are_walked_across_segments(void **state)
     assert_int_equal(flow_cvec_get(from, 3, 5, out, 6), 1);
 }
 
-/* What no backend may lack, each left out in turn. */
+/* Operations that every backend must have, each missing in turn. */
 static void
-incomplete_tables_are_refused(void **state)
+incomplete_operation_tables_are_refused(void **state)
 {
     static const uint32_t lease = FLOW_CAP_LEASE_READ;
     struct mock *m = new_mock();
@@ -620,7 +620,7 @@ incomplete_tables_are_refused(void **state)
     REFUSED(lease, lease);
     REFUSED(commit, lease);
 #undef REFUSED
-    /* Over a lower flow the end and the opening are its own. */
+    /* A flow over a lower flow also needs its own open and end operations. */
     ops = whole;
     ops.shutdown = NULL;
     ops.open = NULL;
@@ -632,9 +632,10 @@ incomplete_tables_are_refused(void **state)
     flow_close(&m->base);
 }
 
-/* Nothing is written to a struct flow that may be of another size. */
+/* If the version differs, struct flow may have another size: nothing is written
+ * to it. */
 static void
-other_versions_are_refused(void **state)
+operation_tables_of_another_version_are_refused(void **state)
 {
     struct mock *m = new_mock();
     struct flow_ops ops = *m->base.ops;
@@ -656,10 +657,10 @@ other_versions_are_refused(void **state)
     flow_close(&m->base);
 }
 
-/* Made by the mock with a code, so that there is more than the flow itself
- * has room for. */
+/* The mock adds an error code, so the record needs more room than the flow
+ * has. */
 static void
-error_without_memory_keeps_status_and_text(void **state)
+error_record_without_memory_keeps_status_and_text(void **state)
 {
     struct mock *m = new_mock();
     struct flow_error err;
@@ -680,7 +681,7 @@ error_without_memory_keeps_status_and_text(void **state)
     flow_get_error(&m->base, FLOW_READ, &err);
     assert_int_equal(err.status, FLOW_OK);
 
-    /* Passing trouble makes room for the end, which has its code again ... */
+    /* After a transient error, the record of the end has its code again ... */
     fake.fail_at = 0;
     fake.fail_all = false;
     m->write_st = FLOW_E_RESET;
@@ -688,7 +689,7 @@ error_without_memory_keeps_status_and_text(void **state)
     flow_get_error(&m->base, FLOW_WRITE, &err);
     assert_int_equal(err.status, FLOW_E_RESET);
     assert_int_equal(err.code, 7);
-    /* ... and which nothing covers. */
+    /* ... and no later error replaces it. */
     assert_int_equal(flow_commit(&m->base, FLOW_WRITE, 0, 0), FLOW_E_INVAL);
     flow_abort(&m->base);
     flow_get_error(&m->base, FLOW_WRITE, &err);
@@ -707,9 +708,9 @@ footprint(struct flow *f)
     return bytes;
 }
 
-/* A short record takes no memory, and one that was made serves the next. */
+/* A short record needs no allocation, and an allocated one is reused. */
 static void
-memory_of_errors_is_taken_when_needed(void **state)
+memory_for_error_records_is_allocated_when_needed(void **state)
 {
     struct mock *m = new_mock();
     size_t before = footprint(&m->base), n;
@@ -725,7 +726,7 @@ memory_of_errors_is_taken_when_needed(void **state)
     assert_int_equal(flow_write(&m->base, "x", 1, &n), FLOW_E_NOMEM);
     assert_int_equal(fake.allocs, allocs + 1);
     assert_int_equal(footprint(&m->base), before + sizeof(err));
-    /* Short again, the code of the one before does not show through. */
+    /* After a short record, the code of the previous one is gone. */
     assert_int_equal(flow_commit(&m->base, FLOW_WRITE, 0, 0), FLOW_E_INVAL);
     flow_get_error(&m->base, FLOW_WRITE, &err);
     assert_int_equal(err.status, FLOW_E_INVAL);
@@ -737,7 +738,7 @@ memory_of_errors_is_taken_when_needed(void **state)
 }
 
 static void
-timeout_counts_from_now(void **state)
+timeout_is_relative_to_now(void **state)
 {
     struct mock *m = new_mock();
 
@@ -749,7 +750,7 @@ timeout_counts_from_now(void **state)
     assert_int_equal(flow_wait(&m->base, FLOW_READY_READ, NULL),
                      FLOW_E_TIMEOUT);
     assert_int_equal(fake.now, 1500);
-    /* One direction at a time; 0 takes the deadline away. */
+    /* One direction at a time; 0 removes the deadline. */
     flow_set_timeout(&m->base, FLOW_WRITE, 100);
     flow_set_timeout(&m->base, FLOW_READ, 0);
     m->time = 5000;
@@ -757,7 +758,7 @@ timeout_counts_from_now(void **state)
                      FLOW_E_TIMEOUT);
     assert_int_equal(fake.now, 1600);
     assert_int_equal(m->base.deadline[0], FLOW_NEVER);
-    /* Too far away to be told in nanoseconds. */
+    /* The sum does not fit into 64 bits of nanoseconds. */
     flow_set_timeout(&m->base, FLOW_READ | FLOW_WRITE, UINT64_MAX);
     assert_true(m->base.deadline[0] == UINT64_MAX);
     assert_true(m->base.deadline[1] == UINT64_MAX);
@@ -789,37 +790,37 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(read_fills_and_counts),
-        TEST(empty_ranges_have_no_effect),
-        TEST(bad_arguments_reach_no_operation),
-        TEST(again_changes_nothing),
-        TEST(sticky_ends_stay_and_are_not_asked_again),
-        TEST(transient_errors_pass),
-        TEST(record_of_an_end_replaces_a_refusal_of_its_status),
-        TEST(first_record_of_an_end_is_kept),
-        TEST(cause_comes_up_with_every_layer),
-        TEST(lower_end_can_become_an_error_above),
-        TEST(opening_comes_first_and_once),
-        TEST(failed_opening_is_final_for_both),
-        TEST(opening_past_the_earlier_deadline_fails_for_good),
+        TEST(read_fills_the_buffer_and_counts),
+        TEST(empty_vectors_have_no_effect),
+        TEST(invalid_arguments_do_not_reach_the_backend),
+        TEST(again_changes_no_state),
+        TEST(sticky_status_is_answered_without_the_backend),
+        TEST(transient_error_does_not_end_the_flow),
+        TEST(error_of_an_end_replaces_that_of_a_refused_call),
+        TEST(first_error_record_of_an_end_is_kept),
+        TEST(error_record_has_the_cause_and_every_layer),
+        TEST(end_of_the_lower_flow_can_be_an_error_above),
+        TEST(flow_is_opened_once_before_any_operation),
+        TEST(failed_opening_is_final_in_both_directions),
+        TEST(opening_fails_for_good_after_the_earlier_deadline),
         TEST(backend_says_why_an_opening_past_its_deadline_failed),
-        TEST(nothing_is_begun_after_the_deadline),
-        TEST(fin_ends_when_all_was_accepted),
-        TEST(fin_whose_marker_is_pending_still_counts),
-        TEST(shutdown_begins_before_the_opening_is_over),
-        TEST(fin_alone_is_shutdown),
-        TEST(without_half_close_nothing_happens),
-        TEST(end_of_reading_is_local),
-        TEST(abort_fails_both_directions),
-        TEST(end_before_the_abort_stays_what_it_was),
-        TEST(close_goes_down_to_what_is_owned),
-        TEST(flush_asks_only_while_there_can_be_something),
-        TEST(vectors_are_walked_across_segments),
-        TEST(incomplete_tables_are_refused),
-        TEST(other_versions_are_refused),
-        TEST(error_without_memory_keeps_status_and_text),
-        TEST(memory_of_errors_is_taken_when_needed),
-        TEST(timeout_counts_from_now),
+        TEST(opening_is_not_begun_after_the_deadline),
+        TEST(fin_takes_effect_when_all_was_accepted),
+        TEST(fin_with_a_pending_end_marker_answers_ok),
+        TEST(shutdown_may_be_called_before_the_flow_is_open),
+        TEST(fin_without_bytes_is_shutdown),
+        TEST(shutdown_without_half_close_is_refused),
+        TEST(shutdown_of_reading_is_local),
+        TEST(abort_ends_both_directions),
+        TEST(abort_keeps_the_status_of_earlier_ends),
+        TEST(close_closes_owned_lower_flows),
+        TEST(flush_calls_the_backend_only_with_bytes_pending),
+        TEST(vector_helpers_cross_segment_boundaries),
+        TEST(incomplete_operation_tables_are_refused),
+        TEST(operation_tables_of_another_version_are_refused),
+        TEST(error_record_without_memory_keeps_status_and_text),
+        TEST(memory_for_error_records_is_allocated_when_needed),
+        TEST(timeout_is_relative_to_now),
         TEST(each_flow_has_a_user_pointer),
     };
 

@@ -13,7 +13,7 @@
 
 #define SEC UINT64_C(1000000000)
 
-/* A listener that has as many flows as it is told. */
+/* A listener with a given number of connections in its backlog. */
 struct mock_listener {
     struct flow_listener base;
     unsigned waiting;
@@ -79,7 +79,7 @@ teardown(void **state)
 }
 
 static void
-accepts_what_waits_and_survives_errors(void **state)
+listener_accepts_and_works_on_after_errors(void **state)
 {
     struct flow_listener *l = &listener.base;
     struct flow_error err;
@@ -107,7 +107,7 @@ accepts_what_waits_and_survives_errors(void **state)
 }
 
 static void
-listener_is_described(void **state)
+listener_has_a_description(void **state)
 {
     size_t len = 16;
     char text[16];
@@ -146,9 +146,9 @@ abort_ends_a_sleeping_accept(void **state)
     flow_listener_close(&live.base);
 }
 
-/* It would wake whoever sleeps on a listener above, for ever. */
+/* As a wait source, a passed deadline would wake the caller for ever. */
 static void
-passed_deadline_is_no_source(void **state)
+passed_deadline_is_not_a_wait_source(void **state)
 {
     struct flow_wait_set set;
 
@@ -163,9 +163,9 @@ passed_deadline_is_no_source(void **state)
     assert_true(set.deadline == FLOW_NEVER);
 }
 
-/* Once, and not as a reason to look again and again. */
+/* It is reported once, without a busy loop. */
 static void
-poller_reports_a_listener_that_is_late(void **state)
+poller_reports_a_listener_past_its_deadline(void **state)
 {
     const struct flow_poller_event *ev;
     struct flow_poller *p;
@@ -264,12 +264,12 @@ static const struct flow_scheme wrap_scheme = { .name = "wrap+",
                                                 .dial = wrap_dial,
                                                 .listen = mock_listen };
 
-/* Instead of the list that the build made. */
+/* In place of the list that the build makes. */
 const struct flow_scheme *const flow__schemes[] = { &mock_scheme, &wrap_scheme,
                                                     NULL };
 
 static void
-names_find_their_scheme(void **state)
+endpoint_names_find_their_scheme(void **state)
 {
     const struct flow_endpoint_options opt = { .timeout = 7 };
     struct flow *f;
@@ -290,7 +290,7 @@ names_find_their_scheme(void **state)
 }
 
 static void
-refused_names_say_what_is_allowed(void **state)
+refused_endpoint_names_list_the_schemes(void **state)
 {
     static const char *const unknown[] = { "mocks:x", "moc:x", "wrap:x",
                                            "wrap+other:x", ":" };
@@ -326,14 +326,14 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(accepts_what_waits_and_survives_errors),
-        TEST(listener_is_described),
+        TEST(listener_accepts_and_works_on_after_errors),
+        TEST(listener_has_a_description),
         TEST(abort_ends_a_sleeping_accept),
-        TEST(passed_deadline_is_no_source),
+        TEST(passed_deadline_is_not_a_wait_source),
         TEST(poller_reports_a_listener),
-        TEST(poller_reports_a_listener_that_is_late),
-        TEST(names_find_their_scheme),
-        TEST(refused_names_say_what_is_allowed),
+        TEST(poller_reports_a_listener_past_its_deadline),
+        TEST(endpoint_names_find_their_scheme),
+        TEST(refused_endpoint_names_list_the_schemes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,11 +17,11 @@
 
 #define MSEC UINT64_C(1000000)
 
-/* A flow over a descriptor, no more than a poller needs. */
+/* A flow over a descriptor, with only what a poller needs. */
 struct sock {
     struct flow base;
     int fd;
-    unsigned *waits; /* counts what the poller asks, or NULL */
+    unsigned *waits; /* counts calls of wait, or NULL */
 };
 
 static enum flow_status
@@ -143,7 +143,7 @@ teardown(void **state)
     return fake.live_blocks == 0 ? 0 : -1;
 }
 
-/* Returns how many events came, without waiting. */
+/* Returns how many events there are now, without waiting. */
 static size_t
 now(struct flow_poller *p, const struct flow_poller_event **ev, size_t cap)
 {
@@ -184,7 +184,7 @@ descriptor_and_event_flows_are_level_triggered(void **state)
 
     assert_int_equal(flow_write(d[1], "cd", 2, &n), FLOW_OK);
     assert_int_equal(now(p, &ev, 4), 2);
-    /* Half of it read: still ready. */
+    /* Half of it was read: it is still ready. */
     assert_int_equal(flow_read(d[0], buf, 1, &n), FLOW_OK);
     assert_int_equal(flow_read(&s[0]->base, buf, 8, &n), FLOW_OK);
     assert_int_equal(now(p, &ev, 4), 1);
@@ -199,9 +199,9 @@ descriptor_and_event_flows_are_level_triggered(void **state)
     flow_close(d[1]);
 }
 
-/* The trap: the layer has the bytes, the descriptor is silent. */
+/* The layer has buffered bytes, and the descriptor is not readable. */
 static void
-bytes_read_ahead_count(void **state)
+bytes_read_ahead_are_reported(void **state)
 {
     struct flow_poller *p = *(struct flow_poller **)*state;
     const struct flow_poller_event *ev;
@@ -225,7 +225,8 @@ bytes_read_ahead_count(void **state)
     flow_close(&s[1]->base);
 }
 
-/* A poller too keeps quiet about bytes that a refused lease cannot use. */
+/* A poller too does not report bytes that are fewer than the refused lease
+ * wanted. */
 static void
 refused_lease_is_waited_for(void **state)
 {
@@ -241,7 +242,7 @@ refused_lease_is_waited_for(void **state)
     assert_int_equal(flow_lease(f[0], FLOW_READ, 4, span), FLOW_AGAIN);
     assert_int_equal(flow_write(f[1], "abc", 3, &n), FLOW_OK);
     assert_int_equal(now(p, &ev, 4), 0);
-    /* No event of the ring comes now: the read itself changed the answer. */
+    /* The ring signals no event now: the read itself changed the answer. */
     assert_int_equal(flow_read(f[0], &byte, 1, &n), FLOW_OK);
     assert_int_equal(now(p, &ev, 4), 1);
     assert_int_equal(flow_lease(f[0], FLOW_READ, 4, span), FLOW_AGAIN);
@@ -254,7 +255,7 @@ refused_lease_is_waited_for(void **state)
 }
 
 static void
-small_list_starves_nobody(void **state)
+short_event_list_starves_no_descriptor(void **state)
 {
     struct flow_poller *p = *(struct flow_poller **)*state;
     const struct flow_poller_event *ev;
@@ -280,9 +281,9 @@ small_list_starves_nobody(void **state)
     }
 }
 
-/* Those that are always ready do not keep a descriptor out. */
+/* Flows that are always ready do not keep a descriptor from being reported. */
 static void
-ready_ones_do_not_hide_the_others(void **state)
+ready_flows_do_not_hide_the_others(void **state)
 {
     struct flow_poller *p = *(struct flow_poller **)*state;
     const struct flow_poller_event *ev;
@@ -303,7 +304,7 @@ ready_ones_do_not_hide_the_others(void **state)
 }
 
 static void
-removed_while_the_list_is_worked_on(void **state)
+flow_may_be_removed_while_its_event_list_is_handled(void **state)
 {
     struct flow_poller *p = *(struct flow_poller **)*state;
     const struct flow_poller_event *ev;
@@ -325,7 +326,7 @@ removed_while_the_list_is_worked_on(void **state)
 }
 
 static void
-interest_decides(void **state)
+only_events_of_the_interest_are_reported(void **state)
 {
     struct flow_poller *p = *(struct flow_poller **)*state;
     const struct flow_poller_event *ev;
@@ -344,7 +345,7 @@ interest_decides(void **state)
     assert_int_equal(ev[0].ready, FLOW_READY_WRITE);
     flow_poller_set(p, &s[0]->base, 0);
     assert_int_equal(now(p, &ev, 4), 0);
-    /* Readable it is, but nobody is woken for it. */
+    /* The flow is readable, but nothing asked for that. */
     assert_int_equal(
         flow_poller_wait(p, 4, flow__plat_now() + 2 * MSEC, &ev, &n),
         FLOW_E_TIMEOUT);
@@ -386,7 +387,7 @@ deadlines_are_reported_until_moved(void **state)
 }
 
 static void
-deadlines_come_in_their_order(void **state)
+deadlines_are_reported_in_their_order(void **state)
 {
     struct flow_poller *p = *(struct flow_poller **)*state;
     const struct flow_poller_event *ev;
@@ -402,7 +403,7 @@ deadlines_come_in_their_order(void **state)
         assert_int_equal(flow_poller_add(p, &m[i]->base, 0, NULL), FLOW_OK);
     }
     assert_int_equal(now(p, &ev, 1), 0);
-    /* Always the earliest that is left. */
+    /* The earliest of the remaining deadlines comes next. */
     for (i = 0; i < COUNT(m); i++) {
         size_t k, first = COUNT(m);
 
@@ -429,7 +430,7 @@ disturb(void *arg)
 }
 
 static void
-abort_from_another_thread_is_seen(void **state)
+abort_from_another_thread_is_reported(void **state)
 {
     struct flow_poller *p = *(struct flow_poller **)*state;
     const struct flow_poller_event *ev;
@@ -456,7 +457,7 @@ wake_poller(void *arg)
 }
 
 static void
-wake_ends_this_wait_or_the_next(void **state)
+wakeup_ends_this_wait_or_the_next(void **state)
 {
     struct flow_poller *p = *(struct flow_poller **)*state;
     const struct flow_poller_event *ev;
@@ -473,10 +474,10 @@ wake_ends_this_wait_or_the_next(void **state)
     pthread_join(thread, NULL);
 }
 
-/* Whoever hands something over wakes the poller, and the caller may look for
- * it only when nothing is listed. */
+/* A thread that hands something over wakes the poller, and the caller may look
+ * for it only when no flow is listed. */
 static void
-wake_beside_an_event_ends_the_next_wait(void **state)
+wakeup_with_an_event_ends_the_next_wait(void **state)
 {
     struct flow_poller *p = *(struct flow_poller **)*state;
     const struct flow_poller_event *ev;
@@ -498,9 +499,9 @@ wake_beside_an_event_ends_the_next_wait(void **state)
     flow_close(d[1]);
 }
 
-/* Looking costs nothing for those who sleep. */
+/* A poll of idle flows calls none of them. */
 static void
-idle_flows_are_not_asked(void **state)
+idle_flows_are_not_polled(void **state)
 {
     struct flow_poller *p = *(struct flow_poller **)*state;
     const struct flow_poller_event *ev;
@@ -535,10 +536,10 @@ idle_flows_are_not_asked(void **state)
     flow_close(&s[1]->base);
 }
 
-/* A flow that opens may get another descriptor, with a number that somebody
- * else had. */
+/* A flow that opens may get another descriptor, with a number that another flow
+ * had. */
 static void
-descriptor_numbers_change_hands(void **state)
+flows_may_exchange_descriptor_numbers(void **state)
 {
     struct flow_poller *p = *(struct flow_poller **)*state;
     const struct flow_poller_event *ev;
@@ -550,7 +551,7 @@ descriptor_numbers_change_hands(void **state)
     assert_int_equal(flow_poller_add(p, &a[0]->base, FLOW_READY_READ, a),
                      FLOW_OK);
     assert_int_equal(now(p, &ev, 4), 0);
-    /* a moves to another number, b gets the old one and is looked at first. */
+    /* a moves to another number, b gets a's old one and is looked at first. */
     old = a[0]->fd;
     moved = dup(old);
     close(old);
@@ -573,7 +574,8 @@ descriptor_numbers_change_hands(void **state)
     flow_close(&b[1]->base);
 }
 
-/* Waits for an event that may be replaced by another at the same address. */
+/* Waits for an event that may be replaced by another one at the same
+ * address. */
 struct fickle {
     struct flow base;
     struct flow_event event;
@@ -630,7 +632,7 @@ static const struct flow_ops fickle_ops = {
 };
 
 static void
-event_that_ended_is_not_mistaken_for_the_next(void **state)
+new_event_at_an_old_address_is_registered_again(void **state)
 {
     struct flow_poller *p = *(struct flow_poller **)*state;
     const struct flow_poller_event *ev;
@@ -655,7 +657,7 @@ event_that_ended_is_not_mistaken_for_the_next(void **state)
     flow_event_fini(&x.event);
 }
 
-/* An echo of two ducts through one poller, all sizes and orders. */
+/* Echo over two ducts through one poller, in many sizes and orders. */
 static void
 bytes_pass_in_both_directions(void **state)
 {
@@ -697,7 +699,7 @@ survives_any_failed_allocation(void **state)
         fake.fail_at = fake.allocs + n;
         if (flow_poller_add(p, &m->base, FLOW_READY_READ, NULL) == FLOW_OK)
             break;
-        /* What grew may stay; what was added may not. */
+        /* The capacity may have grown; nothing else was added. */
         assert_in_range(fake.live_blocks, blocks, blocks + 2);
     }
     assert_in_range(n, 3, 4);
@@ -706,7 +708,7 @@ survives_any_failed_allocation(void **state)
 }
 
 static void
-environment_may_be_left_out(void **state)
+null_environment_is_the_default(void **state)
 {
     const struct flow_poller_event *event;
     struct flow_poller *p;
@@ -726,23 +728,23 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(descriptor_and_event_flows_are_level_triggered),
-        TEST(bytes_read_ahead_count),
+        TEST(bytes_read_ahead_are_reported),
         TEST(refused_lease_is_waited_for),
-        TEST(small_list_starves_nobody),
-        TEST(ready_ones_do_not_hide_the_others),
-        TEST(removed_while_the_list_is_worked_on),
-        TEST(interest_decides),
+        TEST(short_event_list_starves_no_descriptor),
+        TEST(ready_flows_do_not_hide_the_others),
+        TEST(flow_may_be_removed_while_its_event_list_is_handled),
+        TEST(only_events_of_the_interest_are_reported),
         TEST(deadlines_are_reported_until_moved),
-        TEST(deadlines_come_in_their_order),
-        TEST(abort_from_another_thread_is_seen),
-        TEST(wake_ends_this_wait_or_the_next),
-        TEST(wake_beside_an_event_ends_the_next_wait),
-        TEST(idle_flows_are_not_asked),
-        TEST(descriptor_numbers_change_hands),
-        TEST(event_that_ended_is_not_mistaken_for_the_next),
+        TEST(deadlines_are_reported_in_their_order),
+        TEST(abort_from_another_thread_is_reported),
+        TEST(wakeup_ends_this_wait_or_the_next),
+        TEST(wakeup_with_an_event_ends_the_next_wait),
+        TEST(idle_flows_are_not_polled),
+        TEST(flows_may_exchange_descriptor_numbers),
+        TEST(new_event_at_an_old_address_is_registered_again),
         TEST(bytes_pass_in_both_directions),
         TEST(survives_any_failed_allocation),
-        TEST(environment_may_be_left_out),
+        TEST(null_environment_is_the_default),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

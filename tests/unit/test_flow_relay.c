@@ -12,7 +12,8 @@
 
 #define SEC UINT64_C(1000000000)
 
-/* near[0] - near[1] relayed to far[0] - far[1]: the test has the outer ends. */
+/* near[0] - near[1] relayed to far[0] - far[1]: the test drives near[0] and
+ * far[1]. */
 static struct flow__fake fake;
 static struct flow *near_end[2], *far_end[2];
 static struct flow_relay relay;
@@ -67,7 +68,7 @@ expect(struct flow *f, const char *text)
 }
 
 static void
-one_end_is_passed_on_and_the_other_goes_on(void **state)
+end_of_one_direction_is_passed_on_alone(void **state)
 {
     uint32_t a, b;
     size_t n;
@@ -94,7 +95,7 @@ one_end_is_passed_on_and_the_other_goes_on(void **state)
 }
 
 static void
-idle_time_is_that_of_both_directions(void **state)
+relay_is_idle_if_both_directions_are(void **state)
 {
     uint64_t begin = fake.now;
 
@@ -120,7 +121,7 @@ slow_reader_holds_the_writer_back(void **state)
         sent += n;
         assert_int_equal(flow_relay_step(&relay), FLOW_AGAIN);
     }
-    /* Two ducts, and what the buffer could not pass on. */
+    /* Two full ducts, and 1 to 8 bytes in the buffer of the relay. */
     assert_in_range(sent, 16 + 1 + 16, 16 + 8 + 16);
     flow_relay_interest(&relay, &a, &b);
     assert_int_equal(a, 0);
@@ -133,9 +134,10 @@ slow_reader_holds_the_writer_back(void **state)
     assert_int_equal(relay.side[0].bytes, sent);
 }
 
-/* Errors at every byte of 64, on either side and in either direction. */
+/* Errors at each of the first 64 bytes, on either side and in either
+ * direction. */
 static void
-errors_at_every_byte_are_told_and_lose_no_byte_before(void **state)
+error_at_any_byte_is_reported_and_loses_no_earlier_byte(void **state)
 {
     struct flow_fault_plan plan;
     char text[65], buf[65];
@@ -175,7 +177,7 @@ errors_at_every_byte_are_told_and_lose_no_byte_before(void **state)
                 assert_int_equal(n, k);
                 assert_memory_equal(buf, text, k);
             }
-            /* No end that the source did not give. */
+            /* The relay passes on no end that the source did not have. */
             assert_int_equal(flow_read(out[1], buf, 65, &n), FLOW_AGAIN);
             flow_relay_fini(&relay);
             flow_close(in[0]);
@@ -186,22 +188,22 @@ errors_at_every_byte_are_told_and_lose_no_byte_before(void **state)
 }
 
 static void
-side_whose_output_is_gone_ends(void **state)
+closed_output_ends_its_direction(void **state)
 {
     (void)state;
     join(0, 0);
     flow_close(near_end[0]);
     near_end[0] = NULL;
-    /* Reading is truncated; writing is found out with the next byte. */
+    /* Reading ends truncated; the write fails with the next byte. */
     assert_int_equal(flow_relay_step(&relay), FLOW_AGAIN);
     put(far_end[1], "x");
     assert_int_equal(flow_relay_step(&relay), FLOW_E_TRUNCATED);
     assert_int_equal(relay.side[1].status, FLOW_E_CLOSED);
 }
 
-/* As when the second flow cannot be opened while the first is silent. */
+/* For example if the second flow cannot be opened while the first is silent. */
 static void
-side_that_fails_ends_the_silent_one_at_once(void **state)
+failed_side_ends_the_silent_one_at_once(void **state)
 {
     struct mock *m = mock_new(&fake.env, MOCK_CAPS);
 
@@ -257,8 +259,8 @@ check_timed_out(struct flow *f, enum flow_dir dir)
     assert_int_equal(err.status, FLOW_E_TIMEOUT);
 }
 
-/* Every deadline of a direction that runs ends the sleep, also where nothing
- * waits to be read or written. */
+/* The deadline of every direction that still runs ends the sleep, even if that
+ * direction has nothing to read or write. */
 static void
 run_obeys_every_deadline(void **state)
 {
@@ -280,7 +282,7 @@ run_obeys_every_deadline(void **state)
         check_timed_out(end[i / 2], dir);
         flow_set_deadline(end[i / 2], (uint32_t)dir, FLOW_NEVER);
     }
-    /* Nothing was lost. */
+    /* No byte was lost. */
     put(near_end[0], "still there");
     assert_int_equal(flow_shutdown(near_end[0], FLOW_WRITE), FLOW_OK);
     assert_int_equal(flow_shutdown(far_end[1], FLOW_WRITE), FLOW_OK);
@@ -288,7 +290,7 @@ run_obeys_every_deadline(void **state)
     expect(far_end[1], "still there");
 }
 
-/* Of a direction that has ended no deadline counts any more. */
+/* A direction that has ended has no deadline any more. */
 static void
 run_forgets_deadlines_of_ended_directions(void **state)
 {
@@ -304,7 +306,8 @@ run_forgets_deadlines_of_ended_directions(void **state)
     assert_int_equal(fake.now, start + 10 * SEC);
 }
 
-/* Two flows that never make it wait do not outrun a deadline. */
+/* Two flows that are always ready do not keep a deadline from ending the
+ * call. */
 static void
 busy_run_obeys_every_deadline(void **state)
 {
@@ -323,7 +326,7 @@ busy_run_obeys_every_deadline(void **state)
         flow_set_deadline(&m[i / 2]->base, (uint32_t)dir, fake.now);
         assert_int_equal(flow_relay_run(&relay), FLOW_E_TIMEOUT);
         check_timed_out(&m[i / 2]->base, dir);
-        /* It is said of that direction alone. */
+        /* Only that direction has the error. */
         flow_get_error(&m[i / 2]->base,
                        dir == FLOW_READ ? FLOW_WRITE : FLOW_READ, &err);
         assert_int_equal(err.status, FLOW_OK);
@@ -334,10 +337,10 @@ busy_run_obeys_every_deadline(void **state)
     }
 }
 
-/* A source that fails while its bytes wait to be written does not keep the
- * relay from sleeping. */
+/* If a source fails while its bytes wait to be written, the relay still
+ * sleeps. */
 static void
-run_sleeps_while_bytes_of_a_failed_source_wait(void **state)
+run_sleeps_while_bytes_of_a_failed_source_are_unwritten(void **state)
 {
     struct mock *to = mock_new(&fake.env, MOCK_CAPS);
     uint64_t waits;
@@ -365,7 +368,7 @@ run_relay(void *arg)
     return flow_relay_run(arg) == FLOW_OK ? arg : NULL;
 }
 
-/* The relay in a thread of its own sleeps on both flows at once. */
+/* The relay runs in a thread and waits for both flows at once. */
 static void
 runs_between_threads(void **state)
 {
@@ -407,18 +410,18 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(one_end_is_passed_on_and_the_other_goes_on),
-        TEST(idle_time_is_that_of_both_directions),
+        TEST(end_of_one_direction_is_passed_on_alone),
+        TEST(relay_is_idle_if_both_directions_are),
         TEST(slow_reader_holds_the_writer_back),
-        TEST(errors_at_every_byte_are_told_and_lose_no_byte_before),
-        TEST(side_whose_output_is_gone_ends),
-        TEST(side_that_fails_ends_the_silent_one_at_once),
+        TEST(error_at_any_byte_is_reported_and_loses_no_earlier_byte),
+        TEST(closed_output_ends_its_direction),
+        TEST(failed_side_ends_the_silent_one_at_once),
         TEST(without_half_close_the_other_direction_runs_on),
         TEST(init_survives_failed_allocations),
         TEST(run_obeys_every_deadline),
         TEST(run_forgets_deadlines_of_ended_directions),
         TEST(busy_run_obeys_every_deadline),
-        TEST(run_sleeps_while_bytes_of_a_failed_source_wait),
+        TEST(run_sleeps_while_bytes_of_a_failed_source_are_unwritten),
         TEST(runs_between_threads),
     };
 

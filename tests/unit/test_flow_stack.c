@@ -33,7 +33,7 @@ teardown(void **state)
 }
 
 static void
-lease_keeps_others_out(void **state)
+lease_makes_other_calls_of_the_direction_busy(void **state)
 {
     struct mock *m = new_mock();
     struct flow_vec span[2];
@@ -61,7 +61,7 @@ lease_keeps_others_out(void **state)
 }
 
 static void
-lease_that_cannot_be_changes_nothing(void **state)
+refused_lease_changes_no_state(void **state)
 {
     struct mock *m = mock_new(&fake.env, FLOW_CAP_LEASE_READ);
     struct flow_vec span[2] = { { &m, 7 }, { &m, 7 } };
@@ -79,9 +79,10 @@ lease_that_cannot_be_changes_nothing(void **state)
     flow_close(&m->base);
 }
 
-/* What a refused lease wanted is kept until somebody wants something else. */
+/* The flow remembers the size of a refused lease until another call of the
+ * direction. */
 static void
-refused_lease_is_remembered(void **state)
+size_of_a_refused_lease_is_remembered(void **state)
 {
     struct mock *m = new_mock();
     struct flow_vec span[2];
@@ -95,7 +96,7 @@ refused_lease_is_remembered(void **state)
     assert_int_equal(flow_lease(&m->base, FLOW_WRITE, 7, span), FLOW_AGAIN);
     assert_int_equal(flow_wanted(&m->base, FLOW_READ), 5);
     assert_int_equal(flow_wanted(&m->base, FLOW_WRITE), 7);
-    /* These want nothing. */
+    /* These calls want no bytes. */
     assert_int_equal(flow_read(&m->base, NULL, 0, &n), FLOW_OK);
     assert_int_equal(flow_write(&m->base, NULL, 0, &n), FLOW_OK);
     assert_int_equal(flow_flush(&m->base), FLOW_OK);
@@ -135,7 +136,7 @@ commit_can_end_the_direction(void **state)
 }
 
 static void
-lease_of_an_aborted_flow_comes_back_empty(void **state)
+commit_on_an_aborted_flow_ends_the_lease(void **state)
 {
     struct mock *m = new_mock();
     struct flow_vec span[2];
@@ -150,7 +151,7 @@ lease_of_an_aborted_flow_comes_back_empty(void **state)
 }
 
 static void
-query_falls_through_but_security_stops(void **state)
+queries_pass_down_but_security_facts_stop_at_their_layer(void **state)
 {
     struct mock *low = mock_new(&fake.env, MOCK_CAPS | FLOW_CAP_CONFIDENTIAL);
     struct mock *mid =
@@ -167,7 +168,8 @@ query_falls_through_but_security_stops(void **state)
     assert_int_equal(flow_query(top, FLOW_QUERY_ALPN, text, &len),
                      FLOW_E_NOTSUP);
     assert_int_equal(low->queries, 0);
-    /* Through the filter, to the first layer that is confidential. */
+    /* The question passes through the filter to the topmost confidential
+     * layer. */
     mid->query_st = FLOW_OK;
     len = sizeof(text);
     assert_int_equal(flow_query(top, FLOW_QUERY_ALPN, text, &len), FLOW_OK);
@@ -178,7 +180,7 @@ query_falls_through_but_security_stops(void **state)
                      FLOW_E_INVAL);
     assert_int_equal(len, 7);
     assert_int_equal(flow_query(top, FLOW_QUERY_ALPN, NULL, &len), FLOW_OK);
-    /* Other questions go all the way. */
+    /* Other queries go down to the transport. */
     len = sizeof(text);
     assert_int_equal(flow_query(top, FLOW_QUERY_FD, text, &len), FLOW_E_NOTSUP);
     assert_true(low->queries > 0);
@@ -186,7 +188,7 @@ query_falls_through_but_security_stops(void **state)
 }
 
 static void
-stack_is_described_and_summed(void **state)
+description_and_memory_cover_the_whole_stack(void **state)
 {
     struct mock *low = new_mock();
     struct mock *mid = mock_wrap(&low->base, true, MOCK_CAPS);
@@ -229,7 +231,7 @@ end_of(struct flow *f, enum flow_query_key key)
 }
 
 static void
-quality_of_ends(void **state)
+end_quality_follows_from_the_capabilities(void **state)
 {
     struct mock *m = new_mock();
     char buf[4];
@@ -255,7 +257,7 @@ quality_of_ends(void **state)
 }
 
 static void
-control_goes_down_until_somebody_knows(void **state)
+control_is_passed_down_to_the_layer_that_knows_it(void **state)
 {
     struct mock *low = new_mock();
     struct mock *top =
@@ -272,7 +274,7 @@ control_goes_down_until_somebody_knows(void **state)
 }
 
 static void
-detach_gives_bytes_back_in_front(void **state)
+detach_returns_read_ahead_bytes_first(void **state)
 {
     unsigned closes = 0;
     struct mock *low = new_mock();
@@ -295,13 +297,13 @@ detach_gives_bytes_back_in_front(void **state)
     assert_memory_equal(buf, "ad", 2);
     assert_int_equal(flow_read(f, buf, 8, &n), FLOW_OK);
     assert_memory_equal(buf, "rr", 2);
-    /* A wake below still finds its way up. */
+    /* A wakeup from below still reaches the waiter above. */
     assert_ptr_equal(low->base.upper, f);
     flow_close(f);
 }
 
 static void
-detach_of_a_borrowed_flow_leaves_it_its_owners(void **state)
+detach_leaves_a_borrowed_flow_to_its_owner(void **state)
 {
     struct mock *low = new_mock();
     struct mock *top = mock_wrap(&low->base, false, MOCK_CAPS);
@@ -322,7 +324,7 @@ detach_of_a_borrowed_flow_leaves_it_its_owners(void **state)
 }
 
 static void
-detach_that_fails_changes_nothing(void **state)
+failed_detach_changes_no_state(void **state)
 {
     struct mock *low = new_mock();
     struct mock *top = mock_wrap(&low->base, true, MOCK_CAPS);
@@ -354,18 +356,18 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(lease_keeps_others_out),
-        TEST(lease_that_cannot_be_changes_nothing),
-        TEST(refused_lease_is_remembered),
+        TEST(lease_makes_other_calls_of_the_direction_busy),
+        TEST(refused_lease_changes_no_state),
+        TEST(size_of_a_refused_lease_is_remembered),
         TEST(commit_can_end_the_direction),
-        TEST(lease_of_an_aborted_flow_comes_back_empty),
-        TEST(query_falls_through_but_security_stops),
-        TEST(stack_is_described_and_summed),
-        TEST(quality_of_ends),
-        TEST(control_goes_down_until_somebody_knows),
-        TEST(detach_gives_bytes_back_in_front),
-        TEST(detach_of_a_borrowed_flow_leaves_it_its_owners),
-        TEST(detach_that_fails_changes_nothing),
+        TEST(commit_on_an_aborted_flow_ends_the_lease),
+        TEST(queries_pass_down_but_security_facts_stop_at_their_layer),
+        TEST(description_and_memory_cover_the_whole_stack),
+        TEST(end_quality_follows_from_the_capabilities),
+        TEST(control_is_passed_down_to_the_layer_that_knows_it),
+        TEST(detach_returns_read_ahead_bytes_first),
+        TEST(detach_leaves_a_borrowed_flow_to_its_owner),
+        TEST(failed_detach_changes_no_state),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,7 +43,7 @@ put(struct flow *f, const char *text)
 }
 
 static void
-exact_tells_where_the_stream_ended(void **state)
+read_exact_tells_where_the_stream_ended(void **state)
 {
     char buf[8];
     size_t n;
@@ -62,7 +62,7 @@ exact_tells_where_the_stream_ended(void **state)
 }
 
 static void
-timeout_keeps_the_count(void **state)
+timeout_reports_the_bytes_so_far(void **state)
 {
     char buf[8];
     size_t n;
@@ -83,7 +83,8 @@ timeout_keeps_the_count(void **state)
     assert_int_equal(n, 8);
 }
 
-/* A peer that always has a byte ready does not outrun the deadline. */
+/* A peer that always has one more byte does not keep the deadline from ending
+ * the call. */
 static void
 steady_trickle_does_not_defeat_the_deadline(void **state)
 {
@@ -122,7 +123,7 @@ write_all_flushes_and_fin_ends(void **state)
 }
 
 static void
-fin_alone_and_nothing_at_all(void **state)
+fin_without_bytes_ends_and_empty_write_sends_no_bytes(void **state)
 {
     struct mock *m = mock_new(&fake.env, MOCK_CAPS);
     size_t n = 99;
@@ -137,7 +138,7 @@ fin_alone_and_nothing_at_all(void **state)
 }
 
 static void
-vector_longer_than_one_call_goes_out_whole(void **state)
+vector_longer_than_one_call_is_written_whole(void **state)
 {
     static struct flow_cvec vec[3000];
     struct mock *m = mock_new(&fake.env, MOCK_CAPS);
@@ -154,7 +155,7 @@ vector_longer_than_one_call_goes_out_whole(void **state)
     flow_close(&m->base);
 }
 
-/* C21: nothing is accepted, however many calls the vector takes. */
+/* C21: no byte is accepted, however many calls the vector needs. */
 static void
 bad_arguments_are_refused_before_the_first_write(void **state)
 {
@@ -257,7 +258,7 @@ copy_obeys_the_write_deadline_of_a_busy_destination(void **state)
     flow_close(&to->base);
 }
 
-/* A source that says nothing, and a destination whose deadline passes first. */
+/* The source is silent, and the destination's deadline passes first. */
 static void
 copy_obeys_the_write_deadline_while_it_waits_to_read(void **state)
 {
@@ -285,7 +286,7 @@ copy_obeys_the_write_deadline_while_it_waits_to_read(void **state)
         flow_get_error(&to->base, FLOW_WRITE, &err);
         assert_int_equal(err.status, FLOW_E_TIMEOUT);
 
-        /* Nothing was lost, and it goes on with a new one. */
+        /* No byte was lost, and the copy continues after a new deadline. */
         flow_set_deadline(&to->base, FLOW_WRITE, FLOW_NEVER);
         assert_int_equal(flow_copy(&from->base, &to->base, 10, &n),
                          FLOW_E_TIMEOUT);
@@ -311,7 +312,7 @@ run_copy(void *arg)
     return NULL;
 }
 
-/* What happens to the destination wakes a copy that sleeps on the source. */
+/* An event of the destination wakes a copy that waits for the source. */
 static void
 copy_that_waits_to_read_sees_its_destination_change(void **state)
 {
@@ -396,7 +397,7 @@ finish_does_not_drain_for_ever(void **state)
 }
 
 static void
-finish_without_half_close_says_gone(void **state)
+finish_without_half_close_reports_quality_gone(void **state)
 {
     struct flow_finish_result result;
     struct mock *m = mock_new(&fake.env, FLOW_CAP_DUPLEX);
@@ -408,8 +409,8 @@ finish_without_half_close_says_gone(void **state)
     assert_int_equal(result.peers, FLOW_END_GONE);
 }
 
-/* One thread reads, one writes, at each end, while others move deadlines; in
- * the end one is aborted under its sleepers. */
+/* One thread reads and one writes at each end, while others move deadlines;
+ * finally one end is aborted while threads wait on it. */
 struct party {
     struct flow *f;
     uint64_t moved;
@@ -450,7 +451,7 @@ read_many(void *arg)
 }
 
 static void
-reader_writer_and_bystander(void **state)
+reader_and_writer_threads_survive_moved_deadlines_and_an_abort(void **state)
 {
     struct flow *live[2];
     struct party writer, reader, idle;
@@ -488,12 +489,12 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(exact_tells_where_the_stream_ended),
-        TEST(timeout_keeps_the_count),
+        TEST(read_exact_tells_where_the_stream_ended),
+        TEST(timeout_reports_the_bytes_so_far),
         TEST(steady_trickle_does_not_defeat_the_deadline),
         TEST(write_all_flushes_and_fin_ends),
-        TEST(fin_alone_and_nothing_at_all),
-        TEST(vector_longer_than_one_call_goes_out_whole),
+        TEST(fin_without_bytes_ends_and_empty_write_sends_no_bytes),
+        TEST(vector_longer_than_one_call_is_written_whole),
         TEST(bad_arguments_are_refused_before_the_first_write),
         TEST(open_wait_drives_the_opening),
         TEST(copy_moves_until_the_end_or_the_limit),
@@ -503,8 +504,8 @@ main(void)
         TEST(finish_ends_both_directions),
         TEST(finish_gives_up_at_its_deadline),
         TEST(finish_does_not_drain_for_ever),
-        TEST(finish_without_half_close_says_gone),
-        TEST(reader_writer_and_bystander),
+        TEST(finish_without_half_close_reports_quality_gone),
+        TEST(reader_and_writer_threads_survive_moved_deadlines_and_an_abort),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

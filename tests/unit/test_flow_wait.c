@@ -44,7 +44,7 @@ ask(struct mock *m, uint32_t interest, struct flow_wait_set *set)
 }
 
 static void
-readiness_is_that_of_the_flow(void **state)
+wait_reports_the_readiness_of_the_backend(void **state)
 {
     struct mock *m = mock_new(&fake.env, MOCK_CAPS);
     struct flow_wait_set set;
@@ -62,9 +62,10 @@ readiness_is_that_of_the_flow(void **state)
     flow_close(&m->base);
 }
 
-/* Not even its deadline, which counts for both directions until it is open. */
+/* Its deadline neither, which counts for both directions until the flow is
+ * open. */
 static void
-flow_without_interest_is_not_waited_for(void **state)
+flow_without_interest_has_no_wait_sources(void **state)
 {
     struct mock *m = mock_new(&fake.env, MOCK_CAPS);
     struct mock *shy = mock_new(&fake.env, MOCK_CAPS | FLOW_CAP_NEEDS_OPEN);
@@ -80,7 +81,7 @@ flow_without_interest_is_not_waited_for(void **state)
     flow_close(&shy->base);
 }
 
-/* A thread on a stack that the test made. */
+/* A thread on a stack that the test provides. */
 #define STACK_SIZE ((size_t)1 << 20)
 
 static void *
@@ -103,9 +104,9 @@ has_sleeper(struct flow_event *ev)
     return armed;
 }
 
-/* The child does not have the thread, and gives its stack away. */
+/* The child does not have the thread, and reuses its stack. */
 static void
-nothing_of_a_wait_is_on_the_stack_of_its_thread(void **state)
+wait_keeps_no_pointer_to_the_stack_of_its_thread(void **state)
 {
     struct mock *m = mock_new(flow_env_default(), MOCK_CAPS);
     void *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE,
@@ -140,7 +141,7 @@ nothing_of_a_wait_is_on_the_stack_of_its_thread(void **state)
 }
 
 static void
-deadlines_are_among_the_sources(void **state)
+wait_set_contains_the_deadline(void **state)
 {
     struct mock *m = mock_new(&fake.env, MOCK_CAPS);
     struct flow_wait_set set;
@@ -162,7 +163,7 @@ deadlines_are_among_the_sources(void **state)
 }
 
 static void
-what_has_ended_is_ready(void **state)
+ended_direction_is_ready(void **state)
 {
     struct mock *m = mock_new(&fake.env, MOCK_CAPS);
     struct flow_wait_set set;
@@ -185,7 +186,7 @@ what_has_ended_is_ready(void **state)
 }
 
 static void
-one_that_was_aborted_is_ready_for_all(void **state)
+aborted_flow_is_ready_for_everything(void **state)
 {
     struct mock *m = mock_new(&fake.env, MOCK_CAPS | FLOW_CAP_NEEDS_OPEN);
     struct flow_wait_set set;
@@ -199,7 +200,7 @@ one_that_was_aborted_is_ready_for_all(void **state)
 }
 
 static void
-everything_waits_for_the_opening(void **state)
+operations_of_an_unopened_flow_wait_for_its_opening(void **state)
 {
     struct mock *m = mock_new(&fake.env, MOCK_CAPS | FLOW_CAP_NEEDS_OPEN);
     struct flow_wait_set set;
@@ -212,7 +213,7 @@ everything_waits_for_the_opening(void **state)
     assert_true(set.deadline == 9 * SEC);
     m->ready = FLOW_READY_OPEN;
     assert_int_equal(ask(m, ALL, &set), ALL);
-    /* A passed deadline is an answer too: it fails for good. */
+    /* A passed deadline is an answer too: the opening fails for good. */
     m->ready = 0;
     fake.now = 9 * SEC;
     assert_int_equal(ask(m, FLOW_READY_READ, &set), FLOW_READY_READ);
@@ -220,7 +221,7 @@ everything_waits_for_the_opening(void **state)
 }
 
 static void
-open_flow_is_ready_to_open(void **state)
+opened_flow_is_ready_for_open(void **state)
 {
     struct mock *m = mock_new(&fake.env, MOCK_CAPS);
     struct flow_wait_set set;
@@ -231,9 +232,9 @@ open_flow_is_ready_to_open(void **state)
     flow_close(&m->base);
 }
 
-/* That of a flow which was opened by somebody else, too. */
+/* The same for a flow that another thread opened. */
 static void
-filter_is_open_as_soon_as_the_flow_below(void **state)
+filter_is_open_when_its_lower_flow_is(void **state)
 {
     struct mock *low = mock_new(&fake.env, MOCK_CAPS | FLOW_CAP_NEEDS_OPEN);
     struct mock *top = mock_wrap(
@@ -248,9 +249,10 @@ filter_is_open_as_soon_as_the_flow_below(void **state)
     flow_close(&top->base);
 }
 
-/* It is not the sleeper's, and would wake it for ever. */
+/* The deadline below is not the caller's, and as a source it would wake the
+ * caller for ever. */
 static void
-passed_deadline_below_is_no_source(void **state)
+passed_deadline_of_the_lower_flow_is_not_a_wait_source(void **state)
 {
     struct mock *low = mock_new(&fake.env, MOCK_CAPS);
     struct flow_wait_set set;
@@ -267,7 +269,7 @@ passed_deadline_below_is_no_source(void **state)
     assert_true(set.deadline == 9 * SEC);
     assert_int_equal(flow_wait(top, FLOW_READY_READ, NULL), FLOW_E_TIMEOUT);
     assert_true(fake.now == 9 * SEC);
-    /* Asked itself, it still obeys. */
+    /* The lower flow itself still obeys its deadline. */
     assert_int_equal(flow_wait(&low->base, FLOW_READY_READ, NULL),
                      FLOW_E_TIMEOUT);
     flow_close(top);
@@ -295,7 +297,7 @@ timeout_is_not_sticky(void **state)
     flow_set_deadline(&m->base, FLOW_READ, FLOW_NOW);
     assert_int_equal(flow_wait(&m->base, FLOW_READY_READ, NULL),
                      FLOW_E_TIMEOUT);
-    /* What is ready is ready, however late. */
+    /* An event that has already happened counts, even after the deadline. */
     m->ready = FLOW_READY_READ;
     assert_int_equal(flow_wait(&m->base, FLOW_READY_READ, &ready), FLOW_OK);
     assert_int_equal(ready, FLOW_READY_READ);
@@ -304,7 +306,7 @@ timeout_is_not_sticky(void **state)
     flow_close(&m->base);
 }
 
-/* A sleeper in a thread of its own, on a flow that is never ready. */
+/* A thread that waits on a flow that is never ready. */
 struct sleeper {
     struct flow *f;
     uint32_t interest;
@@ -336,7 +338,7 @@ start(struct sleeper *s, struct flow *f, uint32_t interest)
 }
 
 static void
-abort_reaches_sleepers(void **state)
+abort_wakes_waiting_threads(void **state)
 {
     struct mock *m = mock_new(flow_env_default(), MOCK_CAPS);
     struct sleeper reader, writer;
@@ -355,7 +357,7 @@ abort_reaches_sleepers(void **state)
 }
 
 static void
-moved_deadline_reaches_the_sleeper(void **state)
+moved_deadline_wakes_the_waiting_thread(void **state)
 {
     struct mock *m = mock_new(flow_env_default(), MOCK_CAPS);
     struct sleeper reader;
@@ -372,7 +374,7 @@ moved_deadline_reaches_the_sleeper(void **state)
 }
 
 static void
-wake_below_reaches_the_sleeper_above(void **state)
+wakeup_of_the_lower_flow_wakes_the_waiter_above(void **state)
 {
     struct mock *low = mock_new(flow_env_default(), MOCK_CAPS);
     struct mock *top = mock_wrap(&low->base, true, MOCK_CAPS);
@@ -382,7 +384,7 @@ wake_below_reaches_the_sleeper_above(void **state)
     (void)state;
     top->ready = 0;
     thread = start(&reader, &top->base, FLOW_READY_READ);
-    /* Ends the wait only if the wake makes the sleeper look again. */
+    /* Ends the wait only if the thread looks again after a wakeup. */
     flow__store(&top->base.state[0], (int8_t)FLOW_E_RESET);
     flow_wake(&low->base, FLOW_WRITE);
     pthread_join(thread, NULL);
@@ -390,8 +392,8 @@ wake_below_reaches_the_sleeper_above(void **state)
     flow_close(&top->base);
 }
 
-/* An opening of many steps that two threads drive by turns, each sleeping
- * while the other has the step. */
+/* An opening of many steps, driven by two threads in turn; each sleeps while
+ * the other one makes a step. */
 struct slow {
     struct flow base;
     unsigned steps;  /* only touched inside open */
@@ -501,7 +503,7 @@ one_thread_opens_at_a_time(void **state)
     flow_close(&s.base);
 }
 
-/* A thread that looked at the state before another one's step failed. */
+/* A thread that read the state before another thread's step failed. */
 static void
 failed_opening_is_not_tried_again(void **state)
 {
@@ -516,7 +518,7 @@ failed_opening_is_not_tried_again(void **state)
     assert_int_equal(m->opens, 1);
     flow_close(&m->base);
 
-    /* Reading that was shut down before is no such failure. */
+    /* Reading that was shut down before does not count as such a failure. */
     m = mock_new(&fake.env, MOCK_CAPS | FLOW_CAP_NEEDS_OPEN);
     assert_int_equal(flow_shutdown(&m->base, FLOW_READ), FLOW_OK);
     assert_int_equal(flow_write(&m->base, "x", 1, &n), FLOW_OK);
@@ -526,12 +528,12 @@ failed_opening_is_not_tried_again(void **state)
 
 #define BROKEN_ROUNDS 5000
 
-/* Flows that do not open, used by two threads at once.  Made anew for each
+/* Flows whose opening fails, used by two threads at once.  Made again for each
  * round, between the barriers. */
 static struct flow *broken;
 static pthread_barrier_t broken_turn;
 
-/* Whether either thread got past the opening, or another answer. */
+/* Whether a thread got past the opening, or got another status. */
 static void
 try_broken(enum flow_dir dir)
 {
@@ -561,7 +563,7 @@ write_to_broken(void *arg)
 }
 
 static void
-two_threads_meet_a_failed_opening(void **state)
+both_threads_get_the_status_of_a_failed_opening(void **state)
 {
     struct mock *m;
     pthread_t thread;
@@ -591,23 +593,23 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(readiness_is_that_of_the_flow),
-        TEST(flow_without_interest_is_not_waited_for),
-        TEST(nothing_of_a_wait_is_on_the_stack_of_its_thread),
-        TEST(deadlines_are_among_the_sources),
-        TEST(what_has_ended_is_ready),
-        TEST(one_that_was_aborted_is_ready_for_all),
-        TEST(everything_waits_for_the_opening),
-        TEST(open_flow_is_ready_to_open),
-        TEST(filter_is_open_as_soon_as_the_flow_below),
-        TEST(passed_deadline_below_is_no_source),
+        TEST(wait_reports_the_readiness_of_the_backend),
+        TEST(flow_without_interest_has_no_wait_sources),
+        TEST(wait_keeps_no_pointer_to_the_stack_of_its_thread),
+        TEST(wait_set_contains_the_deadline),
+        TEST(ended_direction_is_ready),
+        TEST(aborted_flow_is_ready_for_everything),
+        TEST(operations_of_an_unopened_flow_wait_for_its_opening),
+        TEST(opened_flow_is_ready_for_open),
+        TEST(filter_is_open_when_its_lower_flow_is),
+        TEST(passed_deadline_of_the_lower_flow_is_not_a_wait_source),
         TEST(timeout_is_not_sticky),
-        TEST(abort_reaches_sleepers),
-        TEST(moved_deadline_reaches_the_sleeper),
-        TEST(wake_below_reaches_the_sleeper_above),
+        TEST(abort_wakes_waiting_threads),
+        TEST(moved_deadline_wakes_the_waiting_thread),
+        TEST(wakeup_of_the_lower_flow_wakes_the_waiter_above),
         TEST(one_thread_opens_at_a_time),
         TEST(failed_opening_is_not_tried_again),
-        TEST(two_threads_meet_a_failed_opening),
+        TEST(both_threads_get_the_status_of_a_failed_opening),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,7 +25,7 @@ nothing_leaked(void **state)
 }
 
 static void
-composition_follows_the_rule(void **state)
+composed_hints_meet_both_requirements(void **state)
 {
     struct flow_buf_hints below = { .align = 64,
                                     .granularity = 6,
@@ -53,7 +53,7 @@ composition_follows_the_rule(void **state)
 }
 
 static void
-composition_that_does_not_fit_changes_nothing(void **state)
+incompatible_hints_are_refused_unchanged(void **state)
 {
     struct flow_buf_hints below, before, above;
 
@@ -73,7 +73,7 @@ composition_that_does_not_fit_changes_nothing(void **state)
 }
 
 static void
-align_gives_address_and_size(void **state)
+align_policy_aligns_address_and_size(void **state)
 {
     static const size_t aligns[] = { 1, 8, FLOW_CACHE_LINE, FLOW_PAGE_SIZE,
                                      65536 };
@@ -97,7 +97,7 @@ align_gives_address_and_size(void **state)
 }
 
 static void
-align_refuses_what_cannot_be(void **state)
+align_policy_refuses_impossible_alignments(void **state)
 {
     struct flow__fake *fake = *state;
     struct flow_align_policy p;
@@ -115,7 +115,7 @@ align_refuses_what_cannot_be(void **state)
 }
 
 static void
-pool_is_back_pressure(void **state)
+exhausted_pool_answers_again(void **state)
 {
     struct flow__fake *fake = *state;
     const struct flow_buf_policy *policy;
@@ -175,7 +175,7 @@ pool_survives_any_failed_allocation(void **state)
 }
 
 static void
-arena_cuts_and_empties(void **state)
+arena_is_divided_and_reset(void **state)
 {
     static _Alignas(64) uint8_t mem[300];
     struct flow_arena_policy p;
@@ -215,7 +215,7 @@ wipe_leaves_zeros(void **state)
 }
 
 static void
-environment_may_be_left_out(void **state)
+null_environment_is_the_default(void **state)
 {
     struct flow_align_policy policy;
     struct flow_pool *pool;
@@ -238,15 +238,15 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(composition_follows_the_rule),
-        TEST(composition_that_does_not_fit_changes_nothing),
-        TEST(align_gives_address_and_size),
-        TEST(align_refuses_what_cannot_be),
-        TEST(pool_is_back_pressure),
+        TEST(composed_hints_meet_both_requirements),
+        TEST(incompatible_hints_are_refused_unchanged),
+        TEST(align_policy_aligns_address_and_size),
+        TEST(align_policy_refuses_impossible_alignments),
+        TEST(exhausted_pool_answers_again),
         TEST(pool_survives_any_failed_allocation),
-        TEST(arena_cuts_and_empties),
+        TEST(arena_is_divided_and_reset),
         TEST(wipe_leaves_zeros),
-        TEST(environment_may_be_left_out),
+        TEST(null_environment_is_the_default),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,7 +4,7 @@
 #include "unit.h"
 
 static void
-powers_of_two(void **state)
+powers_of_two_are_recognised(void **state)
 {
     (void)state;
     assert_false(flow__is_power_of_two(0));
@@ -19,7 +19,7 @@ powers_of_two(void **state)
 }
 
 static void
-sums_that_do_not_fit_are_refused(void **state)
+sums_that_overflow_are_refused(void **state)
 {
     size_t value = 7;
 
@@ -39,8 +39,8 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(powers_of_two),
-        cmocka_unit_test(sums_that_do_not_fit_are_refused),
+        cmocka_unit_test(powers_of_two_are_recognised),
+        cmocka_unit_test(sums_that_overflow_are_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -47,7 +47,7 @@ signal_after_arm_wakes_each_sleeper(void **state)
         assert_true(flow_event_arm(&ev, &node[i], &c[i].base,
                                    flow_event_sequence(&ev)));
     flow_event_signal(&ev);
-    /* The one in the middle of the list goes; the others stay. */
+    /* If the one in the middle of the list leaves, the others stay. */
     flow_event_disarm(&node[1]);
     flow_event_signal(&ev);
     assert_int_equal(c[0].wakes, 2);
@@ -61,7 +61,7 @@ signal_after_arm_wakes_each_sleeper(void **state)
 }
 
 static void
-sequence_wraps(void **state)
+event_sequence_wraps(void **state)
 {
     struct counter c = { { count_wake }, 0 };
     struct flow_event_node node;
@@ -77,7 +77,7 @@ sequence_wraps(void **state)
 }
 
 static void
-end_wakes_and_takes_everybody_out(void **state)
+ending_an_event_wakes_and_removes_its_waiters(void **state)
 {
     struct counter c = { { count_wake }, 0 };
     struct flow_event_node node[2];
@@ -89,7 +89,7 @@ end_wakes_and_takes_everybody_out(void **state)
     flow_event_arm(&ev, &node[1], &c.base, 0);
     flow_event_fini(&ev);
     assert_int_equal(c.wakes, 2);
-    ev.head = (void *)1; /* Its memory is no more to be touched. */
+    ev.head = (void *)1; /* Its memory is not touched any more. */
     flow_event_disarm(&node[0]);
     flow_event_disarm(&node[1]);
 }
@@ -111,7 +111,7 @@ wait_set_merges_one_descriptor(void **state)
 }
 
 static void
-full_wait_set_lets_nobody_sleep(void **state)
+full_wait_set_does_not_sleep(void **state)
 {
     struct flow_wait_set set;
     struct flow_event ev;
@@ -151,10 +151,10 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(signal_before_arm_is_seen),
         cmocka_unit_test(signal_after_arm_wakes_each_sleeper),
-        cmocka_unit_test(sequence_wraps),
-        cmocka_unit_test(end_wakes_and_takes_everybody_out),
+        cmocka_unit_test(event_sequence_wraps),
+        cmocka_unit_test(ending_an_event_wakes_and_removes_its_waiters),
         cmocka_unit_test(wait_set_merges_one_descriptor),
-        cmocka_unit_test(full_wait_set_lets_nobody_sleep),
+        cmocka_unit_test(full_wait_set_does_not_sleep),
         cmocka_unit_test(earliest_time_wins),
     };
 

@@ -14,7 +14,7 @@
 #include "tests/support/child.h"
 
 #define SEC UINT64_C(1000000000)
-/* Longer than any sleep that is woken. */
+/* Longer than any sleep that a wakeup ends. */
 #define LONG (20 * SEC)
 
 static void
@@ -28,7 +28,7 @@ sleep_until(struct flow_event *ev, uint32_t sequence, uint64_t deadline)
     (void)env->wait(env->ctx, &set, deadline);
 }
 
-/* This thread sleeps once, and so has a waker. */
+/* Sleep once in this thread, so that it has a waker. */
 static void
 sleep_once(void)
 {
@@ -39,7 +39,7 @@ sleep_once(void)
     flow_event_fini(&ev);
 }
 
-/* Two threads that pass a turn to and fro, asleep in between. */
+/* Two threads that wake each other in turn. */
 struct table {
     struct flow_event ball[2];
     unsigned turns;
@@ -76,7 +76,7 @@ play(void *arg)
     return NULL;
 }
 
-/* Whether every ball that this thread plays comes back in time. */
+/* Whether every turn of this thread came in time. */
 static bool
 match(unsigned turns)
 {
@@ -96,7 +96,7 @@ match(unsigned turns)
     return !t.late;
 }
 
-/* As match(), in a child of a parent with threads. */
+/* The same in a child whose parent has threads. */
 static bool
 match_in_child(unsigned turns)
 {
@@ -110,7 +110,7 @@ match_in_child(unsigned turns)
 }
 
 static void
-parent_and_child_are_both_woken(void **state)
+wakeups_work_in_parent_and_child(void **state)
 {
     pid_t child;
 
@@ -134,7 +134,7 @@ is_readable(int fd)
 }
 
 static void
-child_cannot_wake_through_what_it_inherited(void **state)
+child_cannot_wake_the_parent_through_inherited_descriptors(void **state)
 {
     struct flow__fd_waker waker;
     struct flow_event_node node;
@@ -165,7 +165,7 @@ child_cannot_wake_through_what_it_inherited(void **state)
     flow__fd_waker_fini(&waker);
 }
 
-/* A thread that sleeps until it is told to end. */
+/* A thread that sleeps until told to end. */
 struct dreamer {
     struct flow_event ev;
     uint32_t end;    /* Atomic. */
@@ -200,9 +200,9 @@ has_sleeper(struct flow_event *ev)
 
 #define DREAMERS 4
 
-/* Threads that the child does not have: it gives their stacks to its own. */
+/* The child does not have these threads: it reuses their stacks. */
 static void
-child_is_rid_of_threads_that_slept(void **state)
+child_forgets_sleeping_threads_of_its_parent(void **state)
 {
     struct dreamer dreamer[DREAMERS];
     pthread_t thread[DREAMERS];
@@ -234,7 +234,7 @@ child_is_rid_of_threads_that_slept(void **state)
         flow__store(&dreamer[i].end, 1);
         flow_event_signal(&dreamer[i].ev);
         pthread_join(thread[i], NULL);
-        /* Nothing that the child did woke it. */
+        /* The child's calls did not wake it. */
         assert_int_equal(dreamer[i].sleeps, 1);
         flow_event_fini(&dreamer[i].ev);
     }
@@ -249,7 +249,7 @@ lowest_free_descriptor(void)
     return fd;
 }
 
-/* A daemon closes all descriptors and opens its own. */
+/* A daemon closes all descriptors and opens others. */
 static void
 child_may_close_every_descriptor(void **state)
 {
@@ -272,7 +272,7 @@ child_may_close_every_descriptor(void **state)
 }
 
 static void
-descriptors_do_not_add_up_over_generations(void **state)
+descriptors_do_not_accumulate_over_generations(void **state)
 {
     int before;
     int status = 1;
@@ -298,12 +298,12 @@ descriptors_do_not_add_up_over_generations(void **state)
     child_join(child);
 }
 
-/* Locks. */
+/* Guards the two counters below. */
 
 static uint32_t storm_is_over; /* Atomic. */
 static struct flow_event storm_event;
 static struct flow_lock storm_lock;
-static unsigned storm_pair[2]; /* Equal, whenever the lock is free. */
+static unsigned storm_pair[2]; /* Equal whenever the lock is free. */
 static uint32_t storm_once[1000];
 static uint32_t storm_once_next; /* Atomic. */
 
@@ -336,7 +336,7 @@ storm(void *arg)
     return NULL;
 }
 
-/* Everything that the threads of the storm may have been inside of. */
+/* Every lock that a thread of the storm may hold at the fork. */
 static void
 use_locks_in_child(void)
 {
@@ -356,7 +356,7 @@ use_locks_in_child(void)
 #define STORM_FORKS   300
 
 static void
-no_lock_of_another_thread_is_inherited(void **state)
+child_inherits_no_locked_lock(void **state)
 {
     pthread_t thread[STORM_THREADS];
     pid_t child;
@@ -383,9 +383,9 @@ no_lock_of_another_thread_is_inherited(void **state)
     flow_lock_fini(&storm_lock);
 }
 
-/* An environment's callback may fork, under whatever we hold. */
+/* An environment's callback may fork, whatever lock we hold. */
 static void
-thread_inside_may_fork_itself(void **state)
+thread_that_blocks_forks_may_fork(void **state)
 {
     int status = -1;
     pid_t child;
@@ -415,13 +415,14 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(parent_and_child_are_both_woken),
-        cmocka_unit_test(child_cannot_wake_through_what_it_inherited),
-        cmocka_unit_test(child_is_rid_of_threads_that_slept),
+        cmocka_unit_test(wakeups_work_in_parent_and_child),
+        cmocka_unit_test(
+            child_cannot_wake_the_parent_through_inherited_descriptors),
+        cmocka_unit_test(child_forgets_sleeping_threads_of_its_parent),
         cmocka_unit_test(child_may_close_every_descriptor),
-        cmocka_unit_test(descriptors_do_not_add_up_over_generations),
-        cmocka_unit_test(no_lock_of_another_thread_is_inherited),
-        cmocka_unit_test(thread_inside_may_fork_itself),
+        cmocka_unit_test(descriptors_do_not_accumulate_over_generations),
+        cmocka_unit_test(child_inherits_no_locked_lock),
+        cmocka_unit_test(thread_that_blocks_forks_may_fork),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -44,7 +44,7 @@ teardown(void **state)
 }
 
 static void
-events_come_with_their_user(void **state)
+events_carry_their_user_pointer(void **state)
 {
     struct fixture *f = *state;
     struct flow__pollset_event ev[PIPES];
@@ -95,9 +95,9 @@ interest_can_change(void **state)
     assert_int_equal(ev[0].events, FLOW_WAIT_OUT);
 }
 
-/* The number of a closed descriptor is given out again at once. */
+/* A closed descriptor's number is reused at once. */
 static void
-number_that_is_reused_is_watched_again(void **state)
+reused_descriptor_number_is_watched_again(void **state)
 {
     struct fixture *f = *state;
     struct flow__pollset_event ev[4];
@@ -127,7 +127,7 @@ number_that_is_reused_is_watched_again(void **state)
 }
 
 static void
-wake_comes_before_or_during_the_sleep(void **state)
+wakeup_before_or_during_the_sleep_ends_it(void **state)
 {
     struct fixture *f = *state;
     struct flow__pollset_event ev[1];
@@ -140,7 +140,7 @@ wake_comes_before_or_during_the_sleep(void **state)
     assert_int_equal(
         flow__pollset_wait(f->set, ev, 1, FLOW_NEVER, &count, &all), FLOW_OK);
     assert_int_equal(count, 0);
-    /* It was used up: now only time ends the sleep. */
+    /* The wakeup was consumed: now only the time ends the sleep. */
     assert_int_equal(flow__pollset_wait(f->set, ev, 1, flow__plat_now() + MSEC,
                                         &count, &all),
                      FLOW_OK);
@@ -150,7 +150,7 @@ wake_comes_before_or_during_the_sleep(void **state)
 }
 
 static void
-small_list_starves_nobody(void **state)
+short_event_list_starves_no_descriptor(void **state)
 {
     struct fixture *f = *state;
     bool seen[PIPES] = { false };
@@ -176,7 +176,7 @@ small_list_starves_nobody(void **state)
 }
 
 static void
-error_shows_in_both_directions(void **state)
+error_is_reported_in_both_directions(void **state)
 {
     struct fixture *f = *state;
     struct flow__pollset_event ev[1];
@@ -193,7 +193,7 @@ error_shows_in_both_directions(void **state)
     assert_int_equal(ev[0].events, FLOW_WAIT_IN | FLOW_WAIT_OUT);
 }
 
-/* Whether somebody else's loop sees the set readable. */
+/* Whether a foreign event loop sees the set as readable. */
 static bool
 is_readable(const struct fixture *f)
 {
@@ -202,10 +202,10 @@ is_readable(const struct fixture *f)
     return fd.fd < 0 || poll(&fd, 1, 0) == 1;
 }
 
-/* Descriptors that were closed, of files that live on, are reported by no
- * renewed set; who waits for the set still waits for it. */
+/* A renewed set does not report descriptors that were closed, even if their
+ * files stay open; a thread that waits on the set still does. */
 static void
-renewed_set_has_the_waker_alone(void **state)
+renewed_set_contains_only_the_waker(void **state)
 {
     struct fixture *f = *state;
     struct flow_waker *waker = flow__pollset_waker(f->set);
@@ -272,13 +272,13 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(events_come_with_their_user),
+        TEST(events_carry_their_user_pointer),
         TEST(interest_can_change),
-        TEST(number_that_is_reused_is_watched_again),
-        TEST(wake_comes_before_or_during_the_sleep),
-        TEST(small_list_starves_nobody),
-        TEST(error_shows_in_both_directions),
-        TEST(renewed_set_has_the_waker_alone),
+        TEST(reused_descriptor_number_is_watched_again),
+        TEST(wakeup_before_or_during_the_sleep_ends_it),
+        TEST(short_event_list_starves_no_descriptor),
+        TEST(error_is_reported_in_both_directions),
+        TEST(renewed_set_contains_only_the_waker),
         TEST(survives_any_failed_allocation),
     };
 

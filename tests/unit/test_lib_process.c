@@ -7,7 +7,7 @@
 #include "unit.h"
 
 static void
-number_stays(void **state)
+process_number_stays(void **state)
 {
     uint32_t number = flow_process();
     int i;
@@ -18,7 +18,7 @@ number_stays(void **state)
         assert_int_equal(flow_process(), number);
 }
 
-/* The exit status of a child is 0 when what it saw was right. */
+/* The exit status of a child: 0 if its checks passed. */
 static void
 assert_child_succeeds(pid_t child)
 {
@@ -30,7 +30,7 @@ assert_child_succeeds(pid_t child)
 }
 
 static void
-every_generation_has_its_own(void **state)
+every_generation_has_its_own_number(void **state)
 {
     uint32_t mine = flow_process();
     uint32_t theirs;
@@ -53,9 +53,9 @@ every_generation_has_its_own(void **state)
     assert_int_equal(flow_process(), mine);
 }
 
-/* A generation that never asks does not hide the next one. */
+/* A generation that never asks for its number does not hide the next one. */
 static void
-generation_that_does_not_ask_is_skipped(void **state)
+grandchild_of_a_child_that_never_asked_has_a_new_number(void **state)
 {
     uint32_t mine = flow_process();
     int status = 1;
@@ -84,7 +84,7 @@ ask(void *arg)
     return NULL;
 }
 
-/* Threads that ask first in a child agree on one number. */
+/* Threads that ask first in a child get the same number. */
 static bool
 threads_agree(uint32_t parents)
 {
@@ -104,7 +104,7 @@ threads_agree(uint32_t parents)
 }
 
 static void
-threads_of_a_child_agree(void **state)
+threads_of_a_child_get_one_number(void **state)
 {
     uint32_t mine = flow_process();
     pid_t child;
@@ -125,9 +125,9 @@ threads_of_a_child_agree(void **state)
 #endif
 #endif
 
-/* A fork that runs no handler of pthread_atfork(). */
+/* A fork that runs no pthread_atfork() handlers. */
 static void
-fork_without_handlers_is_noticed(void **state)
+fork_without_atfork_handlers_is_noticed(void **state)
 {
 #ifdef HAVE_BARE_FORK
     uint32_t mine = flow_process();
@@ -147,11 +147,12 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(number_stays),
-        cmocka_unit_test(every_generation_has_its_own),
-        cmocka_unit_test(generation_that_does_not_ask_is_skipped),
-        cmocka_unit_test(threads_of_a_child_agree),
-        cmocka_unit_test(fork_without_handlers_is_noticed),
+        cmocka_unit_test(process_number_stays),
+        cmocka_unit_test(every_generation_has_its_own_number),
+        cmocka_unit_test(
+            grandchild_of_a_child_that_never_asked_has_a_new_number),
+        cmocka_unit_test(threads_of_a_child_get_one_number),
+        cmocka_unit_test(fork_without_atfork_handlers_is_noticed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

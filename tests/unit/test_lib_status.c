@@ -6,7 +6,7 @@
 #include "unit.h"
 
 static void
-names_and_texts_differ(void **state)
+status_names_and_texts_are_distinct(void **state)
 {
     int a, b;
 
@@ -25,7 +25,7 @@ names_and_texts_differ(void **state)
 }
 
 static void
-sticky_ones_are_those_of_the_contract(void **state)
+sticky_statuses_are_those_of_the_contract(void **state)
 {
     static const enum flow_status sticky[] = {
         FLOW_EOF,        FLOW_E_TRUNCATED, FLOW_E_CLOSED, FLOW_E_RESET,
@@ -43,7 +43,7 @@ sticky_ones_are_those_of_the_contract(void **state)
 }
 
 static void
-record_begins_empty(void **state)
+error_record_begins_empty(void **state)
 {
     struct flow_error err;
 
@@ -59,7 +59,7 @@ record_begins_empty(void **state)
 }
 
 static void
-set_returns_the_status_and_forgets_what_was(void **state)
+error_set_returns_the_status_and_replaces_the_record(void **state)
 {
     struct flow_error err;
 
@@ -85,7 +85,7 @@ set_returns_the_status_and_forgets_what_was(void **state)
 }
 
 static void
-detail_is_cut_and_made_harmless(void **state)
+error_detail_is_truncated_and_escaped(void **state)
 {
     char longer[2 * FLOW_ERROR_DETAIL];
     struct flow_error err;
@@ -101,7 +101,7 @@ detail_is_cut_and_made_harmless(void **state)
 }
 
 static void
-lowest_and_topmost_layer_survive(void **state)
+lowest_and_topmost_layer_are_kept(void **state)
 {
     struct flow_error err;
 
@@ -119,7 +119,7 @@ lowest_and_topmost_layer_survive(void **state)
 }
 
 static void
-format_says_all_of_it(void **state)
+error_format_has_every_field(void **state)
 {
     struct flow_error err;
     char text[256];
@@ -141,7 +141,7 @@ format_says_all_of_it(void **state)
 }
 
 static void
-format_has_codes_as_they_are_documented(void **state)
+error_format_has_documented_codes(void **state)
 {
     static const struct {
         enum flow_domain domain;
@@ -173,7 +173,7 @@ format_has_codes_as_they_are_documented(void **state)
 }
 
 static void
-format_cuts_but_counts(void **state)
+error_format_truncates_and_returns_the_full_length(void **state)
 {
     struct flow_error err;
     char text[8];
@@ -194,7 +194,7 @@ format_cuts_but_counts(void **state)
 }
 
 static void
-alerts_have_the_names_of_the_rfc(void **state)
+alerts_have_their_rfc_names(void **state)
 {
     (void)state;
     assert_string_equal(flow_alert_name(0), "close_notify");
@@ -209,16 +209,16 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names_and_texts_differ),
-        cmocka_unit_test(sticky_ones_are_those_of_the_contract),
-        cmocka_unit_test(record_begins_empty),
-        cmocka_unit_test(set_returns_the_status_and_forgets_what_was),
-        cmocka_unit_test(detail_is_cut_and_made_harmless),
-        cmocka_unit_test(lowest_and_topmost_layer_survive),
-        cmocka_unit_test(format_says_all_of_it),
-        cmocka_unit_test(format_has_codes_as_they_are_documented),
-        cmocka_unit_test(format_cuts_but_counts),
-        cmocka_unit_test(alerts_have_the_names_of_the_rfc),
+        cmocka_unit_test(status_names_and_texts_are_distinct),
+        cmocka_unit_test(sticky_statuses_are_those_of_the_contract),
+        cmocka_unit_test(error_record_begins_empty),
+        cmocka_unit_test(error_set_returns_the_status_and_replaces_the_record),
+        cmocka_unit_test(error_detail_is_truncated_and_escaped),
+        cmocka_unit_test(lowest_and_topmost_layer_are_kept),
+        cmocka_unit_test(error_format_has_every_field),
+        cmocka_unit_test(error_format_has_documented_codes),
+        cmocka_unit_test(error_format_truncates_and_returns_the_full_length),
+        cmocka_unit_test(alerts_have_their_rfc_names),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,7 +14,7 @@ next_random(uint64_t *state)
     return *state >> 33;
 }
 
-/* The earliest of those that run, the slow way. */
+/* The earliest of the running timers, by linear search. */
 static uint64_t
 earliest(void)
 {
@@ -28,7 +28,7 @@ earliest(void)
 }
 
 static void
-first_is_always_the_earliest(void **state)
+first_timer_is_the_earliest(void **state)
 {
     struct flow__timers timers = { heap, 0 };
     size_t round, i, running = 0;
@@ -60,7 +60,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(first_is_always_the_earliest),
+        cmocka_unit_test(first_timer_is_the_earliest),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

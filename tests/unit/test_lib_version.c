@@ -10,7 +10,7 @@
 #include <flow/version.h>
 
 static void
-numbers_and_text_agree(void **state)
+version_numbers_and_text_agree(void **state)
 {
     char text[32];
 
@@ -21,7 +21,7 @@ numbers_and_text_agree(void **state)
 }
 
 static void
-library_is_the_one_of_the_header(void **state)
+library_version_is_that_of_the_header(void **state)
 {
     (void)state;
     assert_string_equal(flow_version(), FLOW_VERSION_STRING);
@@ -31,8 +31,8 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(numbers_and_text_agree),
-        cmocka_unit_test(library_is_the_one_of_the_header),
+        cmocka_unit_test(version_numbers_and_text_agree),
+        cmocka_unit_test(library_version_is_that_of_the_header),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

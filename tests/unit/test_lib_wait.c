@@ -14,7 +14,7 @@
 #include "tests/support/child.h"
 
 #define MSEC UINT64_C(1000000)
-/* Longer than any of these waits may take. */
+/* Longer than any of these waits takes. */
 #define LONG (20000 * MSEC)
 
 static enum flow_status
@@ -26,7 +26,7 @@ wait_until(struct flow_wait_set *set, uint64_t deadline)
 }
 
 static void
-times_do_not_wrap(void **state)
+time_sums_do_not_wrap(void **state)
 {
     (void)state;
     assert_true(flow_time_after(100, 10) == 110);
@@ -74,7 +74,7 @@ descriptor_ends_the_sleep(void **state)
 }
 
 static void
-signal_before_the_sleep_is_not_lost(void **state)
+wakeup_before_the_sleep_is_not_lost(void **state)
 {
     struct flow_wait_set set;
     struct flow_event ev;
@@ -91,8 +91,8 @@ signal_before_the_sleep_is_not_lost(void **state)
     flow_event_fini(&ev);
 }
 
-/* Two threads pass a turn to and fro, each sleeping without a deadline until
- * it is its turn: one lost wake is a hang. */
+/* Two threads take turns, each sleeping without a deadline until its turn: one
+ * lost wakeup is a hang. */
 struct ball {
     struct flow_event ev;
     unsigned turn; /* atomic */
@@ -131,7 +131,7 @@ play_odd(void *arg)
 }
 
 static void
-no_wake_is_lost_between_threads(void **state)
+no_wakeup_is_lost_between_threads(void **state)
 {
     struct ball ball = { .turn = 0 };
     pthread_t thread;
@@ -179,7 +179,7 @@ loopback_name_is_resolved(void **state)
 }
 
 static void
-lookup_can_be_abandoned(void **state)
+lookup_can_be_cancelled(void **state)
 {
     const struct flow_resolver *resolver = flow_env_default()->resolver;
     struct flow_lookup *lookup;
@@ -218,7 +218,8 @@ wait_for_lookup(struct flow_lookup *lookup)
     assert_in_range(count, 1, COUNT(addr));
 }
 
-/* Where the system tells; else none, which is within every limit. */
+/* The number of this process's threads, if the system tells it; 0 otherwise,
+ * which passes every upper limit. */
 static size_t
 count_threads(void)
 {
@@ -234,7 +235,7 @@ count_threads(void)
 }
 
 static void
-many_lookups_take_turns(void **state)
+lookups_beyond_the_thread_limit_wait_their_turn(void **state)
 {
     const struct flow_resolver *resolver = flow_env_default()->resolver;
     static struct flow_lookup *lookup[MANY_LOOKUPS];
@@ -247,9 +248,11 @@ many_lookups_take_turns(void **state)
         threads = count_threads();
         most = threads > most ? threads : most;
     }
-    /* 64 at work; others have found the queue empty and are ending. */
+    /* 64 lookups at work; further threads found the queue empty and are
+     * exiting. */
     assert_in_range(most, 0, 150);
-    /* Some are cancelled in the queue, some in a thread, some when done. */
+    /* Some lookups are cancelled in the queue, some in a thread, some after
+     * they are done. */
     for (i = 0; i < MANY_LOOKUPS; i++)
         if (i % 3 != 0)
             resolver->cancel(lookup[i]);
@@ -259,8 +262,8 @@ many_lookups_take_turns(void **state)
     }
 }
 
-/* In a child of a parent with threads, which are those of the lookups: what the
- * parent had begun, and one more. */
+/* In a child whose parent has lookup threads: the lookups that the parent
+ * began, and one more. */
 static int
 look_up_in_child(struct flow_lookup **lookup)
 {
@@ -281,7 +284,7 @@ look_up_in_child(struct flow_lookup **lookup)
 }
 
 static void
-child_looks_names_up(void **state)
+lookups_work_in_a_forked_child(void **state)
 {
     const struct flow_resolver *resolver = flow_env_default()->resolver;
     static struct flow_lookup *lookup[MANY_LOOKUPS];
@@ -329,7 +332,7 @@ fake_clock_jumps_instead_of_sleeping(void **state)
 }
 
 static void
-fake_entropy_repeats_by_seed(void **state)
+fake_entropy_is_determined_by_its_seed(void **state)
 {
     struct flow__fake a, b;
     uint8_t x[40], y[40];
@@ -350,17 +353,17 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(times_do_not_wrap),
+        cmocka_unit_test(time_sums_do_not_wrap),
         cmocka_unit_test(deadline_ends_the_sleep),
         cmocka_unit_test(descriptor_ends_the_sleep),
-        cmocka_unit_test(signal_before_the_sleep_is_not_lost),
-        cmocka_unit_test(no_wake_is_lost_between_threads),
+        cmocka_unit_test(wakeup_before_the_sleep_is_not_lost),
+        cmocka_unit_test(no_wakeup_is_lost_between_threads),
         cmocka_unit_test(loopback_name_is_resolved),
-        cmocka_unit_test(lookup_can_be_abandoned),
-        cmocka_unit_test(many_lookups_take_turns),
-        cmocka_unit_test(child_looks_names_up),
+        cmocka_unit_test(lookup_can_be_cancelled),
+        cmocka_unit_test(lookups_beyond_the_thread_limit_wait_their_turn),
+        cmocka_unit_test(lookups_work_in_a_forked_child),
         cmocka_unit_test(fake_clock_jumps_instead_of_sleeping),
-        cmocka_unit_test(fake_entropy_repeats_by_seed),
+        cmocka_unit_test(fake_entropy_is_determined_by_its_seed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,7 +10,7 @@
 #include "lib/plat/fake/fake.h"
 #include "unit.h"
 
-/* Two ends on the fake environment, which sees what is not given back. */
+/* Two ends on the fake environment, which counts memory that is not freed. */
 struct fixture {
     struct flow__fake fake;
     struct flow *a;
@@ -67,7 +67,7 @@ ready(struct flow *f, uint32_t interest)
 }
 
 static void
-arguments_are_checked(void **state)
+invalid_arguments_are_refused(void **state)
 {
     struct flow__fake fake;
     struct flow *a = NULL;
@@ -148,7 +148,7 @@ capacity_is_a_power_of_two_and_bounds_writes(void **state)
 
 /* Vectors of odd pieces, through a ring that wraps at every offset. */
 static void
-vectors_wrap_anywhere(void **state)
+vectors_wrap_at_every_offset(void **state)
 {
     char in[11];
     char out[11];
@@ -178,7 +178,7 @@ vectors_wrap_anywhere(void **state)
 }
 
 static void
-half_close_both_ways(void **state)
+half_close_works_in_both_directions(void **state)
 {
     struct fixture x;
     size_t n;
@@ -247,9 +247,9 @@ close_after_shutdown_is_an_end(void **state)
     end(&x);
 }
 
-/* C28: the peer is not told, and does not get stuck either. */
+/* C28: the peer is not told, and its writes still succeed. */
 static void
-shutdown_read_lets_bytes_vanish(void **state)
+shutdown_read_discards_bytes(void **state)
 {
     const char bytes[40] = { 0 };
     struct fixture x;
@@ -272,7 +272,7 @@ shutdown_read_lets_bytes_vanish(void **state)
 }
 
 static void
-read_lease_spans(void **state)
+read_lease_has_two_spans_across_the_wrap(void **state)
 {
     struct flow_vec span[2];
     struct fixture x;
@@ -290,14 +290,14 @@ read_lease_spans(void **state)
     assert_memory_equal(span[0].base, "ABCD", 4);
     assert_int_equal(span[1].len, 6);
     assert_memory_equal(span[1].base, "EFGHIJ", 6);
-    /* One lease per direction; the other direction is free. */
+    /* One lease per direction; the other direction is not affected. */
     assert_int_equal(flow_read(x.b, NULL, 1, &n), FLOW_E_BUSY);
     assert_int_equal(flow_lease(x.b, FLOW_READ, 1, span), FLOW_E_BUSY);
     put(x.b, "x");
     assert_int_equal(flow_commit(x.b, FLOW_READ, 11, 0), FLOW_E_INVAL);
     assert_int_equal(flow_commit(x.b, FLOW_READ, 0, 0), FLOW_OK);
 
-    /* Contiguous beyond the end of the ring. */
+    /* The lease is contiguous across the end of the ring. */
     assert_int_equal(flow_lease(x.b, FLOW_READ, 7, span), FLOW_OK);
     assert_int_equal(span[0].len, 7);
     assert_memory_equal(span[0].base, "ABCDEFG", 7);
@@ -309,7 +309,7 @@ read_lease_spans(void **state)
 }
 
 static void
-read_lease_wants(void **state)
+read_lease_waits_for_want_bytes(void **state)
 {
     struct flow_vec span[2];
     struct fixture x;
@@ -321,7 +321,7 @@ read_lease_wants(void **state)
     assert_int_equal(flow_lease(x.b, FLOW_READ, 0, span), FLOW_E_INVAL);
     assert_int_equal(flow_lease(x.b, FLOW_READ, 17, span), FLOW_E_INVAL);
     assert_int_equal(flow_lease(x.b, FLOW_READ, 4, span), FLOW_AGAIN);
-    /* C34: three bytes are none, an end is an answer. */
+    /* C34: three bytes are too few, an end is an answer. */
     assert_int_equal(ready(x.b, FLOW_READY_READ), 0);
     assert_int_equal(flow_shutdown(x.a, FLOW_WRITE), FLOW_OK);
     assert_int_equal(ready(x.b, FLOW_READY_READ), FLOW_READY_READ);
@@ -335,7 +335,7 @@ read_lease_wants(void **state)
 }
 
 static void
-write_lease_spans(void **state)
+write_lease_has_two_spans_across_the_wrap(void **state)
 {
     struct flow_vec span[2];
     struct fixture x;
@@ -345,7 +345,7 @@ write_lease_spans(void **state)
     begin(&x, 16);
     put(x.a, "0123456789ab");
     assert_int_equal(flow_read(x.b, NULL, 12, &n), FLOW_OK);
-    put(x.b, "x"); /* the other direction stays out of it */
+    put(x.b, "x"); /* the other direction is not affected */
 
     assert_int_equal(flow_lease(x.a, FLOW_WRITE, 1, span), FLOW_OK);
     assert_int_equal(span[0].len, 4);
@@ -356,7 +356,7 @@ write_lease_spans(void **state)
     assert_int_equal(flow_commit(x.a, FLOW_WRITE, 6, FLOW_MORE), FLOW_OK);
     get(x.b, "ABCDEF");
 
-    /* Move to 4 in front of the end and ask for 9 in one piece. */
+    /* Move to 4 bytes before the end of the ring and ask for 9 in one piece. */
     put(x.a, "..........");
     assert_int_equal(flow_read(x.b, NULL, 10, &n), FLOW_OK);
     assert_int_equal(flow_lease(x.a, FLOW_WRITE, 9, span), FLOW_OK);
@@ -370,7 +370,7 @@ write_lease_spans(void **state)
 }
 
 static void
-write_lease_wants(void **state)
+write_lease_waits_for_want_bytes(void **state)
 {
     struct flow_vec span[2];
     struct fixture x;
@@ -384,7 +384,7 @@ write_lease_wants(void **state)
     assert_int_equal(span[0].len, 6);
     assert_int_equal(flow_commit(x.a, FLOW_WRITE, 0, 0), FLOW_OK);
     get(x.b, "0123456789");
-    /* A part of a lease that reaches into the margin. */
+    /* A part of a lease that reaches into the mirrored margin. */
     put(x.a, "ABCD");
     get(x.b, "ABCD");
     assert_int_equal(flow_lease(x.a, FLOW_WRITE, 16, span), FLOW_OK);
@@ -397,9 +397,10 @@ write_lease_wants(void **state)
     end(&x);
 }
 
-/* Every offset, every want, leases on both sides: no byte lost or doubled. */
+/* Every offset, every want, leases on both sides: no byte is lost or
+ * duplicated. */
 static void
-leases_at_every_offset(void **state)
+leases_work_at_every_offset(void **state)
 {
     struct flow_vec w[2];
     struct flow_vec r[2];
@@ -429,7 +430,7 @@ leases_at_every_offset(void **state)
 }
 
 static void
-lease_of_a_peer_that_closes(void **state)
+lease_outlives_the_close_of_the_peer(void **state)
 {
     struct flow_vec span[2];
     struct fixture x;
@@ -450,7 +451,7 @@ lease_of_a_peer_that_closes(void **state)
 }
 
 static void
-rings_come_from_the_policy(void **state)
+rings_are_allocated_by_the_policy(void **state)
 {
     struct flow_buf_hints hints;
     size_t len = sizeof(hints);
@@ -489,7 +490,7 @@ rings_come_from_the_policy(void **state)
 }
 
 static void
-queries(void **state)
+queries_answer_description_and_footprint(void **state)
 {
     struct fixture x;
     char text[32];
@@ -542,7 +543,7 @@ stream_out(void *arg)
             n = STREAM_LEN - done;
         for (i = 0; i < n; i++)
             buf[i] = pattern(done + i);
-        /* By turns through a lease and by copy. */
+        /* By turns through a lease and by copying. */
         if (done % 2 == 0 && flow_lease(f, FLOW_WRITE, 1, span) == FLOW_OK) {
             n = n < span[0].len ? n : span[0].len;
             memcpy(span[0].base, buf, n);
@@ -577,7 +578,7 @@ stream_in(void *arg)
 
 /* C71: a reader and a writer on each end, four threads in all. */
 static void
-four_threads_on_one_pair(void **state)
+four_threads_may_use_one_pair(void **state)
 {
     struct flow *a;
     struct flow *b;
@@ -656,7 +657,7 @@ close_it(void *arg)
 }
 
 static void
-ends_close_at_once(void **state)
+both_ends_may_close_at_the_same_time(void **state)
 {
     struct flow *a;
     struct flow *b;
@@ -676,27 +677,27 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(arguments_are_checked),
+        cmocka_unit_test(invalid_arguments_are_refused),
         cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(capabilities_are_exact),
         cmocka_unit_test(capacity_is_a_power_of_two_and_bounds_writes),
-        cmocka_unit_test(vectors_wrap_anywhere),
-        cmocka_unit_test(half_close_both_ways),
+        cmocka_unit_test(vectors_wrap_at_every_offset),
+        cmocka_unit_test(half_close_works_in_both_directions),
         cmocka_unit_test(close_without_shutdown_is_truncation),
         cmocka_unit_test(close_after_shutdown_is_an_end),
-        cmocka_unit_test(shutdown_read_lets_bytes_vanish),
-        cmocka_unit_test(read_lease_spans),
-        cmocka_unit_test(read_lease_wants),
-        cmocka_unit_test(write_lease_spans),
-        cmocka_unit_test(write_lease_wants),
-        cmocka_unit_test(leases_at_every_offset),
-        cmocka_unit_test(lease_of_a_peer_that_closes),
-        cmocka_unit_test(rings_come_from_the_policy),
-        cmocka_unit_test(queries),
-        cmocka_unit_test(four_threads_on_one_pair),
+        cmocka_unit_test(shutdown_read_discards_bytes),
+        cmocka_unit_test(read_lease_has_two_spans_across_the_wrap),
+        cmocka_unit_test(read_lease_waits_for_want_bytes),
+        cmocka_unit_test(write_lease_has_two_spans_across_the_wrap),
+        cmocka_unit_test(write_lease_waits_for_want_bytes),
+        cmocka_unit_test(leases_work_at_every_offset),
+        cmocka_unit_test(lease_outlives_the_close_of_the_peer),
+        cmocka_unit_test(rings_are_allocated_by_the_policy),
+        cmocka_unit_test(queries_answer_description_and_footprint),
+        cmocka_unit_test(four_threads_may_use_one_pair),
         cmocka_unit_test(abort_wakes_a_reader),
         cmocka_unit_test(close_of_the_peer_wakes_a_reader),
-        cmocka_unit_test(ends_close_at_once),
+        cmocka_unit_test(both_ends_may_close_at_the_same_time),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

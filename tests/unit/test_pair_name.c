@@ -29,7 +29,7 @@ dial(const struct flow_env *env, const char *name, uint64_t timeout)
 }
 
 static void
-bytes_pass_both_ways(void **state)
+bytes_pass_in_both_directions_by_name(void **state)
 {
     struct flow__fake fake;
     struct flow_listener *l;
@@ -46,7 +46,7 @@ bytes_pass_both_ways(void **state)
     a = dial(&fake.env, "pair:there", 0);
     assert_true((flow_caps(a) & FLOW_CAP_NEEDS_OPEN) != 0);
     assert_int_equal(flow_accept(l, &b), FLOW_AGAIN);
-    /* The first use opens it. */
+    /* The first operation opens it. */
     assert_int_equal(flow_write(a, "hello", 5, &n), FLOW_OK);
     assert_int_equal(flow_accept(l, &b), FLOW_OK);
     assert_true((flow_caps(b) & FLOW_CAP_NEEDS_OPEN) == 0);
@@ -86,7 +86,7 @@ expect_refused(const struct flow_env *env, const char *name, const char *hint)
 }
 
 static void
-names_are_checked(void **state)
+invalid_names_are_refused(void **state)
 {
     struct flow__fake fake;
     char name[100] = "pair:";
@@ -126,7 +126,7 @@ a_name_has_one_listener(void **state)
 }
 
 static void
-nobody_listens(void **state)
+dialling_a_name_without_a_listener_fails(void **state)
 {
     struct flow__fake fake;
     struct flow_error err;
@@ -142,7 +142,7 @@ nobody_listens(void **state)
     flow_get_error(f, FLOW_READ, &err);
     assert_string_equal(err.detail, "pair:nobody");
     flow_close(f);
-    /* One that was never opened takes its peer with it. */
+    /* An end that was never opened disconnects its peer when it is closed. */
     flow_close(dial(&fake.env, "pair:nobody", 0));
     assert_int_equal(fake.live_blocks, 0);
 }
@@ -171,7 +171,7 @@ backlog_is_bounded(void **state)
     assert_int_equal(flow_wait_sources(f[2], FLOW_READY_OPEN, &set), 0);
     assert_true(set.count > 0);
 
-    /* A place in the queue wakes who waits for one. */
+    /* A free place in the backlog wakes a dialler that waits for one. */
     assert_int_equal(flow_accept(l, &accepted), FLOW_OK);
     assert_int_not_equal(flow_event_sequence(set.source[0].event),
                          set.source[0].sequence);
@@ -193,7 +193,7 @@ backlog_is_bounded(void **state)
 }
 
 static void
-closing_turns_away(void **state)
+close_disconnects_waiting_diallers(void **state)
 {
     struct flow__fake fake;
     struct flow_listener *l;
@@ -217,7 +217,7 @@ closing_turns_away(void **state)
 }
 
 static void
-a_dialler_that_went_is_accepted_as_gone(void **state)
+closed_dialler_is_accepted_and_has_ended(void **state)
 {
     struct flow__fake fake;
     struct flow_listener *l;
@@ -257,7 +257,7 @@ serve(void *arg)
 }
 
 static void
-client_and_server_threads(void **state)
+client_and_server_threads_connect_by_name(void **state)
 {
     struct flow_listener *l = listen_as(NULL, "pair:threads", 1);
     pthread_t thread;
@@ -285,14 +285,14 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bytes_pass_both_ways),
-        cmocka_unit_test(names_are_checked),
+        cmocka_unit_test(bytes_pass_in_both_directions_by_name),
+        cmocka_unit_test(invalid_names_are_refused),
         cmocka_unit_test(a_name_has_one_listener),
-        cmocka_unit_test(nobody_listens),
+        cmocka_unit_test(dialling_a_name_without_a_listener_fails),
         cmocka_unit_test(backlog_is_bounded),
-        cmocka_unit_test(closing_turns_away),
-        cmocka_unit_test(a_dialler_that_went_is_accepted_as_gone),
-        cmocka_unit_test(client_and_server_threads),
+        cmocka_unit_test(close_disconnects_waiting_diallers),
+        cmocka_unit_test(closed_dialler_is_accepted_and_has_ended),
+        cmocka_unit_test(client_and_server_threads_connect_by_name),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

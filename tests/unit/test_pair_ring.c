@@ -3,7 +3,7 @@
 #include "unit.h"
 
 static void
-used_and_room_across_the_wrap(void **state)
+used_and_free_bytes_are_counted_across_the_wrap(void **state)
 {
     uint32_t cons, len;
 
@@ -39,7 +39,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(used_and_room_across_the_wrap),
+        cmocka_unit_test(used_and_free_bytes_are_counted_across_the_wrap),
         cmocka_unit_test(spans_cover_each_byte_once),
     };
 

@@ -23,24 +23,24 @@
 #include "unit.h"
 
 /*
- * Descriptors that are closed while a poller has them registered, of files
- * that somebody else holds open: without a word, the system would report the
- * file for ever.
+ * Descriptors that are closed while registered with a poller, although the open
+ * file lives on in another descriptor.  Unless the flow announces the close,
+ * the system would report the file for ever.
  */
 
 #define MSEC UINT64_C(1000000)
 
-/* A flow over descriptors that the test moves about. */
+/* A flow over descriptors that the test replaces. */
 struct mover {
     struct flow base;
-    int fd[2];      /* both are waited for; -1: none */
-    int next;       /* fd[0] after the next read */
-    bool is_silent; /* it does not say that it closes */
-    int closed[2];  /* copies of what a read closed */
-    int reports;    /* counted by the test */
+    int fd[2];      /* waits for both; -1: none */
+    int next;       /* becomes fd[0] after the next read */
+    bool is_silent; /* does not announce the close */
+    int closed[2];  /* duplicates of the closed ones */
+    int reports;    /* counts calls, for the test */
 };
 
-/* The flows here are read only. */
+/* The test only reads from these flows. */
 static enum flow_status
 never_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
              uint32_t flags, size_t *ret_len)
@@ -160,7 +160,7 @@ expect(struct flow_poller *p, const struct flow *f)
         assert_ptr_equal(ev[0].flow, f);
 }
 
-/* Whether the system has anything to tell the poller. */
+/* Whether the system has an event for the poller. */
 static bool
 is_quiet(struct flow_poller *p)
 {
@@ -171,7 +171,7 @@ is_quiet(struct flow_poller *p)
 }
 
 static void
-closing_is_announced(void **state)
+announced_close_removes_the_registration(void **state)
 {
     struct flow_poller *p = *(struct flow_poller **)*state;
     struct mover *m;
@@ -188,7 +188,7 @@ closing_is_announced(void **state)
     expect(p, NULL);
     assert_int_equal(flow_read(&m->base, &byte, 1, &n), FLOW_AGAIN);
     expect(p, NULL);
-    /* The copies are readable, and nobody cares. */
+    /* The duplicates are readable, and the poller does not report them. */
     assert_int_equal(write(a[1], "x", 1), 1);
     assert_int_equal(write(b[1], "x", 1), 1);
     assert_true(is_quiet(p));
@@ -203,10 +203,11 @@ closing_is_announced(void **state)
     close(c[1]);
 }
 
-/* Two flows over one descriptor each and one that they share: when the first
- * announces all of its own, the second loses the shared one too. */
+/* Two flows with one descriptor each and one that they share: if the first
+ * announces the close of all of its own, the second loses the shared one
+ * too. */
 static void
-closing_all_reaches_who_shares_any(void **state)
+announced_close_reaches_flows_that_share_a_descriptor(void **state)
 {
     struct flow_poller *p = *(struct flow_poller **)*state;
     struct mover *m, *other;
@@ -235,10 +236,10 @@ closing_all_reaches_who_shares_any(void **state)
     close(b[1]);
 }
 
-/* A backend that breaks the rule: its old registration stays, but the reports
- * of it are not taken for those of a flow. */
+/* A backend that breaks the rule: its old registration stays, but its events
+ * are not taken for those of a flow. */
 static void
-reports_of_a_lost_descriptor_are_ignored(void **state)
+events_of_a_lost_descriptor_are_ignored(void **state)
 {
     struct flow_poller *p = *(struct flow_poller **)*state;
     struct mover *m, *other;
@@ -256,7 +257,7 @@ reports_of_a_lost_descriptor_are_ignored(void **state)
     assert_int_equal(flow_read(&m->base, &byte, 1, &n), FLOW_AGAIN);
     copy = m->closed[0];
     flow_close(&m->base);
-    /* Another file gets the number, and then another flow. */
+    /* Another file gets the number, then another flow. */
     assert_int_equal(dup2(b[0], old), old);
     close(b[0]);
     assert_int_equal(write(a[1], "x", 1), 1);
@@ -286,8 +287,9 @@ counting_now(void *ctx)
     return flow_env_default()->now(flow_env_default()->ctx);
 }
 
-/* A flow whose descriptor was closed behind its back, of a file that stays open
- * and becomes readable; the flow is closed.  Returns the open descriptor. */
+/* A flow whose descriptor was closed by someone else, of a file that stays
+ * open and becomes readable; then the flow is closed.  Returns the open
+ * descriptor. */
 static int
 leave_stale(struct flow_poller *p, int *ret_writer)
 {
@@ -301,7 +303,7 @@ leave_stale(struct flow_poller *p, int *ret_writer)
     copy = dup(fd[0]);
     assert_true(copy >= 0);
     close(fd[0]);
-    /* The flow closes its number, which must not be another's by then. */
+    /* The flow closes its number, so no other file may have it by then. */
     flow_close(f);
     assert_int_equal(write(fd[1], "x", 1), 1);
     *ret_writer = fd[1];
@@ -310,7 +312,7 @@ leave_stale(struct flow_poller *p, int *ret_writer)
 
 /* The system reports the file for ever; the poller sleeps all the same. */
 static void
-closing_that_nobody_announced_costs_one_report(void **state)
+unannounced_close_costs_one_event(void **state)
 {
     struct flow_env env = *flow_env_default();
     const struct flow_poller_event *ev;
@@ -327,8 +329,8 @@ closing_that_nobody_announced_costs_one_report(void **state)
     assert_int_equal(
         flow_poller_wait(p, 8, env.now(NULL) + 100 * MSEC, &ev, &n),
         FLOW_E_TIMEOUT);
-    /* Once around for each return of the system's wait, and few looks at the
-     * clock in each. */
+    /* One turn of the loop per return of the system's wait, and few readings of
+     * the clock in each. */
     assert_true(looks < 40);
     assert_true(is_quiet(p));
     for (i = 0; i < 3; i++) {
@@ -338,9 +340,9 @@ closing_that_nobody_announced_costs_one_report(void **state)
     flow_poller_free(p);
 }
 
-/* Whatever else is watched goes on being watched. */
+/* The other flows are still watched. */
 static void
-others_do_not_notice_what_nobody_announced(void **state)
+unannounced_close_does_not_affect_other_flows(void **state)
 {
     struct flow_poller *p = *(struct flow_poller **)*state;
     const struct flow_poller_event *ev;
@@ -355,7 +357,7 @@ others_do_not_notice_what_nobody_announced(void **state)
                          FLOW_OK);
     }
     copy = leave_stale(p, &writer);
-    /* Ready before the old set goes away, and after it has gone. */
+    /* Ready before the old set is closed, and after. */
     for (i = 0; i < COUNT(m); i++) {
         if (i == COUNT(m) / 2) {
             for (total = 0; total < i; total += n)
@@ -364,7 +366,7 @@ others_do_not_notice_what_nobody_announced(void **state)
         }
         assert_int_equal(write(pipes[i][1], "x", 1), 1);
     }
-    /* In turn, as before. */
+    /* The order of reports stays. */
     for (total = 0; total < 2 * COUNT(m); total += n) {
         assert_int_equal(flow_poller_wait(p, 1, FLOW_NEVER, &ev, &n), FLOW_OK);
         assert_int_equal(n, 1);
@@ -382,8 +384,8 @@ others_do_not_notice_what_nobody_announced(void **state)
 }
 
 #ifdef __linux__
-/* A loop that has the descriptor in an epoll set of its own, asked for once,
- * hears of what comes later. */
+/* A foreign loop that has the descriptor in its own epoll set, and asked for it
+ * once, sees later events. */
 static void
 foreign_loop_keeps_its_descriptor(void **state)
 {
@@ -394,7 +396,7 @@ foreign_loop_keeps_its_descriptor(void **state)
 
     loop = epoll_create1(0);
     fd = flow_poller_fd(p);
-    /* The portable poller has none. */
+    /* The portable poller has no descriptor. */
     if (fd >= 0)
         assert_int_equal(epoll_ctl(loop, EPOLL_CTL_ADD, fd, &event), 0);
     assert_int_equal(pipe(a), 0);
@@ -419,9 +421,9 @@ foreign_loop_keeps_its_descriptor(void **state)
     close(a[1]);
 }
 
-/* Without a descriptor for another set the old one serves on. */
+/* If no descriptor is left for a new set, the old one stays in use. */
 static void
-set_that_cannot_be_renewed_serves_on(void **state)
+set_that_cannot_be_renewed_stays_in_use(void **state)
 {
     struct flow_poller *p = *(struct flow_poller **)*state;
     struct rlimit was, none;
@@ -451,7 +453,7 @@ set_that_cannot_be_renewed_serves_on(void **state)
 }
 #endif
 
-/* A layer that closes the flow below in an operation. */
+/* A layer that closes the flow below within an operation. */
 static enum flow_status
 dropper_readv(struct flow *f, const struct flow_vec *vec, size_t count,
               size_t *ret_len)
@@ -491,7 +493,7 @@ static const struct flow_ops dropper_ops = {
 };
 
 static void
-layer_may_close_its_lower_flow(void **state)
+layer_may_close_its_lower_flow_in_a_poller(void **state)
 {
     struct flow_poller *p = *(struct flow_poller **)*state;
     struct flow *f = calloc(1, sizeof(*f));
@@ -516,10 +518,10 @@ layer_may_close_its_lower_flow(void **state)
     close(fd[1]);
 }
 
-/* A terminal is one open file behind two descriptors; here a pipe's end that
- * somebody else has, too. */
+/* A terminal is one open file with two descriptors; here a pipe's end that
+ * another descriptor has, too. */
 static void
-end_of_a_direction_closes_its_descriptor(void **state)
+ended_direction_closes_its_descriptor(void **state)
 {
     struct flow_poller *p = *(struct flow_poller **)*state;
     static char block[4096];
@@ -549,10 +551,9 @@ end_of_a_direction_closes_its_descriptor(void **state)
     close(out[0]);
 }
 
-/* Several flows over one descriptor, as those of a resolver or an event
- * channel have it. */
+/* Several flows over one descriptor, as with a resolver or an event channel. */
 static void
-descriptor_may_be_shared(void **state)
+flows_may_share_a_descriptor(void **state)
 {
     struct flow_poller *p = *(struct flow_poller **)*state;
     const struct flow_poller_event *ev;
@@ -571,12 +572,12 @@ descriptor_may_be_shared(void **state)
     assert_int_equal(write(a[1], "x", 1), 1);
     assert_int_equal(flow_poller_wait(p, 8, FLOW_NEVER, &ev, &n), FLOW_OK);
     assert_int_equal(n, 3);
-    /* One leaves: the others stay registered. */
+    /* One is removed: the others stay registered. */
     m[1]->fd[0] = -1;
     flow_close(&m[1]->base);
     assert_int_equal(flow_poller_wait(p, 8, FLOW_NEVER, &ev, &n), FLOW_OK);
     assert_int_equal(n, 2);
-    /* The owner closes it: nobody waits for it any more. */
+    /* The owner closes it: no flow waits for it any more. */
     m[2]->fd[0] = -1;
     assert_int_equal(flow_read(&m[0]->base, &byte, 1, &n), FLOW_AGAIN);
     assert_true(is_quiet(p));
@@ -588,8 +589,8 @@ descriptor_may_be_shared(void **state)
 
 /* --- the TCP dialler ----------------------------------------------------- */
 
-/* Two addresses: the first one's listener has a full queue and answers
- * nothing, so that the second wins. */
+/* Two addresses: the first one's listener has a full backlog and does not
+ * answer, so the second wins. */
 struct flow_lookup {
     struct flow_addr addr[2];
 };
@@ -657,7 +658,7 @@ listen_at(uint32_t address, uint16_t *port, int backlog)
     return fd;
 }
 
-/* Fill a listener's queue; returns how many descriptors that took. */
+/* Fill a listener's backlog; returns how many descriptors that took. */
 static size_t
 fill_queue(uint32_t address, uint16_t port, int fd[4])
 {
@@ -691,7 +692,7 @@ open_over(struct flow_poller *p, struct flow *f)
 }
 
 static void
-losing_attempt_is_taken_out(void **state)
+losing_connection_attempt_leaves_the_poller(void **state)
 {
     struct flow_poller *p = *(struct flow_poller **)*state;
     struct sockaddr none = { .sa_family = AF_UNSPEC };
@@ -716,7 +717,7 @@ losing_attempt_is_taken_out(void **state)
     assert_int_equal(flow_tcp_dial(&env, "two.example", port, NULL, &f, NULL),
                      FLOW_OK);
     assert_int_equal(flow_poller_add(p, f, FLOW_READY_OPEN, NULL), FLOW_OK);
-    /* The descriptor of the first attempt is the lowest that is free. */
+    /* The first attempt's descriptor is the lowest free one. */
     attempt = dup(0);
     close(attempt);
     assert_int_equal(flow_open(f), FLOW_AGAIN);
@@ -728,7 +729,7 @@ losing_attempt_is_taken_out(void **state)
     open_over(p, f);
     assert_int_equal(flow_poller_set(p, f, FLOW_READY_READ), FLOW_OK);
     expect(p, NULL);
-    /* The loser's file fails now, and the poller knows nothing of it. */
+    /* The loser's file has an error now, and the poller does not report it. */
     (void)!connect(copy, &none, sizeof(none));
     assert_int_equal(
         poll(&(struct pollfd){ .fd = copy, .events = POLLOUT }, 1, 1000), 1);
@@ -744,8 +745,8 @@ losing_attempt_is_taken_out(void **state)
 
 /* --- processes ----------------------------------------------------------- */
 
-/* In a child: everything but the end is refused, and the end is the child's
- * alone. */
+/* In a child every call is refused except closing, which does not affect the
+ * parent. */
 static int
 use_inherited(struct flow_poller *p, struct flow *f, struct flow *g)
 {
@@ -763,7 +764,7 @@ use_inherited(struct flow_poller *p, struct flow *f, struct flow *g)
     flow_poller_wake(p);
     flow_close(f);
     flow_poller_free(p);
-    /* What it watched can be watched anew. */
+    /* The flow can be added to another poller. */
     if (flow_poller_new(NULL, &p) != FLOW_OK ||
         flow_poller_add(p, g, FLOW_READY_READ, g) != FLOW_OK ||
         flow_poller_wait(p, 4, FLOW_NOW, &ev, &n) != FLOW_E_TIMEOUT)
@@ -773,7 +774,7 @@ use_inherited(struct flow_poller *p, struct flow *f, struct flow *g)
 }
 
 static void
-child_does_not_touch_the_parents_poller(void **state)
+child_does_not_change_the_parents_poller(void **state)
 {
     struct flow_poller *p = *(struct flow_poller **)*state;
     struct flow *f[2], *g[2];
@@ -810,20 +811,20 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(closing_is_announced),
-        TEST(closing_all_reaches_who_shares_any),
-        TEST(reports_of_a_lost_descriptor_are_ignored),
-        TEST(closing_that_nobody_announced_costs_one_report),
-        TEST(others_do_not_notice_what_nobody_announced),
+        TEST(announced_close_removes_the_registration),
+        TEST(announced_close_reaches_flows_that_share_a_descriptor),
+        TEST(events_of_a_lost_descriptor_are_ignored),
+        TEST(unannounced_close_costs_one_event),
+        TEST(unannounced_close_does_not_affect_other_flows),
 #ifdef __linux__
         TEST(foreign_loop_keeps_its_descriptor),
-        TEST(set_that_cannot_be_renewed_serves_on),
+        TEST(set_that_cannot_be_renewed_stays_in_use),
 #endif
-        TEST(layer_may_close_its_lower_flow),
-        TEST(end_of_a_direction_closes_its_descriptor),
-        TEST(descriptor_may_be_shared),
-        TEST(losing_attempt_is_taken_out),
-        TEST(child_does_not_touch_the_parents_poller),
+        TEST(layer_may_close_its_lower_flow_in_a_poller),
+        TEST(ended_direction_closes_its_descriptor),
+        TEST(flows_may_share_a_descriptor),
+        TEST(losing_connection_attempt_leaves_the_poller),
+        TEST(child_does_not_change_the_parents_poller),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

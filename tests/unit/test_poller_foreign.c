@@ -11,7 +11,7 @@
 #include "lib/plat.h"
 #include "unit.h"
 
-/* A poller, and single flows and listeners, in the loop of somebody else. */
+/* A poller, and single flows and listeners, in a foreign event loop. */
 
 #define SEC UINT64_C(1000000000)
 
@@ -19,7 +19,7 @@ struct foreign {
     struct flow_poller *poller;
     struct flow *near_end;
     struct flow *far_end;
-    int fd; /* of the poller, asked for once as a loop does; -1: none */
+    int fd; /* of the poller, queried once as a loop does; -1: none */
 };
 
 static void
@@ -48,7 +48,7 @@ foreign_end(struct foreign *x)
     flow_poller_free(x->poller);
 }
 
-/* What the loop does: it sleeps on the descriptor, up to a deadline. */
+/* Sleep on the descriptor up to a deadline, as the loop does. */
 static bool
 foreign_sleep(struct foreign *x, int msec)
 {
@@ -57,7 +57,7 @@ foreign_sleep(struct foreign *x, int msec)
     return poll(&fd, 1, msec) == 1;
 }
 
-/* How many events there are. */
+/* The number of events. */
 static size_t
 foreign_turn(struct foreign *x)
 {
@@ -94,8 +94,8 @@ move_deadline(void *arg)
     return NULL;
 }
 
-/* The flow was used in the loop, by a timer perhaps, after the poller looked
- * at it last. */
+/* After the poller looked at the flow, the loop used it elsewhere, for example
+ * in a timer. */
 static void
 poller_wakes_a_loop_that_used_a_flow(void **state)
 {
@@ -128,10 +128,9 @@ poller_wakes_a_loop_that_used_a_flow(void **state)
     }
 }
 
-/* The descriptor is readable as long as there is something to do, and not
- * when there is nothing. */
+/* The descriptor is readable if and only if there are events to fetch. */
 static void
-descriptor_tells_whether_there_is_work(void **state)
+descriptor_is_readable_while_there_are_events(void **state)
 {
     struct foreign x;
     char buf[8];
@@ -146,14 +145,14 @@ descriptor_tells_whether_there_is_work(void **state)
             return;
         }
         assert_false(foreign_sleep(&x, 0));
-        /* Added. */
+        /* A flow is added. */
         assert_int_equal(
             flow_poller_add(x.poller, x.near_end, FLOW_READY_READ, NULL),
             FLOW_OK);
         assert_true(foreign_sleep(&x, 0));
         assert_int_equal(foreign_turn(&x), 0);
         assert_false(foreign_sleep(&x, 0));
-        /* Written to, and read in part, elsewhere in the loop. */
+        /* The loop writes to it and reads part elsewhere. */
         assert_int_equal(flow_write(x.far_end, "abc", 3, &n), FLOW_OK);
         assert_true(foreign_sleep(&x, 0));
         assert_int_equal(foreign_turn(&x), 1);
@@ -178,9 +177,9 @@ descriptor_tells_whether_there_is_work(void **state)
     }
 }
 
-/* Asked for late, when there is work already. */
+/* The descriptor is queried late, when there are events already. */
 static void
-descriptor_knows_of_earlier_work(void **state)
+descriptor_is_readable_for_earlier_events(void **state)
 {
     const struct flow_poller_event *ev;
     struct foreign x;
@@ -199,7 +198,7 @@ descriptor_knows_of_earlier_work(void **state)
     foreign_end(&x);
 }
 
-/* --- one flow in the loop of somebody else ------------------------------- */
+/* --- one flow in a foreign event loop ------------------------------------ */
 
 struct sleeper {
     void (*disturb)(void *arg);
@@ -216,8 +215,8 @@ disturb_later(void *arg)
     return NULL;
 }
 
-/* Sleeps on a wait set while another thread disturbs; the clock does not end
- * it, since the guard would be long over. */
+/* Sleep on a wait set while another thread changes the flow.  The clock does
+ * not end the sleep: the guard kills the test long before. */
 static void
 sleep_until_disturbed(struct flow_wait_set *set, void (*disturb)(void *),
                       void *arg)
@@ -253,7 +252,7 @@ do_deadline_write(void *arg)
 }
 
 static void
-sources_of_a_flow_hear_aborts_and_deadlines(void **state)
+wait_set_of_a_flow_wakes_for_aborts_and_deadlines(void **state)
 {
     static const struct {
         uint32_t interest;
@@ -295,7 +294,7 @@ do_listener_deadline(void *arg)
 }
 
 static void
-sources_of_a_listener_hear_aborts_and_deadlines(void **state)
+wait_set_of_a_listener_wakes_for_aborts_and_deadlines(void **state)
 {
     void (*const disturb[])(void *) = { do_listener_abort,
                                         do_listener_deadline };
@@ -320,10 +319,10 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(poller_wakes_a_loop_that_used_a_flow),
-        cmocka_unit_test(descriptor_tells_whether_there_is_work),
-        cmocka_unit_test(descriptor_knows_of_earlier_work),
-        cmocka_unit_test(sources_of_a_flow_hear_aborts_and_deadlines),
-        cmocka_unit_test(sources_of_a_listener_hear_aborts_and_deadlines),
+        cmocka_unit_test(descriptor_is_readable_while_there_are_events),
+        cmocka_unit_test(descriptor_is_readable_for_earlier_events),
+        cmocka_unit_test(wait_set_of_a_flow_wakes_for_aborts_and_deadlines),
+        cmocka_unit_test(wait_set_of_a_listener_wakes_for_aborts_and_deadlines),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,11 +10,11 @@
 #include "mock_flow.h"
 #include "unit.h"
 
-/* What flow_poller_wait() lists, and misuse of a poller. */
+/* The events of flow_poller_wait(), and misuse of a poller. */
 
 struct conn {
     struct flow *flow;
-    struct conn *peer; /* closed by the handler of this one, or NULL */
+    struct conn *peer; /* closed by this one's handler, or NULL */
     struct flow_poller *poller;
     unsigned served;
 };
@@ -64,7 +64,7 @@ serve(void *user, uint32_t ready)
     c->peer = NULL;
 }
 
-/* The example in <flow/poller.h>, whose handler closes another connection. */
+/* The example in <flow/poller.h>: a handler closes another connection. */
 static void
 handler_may_close_what_is_listed(void **state)
 {
@@ -98,8 +98,8 @@ handler_may_close_what_is_listed(void **state)
     }
 }
 
-/* One that was removed and added again during the work on the list is another
- * entry: the event of the first stays blank. */
+/* A flow that is removed and added again while the list is handled is a new
+ * entry: the earlier event stays blank. */
 static void
 event_of_a_removed_flow_stays_blank(void **state)
 {
@@ -121,7 +121,7 @@ event_of_a_removed_flow_stays_blank(void **state)
 }
 
 static void
-listener_is_blanked_too(void **state)
+event_of_a_closed_listener_is_blanked(void **state)
 {
     const struct flow_poller_event *ev;
     struct flow_listener *l;
@@ -144,9 +144,9 @@ listener_is_blanked_too(void **state)
     flow_close(f);
 }
 
-/* More events than there is room for at first, and less memory than that. */
+/* More events than there was room for at first, and no memory for more. */
 static void
-list_grows_as_far_as_memory_goes(void **state)
+event_list_grows_while_memory_lasts(void **state)
 {
     const struct flow_poller_event *ev;
     struct conn *c[200];
@@ -171,7 +171,7 @@ list_grows_as_far_as_memory_goes(void **state)
 }
 
 static void
-misuse_is_refused(void **state)
+poller_misuse_is_refused(void **state)
 {
     static const uint32_t unknown[] = { FLOW_READY_DEADLINE, FLOW_READY_ACCEPT,
                                         0x8000, FLOW_READY_READ | 0x10 };
@@ -185,10 +185,10 @@ misuse_is_refused(void **state)
     (void)state;
     assert_int_equal(flow_poller_new(&fake.env, &other), FLOW_OK);
     assert_int_equal(flow_pair_new(&fake.env, 64, NULL, &f, &g), FLOW_OK);
-    /* A flow that nobody watches. */
+    /* A flow that is in no poller. */
     assert_int_equal(flow_poller_set(poller, f, FLOW_READY_READ), FLOW_E_INVAL);
     assert_int_equal(flow_poller_remove(poller, f), FLOW_E_INVAL);
-    /* One of another poller. */
+    /* A flow of another poller. */
     assert_int_equal(flow_poller_set(other, c->flow, 0), FLOW_E_INVAL);
     assert_int_equal(flow_poller_remove(other, c->flow), FLOW_E_INVAL);
     assert_int_equal(flow_poller_add(other, c->flow, 0, NULL), FLOW_E_INVAL);
@@ -203,7 +203,7 @@ misuse_is_refused(void **state)
                      FLOW_E_INVAL);
     assert_null(ev);
     assert_int_equal(n, 0);
-    /* And nothing of it had an effect. */
+    /* The refused calls had no effect. */
     assert_int_equal(flow_poller_wait(poller, 4, FLOW_NOW, &ev, &n), FLOW_OK);
     assert_int_equal(n, 1);
     assert_ptr_equal(ev[0].user, c);
@@ -215,7 +215,7 @@ misuse_is_refused(void **state)
 }
 
 static void
-misuse_of_a_listener_is_refused(void **state)
+poller_misuse_of_a_listener_is_refused(void **state)
 {
     struct flow_listener *l;
     struct flow_poller *other;
@@ -241,10 +241,10 @@ main(void)
     const struct CMUnitTest tests[] = {
         TEST(handler_may_close_what_is_listed),
         TEST(event_of_a_removed_flow_stays_blank),
-        TEST(listener_is_blanked_too),
-        TEST(list_grows_as_far_as_memory_goes),
-        TEST(misuse_is_refused),
-        TEST(misuse_of_a_listener_is_refused),
+        TEST(event_of_a_closed_listener_is_blanked),
+        TEST(event_list_grows_while_memory_lasts),
+        TEST(poller_misuse_is_refused),
+        TEST(poller_misuse_of_a_listener_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

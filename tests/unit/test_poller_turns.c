@@ -11,22 +11,21 @@
 #include "unit.h"
 
 /*
- * Reports are counted: between two reports of a flow that stays ready, no
- * other flow is reported more than once.
+ * Fairness: between two reports of a flow that stays ready, no other flow is
+ * reported more than once.
  */
 
-#define TURNS_MOST                                                             \
-    320u /* more than the poller takes from the system at once                 \
-          */
+/* More than the poller takes from the system at once. */
+#define TURNS_MOST 320u
 
 struct turns {
     struct flow_poller *poller;
     struct flow *near_end[TURNS_MOST];
     struct flow *far_end[TURNS_MOST]; /* NULL: a flow that is always ready */
     bool is_quiet[TURNS_MOST];        /* has nothing to read most of the time */
-    uint64_t last[TURNS_MOST];        /* when it was reported last; 0: never */
-    uint64_t before[TURNS_MOST];      /* and before that */
-    uint64_t clock;                   /* reports so far */
+    uint64_t last[TURNS_MOST];        /* time of its last report; 0: never */
+    uint64_t before[TURNS_MOST];      /* time of the report before that */
+    uint64_t clock;                   /* number of reports */
     size_t count;
 };
 
@@ -42,7 +41,7 @@ turns_watch(struct turns *t, struct flow *near_end, struct flow *far_end)
         FLOW_OK);
 }
 
-/* A socket, of which the poller learns from the system. */
+/* A socket: the poller learns of it from the system. */
 static void
 turns_add_socket(struct turns *t)
 {
@@ -57,7 +56,7 @@ turns_add_socket(struct turns *t)
     turns_watch(t, near_end, far_end);
 }
 
-/* Flows that the poller knows to be ready without the system. */
+/* Flows that are ready without an event of the system. */
 static void
 turns_add_pair(struct turns *t)
 {
@@ -87,7 +86,7 @@ turns_end(struct turns *t)
     flow_poller_free(t->poller);
 }
 
-/* As much as it takes. */
+/* Write as much as the flow accepts. */
 static void
 turns_flood(struct turns *t, size_t i)
 {
@@ -112,7 +111,7 @@ turns_check(const struct turns *t, size_t reported)
                      reported);
 }
 
-/* A handler that reads a little of what there is; a quiet one is emptied. */
+/* A handler that reads a part of what there is; a quiet flow is emptied. */
 static void
 turns_serve(struct turns *t, const struct flow_poller_event *ev)
 {
@@ -144,7 +143,7 @@ turns_serve_all(struct turns *t, size_t cap)
         turns_serve(t, &ev[i]);
 }
 
-/* Every third flow is quiet and says something now and then. */
+/* Every third flow is quiet and receives bytes now and then. */
 static void
 turns_play(size_t flows, size_t cap)
 {
@@ -175,7 +174,7 @@ turns_play(size_t flows, size_t cap)
 }
 
 static void
-nobody_comes_twice_before_the_others(void **state)
+no_flow_is_reported_twice_before_the_others(void **state)
 {
     static const size_t flows[] = { 5, 40, 129, TURNS_MOST };
     static const size_t cap[] = { 1, 2, 3, 64, 1000 };
@@ -187,9 +186,9 @@ nobody_comes_twice_before_the_others(void **state)
             turns_play(flows[i], cap[k]);
 }
 
-/* The handler of one flow writes to the others, as that of a proxy does. */
+/* The handler of one flow writes to the others, as a proxy does. */
 static void
-turns_are_kept_by_flows_that_are_used(void **state)
+used_flows_keep_their_place_in_the_order(void **state)
 {
     static struct turns t;
     const struct flow_poller_event *ev;
@@ -213,10 +212,10 @@ turns_are_kept_by_flows_that_are_used(void **state)
     turns_end(&t);
 }
 
-/* As many flows as fit in the list are ready all the time.  Another one
- * becomes ready: it is in the next list. */
+/* All flows that the list has room for are ready all the time.  If another one
+ * becomes ready, it is in the next list. */
 static void
-system_is_asked_in_every_call(void **state)
+system_is_polled_in_every_call(void **state)
 {
     static struct turns t;
     const struct flow_poller_event *ev;
@@ -244,7 +243,7 @@ system_is_asked_in_every_call(void **state)
 
 /* Another process may read what the system reported. */
 static void
-report_is_good_for_one_answer(void **state)
+system_event_counts_for_one_report(void **state)
 {
     static struct turns t;
     const struct flow_poller_event *ev;
@@ -258,7 +257,7 @@ report_is_good_for_one_answer(void **state)
     assert_int_equal(flow_query(t.near_end[0], FLOW_QUERY_FD, &fd, &len),
                      FLOW_OK);
     assert_int_equal(flow_write(t.far_end[0], "ab", 2, &n), FLOW_OK);
-    /* Not read: it is reported again. */
+    /* It was not read: it is reported again. */
     assert_int_equal(flow_poller_wait(t.poller, 4, FLOW_NOW, &ev, &n), FLOW_OK);
     assert_int_equal(flow_poller_wait(t.poller, 4, FLOW_NOW, &ev, &n), FLOW_OK);
     assert_int_equal(n, 1);
@@ -272,10 +271,10 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nobody_comes_twice_before_the_others),
-        cmocka_unit_test(turns_are_kept_by_flows_that_are_used),
-        cmocka_unit_test(system_is_asked_in_every_call),
-        cmocka_unit_test(report_is_good_for_one_answer),
+        cmocka_unit_test(no_flow_is_reported_twice_before_the_others),
+        cmocka_unit_test(used_flows_keep_their_place_in_the_order),
+        cmocka_unit_test(system_is_polled_in_every_call),
+        cmocka_unit_test(system_event_counts_for_one_report),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,7 +24,7 @@ assert_text(const union flow__sockaddr *addr, size_t len, const char *expected)
 }
 
 static void
-addresses_as_text(void **state)
+addresses_are_formatted(void **state)
 {
     const size_t head = offsetof(struct sockaddr_un, sun_path);
     union flow__sockaddr a;
@@ -56,7 +56,7 @@ addresses_as_text(void **state)
     assert_text(&a, head + 7, "/run/a");
     memcpy(a.un.sun_path, "\0name", 5);
     assert_text(&a, head + 5, "@name");
-    /* A path may fill all there is and end without a NUL. */
+    /* A path may fill the whole address and end without a NUL. */
     memset(a.un.sun_path, 'x', sizeof(a.un.sun_path));
     memset(longest, 'x', sizeof(a.un.sun_path));
     assert_text(&a, sizeof(a.un), longest);
@@ -80,7 +80,7 @@ errno_becomes_a_status(void **state)
     assert_int_equal(flow_posix_error(&err, "tcp", EADDRINUSE, "x", NULL),
                      FLOW_E_SYS);
     assert_non_null(err.hint);
-    /* A backend of somebody else's may make files, too. */
+    /* A backend outside this tree may create files, too. */
     assert_int_equal(flow_posix_error(&err, "other", EEXIST, "x", NULL),
                      FLOW_E_SYS);
     assert_string_equal(err.text, "a file has this name already");
@@ -128,7 +128,7 @@ sockets_are_closed_on_exec_and_do_not_block(void **state)
 }
 
 static void
-blocking_mode_is_told_and_changed(void **state)
+blocking_mode_is_read_and_set(void **state)
 {
     int p[2];
 
@@ -249,7 +249,7 @@ long_vectors_move_in_several_calls(void **state)
 }
 
 static void
-discarding_more_than_the_scratch(void **state)
+more_bytes_than_the_scratch_buffer_are_discarded(void **state)
 {
     static char data[20000];
     struct flow_cvec w = { data, sizeof(data) };
@@ -280,7 +280,7 @@ no_write_raises_sigpipe(void **state)
     (void)state;
     child = fork();
     if (child == 0) {
-        /* A signal that gets through ends this process. */
+        /* SIGPIPE at its default action ends this process. */
         signal(SIGPIPE, SIG_DFL);
         if (pipe(p) < 0 || socketpair(AF_UNIX, SOCK_STREAM, 0, s) < 0)
             _exit(1);
@@ -293,7 +293,7 @@ no_write_raises_sigpipe(void **state)
         sigpending(&set);
         if (sigismember(&set, SIGPIPE))
             _exit(4);
-        /* One that the program itself waits for is left alone. */
+        /* A pending SIGPIPE that the program raised itself is left pending. */
         sigemptyset(&set);
         sigaddset(&set, SIGPIPE);
         sigprocmask(SIG_BLOCK, &set, NULL);
@@ -309,7 +309,7 @@ no_write_raises_sigpipe(void **state)
 }
 
 static void
-readiness(void **state)
+descriptor_readiness_is_reported(void **state)
 {
     struct flow_cvec w = { "x", 1 };
     int s[2];
@@ -334,14 +334,14 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(addresses_as_text),
+        cmocka_unit_test(addresses_are_formatted),
         cmocka_unit_test(errno_becomes_a_status),
         cmocka_unit_test(sockets_are_closed_on_exec_and_do_not_block),
-        cmocka_unit_test(blocking_mode_is_told_and_changed),
+        cmocka_unit_test(blocking_mode_is_read_and_set),
         cmocka_unit_test(long_vectors_move_in_several_calls),
-        cmocka_unit_test(discarding_more_than_the_scratch),
+        cmocka_unit_test(more_bytes_than_the_scratch_buffer_are_discarded),
         cmocka_unit_test(no_write_raises_sigpipe),
-        cmocka_unit_test(readiness),
+        cmocka_unit_test(descriptor_readiness_is_reported),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -128,7 +128,7 @@ pass(struct flow *from, struct flow *to, const char *text)
 }
 
 static void
-port_0_reports_its_port(void **state)
+listening_on_port_0_reports_the_port(void **state)
 {
     struct flow_listener *l = listen_on(NULL, "127.0.0.1", NULL);
     char text[80];
@@ -141,7 +141,7 @@ port_0_reports_its_port(void **state)
 }
 
 static void
-bytes_and_half_close(void **state)
+bytes_pass_and_half_close_works(void **state)
 {
     struct ends e = connected();
     size_t n;
@@ -190,7 +190,7 @@ names_are_resolved(void **state)
     flow_listener_close(l);
 }
 
-/* A resolver that never answers; it only counts. */
+/* A resolver that never answers and counts its calls. */
 struct flow_lookup {
     struct flow_event event;
     unsigned started;
@@ -237,7 +237,7 @@ silent_cancel(struct flow_lookup *lookup)
 }
 
 static void
-resolver_that_never_answers(void **state)
+dial_waits_for_its_resolver_until_the_deadline(void **state)
 {
     static const struct flow_resolver resolver = {
         .start = silent_start,
@@ -259,7 +259,7 @@ resolver_that_never_answers(void **state)
     assert_int_equal(
         flow_tcp_dial(&fake.env, "silent.example", 80, &opt, &f, NULL),
         FLOW_OK);
-    /* Nothing blocks, the first write included. */
+    /* No call blocks, the first write included. */
     assert_int_equal(flow_write(f, "x", 1, &n), FLOW_AGAIN);
     assert_int_equal(silent.started, 1);
     assert_int_equal(flow_open_wait(f), FLOW_E_TIMEOUT);
@@ -270,7 +270,7 @@ resolver_that_never_answers(void **state)
     assert_int_equal(flow_read(f, NULL, 1, &n), FLOW_E_TIMEOUT);
     flow_close(f);
 
-    /* C45: the flow's own deadline does the same. */
+    /* C45: the flow's own deadline has the same effect. */
     assert_int_equal(
         flow_tcp_dial(&fake.env, "silent.example", 80, NULL, &f, NULL),
         FLOW_OK);
@@ -283,7 +283,7 @@ resolver_that_never_answers(void **state)
 }
 
 static void
-queries(void **state)
+queries_answer_addresses_and_footprint(void **state)
 {
     struct ends e = connected();
     char local[80];
@@ -354,7 +354,7 @@ options_reach_the_socket(void **state)
     flow_listener_close(l);
 }
 
-/* Seconds are what the system counts: what is less is rounded up. */
+/* The system counts seconds: fractions are rounded up. */
 static void
 probe_times_reach_both_sockets(void **state)
 {
@@ -446,7 +446,7 @@ assert_peer(struct flow *f, const char *address)
 }
 
 static void
-source_of_another_machine_is_named(void **state)
+error_for_a_foreign_source_address_names_it(void **state)
 {
     const struct flow_tcp_options opt = { .source = "192.0.2.77",
                                           .source_port = 9 };
@@ -465,7 +465,7 @@ source_of_another_machine_is_named(void **state)
 }
 
 static void
-options_set_before_connecting_count(void **state)
+options_set_before_connecting_take_effect(void **state)
 {
     struct flow_listener *l = listen_on(NULL, "127.0.0.1", NULL);
     struct flow *f;
@@ -481,7 +481,7 @@ options_set_before_connecting_count(void **state)
 }
 
 #ifdef __linux__
-/* Bytes that were accepted and have not been sent once. */
+/* Bytes that were accepted and not sent yet. */
 static int
 unsent(struct flow *f)
 {
@@ -492,7 +492,7 @@ unsent(struct flow *f)
 }
 
 static void
-flush_pushes_what_more_held_back(void **state)
+flush_sends_bytes_that_more_held_back(void **state)
 {
     const struct flow_tcp_options slow = { .delay = true };
     const struct flow_cvec v = { "tick", 4 };
@@ -510,7 +510,7 @@ flush_pushes_what_more_held_back(void **state)
         assert_int_equal(unsent(e.a), 0);
         assert_true(option_of(e.a, IPPROTO_TCP, TCP_NODELAY) == (turn == 0));
 
-        /* C17: so does the end. */
+        /* C17: and so does the end. */
         assert_int_equal(flow_writev(e.a, &v, 1, FLOW_MORE, &n), FLOW_OK);
         assert_int_equal(unsent(e.a), 4);
         assert_int_equal(flow_shutdown(e.a, FLOW_WRITE), FLOW_OK);
@@ -522,7 +522,7 @@ flush_pushes_what_more_held_back(void **state)
 #endif
 
 static void
-fin_with_the_last_bytes(void **state)
+fin_is_sent_with_the_last_bytes(void **state)
 {
     struct flow_cvec v[3] = { { "a", 1 }, { "bc", 2 }, { "def", 3 } };
     struct ends e = connected();
@@ -538,10 +538,10 @@ fin_with_the_last_bytes(void **state)
     close_ends(&e);
 }
 
-/* The peer's reset is told to one call only; the other direction must not
- * take what follows for an orderly end. */
+/* The system reports the peer's reset to one call only; the other direction
+ * must not take what follows for an orderly end. */
 static void
-reset_is_never_an_end(void **state)
+reset_is_never_an_orderly_end(void **state)
 {
     const struct linger abort_it = { 1, 0 };
     struct flow_error err;
@@ -560,7 +560,7 @@ reset_is_never_an_end(void **state)
         flow_close(e.b);
         assert_int_equal(flow_wait(e.a, FLOW_READY_READ, NULL), FLOW_OK);
         if (turn == 0) {
-            /* The writer is told first. */
+            /* The write fails first. */
             st = flow_write(e.a, "x", 1, &n);
             assert_int_equal(st, FLOW_E_RESET);
             assert_int_equal(flow_read(e.a, &c, 1, &n), FLOW_E_RESET);
@@ -575,9 +575,9 @@ reset_is_never_an_end(void **state)
     }
 }
 
-/* C33, with SIGPIPE at its default: a signal would end the test. */
+/* C33, with SIGPIPE at its default: a signal would kill the test. */
 static void
-writing_to_a_closed_peer(void **state)
+writing_to_a_closed_peer_fails_without_a_signal(void **state)
 {
     struct ends e = connected();
     enum flow_status st;
@@ -594,8 +594,8 @@ writing_to_a_closed_peer(void **state)
     flow_close(e.a);
 }
 
-/* A port where nobody listens: bound, so that nobody else gets it meanwhile,
- * and the dialling socket least of all. */
+/* A port without a listener: bound, so that no other program gets it, nor the
+ * dialling socket. */
 static int
 hold_port(uint16_t *ret_port)
 {
@@ -612,7 +612,7 @@ hold_port(uint16_t *ret_port)
 }
 
 static void
-source_is_what_the_peer_sees(void **state)
+source_address_is_the_one_the_peer_sees(void **state)
 {
     struct flow_tcp_options opt = { .source = "127.0.0.2" };
     struct flow_listener *l = listen_on(NULL, "127.0.0.1", NULL);
@@ -625,13 +625,13 @@ source_is_what_the_peer_sees(void **state)
     assert_peer(e.b, "127.0.0.2:");
     close_ends(&e);
 
-    /* Held at 127.0.0.1, so it is nobody's at 127.0.0.2. */
+    /* Bound at 127.0.0.1 only, so nothing is at 127.0.0.2. */
     snprintf(expected, sizeof(expected), "127.0.0.2:%u",
              (unsigned)opt.source_port);
     e = connect_to(l, "127.0.0.1", &opt);
     assert_peer(e.b, expected);
     close_ends(&e);
-    /* The system still remembers the connection that it was just used for. */
+    /* The system still remembers the connection that used it. */
     e = connect_to(other, "127.0.0.1", &opt);
     assert_peer(e.b, expected);
     close_ends(&e);
@@ -641,7 +641,7 @@ source_is_what_the_peer_sees(void **state)
 }
 
 static void
-refused_and_bad_arguments(void **state)
+refused_connections_and_invalid_arguments_fail(void **state)
 {
     struct flow_error err;
     struct flow *f = NULL;
@@ -679,7 +679,7 @@ refused_and_bad_arguments(void **state)
 }
 
 static void
-listening_refused(void **state)
+error_of_a_refused_listen_says_why(void **state)
 {
     const struct flow_tcp_options negative = { .backlog = -1 };
     const struct flow_tcp_options source = { .source = "127.0.0.1" };
@@ -729,7 +729,7 @@ reuse_port_shares_a_port(void **state)
 
 /* "*" takes both families on one port, "::" leaves IPv4 to others. */
 static void
-both_families(void **state)
+wildcard_listens_on_both_families(void **state)
 {
     struct flow_listener *any = listen_on(NULL, "*", NULL);
     struct flow_listener *l = NULL;
@@ -770,7 +770,7 @@ both_families(void **state)
 }
 
 static void
-endpoints(void **state)
+tcp_endpoints_dial_and_listen(void **state)
 {
     struct flow_endpoint_options opt = { .timeout = 10 * SEC };
     struct flow_listener *l = NULL;
@@ -836,7 +836,7 @@ every_allocation_may_fail(void **state)
                      FLOW_E_NOMEM);
     assert_null(l);
 
-    /* C77: the peer is dropped, the listener goes on. */
+    /* C77: the connection is dropped, and the listener works on. */
     l = listen_on(&fake.env, "127.0.0.1", NULL);
     assert_int_equal(
         flow_tcp_dial(NULL, "127.0.0.1", port_of(l), NULL, &f, NULL), FLOW_OK);
@@ -854,7 +854,7 @@ every_allocation_may_fail(void **state)
     assert_int_equal(fake.live_blocks, 0);
 }
 
-/* In a child, since it takes every descriptor there is. */
+/* In a child, since it uses up every descriptor. */
 static int
 run_out_of_descriptors(void)
 {
@@ -876,7 +876,7 @@ run_out_of_descriptors(void)
                           NULL) != FLOW_OK ||
             flow_open_wait(client[i]) != FLOW_OK)
             return 1;
-    /* Not one descriptor above those that are open. */
+    /* Not one descriptor more than are open now. */
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
         return 2;
     limit.rlim_cur = (rlim_t)dup(0);
@@ -884,7 +884,7 @@ run_out_of_descriptors(void)
     if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
         return 3;
 
-    /* The first is turned away at once, then there is a pause. */
+    /* The first connection is dropped at once, then there is a pause. */
     if (flow_accept(l, &f) != FLOW_AGAIN)
         return 4;
     if (flow_read_wait(client[0], &c, 1, &n) == FLOW_OK || n != 0)
@@ -894,12 +894,12 @@ run_out_of_descriptors(void)
         set.source[0].event != &l->wake || set.deadline <= fake.now)
         return 6;
     until = set.deadline;
-    /* Nobody else is turned away meanwhile.  (valgrind lets the system accept
-     * before it says EMFILE, so the second may be gone too.) */
+    /* No other connection is dropped meanwhile.  (Under valgrind the system
+     * accepts before it says EMFILE, so the second may be gone too.) */
     if (flow_accept(l, &f) != FLOW_AGAIN ||
         flow_wait_sources(client[2], FLOW_READY_READ, &set) != 0)
         return 7;
-    /* Still nothing free: the next pause is longer. */
+    /* Still no descriptor: the next pause is longer. */
     fake.now = until;
     if (flow_accept(l, &f) != FLOW_AGAIN)
         return 8;
@@ -907,7 +907,7 @@ run_out_of_descriptors(void)
     if (flow_listener_wait_sources(l, &set) ||
         set.deadline - until <= until - UINT64_C(1000000000))
         return 9;
-    /* Room again. */
+    /* Descriptors are free again. */
     for (i = 0; i < 3; i++)
         flow_close(client[i]);
     if (flow_tcp_dial(NULL, "127.0.0.1", port_of(l), NULL, &client[0], NULL) !=
@@ -925,7 +925,7 @@ run_out_of_descriptors(void)
 }
 
 static void
-accepting_survives_emfile(void **state)
+listener_works_on_after_emfile(void **state)
 {
     int status = -1;
     pid_t child = fork();
@@ -938,9 +938,9 @@ accepting_survives_emfile(void **state)
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
-/* A connection that is gone before it is accepted. */
+/* A connection that was reset before it is accepted. */
 static void
-accepting_survives_dead_connections(void **state)
+listener_skips_reset_connections(void **state)
 {
     const struct linger abort_it = { 1, 0 };
     struct flow_listener *l = listen_on(NULL, "127.0.0.1", NULL);
@@ -958,7 +958,7 @@ accepting_survives_dead_connections(void **state)
                      0);
     flow_close(f);
     e = connect_to(l, "127.0.0.1", NULL);
-    /* Linux hands the dead one out first, other systems drop it. */
+    /* Linux returns the reset connection first, other systems drop it. */
     if (flow_read_wait(e.b, &c, 1, &n) == FLOW_E_RESET) {
         flow_close(e.b);
         assert_int_equal(flow_accept_wait(l, &e.b), FLOW_OK);
@@ -1021,7 +1021,7 @@ stream_in(void *arg)
 }
 
 static void
-four_threads_on_one_connection(void **state)
+four_threads_may_use_one_connection(void **state)
 {
     struct ends e = connected();
     pthread_t thread[4];
@@ -1042,9 +1042,9 @@ four_threads_on_one_connection(void **state)
     close_ends(&e);
 }
 
-/* Both directions' threads begin on a flow that has yet to connect. */
+/* The threads of both directions start on a flow that is not connected yet. */
 static void
-two_threads_open_one_flow(void **state)
+two_threads_may_open_one_flow(void **state)
 {
     struct flow_listener *l = listen_on(NULL, "127.0.0.1", NULL);
     pthread_t thread[4];
@@ -1080,9 +1080,9 @@ write_until_it_fails(void *arg)
     return NULL;
 }
 
-/* The reset may reach either thread first; an end it is for neither. */
+/* The reset may reach either thread first; neither sees an orderly end. */
 static void
-reset_in_the_middle_of_two_threads(void **state)
+reset_ends_reader_and_writer_threads(void **state)
 {
     const struct linger abort_it = { 1, 0 };
     enum flow_status st;
@@ -1145,35 +1145,35 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(port_0_reports_its_port),
-        cmocka_unit_test(bytes_and_half_close),
+        cmocka_unit_test(listening_on_port_0_reports_the_port),
+        cmocka_unit_test(bytes_pass_and_half_close_works),
         cmocka_unit_test(capabilities_are_exact),
         cmocka_unit_test(names_are_resolved),
-        cmocka_unit_test(resolver_that_never_answers),
-        cmocka_unit_test(queries),
+        cmocka_unit_test(dial_waits_for_its_resolver_until_the_deadline),
+        cmocka_unit_test(queries_answer_addresses_and_footprint),
         cmocka_unit_test(options_reach_the_socket),
         cmocka_unit_test(probe_times_reach_both_sockets),
         cmocka_unit_test(options_out_of_range_are_refused),
-        cmocka_unit_test(source_is_what_the_peer_sees),
-        cmocka_unit_test(source_of_another_machine_is_named),
-        cmocka_unit_test(options_set_before_connecting_count),
+        cmocka_unit_test(source_address_is_the_one_the_peer_sees),
+        cmocka_unit_test(error_for_a_foreign_source_address_names_it),
+        cmocka_unit_test(options_set_before_connecting_take_effect),
 #ifdef __linux__
-        cmocka_unit_test(flush_pushes_what_more_held_back),
+        cmocka_unit_test(flush_sends_bytes_that_more_held_back),
 #endif
-        cmocka_unit_test(fin_with_the_last_bytes),
-        cmocka_unit_test(reset_is_never_an_end),
-        cmocka_unit_test(writing_to_a_closed_peer),
-        cmocka_unit_test(refused_and_bad_arguments),
-        cmocka_unit_test(listening_refused),
+        cmocka_unit_test(fin_is_sent_with_the_last_bytes),
+        cmocka_unit_test(reset_is_never_an_orderly_end),
+        cmocka_unit_test(writing_to_a_closed_peer_fails_without_a_signal),
+        cmocka_unit_test(refused_connections_and_invalid_arguments_fail),
+        cmocka_unit_test(error_of_a_refused_listen_says_why),
         cmocka_unit_test(reuse_port_shares_a_port),
-        cmocka_unit_test(both_families),
-        cmocka_unit_test(endpoints),
+        cmocka_unit_test(wildcard_listens_on_both_families),
+        cmocka_unit_test(tcp_endpoints_dial_and_listen),
         cmocka_unit_test(every_allocation_may_fail),
-        cmocka_unit_test(accepting_survives_emfile),
-        cmocka_unit_test(accepting_survives_dead_connections),
-        cmocka_unit_test(four_threads_on_one_connection),
-        cmocka_unit_test(two_threads_open_one_flow),
-        cmocka_unit_test(reset_in_the_middle_of_two_threads),
+        cmocka_unit_test(listener_works_on_after_emfile),
+        cmocka_unit_test(listener_skips_reset_connections),
+        cmocka_unit_test(four_threads_may_use_one_connection),
+        cmocka_unit_test(two_threads_may_open_one_flow),
+        cmocka_unit_test(reset_ends_reader_and_writer_threads),
         cmocka_unit_test(abort_wakes_a_reader),
     };
 

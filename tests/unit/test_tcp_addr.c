@@ -28,7 +28,7 @@ assert_refused(const char *rest, const char *text)
 }
 
 static void
-endpoints_that_parse(void **state)
+valid_endpoints_are_parsed(void **state)
 {
     (void)state;
     assert_parses("//example.org:443", "example.org", 443);
@@ -40,7 +40,7 @@ endpoints_that_parse(void **state)
 }
 
 static void
-endpoints_that_do_not(void **state)
+invalid_endpoints_are_refused(void **state)
 {
     char rest[300] = "//";
 
@@ -72,7 +72,7 @@ endpoints_that_do_not(void **state)
 }
 
 static void
-literal_addresses(void **state)
+literal_addresses_are_parsed(void **state)
 {
     static const uint8_t loopback6[16] = { [15] = 1 };
     struct flow_addr a;
@@ -96,7 +96,7 @@ literal_addresses(void **state)
 }
 
 static void
-system_form_of_addresses(void **state)
+addresses_convert_to_sockaddr_and_back(void **state)
 {
     union flow__sockaddr sa;
     struct flow_addr a;
@@ -137,7 +137,7 @@ assert_interleaved(const char *before, const char *after)
 }
 
 static void
-families_take_turns(void **state)
+address_families_alternate(void **state)
 {
     (void)state;
     assert_interleaved("", "");
@@ -152,11 +152,11 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(endpoints_that_parse),
-        cmocka_unit_test(endpoints_that_do_not),
-        cmocka_unit_test(literal_addresses),
-        cmocka_unit_test(system_form_of_addresses),
-        cmocka_unit_test(families_take_turns),
+        cmocka_unit_test(valid_endpoints_are_parsed),
+        cmocka_unit_test(invalid_endpoints_are_refused),
+        cmocka_unit_test(literal_addresses_are_parsed),
+        cmocka_unit_test(addresses_convert_to_sockaddr_and_back),
+        cmocka_unit_test(address_families_alternate),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

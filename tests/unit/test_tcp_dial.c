@@ -15,7 +15,7 @@
 
 #define MSEC UINT64_C(1000000)
 
-/* A resolver that knows what the test tells it, when the test tells it. */
+/* A resolver whose results, and the time of its answer, the test sets. */
 struct flow_lookup {
     struct flow_event event;
     bool done;
@@ -121,7 +121,7 @@ listen_at(const char *address, uint16_t port, uint16_t *ret_port)
     return fd;
 }
 
-/* Addresses that do not answer: their queues are full. */
+/* Addresses that do not answer: the backlogs of their listeners are full. */
 struct hole {
     int listening;
     int fd[8];
@@ -223,7 +223,7 @@ step(struct fixture *x)
     return flow__tcp_dial_step(x->dial, &x->fd, &x->peer, &x->err);
 }
 
-/* Steps and waits, on the fake clock, until it is over. */
+/* Steps and waits, on the fake clock, until the dial ends. */
 static enum flow_status
 run(struct fixture *x)
 {
@@ -343,7 +343,7 @@ dead_addresses_are_passed_over_at_once(void **state)
     before = x.fake.now;
     assert_int_equal(run(&x), FLOW_OK);
     assert_memory_equal(x.peer.bytes, "\x7f\x00\x00\x01", 4);
-    /* No stagger where an address says no. */
+    /* No pause after an address that refuses. */
     assert_true(x.fake.now - before < 250 * MSEC);
     end(&x);
     close(listening);
@@ -419,7 +419,7 @@ more_silent_addresses_than_places(void **state)
     before = x.fake.now;
     assert_int_equal(run(&x), FLOW_OK);
     assert_memory_equal(x.peer.bytes, "\x7f\x00\x00\x01", 4);
-    /* The fourth takes the first one's place, the sixth the third one's. */
+    /* The fourth takes the first one's place, and the sixth the third one's. */
     assert_int_equal(x.fake.now - before,
                      TCP_DIAL_PATIENCE + 2 * TCP_DIAL_STAGGER);
     end(&x);
@@ -501,7 +501,7 @@ failed_lookups(void **state)
     begin(&x, "none.example", 80, 0);
     the_lookup.start_status = FLOW_E_NOMEM;
     assert_int_equal(run(&x), FLOW_E_NOMEM);
-    the_lookup.cancelled++; /* There was none to release. */
+    the_lookup.cancelled++; /* There was no lookup to release. */
     end(&x);
 }
 

@@ -20,7 +20,7 @@
 
 #include "tests/support/child.h"
 
-/* A directory of this test; paths in it fit any system. */
+/* A directory of this test; paths in it fit into any system's address. */
 static char dir[64];
 static char path[80];
 
@@ -97,7 +97,7 @@ converse(struct flow_listener *l, const char *where)
 }
 
 static void
-bytes_and_half_close(void **state)
+bytes_pass_and_half_close_works(void **state)
 {
     struct flow_listener *l = listen_on(NULL, path, 0, 0);
     char text[80];
@@ -191,7 +191,8 @@ listener_in_use_is_not_replaced(void **state)
     assert_int_equal(err.code, EADDRINUSE);
     assert_string_equal(err.detail, path);
     assert_null(other);
-    /* It was asked whether it lives, which looks like a client. */
+    /* listen() connected to it to see whether it is in use, which looks like a
+     * client. */
     assert_int_equal(flow_accept_wait(l, &f), FLOW_OK);
     flow_close(f);
     converse(l, path);
@@ -216,7 +217,7 @@ other_files_are_not_replaced(void **state)
     assert_true(S_ISREG(st.st_mode));
 }
 
-/* Whoever took our place keeps it. */
+/* A socket that took our path is not removed. */
 static void
 close_leaves_the_file_of_another(void **state)
 {
@@ -290,7 +291,7 @@ paths_are_checked(void **state)
 }
 
 static void
-nobody_listens(void **state)
+dialling_a_name_without_a_listener_fails(void **state)
 {
     struct flow *f = dial(NULL, path);
     struct flow_error err;
@@ -311,7 +312,8 @@ nobody_listens(void **state)
     flow_close(f);
 }
 
-/* Linux gives nothing to wait on but time; on the fake clock. */
+/* Linux provides no event for a full backlog; by the clock, which is fake
+ * here. */
 static void
 full_queue_is_waited_for(void **state)
 {
@@ -351,7 +353,7 @@ full_queue_is_waited_for(void **state)
         assert_string_equal(
             err.text, "the listener's queue stayed full until the timeout");
     } else {
-        /* The way to here is too long for a socket's path. */
+        /* The directory's path is too long for a socket's address. */
         assert_true(strlen(name) > 107);
     }
     flow_close(waiting);
@@ -362,7 +364,7 @@ full_queue_is_waited_for(void **state)
 }
 
 static void
-endpoints(void **state)
+unix_endpoints_dial_and_listen(void **state)
 {
     struct flow_listener *l = NULL;
     struct flow *f = NULL;
@@ -409,7 +411,7 @@ every_allocation_may_fail(void **state)
     assert_null(l);
 }
 
-/* Memory is short, and meanwhile another program takes the path over. */
+/* Memory runs out, and meanwhile another program takes the path. */
 static void *
 take_over_and_fail(void *ctx, size_t size, size_t align)
 {
@@ -442,7 +444,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        DIR_TEST(bytes_and_half_close),
+        DIR_TEST(bytes_pass_and_half_close_works),
         DIR_TEST(abstract_names),
         DIR_TEST(file_has_its_mode_and_goes_with_the_listener),
         DIR_TEST(stale_file_is_replaced),
@@ -451,9 +453,9 @@ main(void)
         DIR_TEST(close_leaves_the_file_of_another),
         DIR_TEST(child_leaves_the_file_to_its_parent),
         DIR_TEST(paths_are_checked),
-        DIR_TEST(nobody_listens),
+        DIR_TEST(dialling_a_name_without_a_listener_fails),
         DIR_TEST(full_queue_is_waited_for),
-        DIR_TEST(endpoints),
+        DIR_TEST(unix_endpoints_dial_and_listen),
         DIR_TEST(every_allocation_may_fail),
         DIR_TEST(failed_listener_leaves_the_file_of_another),
     };

@@ -66,7 +66,7 @@ socketpair_has_half_close(void **state)
     assert_int_equal(fcntl(s[0], F_GETFD), -1);
 }
 
-/* C28: on a UNIX socket SHUT_RD would tell the peer. */
+/* C28: on a UNIX socket SHUT_RD would be visible to the peer. */
 static void
 shutdown_read_is_not_seen_by_the_peer(void **state)
 {
@@ -89,7 +89,7 @@ shutdown_read_is_not_seen_by_the_peer(void **state)
 }
 
 static void
-unread_bytes_make_a_reset(void **state)
+close_with_unread_bytes_resets_the_connection(void **state)
 {
     enum flow_status st;
     struct flow *a;
@@ -104,7 +104,7 @@ unread_bytes_make_a_reset(void **state)
     b = adopt(s[1], s[1]);
     assert_int_equal(flow_write(a, "unread", 6, &n), FLOW_OK);
     flow_close(b);
-    /* Never a signal, and no end that was none. */
+    /* Neither a signal nor an orderly end. */
     st = flow_write(a, "x", 1, &n);
     assert_true(st == FLOW_E_RESET || st == FLOW_E_CLOSED);
     assert_int_equal(flow_read(a, &c, 1, &n), FLOW_E_RESET);
@@ -138,7 +138,7 @@ two_pipes_end_by_closing_one(void **state)
 }
 
 static void
-full_pipe_is_waited_for(void **state)
+full_pipe_is_a_wait_source(void **state)
 {
     static char block[65536];
     struct flow_wait_set set;
@@ -165,7 +165,7 @@ full_pipe_is_waited_for(void **state)
     assert_int_equal(set.count, 4);
     assert_int_equal(set.source[0].fd, q[0]);
     assert_int_equal(set.source[1].fd, p[1]);
-    /* The flow's own, for an abort or a moved deadline. */
+    /* The flow's own event, for an abort or a moved deadline. */
     assert_ptr_equal(set.source[2].event, &a->wake[0]);
     assert_ptr_equal(set.source[3].event, &a->wake[1]);
     while (total > 0)
@@ -178,7 +178,7 @@ full_pipe_is_waited_for(void **state)
     close(q[1]);
 }
 
-/* One descriptor that is no socket has nothing to shut. */
+/* One descriptor that is not a socket cannot be half-closed. */
 static void
 file_is_read_to_its_end(void **state)
 {
@@ -204,7 +204,7 @@ file_is_read_to_its_end(void **state)
 }
 
 static void
-blocking_mode_is_put_back(void **state)
+blocking_mode_is_restored(void **state)
 {
     struct flow *f;
     int copy;
@@ -220,7 +220,7 @@ blocking_mode_is_put_back(void **state)
     flow_close(f);
     assert_true((fcntl(copy, F_GETFL) & O_NONBLOCK) == 0);
 
-    /* What was non-blocking before stays so. */
+    /* A descriptor that was non-blocking before stays so. */
     assert_int_equal(fcntl(copy, F_SETFL, O_NONBLOCK), 0);
     f = adopt(dup(copy), dup(p[1]));
     flow_close(f);
@@ -231,7 +231,7 @@ blocking_mode_is_put_back(void **state)
 }
 
 static void
-socket_keeps_its_mode(void **state)
+socket_keeps_its_blocking_mode(void **state)
 {
     uint8_t big[4096] = { 0 };
     struct flow *f;
@@ -243,7 +243,7 @@ socket_keeps_its_mode(void **state)
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, s), 0);
     f = adopt(s[0], s[0]);
     assert_true((fcntl(s[0], F_GETFL) & O_NONBLOCK) == 0);
-    /* And still no call waits. */
+    /* And still no call blocks. */
     assert_int_equal(flow_read(f, &c, 1, &n), FLOW_AGAIN);
     while (flow_write(f, big, sizeof(big), &n) == FLOW_OK)
         continue;
@@ -305,7 +305,7 @@ unusable_descriptors_are_refused(void **state)
     assert_int_equal(flow_fd_adopt(&fake.env, listening, listening, &f, &err),
                      FLOW_E_INVAL);
     assert_string_equal(err.text, "the socket is a listening socket");
-    /* The wrong ends. */
+    /* Each descriptor is the wrong end of its pipe. */
     assert_int_equal(flow_fd_adopt(&fake.env, p[1], p[1], &f, &err),
                      FLOW_E_INVAL);
     assert_string_equal(err.text,
@@ -318,7 +318,7 @@ unusable_descriptors_are_refused(void **state)
     assert_int_equal(flow_fd_adopt(&fake.env, p[0], p[1], &f, NULL),
                      FLOW_E_NOMEM);
     assert_null(f);
-    /* Still ours, and as they were. */
+    /* The descriptors are still ours, and unchanged. */
     assert_true((fcntl(p[0], F_GETFL) & O_NONBLOCK) == 0);
     assert_true((fcntl(p[0], F_GETFD) & FD_CLOEXEC) == 0);
     close(p[0]);
@@ -328,7 +328,7 @@ unusable_descriptors_are_refused(void **state)
 }
 
 static void
-queries_and_controls(void **state)
+queries_and_controls_answer(void **state)
 {
     struct flow *f;
     char text[40];
@@ -382,7 +382,7 @@ connect_tcp(int ret_fd[2])
     close(listening);
 }
 
-/* C47: whichever of its sockets the peer of an aborted flow reads. */
+/* C47: an abort resets both sockets, so the peer sees it on either. */
 static void
 abort_resets_both_sockets(void **state)
 {
@@ -403,8 +403,8 @@ abort_resets_both_sockets(void **state)
     close(in[1]);
     close(out[1]);
 
-    /* One that is no socket has no reset, and does not keep the other from
-     * it. */
+    /* A descriptor that is not a socket cannot be reset, and does not prevent
+     * the reset of the other. */
     connect_tcp(in);
     assert_int_equal(pipe(p), 0);
     f = adopt(in[0], p[1]);
@@ -445,7 +445,7 @@ read_to_end(void *arg)
 }
 
 static void
-reader_and_writer_threads(void **state)
+reader_and_writer_threads_share_one_flow(void **state)
 {
     pthread_t thread[4];
     struct flow *a;
@@ -478,17 +478,17 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(socketpair_has_half_close),
         cmocka_unit_test(shutdown_read_is_not_seen_by_the_peer),
-        cmocka_unit_test(unread_bytes_make_a_reset),
+        cmocka_unit_test(close_with_unread_bytes_resets_the_connection),
         cmocka_unit_test(two_pipes_end_by_closing_one),
-        cmocka_unit_test(full_pipe_is_waited_for),
+        cmocka_unit_test(full_pipe_is_a_wait_source),
         cmocka_unit_test(file_is_read_to_its_end),
-        cmocka_unit_test(blocking_mode_is_put_back),
-        cmocka_unit_test(socket_keeps_its_mode),
+        cmocka_unit_test(blocking_mode_is_restored),
+        cmocka_unit_test(socket_keeps_its_blocking_mode),
         cmocka_unit_test(child_leaves_the_mode_to_its_parent),
         cmocka_unit_test(unusable_descriptors_are_refused),
         cmocka_unit_test(abort_resets_both_sockets),
-        cmocka_unit_test(queries_and_controls),
-        cmocka_unit_test(reader_and_writer_threads),
+        cmocka_unit_test(queries_and_controls_answer),
+        cmocka_unit_test(reader_and_writer_threads_share_one_flow),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

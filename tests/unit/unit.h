@@ -2,7 +2,7 @@
 #ifndef TEST_UNIT_H
 #define TEST_UNIT_H
 
-/* What cmocka.h wants to see before it, and cmocka. */
+/* The headers that cmocka.h requires before it, and cmocka. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

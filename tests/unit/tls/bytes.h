@@ -14,8 +14,8 @@
 
 #include <cmocka.h>
 
-/* What tests of pure code share: bytes from hexadecimal text and from files,
- * and numbers from a seed. */
+/* Shared by tests of pure code: bytes from hexadecimal text and from files, and
+ * random numbers from a seed. */
 
 static inline size_t
 from_hex(const char *hex, uint8_t *out, size_t cap)
@@ -33,8 +33,8 @@ from_hex(const char *hex, uint8_t *out, size_t cap)
     return len;
 }
 
-/* A whole file, to be freed; exactly as long as it is, so that a sanitizer
- * sees what reads behind it. */
+/* A whole file, in memory of exactly its length, so that a sanitizer sees reads
+ * beyond its end.  The caller frees it. */
 static inline uint8_t *
 load_file(const char *dir, const char *name, size_t *ret_len)
 {
@@ -60,7 +60,7 @@ load_file(const char *dir, const char *name, size_t *ret_len)
     return data;
 }
 
-/* A copy with nothing behind it, to be freed. */
+/* A copy in memory of exactly its length; the caller frees it. */
 static inline uint8_t *
 exact_copy(const uint8_t *data, size_t len)
 {

@@ -64,7 +64,7 @@ enum model_place {
     MODEL_PLACES
 };
 
-/* What earlier messages said.  The ServerHello ends RETRIED. */
+/* What earlier messages decided.  The ServerHello ends RETRIED. */
 enum model_fact {
     MODEL_RETRIED = 1,   /* there was a HelloRetryRequest */
     MODEL_PSK = 1,       /* TLS 1.3: the keys come from a session */
@@ -105,7 +105,7 @@ static const struct model_step model_steps[MODEL_PLACES] = {
                       FLOW__LEVEL_PLAIN, 0, 0, true, MODEL_RETRIED },
     [MODEL_SECOND_HELLO] = { MODEL_CLIENT, FLOW__KIND_CLIENT_HELLO,
                              FLOW__LEVEL_PLAIN, MODEL_RETRIED, 0, false, 0 },
-    /* Stands for every kind in model_hellos. */
+    /* Stands for every row of model_hellos. */
     [MODEL_SERVER_HELLO] = { MODEL_SERVER, FLOW__KIND_SERVER_HELLO13,
                              FLOW__LEVEL_PLAIN, 0, 0, false, 0 },
 
@@ -275,8 +275,8 @@ model_is_absent(const struct model_step *step, unsigned facts)
 }
 
 /*
- * The step that a message of SENDER could be: those that must be absent, and
- * those that may be if it is not them, are passed over.
+ * The step that a message of SENDER could be.  Steps that must be absent are
+ * skipped, and so are steps that may be absent and do not match the message.
  */
 static const struct model_step *
 model_find_step(struct model_state state, enum model_side sender,
@@ -306,8 +306,8 @@ model_take_step(struct model_state state, enum model_side sender,
     return true;
 }
 
-/* An empty list in place of a certificate is for the client alone (RFC 8446
- * 4.4.2, RFC 5246 7.4.6). */
+/* Only the client may send an empty certificate list (RFC 8446 4.4.2, RFC 5246
+ * 7.4.6). */
 static bool
 model_take_empty(struct model_state state, enum model_side sender,
                  enum flow__kind kind, struct order_verdict *ret_verdict)
@@ -466,7 +466,7 @@ model_take_later(struct model_state state, bool ours, enum flow__kind kind,
     return true;
 }
 
-/* The alert for a message of the peer that is not legal. */
+/* The alert for an illegal message of the peer. */
 static enum flow__alert
 model_alert(struct model_state state, enum flow__kind kind)
 {

@@ -20,28 +20,29 @@
  * do.
  */
 
-/* Model states, any numbers below this. */
+/* Model states are numbers below this. */
 #define ORDER_MODEL_STATES 512
 
 struct order_verdict {
     bool legal;
-    /* If legal: the next state; for a message that is ignored the same one. */
+    /* If the message is legal: the next state, or the same one if the message
+     * is ignored. */
     unsigned next;
-    /* If legal: what protects the message.  A change_cipher_spec is always at
-     * the plain level. */
+    /* If the message is legal: the level that protects it.  A
+     * change_cipher_spec is always in plaintext. */
     enum flow__level level;
-    /* If not legal, and the peer's: the alert. */
+    /* If the message is illegal and the peer's: the alert. */
     enum flow__alert alert;
 };
 
 struct order_model {
     unsigned (*start)(bool server);
-    /* ours: the endpoint sends it.  A change_cipher_spec that TLS 1.3 sends for
-     * middleboxes is no message when it is ours; the peer's is legal where it
-     * must be dropped. */
+    /* ours: the endpoint sends the message.  A change_cipher_spec that TLS 1.3
+     * sends for middleboxes is not a message when it is ours; the peer's is
+     * legal where it must be dropped. */
     struct order_verdict (*take)(unsigned state, bool ours,
                                  enum flow__kind kind);
-    /* The handshake is over. */
+    /* Whether the handshake is complete. */
     bool (*is_open)(unsigned state);
 };
 

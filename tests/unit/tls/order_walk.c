@@ -130,9 +130,9 @@ differ(struct search *s, const struct pair *p, bool ours, enum flow__kind kind,
 }
 
 /*
- * In our turn nothing is read, and what the peer may send meanwhile waits on
- * the wire.  That does no harm if the message changes nothing, and is as legal
- * after any message of ours.
+ * In our turn we do not read, and the peer's messages wait in the transport.
+ * That does no harm if the message changes nothing and is as legal after any
+ * message of ours.
  */
 static bool
 can_wait(const struct search *s, const struct pair *p, enum flow__kind kind)
@@ -194,7 +194,8 @@ walk_pair(struct search *s, const struct pair *p)
                open ? "is not over" : "is over", open ? "is over" : "not over");
     for (int kind = 0; kind < FLOW__KIND_COUNT; kind++)
         for (int ours = 0; ours < 2; ours++) {
-            /* Of middleboxes; the rows of messages say when it goes. */
+            /* A change_cipher_spec for middleboxes; the rows of messages say
+             * when it is sent. */
             if (ours && kind == FLOW__KIND_CHANGE_CIPHER_SPEC &&
                 flow__order_facts(p->at.state)->version != 0x0303)
                 continue;

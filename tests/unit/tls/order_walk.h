@@ -11,7 +11,7 @@
  * and in each pair every kind of message in both directions.
  */
 
-/* A difference that is meant. */
+/* An intended difference. */
 struct order_difference {
     enum flow__order_state state;
     bool ours;
@@ -23,24 +23,23 @@ struct order_walk {
     const struct order_model *model;
     const struct order_difference *meant;
     size_t meant_count;
-    bool
-        lets_wait; /* the model has no turns: the peer speaks in ours as well */
-    bool is_silent; /* the first difference ends the walk, unprinted */
-    /* What was found: */
+    bool lets_wait; /* the peer may send in our turn as well */
+    bool is_silent; /* stop at the first difference and print nothing */
+    /* The results: */
     unsigned states;      /* of the table, flow__order::ticket included */
     unsigned pairs;       /* of states */
     unsigned compared;    /* messages */
     unsigned legal;       /* of these */
     unsigned waiting;     /* of these: not read in our turn, legal after it */
-    unsigned differences; /* that were not meant */
-    unsigned meant_seen;  /* of meant, how many were found */
+    unsigned differences; /* differences that were not intended */
+    unsigned meant_seen;  /* intended differences that were found */
 };
 
 void order_walk(struct order_walk *walk, bool server);
 
 const char *order_kind_name(enum flow__kind kind);
 
-/* What the table says, in the words of a model. */
+/* The answer of the table, in the form of a model's answer. */
 struct order_verdict order_of_table(const struct flow__order *at, bool ours,
                                     enum flow__kind kind,
                                     struct flow__order *ret_next);

@@ -6,8 +6,8 @@
 
 #include "tls/mbedtls/psa.h"
 
-/* A group's set-up: ciphers and keys want PSA, which a configuration starts
- * where there is one. */
+/* The set-up of a test group: ciphers and keys need PSA, which a program starts
+ * when it makes a configuration. */
 static inline int
 start_psa(void **state)
 {

@@ -65,7 +65,7 @@ note_seal(const uint8_t *key, const uint8_t *nonce)
     sealed_count++;
 }
 
-/* --- what is said --- */
+/* --- recording of messages --- */
 
 static struct script_call *
 say(struct script *s, enum flow_status status)
@@ -97,7 +97,7 @@ script_cut(struct script_call *call, unsigned n)
             (call->events - n) * sizeof(*call->event));
 }
 
-/* A message, its header before the body. */
+/* A message whose header is written before its body. */
 static void
 message(struct script_call *call, enum flow__level level, uint8_t type,
         const void *body, size_t len)
@@ -127,7 +127,8 @@ secret(struct script_call *call, enum flow__level level, bool is_write,
     e->len = len;
 }
 
-/* TLS 1.3: 1 is the client's handshake, 2 the server's, 3 and 4 of the data. */
+/* TLS 1.3: 1 is the client's handshake secret, 2 the server's, 3 and 4 those of
+ * application data. */
 static void
 secrets(struct script_call *call, enum flow__level level, bool server)
 {
@@ -329,8 +330,8 @@ struct flow__engine_conf {
 struct flow__engine {
     const struct flow_env *env;
     struct script *script;
-    const struct script_call *call; /* the last one */
-    unsigned next;                  /* event of it */
+    const struct script_call *call; /* the last call */
+    unsigned next;                  /* the current event of that call */
 };
 
 enum flow_status
@@ -504,8 +505,8 @@ put_u24(uint8_t *at, size_t value)
     at[2] = (uint8_t)value;
 }
 
-/* A Certificate with one certificate of so many bytes, no context before it and
- * no extensions after it. */
+/* A Certificate of TLS 1.3 with one certificate of this many bytes, without a
+ * context and without extensions. */
 static const uint8_t *
 long_certificate(size_t len, size_t *ret_len)
 {

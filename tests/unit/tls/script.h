@@ -9,9 +9,10 @@
 #include "tls/engine.h"
 
 /*
- * An engine that reads from a list: what tls/ needs of a TLS library, without
- * one.  Its keys come from a mixture that protects nothing; both ends have the
- * same, so that a record that opens was sealed under the right key.
+ * An engine that reads its events from a list: the part of a TLS library that
+ * tls/ needs, without a TLS library.  Its keys come from a hash that protects
+ * nothing.  Both ends derive the same ones, so a record that opens was sealed
+ * with the right key.
  */
 
 #define SCRIPT_CALLS  8
@@ -23,22 +24,22 @@ struct script_event {
     bool is_write;
     uint8_t bytes[320];
     size_t len;
-    size_t certificate; /* 0, or bytes of one: then a Certificate of TLS 1.3 */
+    size_t certificate; /* its size, or 0: no Certificate message */
 };
 
-/* One call of flow__engine_start() or flow__engine_feed(). */
+/* The result of one call of flow__engine_start() or flow__engine_feed(). */
 struct script_call {
     enum flow_status status;
-    int alert; /* on failure */
+    int alert; /* if the call failed */
     struct script_event event[SCRIPT_EVENTS];
     unsigned events;
-    uint8_t fed; /* type of the message it was given, for the test */
+    uint8_t fed; /* type of the message that was passed in, for the test */
     enum flow__level fed_level;
 };
 
 struct script {
     struct script_call call[SCRIPT_CALLS];
-    unsigned calls; /* that are written down */
+    unsigned calls; /* calls in the list */
     unsigned made;  /* calls so far */
     uint16_t suite;
     uint32_t verify_flags;
@@ -47,16 +48,17 @@ struct script {
 extern struct script script_client;
 extern struct script script_server;
 
-/* The count-th record that is sealed from now on fails; 0: none does.  Whoever
- * seals two records under one key with one nonce fails the test. */
+/* The count-th record sealed from now on fails; 0: none.  The test fails if two
+ * records are sealed under one key with one nonce. */
 void script_fail_seal(unsigned count, enum flow_status status);
-/* Whether that one was reached. */
+/* Whether the failing record was reached. */
 bool script_seal_failed(void);
 
-/* A whole handshake of both ends; no record was sealed yet. */
+/* The list of a whole handshake for both ends; resets the count of sealed
+ * records. */
 void script_write(uint16_t version);
 
-/* Take the n-th event of a call out, or put one before it. */
+/* Remove the n-th event of a call, or insert one before it. */
 void script_cut(struct script_call *call, unsigned n);
 struct script_event *script_insert(struct script_call *call, unsigned n);
 

@@ -87,7 +87,7 @@ static const struct vector vectors[] = {
       "4e5a2c474afb9a24b1a601a93c8b4a35" },
 };
 
-/* A vector in bytes, with a context of one provider. */
+/* A vector as bytes, with a context of one provider. */
 struct setup {
     const struct flow__aead_provider *provider;
     void *ctx;
@@ -166,7 +166,7 @@ open_op(const struct setup *s, const uint8_t *in, uint8_t *out, uint8_t *tail,
     };
 }
 
-/* Run a check over every vector and every provider of the build. */
+/* Run a check on every vector with every provider of the build. */
 static void
 for_each(void (*check)(struct setup *s))
 {
@@ -185,8 +185,8 @@ for_each(void (*check)(struct setup *s))
     assert_true(run >= sizeof(vectors) / sizeof(vectors[0]));
 }
 
-/* The input as two segments cut at every place, behind some bytes to skip and
- * an empty segment, with every length of tail. */
+/* The input as two segments, cut at every place, after some bytes to skip and
+ * an empty segment, with every length of the tail. */
 static void
 check_seal(struct setup *s)
 {
@@ -257,7 +257,7 @@ assert_wiped(const uint8_t *data, size_t len)
         assert_int_equal(data[i], 0);
 }
 
-/* Memory that was full of 0xee is as it was, or wiped. */
+/* The memory was filled with 0xee: it is unchanged, or wiped. */
 static void
 assert_nothing_came(const uint8_t *data, size_t len)
 {
@@ -265,8 +265,8 @@ assert_nothing_came(const uint8_t *data, size_t len)
         assert_true(data[i] == data[0] && (data[i] == 0 || data[i] == 0xee));
 }
 
-/* Every bit of the input, of the nonce and of the additional data counts, and
- * nothing of a refused plaintext stays. */
+/* Flipping any bit of the input, of the nonce and of the additional data is
+ * noticed, and no plaintext of a refused record stays. */
 static void
 check_forgery(struct setup *s)
 {
@@ -335,8 +335,8 @@ a_key_of_another_length_is_not_supported(void **state)
     free(ctx);
 }
 
-/* Where a provider stands in the build's own order; the number of providers
- * when it is not there. */
+/* The provider's place in the build's default order; the number of providers if
+ * it is missing. */
 static size_t
 place_of(const char *name)
 {
@@ -362,7 +362,8 @@ has_avx512(void)
 #endif
 }
 
-/* ipsec-mb is slower there than libcrypto, and faster than the engine. */
+/* On such machines ipsec-mb is slower than libcrypto, and faster than
+ * mbedTLS. */
 static void
 chacha20_without_avx512_is_libcrypto_before_ipsec_mb(void **state)
 {
@@ -378,7 +379,7 @@ chacha20_without_avx512_is_libcrypto_before_ipsec_mb(void **state)
             i == place_of("libcrypto"));
 }
 
-/* Stock builds of the engine have 32 key slots for the whole process. */
+/* By default mbedTLS has 32 key slots for the whole process. */
 static void
 many_keys_live_at_once(void **state)
 {
@@ -395,10 +396,10 @@ many_keys_live_at_once(void **state)
         tear_down(&s[i]);
 }
 
-/* A library that copies, and fails at the piece it is told to. */
+/* A cipher that copies, and fails at a given piece. */
 struct copier {
     unsigned pieces;
-    unsigned fail_at; /* 0: never */
+    unsigned fail_at; /* piece that fails, from 1; 0: none */
     enum flow_status failure;
 };
 
@@ -443,7 +444,7 @@ failures_half_way_leave_nothing_behind(void **state)
     }
 }
 
-/* What is gone cannot be tried again. */
+/* An output that overwrote its input cannot be retried. */
 static void
 lack_of_memory_in_place_is_final_once_bytes_were_written(void **state)
 {
@@ -494,7 +495,7 @@ lack_of_memory_in_place_is_final_once_bytes_were_written(void **state)
 #define CROSS_MAX   20000
 #define CROSS_PAGES (2 * 16384)
 
-/* Memory that ends where nothing may be touched any more. */
+/* Memory that ends at an inaccessible page. */
 struct edge {
     uint8_t *base;
     uint8_t *end;
@@ -518,7 +519,7 @@ next_number(uint32_t *seed)
     return *seed >> 8;
 }
 
-/* One random text, with what belongs to it. */
+/* A random message with its key, nonce and additional data. */
 struct cross {
     uint8_t key[32];
     uint8_t nonce[12];
@@ -527,7 +528,7 @@ struct cross {
     uint8_t plain[CROSS_MAX];
     size_t len;
     size_t tail_len;
-    uint8_t sealed[CROSS_MAX + 16]; /* by the first provider */
+    uint8_t sealed[CROSS_MAX + 16]; /* sealed by the first provider */
 };
 
 static void
@@ -539,7 +540,7 @@ cross_fill(struct cross *c, unsigned round, uint32_t *seed)
         c->nonce[i] = (uint8_t)next_number(seed);
     for (size_t i = 0; i < sizeof(c->ad); i++)
         c->ad[i] = (uint8_t)next_number(seed);
-    /* Every short length, then any. */
+    /* Every short length first, then random ones. */
     c->len = round < 300 ? round : next_number(seed) % CROSS_MAX;
     c->ad_len = round % 2 == 0 ? 5 : 13;
     c->tail_len = c->len == 0 ? 0 : next_number(seed) % 2;
@@ -547,7 +548,7 @@ cross_fill(struct cross *c, unsigned round, uint32_t *seed)
         c->plain[i] = (uint8_t)next_number(seed);
 }
 
-/* Seal from segments that end at edges, to memory that does. */
+/* Seal from segments that end at inaccessible pages, into memory that does. */
 static void
 cross_seal(const struct flow__aead_provider *p, void *ctx,
            const struct cross *c, const struct edge *edge, size_t tag_len,
@@ -601,8 +602,8 @@ cross_open(const struct flow__aead_provider *p, void *ctx,
     assert_int_equal(p->open(ctx, &op), FLOW_E_PROTO);
 }
 
-/* Every provider that has the algorithm makes what the first makes, and opens
- * it. */
+/* Every provider of the algorithm seals as the first one does, and opens what
+ * it sealed. */
 static void
 cross_check(struct cross *c, enum flow__aead_alg alg, size_t key_len,
             const struct edge *edge, uint32_t *seed)

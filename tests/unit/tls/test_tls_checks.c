@@ -8,8 +8,8 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define MESSAGE_MAX  1024
 
-/* The checks, on the messages of checks.txt: what passes, what does not and
- * with which alert, and each message cut at every byte. */
+/* The checks, on the messages of checks.txt: which pass, which do not and with
+ * which alert, and each message truncated at every byte. */
 
 static const struct {
     const char *name;
@@ -43,13 +43,13 @@ static const char *const keys[] = {
 };
 
 struct example {
-    char line[256]; /* what stands before the message */
+    char line[256]; /* precedes the message in its memory */
     const char *name;
     size_t check;
     int alert; /* FLOW__ALERT_NONE: it passes */
     struct flow__client_hello offer;
     struct flow__sni_policy policy;
-    uint8_t alpn[16]; /* behind facts.alpn */
+    uint8_t alpn[16]; /* storage of facts.alpn */
     struct flow__check_facts facts;
     uint8_t msg[MESSAGE_MAX];
     size_t len;
@@ -133,7 +133,7 @@ init_facts(struct example *e)
     e->facts.peer_key = FLOW__KEY_OTHER;
 }
 
-/* CHECK ANSWER FACTS: NAME */
+/* A line of the file: CHECK ANSWER FACTS: NAME */
 static void
 read_line(struct example *e, char *line)
 {
@@ -197,7 +197,7 @@ next_example(FILE *f, struct example *e)
     return true;
 }
 
-/* The alert, or FLOW__ALERT_NONE; of memory that ends with the message. */
+/* The alert or FLOW__ALERT_NONE, from memory that ends with the message. */
 static int
 answer(const struct example *e, const uint8_t *msg, size_t len)
 {
@@ -255,7 +255,7 @@ set_length(uint8_t *msg, size_t len)
     msg[3] = (uint8_t)(len - 4);
 }
 
-/* A hello without extensions is whole, and is refused for another reason. */
+/* A hello without extensions is complete, and is refused for another reason. */
 static bool
 is_short_hello(const struct example *e, size_t cut)
 {
@@ -279,7 +279,7 @@ cut_messages_are_malformed(void **state)
         if (e.alert != FLOW__ALERT_NONE)
             continue;
         for (size_t cut = 0; cut < e.len; cut++, cuts++) {
-            /* The length in the header stays. */
+            /* The length in the header is not changed. */
             int got = answer(&e, e.msg, cut);
 
             if (got != FLOW__ALERT_DECODE_ERROR)
@@ -320,7 +320,7 @@ a_byte_more_is_malformed(void **state)
     fclose(f);
 }
 
-/* RFC 8446 4.2.3: each scheme and each kind of key. */
+/* RFC 8446 4.2.3: each scheme with each kind of key. */
 static void
 a_scheme_of_tls13_fits_one_kind_of_key(void **state)
 {
@@ -355,7 +355,8 @@ a_scheme_of_tls13_fits_one_kind_of_key(void **state)
         }
 }
 
-/* What our ClientHello does not offer is refused although it fits the key. */
+/* A scheme that our ClientHello does not offer is refused even if it fits the
+ * key. */
 static void
 a_scheme_that_was_not_offered_is_refused(void **state)
 {

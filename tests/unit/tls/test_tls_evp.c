@@ -9,8 +9,8 @@
 #include "tls/record.h"
 
 /*
- * Records once more, by libcrypto and a second reading of the RFCs: what one
- * side seals, the other opens, byte for byte.
+ * Records once more, by libcrypto and a second implementation of the RFCs:
+ * either side opens what the other seals, byte for byte.
  */
 
 #define CONTENT_MAX 3000
@@ -106,7 +106,7 @@ evp_ad(const struct peer *p, const uint8_t *header, size_t len, uint8_t *ad)
     return 13;
 }
 
-/* A whole record; the explicit part of its nonce is any other number. */
+/* A whole record; the explicit part of its nonce is an arbitrary number. */
 static size_t
 evp_seal(const struct peer *p, uint8_t type, const uint8_t *content, size_t len,
          uint64_t explicit_number, uint8_t *rec)
@@ -180,7 +180,7 @@ check_one(const struct flow__suite *suite, uint64_t *seed)
 
     assert_int_equal(
         flow__record_init(&k, flow_env_default(), suite, &keys, seq), FLOW_OK);
-    /* Ours, read by libcrypto and equal to what it makes. */
+    /* A record of ours, opened by libcrypto and equal to the one it seals. */
     assert_int_equal(flow__record_seal(&k, &c, rec, &rec_len), FLOW_OK);
     assert_true(evp_open(&p, rec, rec_len, out, &inner));
     assert_memory_equal(out, content, len);
@@ -189,7 +189,8 @@ check_one(const struct flow__suite *suite, uint64_t *seed)
     assert_int_equal(inner, len + (suite->version == 0x0304 ? 1 : 0));
     assert_int_equal(evp_seal(&p, type, content, len, seq, evp_rec), rec_len);
     assert_memory_equal(evp_rec, rec, rec_len);
-    /* Theirs, with an explicit nonce that is not the sequence number. */
+    /* A record of libcrypto's with an explicit nonce that is not the sequence
+     * number. */
     k.seq = seq;
     rec_len = evp_seal(&p, type, content, len, ~seq * 3, evp_rec);
     assert_int_equal(

@@ -10,13 +10,13 @@
 
 /*
  * The handshake with an engine that follows a script, both ends in one thread:
- * what tls/ does with messages, secrets and failures, with no TLS library.
+ * how tls/ handles messages, secrets and failures, without a TLS library.
  */
 
 static const uint16_t versions[] = { 0x0303, 0x0304 };
 
 struct both {
-    struct flow_tls_config *config[2]; /* client, server; as are: */
+    struct flow_tls_config *config[2]; /* client, server; in this order too: */
     struct flow *flow[2];
     enum flow_status status[2];
     struct script *script[2];
@@ -58,7 +58,7 @@ both_end(void)
     memset(&both, 0, sizeof(both));
 }
 
-/* FLOW_E_NOMEM only where the test lets allocations fail. */
+/* Answers FLOW_E_NOMEM only if the test makes allocations fail. */
 static enum flow_status
 both_begin(uint16_t version)
 {
@@ -88,7 +88,7 @@ both_begin(uint16_t version)
     return st;
 }
 
-/* Until neither waits, or nothing moves. */
+/* Drive both until neither makes progress. */
 static void
 both_run(void)
 {
@@ -100,8 +100,8 @@ both_run(void)
     }
 }
 
-/* A failed end said an alert, and the other one read it: so it was sealed
- * under the key that is expected there. */
+/* A failed end sent an alert and the other one read it, so it was sealed under
+ * the key that the reader expected. */
 static void
 assert_told(unsigned who, enum flow_status status, int alert)
 {
@@ -155,7 +155,8 @@ completes(void **state)
             assert_int_equal(both.script[i]->made, both.script[i]->calls);
             for (k = 0; k < both.script[i]->calls; k++)
                 assert_int_equal(both.script[i]->call[k].fed, fed[v][i][k]);
-            /* The Finished of the peer is at the level of its keys. */
+            /* The peer's Finished is protected by the handshake key of the
+             * peer. */
             assert_int_equal(both.script[i]->call[k - 1].fed_level,
                              v == 0 ? FLOW__LEVEL_DATA : FLOW__LEVEL_HANDSHAKE);
         }
@@ -182,7 +183,7 @@ failures_are_told_at_every_step(void **state)
                 both.script[who]->call[k].alert = 46;
                 both_run();
                 assert_told(who, FLOW_E_AUTH, 46);
-                /* It stays so, and nothing more is said. */
+                /* The error is sticky, and no further record is sent. */
                 assert_status(flow_open(both.flow[who]), FLOW_E_AUTH);
                 both_end();
             }
@@ -320,7 +321,8 @@ rules_of_an_engine(void **state)
     }
 }
 
-/* Where there is no key for an alert it cannot be read, but nothing opens. */
+/* Without a key the peer cannot read an alert, but the handshake does not
+ * complete. */
 static void
 no_keys_no_connection(void **state)
 {
@@ -348,14 +350,14 @@ unverified_peers_are_refused(void **state)
         assert_told(0, FLOW_E_AUTH, 46);
         flow_get_error(both.flow[0], FLOW_READ, &err);
         assert_int_equal(err.verify_flags, FLOW_VERIFY_NOT_TRUSTED);
-        /* The server never saw the handshake end. */
+        /* The server never saw the handshake complete. */
         assert_int_equal(both.status[1],
                          versions[v] == 0x0304 ? FLOW_E_PROTO : FLOW_OK);
         both_end();
     }
 }
 
-/* A client that was told not to verify learns what there was to find. */
+/* A client that was told not to verify still gets the verification flags. */
 static void
 flags_are_told_without_verifying(void **state)
 {
@@ -380,8 +382,8 @@ flags_are_told_without_verifying(void **state)
 
 /* --- a cipher that fails --- */
 
-/* Who could not seal says so, under a number that the peer expects, or not at
- * all; the other never sees a record that does not open. */
+/* A side whose cipher fails sends an alert under the sequence number that the
+ * peer expects, or nothing; the peer never sees a record that does not open. */
 static void
 assert_seal_told(enum flow_status status)
 {
@@ -423,8 +425,8 @@ every_seal_fails_once(void **state)
             }
 }
 
-/* A flight of two protected records of which the second fails: it does not
- * leave at all.  The server's alert stands in the clear, before it. */
+/* A flight of two protected records of which the second fails to seal: nothing
+ * of it is sent.  The server's alert, which precedes it, is in plaintext. */
 static void
 a_flight_leaves_whole_or_not_at_all(void **state)
 {
@@ -447,8 +449,8 @@ a_flight_leaves_whole_or_not_at_all(void **state)
     }
 }
 
-/* Numbers that were spent stay so; the cipher sees to it that none comes
- * twice. */
+/* A sequence number that was used stays used; the scripted cipher checks that
+ * none is used twice. */
 static void
 numbers_of_a_failed_flight_are_lost(void **state)
 {
@@ -488,8 +490,8 @@ numbers_of_a_failed_flight_are_lost(void **state)
 
 /* --- memory --- */
 
-/* Somebody had no memory and says so; the other hears internal_error, or
- * nothing where nothing was said yet. */
+/* If one side runs out of memory, it answers FLOW_E_NOMEM; its peer gets
+ * internal_error, or nothing if nothing had been sent yet. */
 static void
 assert_sound(void)
 {

@@ -102,7 +102,7 @@ load(const char *file, size_t *ret_len)
     return load_file(path, file, ret_len);
 }
 
-/* The names of an ALPN list with commas between. */
+/* The names of an ALPN list, separated by commas. */
 static void
 join_alpn(struct flow__span list, char *out, size_t cap)
 {
@@ -192,7 +192,7 @@ real_server_hellos_are_understood(void **state)
     }
 }
 
-/* Both parsers on bytes with nothing behind them; what they answer. */
+/* Run both parsers on memory that ends with the message; their answers. */
 static void
 parse_both(const uint8_t *msg, size_t len, enum flow_status st[2],
            struct flow__fault fault[2])
@@ -250,8 +250,9 @@ every_truncation_is_refused(void **state)
             assert_int_equal(st[which], FLOW_E_PROTO);
             assert_int_equal(fault[which].alert, FLOW__ALERT_DECODE_ERROR);
         }
-        /* And with a length in the header that says so: a hello without
-         * extensions is whole in older versions, every other cut is not. */
+        /* Also with the length in the header corrected: a hello without
+         * extensions is complete in older versions, every other truncated one
+         * is not. */
         for (size_t cut = 4; cut < len; cut++) {
             const size_t sid = which == 0 ? 38u + 1 + msg[38] : 0;
             const size_t bare =
@@ -307,7 +308,7 @@ mutations_get_a_definite_answer(void **state)
         free(copy);
         free(msg);
     }
-    /* Mutations of both sorts, or the corpus is not looked into. */
+    /* The corpus has messages of both kinds, or its directory was not read. */
     assert_true(accepted > 1000 && refused > 1000);
 }
 
@@ -315,7 +316,7 @@ mutations_get_a_definite_answer(void **state)
 struct builder {
     uint8_t msg[70000];
     size_t len;
-    size_t extensions; /* where their length stands */
+    size_t extensions; /* where the length of the extensions stands */
 };
 
 static void
@@ -430,7 +431,7 @@ malformed_extensions_get_their_alert(void **state)
             fault.alert != table[i].alert)
             fail_msg("extension %u with %s: alert %d", table[i].type,
                      table[i].body, (int)fault.alert);
-        /* Twice is refused, whatever is in it. */
+        /* A repeated extension is refused, whatever its content. */
         extension(&b, 0x2a2a, "");
         extension(&b, table[i].type, table[i].body);
         if (table[i].alert == FLOW__ALERT_NONE) {
@@ -473,7 +474,7 @@ fixed_fields_get_their_alert(void **state)
         add(&b, "00");
     assert_int_equal(finish(&b, &h, &fault), FLOW_E_PROTO);
     assert_int_equal(fault.alert, FLOW__ALERT_DECODE_ERROR);
-    /* Bytes behind the extensions. */
+    /* Bytes after the extensions. */
     begin(&b, "00021301", "0100");
     finish(&b, &h, &fault);
     add(&b, "00");
@@ -505,7 +506,8 @@ the_number_of_extensions_is_bounded(void **state)
     extension(&b, 0x5000, "");
     assert_int_equal(finish(&b, &h, &fault), FLOW_E_PROTO);
     assert_int_equal(fault.alert, FLOW__ALERT_DECODE_ERROR);
-    /* As many as fit into a message: the rest is not even looked at. */
+    /* The largest number of extensions that a message can hold: those beyond
+     * the limit are not even parsed. */
     for (unsigned i = 0; i < 16000; i++)
         extension(&b, (uint16_t)(0x5001 + i), "");
     assert_int_equal(finish(&b, &h, &fault), FLOW_E_PROTO);
@@ -548,13 +550,13 @@ versions_and_signals_are_read(void **state)
     assert_int_equal(finish(&b, &h, &fault), FLOW_OK);
     assert_true(h.fallback_scsv);
     assert_true(h.renegotiation_info);
-    /* The same bytes across two suites are neither. */
+    /* Two bytes that straddle two suites match neither. */
     begin(&b, "0006135600000012", "0100");
     assert_int_equal(finish(&b, &h, &fault), FLOW_OK);
     assert_false(h.fallback_scsv);
 }
 
-/* A server_name extension of these entries. */
+/* A server_name extension with these entries. */
 static enum flow_status
 parse_sni(const char *const *names, const uint8_t *types, size_t count,
           struct flow__client_hello *h, struct flow__fault *fault)
@@ -690,8 +692,8 @@ server_hellos_get_their_alert(void **state)
     }
 }
 
-/* RFC 8446 4.1.3, 4.2.1: supported_versions names TLS 1.3, legacy_version the
- * older ones, and neither does the other's work. */
+/* RFC 8446 4.1.3, 4.2.1: supported_versions selects TLS 1.3, legacy_version the
+ * older ones, and neither replaces the other. */
 static void
 a_server_names_its_version_in_one_place(void **state)
 {

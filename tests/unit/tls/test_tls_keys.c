@@ -16,7 +16,8 @@ assert_hex(const uint8_t *data, const char *hex)
     assert_memory_equal(data, want, len);
 }
 
-/* The suite whose secrets are as long, with a key of 32 bytes for SHA-384. */
+/* The suite with secrets of this length: for SHA-384 the one with a key of 32
+ * bytes. */
 static const struct flow__suite *
 suite_for(size_t secret_len)
 {
@@ -51,12 +52,12 @@ rfc8448_secrets_give_its_keys(void **state)
 static void
 generations_follow_each_other(void **state)
 {
-    /* Computed with Python's hmac from a secret of the bytes 0, 1, 2... */
+    /* Computed with Python's hmac from a secret of the bytes 0, 1, 2, ... */
     static const struct {
         enum flow__hash hash;
         uint16_t suite;
         const char *generation[3];
-        const char *key; /* of the third */
+        const char *key; /* from the third generation */
         const char *iv;
     } table[] = {
         { FLOW__SHA256,
@@ -150,7 +151,7 @@ a_secret_of_another_hash_is_refused(void **state)
 static void
 the_prf_gives_published_vectors(void **state)
 {
-    /* The vectors of the TLS working group's list for P_SHA256 and P_SHA384 */
+    /* The vectors of the TLS working group's list for P_SHA256 and P_SHA384. */
     static const struct {
         enum flow__hash hash;
         const char *secret;

@@ -8,8 +8,8 @@
 #include "tls/record.h"
 
 /*
- * What happens to records and keys when the engine is out of memory: the
- * answer is FLOW_E_NOMEM, no number is spent, and the next try works.
+ * Records and keys when the crypto library is out of memory: the answer is
+ * FLOW_E_NOMEM, no sequence number is used, and the next try works.
  */
 
 static unsigned allocations;
@@ -25,12 +25,13 @@ fail_allocation(unsigned n)
     fail_at = n;
 }
 
-/* mbedTLS takes memory of the C library's calloc(), and the program's own
- * definition of it is found first. */
+/* mbedTLS allocates with calloc() of the C library, which this definition
+ * replaces. */
 void *
 calloc(size_t count, size_t size)
 {
-    void *volatile ptr; /* or the compiler makes this a call of itself */
+    /* volatile, or the compiler turns this into a call of calloc() itself. */
+    void *volatile ptr;
 
     if (size != 0 && count > SIZE_MAX / size)
         return NULL;

@@ -60,7 +60,7 @@ lengths_of_names_and_labels_are_bounded(void **state)
         memset(text, 'a', len);
         assert_int_equal(flow__name_parse(text, len, &name),
                          label_ok ? FLOW__NAME_DNS : FLOW__NAME_INVALID);
-        /* Labels of 61 and a dot, the rest cut. */
+        /* Labels of 61 characters and a dot, the last one cut short. */
         for (size_t i = 61; i < len; i += 62)
             text[i] = '.';
         bool dot_last = text[len - 1] == '.';
@@ -135,7 +135,7 @@ literal_addresses_are_understood(void **state)
             fail_msg("%s is taken for an address", bad[i]);
 }
 
-/* Every text over a small alphabet: what is taken for an IPv6 address has
+/* Every text over a small alphabet: if it is taken for an IPv6 address, it has
  * eight groups, or fewer and one "::". */
 static void
 short_ipv6_texts_follow_the_grammar(void **state)

@@ -36,13 +36,13 @@ rows_fit_the_turn_and_the_version(void **state)
 
         assert_int_not_equal(from->turn,
                              row->ours ? FLOW__TURN_PEER : FLOW__TURN_OURS);
-        /* A version stays, and so does a key once it protects. */
+        /* The version does not change any more, nor does protection end. */
         if (from->version != 0)
             assert_int_equal(to->version, from->version);
         assert_true(to->rx >= from->rx);
         assert_true(to->tx >= from->tx);
-        /* A message changes the keys of its own direction only, but for the
-         * ServerHello of TLS 1.3, which begins both, and a last Finished. */
+        /* A message changes only the keys of its own direction, except for the
+         * ServerHello of TLS 1.3, which starts both, and a last Finished. */
         if (from->version == TLS12 && row->kind != FLOW__KIND_FINISHED)
             assert_true(row->ours ? to->rx == from->rx : to->tx == from->tx);
         if (to->turn == FLOW__TURN_EITHER) {
@@ -77,7 +77,7 @@ messages_of_the_peer_have_a_check(void **state)
     (void)state;
     for (size_t i = 0; (row = flow__order_row(i)) != NULL; i++) {
         bool refused = (row->flags & FLOW__ROW_REFUSED) != 0;
-        /* It is not read: a warning answers it. */
+        /* The message is not passed on: a warning answers it. */
         bool unread = row->kind == FLOW__KIND_CLIENT_HELLO &&
                       (row->flags & FLOW__ROW_NO_RENEGOTIATION) != 0;
 
@@ -123,7 +123,7 @@ states_say_what_is_read_over(void **state)
                          f->turn == FLOW__TURN_OURS);
         assert_int_equal(strstr(f->name, "OPEN") != NULL,
                          f->turn == FLOW__TURN_EITHER);
-        /* What is read over is the peer's, and never in TLS 1.2. */
+        /* Only the peer's messages are ignored, and never in TLS 1.2. */
         if (f->turn != FLOW__TURN_PEER || f->version == TLS12) {
             assert_false(f->drops_ccs);
             assert_int_equal(f->skip, FLOW__SKIP_NONE);
@@ -184,15 +184,16 @@ what_has_no_row_is_refused(void **state)
                   "%u legal, %u with an alert of their own\n",
                   states, FLOW__KIND_COUNT, asked, legal, denied);
     assert_int_equal(states * FLOW__KIND_COUNT * 6, asked);
-    /* Four times TLS 1.2 after a HelloRetryRequest, three empty lists. */
+    /* Four rows for TLS 1.2 after a HelloRetryRequest, three for empty
+     * lists. */
     assert_int_equal(denied, 7);
-    /* Three rows are for a ticket that is due. */
+    /* Three rows are for a ticket that was promised. */
     assert_int_equal(legal + denied + 3, count_rows());
 }
 
 /*
- * Whole handshakes, as the figures of the RFCs have them.  ">" is sent by the
- * client, "<" by the server.  Taken by both roles.
+ * Whole handshakes, from the figures of the RFCs.  ">" is sent by the client,
+ * "<" by the server.  Played in both roles.
  */
 
 #define K(name) FLOW__KIND_##name
@@ -201,7 +202,7 @@ what_has_no_row_is_refused(void **state)
 
 struct trace {
     const char *name;
-    int step[32]; /* C or S with a kind; 0 ends */
+    int step[32]; /* C or S, then a kind; 0 ends the list */
 };
 
 #define SHORT12 C | K(CHANGE_CIPHER_SPEC), C | K(FINISHED)
@@ -262,7 +263,7 @@ static const struct trace traces[] = {
         S | K(NEW_SESSION_TICKET), CLOSE12, SHORT12 } },
 };
 
-/* false: a step is out of place. */
+/* false: a step is refused. */
 static bool
 play(const int *step, bool server, struct flow__order *at)
 {
@@ -297,8 +298,8 @@ handshakes_of_the_rfcs_pass(void **state)
         }
 }
 
-/* Without one of its messages no handshake of the figures ends, but where the
- * rest is another one. */
+/* If one of its messages is left out, no handshake of the figures completes,
+ * unless the rest is another valid handshake. */
 static void
 a_message_left_out_is_noticed(void **state)
 {
@@ -314,7 +315,7 @@ a_message_left_out_is_noticed(void **state)
                     (enum flow__kind)(traces[i].step[gap] & 0xff);
                 size_t n = 0;
 
-                /* Messages after the handshake come or do not. */
+                /* Messages after the handshake are optional. */
                 if (kind == FLOW__KIND_KEY_UPDATE ||
                     (kind == FLOW__KIND_NEW_SESSION_TICKET &&
                      traces[i].step[1] == (S | K(SERVER_HELLO13))))
@@ -380,7 +381,7 @@ a_ticket_comes_if_it_was_promised(void **state)
                                    SHORT12,
                                    S | K(NEW_SESSION_TICKET),
                                    0 };
-    /* RFC 5077 3.4: a server says without a session id that it resumes. */
+    /* RFC 5077 3.4: a server resumes without a session id. */
     static const int silent[] = { C | K(CLIENT_HELLO),
                                   S | K(SERVER_HELLO12_TICKET),
                                   S | K(NEW_SESSION_TICKET),
@@ -399,8 +400,8 @@ a_ticket_comes_if_it_was_promised(void **state)
 }
 
 /*
- * The walk finds what it is for: the table itself as its model agrees, and
- * with one row less, one more, or one that leads elsewhere, does not.
+ * The walk itself is tested: it finds no difference between the table and
+ * itself as the model, and finds each row that is removed, added or changed.
  */
 
 static struct {
@@ -462,7 +463,7 @@ table_is_open(unsigned model)
 static const struct order_model table_model = { table_start, table_take,
                                                 table_is_open };
 
-/* Whether the walk of the role that has a state finds the change. */
+/* Whether the walk of the role to which a state belongs finds the change. */
 static bool
 is_noticed(enum flow__order_state at)
 {
@@ -536,7 +537,7 @@ the_walk_finds_every_row_that_is_added(void **state)
 }
 
 /*
- * Kinds, read off messages.
+ * The kind of a message is read from its bytes.
  */
 
 #define RANDOM32                                                               \
@@ -567,7 +568,7 @@ static const struct {
     { FLOW__STATE_C_SH, "fe000000", K(UNKNOWN) },
     { FLOW__STATE_C_SH, "ff000000", K(UNKNOWN) },
 
-    /* The list of TLS 1.2 stands first, that of TLS 1.3 after a context. */
+    /* The list of TLS 1.2 comes first, that of TLS 1.3 after a context. */
     { FLOW__STATE_C12_CERT, "0b000003000000", K(CERTIFICATE_EMPTY) },
     { FLOW__STATE_C12_CERT, "0b00000400000100", K(CERTIFICATE) },
     { FLOW__STATE_C12_CERT, "0b00000400000000", K(CERTIFICATE) },
@@ -582,7 +583,7 @@ static const struct {
     { FLOW__STATE_C13_CERT_CR, "0b000001ff", K(CERTIFICATE) },
     { FLOW__STATE_S13_CERT, "0b00000400000000", K(CERTIFICATE_EMPTY) },
 
-    /* ServerHello; the session id of the ClientHello was 2 bytes aabb. */
+    /* ServerHello; the session id of the ClientHello was the 2 bytes aabb. */
     { FLOW__STATE_C_SH, "020000260303" RANDOM32 "00c02f00", K(SERVER_HELLO12) },
     { FLOW__STATE_C_SH, "020000260301" RANDOM32 "00c02f00", K(SERVER_HELLO12) },
     { FLOW__STATE_C_SH, "020000280303" RANDOM32 "02aabbc02f00",
@@ -637,7 +638,7 @@ kinds_are_read_off_messages(void **state)
         assert_int_equal(seen[k], k != FLOW__KIND_CHANGE_CIPHER_SPEC);
 }
 
-/* A client that offers no session is never resumed. */
+/* A client that offers no session cannot be resumed. */
 static void
 an_empty_session_id_resumes_nothing(void **state)
 {
@@ -651,7 +652,8 @@ an_empty_session_id_resumes_nothing(void **state)
                      FLOW__KIND_SERVER_HELLO12);
 }
 
-/* Of each message, every piece has a kind too, and reads nothing after it. */
+/* Every prefix of each message has a kind too, and nothing beyond it is
+ * read. */
 static void
 cut_messages_have_a_kind(void **state)
 {

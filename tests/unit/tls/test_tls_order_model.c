@@ -7,13 +7,14 @@
 
 #define PEER false
 
-/* RFC 8446 5 would have the client drop it; see tls/order.c. */
+/* RFC 8446 5 requires the client to drop it; see tls/order.c. */
 static const struct order_difference meant_client[] = {
     { FLOW__STATE_C_SH, PEER, FLOW__KIND_CHANGE_CIPHER_SPEC,
       "before the ServerHello TLS 1.2 may be chosen" },
 };
 
-/* It waits for the end of the server's turn, which may have chosen TLS 1.2. */
+/* The message waits for the end of the server's turn, which may have selected
+ * TLS 1.2. */
 static const struct order_difference meant_server[] = {
     { FLOW__STATE_S_SEND_SH, PEER, FLOW__KIND_CHANGE_CIPHER_SPEC,
       "before the ServerHello TLS 1.2 may be chosen" },

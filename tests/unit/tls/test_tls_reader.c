@@ -7,16 +7,16 @@
 #include "tls/reader.h"
 
 /*
- * The receiving half of TLS against a peer that goes on with its key for as
- * long as it likes.
+ * The receiving half of TLS and a peer that never updates its key.
  */
 
 #define LIMIT 20u
 
 static struct flow__fake fake;
-static struct mock *low; /* has no more than was read ahead */
+/* The lower flow, which has only the bytes that were read ahead. */
+static struct mock *low;
 static struct flow__reader r;
-/* The peer's. */
+/* The peer's key. */
 static struct flow__record_keys theirs;
 static struct flow__secret secret;
 
@@ -66,7 +66,7 @@ send_record(uint8_t type, const void *bytes, size_t len)
     assert_true(flow__queue_append(&r.cipher, record, total));
 }
 
-/* One record of data arrives; what reading it answers. */
+/* Receive one record of data; the status of reading it. */
 static struct flow__reader_result
 receive(void)
 {
@@ -91,7 +91,7 @@ receive_many(unsigned count)
         assert_int_equal(receive().status, FLOW_OK);
 }
 
-/* The peer takes its next key, as if it had heard us. */
+/* The peer updates its key, as if it had received our request. */
 static void
 renew(void)
 {
@@ -122,7 +122,8 @@ worn_key_is_asked_to_be_renewed(void **state)
         assert_false(asks());
         receive_many(1);
         assert_true(asks());
-        /* Once; and nobody is blamed who was not told yet. */
+        /* The peer is asked once, and is not refused before the request was
+         * sent. */
         receive_many(5 * LIMIT);
         assert_false(asks());
         flow__reader_expect_update(&r);
@@ -133,7 +134,7 @@ worn_key_is_asked_to_be_renewed(void **state)
     unmake();
 }
 
-/* Our own limit may be lower. */
+/* A configured limit may be lower. */
 static void
 configured_limit_counts(void **state)
 {
@@ -157,7 +158,7 @@ peer_that_does_not_renew_is_refused(void **state)
 
     (void)state;
     make(0x1301);
-    /* Not before it was due. */
+    /* The peer is not asked before its limit. */
     flow__reader_expect_update(&r);
     receive_many(3 * LIMIT);
     assert_true(asks());
@@ -170,7 +171,7 @@ peer_that_does_not_renew_is_refused(void **state)
     unmake();
 }
 
-/* There a peer cannot renew its key, and no RFC tells it to stop. */
+/* In TLS 1.2 a peer cannot update its key, and no RFC tells it to stop. */
 static void
 tls12_peers_are_not_held_to_our_limit(void **state)
 {
@@ -183,8 +184,8 @@ tls12_peers_are_not_held_to_our_limit(void **state)
     unmake();
 }
 
-/* The record that brings a new key is the last of the old one: that it was worn
- * with this record is of no interest any more. */
+/* The record that brings the new key is the last one of the old key: that the
+ * old key reached its limit with it does not matter any more. */
 static void
 a_renewed_key_is_not_asked_for(void **state)
 {
@@ -203,8 +204,8 @@ a_renewed_key_is_not_asked_for(void **state)
     unmake();
 }
 
-/* What brings no data is not seen in the caller's memory (C02), and what brings
- * some is spread over all of it. */
+/* A record without data does not change the caller's memory (C02); one with
+ * data is spread over all of it. */
 static void
 only_data_reaches_the_callers_memory(void **state)
 {
@@ -242,8 +243,8 @@ only_data_reaches_the_callers_memory(void **state)
     }
 }
 
-/* However much was read ahead: a record that has begun costs what its header
- * says, and one of which not even that has come costs next to nothing. */
+/* Whatever was read ahead, a partial record holds as much memory as its header
+ * announces, and a partial header almost none. */
 static void
 a_partial_record_holds_what_it_needs(void **state)
 {

@@ -59,8 +59,8 @@ seal(struct ends *e, uint8_t type, size_t len, size_t *ret_len)
     return flow__record_seal(&e->write, &c, record, ret_len);
 }
 
-/* Open a record from memory that ends where it ends.  What is refused leaves
- * nothing behind: the output was not touched, or was wiped. */
+/* Open a record in memory that ends with it.  If it is refused, the output is
+ * unchanged or wiped. */
 static enum flow_status
 open_exact(struct flow__record_keys *k, const uint8_t *rec, size_t len,
            struct flow__record_opened *ret_opened, struct flow__fault *fault)
@@ -110,7 +110,7 @@ assert_refused(struct ends *e, size_t rec_len, enum flow__alert alert)
     assert_int_equal(e->read.seq, seq);
 }
 
-/* Open and seal one record of a vector file; its keys are in e. */
+/* Open and seal one record of a vector file, with the keys in e. */
 static void
 check_vector_record(struct ends *e, const struct vector_file *v, size_t word)
 {
@@ -128,7 +128,7 @@ check_vector_record(struct ends *e, const struct vector_file *v, size_t word)
         number[i] = (uint8_t)(e->write.seq >> (56 - 8 * i));
     assert_int_equal(seal(e, type, len, &rec_len), FLOW_OK);
     assert_int_equal(rec_len, want_len);
-    /* Where the number travels, the peer was free in its choice; ours is the
+    /* If the explicit nonce is sent, the peer chose it freely; ours is the
      * sequence number (RFC 5288 3). */
     if (prefix > FLOW__RECORD_HEADER) {
         assert_memory_equal(record + FLOW__RECORD_HEADER, number, 8);
@@ -213,7 +213,7 @@ tls12_records_of_real_sessions_open_and_seal(void **state)
     assert_int_equal(count, 41);
 }
 
-/* Every length where that is quick, else every so many, and all the edges. */
+/* Every length where that is quick, otherwise every step-th and the limits. */
 static void
 check_lengths(uint16_t id, size_t step)
 {
@@ -351,9 +351,9 @@ padding_is_stripped_and_bounded(void **state)
 }
 
 /*
- * A record that a peer may send and we never would: any inner bytes under any
- * outer type, with the next number.  inner holds content, type and padding in
- * TLS 1.3, content in TLS 1.2.
+ * A record that a peer may send and we never do: any inner bytes under any
+ * outer type, with the next sequence number.  inner holds content, type and
+ * padding in TLS 1.3, content in TLS 1.2.
  */
 static size_t
 forge(struct ends *e, uint8_t outer, const uint8_t *inner, size_t len)
@@ -406,7 +406,7 @@ what_no_honest_peer_sends_in_tls13(void **state)
                        FLOW__ALERT_UNEXPECTED_MESSAGE);
     assert_refused(&e, forge(&e, DATA, inner, PLAIN + 1),
                    FLOW__ALERT_UNEXPECTED_MESSAGE);
-    /* Too much content, and too much padding. */
+    /* Content above the limit, and padding above it. */
     memset(inner, DATA, sizeof(inner));
     assert_refused(&e, forge(&e, DATA, inner, PLAIN + 2),
                    FLOW__ALERT_RECORD_OVERFLOW);
@@ -544,7 +544,7 @@ every_truncation_and_every_flipped_bit_is_refused(void **state)
         assert_int_equal(seal(&e, DATA, 45, &rec_len), FLOW_OK);
         memcpy(good, record, rec_len);
         for (size_t len = 0; len < rec_len; len++) {
-            /* As it is, then with a length that says so. */
+            /* First as it is, then with the length in the header corrected. */
             assert_int_equal(open_exact(&e.read, record, len, &o, &fault),
                              FLOW_E_INVAL);
             if (len < FLOW__RECORD_HEADER)
@@ -558,8 +558,8 @@ every_truncation_and_every_flipped_bit_is_refused(void **state)
             enum flow_status st =
                 open_exact(&e.read, record, rec_len, &o, &fault);
             record[bit / 8] ^= (uint8_t)(1 << bit % 8);
-            /* A length that does not fit is the caller's error, or an
-             * overflow; a type or version may be refused by name. */
+            /* A length that does not match is a caller's error or an overflow;
+             * an invalid type or version may have a status of its own. */
             if (bit / 8 == 3 || bit / 8 == 4)
                 assert_true(st == FLOW_E_INVAL || st == FLOW_E_PROTO);
             else
@@ -654,7 +654,7 @@ key_updates_go_hand_in_hand(void **state)
             assert_int_equal(flow__keys_traffic(s, &want, &keys), FLOW_OK);
             assert_memory_equal(e.write.keys.iv, keys.iv,
                                 sizeof(e.write.keys.iv));
-            /* The reader is still a generation behind. */
+            /* The reader's keys are still one generation older. */
             assert_int_equal(seal(&e, DATA, 33, &rec_len), FLOW_OK);
             e.read.seq = 0;
             assert_refused(&e, rec_len, FLOW__ALERT_BAD_RECORD_MAC);
@@ -665,7 +665,7 @@ key_updates_go_hand_in_hand(void **state)
     }
 }
 
-/* An environment whose memory ends when it is told to. */
+/* An environment that runs out of memory when told to. */
 struct poor_env {
     struct flow_env env;
     bool empty;
@@ -717,8 +717,8 @@ lack_of_memory_changes_nothing(void **state)
     flow__record_fini(&k);
 }
 
-/* The context goes and comes back, with what the records depend on as it
- * was. */
+/* The cipher context is freed and made again, and the state that records depend
+ * on is unchanged. */
 static void
 keys_may_rest_between_any_two_records(void **state)
 {
@@ -745,7 +745,7 @@ keys_may_rest_between_any_two_records(void **state)
     assert_memory_equal(&unused, &none, sizeof(none));
 }
 
-/* Keys that rest find no memory for a context: the record is as it was, in
+/* If a released key finds no memory for a context, the record is unchanged, in
  * place too, and the next try works. */
 static void
 keys_that_rest_wait_for_memory(void **state)
@@ -806,7 +806,7 @@ limits_are_counted(void **state)
         assert_int_equal(seal(&e, DATA, 1, &rec_len), FLOW_OK);
     }
     assert_int_equal(flow__record_left(&e.write), 0);
-    /* The KeyUpdate itself still goes out. */
+    /* A KeyUpdate itself is still allowed. */
     assert_int_equal(seal(&e, FLOW__CONTENT_HANDSHAKE, 5, &rec_len), FLOW_OK);
     assert_int_equal(flow__record_left(&e.write), 0);
     end_ends(&e);

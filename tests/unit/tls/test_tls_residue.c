@@ -10,30 +10,31 @@
 #include "tls/record.h"
 
 /*
- * What is left in memory of a key and of a text after a provider is done with
- * them.  Calls run on a stack of their own, which is searched afterwards, and
- * memory of the environment is looked at when it is given back.
+ * The traces of keys and plaintext in memory after a provider is done with
+ * them.  Calls run on a stack of their own, which is searched afterwards;
+ * memory of the environment is searched when it is freed.
  */
 
-#define STACK_SIZE ((size_t)2 * 1024 * 1024) /* ThreadSanitizer wants one */
+/* ThreadSanitizer needs a large one. */
+#define STACK_SIZE ((size_t)2 * 1024 * 1024)
 #define TEXT_MAX   4096
 #define BLOCK      16
-#define BLOCK_MIN  8 /* of a text's last one */
+#define BLOCK_MIN  8 /* of the last one in a text */
 
-/* Every block of these is found nowhere else. */
+/* Each block of these is unique. */
 static uint8_t secret_key[32];
 static uint8_t text[TEXT_MAX];
 
-/* One call on the stack of its own. */
+/* One call on a stack of its own. */
 struct job {
     const struct flow__aead_provider *provider;
     void *ctx;
     enum flow__aead_alg alg;
     size_t key_len;
-    bool spills; /* only the text is searched for */
+    bool spills; /* search for the plaintext only */
     size_t len;
     uint8_t *sealed;          /* len bytes and a tag */
-    uint8_t stream[TEXT_MAX]; /* what the text was mixed with */
+    uint8_t stream[TEXT_MAX]; /* the key stream */
     size_t stream_len;
     uint8_t *plain; /* len bytes */
     enum flow_status status;
@@ -83,7 +84,8 @@ run_open(void *arg)
     return NULL;
 }
 
-/* What the search has to find, where AddressSanitizer does not move it. */
+/* A copy that the search must find.  AddressSanitizer may move it off the
+ * stack. */
 __attribute__((no_sanitize("address"))) static void *
 run_leak(void *arg)
 {
@@ -106,7 +108,8 @@ holds(const uint8_t *secret, size_t len, const uint8_t *at)
     return false;
 }
 
-/* Blocks that begin in these bytes, which are not the last of the stack. */
+/* Blocks that begin in these bytes, which must not be the last ones of the
+ * stack. */
 static size_t
 blocks_in(const struct job *j, const uint8_t *bytes, size_t len)
 {
@@ -121,8 +124,8 @@ blocks_in(const struct job *j, const uint8_t *bytes, size_t len)
     return found;
 }
 
-/* How many blocks of the key, of the text or of the key stream stand on the
- * stack after a call. */
+/* The number of blocks of the key, of the text or of the key stream that are on
+ * the stack after a call. */
 static size_t
 blocks_left(void *(*run)(void *), struct job *j)
 {
@@ -224,7 +227,8 @@ no_key_and_no_text_stays_on_the_stack(void **state)
             j = (struct job){ .provider = p,
                               .alg = algs[a].alg,
                               .key_len = algs[a].key_len };
-            /* Its ChaCha20 leaves key and stream (decision 0078). */
+            /* The ChaCha20 of this provider leaves key and key stream (decision
+             * 0078). */
             j.spills = strcmp(p->name, "libcrypto") == 0;
 
             if (!p->supports(j.alg, j.key_len))

@@ -9,7 +9,7 @@
 #define PAIRS    6
 #define NUMBERS  16
 
-/* A ClientHello as the parser would describe it. */
+/* A ClientHello in the form that the parser returns. */
 struct client {
     struct flow__client_hello hello;
     uint8_t sigalgs[2 * NUMBERS];
@@ -61,7 +61,7 @@ modern(struct client *c, const char *name)
 
 static const struct flow__sni_policy both = { 0x0303, 0x0304, NULL, 0 };
 
-/* Key pairs with their names between blanks. */
+/* Key pairs, with their names separated by blanks. */
 struct store {
     struct flow__sni_candidate pair[PAIRS];
     struct flow__span name[PAIRS][NAMES];
@@ -159,16 +159,16 @@ the_key_follows_the_client(void **state)
     assert_serves(&s, &c, 0, FLOW__SNI_MATCH_EXACT, "example.org");
     c.hello.sigalgs = numbers(c.sigalgs, p384_only, 1);
     assert_serves(&s, &c, 1, FLOW__SNI_MATCH_EXACT, "example.org");
-    /* PKCS#1 does not count in TLS 1.3; in TLS 1.2 it does. */
+    /* PKCS#1 schemes do not count in TLS 1.3; in TLS 1.2 they do. */
     c.hello.sigalgs = numbers(c.sigalgs, pkcs1_only, 2);
     assert_refuses(&s, &c, &both, FLOW__ALERT_HANDSHAKE_FAILURE);
     c.hello.versions.base = NULL;
     assert_serves(&s, &c, 0, FLOW__SNI_MATCH_EXACT, "example.org");
-    /* No extension at all means SHA-1 in TLS 1.2. */
+    /* Without the extension, TLS 1.2 implies SHA-1 schemes. */
     c.hello.sigalgs.base = NULL;
     c.hello.sigalgs.len = 0;
     assert_refuses(&s, &c, &both, FLOW__ALERT_HANDSHAKE_FAILURE);
-    /* The default goes by key as well, among pairs of the same names. */
+    /* The default is chosen by key as well, among pairs of the same names. */
     modern(&c, NULL);
     assert_serves(&s, &c, 2, FLOW__SNI_MATCH_NO_NAME, "");
     c.hello.sigalgs = numbers(c.sigalgs, rsa_only, 2);
@@ -242,8 +242,8 @@ versions_are_agreed_first(void **state)
 }
 
 /*
- * The oracle: the rules of docs/sni.md written again, slowly and another way.
- * It scores every candidate and takes the best.
+ * The oracle: the rules of docs/sni.md in another form, which scores every
+ * candidate and takes the best.
  */
 
 static bool
@@ -282,7 +282,7 @@ oracle_usable(enum flow__key_type key, bool tls13,
     return false;
 }
 
-/* 0: exact, 1: wildcard, 9: not at all. */
+/* 0: exact, 1: wildcard, 9: no match. */
 static int
 oracle_tier(const struct flow__sni_candidate *c, const char *name)
 {
@@ -324,7 +324,7 @@ oracle_same(const struct flow__sni_candidate *a,
     return true;
 }
 
-/* The index, or -alert. */
+/* The index of the key pair, or -alert. */
 static int
 oracle(const struct store *s, const struct client *c, int *ret_tier)
 {

@@ -10,8 +10,8 @@
 #include "tls/record.h"
 
 /*
- * Threads with connections of their own, none started before: what they share
- * is the engine, which each of them finds not initialised.
+ * Threads with connections of their own, all the first of the process: they
+ * share the engine, which is not initialised yet.
  */
 
 #define THREADS 8
@@ -89,7 +89,7 @@ want_memory(void *arg)
     return NULL;
 }
 
-/* A failed allocation is the outcome of one operation, in one thread. */
+/* A failed allocation affects one operation in one thread. */
 static void
 a_want_of_memory_belongs_to_who_had_it(void **state)
 {

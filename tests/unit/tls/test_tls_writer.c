@@ -7,8 +7,8 @@
 #include "tls/writer.h"
 
 /*
- * The sending half of TLS over a flow that answers what the test wants: what
- * was accepted is kept, what was not is nowhere.
+ * The sending half of TLS over a flow whose answers the test sets.  The bytes
+ * that it accepts are kept, others are lost.
  */
 
 static struct flow__fake fake;
@@ -53,8 +53,8 @@ put(size_t *ret_len)
     return flow__writer_write(&w, &low->base, &vec, 1, 0, ret_len);
 }
 
-/* A sealed record is accepted, even if the lower flow has no memory for it
- * just now: asked again, its bytes would arrive twice. */
+/* A sealed record counts as accepted even if the lower flow is out of memory at
+ * the moment: if the caller wrote its bytes again, they would arrive twice. */
 static void
 sealed_bytes_are_accepted(void **state)
 {
@@ -65,7 +65,7 @@ sealed_bytes_are_accepted(void **state)
     assert_int_equal(put(&n).status, FLOW_OK);
     assert_int_equal(n, 100);
     assert_int_equal(w.keys.seq, 1);
-    /* The trouble is told to who comes next, who loses nothing by it. */
+    /* The next call reports the error, and loses no bytes by it. */
     assert_int_equal(put(&n).status, FLOW_E_NOMEM);
     assert_int_equal(n, 0);
     assert_int_equal(w.keys.seq, 1);
@@ -74,7 +74,7 @@ sealed_bytes_are_accepted(void **state)
     assert_int_equal(w.keys.seq, 1);
 }
 
-/* The peer can end the connection while we fill what was lent. */
+/* The peer can end the connection while the caller fills a lease. */
 static void
 lent_memory_outlives_an_alert(void **state)
 {
@@ -91,7 +91,7 @@ lent_memory_outlives_an_alert(void **state)
     assert_null(w.open.base);
 }
 
-/* What a commit accepted is not refused for what else is due. */
+/* If a commit has accepted bytes, a pending message does not make it fail. */
 static void
 commit_accepts_without_memory(void **state)
 {
@@ -129,8 +129,8 @@ owed_message_survives_a_want_of_memory(void **state)
     assert_true(flow__writer_is_idle(&w));
 }
 
-/* In the place of the allocator's: there is no memory, and while the writer
- * asks, the reading side finds that the peer's key is worn. */
+/* An allocator that fails, and during whose call the reader thread finds that
+ * the peer's key has reached its limit. */
 static void *
 no_memory_and_a_request(void *ctx, size_t size, size_t align)
 {
@@ -153,12 +153,12 @@ a_request_during_a_want_of_memory_is_kept(void **state)
     fake.env.alloc = alloc;
     assert_int_equal(flow__writer_flush(&w, &low->base).status, FLOW_OK);
     assert_int_equal(w.updates, 1);
-    /* It asked for the peer's. */
+    /* The KeyUpdate requests the peer's. */
     assert_int_equal(w.has_asked, 1);
 }
 
-/* A limit of one record is one of data: a flush without data does not go on
- * replacing keys that have sealed nothing. */
+/* A limit of one record means one record of data: a flush without data does not
+ * update a key that has sealed none. */
 static void
 an_idle_key_is_not_worn(void **state)
 {
@@ -182,8 +182,8 @@ an_idle_key_is_not_worn(void **state)
     assert_true(flow__writer_is_idle(&w));
 }
 
-/* The lower flow takes whatever it is given; whoever waits for the lock gets
- * it nevertheless. */
+/* The lower flow accepts everything; a thread that waits for the lock gets it
+ * all the same. */
 static void
 one_call_seals_a_bounded_number_of_records(void **state)
 {
@@ -203,8 +203,8 @@ one_call_seals_a_bounded_number_of_records(void **state)
     assert_int_equal(n, vec.len);
 }
 
-/* The lower flow is full when the connection is given up: the alert waits for
- * room as any record does, and then the writer says that it is dead. */
+/* The lower flow is full when the connection fails: the alert waits for room as
+ * any record does, then the writer reports the failure. */
 static void
 an_alert_waits_for_room(void **state)
 {
@@ -218,7 +218,7 @@ an_alert_waits_for_room(void **state)
     assert_true(flow__queue_len(&w.out) > 0);
     assert_int_equal(flow__writer_flush(&w, &low->base).status, FLOW_AGAIN);
     assert_int_equal(flow__writer_close(&w, &low->base).status, FLOW_AGAIN);
-    /* A write waits for nothing. */
+    /* A write does not wait for the alert. */
     assert_int_equal(put(&n).cause, FLOW__WRITER_DEAD);
     low->write_st = FLOW_OK;
     low->flush_st = FLOW_AGAIN;
@@ -234,9 +234,8 @@ an_alert_waits_for_room(void **state)
     assert_int_equal(w.keys.seq, 1);
 }
 
-/* The message that announces a key is on its way only when the key is there:
- * whichever allocation fails, the old one goes on and the call can be made
- * again. */
+/* A KeyUpdate message is sent only if the next key has been made: whichever
+ * allocation fails, the old key stays and the call can be repeated. */
 static void
 key_update_survives_a_want_of_memory(void **state)
 {
@@ -269,7 +268,7 @@ key_update_survives_a_want_of_memory(void **state)
     assert_int_equal(failed, 3);
 }
 
-/* The same writer in TLS 1.2, whose key has so many records left. */
+/* The same writer in TLS 1.2, whose key has this many records left. */
 static void
 be_tls12(uint64_t left)
 {
@@ -283,8 +282,8 @@ be_tls12(uint64_t left)
     w.keys.limit = w.keys.seq + left;
 }
 
-/* The alert at the end of a key is not lost to a full lower flow or a want of
- * memory: it goes out first, then the writer fails. */
+/* The alert at the end of a key survives a full lower flow and failed
+ * allocations: it is sent first, then the writer fails. */
 static void
 last_record_of_a_key_is_an_alert(void **state)
 {
@@ -303,7 +302,7 @@ last_record_of_a_key_is_an_alert(void **state)
     assert_int_equal(put(&n).status, FLOW_AGAIN);
     assert_int_equal(n, 0);
     assert_int_equal(flow__record_left(&w.keys), 0);
-    /* No close_notify behind it, and no second alert. */
+    /* Neither a close_notify nor a second alert follows. */
     assert_int_equal(flow__writer_close(&w, &low->base).status, FLOW_AGAIN);
     low->write_st = FLOW_OK;
     writes = low->writes;
@@ -319,7 +318,8 @@ last_record_of_a_key_is_an_alert(void **state)
     assert_int_equal(w.keys.seq, w.keys.limit);
 }
 
-/* As much as the key allows is accepted, and can still be ended in order. */
+/* The writer accepts as many records as the key allows, and the connection can
+ * still be closed with close_notify. */
 static void
 end_of_a_key_can_be_ended_in_order(void **state)
 {

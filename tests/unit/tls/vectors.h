@@ -4,7 +4,7 @@
 
 #include "tests/unit/tls/bytes.h"
 
-/* Files of vectors: lines of words, "#" begins a comment. */
+/* Vector files: lines of words, "#" begins a comment. */
 
 #define VECTOR_LINE  8192
 #define VECTOR_WORDS 8
@@ -13,7 +13,7 @@ struct vector_file {
     FILE *f;
     char line[VECTOR_LINE];
     char *word[VECTOR_WORDS];
-    size_t count; /* words of the line in hand */
+    size_t count; /* words of the current line */
 };
 
 static inline void
@@ -30,7 +30,7 @@ vector_open(struct vector_file *v, const char *name)
         fail_msg("cannot open %s", path);
 }
 
-/* Step to the next line; false, and closed, at the end. */
+/* Step to the next line; false at the end, where the file is closed. */
 static inline bool
 vector_next(struct vector_file *v)
 {
@@ -59,7 +59,7 @@ vector_is(const struct vector_file *v, const char *what)
     return strcmp(v->word[0], what) == 0;
 }
 
-/* The bytes of a word; an absent one is empty. */
+/* The bytes of a word; none if the word is missing. */
 static inline size_t
 vector_bytes(const struct vector_file *v, size_t word, uint8_t *out, size_t cap)
 {
