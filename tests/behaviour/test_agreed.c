@@ -6,8 +6,9 @@
 #include "step.h"
 
 /*
- * What a configuration says and what its flows then agree on: versions without
- * a suite are left out, and "verified" is told from "not verified".
+ * Which versions a configuration allows and what its flows then agree on:
+ * versions without a suite are left out, and an unverified peer is told from a
+ * verified one.
  */
 
 static struct flow_tls_config *client, *server;
@@ -56,7 +57,7 @@ agrees_on(uint32_t version)
 }
 
 static void
-suites_narrow_the_versions(void **state)
+versions_without_a_suite_are_left_out(void **state)
 {
     static const uint16_t old[] = { 0xc02b, 0xc02f }, new[] = { 0x1301 };
     static const struct {
@@ -84,9 +85,9 @@ suites_narrow_the_versions(void **state)
     guard_case(NULL);
 }
 
-/* What a freeze that failed had left out is not left out for good. */
+/* A freeze that fails leaves no version out for good. */
 static void
-a_failed_freeze_narrows_nothing(void **state)
+failed_freeze_leaves_the_versions_unchanged(void **state)
 {
     static const uint16_t old[] = { 0xc02b }, both[] = { 0x1301, 0xc02b };
     struct flow_tls_config *c;
@@ -140,7 +141,7 @@ only_a_verified_peer_has_no_flags(void **state)
         assert_int_equal(info.verify_flags, rows[i].flags);
         assert_int_equal(step_query(e.a, FLOW_QUERY_VERIFY_FLAGS),
                          rows[i].flags);
-        /* It asks its clients for nothing. */
+        /* The server requests no certificate. */
         assert_status(flow_tls_get_info(e.b, &info), FLOW_OK);
         assert_int_equal(info.verify_flags, FLOW_VERIFY_NOT_CHECKED);
         assert_null(info.peer_chain);
@@ -154,8 +155,8 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(suites_narrow_the_versions),
-        TEST(a_failed_freeze_narrows_nothing),
+        TEST(versions_without_a_suite_are_left_out),
+        TEST(failed_freeze_leaves_the_versions_unchanged),
         TEST(only_a_verified_peer_has_no_flags),
     };
 

@@ -19,9 +19,9 @@
 #include "tap.h"
 
 /*
- * How things end: a close_notify that arrives whole is an end and nothing else
- * is; a handshake that fails gives everything back; an answer is not lost
- * because a request was left unread.
+ * How connections end: only a complete close_notify is an orderly end; a failed
+ * handshake releases everything; an answer arrives even if a request was left
+ * unread.
  */
 
 #define SECOND UINT64_C(1000000000)
@@ -33,7 +33,7 @@ soon(void)
 }
 
 #ifdef TEST_TLS
-/* Two flows with TLS, open, over memory of so many bytes. */
+/* Two open TLS flows over a pair of the given capacity. */
 static void
 open_pair(struct ends *e, size_t capacity)
 {
@@ -44,7 +44,7 @@ open_pair(struct ends *e, size_t capacity)
     step_open(e);
 }
 
-/* A record that no key has sealed, past the TLS of who sends it. */
+/* A record that no key sealed, sent below the TLS layer of f. */
 static void
 send_bad_record(struct flow *f)
 {
@@ -57,9 +57,9 @@ send_bad_record(struct flow *f)
     assert_int_equal(n, sizeof(record));
 }
 
-/* It cannot be written any more, and no room will ever be made for it. */
+/* The write cannot continue, and no room will ever become free. */
 static void
-failed_reading_is_told_to_who_waits_to_write(void **state)
+failed_read_wakes_a_thread_that_waits_to_write(void **state)
 {
     static uint8_t bytes[4096];
     struct flow_wait_set set;
@@ -81,7 +81,7 @@ failed_reading_is_told_to_who_waits_to_write(void **state)
 }
 
 static void
-what_came_before_an_error_is_lent(void **state)
+bytes_before_an_error_can_be_leased(void **state)
 {
     struct flow_vec span[2];
     struct ends e;
@@ -99,7 +99,7 @@ what_came_before_an_error_is_lent(void **state)
     ends_close(&e);
 }
 
-/* What the reader sees when so many bytes of the close_notify record come. */
+/* The status of a read after a prefix of the close_notify record. */
 static enum flow_status
 cut_close_notify(uint32_t version, bool client_ends, size_t bytes,
                  size_t *ret_record)
@@ -157,9 +157,9 @@ only_a_whole_close_notify_is_an_end(void **state)
     guard_case(NULL);
 }
 
-/* Filters hand on an end for which no marker came, and call it no better. */
+/* Filters pass on an end without a marker and do not raise its quality. */
 static void
-tolerated_cut_is_gone_through_every_filter(void **state)
+tolerated_cut_has_quality_gone_through_every_filter(void **state)
 {
     struct flow_align_policy policy;
     struct flow *lower;
@@ -184,7 +184,7 @@ tolerated_cut_is_gone_through_every_filter(void **state)
     ends_close(&e);
 }
 
-/* A server flow over a tap, for a handshake that is made to fail. */
+/* A server flow over a tap, for a handshake that must fail. */
 struct attempt {
     struct ends e;
     struct wire wire[2];
@@ -212,7 +212,7 @@ attempt_wrap(struct attempt *a, struct flow_tls_config *client,
                   FLOW_OK);
 }
 
-/* Failing closes nothing; closing closes it once. */
+/* A failure closes no flow; close closes it once. */
 static void
 attempt_end(struct attempt *a)
 {
@@ -238,7 +238,7 @@ client_config(bool trust)
 }
 
 static void
-bad_certificate_gives_everything_back(void **state)
+refused_certificate_releases_everything(void **state)
 {
     struct flow_tls_config *c = client_config(false);
     enum flow_status client, server;
@@ -254,7 +254,7 @@ bad_certificate_gives_everything_back(void **state)
 }
 
 static void
-reset_gives_everything_back(void **state)
+reset_releases_everything(void **state)
 {
     enum flow_status client, server;
     struct attempt a;
@@ -269,7 +269,7 @@ reset_gives_everything_back(void **state)
 }
 
 static void
-timeout_gives_everything_back(void **state)
+timeout_releases_everything(void **state)
 {
     struct attempt a;
 
@@ -283,7 +283,7 @@ timeout_gives_everything_back(void **state)
 }
 
 static void
-oversized_hello_gives_everything_back(void **state)
+oversized_hello_releases_everything(void **state)
 {
     static uint8_t record[5 + 16384] = { 22, 3, 3, 0x40, 0, 1, 1 };
     struct attempt a;
@@ -304,7 +304,7 @@ oversized_hello_gives_everything_back(void **state)
 }
 
 static void
-no_common_suite_gives_everything_back(void **state)
+no_common_suite_releases_everything(void **state)
 {
     const uint16_t one[] = { 0x1301 }, other[] = { 0x1303 };
     struct flow_tls_config *c = client_config(true), *s;
@@ -329,9 +329,9 @@ no_common_suite_gives_everything_back(void **state)
     flow_tls_config_unref(s);
 }
 
-/* After all of these a listener takes the next. */
+/* After all of these the listener accepts the next connection. */
 static void
-listener_survives_failed_handshakes(void **state)
+listener_accepts_after_failed_handshakes(void **state)
 {
     struct flow_endpoint_options opt = { .tls = stack_tls_server(0) };
     struct flow_endpoint_options to = { .server_name = "server.example" };
@@ -383,14 +383,14 @@ listener_survives_failed_handshakes(void **state)
 }
 #endif
 
-/* Answers without reading, then ends properly. */
+/* Sends its answer without reading, then finishes. */
 #define ANSWER (1u << 20)
 #define ASKED  (64u << 10)
 
 struct responder {
     struct flow_listener *l;
     unsigned rounds;
-    unsigned clean; /* Times both directions ended in order. */
+    unsigned clean; /* both directions ended in order */
 };
 
 static void *
@@ -420,7 +420,7 @@ respond(void *arg)
     return NULL;
 }
 
-/* One request that nobody reads; the answer is read late. */
+/* The server does not read the request; the client reads the answer late. */
 static bool
 ask(uint16_t port, uint8_t *buf, const uint8_t *want)
 {
@@ -433,7 +433,7 @@ ask(uint16_t port, uint8_t *buf, const uint8_t *want)
                   FLOW_OK);
     flow_set_deadline(f, FLOW_READ | FLOW_WRITE, soon());
     ok = flow_write_all(f, request, ASKED, NULL) == FLOW_OK;
-    /* Late: only once the answer has filled what lies between. */
+    /* Read late: only after the answer has filled the buffers on the way. */
     ok = ok && flow_wait(f, FLOW_READY_READ, NULL) == FLOW_OK;
     ok = ok && flow_read_exact(f, buf, ANSWER, &n) == FLOW_OK &&
          memcmp(buf, want, ANSWER) == 0;
@@ -446,7 +446,7 @@ ask(uint16_t port, uint8_t *buf, const uint8_t *want)
 static unsigned rounds = 100;
 
 static void
-answer_survives_an_unread_request(void **state)
+answer_arrives_despite_an_unread_request(void **state)
 {
     struct responder r = { .rounds = rounds };
     uint8_t *buf = malloc(ANSWER), *want = malloc(ANSWER);
@@ -484,17 +484,17 @@ main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
 #ifdef TEST_TLS
         TEST(only_a_whole_close_notify_is_an_end),
-        TEST(tolerated_cut_is_gone_through_every_filter),
-        TEST(failed_reading_is_told_to_who_waits_to_write),
-        TEST(what_came_before_an_error_is_lent),
-        TEST(bad_certificate_gives_everything_back),
-        TEST(reset_gives_everything_back),
-        TEST(timeout_gives_everything_back),
-        TEST(oversized_hello_gives_everything_back),
-        TEST(no_common_suite_gives_everything_back),
-        TEST(listener_survives_failed_handshakes),
+        TEST(tolerated_cut_has_quality_gone_through_every_filter),
+        TEST(failed_read_wakes_a_thread_that_waits_to_write),
+        TEST(bytes_before_an_error_can_be_leased),
+        TEST(refused_certificate_releases_everything),
+        TEST(reset_releases_everything),
+        TEST(timeout_releases_everything),
+        TEST(oversized_hello_releases_everything),
+        TEST(no_common_suite_releases_everything),
+        TEST(listener_accepts_after_failed_handshakes),
 #endif
-        TEST(answer_survives_an_unread_request),
+        TEST(answer_arrives_despite_an_unread_request),
     };
 
     if (argc > 1 && atoi(argv[1]) > 0)

@@ -13,8 +13,8 @@
 #include "tap.h"
 
 /*
- * TLS connections after their handshake: what an idle one costs and sends, an
- * alert while the wire is full, a reader beside a long write.
+ * TLS connections after their handshake: memory and records of an idle one, an
+ * alert while the wire is full, a reader during a long write.
  */
 
 #define SECOND UINT64_C(1000000000)
@@ -51,7 +51,7 @@ limited(struct flow_tls_config *c, uint64_t records)
     return c;
 }
 
-/* Both ends as a poller drives them, with nothing to say. */
+/* Drive both ends as a poller does, without any data. */
 static void
 idle_turns(struct ends *e, int count)
 {
@@ -74,9 +74,10 @@ updates_of(struct flow *f)
     return info.key_updates_sent;
 }
 
-/* However low the limit: keys are replaced for data, not for each other. */
+/* However low the limit: keys are updated for data, not in answer to each
+ * other. */
 static void
-idle_connections_replace_no_keys(void **state)
+idle_connections_update_no_keys(void **state)
 {
     struct flow_tls_config *client, *server;
     struct ends e;
@@ -110,7 +111,7 @@ idle_connections_replace_no_keys(void **state)
         step_pass(&e, e.a, 100000, limit);
         step_pass(&e, e.b, 100000, limit);
         assert_true(updates_of(e.a) > 0);
-        /* What the data made due is done with after a few turns. */
+        /* A few turns complete what the data made due. */
         idle_turns(&e, 10);
         for (int i = 0; i < 2; i++) {
             struct flow *f = i == 0 ? e.a : e.b;
@@ -125,9 +126,9 @@ idle_connections_replace_no_keys(void **state)
     }
 }
 
-/* After much reading half a header holds no memory for reading ahead. */
+/* After much reading, half a header holds no memory for read-ahead. */
 static void
-half_a_header_costs_nothing(void **state)
+half_a_header_holds_no_buffer(void **state)
 {
     static const uint8_t part[4] = { 23, 3, 3, 0x41 };
     static uint8_t bytes[200000];
@@ -149,7 +150,7 @@ half_a_header_costs_nothing(void **state)
     ends_close(&e);
 }
 
-/* Fill the wire from a to b, and give a a record that no key has sealed. */
+/* Fill the wire from a to b, and send a a record that no key sealed. */
 static void
 break_reading(struct ends *e)
 {
@@ -177,7 +178,7 @@ expect_alert(struct flow *f)
 }
 
 static void
-an_alert_leaves_with_a_flush(void **state)
+flush_sends_a_pending_alert(void **state)
 {
     struct flow_wait_set set;
     struct ends e;
@@ -204,9 +205,9 @@ an_alert_leaves_with_a_flush(void **state)
     }
 }
 
-/* Nobody waits for room, but what has become free since is used. */
+/* No thread waits for room, but room that became free meanwhile is used. */
 static void
-an_alert_leaves_with_a_close(void **state)
+close_sends_a_pending_alert(void **state)
 {
     struct ends e;
     size_t n;
@@ -239,7 +240,7 @@ read_to_the_end(void *arg)
 }
 
 static void
-an_alert_leaves_with_flow_finish(void **state)
+finish_sends_a_pending_alert(void **state)
 {
     struct flow_finish_result result;
     pthread_t reader;
@@ -262,7 +263,7 @@ an_alert_leaves_with_flow_finish(void **state)
     }
 }
 
-/* A flow below TLS whose writing takes until it is told to go on. */
+/* A flow below TLS whose write blocks until the test releases it. */
 struct slow {
     struct flow base;
     sem_t entered;
@@ -324,10 +325,10 @@ write_one(void *arg)
     return flow_write(arg, "x", 1, &n) == FLOW_OK ? arg : NULL;
 }
 
-/* A write holds its lock for as long as the flow below takes; a reader who has
- * data there does not wait for it. */
+/* A write holds its lock as long as the lower flow's write takes; a reader with
+ * data available does not wait for that lock. */
 static void
-a_long_write_holds_no_reader(void **state)
+long_write_does_not_block_the_reader(void **state)
 {
     struct slow *s = calloc(1, sizeof(*s));
     struct ends e = { 0 };
@@ -369,12 +370,12 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(idle_connections_replace_no_keys),
-        TEST(half_a_header_costs_nothing),
-        TEST(an_alert_leaves_with_a_flush),
-        TEST(an_alert_leaves_with_flow_finish),
-        TEST(an_alert_leaves_with_a_close),
-        TEST(a_long_write_holds_no_reader),
+        TEST(idle_connections_update_no_keys),
+        TEST(half_a_header_holds_no_buffer),
+        TEST(flush_sends_a_pending_alert),
+        TEST(finish_sends_a_pending_alert),
+        TEST(close_sends_a_pending_alert),
+        TEST(long_write_does_not_block_the_reader),
     };
 
     return TEST_RUN(tests);

@@ -17,10 +17,10 @@
 #include "step.h"
 
 /*
- * What a process and the child that it forked may use at the same time.
+ * What a process and its forked child may both use at the same time.
  */
 
-/* Steps in which two ends in one thread must have come to their goal. */
+/* Limit of steps in which two ends in one thread must be done. */
 #define STEPS 1000
 
 static bool
@@ -37,7 +37,7 @@ open_both(struct flow *a, struct flow *b)
     return at_a == FLOW_OK && at_b == FLOW_OK;
 }
 
-/* One byte through, whatever it takes. */
+/* Pass one byte through, with as many calls as that needs. */
 static bool
 pass_byte(struct flow *from, struct flow *to, uint8_t byte)
 {
@@ -62,7 +62,7 @@ converse(struct flow *a, struct flow *b)
     return open_both(a, b) && pass_byte(a, b, 'q') && pass_byte(b, a, 'a');
 }
 
-/* A poller and what it watches: two ends, of which b is read. */
+/* A poller and two connected ends, of which it watches b for reading. */
 struct table {
     struct ends e;
     struct flow_poller *poller;
@@ -76,7 +76,7 @@ soon(void)
     return env->now(env->ctx) + STEP_LIMIT;
 }
 
-/* Set with the poller's interest known to the system already. */
+/* Set up so that the system has the poller's interest already. */
 static bool
 set_table(struct table *t, const struct flow_contract_backend *backend)
 {
@@ -101,7 +101,7 @@ clear_table(struct table *t)
 
 #define TURNS 500
 
-/* At the end a: every byte comes back. */
+/* At end a: echo every byte. */
 static void *
 return_bytes(void *arg)
 {
@@ -136,7 +136,7 @@ read_polled(const struct table *t, uint8_t expected)
     return st == FLOW_OK && byte == expected;
 }
 
-/* Bytes that another thread sends back, mostly while the poller sleeps. */
+/* Bytes that another thread echoes, mostly while the poller sleeps. */
 static bool
 play(struct table *t)
 {
@@ -168,7 +168,7 @@ play_in_child(struct table *t)
 }
 
 static void
-both_processes_go_on(void **state)
+parent_and_child_pollers_both_work(void **state)
 {
     const struct flow_contract_backend *backend;
     struct table ours = { .poller = NULL };
@@ -200,7 +200,7 @@ both_processes_go_on(void **state)
 
 /* The child is done before the parent's poller sleeps for the first time. */
 static void
-poller_freed_in_child_still_works_in_parent(void **state)
+poller_freed_in_the_child_works_in_the_parent(void **state)
 {
     const struct flow_contract_backend *backend;
     struct table ours = { .poller = NULL };
@@ -229,7 +229,7 @@ poller_freed_in_child_still_works_in_parent(void **state)
 #define STORM_FORKS   60
 #define STORM_BLOCKS  16
 
-/* What the threads of a storm do without a pause, and what they share. */
+/* The operations that the threads of a storm repeat, and what they share. */
 static struct {
     bool (*use)(unsigned who);
     atomic_bool over;
@@ -276,7 +276,7 @@ use_pool(unsigned who)
 }
 
 #ifdef TEST_TLS
-/* A signature with a key that all share, and every part of the engine. */
+/* A signature with a shared key, and every part of the TLS engine. */
 static bool
 use_tls(unsigned who)
 {
@@ -327,8 +327,8 @@ storm_thread(void *arg)
     return ok ? NULL : arg;
 }
 
-/* Fork in a storm of threads; each child makes a check of its own and does
- * once what the threads do. */
+/* Fork while the threads run.  Each child makes a check of its own and then
+ * runs each thread's operation once. */
 static void
 fork_in_storm(bool (*use)(unsigned who), void (*check)(void), unsigned forks)
 {
@@ -362,7 +362,7 @@ fork_in_storm(bool (*use)(unsigned who), void (*check)(void), unsigned forks)
     }
 }
 
-/* A thread has one block at most; the others are there, each once. */
+/* At most one block is in use by a thread; each of the others is there once. */
 static void
 check_pool_in_child(void)
 {
@@ -384,7 +384,7 @@ check_pool_in_child(void)
 }
 
 static void
-pool_in_use_by_threads_is_usable_in_child(void **state)
+pool_in_use_by_threads_works_in_the_child(void **state)
 {
     (void)state;
     assert_status(flow_pool_new(NULL, 64, STORM_BLOCKS, 64, &storm.pool),
@@ -402,7 +402,7 @@ skip_without_memory(void)
 }
 
 static void
-names_in_use_by_threads_are_usable_in_child(void **state)
+pair_names_in_use_by_threads_work_in_the_child(void **state)
 {
     (void)state;
     skip_without_memory();
@@ -411,7 +411,7 @@ names_in_use_by_threads_are_usable_in_child(void **state)
 
 #ifdef TEST_TLS
 static void
-tls_in_use_by_threads_is_usable_in_child(void **state)
+tls_in_use_by_threads_works_in_the_child(void **state)
 {
     (void)state;
     skip_without_memory();
@@ -431,7 +431,7 @@ tls_pair(struct ends *e)
     layer_tls13(e);
 }
 
-/* Why the last call was refused, of either direction. */
+/* The error record of the last refused call, in each direction. */
 static void
 check_refused_in_child(enum flow_status st, struct flow *f, enum flow_dir dir)
 {
@@ -444,7 +444,7 @@ check_refused_in_child(enum flow_status st, struct flow *f, enum flow_dir dir)
                                  "alone, and another began it") == 0);
 }
 
-/* What was agreed is told; nothing is changed. */
+/* Facts of the handshake are readable, and nothing is changed. */
 static void
 try_facts_in_child(struct flow *f)
 {
@@ -470,9 +470,9 @@ ask_facts(unsigned who)
     return flow_tls_get_info(storm.tls, &info) == FLOW_OK;
 }
 
-/* Threads hold the locks of the connection nearly all the time. */
+/* The threads hold the locks of the connection nearly all the time. */
 static void
-facts_are_told_in_child_whoever_asked(void **state)
+queries_of_the_handshake_work_in_the_child(void **state)
 {
     struct ends e = { 0 };
 
@@ -485,7 +485,7 @@ facts_are_told_in_child_whoever_asked(void **state)
     ends_close(&e);
 }
 
-/* Every call that could use a key, or send what was sealed with one. */
+/* Every call that could use a key, or send bytes that were sealed with one. */
 static void
 try_all_in_child(struct flow *f)
 {
@@ -505,7 +505,7 @@ try_all_in_child(struct flow *f)
 }
 
 static void
-tls_connection_is_of_one_process(void **state)
+tls_connection_is_refused_in_the_child(void **state)
 {
     struct ends e = { 0 };
     pid_t child;
@@ -531,7 +531,7 @@ tls_connection_is_of_one_process(void **state)
 }
 
 static void
-handshake_is_of_one_process(void **state)
+handshake_is_refused_in_the_child(void **state)
 {
     struct ends e = { 0 };
     struct flow_error err;
@@ -561,9 +561,9 @@ handshake_is_of_one_process(void **state)
     ends_close(&e);
 }
 
-/* Made by the parent, begun by nobody. */
+/* The parent makes the flows and begins no handshake. */
 static void
-child_may_begin_the_handshake(void **state)
+child_may_begin_a_handshake_of_the_parent(void **state)
 {
     struct ends e = { 0 };
     pid_t child;
@@ -582,8 +582,8 @@ child_may_begin_the_handshake(void **state)
     ends_close(&e);
 }
 
-/* What a client's first message and a server's answer have of random numbers:
- * one by name, and the public half of a secret. */
+/* The random values in a client's first message and a server's answer: the one
+ * called random, and the public key share. */
 #define RANDOM_LEN 32
 struct hellos {
     uint8_t random[2][RANDOM_LEN];
@@ -596,7 +596,7 @@ number_at(const uint8_t *at, size_t len)
     return len == 1 ? at[0] : (size_t)at[0] << 8 | at[1];
 }
 
-/* RFC 8446 4.1.2, 4.1.3: what is in front of the extensions. */
+/* RFC 8446 4.1.2, 4.1.3: the fields before the extensions. */
 static size_t
 extensions_of(const uint8_t *message, bool client)
 {
@@ -674,7 +674,7 @@ assert_all_different(const struct hellos *one, const struct hellos *other)
 #define CHILDREN 3
 
 static void
-no_process_repeats_anothers_random_numbers(void **state)
+processes_have_different_random_numbers(void **state)
 {
     struct hellos made[CHILDREN + 1];
     pid_t child;
@@ -683,7 +683,7 @@ no_process_repeats_anothers_random_numbers(void **state)
     int fd[2];
 
     (void)state;
-    /* The engine has begun before the children do. */
+    /* Initialise the engine before the children are forked. */
     assert_true(make_hellos(&made[0]));
     assert_int_equal(pipe(fd), 0);
     for (i = 0; i < CHILDREN; i++) {
@@ -711,17 +711,17 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(both_processes_go_on),
-        TEST(poller_freed_in_child_still_works_in_parent),
-        TEST(pool_in_use_by_threads_is_usable_in_child),
-        TEST(names_in_use_by_threads_are_usable_in_child),
+        TEST(parent_and_child_pollers_both_work),
+        TEST(poller_freed_in_the_child_works_in_the_parent),
+        TEST(pool_in_use_by_threads_works_in_the_child),
+        TEST(pair_names_in_use_by_threads_work_in_the_child),
 #ifdef TEST_TLS
-        TEST(tls_in_use_by_threads_is_usable_in_child),
-        TEST(tls_connection_is_of_one_process),
-        TEST(facts_are_told_in_child_whoever_asked),
-        TEST(handshake_is_of_one_process),
-        TEST(child_may_begin_the_handshake),
-        TEST(no_process_repeats_anothers_random_numbers),
+        TEST(tls_in_use_by_threads_works_in_the_child),
+        TEST(tls_connection_is_refused_in_the_child),
+        TEST(queries_of_the_handshake_work_in_the_child),
+        TEST(handshake_is_refused_in_the_child),
+        TEST(child_may_begin_a_handshake_of_the_parent),
+        TEST(processes_have_different_random_numbers),
 #endif
     };
 

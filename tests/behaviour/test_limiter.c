@@ -8,8 +8,8 @@
 #include "step.h"
 
 /*
- * What a TLS listener bounds: handshakes that are under way shut it, peers that
- * say nothing do not, and neither costs more than was said.
+ * Limits of a TLS listener: a full set of running handshakes makes it pause,
+ * silent peers do not, and neither costs more memory than the peer sent.
  */
 
 #define LIMIT 8u
@@ -28,7 +28,7 @@ begin(void)
         FLOW_OK);
 }
 
-/* A client that does not speak TLS, perhaps not at all. */
+/* A client that connects and sends no TLS, or nothing at all. */
 static struct flow *
 stranger(const char *says)
 {
@@ -75,7 +75,7 @@ is_open(void)
     return flow_listener_wait_sources(listener, &set);
 }
 
-/* Somebody who speaks TLS is served now. */
+/* A client that speaks TLS is served now. */
 static void
 serves(void)
 {
@@ -97,7 +97,7 @@ close_all(struct ends *e, size_t count)
 }
 
 static void
-silent_peers_shut_nobody_out(void **state)
+silent_peers_do_not_keep_others_out(void **state)
 {
     struct ends e[LIMIT] = { 0 };
 
@@ -109,7 +109,7 @@ silent_peers_shut_nobody_out(void **state)
         assert_status(flow_open(e[i].b), FLOW_AGAIN);
     }
     serves();
-    /* And nobody was dropped for it. */
+    /* And no client was dropped for it. */
     for (size_t i = 0; i < LIMIT; i++)
         assert_status(flow_open(e[i].b), FLOW_AGAIN);
     close_all(e, LIMIT);
@@ -117,9 +117,9 @@ silent_peers_shut_nobody_out(void **state)
     flow_listener_close(listener);
 }
 
-/* What a program accepts without looking at it is bounded, too. */
+/* Flows that the program accepted but does not step are limited, too. */
 static void
-flows_that_nobody_steps_have_places(void **state)
+flows_that_are_not_stepped_count_against_the_limit(void **state)
 {
     struct ends e[LIMIT] = { 0 };
     struct flow *more = NULL, *client;
@@ -133,7 +133,7 @@ flows_that_nobody_steps_have_places(void **state)
     client = stranger("");
     assert_false(is_open());
     assert_status(flow_accept(listener, &more), FLOW_AGAIN);
-    /* Its first step finds nothing. */
+    /* Its first step finds no bytes. */
     assert_status(flow_open(e[0].b), FLOW_AGAIN);
     assert_true(is_open());
     more = accept_one();
@@ -144,9 +144,9 @@ flows_that_nobody_steps_have_places(void **state)
     flow_listener_close(listener);
 }
 
-/* One byte is enough to count. */
+/* One byte is enough for the handshake to count as running. */
 static void
-handshakes_under_way_shut_the_listener(void **state)
+running_handshakes_pause_the_listener(void **state)
 {
     struct ends e[LIMIT] = { 0 };
     struct flow *more = NULL, *client;
@@ -165,7 +165,7 @@ handshakes_under_way_shut_the_listener(void **state)
     client = stranger("");
     assert_false(is_open());
     assert_status(flow_accept(listener, &more), FLOW_AGAIN);
-    /* One that fails gives its place back before it is closed. */
+    /* A failed handshake frees its place before the flow is closed. */
     assert_status(flow_write(e[0].a, "hello", 5, &n), FLOW_OK);
     assert_status(flow_open(e[0].b), FLOW_E_PROTO);
     assert_true(is_open());
@@ -178,9 +178,10 @@ handshakes_under_way_shut_the_listener(void **state)
     flow_listener_close(listener);
 }
 
-/* Silence is bounded as well: the longest ends, and its sleeper is woken. */
+/* Silent peers are limited as well: the one that was silent longest is dropped,
+ * and the thread that waits on it is woken. */
 static void
-the_longest_silence_is_dropped(void **state)
+longest_silent_peer_is_dropped(void **state)
 {
     struct ends e[LIMIT + 2] = { 0 };
     struct flow_wait_set set;
@@ -210,10 +211,11 @@ the_longest_silence_is_dropped(void **state)
     flow_listener_close(listener);
 }
 
-/* A stream of peers that connect and say nothing, each for as long as it is
- * let: whoever speaks is served at once, and only so many are kept. */
+/* A stream of peers that connect and send nothing until they are dropped: a
+ * client that speaks TLS is served at once, and the number of silent flows is
+ * limited. */
 static void
-a_stream_of_silent_peers_costs_places_of_nobody(void **state)
+stream_of_silent_peers_takes_no_place_of_a_handshake(void **state)
 {
     enum { KEPT = 64, PEERS = 2000 };
     static struct ends e[KEPT];
@@ -242,14 +244,14 @@ a_stream_of_silent_peers_costs_places_of_nobody(void **state)
         if (i % 200 == 0)
             serves();
     }
-    /* The silent ones, and one that learns that it is dropped. */
+    /* The silent ones, and one that was dropped and reports it. */
     assert_int_equal(most, LIMIT + 1);
     close_all(e, KEPT);
     flow_listener_close(listener);
 }
 
-/* Flows of two threads: each is stepped and closed while those of the other
- * drop it. */
+/* Flows of two threads: each thread steps and closes its own while accepting
+ * makes the listener drop those of the other. */
 static void *
 step_and_close(void *arg)
 {
@@ -266,7 +268,7 @@ step_and_close(void *arg)
 }
 
 static void
-threads_may_drop_each_others_flows(void **state)
+accepting_may_drop_flows_of_another_thread(void **state)
 {
     struct ends e[2 * LIMIT] = { 0 };
     pthread_t thread[2];
@@ -299,12 +301,12 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(silent_peers_shut_nobody_out),
-        TEST(flows_that_nobody_steps_have_places),
-        TEST(handshakes_under_way_shut_the_listener),
-        TEST(the_longest_silence_is_dropped),
-        TEST(a_stream_of_silent_peers_costs_places_of_nobody),
-        TEST(threads_may_drop_each_others_flows),
+        TEST(silent_peers_do_not_keep_others_out),
+        TEST(flows_that_are_not_stepped_count_against_the_limit),
+        TEST(running_handshakes_pause_the_listener),
+        TEST(longest_silent_peer_is_dropped),
+        TEST(stream_of_silent_peers_takes_no_place_of_a_handshake),
+        TEST(accepting_may_drop_flows_of_another_thread),
     };
 
     return TEST_RUN(tests);

@@ -6,12 +6,12 @@
 #include "step.h"
 
 /*
- * An mbedTLS without locks of its own: one of ours stands around its calls,
- * which call us back, from where we call it again.
+ * An mbedTLS without locks of its own: tls/ holds a lock around its calls.  Its
+ * callbacks run under that lock and call it again.
  */
 
-/* In the place of the library's: nothing was compiled in.  Of 4.x the headers
- * say what was, and there is only what they say. */
+/* In place of the library's, so that it reports no threading support.  For 4.x
+ * the headers alone decide. */
 int
 mbedtls_version_check_feature(const char *feature)
 {

@@ -11,8 +11,8 @@
 #include "tls/tls_flow.h"
 
 /*
- * When the handshake's time begins: with the flow below, which the test opens
- * when it likes.
+ * When the handshake timeout starts: after the flow below is open.  The test
+ * decides when that is.
  */
 
 #define SECOND UINT64_C(1000000000)
@@ -46,7 +46,7 @@ unmake(void)
     assert_int_equal(fake.live_blocks, 0);
 }
 
-/* What a sleeper for the opening is told, nothing below being ready. */
+/* The wait set of the opening while nothing below is ready. */
 static uint64_t
 wake_time(void)
 {
@@ -67,10 +67,9 @@ check_text(const char *part)
     assert_non_null(strstr(err.text, part));
 }
 
-/* However long the connecting took, the peer has all of the handshake's
- * time. */
+/* However long connecting took, the peer has the whole handshake timeout. */
 static void
-time_begins_with_the_flow_below(void **state)
+handshake_timeout_starts_when_the_lower_flow_is_open(void **state)
 {
     int role;
 
@@ -98,10 +97,10 @@ time_begins_with_the_flow_below(void **state)
     }
 }
 
-/* Who sleeps on it is told that there is something to open, and what comes
- * next is the handshake's. */
+/* A thread that waits for the opening is woken, and its next step is the
+ * handshake's. */
 static void
-sleepers_wait_for_the_flow_below(void **state)
+opening_waits_for_the_lower_flow(void **state)
 {
     int role;
 
@@ -126,9 +125,9 @@ sleepers_wait_for_the_flow_below(void **state)
     }
 }
 
-/* A flow that is dialled has one time for all of its opening. */
+/* A dialled flow has one timeout for its whole opening. */
 static void
-time_of_dialling_holds_from_the_start(void **state)
+dial_timeout_starts_with_the_connection(void **state)
 {
     (void)state;
     make(false);
@@ -152,9 +151,9 @@ time_of_dialling_holds_from_the_start(void **state)
     unmake();
 }
 
-/* The flow's own deadline counts whatever is being opened. */
+/* The flow's own deadline applies during every part of the opening. */
 static void
-deadlines_hold_while_it_connects(void **state)
+deadline_ends_the_opening_while_connecting(void **state)
 {
     (void)state;
     make(false);
@@ -166,9 +165,9 @@ deadlines_hold_while_it_connects(void **state)
     unmake();
 }
 
-/* What went wrong below is what our opening answers. */
+/* A failure below is the status of our opening. */
 static void
-failures_below_are_passed_on(void **state)
+failure_of_the_lower_flow_is_passed_on(void **state)
 {
     struct flow_error err;
     int role;
@@ -187,7 +186,8 @@ failures_below_are_passed_on(void **state)
     }
 }
 
-/* A server that was sent no TLS, whose alert the flow below does not take. */
+/* A server that received something other than TLS, and whose alert the lower
+ * flow does not accept. */
 static void
 make_lingering(void)
 {
@@ -214,10 +214,10 @@ check_cause(const struct flow *f)
     }
 }
 
-/* The deadline ends the time that an alert waits for room; it does not take
- * the place of what went wrong before. */
+/* The deadline ends the wait for room for the alert; the status stays that of
+ * the failed handshake. */
 static void
-deadline_in_a_failed_handshake_tells_the_cause(void **state)
+deadline_of_a_failed_handshake_reports_its_cause(void **state)
 {
     (void)state;
     make_lingering();
@@ -232,9 +232,9 @@ deadline_in_a_failed_handshake_tells_the_cause(void **state)
     unmake();
 }
 
-/* The deadline may be that of a flow above. */
+/* The deadline may belong to a flow above. */
 static void
-deadline_above_a_failed_handshake_tells_the_cause(void **state)
+deadline_above_a_failed_handshake_reports_its_cause(void **state)
 {
     struct flow *below;
     struct flow *top;
@@ -244,7 +244,8 @@ deadline_above_a_failed_handshake_tells_the_cause(void **state)
     for (layers = 1; layers < 4; layers++) {
         make_lingering();
         below = tls;
-        /* Two that pass everything through, or TLS that opens it first. */
+        /* Two filters that pass everything through, or TLS, which opens the
+         * flow below first. */
         if (layers != 3)
             assert_status(flow_prefix_wrap(below, NULL, 0, &top), FLOW_OK);
         else
@@ -264,10 +265,10 @@ deadline_above_a_failed_handshake_tells_the_cause(void **state)
     }
 }
 
-/* A deadline above that passes does not end an opening below, which may have
- * an owner who waits longer. */
+/* A deadline above does not end an opening below, which may have another owner
+ * with a later deadline. */
 static void
-deadline_above_leaves_the_flow_below_alone(void **state)
+deadline_above_does_not_end_the_opening_below(void **state)
 {
     struct flow *top;
 
@@ -284,9 +285,9 @@ deadline_above_leaves_the_flow_below_alone(void **state)
     unmake();
 }
 
-/* A handshake that has not failed goes no further after the deadline. */
+/* A handshake that is still running does not continue after the deadline. */
 static void
-late_handshakes_go_no_further(void **state)
+handshake_stops_at_its_deadline(void **state)
 {
     unsigned reads;
 
@@ -308,15 +309,15 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(time_begins_with_the_flow_below),
-        TEST(sleepers_wait_for_the_flow_below),
-        TEST(time_of_dialling_holds_from_the_start),
-        TEST(deadlines_hold_while_it_connects),
-        TEST(failures_below_are_passed_on),
-        TEST(deadline_in_a_failed_handshake_tells_the_cause),
-        TEST(deadline_above_a_failed_handshake_tells_the_cause),
-        TEST(deadline_above_leaves_the_flow_below_alone),
-        TEST(late_handshakes_go_no_further),
+        TEST(handshake_timeout_starts_when_the_lower_flow_is_open),
+        TEST(opening_waits_for_the_lower_flow),
+        TEST(dial_timeout_starts_with_the_connection),
+        TEST(deadline_ends_the_opening_while_connecting),
+        TEST(failure_of_the_lower_flow_is_passed_on),
+        TEST(deadline_of_a_failed_handshake_reports_its_cause),
+        TEST(deadline_above_a_failed_handshake_reports_its_cause),
+        TEST(deadline_above_does_not_end_the_opening_below),
+        TEST(handshake_stops_at_its_deadline),
     };
 
     return TEST_RUN(tests);

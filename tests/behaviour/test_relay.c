@@ -9,8 +9,9 @@
 #include "step.h"
 
 /*
- * Two flows joined: ends are passed on one by one, errors are told apart, and
- * the statistics are right, whatever happens at whichever byte.
+ * Two flows joined by a relay: each end is passed on by itself, errors of the
+ * two sides are told apart, and the statistics are right, at whichever byte it
+ * happens.
  */
 
 #define SECOND UINT64_C(1000000000)
@@ -69,7 +70,7 @@ hear(struct flow *f, size_t len, uint64_t seed)
     test_check(data, len, seed, 0);
 }
 
-/* Step as long as something happens. */
+/* Step the relay until nothing changes. */
 static enum flow_status
 run(struct joint *j)
 {
@@ -85,7 +86,7 @@ run(struct joint *j)
 }
 
 static void
-ends_are_passed_on_one_by_one(void **state)
+relay_passes_on_each_end_by_itself(void **state)
 {
     struct joint j;
     size_t n;
@@ -101,7 +102,7 @@ ends_are_passed_on_one_by_one(void **state)
     assert_true(j.relay.side[0].operations >= 2);
     assert_status(j.relay.side[0].status, FLOW_EOF);
     assert_status(j.relay.side[1].status, FLOW_OK);
-    /* The other direction lives. */
+    /* The other direction still works. */
     say(j.server, 700, 2);
     assert_status(run(&j), FLOW_AGAIN);
     hear(j.client, 700, 2);
@@ -114,7 +115,7 @@ ends_are_passed_on_one_by_one(void **state)
     end(&j);
 }
 
-/* One side fails after k bytes, in reading or in writing. */
+/* One side fails after k bytes, while reading or while writing. */
 static void
 fail_at(uint64_t k, bool reading)
 {
@@ -143,7 +144,7 @@ fail_at(uint64_t k, bool reading)
     hit = &j.relay.side[reading ? 0 : 1];
     assert_status(hit->status, FLOW_E_RESET);
     assert_int_equal(hit->bytes, k);
-    /* What came before the cut went through, and the other way all of it. */
+    /* All bytes before the cut arrived, and in the other direction all. */
     hear(reading ? j.server : j.client, (size_t)k, reading ? 1 : 2);
     assert_int_equal(j.relay.side[reading ? 1 : 0].bytes, 100);
     hear(reading ? j.client : j.server, 100, reading ? 2 : 1);
@@ -152,7 +153,7 @@ fail_at(uint64_t k, bool reading)
 }
 
 static void
-errors_at_every_byte(void **state)
+relay_reports_an_error_at_any_byte(void **state)
 {
     uint64_t k;
 
@@ -164,12 +165,13 @@ errors_at_every_byte(void **state)
 }
 
 static void
-no_time_need_pass(void **state)
+relay_statistics_work_without_elapsed_time(void **state)
 {
     struct joint j;
 
     (void)state;
-    /* A clock that stands: nothing may divide by what has passed. */
+    /* The clock does not advance: the statistics must not divide by the elapsed
+     * time. */
     test_env_stop_clock();
     make(&j, NULL, SECOND);
     say(j.client, 10, 1);
@@ -182,7 +184,7 @@ no_time_need_pass(void **state)
 }
 
 static void
-idleness_ends_it(void **state)
+relay_ends_after_the_idle_time(void **state)
 {
     struct joint j;
 
@@ -194,7 +196,7 @@ idleness_ends_it(void **state)
     test_env.now += SECOND / 2;
     say(j.server, 10, 1);
     assert_status(run(&j), FLOW_AGAIN);
-    /* Half a second later that is still progress. */
+    /* Half a second later the relay is not idle yet. */
     test_env.now += SECOND * 3 / 4;
     assert_status(run(&j), FLOW_AGAIN);
     assert_status(flow_relay_run(&j.relay), FLOW_E_TIMEOUT);
@@ -205,10 +207,10 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(ends_are_passed_on_one_by_one),
-        TEST(errors_at_every_byte),
-        TEST(no_time_need_pass),
-        TEST(idleness_ends_it),
+        TEST(relay_passes_on_each_end_by_itself),
+        TEST(relay_reports_an_error_at_any_byte),
+        TEST(relay_statistics_work_without_elapsed_time),
+        TEST(relay_ends_after_the_idle_time),
     };
 
     return TEST_RUN(tests);

@@ -8,9 +8,9 @@
 #include <flow/tls.h>
 
 /*
- * What a full handshake costs, both ends in one thread over memory: the median
- * of rounds in CPU time, so that it says something on a busy machine, too.  Run
- * it by turns with the program of another build to compare them.
+ * The cost of a full handshake with both ends in one thread over memory: the
+ * median of several rounds in CPU time, which other load disturbs little.  To
+ * compare two builds run their programs alternately.
  */
 
 #define ROUNDS    15

@@ -51,7 +51,7 @@
 
 static unsigned long calls;
 
-/* The next definition of a function: the C library's. */
+/* The next definition of a function: that of the C library. */
 #define COUNTED(type, name, parameters, arguments)                             \
     type name parameters                                                       \
     {                                                                          \
@@ -87,16 +87,16 @@ COUNTED(ssize_t, sendmsg, (int fd, const struct msghdr *msg, int flags),
 
 /* --- two servers --------------------------------------------------------- */
 
-/* What a server did since it was asked last. */
+/* What a server did since the last report. */
 struct account {
     uint64_t nsec;
     uint64_t calls;
-    uint64_t flow_bytes; /* memory of the flows, and of the poller */
+    uint64_t flow_bytes; /* memory of the flows and of the poller */
     uint64_t poller_bytes;
 };
 
 struct server {
-    int fd[MOST]; /* the first BUSY of them are used */
+    int fd[MOST]; /* the first BUSY of these are used */
     size_t count;
     int epoll;
     struct flow_poller *poller;
@@ -150,7 +150,7 @@ start_plain(void)
     }
 }
 
-/* All that is ready, as a plain program does it. */
+/* Handle every ready descriptor, as a plain program does. */
 static size_t
 turn_plain(void)
 {
@@ -226,7 +226,7 @@ cpu_time(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* What reading the clock adds to an interval. */
+/* The time that reading the clock adds to an interval. */
 static uint64_t
 cost_of_the_clock(void)
 {
@@ -255,7 +255,7 @@ serve(const struct kind *kind, size_t ready, uint64_t clock_cost)
     server.account.calls += calls - calls_before;
 }
 
-/* Reads how many are ready, 0: the account is wanted. */
+/* Reads the number of ready connections; 0 asks for the report. */
 static void
 run_server(const struct kind *kind, int in, int out)
 {
@@ -280,7 +280,8 @@ run_server(const struct kind *kind, int in, int out)
 
 /* --- the driver ---------------------------------------------------------- */
 
-/* Children inherit it.  Without it the figures vary more, and stay true. */
+/* Children inherit the processor.  If that fails, the figures vary more but are
+ * still valid. */
 static void
 stay_on_one_processor(void)
 {
@@ -463,7 +464,8 @@ race_among(size_t count)
            (double)account.flow_bytes / (double)count,
            (double)account.poller_bytes / (double)count);
     fflush(stdout);
-    /* The second has a copy of what ends the first. */
+    /* The second child has a copy of the descriptor whose closing ends the
+     * first. */
     for (i = 2; i-- > 0;)
         worker_end(&w[i]);
 }

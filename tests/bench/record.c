@@ -12,10 +12,10 @@
 #include "tls/record.h"
 
 /*
- * How fast records are sealed and opened, beside the same work by OpenSSL's
- * EVP with the key set once, for every provider of the build.  Both take turns
- * in short rounds, and only ratios of neighbours are told: they say something
- * on a busy machine, too.
+ * Speed of sealing and opening records, compared with the same work by
+ * OpenSSL's EVP with the key set once, for every provider of the build.  Both
+ * run alternately in short rounds, and only ratios of neighbouring rounds are
+ * reported, which other load disturbs little.
  */
 
 #define ROUNDS     11
@@ -127,7 +127,7 @@ open_side(struct side *s, uint16_t suite, const EVP_CIPHER *cipher, size_t len)
     s->nonce[11] ^= 1;
     s->seal = evp_ctx(cipher, keys.key, 1);
     s->open = evp_ctx(cipher, keys.key, 0);
-    /* Both make the same record, or there is nothing to compare. */
+    /* If the two make different records, the comparison is void. */
     ours_seal(s);
     memcpy(work, record, s->rec_len);
     memset(record, 0, sizeof(record));
@@ -145,7 +145,7 @@ close_side(struct side *s)
     EVP_CIPHER_CTX_free(s->open);
 }
 
-/* Nanoseconds of processor time, so that others do not count. */
+/* Processor time in nanoseconds, so that other processes do not count. */
 static uint64_t
 cpu_now(void)
 {
@@ -180,8 +180,7 @@ by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Ratios of rounds that took turns: the median, and what a quarter of them is
- * below and above. */
+/* Ratios of alternate rounds: the median and the quartiles. */
 static void
 print_ratio(struct side *s, void (*ours)(struct side *s),
             void (*theirs)(struct side *s))
@@ -198,7 +197,7 @@ print_ratio(struct side *s, void (*ours)(struct side *s),
            ratio[ROUNDS - 1 - ROUNDS / 4]);
 }
 
-/* One provider: every suite that it has. */
+/* One provider, with every suite that it supports. */
 static void
 print_provider(const char *name)
 {
