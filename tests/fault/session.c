@@ -11,7 +11,7 @@ over(enum flow_status st)
     return st != FLOW_AGAIN && st != FLOW_E_NOMEM;
 }
 
-/* Only what stays is an answer. */
+/* A transient status is not a result. */
 static void
 note_failure(struct session_side *me, enum flow_status st, enum flow_dir dir)
 {
@@ -19,7 +19,7 @@ note_failure(struct session_side *me, enum flow_status st, enum flow_dir dir)
         flow_get_error(me->f, dir, &me->why);
 }
 
-/* What a side does next; whether something changed. */
+/* Make one step of a side; whether something changed. */
 static bool
 step_write(struct session_side *w, unsigned me)
 {
@@ -87,7 +87,7 @@ step_side(struct session *s, unsigned me)
         moved |= step_write(w, me);
     if (w->open == FLOW_OK && !over(w->read))
         moved |= step_read(w, 1 - me);
-    /* A failed opening is final, whatever it failed with. */
+    /* A failed opening is final, whatever its status was. */
     if (w->open < 0 || (over(w->read) && over(w->write))) {
         flow_close(w->f);
         w->f = NULL;
@@ -153,8 +153,8 @@ session_check_complete(const struct session *s)
 void
 session_check_sound(const struct session *s)
 {
-    /* An engine of the system's may forget that it had no memory: FLOW_E_SYS.
-     */
+    /* A crypto library of the system may forget that it was out of memory:
+     * FLOW_E_SYS. */
     const uint32_t ends = STATUS_BIT(FLOW_EOF) | STATUS_BIT(FLOW_E_TRUNCATED) |
                           STATUS_BIT(FLOW_E_RESET) | STATUS_BIT(FLOW_E_CLOSED) |
                           STATUS_BIT(FLOW_E_PROTO) | STATUS_BIT(FLOW_E_AUTH) |
@@ -167,7 +167,8 @@ session_check_sound(const struct session *s)
         assert_status_in(me->read, ends);
         assert_status_in(me->write, STATUS_BIT(FLOW_OK) | ends);
         assert_true(me->got <= other->sent);
-        /* An end in order means that it was all, and that it was meant. */
+        /* An orderly end means that all bytes arrived and that the peer
+         * ended. */
         if (me->read == FLOW_EOF) {
             assert_int_equal(me->got, SESSION_BYTES);
             assert_int_equal(other->sent, SESSION_BYTES);

@@ -6,19 +6,19 @@
 
 /*
  * A whole connection in one thread: both ends open, send a message with FIN,
- * read the other's to its end, and close as soon as they are done or have
- * failed.  Whatever happens below, it comes to an end.
+ * read the other's message to its end, and close when they are done or have
+ * failed.  Whatever the layers below do, it terminates.
  */
 #define SESSION_BYTES 600u
 
 struct session_side {
     struct flow *f;
-    enum flow_status open;  /* OK, or why it failed. */
-    enum flow_status read;  /* How reading ended. */
-    enum flow_status write; /* OK: everything and the marker are below. */
-    struct flow_error why;  /* The first of these failures, if there was one. */
+    enum flow_status open;  /* OK, or why the side failed. */
+    enum flow_status read;  /* Status that ended reading. */
+    enum flow_status write; /* OK: bytes and marker were accepted below. */
+    struct flow_error why;  /* The first of these failures, or OK. */
     size_t sent;
-    size_t got; /* Compared with what the other sent. */
+    size_t got; /* Received bytes that match what the other sent. */
     bool closed;
 };
 
@@ -27,12 +27,13 @@ struct session {
     struct session_side side[2];
 };
 
-/* The ends are made; they are closed afterwards.  Fails when nothing moves. */
+/* Run the session on these ends and close them.  The test fails if neither side
+ * makes progress. */
 void session_run(struct session *s);
 
-/* No failure is possible here: both must have everything. */
+/* Without faults: both sides must have everything. */
 void session_check_complete(const struct session *s);
-/* Whatever was cut: nothing lost without a word, nothing invented. */
+/* After a cut: no loss is unreported, and no byte is invented. */
 void session_check_sound(const struct session *s);
 
 #endif

@@ -10,8 +10,8 @@
 #include "tap.h"
 
 /*
- * A whole session, cut after every byte in either direction: never a loss
- * without a word, never a hang.  And the same under faults at every call.
+ * A whole session, cut after every byte in either direction: no loss is
+ * unreported, and nothing hangs.  The same with faults in every call.
  */
 
 enum stack_kind { PLAIN, TLS_1_2, TLS_1_3 };
@@ -53,8 +53,8 @@ measure(enum stack_kind kind, size_t ret[2])
 }
 
 /*
- * Cut what comes to one side after so many bytes.  What was cut is the
- * transport: without TLS its own end is all that can be told.
+ * Cut the bytes to one side after this many.  The cut is in the transport:
+ * without TLS only the transport's end can be reported.
  */
 static void
 cut(enum stack_kind kind, unsigned side, size_t at, enum flow_status how)
@@ -80,8 +80,8 @@ cut(enum stack_kind kind, unsigned side, size_t at, enum flow_status how)
         return;
     }
     session_check_sound(&s);
-    /* Sessions differ in length: a signature is one byte shorter now and
-     * then, and padding makes sixteen of it. */
+    /* Sessions differ in length: a signature is sometimes one byte shorter, and
+     * padding turns that into sixteen. */
     if (at < whole)
         assert_int_not_equal(s.side[side].read, FLOW_EOF);
 }
@@ -135,7 +135,7 @@ tls13_server_cut_at_every_byte(void **state)
 }
 #endif
 
-/* Faults that lose nothing: the session is complete all the same. */
+/* Faults that lose no bytes: the session still completes. */
 static void
 hold_up(enum stack_kind kind, const struct flow_fault_plan *plan)
 {
@@ -202,7 +202,7 @@ delays_are_waited_for(void **state)
     int kind;
 
     (void)state;
-    /* The clock moves only when somebody waits for it. */
+    /* The clock advances only when a flow waits for it. */
     test_env_stop_clock();
     for (kind = PLAIN; kind <=
 #ifdef TEST_TLS
@@ -218,7 +218,7 @@ delays_are_waited_for(void **state)
 }
 
 #ifdef TEST_TLS
-/* One bit of one byte flips: found out, whatever it was. */
+/* If one bit of one byte is flipped, the session notices it. */
 static void
 every_flipped_bit_is_noticed(void **state)
 {
@@ -230,7 +230,7 @@ every_flipped_bit_is_noticed(void **state)
     (void)state;
     for (kind = TLS_1_2; kind <= TLS_1_3; kind++) {
         measure((enum stack_kind)kind, len);
-        /* The records of the data are at the end. */
+        /* The records of the data come last. */
         for (at = len[0] - 700; at < len[0] - 40; at += 3) {
             char name[60];
 
@@ -260,7 +260,7 @@ struct group {
     struct CMUnitTest test[2];
 };
 
-/* One part of it per process, so that they may run side by side. */
+/* Each process runs one part, so that they can run in parallel. */
 int
 main(int argc, char **argv)
 {

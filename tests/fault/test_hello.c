@@ -9,10 +9,9 @@
 #include "step.h"
 
 /*
- * Hellos as a stranger may send them: mutated by seed, cut into small records,
- * of the wrong length, with bad key shares; and whatever else comes before the
- * keys are there.  A definite error, the alert that the RFC names, bounded
- * work.
+ * Hellos from a hostile peer: mutated by seed, split into small records, with
+ * invalid lengths, with invalid key shares; and other records before any key
+ * exists.  Expected: a definite error, the alert of the RFC, bounded work.
  */
 
 /* A TLS flow of ours, and the raw other end. */
@@ -56,7 +55,7 @@ feed(struct bench *b, const void *data, size_t len)
     assert_int_equal(n, len);
 }
 
-/* What the flow sent so far. */
+/* Bytes that the flow has sent so far. */
 static size_t
 sent(struct bench *b, uint8_t *buf, size_t cap)
 {
@@ -67,7 +66,7 @@ sent(struct bench *b, uint8_t *buf, size_t cap)
     return len;
 }
 
-/* Drive the opening until it waits or ends; few calls are enough. */
+/* Drive the opening until it waits or ends; few calls must be enough. */
 static enum flow_status
 drive(struct bench *b)
 {
@@ -92,7 +91,7 @@ drive_to_the_end(struct bench *b)
     return st;
 }
 
-/* A whole record with a ClientHello. */
+/* A whole record that contains a ClientHello. */
 static size_t
 client_hello(uint32_t version, uint8_t *buf, size_t cap)
 {
@@ -107,7 +106,7 @@ client_hello(uint32_t version, uint8_t *buf, size_t cap)
     return len;
 }
 
-/* Change a record by seed; its new length. */
+/* Change a record by seed; returns its new length. */
 static size_t
 mutate(uint8_t *r, size_t len, size_t cap, uint64_t seed)
 {
@@ -124,18 +123,18 @@ mutate(uint8_t *r, size_t len, size_t cap, uint64_t seed)
             r[at] = (uint8_t)test_random(&seed);
             break;
         case 2:
-            /* Cut off, with the record's length put right. */
+            /* Truncate it and correct the length of the record. */
             len = at + 1;
             break;
         case 3:
-            /* Taken out. */
+            /* Delete a range. */
             n = 1 + test_random(&seed) % 8;
             n = n > len - at ? len - at : n;
             memmove(r + at, r + at + n, len - at - n);
             len -= n;
             break;
         case 4:
-            /* Doubled. */
+            /* Duplicate a range. */
             n = 1 + test_random(&seed) % 40;
             n = n > len - at ? len - at : n;
             if (len + n <= cap) {
@@ -155,7 +154,7 @@ mutate(uint8_t *r, size_t len, size_t cap, uint64_t seed)
     return len;
 }
 
-/* An error that says what it was; with an alert where one is due. */
+/* The error record names the cause; with an alert if one is due. */
 static void
 check_refusal(struct bench *b, enum flow_status st)
 {
@@ -174,7 +173,7 @@ check_refusal(struct bench *b, enum flow_status st)
 }
 
 static void
-mutated_client_hellos(void **state)
+mutated_client_hellos_get_a_definite_answer(void **state)
 {
     static uint8_t hello[4096], copy[8192], out[16384];
     unsigned refused = 0;
@@ -195,7 +194,7 @@ mutated_client_hellos(void **state)
         bench_make(&b, true, 0);
         feed(&b, copy, n);
         check_refusal(&b, drive_to_the_end(&b));
-        /* Refused before anything was agreed: the alert is in the clear. */
+        /* Refused before any key was agreed: the alert is in plaintext. */
         n = sent(&b, out, sizeof(out));
         if (n == 7 && out[0] == 21) {
             assert_int_equal(out[5], 2);
@@ -204,11 +203,11 @@ mutated_client_hellos(void **state)
         bench_close(&b);
     }
     guard_case(NULL);
-    /* That was no walk in the park, nor a wall. */
+    /* Some mutations were refused, and some were not. */
     assert_in_range(refused, 200, 990);
 }
 
-/* The flight of a server of ours that answers this client. */
+/* The flight of our server that answers this client. */
 static size_t
 server_flight(struct bench *client, struct bench *server, uint8_t *buf,
               size_t cap)
@@ -224,7 +223,7 @@ server_flight(struct bench *client, struct bench *server, uint8_t *buf,
 }
 
 static void
-mutated_server_hellos(void **state)
+mutated_server_hellos_get_a_definite_answer(void **state)
 {
     static uint8_t flight[16384], first[8192];
     struct bench client, server;
@@ -255,13 +254,13 @@ mutated_server_hellos(void **state)
     guard_case(NULL);
 }
 
-/* The alert that a record before any key is answered with. */
+/* The expected alert after a record that arrives before any key. */
 struct misplaced {
     const char *what;
     size_t len;
     uint8_t bytes[16];
-    int alert;    /* -1: none is due; the peer's own, or it is dropped. */
-    int or_alert; /* Another that the RFCs allow, or the same. */
+    int alert;    /* -1: none; an alert of the peer, or ignored */
+    int or_alert; /* another alert that the RFCs allow, or the same */
 };
 
 static const struct misplaced before_hello[] = {
@@ -316,7 +315,7 @@ check_misplaced(const struct misplaced *m, bool server, uint32_t version)
 }
 
 static void
-records_out_of_place_before_the_hello(void **state)
+records_before_the_hello_get_their_alert(void **state)
 {
     size_t i;
 
@@ -330,11 +329,11 @@ records_out_of_place_before_the_hello(void **state)
 }
 
 /*
- * A server reads it after its own flight: in TLS 1.3 it is dropped (RFC 8446
- * 5), in TLS 1.2 it is out of place.
+ * A server reads it after its own flight: TLS 1.3 ignores it (RFC 8446 5), in
+ * TLS 1.2 it is out of order.
  */
 static void
-change_cipher_spec_after_the_client_hello(void **state)
+change_cipher_spec_after_the_client_hello_depends_on_the_version(void **state)
 {
     static const uint8_t ccs[] = { 20, 3, 3, 0, 1, 1 };
     static uint8_t hello[4096];
@@ -357,7 +356,7 @@ change_cipher_spec_after_the_client_hello(void **state)
 }
 
 static void
-floods_before_the_hello_end(void **state)
+floods_before_the_hello_are_ended(void **state)
 {
     static const uint8_t warning[] = { 21, 3, 3, 0, 2, 1, 90 };
     static const uint8_t ccs[] = { 20, 3, 3, 0, 1, 1 };
@@ -389,9 +388,9 @@ floods_before_the_hello_end(void **state)
     }
 }
 
-/* traps: fragments of one message, as small as can be. */
+/* traps: fragments of one message, of the smallest size */
 static void
-hello_in_small_records(void **state)
+hello_in_small_records_is_accepted(void **state)
 {
     static uint8_t hello[4096], part[8192];
     static const size_t sizes[] = { 1, 2, 3, 4, 5, 100 };
@@ -424,7 +423,7 @@ hello_in_small_records(void **state)
 }
 
 static void
-too_large_a_hello_is_refused(void **state)
+oversized_hello_is_refused(void **state)
 {
     static uint8_t record[5 + 16384];
     struct flow_error err;
@@ -434,7 +433,7 @@ too_large_a_hello_is_refused(void **state)
 
     (void)state;
     bench_make(&b, true, 0);
-    /* Its length says more than anyone needs. */
+    /* Its length field exceeds the limit. */
     record[0] = 22;
     record[1] = record[2] = 3;
     record[3] = 0x40;
@@ -453,7 +452,7 @@ too_large_a_hello_is_refused(void **state)
     bench_close(&b);
 }
 
-/* Position of an extension in a ClientHello record. */
+/* Offset of an extension in a ClientHello record. */
 static size_t
 find_extension(const uint8_t *h, size_t len, unsigned type)
 {
@@ -496,14 +495,14 @@ bad_key_shares_are_illegal(void **state)
     size_t len, p, q;
 
     (void)state;
-    /* The first share is x25519: all zero has no secret. */
+    /* The first share is x25519: a share of zeros gives no secret. */
     len = client_hello(0x0304, hello, sizeof(hello));
     p = find_extension(hello, len, 51);
     assert_int_equal(hello[p + 6] << 8 | hello[p + 7], 0x001d);
     assert_int_equal(hello[p + 8] << 8 | hello[p + 9], 32);
     memset(hello + p + 10, 0, 32);
     assert_int_equal(alert_of_server(hello, len), 47);
-    /* One byte too few, every length around it put right. */
+    /* One byte too short, with every enclosing length corrected. */
     len = client_hello(0x0304, hello, sizeof(hello));
     p = find_extension(hello, len, 51);
     memmove(hello + p + 10, hello + p + 11, len - p - 11);
@@ -551,9 +550,9 @@ point_off_the_curve_is_illegal(void **state)
     assert_int_equal(alert_of_server(hello, len), 47);
 }
 
-/* A peer that stops in the middle does not hold on for ever. */
+/* A peer that stops in the middle of its hello is dropped. */
 static void
-silent_handshake_ends_at_its_deadline(void **state)
+silent_handshake_ends_at_the_timeout(void **state)
 {
     struct bench b;
 
@@ -612,16 +611,16 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(mutated_client_hellos),
-        TEST(mutated_server_hellos),
-        TEST(records_out_of_place_before_the_hello),
-        TEST(floods_before_the_hello_end),
-        TEST(change_cipher_spec_after_the_client_hello),
-        TEST(hello_in_small_records),
-        TEST(too_large_a_hello_is_refused),
+        TEST(mutated_client_hellos_get_a_definite_answer),
+        TEST(mutated_server_hellos_get_a_definite_answer),
+        TEST(records_before_the_hello_get_their_alert),
+        TEST(floods_before_the_hello_are_ended),
+        TEST(change_cipher_spec_after_the_client_hello_depends_on_the_version),
+        TEST(hello_in_small_records_is_accepted),
+        TEST(oversized_hello_is_refused),
         TEST(bad_key_shares_are_illegal),
         TEST(point_off_the_curve_is_illegal),
-        TEST(silent_handshake_ends_at_its_deadline),
+        TEST(silent_handshake_ends_at_the_timeout),
         TEST(handshake_has_a_byte_limit),
     };
 

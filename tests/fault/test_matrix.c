@@ -9,7 +9,7 @@
 #include "tap.h"
 
 /*
- * The close matrix, section 12 of docs/contract.md: every cell, with either
+ * The close matrix of docs/contract.md, section 12: every cell, with either
  * role acting, in both versions of TLS.
  */
 
@@ -21,8 +21,8 @@ static const char *const action_name[] = { "shutdown", "close",
 static const char *const moment_name[] = { "idle", "record", "handshake",
                                            "unread", "tail" };
 
-/* In the table: the side is gone; it opens as far as it can; its opening
- * failed, the same in both directions. */
+/* In the table: the side is closed; it opens as far as it can; its opening
+ * failed, with the same status in both directions. */
 #define GONE     ((enum flow_status)100)
 #define NOT_HURT ((enum flow_status)101)
 #define UNOPENED ((enum flow_status)103)
@@ -31,18 +31,18 @@ static const char *const moment_name[] = { "idle", "record", "handshake",
      STATUS_BIT(FLOW_E_RESET))
 /* In the table: E_CLOSED or E_RESET. */
 #define BROKEN ((enum flow_status)102)
-#define OPEN   FLOW_AGAIN /* For reading: quiet. */
-#define FINE   FLOW_OK    /* For writing. */
+#define OPEN   FLOW_AGAIN /* reading: no bytes and no end */
+#define FINE   FLOW_OK    /* writing */
 
 struct row {
     enum action action;
     enum moment moment;
     enum flow_status xr, xw, yr, yw;
-    size_t x_data, y_data; /* Bytes that must still be read. */
-    unsigned cn_x, cn_y;   /* close_notify sent by each. */
+    size_t x_data, y_data; /* bytes that must still be readable */
+    unsigned cn_x, cn_y;   /* close_notify alerts sent by each side */
 };
 
-/* Sizes of what is on its way; none is that of an alert. */
+/* Sizes of the messages in transit; none has the size of an alert. */
 #define RECORD 200u
 #define UNREAD 300u
 
@@ -50,7 +50,7 @@ struct row {
 #define RESET FLOW_E_RESET
 #define SHUT  FLOW_E_CLOSED
 
-/* X acts. */
+/* One side acts. */
 static const struct row one[] = {
     { ACT_SHUTDOWN, AT_IDLE, OPEN, SHUT, FLOW_EOF, FINE, 0, 0, 1, 0 },
     { ACT_SHUTDOWN, AT_RECORD, OPEN, SHUT, FLOW_EOF, FINE, RECORD, RECORD, 1,
@@ -76,7 +76,7 @@ static const struct row one[] = {
     { ACT_RESET, AT_TAIL, RESET, RESET, OPEN, FINE, 0, 0, 0, 0 },
 };
 
-/* Both act. */
+/* Both sides act. */
 static const struct row both[] = {
     { ACT_SHUTDOWN, AT_IDLE, FLOW_EOF, SHUT, FLOW_EOF, SHUT, 0, 0, 1, 1 },
     { ACT_SHUTDOWN, AT_RECORD, FLOW_EOF, SHUT, FLOW_EOF, SHUT, RECORD, RECORD,
@@ -105,12 +105,12 @@ static const struct row both[] = {
     { ACT_RESET, AT_TAIL, RESET, RESET, RESET, RESET, 0, 0, 0, 0 },
 };
 
-/* A connection, seen from the side that acts. */
+/* A connection, seen from the acting side. */
 struct cell {
     struct ends e;
-    struct tap *tap[2]; /* Under a and b. */
+    struct tap *tap[2]; /* the taps below a and b */
     struct wire wire[2];
-    unsigned x; /* Which end acts: 0 is a, the client. */
+    unsigned x; /* the acting end: 0 is a, the client */
     bool both;
     uint32_t version;
 };
@@ -136,7 +136,7 @@ make(struct cell *c)
         layer_tls13(&c->e);
 }
 
-/* Write a message whose rest may be held back below. */
+/* Write a message whose rest the wire may hold back. */
 static void
 say(struct cell *c, unsigned side, size_t len)
 {
@@ -173,7 +173,7 @@ half_a_flight(struct cell *c)
     assert_status(flow_open(c->e.a), FLOW_AGAIN);
 }
 
-/* TLS itself holds the rest of it. */
+/* TLS itself has buffered the rest of it. */
 static void
 unread_input(struct cell *c, unsigned side)
 {
@@ -241,7 +241,7 @@ act(struct cell *c, unsigned side, enum action action)
     }
 }
 
-/* What the transport held back moves on, but for what was cut. */
+/* The bytes that the transport held back continue, unless they were cut. */
 static void
 release(struct cell *c)
 {
@@ -257,7 +257,7 @@ release(struct cell *c)
     }
 }
 
-/* Drive what was begun to its end. */
+/* Drive the pending operation to its end. */
 static void
 settle(struct cell *c, const struct row *r)
 {
@@ -279,7 +279,7 @@ settle(struct cell *c, const struct row *r)
     }
 }
 
-/* Reading, before anybody writes more. */
+/* Read before either side writes more. */
 static void
 check_read(struct cell *c, unsigned side, enum flow_status r, size_t data)
 {
@@ -316,7 +316,7 @@ check_write(struct cell *c, unsigned side, enum flow_status w)
 
     if (w == GONE || w == NOT_HURT)
         return;
-    /* A failure below is found by the first write or the next. */
+    /* A write reports a failure below at once or with the next call. */
     st = flow_write(f, probe, sizeof(probe), &n);
     if (st == FLOW_OK && w != FINE)
         st = step_break(&c->e, f);
@@ -356,7 +356,7 @@ check_cell(const struct row *r, unsigned x, bool both_act, uint32_t version)
     assert_int_equal(wire_close_notifies(&c.wire[x], 0, version), r->cn_x);
     assert_int_equal(wire_close_notifies(&c.wire[1 - x], 0, version), r->cn_y);
     ends_close(&c.e);
-    /* Closing sends none either. */
+    /* Closing does not send one either. */
     assert_int_equal(wire_close_notifies(&c.wire[x], 0, version), r->cn_x);
     assert_int_equal(wire_close_notifies(&c.wire[1 - x], 0, version), r->cn_y);
     assert_int_equal(c.wire[0].closes, 1);
@@ -386,36 +386,37 @@ check_action(enum action action)
 }
 
 static void
-shutdown_at_every_moment(void **state)
+shutdown_follows_the_close_matrix(void **state)
 {
     (void)state;
     check_action(ACT_SHUTDOWN);
 }
 
 static void
-close_at_every_moment(void **state)
+close_follows_the_close_matrix(void **state)
 {
     (void)state;
     check_action(ACT_CLOSE);
 }
 
 static void
-end_of_transport_at_every_moment(void **state)
+end_of_transport_follows_the_close_matrix(void **state)
 {
     (void)state;
     check_action(ACT_END);
 }
 
 static void
-reset_at_every_moment(void **state)
+reset_follows_the_close_matrix(void **state)
 {
     (void)state;
     check_action(ACT_RESET);
 }
 
-/* The marker itself is refused and leaves byte by byte: still one. */
+/* The first write of the marker is refused, and it leaves byte by byte: still
+ * one marker. */
 static void
-refused_marker_is_sent_once(void **state)
+refused_close_notify_is_sent_once(void **state)
 {
     unsigned side, v, steps;
 
@@ -449,9 +450,11 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(shutdown_at_every_moment),         TEST(close_at_every_moment),
-        TEST(end_of_transport_at_every_moment), TEST(reset_at_every_moment),
-        TEST(refused_marker_is_sent_once),
+        TEST(shutdown_follows_the_close_matrix),
+        TEST(close_follows_the_close_matrix),
+        TEST(end_of_transport_follows_the_close_matrix),
+        TEST(reset_follows_the_close_matrix),
+        TEST(refused_close_notify_is_sent_once),
     };
 
     return TEST_RUN(tests);

@@ -11,17 +11,17 @@
 #include "wrap.h"
 
 /*
- * The nth allocation fails, for every n: first those of the flows'
- * environment, then those of the whole program, the engine's among them.
- * Nothing leaks, nothing crashes, what answered is E_NOMEM, and no end blames
- * the other.  An mbedTLS that was not built with libflow may forget why it
- * failed, and then it is another error.
+ * The nth allocation fails, for every n: first those of the flows' environment,
+ * then those of the whole program including the crypto library.  No leak, no
+ * crash, the status is E_NOMEM, and neither end reports a fault of the other.
+ * An mbedTLS that was not built with libflow may forget why it failed, and then
+ * the status is another error.
  */
 
 enum stack_kind { PLAIN, TLS_1_2, TLS_1_3 };
 
 #ifdef TEST_TLS
-/* A configuration of its own, so that making it is swept too. */
+/* A configuration of its own, so that its allocations fail too. */
 static enum flow_status
 configure(bool server, uint32_t version, struct flow_tls_config **ret)
 {
@@ -93,8 +93,8 @@ attempt(enum stack_kind kind, struct session *s)
 #ifdef TEST_MBEDTLS_TELLS
 #define INTERNAL_ERROR 80 /* RFC 8446 6 */
 
-/* One end had no memory and says so, to the other one too.  The other one has
- * that alert, or the end of the flow below it. */
+/* One end was out of memory and told the other one.  The other end reports that
+ * alert, or the end of the flow below. */
 static void
 check_blame(const struct session *s)
 {
@@ -164,7 +164,7 @@ sweep_environment(enum stack_kind kind)
 }
 
 static void
-environment_plain(void **state)
+failed_environment_allocations_are_reported_without_tls(void **state)
 {
     (void)state;
     sweep_environment(PLAIN);
@@ -172,7 +172,7 @@ environment_plain(void **state)
 
 #ifdef TEST_TLS
 static void
-environment_tls(void **state)
+failed_environment_allocations_are_reported_with_tls(void **state)
 {
     (void)state;
     sweep_environment(TLS_1_2);
@@ -194,9 +194,9 @@ passphrase(void *user, char *buf, size_t cap)
 }
 
 /* A key is parsed as one format after another; a failed allocation does not
- * make it a bad key, nor the passphrase a wrong one. */
+ * make the key invalid, nor the passphrase wrong. */
 static void
-an_encrypted_key_may_want_memory(void **state)
+loading_an_encrypted_key_reports_failed_allocations(void **state)
 {
     struct flow_tls_config *c;
     struct flow_error err;
@@ -229,7 +229,7 @@ sweep_program(enum stack_kind kind)
     size_t n, unnamed = 0, lost = 0;
     char name[80];
 
-    /* What the program keeps once it has it. */
+    /* Memory that the program allocates once and keeps. */
     assert_status(attempt(kind, &s), FLOW_OK);
     for (n = 1;; n += n < 300 ? 1 : stride) {
         bool failed;
@@ -242,8 +242,8 @@ sweep_program(enum stack_kind kind)
         failed = wrap_failed();
         wrap_fail(0, false);
         assert_int_equal(atomic_load(&test_env.live), 0);
-        /* mbedTLS (3.6.7) forgets the cipher contexts that a TLS 1.3 transform
-         * has when there is no memory for the rest of it. */
+        /* mbedTLS 3.6.7 leaks the cipher contexts of a TLS 1.3 transform if the
+         * memory for the rest of it is missing. */
         if (wrap_live() > (kind == TLS_1_3 ? 3 : 0))
             fail_msg("%ld allocations were not given back", wrap_live());
         lost += wrap_live() != 0;
@@ -259,9 +259,9 @@ sweep_program(enum stack_kind kind)
             break;
     }
     assert_true(n > 1);
-    /* Two transforms on each side lose something at three of their four
-     * allocations.  Signatures are random, so how many allocations come before
-     * differs from run to run, and one may be met twice. */
+    /* Two transforms on each side leak at three of their four allocations.
+     * Signatures are random, so the number of allocations before them varies
+     * between runs, and one of them may be hit twice. */
     assert_in_range(lost, 0, 24);
     print_message("%zu allocations, %zu times another error, %zu times lost\n",
                   n, unnamed, lost);
@@ -269,14 +269,14 @@ sweep_program(enum stack_kind kind)
 }
 
 static void
-program_tls12(void **state)
+failed_program_allocations_are_reported_in_tls12(void **state)
 {
     (void)state;
     sweep_program(TLS_1_2);
 }
 
 static void
-program_tls13(void **state)
+failed_program_allocations_are_reported_in_tls13(void **state)
 {
     (void)state;
     sweep_program(TLS_1_3);
@@ -284,8 +284,8 @@ program_tls13(void **state)
 #endif
 
 #ifdef TEST_TLS
-/* Every allocation of one call fails in turn; whether one did.  What the call
- * answers is a want of memory, which passes. */
+/* Make each allocation of one call fail in turn; whether one did.  The call
+ * must answer with a transient FLOW_E_NOMEM. */
 static bool
 starve(struct flow *f, size_t n, bool reading)
 {
@@ -305,10 +305,10 @@ starve(struct flow *f, size_t n, bool reading)
     return failed;
 }
 
-/* A change of keys takes memory on both sides, and a want of it costs nobody
- * the connection. */
+/* A key update allocates memory on both sides, and a failed allocation does not
+ * end the connection. */
 static void
-a_change_of_keys_survives_a_want_of_memory(void **state)
+key_update_survives_failed_allocations(void **state)
 {
     struct ends e = { 0 };
     size_t n, written = 0, read = 0;
@@ -335,29 +335,30 @@ a_change_of_keys_survives_a_want_of_memory(void **state)
         step_pass(&e, e.b, 100, n);
     }
     guard_case(NULL);
-    /* The record that announces it; on the other side also a context for the
-     * cipher; the derivations are in sight only where mbedTLS is linked in. */
+    /* The record that announces it; on the other side also a context of the
+     * cipher.  The derivations count only if mbedTLS is linked into the
+     * program. */
     assert_true(written >= 1);
     assert_true(read >= 2);
     ends_close(&e);
 }
 #endif
 
-/* usage: test_memory [STRIDE]: of the program's allocations, every STRIDEth
- * behind the first 300. */
+/* usage: test_memory [STRIDE]: after the first 300 allocations of the program,
+ * every STRIDEth one fails. */
 int
 main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        TEST(environment_plain),
+        TEST(failed_environment_allocations_are_reported_without_tls),
 #ifdef TEST_TLS
-        TEST(environment_tls),
-        TEST(a_change_of_keys_survives_a_want_of_memory),
+        TEST(failed_environment_allocations_are_reported_with_tls),
+        TEST(key_update_survives_failed_allocations),
 #ifdef TEST_MBEDTLS_TELLS
-        TEST(an_encrypted_key_may_want_memory),
+        TEST(loading_an_encrypted_key_reports_failed_allocations),
 #endif
-        TEST(program_tls12),
-        TEST(program_tls13),
+        TEST(failed_program_allocations_are_reported_in_tls12),
+        TEST(failed_program_allocations_are_reported_in_tls13),
 #endif
     };
 

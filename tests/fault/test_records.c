@@ -9,8 +9,8 @@
 #include "step.h"
 
 /*
- * Records that are well sealed and should not be there: the peer is mbedTLS up
- * to the keys, and what we want it to be from then on.
+ * Records with a valid tag that should not be there: the peer is mbedTLS until
+ * the keys are agreed, and this test afterwards.
  */
 
 #define CLIENT_HS MBEDTLS_SSL_KEY_EXPORT_TLS1_3_CLIENT_HANDSHAKE_TRAFFIC_SECRET
@@ -21,15 +21,15 @@
 
 #define HANDSHAKE_FINISHED 20
 
-/* The puppet, its wire, and the flow under test. */
+/* The scripted peer, its wire, and the flow under test. */
 struct stage {
     struct engine puppet;
     struct flow *wire;
     struct flow *tls;
-    struct record_key theirs; /* What the puppet seals with. */
-    struct record_key ours;   /* What the flow under test seals with. */
-    uint64_t sent;            /* Number of the puppet's next record. */
-    uint64_t received;        /* Number of the next record of the flow. */
+    struct record_key theirs; /* Key with which the peer seals. */
+    struct record_key ours;   /* Key with which the flow under test seals. */
+    uint64_t sent;            /* Sequence number of the peer's next record. */
+    uint64_t received;        /* Sequence number of the flow's next record. */
     bool we_serve;
     bool tls12;
 };
@@ -108,7 +108,7 @@ inject(struct stage *s, const void *bytes, size_t len)
     assert_int_equal(n, len);
 }
 
-/* A sealed record of the puppet's. */
+/* A sealed record of the peer. */
 static void
 inject_sealed(struct stage *s, uint8_t type, const void *plain, size_t len)
 {
@@ -118,7 +118,7 @@ inject_sealed(struct stage *s, uint8_t type, const void *plain, size_t len)
            record_seal(&s->theirs, s->sent++, type, plain, len, record));
 }
 
-/* What reading answers. */
+/* The status of reading. */
 static enum flow_status
 drain(struct stage *s, size_t *ret_len)
 {
@@ -156,8 +156,8 @@ next_record(struct stage *s, uint8_t *plain, uint8_t *type)
     return n;
 }
 
-/* The flow failed with this alert, which the peer can read, and nothing else
- * behind it. */
+/* The flow failed with this alert, the peer can decrypt it, and nothing follows
+ * it. */
 static void
 expect_alert(struct stage *s, int alert, int or_alert)
 {
@@ -185,7 +185,7 @@ struct sealed {
     int or_alert;
 };
 
-/* TLS 1.3, to either role. */
+/* TLS 1.3, in either role. */
 static const struct sealed sealed13[] = {
     { "inner change_cipher_spec", 20, 1, { 1 }, 10, 10 },
     { "inner heartbeat", 24, 3, { 1, 0, 0 }, 10, 10 },
@@ -239,7 +239,7 @@ check_sealed(const struct sealed *m, bool we_serve, bool tls12)
 }
 
 static void
-sealed_records_out_of_place(void **state)
+sealed_records_out_of_order_get_their_alert(void **state)
 {
     size_t i;
 
@@ -261,7 +261,7 @@ struct plain {
     int alert;
 };
 
-/* Not sealed at all, after the keys are there. */
+/* Plaintext records after the keys are agreed. */
 static const struct plain in_clear[] = {
     { "handshake", 9, { 22, 3, 3, 0, 4, 0, 0, 0, 0 }, 10 },
     { "alert", 7, { 21, 3, 3, 0, 2, 2, 0 }, 10 },
@@ -273,7 +273,7 @@ static const struct plain in_clear[] = {
 };
 
 static void
-plain_records_after_the_handshake(void **state)
+plaintext_records_after_the_handshake_are_refused(void **state)
 {
     size_t i;
     int role;
@@ -291,7 +291,7 @@ plain_records_after_the_handshake(void **state)
 }
 
 static void
-data_of_every_shape_is_taken(void **state)
+records_of_every_valid_shape_are_accepted(void **state)
 {
     static uint8_t plain[16385];
     size_t n;
@@ -305,7 +305,7 @@ data_of_every_shape_is_taken(void **state)
         inject_sealed(&stage, 23, plain, 16384);
         assert_status(drain(&stage, &n), FLOW_AGAIN);
         assert_int_equal(n, 16385);
-        /* One byte above: record_overflow. */
+        /* One byte more than allowed: record_overflow. */
         inject_sealed(&stage, 23, plain, 16385);
         expect_alert(&stage, 22, 22);
         stage_close(&stage);
@@ -313,7 +313,7 @@ data_of_every_shape_is_taken(void **state)
 }
 
 static void
-messages_may_be_cut_but_not_mixed(void **state)
+messages_may_be_fragmented_but_not_interleaved(void **state)
 {
     static const uint8_t update[] = { 24, 0, 0, 1, 0 };
     struct flow_tls_info info;
@@ -326,7 +326,7 @@ messages_may_be_cut_but_not_mixed(void **state)
     assert_status(flow_tls_get_info(stage.tls, &info), FLOW_OK);
     assert_int_equal(info.key_updates_received, 1);
     stage_close(&stage);
-    /* RFC 8446 5.1: no other type in between. */
+    /* RFC 8446 5.1: no other type between the fragments. */
     stage_open(&stage, true, false);
     inject_sealed(&stage, 22, update, 2);
     inject_sealed(&stage, 23, "x", 1);
@@ -335,7 +335,7 @@ messages_may_be_cut_but_not_mixed(void **state)
 }
 
 static void
-ticket_is_for_clients(void **state)
+only_clients_accept_tickets(void **state)
 {
     static const uint8_t ticket[] = { 4, 0, 0, 14, 0, 0, 1, 0, 1,
                                       2, 3, 4, 0,  0, 1, 7, 0, 0 };
@@ -354,7 +354,7 @@ ticket_is_for_clients(void **state)
     stage_close(&stage);
 }
 
-/* What declines a renegotiation has left. */
+/* The next record is the warning no_renegotiation (100). */
 static void
 expect_refusal(struct stage *s)
 {
@@ -378,8 +378,8 @@ ask_to_renegotiate(struct stage *s)
         inject_sealed(s, 22, hello_request, sizeof(hello_request));
 }
 
-/* RFC 5246 7.2.2, and no renegotiation.  The peer waits for the answer, which
- * may be all that happens: nobody here writes. */
+/* RFC 5246 7.2.2, no_renegotiation.  The peer waits for our answer, which must
+ * be sent even if the program writes nothing. */
 static void
 renegotiation_is_declined(void **state)
 {
@@ -404,7 +404,7 @@ renegotiation_is_declined(void **state)
     }
 }
 
-/* Records that say nothing, for as long as they are taken. */
+/* Empty records, until the limit. */
 static int
 flood(bool tls12, uint8_t type, const void *bytes, size_t len)
 {
@@ -425,7 +425,7 @@ flood(bool tls12, uint8_t type, const void *bytes, size_t len)
 }
 
 static void
-floods_end(void **state)
+floods_of_empty_records_are_ended(void **state)
 {
     static const uint8_t warning[] = { 1, 90 };
     static const uint8_t hello[] = { 1, 0, 0, 2, 3, 3 };
@@ -438,7 +438,7 @@ floods_end(void **state)
 }
 
 static void
-alerts_received(void **state)
+received_alerts_end_or_warn_as_specified(void **state)
 {
     static const uint8_t fatal[] = { 2, 80 }, closing[] = { 1, 0 };
     struct flow_error err;
@@ -453,25 +453,26 @@ alerts_received(void **state)
         flow_get_error(stage.tls, FLOW_READ, &err);
         assert_int_equal(err.alert_received, 80);
         assert_int_equal(err.alert_sent, -1);
-        /* Nothing answers an alert. */
+        /* An alert is not answered. */
         assert_int_equal(next_record(&stage, plain, &type), -1);
         stage_close(&stage);
         stage_open(&stage, true, v == 0);
         inject_sealed(&stage, 21, closing, 2);
         assert_status(drain(&stage, NULL), FLOW_EOF);
-        /* What comes behind it does not count (RFC 8446 6.1). */
+        /* Bytes after it are ignored (RFC 8446 6.1). */
         inject_sealed(&stage, 23, "late", 4);
         assert_status(drain(&stage, NULL), FLOW_EOF);
         stage_close(&stage);
     }
-    /* In 1.3 every alert but two is fatal, whatever its level says. */
+    /* In TLS 1.3 every alert but two is fatal, whatever its level field
+     * says. */
     stage_open(&stage, true, false);
     inject_sealed(&stage, 21, "\1\120", 2);
     assert_status(drain(&stage, NULL), FLOW_E_PROTO);
     stage_close(&stage);
 }
 
-/* The client's last flight goes wrong: the server's alert is under a key that
+/* The client's last flight is invalid: the server's alert is under a key that
  * the client has by then. */
 static void
 server_refuses_the_last_flight(bool garbage, int alert)
@@ -487,7 +488,7 @@ server_refuses_the_last_flight(bool garbage, int alert)
     (void)engine_exchange(&stage.puppet, stage.wire);
     assert_status(flow_open(stage.tls), FLOW_AGAIN);
     (void)engine_exchange(&stage.puppet, stage.wire);
-    /* Its flight is made and thrown away. */
+    /* The client's flight is generated and discarded. */
     assert_int_equal(mbedtls_ssl_handshake(&stage.puppet.ssl), 0);
     first =
         record_seal((record_key13(&hs, stage.puppet.secret[CLIENT_HS]), &hs), 0,
@@ -507,7 +508,7 @@ server_refuses_the_last_flight(bool garbage, int alert)
 }
 
 static void
-server_alerts_are_readable(void **state)
+client_can_decrypt_server_alerts(void **state)
 {
     (void)state;
     server_refuses_the_last_flight(false, 51);
@@ -518,15 +519,15 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(sealed_records_out_of_place),
-        TEST(plain_records_after_the_handshake),
-        TEST(data_of_every_shape_is_taken),
-        TEST(messages_may_be_cut_but_not_mixed),
-        TEST(ticket_is_for_clients),
+        TEST(sealed_records_out_of_order_get_their_alert),
+        TEST(plaintext_records_after_the_handshake_are_refused),
+        TEST(records_of_every_valid_shape_are_accepted),
+        TEST(messages_may_be_fragmented_but_not_interleaved),
+        TEST(only_clients_accept_tickets),
         TEST(renegotiation_is_declined),
-        TEST(floods_end),
-        TEST(alerts_received),
-        TEST(server_alerts_are_readable),
+        TEST(floods_of_empty_records_are_ended),
+        TEST(received_alerts_end_or_warn_as_specified),
+        TEST(client_can_decrypt_server_alerts),
     };
 
     return TEST_RUN(tests);

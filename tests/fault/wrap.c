@@ -4,7 +4,7 @@
 
 #include "wrap.h"
 
-/* The linker's names for the real ones. */
+/* The linker's names of the C library's functions. */
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *ptr, size_t size);

@@ -6,18 +6,19 @@
 #include <stddef.h>
 
 /*
- * The C library's allocator, counted and made to fail.  The linker puts these
- * functions in front of malloc() and its relatives for everything that is
- * linked into the program, the TLS engine included.
+ * The C library's allocator, counted and made to fail.  The linker redirects
+ * malloc() and its relatives to these functions in everything that is linked
+ * into the program, the crypto library included.
  */
 
-/* Begin counting at zero. */
+/* Start counting at zero. */
 void wrap_begin(void);
-/* Allocations since. */
+/* Allocations since then. */
 size_t wrap_total(void);
-/* Of those, how many were not given back. */
+/* Of those, how many are not freed. */
 long wrap_live(void);
-/* The nth allocation from now on fails; all later ones too if after. */
+/* Make the nth allocation from now on fail, and all later ones too if after is
+ * true. */
 void wrap_fail(size_t nth, bool after);
 /* Whether one has failed since. */
 bool wrap_failed(void);

@@ -11,14 +11,14 @@
 #include "tls/engine.h"
 
 /*
- * The engine behind tls/engine.h, two of them that give each other messages:
- * no record, no cipher and no flow between them.  What the adapter of mbedTLS
- * promises is shown here; what it leans on is in test_takeover.c.
+ * Two engines of mbedTLS behind tls/engine.h that pass each other messages,
+ * without records, ciphers and flows.  This file tests what the adapter
+ * promises; test_takeover.c tests the facts that it depends on.
  */
 
 #define MESSAGES 32
 
-/* A message on its way. */
+/* A message in transit. */
 struct passed {
     enum flow__level level;
     uint8_t bytes[8192];
@@ -29,10 +29,10 @@ struct side {
     struct flow_tls_config *config;
     struct flow__engine *engine;
     enum flow_status status;
-    struct passed out[MESSAGES]; /* all that it said */
+    struct passed out[MESSAGES]; /* all messages that the side sent */
     size_t said;
-    size_t heard; /* of those of the other */
-    /* By level and direction; and as a level's first message came. */
+    size_t heard; /* number of the other's messages received */
+    /* The exported secrets, by level and direction. */
     uint8_t secret[3][2][48];
     size_t secret_len[3][2];
     unsigned secrets;
@@ -99,7 +99,8 @@ end(void)
     flow_tls_config_unref(server.config);
 }
 
-/* Every secret once, after the ServerHello that names its suite. */
+/* Every secret is exported once, after the ServerHello that selects its
+ * suite. */
 static void
 note_secret(struct side *s, const struct flow__engine_event *ev)
 {
@@ -118,7 +119,8 @@ note_secret(struct side *s, const struct flow__engine_event *ev)
     }
 }
 
-/* A message is whole, alone, and protected only by what is known. */
+/* A message is complete, alone in its event, and protected only by a known
+ * key. */
 static void
 note_message(struct side *s, const struct flow__engine_event *ev)
 {
@@ -152,7 +154,7 @@ drain(struct side *s)
     assert_status(st, FLOW_AGAIN);
 }
 
-/* Give one message of from to s; false when there is none. */
+/* Pass one message from one side to s; false if there is none. */
 static bool
 hear(struct side *s, const struct side *from)
 {
@@ -181,7 +183,7 @@ run(void)
     }
 }
 
-/* The types of what a side said, in order. */
+/* The types of a side's messages, in order. */
 static void
 assert_said(const struct side *s, const char *types)
 {
@@ -221,7 +223,7 @@ assert_agreed(uint16_t version)
 }
 
 static void
-messages_of_tls13(void **state)
+tls13_handshake_has_the_messages_of_the_rfc(void **state)
 {
     size_t i;
 
@@ -241,7 +243,7 @@ messages_of_tls13(void **state)
 }
 
 static void
-messages_of_tls12(void **state)
+tls12_handshake_has_the_messages_of_the_rfc(void **state)
 {
     size_t i;
 
@@ -260,9 +262,9 @@ messages_of_tls12(void **state)
     end();
 }
 
-/* Every suite: what the engine seals is opened, and the reverse. */
+/* Every suite: either side opens what the other seals. */
 static void
-every_suite(void **state)
+every_suite_of_the_engine_matches_ours(void **state)
 {
     const struct flow__suite *suite;
     size_t i, ran = 0;
@@ -287,7 +289,7 @@ every_suite(void **state)
 }
 
 static void
-retry(void **state)
+hello_retry_request_adds_the_expected_messages(void **state)
 {
     const uint16_t both[] = { FLOW_TLS_GROUP_X25519, FLOW_TLS_GROUP_P384 };
 
@@ -304,14 +306,14 @@ retry(void **state)
     end();
 }
 
-/* A call that fails made no events, whatever the engine wrote; and the alert
- * is the RFC's. */
+/* A failed call returns no events, whatever the engine wrote, and the RFC's
+ * alert. */
 static void
-failures_have_no_events(void **state)
+failed_calls_return_no_events(void **state)
 {
     static const struct {
         uint16_t version;
-        bool of_client; /* whose message is broken */
+        bool of_client; /* the side whose message is corrupted */
         size_t nth;
         int alert;
     } cases[] = {
@@ -352,9 +354,9 @@ failures_have_no_events(void **state)
     }
 }
 
-/* The key of the peer's certificate, while the handshake still runs. */
+/* The key of the peer's certificate, during the handshake. */
 static void
-peer_key(void **state)
+peer_key_is_known_during_the_handshake(void **state)
 {
     static const struct {
         const char *pair;
@@ -383,9 +385,9 @@ peer_key(void **state)
         }
 }
 
-/* A level whose key the engine has not made is a mistake of ours. */
+/* Feeding a level whose key the engine has not made is our own mistake. */
 static void
-level_without_a_key(void **state)
+message_at_a_level_without_a_key_is_refused(void **state)
 {
     (void)state;
     prepare(0x0304, "p256");
@@ -400,9 +402,9 @@ level_without_a_key(void **state)
     end();
 }
 
-/* mbedTLS cannot send a cookie back. */
+/* mbedTLS cannot return a cookie. */
 static void
-cookie(void **state)
+cookie_is_not_supported(void **state)
 {
     const uint16_t both[] = { FLOW_TLS_GROUP_X25519, FLOW_TLS_GROUP_P384 };
     static const uint8_t extension[] = { 0, 44, 0, 3, 0, 1, 'c' };
@@ -432,9 +434,9 @@ cookie(void **state)
     end();
 }
 
-/* Memory of ours: each allocation of a handshake fails once. */
+/* The adapter's own memory: each allocation of a handshake fails once. */
 static void
-allocations_fail(void **state)
+failed_allocations_are_reported(void **state)
 {
     uint16_t version;
     size_t n, before, failed;
@@ -484,15 +486,15 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(messages_of_tls13),
-        TEST(messages_of_tls12),
-        TEST(every_suite),
-        TEST(retry),
-        TEST(failures_have_no_events),
-        TEST(peer_key),
-        TEST(level_without_a_key),
-        TEST(cookie),
-        TEST(allocations_fail),
+        TEST(tls13_handshake_has_the_messages_of_the_rfc),
+        TEST(tls12_handshake_has_the_messages_of_the_rfc),
+        TEST(every_suite_of_the_engine_matches_ours),
+        TEST(hello_retry_request_adds_the_expected_messages),
+        TEST(failed_calls_return_no_events),
+        TEST(peer_key_is_known_during_the_handshake),
+        TEST(message_at_a_level_without_a_key_is_refused),
+        TEST(cookie_is_not_supported),
+        TEST(failed_allocations_are_reported),
     };
 
     return TEST_RUN(tests);

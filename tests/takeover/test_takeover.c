@@ -9,9 +9,8 @@
 #include "test.h"
 
 /*
- * Facts about mbedTLS, one test each, that taking over its keys leans on.  If
- * one of them stops to hold with another version of it, this is where that is
- * seen first.
+ * Facts about mbedTLS on which the takeover of its keys depends, one test each.
+ * If one does not hold in another version of mbedTLS, it fails here first.
  */
 
 #define CLIENT_HS MBEDTLS_SSL_KEY_EXPORT_TLS1_3_CLIENT_HANDSHAKE_TRAFFIC_SECRET
@@ -82,7 +81,7 @@ every_send_is_one_whole_record(void **state)
 }
 
 static void
-secrets_come_once_and_before_what_they_key(void **state)
+secrets_are_exported_once_before_their_first_use(void **state)
 {
     struct record_key hs;
     uint8_t plain[4096], type;
@@ -95,19 +94,20 @@ secrets_come_once_and_before_what_they_key(void **state)
     assert_int_equal(engine.exports[CLIENT_APP], 1);
     assert_int_equal(engine.exports[SERVER_APP], 1);
     assert_int_equal(engine.exports[MASTER], 0);
-    /* The handshake secrets: before the ServerHello is on the stage, and the
-     * suite cannot be asked then. */
+    /* The handshake secrets are exported before the ServerHello is sent, and
+     * the suite is not known at that time. */
     assert_int_equal(engine.sends_before[SERVER_HS], 0);
     assert_int_equal(engine.suite_seen[SERVER_HS], 0);
-    /* The length of a secret is that of its hash; SHA-256 here. */
+    /* The length of a secret is that of the suite's hash; here SHA-256. */
     assert_int_equal(engine.secret_len[SERVER_HS], 32);
     assert_int_equal(engine.secret_len[SERVER_APP], 32);
-    /* The application secrets: before the Finished, which is therefore the
-     * next record and opens with the handshake key. */
+    /* The application secrets are exported before the Finished, which is
+     * therefore the next record and opens with the handshake key. */
     finished = engine.sends_before[SERVER_APP];
     assert_true(finished > 0 && finished == engine.sends - 1);
     record_key13(&hs, engine.secret[SERVER_HS]);
-    /* Behind ServerHello and change_cipher_spec: numbers from 0. */
+    /* After ServerHello and change_cipher_spec the sequence numbers start at
+     * 0. */
     assert_true(record_open(&hs, finished - 2,
                             engine.out + engine.send_at[finished],
                             engine.send_len[finished], plain, &type) > 4);
@@ -117,7 +117,7 @@ secrets_come_once_and_before_what_they_key(void **state)
 }
 
 static void
-master_secret_comes_once_before_our_finished(void **state)
+master_secret_is_exported_once_before_our_finished(void **state)
 {
     int role;
 
@@ -133,7 +133,7 @@ master_secret_comes_once_before_our_finished(void **state)
     }
 }
 
-/* What the peer sends with, and right behind, its Finished. */
+/* The peer's data arrives together with its Finished and after it. */
 static void
 data_behind_finished(mbedtls_ssl_protocol_version version)
 {
@@ -160,7 +160,7 @@ data_behind_finished(mbedtls_ssl_protocol_version version)
     engine_from_peer(&engine, &peer);
     assert_int_equal(mbedtls_ssl_handshake(&engine.ssl), 0);
     assert_int_equal(mbedtls_ssl_check_pending(&engine.ssl), 0);
-    /* It stopped at its last record; the rest is as it came. */
+    /* The engine stopped at its last record; the rest is unread. */
     left = engine.in_len - engine.in_off;
     if (version == TLS13)
         record_key13(&key, engine.secret[CLIENT_APP]);
@@ -175,14 +175,14 @@ data_behind_finished(mbedtls_ssl_protocol_version version)
 }
 
 static void
-data_behind_the_last_record_stays(void **state)
+data_after_the_last_record_stays_unread(void **state)
 {
     (void)state;
     data_behind_finished(TLS13);
     data_behind_finished(TLS12);
 }
 
-/* The exported secrets are enough to go on without the engine. */
+/* The exported secrets suffice to continue without the engine. */
 static void
 goes_on_without(bool server, mbedtls_ssl_protocol_version version)
 {
@@ -215,7 +215,7 @@ goes_on_without(bool server, mbedtls_ssl_protocol_version version)
 }
 
 static void
-exported_secrets_suffice(void **state)
+exported_secrets_suffice_to_continue(void **state)
 {
     (void)state;
     goes_on_without(false, TLS13);
@@ -226,7 +226,7 @@ exported_secrets_suffice(void **state)
 
 /* A Finished with another message in the same record. */
 static void
-messages_hidden_behind_a_finished(void **state)
+message_after_a_finished_in_its_record_is_accepted(void **state)
 {
     static const uint8_t hello_request[4] = { 0 };
     struct record_key key;
@@ -260,15 +260,15 @@ messages_hidden_behind_a_finished(void **state)
     memcpy(plain + len, hello_request, 4);
     n = record_seal(&key, 0, 22, plain, (size_t)len + 4, record);
     engine_feed(&engine, record, n);
-    /* It is taken silently, so the layer above has to ask. */
+    /* The engine accepts it silently, so the layer above has to check. */
     assert_int_equal(mbedtls_ssl_handshake(&engine.ssl), 0);
     assert_int_equal(mbedtls_ssl_check_pending(&engine.ssl), 1);
     end();
 }
 
-/* Break the client's second flight: what the server says about it. */
+/* Corrupt the client's second flight; the server's reaction. */
 static void
-server_alert_is_under_the_handshake_key(void **state)
+server_alert_is_sealed_with_the_handshake_key(void **state)
 {
     struct record_key hs;
     uint8_t plain[100], type;
@@ -296,7 +296,7 @@ server_alert_is_under_the_handshake_key(void **state)
     assert_int_equal(len, 2);
     assert_int_equal(type, 21);
     assert_int_equal(plain[1], 20);
-    /* The client, which has the application key by now, cannot read it. */
+    /* The client already has the application key and cannot open it. */
     engine_to_peer(&engine, &peer);
     assert_int_equal(ossl_read(&peer, plain, sizeof(plain)), -1);
     assert_int_equal(peer.alert_in, -1);
@@ -304,7 +304,7 @@ server_alert_is_under_the_handshake_key(void **state)
 }
 
 static void
-client_alert_is_in_the_clear(void **state)
+client_alert_is_in_plaintext(void **state)
 {
     const uint8_t *r;
 
@@ -321,7 +321,7 @@ client_alert_is_in_the_clear(void **state)
 }
 
 static void
-some_refusals_are_silent(void **state)
+some_malformed_records_get_no_alert(void **state)
 {
     static const uint8_t unknown[] = { 99, 3, 3, 0, 1, 0 };
     static const uint8_t empty_alert[] = { 21, 3, 3, 0, 0 };
@@ -351,7 +351,7 @@ short_first_fragment_is_refused(void **state)
     start();
     ossl_step(&peer);
     engine_from_peer(&engine, &peer);
-    /* Three bytes of the message in a record of their own. */
+    /* The message's first three bytes in a record of their own. */
     memcpy(fragment + 5, engine.in + 5, 3);
     engine.in[2 + 3] = (uint8_t)((engine.in_len - 8) >> 8);
     engine.in[2 + 4] = (uint8_t)(engine.in_len - 8);
@@ -381,7 +381,7 @@ extended_master_secret_is_not_enforced(void **state)
 }
 
 static void
-record_limit_of_the_engine_is_one_short(void **state)
+record_limit_of_mbedtls_is_one_short(void **state)
 {
     (void)state;
     complete(true, TLS13);
@@ -390,9 +390,10 @@ record_limit_of_the_engine_is_one_short(void **state)
     end();
 }
 
-/* Why its send callback must swallow everything after the take-over. */
+/* The reason why the send callback must discard everything after the
+ * takeover. */
 static void
-its_close_notify_would_reuse_our_nonce(void **state)
+close_notify_of_mbedtls_would_reuse_a_nonce(void **state)
 {
     struct record_key app;
     uint8_t plain[100], type;
@@ -411,7 +412,7 @@ its_close_notify_would_reuse_our_nonce(void **state)
     end();
 }
 
-/* How many records opened with this key, from the first that does. */
+/* Number of records sealed with this key, from the first that opens. */
 static uint64_t
 opened_records(const struct record_key *key, uint64_t first)
 {
@@ -427,9 +428,10 @@ opened_records(const struct record_key *key, uint64_t first)
     return number;
 }
 
-/* Finished is number 0 in TLS 1.2, nothing is in TLS 1.3 without tickets. */
+/* Finished is number 0 in TLS 1.2; in TLS 1.3 without tickets there is no
+ * record yet. */
 static void
-write_counters_at_the_takeover(void **state)
+sequence_numbers_at_the_takeover_are_known(void **state)
 {
     struct record_key key;
     int role;
@@ -448,7 +450,7 @@ write_counters_at_the_takeover(void **state)
 }
 
 static void
-hash_is_the_length_of_a_secret(void **state)
+length_of_a_secret_tells_the_hash(void **state)
 {
     static const int suites[] = { MBEDTLS_TLS1_3_AES_256_GCM_SHA384, 0 };
 
@@ -466,7 +468,7 @@ hash_is_the_length_of_a_secret(void **state)
 }
 
 static void
-secrets_come_once_on_a_retry(void **state)
+secrets_are_exported_once_after_a_retry(void **state)
 {
     static const uint16_t p384[] = { MBEDTLS_SSL_IANA_TLS_GROUP_SECP384R1,
                                      MBEDTLS_SSL_IANA_TLS_GROUP_NONE };
@@ -526,11 +528,11 @@ send_nothing(void *ctx, const unsigned char *buf, size_t len)
 }
 
 /*
- * A server that has tickets to write says that its handshake is over while
- * they are not sent yet; only the return of 0 comes behind them.
+ * A server that still has tickets to send reports the handshake as over; only
+ * the return value 0 comes after them.
  */
 static void
-handshake_over_is_said_too_early(void **state)
+handshake_over_is_reported_too_early(void **state)
 {
     struct record_key key;
 
@@ -582,7 +584,7 @@ certificate_callback_always_runs(void **state)
         begin(true, v ? TLS13 : TLS12);
         mbedtls_ssl_conf_cert_cb(&engine.conf, on_certificate);
         start();
-        /* Even for a client that names nobody. */
+        /* Even for a client that sends no server name. */
         SSL_set_tlsext_host_name(peer.ssl, NULL);
         certificate_calls = 0;
         assert_int_equal(engine_handshake(&engine, &peer), 0);
@@ -591,9 +593,9 @@ certificate_callback_always_runs(void **state)
     }
 }
 
-/* Why what it calls the protocol outlives it. */
+/* The reason why the list of protocols must outlive the connection. */
 static void
-alpn_is_the_configurations(void **state)
+alpn_string_points_into_the_configuration(void **state)
 {
     static const char *protocols[] = { "h2", "http/1.1", NULL };
     const char *agreed;
@@ -610,9 +612,9 @@ alpn_is_the_configurations(void **state)
     end();
 }
 
-/* In TLS 1.2 the limit that a client asks for has a getter. */
+/* In TLS 1.2 there is a getter for the limit that a client requests. */
 static void
-fragment_limit_is_told_in_tls12(void **state)
+fragment_limit_has_a_getter_in_tls12(void **state)
 {
     (void)state;
     begin(true, TLS12);
@@ -628,9 +630,9 @@ fragment_limit_is_told_in_tls12(void **state)
     end();
 }
 
-/* RFC 8446 has certificate_required (116) for this. */
+/* RFC 8446 specifies certificate_required (116). */
 static void
-missing_client_certificate_is_alert_41(void **state)
+missing_client_certificate_gets_alert_41(void **state)
 {
     const uint8_t *r;
     struct record_key hs;
@@ -655,9 +657,9 @@ missing_client_certificate_is_alert_41(void **state)
     end();
 }
 
-/* Its write key is ours from then on: freeing it says nothing. */
+/* After the takeover we use its write key: freeing the engine sends nothing. */
 static void
-freeing_says_nothing(void **state)
+freeing_mbedtls_sends_no_record(void **state)
 {
     size_t before;
     int role, v;
@@ -681,7 +683,7 @@ set_up(void **state)
 
     if (guard_process(state) != 0)
         return -1;
-    /* Seeds the engine and gives it its locks, as in every program. */
+    /* Seed the engine and install its locks, as in every program. */
     if (flow_tls_config_new_client(NULL, &c, NULL) != FLOW_OK)
         return -1;
     flow_tls_config_unref(c);
@@ -693,29 +695,29 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(every_send_is_one_whole_record),
-        TEST(secrets_come_once_and_before_what_they_key),
-        TEST(master_secret_comes_once_before_our_finished),
-        TEST(data_behind_the_last_record_stays),
-        TEST(exported_secrets_suffice),
-        TEST(messages_hidden_behind_a_finished),
-        TEST(server_alert_is_under_the_handshake_key),
-        TEST(client_alert_is_in_the_clear),
-        TEST(some_refusals_are_silent),
+        TEST(secrets_are_exported_once_before_their_first_use),
+        TEST(master_secret_is_exported_once_before_our_finished),
+        TEST(data_after_the_last_record_stays_unread),
+        TEST(exported_secrets_suffice_to_continue),
+        TEST(message_after_a_finished_in_its_record_is_accepted),
+        TEST(server_alert_is_sealed_with_the_handshake_key),
+        TEST(client_alert_is_in_plaintext),
+        TEST(some_malformed_records_get_no_alert),
         TEST(short_first_fragment_is_refused),
         TEST(extended_master_secret_is_not_enforced),
-        TEST(record_limit_of_the_engine_is_one_short),
-        TEST(its_close_notify_would_reuse_our_nonce),
-        TEST(write_counters_at_the_takeover),
-        TEST(hash_is_the_length_of_a_secret),
-        TEST(secrets_come_once_on_a_retry),
+        TEST(record_limit_of_mbedtls_is_one_short),
+        TEST(close_notify_of_mbedtls_would_reuse_a_nonce),
+        TEST(sequence_numbers_at_the_takeover_are_known),
+        TEST(length_of_a_secret_tells_the_hash),
+        TEST(secrets_are_exported_once_after_a_retry),
 #if defined(MBEDTLS_SSL_SESSION_TICKETS)
-        TEST(handshake_over_is_said_too_early),
+        TEST(handshake_over_is_reported_too_early),
 #endif
         TEST(certificate_callback_always_runs),
-        TEST(alpn_is_the_configurations),
-        TEST(fragment_limit_is_told_in_tls12),
-        TEST(missing_client_certificate_is_alert_41),
-        TEST(freeing_says_nothing),
+        TEST(alpn_string_points_into_the_configuration),
+        TEST(fragment_limit_has_a_getter_in_tls12),
+        TEST(missing_client_certificate_gets_alert_41),
+        TEST(freeing_mbedtls_sends_no_record),
     };
 
     return cmocka_run_group_tests(tests, set_up, NULL);
