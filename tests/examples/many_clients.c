@@ -10,9 +10,9 @@
 #include <flow/util.h>
 
 /*
- * many_clients ADDR:PORT CA NAME COUNT FILE: COUNT connections at once, in
- * one poller.  None reads before all are open; then each must get an answer
- * that ends in FILE and in order.
+ * many_clients ADDR:PORT CA NAME COUNT FILE: opens COUNT connections at once,
+ * in one poller.  None reads before all are open; then each must receive a
+ * complete answer that ends with FILE.
  */
 
 struct client {
@@ -39,7 +39,7 @@ struct run {
     size_t cap; /* bytes of an answer */
 };
 
-/* Everything is over by then. */
+/* Everything must be done within this time. */
 #define LIMIT UINT64_C(100000000000)
 
 static void

@@ -10,7 +10,7 @@
 
 #include "../../examples/fetch/http.h"
 
-/* What flow-fetch understands of HTTP, and what it refuses. */
+/* The URLs and responses that flow-fetch accepts, and those it refuses. */
 
 static void
 url_is_taken_apart(void **state)
@@ -77,7 +77,7 @@ url_that_is_none_is_refused(void **state)
         assert_non_null(http_parse_url(text[i], &url));
 }
 
-/* The head has the text's length, and nothing shorter is a head. */
+/* The head has the length of the text, and no prefix of it is complete. */
 static void
 take_head(const char *text, struct http_response *ret)
 {
@@ -198,8 +198,8 @@ head_without_end_is_refused(void **state)
     free(text);
 }
 
-/* Feed `text` in pieces of at most `step`; answers how the last call went,
- * the content in `content` and the bytes that were not the body's. */
+/* Feed `text` in pieces of at most `step` bytes; the status of the last call,
+ * the body in `content` and the bytes after the body. */
 static enum http_result
 feed(struct http_body *b, const char *text, size_t len, size_t step,
      char *content, size_t cap, size_t *ret_rest)

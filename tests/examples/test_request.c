@@ -9,7 +9,7 @@
 
 #include "../../examples/site/site.h"
 
-/* What flow-site understands of a request on its plain port. */
+/* The requests that flow-site accepts on its plain port. */
 
 static void
 request_has_host_and_path(void **state)

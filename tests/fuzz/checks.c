@@ -6,9 +6,9 @@
 #include "tls/checks.h"
 
 /*
- * Input: a byte that chooses the check, three that choose the facts, then the
- * body of the message.  The header is made, but where the first byte has 0x80
- * it is in the input.
+ * Input: a byte that selects the check, three bytes that select the facts, then
+ * the body of the message.  The header is generated, or part of the input if
+ * the first byte has bit 0x80.
  */
 
 static const struct {
@@ -40,7 +40,7 @@ static const struct {
 #define BODY_MAX     (1u << 24)
 #define HELLO_CHECKS 3 /* these read the suite themselves */
 
-/* A client sends it too, and then there is no offer of ours. */
+/* A client sends it too; then there is no offer of ours to compare with. */
 static bool
 is_of_both(flow__check_fn *check)
 {
@@ -108,7 +108,7 @@ run(flow__check_fn *check, const struct flow__check_facts *facts,
     case FLOW__ALERT_UNSUPPORTED_EXTENSION:
         return st;
     default:
-        /* An alert that no check has. */
+        /* The checks use no alert but these. */
         FUZZ_CHECK(false);
     }
     return st;
@@ -122,7 +122,7 @@ set_length(uint8_t *msg, size_t len)
     msg[3] = (uint8_t)(len - 4);
 }
 
-/* A message that passes is read to its end: a byte less or more, and it is
+/* An accepted message is read to its end: one byte less or more makes it
  * malformed. */
 static void
 check_ends(flow__check_fn *check, const struct flow__check_facts *facts,

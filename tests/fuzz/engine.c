@@ -11,13 +11,14 @@
 
 /*
  * Input: a byte for version and groups, then a byte for each message that two
- * engines exchange: it passes, or is changed, cut, dropped, repeated, swapped,
- * given at another level or to its sender.  Where the input ends all pass.
+ * engines exchange: it is passed on unchanged, or is changed, truncated,
+ * dropped, repeated, swapped, delivered at another level or to its sender.
+ * After the end of the input all messages pass.
  *
- * What must hold: events are whole messages and secrets, each secret once; a
- * handshake of which nothing was touched ends on both sides with the same
- * secrets; a side never ends that was given a message which was touched, nor on
- * the Finished of one that was.
+ * Invariants: events are whole messages and secrets, each secret once; a
+ * handshake without changes completes on both sides with the same secrets; a
+ * side that received a changed message never completes, not even on the
+ * Finished of a side that received one.
  */
 
 #define MESSAGES_MAX  64
@@ -28,8 +29,8 @@ struct message {
     uint8_t *bytes;
     size_t len;
     enum flow__level level;
-    bool is_copy;    /* of one that goes its way */
-    bool is_tainted; /* so was the side that made it */
+    bool is_copy;    /* of a message that is passed on */
+    bool is_tainted; /* the sending side was tampered with, too */
 };
 
 struct secret {
@@ -44,9 +45,9 @@ struct side {
     bool server;
     bool over;
     bool dead;
-    bool is_tainted;        /* it got what its peer did not send, or not all */
+    bool is_tainted; /* received what its peer did not send, or not all of it */
     enum flow__level level; /* of its last message */
-    /* To the other side. */
+    /* Messages to the other side. */
     struct message queue[MESSAGES_MAX];
     size_t first;
     size_t count;
@@ -80,7 +81,7 @@ make_config(bool server, enum flow_tls_version version, bool retry)
                                                         NULL)) == FLOW_OK);
     FUZZ_CHECK(flow_tls_config_set_versions(c, FLOW_TLS_1_2, version) ==
                FLOW_OK);
-    /* The server has the client's second choice only: HelloRetryRequest. */
+    /* The server has only the client's second group: HelloRetryRequest. */
     FUZZ_CHECK(flow_tls_config_set_groups(c, groups + (server && retry),
                                           server && retry ? 1 : 2) == FLOW_OK);
     FUZZ_CHECK(flow_tls_config_set_alpn(c, alpn, 2) == FLOW_OK);
@@ -192,7 +193,7 @@ fix_length(struct message *m)
     m->bytes[3] = (uint8_t)(m->len - 4);
 }
 
-/* Change the message; false: it does not arrive. */
+/* Change the message; false if it is not delivered. */
 static bool
 disturb(struct game *g, struct side *from, struct message *m)
 {
@@ -232,7 +233,7 @@ disturb(struct game *g, struct side *from, struct message *m)
     }
 }
 
-/* The next message of a side; false: it has none. */
+/* Deliver the next message of a side; false if there is none. */
 static bool
 deliver(struct game *g, size_t from)
 {
@@ -261,7 +262,7 @@ deliver(struct game *g, size_t from)
     return true;
 }
 
-/* What one side writes with, the other one reads with. */
+/* The write keys of each side are the read keys of the other. */
 static void
 compare_secrets(const struct side *a, const struct side *b, bool tls13)
 {

@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* The function that libFuzzer, and replay.c, call with each input. */
+/* The function that libFuzzer and replay.c call with each input. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-/* What must hold for every input, in every build. */
+/* Must hold for every input, in every build. */
 #define FUZZ_CHECK(condition)                                                  \
     do {                                                                       \
         if (!(condition)) {                                                    \

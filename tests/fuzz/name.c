@@ -6,7 +6,7 @@
 
 /*
  * Input: a byte with the length of a name, the name, and a dNSName of a
- * certificate.  The comparison is made once more, label by label.
+ * certificate.  The comparison is repeated label by label in another way.
  */
 
 static char

@@ -6,15 +6,15 @@
 
 /*
  * Input: a byte for the role and the session id, then messages in any order.
- * Each is a byte: the sender (0x80), the level (0x60), a kind (0x1f); or, where
- * the kind is above the last one, a length and as many bytes of a handshake
+ * Each is a byte: the sender (0x80), the level (0x60), a kind (0x1f); or, if
+ * the kind is above the last one, a length and that many bytes of a handshake
  * message.
  *
- * What must hold whatever comes: no handshake ends without the messages that
- * its security stands on.
+ * Invariant: no handshake completes without the messages that its security
+ * depends on.
  */
 
-/* Messages that went by, of either side. */
+/* Messages that were accepted, from either side. */
 struct history {
     bool server;
     bool hello;      /* ClientHello */
@@ -180,7 +180,8 @@ send_message(struct history *h, struct flow__order *at, bool ours,
         FUZZ_CHECK(h->finished[0] && h->finished[1]);
 }
 
-/* The kind of the message that comes next, and how many bytes said so. */
+/* The kind of the next message, and the number of input bytes that encode
+ * it. */
 static enum flow__kind
 next_kind(const struct flow__order *at, const uint8_t *data, size_t len,
           struct flow__span session_id, size_t *ret_used)

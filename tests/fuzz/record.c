@@ -6,9 +6,9 @@
 #include "tls/record.h"
 
 /*
- * Input: the suite, a content type, how to cut the rest into segments, two
- * bytes of padding, and then bytes that are used three times: as a record from
- * a stranger, as the inside of a record whose tag is good, and as content.
+ * Input: the suite, a content type, how to split the rest into segments, two
+ * bytes of padding, and then bytes that are used three times: as a record of an
+ * attacker, as the inside of a record with a valid tag, and as content.
  */
 
 #define HEAD 5
@@ -43,7 +43,7 @@ check_opened(const struct flow__record_keys *k, size_t rec_len,
                opened->type == FLOW__CONTENT_APPLICATION_DATA);
 }
 
-/* No stranger makes a record that opens. */
+/* An attacker without keys cannot make a record that opens. */
 static void
 check_stranger(struct flow__record_keys *k, const uint8_t *data, size_t len)
 {
@@ -59,7 +59,7 @@ check_stranger(struct flow__record_keys *k, const uint8_t *data, size_t len)
     FUZZ_CHECK(k->seq == 1);
 }
 
-/* A peer that holds the keys may put anything inside. */
+/* A peer that has the keys may put anything inside. */
 static void
 check_peer(struct flow__record_keys *k, uint8_t type, const uint8_t *data,
            size_t len)
@@ -108,7 +108,7 @@ check_peer(struct flow__record_keys *k, uint8_t type, const uint8_t *data,
     FUZZ_CHECK(fault.alert != FLOW__ALERT_INTERNAL_ERROR);
 }
 
-/* What we seal opens again. */
+/* The record that we seal opens again. */
 static void
 check_ours(struct flow__record_keys *k, const uint8_t *head,
            const uint8_t *data, size_t len)

@@ -26,7 +26,7 @@ below(size_t limit)
     return (size_t)(seed * UINT64_C(2685821657736338717) >> 33) % limit;
 }
 
-/* From memory that ends where the input does. */
+/* In memory of exactly the input's length. */
 static void
 run(const uint8_t *data, size_t len)
 {

@@ -5,9 +5,9 @@
 #include "tls/sni.h"
 
 /*
- * Input: a byte with the number of key pairs, for each a byte with its key and
- * the number of its names, the names as a length and bytes, a byte for the
- * policy, and then a ClientHello.
+ * Input: a byte with the number of key pairs; for each a byte with its key and
+ * the number of its names, then the names, each as a length and bytes; a byte
+ * for the policy; then a ClientHello.
  */
 
 #define PAIRS 8
@@ -67,7 +67,7 @@ check_served(const struct flow__sni_candidate *c, size_t count,
                                       &h->sni) == match[d->kind]);
         return;
     }
-    /* The default is for names that nobody has. */
+    /* The default pair is for names that no pair has. */
     for (size_t i = 0; i < count; i++)
         for (size_t n = 0; n < c[i].name_count; n++)
             FUZZ_CHECK(flow__name_compare((const char *)c[i].names[n].base,

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A flow against a peer that is the input: the page it publishes, then a
- * script of what it does to shared memory between our own calls.
+ * A flow whose peer is the input: the control page that the peer publishes,
+ * then a script of its changes to shared memory between our calls.
  *
  *   byte 0      bit 0: we are the server; bits 1, 2: small or odd rings
  *   bytes 1-24  the control page's first 24 bytes (client only)
  *   then        steps: a kind and its arguments, see step()
  *
- * The rings stand between pages that nobody can touch.
+ * The rings lie between inaccessible pages.
  */
 #include <string.h>
 #include <sys/mman.h>
@@ -32,7 +32,8 @@ struct vchan_channel {
     int fd;
 };
 
-/* Guarded memory, the same for every run: control page, left, right. */
+/* Guarded memory, mapped once for all runs: control page, left ring, right
+ * ring. */
 static uint8_t *place[3];
 static struct vchan_region region[3];
 static struct vchan_channel channel;
@@ -57,7 +58,7 @@ take32(struct input *in)
     return v | (uint32_t)take8(in) << 24;
 }
 
-/* Memory of `count` pages whose end is the end of the guarded place. */
+/* Memory of `count` pages that ends at a guard page. */
 static struct vchan_region *
 give(unsigned which, uint32_t count)
 {
@@ -230,7 +231,7 @@ prepare(void)
     }
 }
 
-/* What the input publishes, with a grant list that mostly is one. */
+/* The control page of the input, with a grant list that is mostly valid. */
 static void
 publish(struct input *in)
 {
@@ -289,7 +290,7 @@ start(struct input *in, struct vchan_hyp *hyp, struct vchan_sets **ret_sets,
     return true;
 }
 
-/* What each direction has answered so far: errors and ends must stay. */
+/* The statuses of each direction so far: errors and ends must be sticky. */
 struct memory {
     enum flow_status read;
     enum flow_status write;
@@ -351,18 +352,18 @@ step(struct input *in, struct flow *f, struct memory *m)
     case 4:
         lease(f, FLOW_WRITE, len, m);
         break;
-    case 5: /* a word of the page, moved */
+    case 5: /* change a word of the page by a small amount */
         word = (uint32_t *)page + (kind / 9) % 6;
         *word += (uint32_t)len;
         break;
-    case 6: /* a word of the page, anything */
+    case 6: /* set a word of the page to any value */
         word = (uint32_t *)page + (kind / 9) % 6;
         *word = take32(in);
         break;
     case 7: /* a byte of the page */
         ((uint8_t *)page)[16 + kind / 9 % 8] = take8(in);
         break;
-    default: /* the peer takes everything in */
+    default: /* the peer reads everything */
         page->left.cons = page->left.prod;
         page->right.cons = page->right.prod;
     }

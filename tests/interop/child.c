@@ -99,7 +99,7 @@ child_close_input(struct child *c)
     c->in = -1;
 }
 
-/* Read a piece of what it prints; false at its end. */
+/* Read a piece of its output; false at the end. */
 static bool
 listen_to(struct child *c, long until)
 {
@@ -111,7 +111,7 @@ listen_to(struct child *c, long until)
         print_error("no more of: %.*s\n", (int)c->len, c->text);
         fail();
     }
-    /* The end of long outputs is what counts. */
+    /* Only the last part of a long output is kept. */
     if (c->len > sizeof(c->text) / 2 + 4096) {
         memmove(c->text, c->text + 4096, c->len - 4096);
         c->len -= 4096;
@@ -195,7 +195,8 @@ unsigned
 child_port(struct child *c)
 {
     assert_true(child_expect(c, "listening on"));
-    /* It says so before and after; the end of a line is enough. */
+    /* The program prints a prompt before and after it; the end of a line is
+     * enough. */
     assert_true(child_expect(c, "done"));
     return listening_port(c->pid);
 }

@@ -11,36 +11,37 @@
 #include "ossl.h"
 #include "tap.h"
 
-/* A TLS flow of ours on one end of a pair, OpenSSL on the other. */
+/* A TLS flow of ours on one end of a pair, and OpenSSL on the other. */
 struct link {
-    struct flow *ours;  /* TLS. */
-    struct flow *other; /* The end that OpenSSL is on. */
-    struct tap *tap;    /* Under ours. */
-    struct wire wire;   /* What we sent. */
+    struct flow *ours;  /* the TLS flow */
+    struct flow *other; /* the end of the pair that OpenSSL uses */
+    struct tap *tap;    /* the tap below our TLS flow */
+    struct wire wire;   /* the bytes that we sent */
     struct ossl peer;
     struct flow_tls_config *config;
     bool we_serve;
 };
 
-/* Ours and OpenSSL's settings can be changed until link_start(). */
+/* The settings of ours and of OpenSSL may be changed until link_start(). */
 void link_init(struct link *l, bool we_serve, uint32_t version);
-/* A pair for the side that serves. */
+/* The key pair of the serving side. */
 void link_key(struct link *l, const char *chain, const char *key);
 void link_start(struct link *l);
-/* Until neither moves; what our opening answered. */
+/* Drive both sides until neither makes progress; the status of our opening. */
 enum flow_status link_handshake(struct link *l);
 /* link_start() and a handshake that must succeed. */
 void link_open(struct link *l);
-/* All of it, with the usual key. */
+/* All of these, with the default key. */
 void link_make(struct link *l, bool we_serve, uint32_t version);
 void link_close(struct link *l);
 
-/* Bytes of test_fill(seed) from ours to OpenSSL, and the other way. */
+/* Send bytes of test_fill(seed) from our side to OpenSSL, and from OpenSSL to
+ * our side. */
 void link_say(struct link *l, size_t len, uint64_t seed);
 void link_hear(struct link *l, size_t len, uint64_t seed);
-/* Both, in many sizes. */
+/* Both directions, in many sizes. */
 void link_talk(struct link *l);
-/* Read ours to its end. */
+/* Read our flow to its end. */
 enum flow_status link_end(struct link *l, size_t *ret_len);
 
 #endif

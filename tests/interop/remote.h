@@ -12,7 +12,8 @@
 #include "child.h"
 
 /*
- * A TLS flow of ours over TCP, and the tool of another at its other end.
+ * A TLS flow of ours over TCP, and a command line tool of another TLS library
+ * as its peer.
  *
  *     serve("p256", 0x0304);
  *     child_start(&remote.child, NULL, argv);
@@ -35,45 +36,45 @@ extern struct remote remote;
 
 #define ARGS 32
 
-/* Whether a program is there; else says so. */
+/* Whether the program is installed; prints a note if not. */
 bool need(const char *program);
 
 /* A server with this key pair; settings may be changed until accept_tls(). */
 void serve(const char *pair, int version);
 void add_pair(const char *name);
-/* What opening the next connection answers. */
+/* The status of opening the next connection. */
 enum flow_status accept_tls(void);
 
-/* A client of the server that runs as child and listens on this port. */
+/* A client of the server that runs as the child and listens on this port. */
 void client_of(const char *at, int version);
 enum flow_status dial_tls(void);
 
-/* Close all of it and end the tool. */
+/* Close everything and kill the tool. */
 void end(void);
 
-/* Why ours failed; static. */
+/* The error of our flow as text, in static memory. */
 const char *why(void);
 void must_open(enum flow_status st);
 void say(const char *text);
 void hear(const char *text);
-/* Read to the end, which must be this one. */
+/* Read to the end; the bytes must be these. */
 void hear_end(enum flow_status wanted);
-/* Say it, end, and let the tool end. */
+/* Write it, end the direction, and let the tool end. */
 void say_bye(const char *text);
-/* What both sides must have agreed on. */
+/* The parameters that both sides must have agreed on. */
 void agreed(int version, unsigned suite);
 
 struct suite {
     int version;
     unsigned number;
     const char *openssl;
-    const char *gnutls; /* priority string behind the version's */
+    const char *gnutls; /* priority string, after the one of the version */
     const char *pair;
 };
 
-/* All that we have; the last has no number. */
+/* All groups that we support; the last has no number. */
 extern const struct suite suites[];
-/* Nothing but this one. */
+/* This suite and no other. */
 void offer(const struct suite *s);
 
 #endif

@@ -9,11 +9,12 @@
 #include "test.h"
 
 /*
- * OpenSSL at the other end: what passes between the two of us once there is a
- * connection, and settings of OpenSSL that change how it speaks.
+ * OpenSSL as the peer: the data and messages after the handshake, and settings
+ * of OpenSSL that change what it sends.
  */
 
-/* Read OpenSSL's side to len bytes or its end; what its last read said. */
+/* Read OpenSSL's side up to len bytes or its end; the status of its last
+ * read. */
 static int
 peer_reads(struct link *l, uint8_t *buf, size_t len, size_t *ret_len)
 {
@@ -30,7 +31,7 @@ peer_reads(struct link *l, uint8_t *buf, size_t len, size_t *ret_len)
 
 /* --- sizes --- */
 
-/* Every length around the places where something changes. */
+/* Every length around the limits where the number of records changes. */
 static void
 sizes(uint32_t version, bool we_serve)
 {
@@ -53,7 +54,7 @@ sizes(uint32_t version, bool we_serve)
 }
 
 static void
-sizes_around_the_limits(void **state)
+lengths_around_the_record_limits_arrive(void **state)
 {
     (void)state;
     sizes(0x0303, true);
@@ -62,9 +63,9 @@ sizes_around_the_limits(void **state)
     sizes(0x0304, false);
 }
 
-/* One record of every length up to the largest, told apart by headers. */
+/* One record of every length up to the largest, counted by their headers. */
 static void
-every_record_length(void **state)
+records_of_every_length_arrive(void **state)
 {
     static uint8_t data[16384], got[16384];
     struct records before, after;
@@ -111,7 +112,7 @@ hash_end(struct hash *h)
     EVP_MD_CTX_free(h->ctx);
 }
 
-/* Both ways at once, with KeyUpdates of both sides in between in TLS 1.3. */
+/* In both directions at once, in TLS 1.3 with KeyUpdates of both sides. */
 static void
 large(uint32_t version, bool we_serve)
 {
@@ -177,14 +178,14 @@ large(uint32_t version, bool we_serve)
 }
 
 static void
-large_tls12_server(void **state)
+large_transfer_with_tls12_server(void **state)
 {
     (void)state;
     large(0x0303, true);
 }
 
 static void
-large_tls13_client(void **state)
+large_transfer_with_tls13_client(void **state)
 {
     (void)state;
     large(0x0304, false);
@@ -192,8 +193,8 @@ large_tls13_client(void **state)
 
 /* --- ends --- */
 
-/* Whoever ends first, each direction has one close_notify, and bytes that
- * stood in front of it are all delivered. */
+/* Whichever side ends first, each direction has one close_notify, and all bytes
+ * before it are delivered. */
 static void
 ends(uint32_t version, bool we_serve, int order)
 {
@@ -223,7 +224,7 @@ ends(uint32_t version, bool we_serve, int order)
         assert_int_equal(step_query(l.ours, FLOW_QUERY_END_READ),
                          FLOW_END_AUTHENTICATED);
     }
-    /* The other direction still works, then ends too. */
+    /* The other direction still works, and ends after that. */
     if (order == 0) {
         link_hear(&l, 3000, 4);
         SSL_shutdown(l.peer.ssl);
@@ -243,7 +244,7 @@ ends(uint32_t version, bool we_serve, int order)
 }
 
 static void
-ends_in_every_order(void **state)
+ends_arrive_in_every_order(void **state)
 {
     int order;
 
@@ -256,9 +257,10 @@ ends_in_every_order(void **state)
     }
 }
 
-/* The transport ends without close_notify: both sides tell it from an end. */
+/* The transport ends without close_notify: both sides report that it is not an
+ * orderly end. */
 static void
-cuts_are_told_from_ends(void **state)
+cut_connection_is_not_an_orderly_end(void **state)
 {
     struct link l;
     uint8_t buf[100];
@@ -290,7 +292,7 @@ cuts_are_told_from_ends(void **state)
 /* --- how OpenSSL may be set --- */
 
 static void
-without_the_middlebox_disguise(void **state)
+openssl_without_middlebox_mode_connects(void **state)
 {
     struct link l;
     int role;
@@ -307,7 +309,7 @@ without_the_middlebox_disguise(void **state)
 }
 
 static void
-with_padding_and_small_records(void **state)
+padded_and_small_records_of_openssl_are_read(void **state)
 {
     struct link l;
     int role;
@@ -330,9 +332,9 @@ with_padding_and_small_records(void **state)
     }
 }
 
-/* RFC 6066 4: what a client of TLS 1.2 asks for, it gets. */
+/* RFC 6066 4: a client of TLS 1.2 gets the fragment length that it requests. */
 static void
-short_fragments_on_request(void **state)
+max_fragment_length_is_honoured(void **state)
 {
     static const struct {
         uint8_t code;
@@ -351,7 +353,7 @@ short_fragments_on_request(void **state)
         link_key(&l, "p256.pem", "p256.key");
         SSL_CTX_set_tlsext_max_fragment_length(l.peer.ctx, rows[i].code);
         link_open(&l);
-        /* Ours may be smaller, not larger. */
+        /* Our own limit may be smaller, not larger. */
         assert_status(flow_control(l.ours, FLOW_CONTROL_RECORD_LIMIT, 16384),
                       FLOW_OK);
         off = l.wire.len;
@@ -361,7 +363,8 @@ short_fragments_on_request(void **state)
         assert_int_equal(r.largest, rows[i].len + 8 + 16);
         link_close(&l);
     }
-    /* TLS 1.3: we do not take part, and OpenSSL does not insist. */
+    /* TLS 1.3: we do not send the extension, and OpenSSL does not require
+     * it. */
     link_init(&l, true, 0x0304);
     link_key(&l, "p256.pem", "p256.key");
     SSL_CTX_set_tlsext_max_fragment_length(l.peer.ctx,
@@ -373,7 +376,7 @@ short_fragments_on_request(void **state)
 
 /* RSA signs with PSS in TLS 1.3 and with PKCS#1 in TLS 1.2. */
 static void
-rsa_signatures(void **state)
+rsa_signature_schemes_are_accepted(void **state)
 {
     struct link l;
     int role, kind;
@@ -400,9 +403,9 @@ rsa_signatures(void **state)
         }
 }
 
-/* Whom to ask for a certificate is the server's business; we have none. */
+/* Whom to ask for a certificate is up to the server; our client has none. */
 static void
-certificate_requests(void **state)
+certificate_requests_get_an_empty_answer(void **state)
 {
     struct flow_error err;
     struct link l;
@@ -436,7 +439,7 @@ certificate_requests(void **state)
 
 /* RFC 5746, RFC 5246 7.2.2: declined with a warning, and OpenSSL gives up. */
 static void
-renegotiation(void **state)
+renegotiation_is_declined(void **state)
 {
     struct link l;
     uint8_t buf[10];
@@ -459,9 +462,9 @@ renegotiation(void **state)
     }
 }
 
-/* Tickets are read over, whenever and in whatever number they come. */
+/* Tickets are ignored, whenever and however many are sent. */
 static void
-tickets_are_read_over(void **state)
+session_tickets_are_ignored(void **state)
 {
     struct flow_tls_info info;
     struct link l;
@@ -481,15 +484,16 @@ tickets_are_read_over(void **state)
     assert_status(flow_tls_get_info(l.ours, &info), FLOW_OK);
     assert_false(info.resumed);
     link_close(&l);
-    /* TLS 1.2 sends one inside the handshake if asked, which we do not. */
+    /* A server of TLS 1.2 sends one during the handshake if the client offers
+     * the extension; ours does not. */
     link_make(&l, false, 0x0303);
     link_talk(&l);
     link_close(&l);
 }
 
-/* Every direction asks the other for new keys at the same time. */
+/* Both sides request new keys at the same time. */
 static void
-key_updates_that_cross(void **state)
+crossing_key_updates_work(void **state)
 {
     struct flow_tls_info info;
     struct link l;
@@ -515,9 +519,9 @@ key_updates_that_cross(void **state)
     }
 }
 
-/* A full mesh of what may be agreed on. */
+/* Every combination of the parameters that can be agreed on. */
 static void
-every_key_with_every_group(void **state)
+every_key_works_with_every_group(void **state)
 {
     static const char *const keys[] = { "p256", "p384", "rsa" };
     static const uint16_t groups[] = { FLOW_TLS_GROUP_X25519,
@@ -563,23 +567,23 @@ int
 main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        TEST(sizes_around_the_limits),
-        TEST(every_record_length),
-        TEST(ends_in_every_order),
-        TEST(cuts_are_told_from_ends),
-        TEST(without_the_middlebox_disguise),
-        TEST(with_padding_and_small_records),
-        TEST(short_fragments_on_request),
-        TEST(rsa_signatures),
-        TEST(certificate_requests),
-        TEST(renegotiation),
-        TEST(tickets_are_read_over),
-        TEST(key_updates_that_cross),
-        TEST(every_key_with_every_group),
+        TEST(lengths_around_the_record_limits_arrive),
+        TEST(records_of_every_length_arrive),
+        TEST(ends_arrive_in_every_order),
+        TEST(cut_connection_is_not_an_orderly_end),
+        TEST(openssl_without_middlebox_mode_connects),
+        TEST(padded_and_small_records_of_openssl_are_read),
+        TEST(max_fragment_length_is_honoured),
+        TEST(rsa_signature_schemes_are_accepted),
+        TEST(certificate_requests_get_an_empty_answer),
+        TEST(renegotiation_is_declined),
+        TEST(session_tickets_are_ignored),
+        TEST(crossing_key_updates_work),
+        TEST(every_key_works_with_every_group),
     };
     const struct CMUnitTest slow[] = {
-        TEST(large_tls12_server),
-        TEST(large_tls13_client),
+        TEST(large_transfer_with_tls12_server),
+        TEST(large_transfer_with_tls13_client),
     };
 
     if (argc > 1 && strcmp(argv[1], "large") == 0)

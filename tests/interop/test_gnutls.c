@@ -15,7 +15,7 @@
 #include "stacks.h"
 #include "test.h"
 
-/* gnutls-cli, gnutls-serv and curl, as they are typed. */
+/* gnutls-cli, gnutls-serv and curl, with the options that users type. */
 
 /* --- GnuTLS --- */
 
@@ -43,7 +43,7 @@ gnutls_cli(const char *priority, const char *const more[])
 }
 
 static void
-gnutls_cli_with_every_suite(void **state)
+gnutls_cli_connects_with_every_suite(void **state)
 {
     char priority[200];
     size_t i;
@@ -64,7 +64,7 @@ gnutls_cli_with_every_suite(void **state)
         agreed(s->version, s->number);
         child_write(&remote.child, "ping\n");
         hear("ping\n");
-        /* Its end of input is close_notify; it reads on. */
+        /* At the end of its input it sends close_notify, and it reads on. */
         child_close_input(&remote.child);
         hear_end(FLOW_EOF);
         say_bye("pong\n");
@@ -75,7 +75,7 @@ gnutls_cli_with_every_suite(void **state)
 }
 
 static void
-gnutls_cli_with_every_group(void **state)
+gnutls_cli_connects_with_every_group(void **state)
 {
     static const struct {
         const char *name;
@@ -115,7 +115,7 @@ gnutls_cli_with_every_group(void **state)
 }
 
 static void
-gnutls_cli_agrees_on_a_protocol(void **state)
+gnutls_cli_negotiates_alpn(void **state)
 {
     static const char *const ours[] = { "h2", "http/1.1" };
     struct flow_tls_info info;
@@ -143,9 +143,9 @@ gnutls_cli_agrees_on_a_protocol(void **state)
     end();
 }
 
-/* Old versions are refused as such. */
+/* A peer with old versions only is refused with protocol_version. */
 static void
-gnutls_cli_of_old_versions(void **state)
+gnutls_cli_with_old_versions_is_refused(void **state)
 {
     struct flow_error err;
 
@@ -212,7 +212,7 @@ gnutls_serv(const char *pair, const char *priority)
 }
 
 static void
-gnutls_serv_with_every_suite(void **state)
+gnutls_serv_accepts_every_suite(void **state)
 {
     char priority[200], at[16];
     size_t i;
@@ -240,9 +240,9 @@ gnutls_serv_with_every_suite(void **state)
     }
 }
 
-/* Ours offers both versions, and the server has TLS 1.2 only. */
+/* We offer both versions, and the server has only TLS 1.2. */
 static void
-gnutls_serv_with_tls12_alone(void **state)
+gnutls_serv_with_only_tls12_is_accepted(void **state)
 {
     static const char *const pairs[] = { "rsa", "p256" };
     char at[16];
@@ -267,7 +267,7 @@ gnutls_serv_with_tls12_alone(void **state)
 
 /* --- curl --- */
 
-/* Ask for a page of the server named; more up to NULL. */
+/* Request a page of the named server; further arguments up to NULL. */
 static void
 curl(const char *name, const char *const more[])
 {
@@ -332,9 +332,9 @@ curl_gets_a_page(void **state)
     }
 }
 
-/* A body without a length ends with close_notify. */
+/* A response without a length ends with close_notify. */
 static void
-curl_sees_the_end(void **state)
+curl_sees_close_notify_as_the_end(void **state)
 {
     (void)state;
     if (!need("curl"))
@@ -375,9 +375,9 @@ curl_refuses_our_certificate(void **state)
 }
 
 /*
- * gnutls-serv listens on every address and cannot be told otherwise: it and
- * who talks to it get a network of their own, which has loopback alone.  Where
- * that is not allowed the tests still talk over loopback only.
+ * gnutls-serv listens on every address and has no option for that, so it and
+ * its client run in a network namespace of their own with loopback only.  Where
+ * namespaces are not permitted, the tests still connect over loopback only.
  */
 static void
 leave_the_network(void)
@@ -399,15 +399,15 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(gnutls_cli_with_every_suite),
-        TEST(gnutls_cli_with_every_group),
-        TEST(gnutls_cli_agrees_on_a_protocol),
-        TEST(gnutls_cli_of_old_versions),
+        TEST(gnutls_cli_connects_with_every_suite),
+        TEST(gnutls_cli_connects_with_every_group),
+        TEST(gnutls_cli_negotiates_alpn),
+        TEST(gnutls_cli_with_old_versions_is_refused),
         TEST(gnutls_cli_updates_its_keys),
-        TEST(gnutls_serv_with_every_suite),
-        TEST(gnutls_serv_with_tls12_alone),
+        TEST(gnutls_serv_accepts_every_suite),
+        TEST(gnutls_serv_with_only_tls12_is_accepted),
         TEST(curl_gets_a_page),
-        TEST(curl_sees_the_end),
+        TEST(curl_sees_close_notify_as_the_end),
         TEST(curl_refuses_our_certificate),
     };
 

@@ -13,7 +13,7 @@
 #include "stacks.h"
 #include "test.h"
 
-/* 100 MB to and from the tools of others, compared by SHA-256. */
+/* 100 MB to and from the tools of other libraries, compared by SHA-256. */
 
 #define BLOCK  ((size_t)1 << 20)
 #define BLOCKS 100
@@ -51,7 +51,7 @@ sum_file(uint8_t sum[32])
     fclose(f);
 }
 
-/* Read ours to its end. */
+/* Read our flow to its end. */
 static void
 sum_flow(uint8_t sum[32])
 {
@@ -69,7 +69,7 @@ sum_flow(uint8_t sum[32])
 }
 
 static void
-to_curl(void **state)
+large_transfer_to_curl_arrives(void **state)
 {
     char url[128], resolve[128];
     uint8_t sent[32], received[32];
@@ -109,7 +109,7 @@ to_curl(void **state)
 }
 
 static void
-from_s_client(void **state)
+large_transfer_from_s_client_arrives(void **state)
 {
     uint8_t sent[32], received[32];
     const char *argv[] = { "openssl",      "s_client",    "-connect",
@@ -128,7 +128,7 @@ from_s_client(void **state)
     end();
 }
 
-/* To the empty line. */
+/* Skip the head, up to the empty line. */
 static void
 skip_header(void)
 {
@@ -142,7 +142,7 @@ skip_header(void)
 }
 
 static void
-from_gnutls_serv(void **state)
+large_transfer_from_gnutls_serv_arrives(void **state)
 {
     char chain[256], key[256], port[16];
     uint8_t sent[32], received[32];
@@ -195,9 +195,9 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(to_curl),
-        TEST(from_s_client),
-        TEST(from_gnutls_serv),
+        TEST(large_transfer_to_curl_arrives),
+        TEST(large_transfer_from_s_client_arrives),
+        TEST(large_transfer_from_gnutls_serv_arrives),
     };
 
     return cmocka_run_group_tests(tests, make_dir, remove_dir);

@@ -10,14 +10,14 @@
 #include "step.h"
 
 /*
- * OpenSSL at the other end of a pair, in process: what was agreed, data both
- * ways, ends, KeyUpdates and refusals, with what OpenSSL saw of them.
+ * OpenSSL as the peer on a pair, in process: agreed parameters, data in both
+ * directions, ends, KeyUpdates and refusals, with OpenSSL's view of them.
  */
 
 struct suite {
     uint32_t version;
     uint16_t number;
-    const char *name; /* OpenSSL's. */
+    const char *name; /* OpenSSL's name */
     const char *key;
 };
 
@@ -74,7 +74,7 @@ check_suite(const struct suite *s, bool we_serve)
 }
 
 static void
-every_suite_in_both_roles(void **state)
+every_suite_connects_in_both_roles(void **state)
 {
     size_t i;
 
@@ -86,7 +86,7 @@ every_suite_in_both_roles(void **state)
 }
 
 static void
-every_group_in_both_roles(void **state)
+every_group_connects_in_both_roles(void **state)
 {
     static const struct {
         uint16_t number;
@@ -106,8 +106,8 @@ every_group_in_both_roles(void **state)
             for (v = 0x0303; v <= 0x0304; v++) {
                 guard_case(groups[i].name);
                 link_init(&l, role != 0, (uint32_t)v);
-                /* In 1.2 the curve of an ECDSA key would have to be offered
-                 * too. */
+                /* In TLS 1.2 the client would have to offer the curve of an
+                 * ECDSA key too. */
                 link_key(&l, "rsa.pem", "rsa.key");
                 assert_status(
                     flow_tls_config_set_groups(l.config, &groups[i].number, 1),
@@ -125,9 +125,9 @@ every_group_in_both_roles(void **state)
             }
 }
 
-/* Ours offers both versions, and OpenSSL has TLS 1.2 only. */
+/* We offer both versions, and OpenSSL has only TLS 1.2. */
 static void
-both_versions_meet_tls12_alone(void **state)
+peer_with_only_tls12_gets_tls12(void **state)
 {
     static const char *const keys[][2] = { { "rsa.pem", "rsa.key" },
                                            { "p256.pem", "p256.key" },
@@ -154,9 +154,9 @@ both_versions_meet_tls12_alone(void **state)
         }
 }
 
-/* The client's first share is for a group that the server does not have. */
+/* The client's first key share is for a group that the server does not have. */
 static void
-hello_retry_request(void **state)
+hello_retry_request_is_sent_and_answered(void **state)
 {
     const uint16_t p384[] = { FLOW_TLS_GROUP_P384 };
     const uint16_t ours[] = { FLOW_TLS_GROUP_X25519, FLOW_TLS_GROUP_P384 };
@@ -207,7 +207,7 @@ choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *len,
 }
 
 static void
-alpn_is_agreed(void **state)
+alpn_is_negotiated(void **state)
 {
     static const char *const both[] = { "http/1.1", "h2" };
     static const char *const other[] = { "gopher" };
@@ -242,7 +242,7 @@ alpn_is_agreed(void **state)
 }
 
 static void
-certificate_by_name(void **state)
+server_name_selects_the_certificate(void **state)
 {
     struct flow_tls_info info;
     struct link l;
@@ -269,7 +269,7 @@ certificate_by_name(void **state)
     link_close(&l);
 }
 
-/* What OpenSSL hears when its certificate is refused. */
+/* The alert that OpenSSL receives when its certificate is refused. */
 static void
 refused_certificate(const char *chain, const char *key, uint32_t flag,
                     int alert, uint32_t version)
@@ -290,7 +290,7 @@ refused_certificate(const char *chain, const char *key, uint32_t flag,
 }
 
 static void
-refused_certificates_have_their_alert(void **state)
+refused_certificates_get_their_alert(void **state)
 {
     uint32_t v;
 
@@ -307,14 +307,14 @@ refused_certificates_have_their_alert(void **state)
         refused_certificate("ip.pem", "ip.key", FLOW_VERIFY_NAME, 42, v);
         refused_certificate("future.pem", "future.key", FLOW_VERIFY_FUTURE, 45,
                             v);
-        /* The intermediate is missing. */
+        /* The intermediate certificate is missing. */
         refused_certificate("chained.pem", "chained.key",
                             FLOW_VERIFY_NOT_TRUSTED, 48, v);
     }
 }
 
 static void
-chains_are_followed(void **state)
+certificate_chains_are_verified(void **state)
 {
     struct link l;
 
@@ -331,7 +331,7 @@ chains_are_followed(void **state)
     link_close(&l);
 }
 
-/* RFC 7627: without the extension no TLS 1.2, in either role. */
+/* RFC 7627: without the extension we refuse TLS 1.2, in either role. */
 static void
 extended_master_secret_is_required(void **state)
 {
@@ -360,7 +360,7 @@ half_close(bool we_serve, uint32_t version)
 
     link_make(&l, we_serve, version);
     link_say(&l, 100, 1);
-    /* Ours first; OpenSSL goes on. */
+    /* We end first; OpenSSL continues to send. */
     assert_status(flow_shutdown(l.ours, FLOW_WRITE), FLOW_OK);
     assert_int_equal(ossl_read(&l.peer, buf, sizeof(buf)), -2);
     assert_int_equal(l.peer.close_notify_in, 1);
@@ -377,7 +377,7 @@ half_close(bool we_serve, uint32_t version)
 }
 
 static void
-half_close_in_both_roles(void **state)
+half_close_works_in_both_roles(void **state)
 {
     (void)state;
     half_close(true, 0x0303);
@@ -387,7 +387,7 @@ half_close_in_both_roles(void **state)
 }
 
 static void
-writing_goes_on_after_the_peers_end(void **state)
+writing_continues_after_the_peers_end(void **state)
 {
     struct link l;
     uint8_t buf[10];
@@ -401,7 +401,8 @@ writing_goes_on_after_the_peers_end(void **state)
         SSL_shutdown(l.peer.ssl);
         ossl_step(&l.peer);
         assert_status(link_end(&l, &n), FLOW_EOF);
-        /* OpenSSL reads on only where it has not received ours. */
+        /* OpenSSL continues to read only if it has not received our
+         * close_notify. */
         link_say(&l, 5000, 2);
         assert_status(flow_shutdown(l.ours, FLOW_WRITE), FLOW_OK);
         assert_int_equal(ossl_read(&l.peer, buf, sizeof(buf)), -2);
@@ -410,7 +411,7 @@ writing_goes_on_after_the_peers_end(void **state)
     }
 }
 
-/* OpenSSL's KeyUpdate leaves with its next write. */
+/* OpenSSL sends its KeyUpdate with its next write. */
 static void
 peer_updates(struct link *l, bool ask)
 {
@@ -421,7 +422,7 @@ peer_updates(struct link *l, bool ask)
 }
 
 static void
-key_updates_of_the_peer(void **state)
+key_updates_of_the_peer_are_followed(void **state)
 {
     struct flow_tls_info info;
     struct link l;
@@ -446,7 +447,7 @@ key_updates_of_the_peer(void **state)
         assert_status(flow_tls_get_info(l.ours, &info), FLOW_OK);
         assert_int_equal(info.key_updates_received, 10);
         assert_int_equal(info.key_updates_sent, 5);
-        /* Many requests before we write: one answer. */
+        /* Many requests before our next write: one answer. */
         for (i = 0; i < 3; i++) {
             peer_updates(&l, true);
             link_hear(&l, 100, (uint64_t)i);
@@ -458,7 +459,7 @@ key_updates_of_the_peer(void **state)
 }
 
 static void
-key_updates_of_ours(void **state)
+key_updates_of_ours_are_followed(void **state)
 {
     struct link l;
     int role, i;
@@ -477,7 +478,7 @@ key_updates_of_ours(void **state)
         assert_int_equal(l.peer.key_update_asked, 2);
         assert_int_equal(l.peer.key_update_out, 2);
         link_close(&l);
-        /* By itself before the limit of a key. */
+        /* We update our key before its limit. */
         link_init(&l, role != 0, 0x0304);
         link_key(&l, "p256.pem", "p256.key");
         assert_status(flow_tls_config_set_key_limit(l.config, 10), FLOW_OK);
@@ -492,9 +493,9 @@ key_updates_of_ours(void **state)
     link_close(&l);
 }
 
-/* The peer's key wears too, and the peer does not count. */
+/* The peer's key reaches its limit too, and the peer does not count records. */
 static void
-keys_of_the_peer_are_renewed(void **state)
+peer_is_asked_to_update_its_key(void **state)
 {
     struct link l;
     uint8_t byte;
@@ -518,11 +519,11 @@ keys_of_the_peer_are_renewed(void **state)
     }
 }
 
-/* In TLS 1.2 the record that a key has left is for the end: who stops in time
- * gets its close_notify out, to who goes on it is an alert, for the peer must
- * not take what it has for everything. */
+/* In TLS 1.2 the last record of a key is reserved for the end.  If the program
+ * ends in time, it is the close_notify; if the program continues to write, it
+ * is an alert, so that the peer does not take the data for complete. */
 static void
-tls12_keys_end_with_an_alert(void **state)
+tls12_key_at_its_limit_ends_with_an_alert(void **state)
 {
     const char *more = "more than the key allows";
     struct flow_error err;
@@ -540,7 +541,7 @@ tls12_keys_end_with_an_alert(void **state)
             assert_status(flow_tls_config_set_key_limit(l.config, 10), FLOW_OK);
             link_open(&l);
             before = l.wire.len;
-            /* Finished was one of them. */
+            /* The Finished was one of the records. */
             for (i = 0; i < 8; i++)
                 link_say(&l, 100, (uint64_t)i);
             if (shuts != 0) {
@@ -569,9 +570,9 @@ tls12_keys_end_with_an_alert(void **state)
         }
 }
 
-/* What was accepted and held back has its record as well. */
+/* The bytes that were accepted and held back have a record as well. */
 static void
-tls12_keys_keep_a_record_for_what_is_held_back(void **state)
+tls12_key_reserves_a_record_for_buffered_bytes(void **state)
 {
     uint8_t data[100], got[100];
     struct flow_cvec vec = { data, sizeof(data) };
@@ -598,7 +599,7 @@ tls12_keys_keep_a_record_for_what_is_held_back(void **state)
 }
 
 static void
-no_key_update_behind_our_close_notify(void **state)
+no_key_update_follows_our_close_notify(void **state)
 {
     struct link l;
     uint8_t buf[100];
@@ -620,7 +621,7 @@ no_key_update_behind_our_close_notify(void **state)
 }
 
 static void
-flood_of_key_updates_ends(void **state)
+flood_of_key_updates_is_ended(void **state)
 {
     struct flow_error err;
     enum flow_status st = FLOW_OK;
@@ -644,9 +645,9 @@ flood_of_key_updates_ends(void **state)
     link_close(&l);
 }
 
-/* F7: small pieces become full records. */
+/* F7: small writes are combined into full records. */
 static void
-writes_are_coalesced(void **state)
+small_writes_are_coalesced(void **state)
 {
     static uint8_t data[40000], got[40000];
     static struct flow_cvec vec[1000];
@@ -674,7 +675,7 @@ writes_are_coalesced(void **state)
     for (want = off, i = 0; want > 0; want -= (size_t)r, i += (size_t)r)
         assert_true((r = ossl_read(&l.peer, got + i, want)) > 0);
     assert_memory_equal(got, data, off);
-    /* A full record is one; an empty write is none. */
+    /* A full record is one record; an empty write sends none. */
     before = after;
     assert_status(flow_write(l.ours, data, 16384, &n), FLOW_OK);
     assert_int_equal(n, 16384);
@@ -685,7 +686,7 @@ writes_are_coalesced(void **state)
     link_close(&l);
 }
 
-/* A session that OpenSSL may send early data with. */
+/* A session with which OpenSSL may send early data. */
 static int
 keep_session(SSL *ssl, SSL_SESSION *session)
 {
@@ -729,8 +730,8 @@ early_session(void)
     return keep;
 }
 
-/* RFC 8446 4.2.10: early data that we did not ask for is skipped, and does not
- * count against the limit of the handshake. */
+/* RFC 8446 4.2.10: early data that we did not accept is skipped, and does not
+ * count against the byte limit of the handshake. */
 static void
 early_data_is_skipped(bool retry)
 {
@@ -764,7 +765,7 @@ early_data_is_skipped(bool retry)
 }
 
 static void
-early_data_is_skipped_with_and_without_retry(void **state)
+early_data_is_skipped_with_and_without_a_retry(void **state)
 {
     (void)state;
     early_data_is_skipped(false);
@@ -797,27 +798,27 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(every_suite_in_both_roles),
-        TEST(every_group_in_both_roles),
-        TEST(both_versions_meet_tls12_alone),
-        TEST(hello_retry_request),
+        TEST(every_suite_connects_in_both_roles),
+        TEST(every_group_connects_in_both_roles),
+        TEST(peer_with_only_tls12_gets_tls12),
+        TEST(hello_retry_request_is_sent_and_answered),
         TEST(finite_field_groups_are_refused),
-        TEST(alpn_is_agreed),
-        TEST(certificate_by_name),
-        TEST(refused_certificates_have_their_alert),
-        TEST(chains_are_followed),
+        TEST(alpn_is_negotiated),
+        TEST(server_name_selects_the_certificate),
+        TEST(refused_certificates_get_their_alert),
+        TEST(certificate_chains_are_verified),
         TEST(extended_master_secret_is_required),
-        TEST(half_close_in_both_roles),
-        TEST(writing_goes_on_after_the_peers_end),
-        TEST(key_updates_of_the_peer),
-        TEST(key_updates_of_ours),
-        TEST(keys_of_the_peer_are_renewed),
-        TEST(tls12_keys_end_with_an_alert),
-        TEST(tls12_keys_keep_a_record_for_what_is_held_back),
-        TEST(no_key_update_behind_our_close_notify),
-        TEST(flood_of_key_updates_ends),
-        TEST(writes_are_coalesced),
-        TEST(early_data_is_skipped_with_and_without_retry),
+        TEST(half_close_works_in_both_roles),
+        TEST(writing_continues_after_the_peers_end),
+        TEST(key_updates_of_the_peer_are_followed),
+        TEST(key_updates_of_ours_are_followed),
+        TEST(peer_is_asked_to_update_its_key),
+        TEST(tls12_key_at_its_limit_ends_with_an_alert),
+        TEST(tls12_key_reserves_a_record_for_buffered_bytes),
+        TEST(no_key_update_follows_our_close_notify),
+        TEST(flood_of_key_updates_is_ended),
+        TEST(small_writes_are_coalesced),
+        TEST(early_data_is_skipped_with_and_without_a_retry),
         TEST(alerts_of_the_peer_are_named),
     };
 

@@ -10,11 +10,11 @@
 #include "stacks.h"
 #include "test.h"
 
-/* openssl s_client and s_server, as they are typed. */
+/* openssl s_client and s_server, with the options that users type. */
 
 /* --- s_client --- */
 
-/* The usual arguments, then those of the test up to NULL. */
+/* The common arguments, then those of the test up to NULL. */
 static void
 s_client(const char *const more[])
 {
@@ -37,7 +37,7 @@ s_client(const char *const more[])
 }
 
 /* The options for one suite.  Newer versions refuse short tags unless the
- * level is lowered, which both lists of suites obey. */
+ * security level is lowered in both lists of suites. */
 static void
 only_suite(const struct suite *s, const char *ret[5])
 {
@@ -53,7 +53,7 @@ only_suite(const struct suite *s, const char *ret[5])
 }
 
 static void
-s_client_with_every_suite(void **state)
+s_client_connects_with_every_suite(void **state)
 {
     const char *suite[5];
     size_t i;
@@ -80,7 +80,7 @@ s_client_with_every_suite(void **state)
     }
 }
 
-/* Both kinds of KeyUpdate, typed into a running s_client. */
+/* Both kinds of KeyUpdate, as commands to a running s_client. */
 static void
 s_client_updates_its_keys(void **state)
 {
@@ -107,7 +107,7 @@ s_client_updates_its_keys(void **state)
     child_write(&remote.child, "four\n");
     hear("four\n");
     assert_status(flow_tls_get_info(remote.tls, &info), FLOW_OK);
-    /* k, K, and the answer to ours; our answer to K, and ours. */
+    /* k, K, and the answer to ours; our answer to K, and our own. */
     assert_int_equal(info.key_updates_received, 3);
     assert_int_equal(info.key_updates_sent, 2);
     child_write(&remote.child, "Q\n");
@@ -116,7 +116,7 @@ s_client_updates_its_keys(void **state)
     end();
 }
 
-/* What s_client prints when we refuse. */
+/* The text that s_client prints when we refuse. */
 static void
 refused_s_client(int version, const char *const more[], int alert,
                  const char *text)
@@ -136,7 +136,7 @@ refused_s_client(int version, const char *const more[], int alert,
 }
 
 static void
-s_client_is_refused_by_name(void **state)
+s_client_gets_named_alerts(void **state)
 {
     static const char *const protocols[] = { "h2" };
     const uint16_t p521[] = { FLOW_TLS_GROUP_P521 };
@@ -173,7 +173,7 @@ s_client_is_refused_by_name(void **state)
 }
 
 static void
-s_client_gets_a_retry(void **state)
+s_client_answers_a_hello_retry_request(void **state)
 {
     const uint16_t p384[] = { FLOW_TLS_GROUP_P384 };
     struct flow_tls_info info;
@@ -192,7 +192,7 @@ s_client_gets_a_retry(void **state)
     end();
 }
 
-/* The certificate that fits the name and what the client can check. */
+/* The certificate that matches the name and that the client can verify. */
 static void
 s_client_gets_the_right_certificate(void **state)
 {
@@ -241,9 +241,10 @@ s_client_gets_the_right_certificate(void **state)
     }
 }
 
-/* A tool that dies is no end; our dying is none to it. */
+/* If a tool is killed, its connection has no orderly end, and neither has ours
+ * for the tool if we abort. */
 static void
-cut_connections(void **state)
+cut_connection_is_truncated_on_either_side(void **state)
 {
     struct flow_tls_info info;
     char buf[10];
@@ -262,7 +263,7 @@ cut_connections(void **state)
     assert_status_in(st,
                      STATUS_BIT(FLOW_E_TRUNCATED) | STATUS_BIT(FLOW_E_RESET));
     end();
-    guard_case("we go without a word");
+    guard_case("we close without close_notify");
     serve("p256", 0x0304);
     s_client((const char *[]){ "-quiet", NULL });
     must_open(accept_tls());
@@ -301,7 +302,7 @@ s_server(const char *pair, const char *const more[])
 }
 
 static void
-s_server_with_every_suite(void **state)
+s_server_accepts_every_suite(void **state)
 {
     const char *suite[5];
     char at[16];
@@ -320,7 +321,7 @@ s_server_with_every_suite(void **state)
         offer(s);
         must_open(dial_tls());
         agreed(s->version, s->number);
-        /* Tickets stand in front of what we read. */
+        /* Tickets precede the data that we read. */
         say("ping\n");
         hear("gnip\n");
         say_bye("last\n");
@@ -328,9 +329,9 @@ s_server_with_every_suite(void **state)
     }
 }
 
-/* Ours offers both versions, and the server has TLS 1.2 only. */
+/* We offer both versions, and the server has only TLS 1.2. */
 static void
-s_server_with_tls12_alone(void **state)
+s_server_with_only_tls12_is_accepted(void **state)
 {
     static const char *const pairs[] = { "rsa", "p256" };
     char at[16];
@@ -351,7 +352,7 @@ s_server_with_tls12_alone(void **state)
 }
 
 static void
-s_server_with_every_group(void **state)
+s_server_accepts_every_group(void **state)
 {
     static const struct {
         const char *name;
@@ -378,7 +379,7 @@ s_server_with_every_group(void **state)
                 assert_status(flow_tls_config_set_groups(remote.config,
                                                          &groups[i].number, 1),
                               FLOW_OK);
-            /* Most of them by a HelloRetryRequest. */
+            /* Most of them need a HelloRetryRequest. */
             must_open(dial_tls());
             say("ping\n");
             hear("gnip\n");
@@ -415,9 +416,9 @@ s_server_updates_its_keys(void **state)
     end();
 }
 
-/* It may ask for a certificate; we have none. */
+/* The server may request a certificate; we have none. */
 static void
-s_server_asks_for_a_certificate(void **state)
+s_server_may_request_a_certificate(void **state)
 {
     struct flow_error err;
     char at[16];
@@ -425,7 +426,7 @@ s_server_asks_for_a_certificate(void **state)
 
     (void)state;
     for (v = 0x0303; v <= 0x0304; v++) {
-        guard_case("it may be left out");
+        guard_case("a certificate is optional");
         s_server("p256", (const char *[]){ "-verify", "1", "-rev", NULL });
         memcpy(at, remote.port, sizeof(at));
         client_of(at, v);
@@ -433,7 +434,7 @@ s_server_asks_for_a_certificate(void **state)
         say("ping\n");
         hear("gnip\n");
         end();
-        guard_case("it may not");
+        guard_case("a certificate is required");
         s_server("p256", (const char *[]){ "-Verify", "1", "-rev", NULL });
         memcpy(at, remote.port, sizeof(at));
         client_of(at, v);
@@ -446,7 +447,7 @@ s_server_asks_for_a_certificate(void **state)
 }
 
 static void
-s_server_is_killed(void **state)
+killed_s_server_is_not_an_orderly_end(void **state)
 {
     char at[16], buf[10];
     size_t n;
@@ -468,18 +469,18 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(s_client_with_every_suite),
+        TEST(s_client_connects_with_every_suite),
         TEST(s_client_updates_its_keys),
-        TEST(s_client_is_refused_by_name),
-        TEST(s_client_gets_a_retry),
+        TEST(s_client_gets_named_alerts),
+        TEST(s_client_answers_a_hello_retry_request),
         TEST(s_client_gets_the_right_certificate),
-        TEST(cut_connections),
-        TEST(s_server_with_every_suite),
-        TEST(s_server_with_tls12_alone),
-        TEST(s_server_with_every_group),
+        TEST(cut_connection_is_truncated_on_either_side),
+        TEST(s_server_accepts_every_suite),
+        TEST(s_server_with_only_tls12_is_accepted),
+        TEST(s_server_accepts_every_group),
         TEST(s_server_updates_its_keys),
-        TEST(s_server_asks_for_a_certificate),
-        TEST(s_server_is_killed),
+        TEST(s_server_may_request_a_certificate),
+        TEST(killed_s_server_is_not_an_orderly_end),
     };
 
     return TEST_RUN(tests);

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A client that lets go of nothing, and a server that has it for a peer:
+ * A client that never unmaps a page, and a server for such a client:
  *
- *     xen_hoarder dial DOMID PATH COUNT    attaches and leaves COUNT times, and
- *                                          keeps every page mapped
- *     xen_hoarder serve DOMID PATH COUNT   accepts that often, and says what it
- *                                          cost this domain
+ *     xen_hoarder dial DOMID PATH COUNT    attaches and disconnects COUNT
+ * times, and keeps every page mapped xen_hoarder serve DOMID PATH COUNT accepts
+ * COUNT times, and prints what that cost this domain
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -37,11 +36,12 @@ die(const char *what)
     exit(1);
 }
 
-/* Most sets of pages that a server may grant before this program gives up. */
+/* Number of page sets after which a server that grants more is given up. */
 #define SETS 1024u
 
-/* A set that is mapped for good, by the reference of its control page.  Xen
- * lets a page be mapped 128 times, so what is there is not mapped again. */
+/* A set that stays mapped, by the reference of its control page.  Xen lets a
+ * page be mapped 128 times, so a set that is mapped already is not mapped
+ * again. */
 struct kept {
     uint32_t ref;
     struct vchan_interface *page;
@@ -73,7 +73,7 @@ read_key(struct hoarder *h, const char *key, uint32_t *ret_number)
     return true;
 }
 
-/* The set of a reference, mapped now or before; NULL if it cannot be. */
+/* The set of a reference, mapped now or earlier; NULL if that fails. */
 static struct kept *
 keep(struct hoarder *h, uint32_t ref)
 {
@@ -93,7 +93,7 @@ keep(struct hoarder *h, uint32_t ref)
     return k->page != NULL ? k : NULL;
 }
 
-/* True when this client is attached now. */
+/* Whether this client is attached now. */
 static bool
 attach(struct hoarder *h, struct kept *k)
 {
@@ -112,7 +112,7 @@ attach(struct hoarder *h, struct kept *k)
     return true;
 }
 
-/* Attaches and leaves; false when there was no offer to take. */
+/* Attach and disconnect; false if there was no offer. */
 static bool
 visit(struct hoarder *h)
 {

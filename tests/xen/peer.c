@@ -5,11 +5,11 @@
  *     xen_peer flow|libxenvchan serve|dial DOMID PATH TASK [OPTION...]
  *
  * Tasks: exchange (4 MiB each way at once, every byte checked, then 200
- * messages of 64 bytes to and fro), hold (wait for the peer's end and say how
- * long that took).  Options: same-domain, corrupt (spoil one byte), tls12 and
+ * messages of 64 bytes to and fro), hold (wait for the peer's end and print how
+ * long that took).  Options: same-domain, corrupt (change one byte), tls12 and
  * tls13 (TLS over it; the server's certificate is /cert.pem, for NAME),
  * readonly (the server's ring is granted for reading only), watch (the store
- * tells of the ends of domains).
+ * reports the ends of domains).
  */
 #include <poll.h>
 #include <stdbool.h>
@@ -35,14 +35,14 @@
 #define SEC    UINT64_C(1000000000)
 #define NAME   "peer.example"
 
-/* What the command line asks of a flow. */
+/* The command line's options for the flow. */
 struct wishes {
     bool same_domain;
     bool readonly;
     bool watch;
 };
 
-/* One of the two. */
+/* A flow of ours, or libxenvchan's channel. */
 struct end {
     struct flow *flow;
     struct libxenvchan *ref;
@@ -104,7 +104,7 @@ open_flow(struct end *e, uint32_t domid, const char *path,
     flow_listener_close(l);
 }
 
-/* TLS of one version on a flow that is open. */
+/* TLS of one version on an open flow. */
 static void
 wrap(struct end *e, enum flow_tls_version version)
 {
@@ -135,7 +135,7 @@ wrap(struct end *e, enum flow_tls_version version)
         die("not the version that was asked for", NULL);
 }
 
-/* Says in band that nothing more comes: what a bare vchan cannot. */
+/* Send an end marker in band, since a bare vchan has no half-close. */
 static void
 end_shutdown(struct end *e)
 {
@@ -161,7 +161,7 @@ open_reference(struct end *e, int domid, const char *path)
         while (libxenvchan_is_open(e->ref) == 2)
             libxenvchan_wait(e->ref);
     }
-    /* It does not wait for its server by itself. */
+    /* libxenvchan does not wait for its server by itself. */
     while (e->ref == NULL && now() < until) {
         e->ref = libxenvchan_client_init(NULL, domid, path);
         if (e->ref == NULL)
@@ -172,7 +172,7 @@ open_reference(struct end *e, int domid, const char *path)
     e->ref->blocking = 0;
 }
 
-/* Bytes, 0 for "not now", -1 at the end. */
+/* The number of bytes, 0 for "not now", -1 at the end. */
 static long
 end_read(struct end *e, void *buf, size_t len)
 {
@@ -211,7 +211,7 @@ end_write(struct end *e, const void *buf, size_t len)
     return -1;
 }
 
-/* Waits for reading, or for what is asked for besides. */
+/* Wait for reading, and for the other interest. */
 static void
 end_wait(struct end *e, uint32_t besides)
 {
@@ -224,9 +224,9 @@ end_wait(struct end *e, uint32_t besides)
 }
 
 /*
- * Pushes on what TLS has accepted and the ring had no room for.  Two peers
- * that only read while each holds the rest of the other's record would wait
- * for ever.  0, or what to wait for.
+ * Flush bytes that TLS accepted and the ring had no room for.  If both peers
+ * only read while each holds the rest of the other's record, they would wait
+ * for ever.  Returns 0, or the interest to wait for.
  */
 static uint32_t
 end_flush(struct end *e)
@@ -246,7 +246,7 @@ end_close(struct end *e)
     flow_close(e->flow);
 }
 
-/* Byte i of what a server (or client) sends. */
+/* Byte i of the server's (or client's) data. */
 static uint8_t
 pattern(uint32_t i, bool server)
 {
@@ -314,7 +314,7 @@ transfer(struct end *e, bool corrupt)
         end_wait(e, FLOW_READY_FLUSH);
 }
 
-/* All of a message in one direction. */
+/* A whole message in one direction. */
 static void
 message(struct end *e, bool writes, uint8_t *buf)
 {
@@ -366,7 +366,7 @@ exchange(struct end *e, bool corrupt)
     t1 = now();
     ping_pong(e);
     t2 = now();
-    /* The client ends; the server sees it, and over TLS answers. */
+    /* The client ends; the server sees the end, and over TLS answers it. */
     if (e->tls && !e->server)
         end_shutdown(e);
     if (e->tls || e->server)
