@@ -30,7 +30,7 @@ octets(const char *key, const void *data, size_t len)
     return OSSL_PARAM_construct_octet_string(key, (void *)(uintptr_t)data, len);
 }
 
-/* RFC 8446 7.1 */
+/* HKDF-Expand-Label of RFC 8446 7.1. */
 static void
 expand_label(const uint8_t *secret, const char *label, uint8_t *out, size_t len)
 {
@@ -104,7 +104,7 @@ put64(uint8_t *p, uint64_t v)
         p[i] = (uint8_t)v;
 }
 
-/* Nonce and additional data; the latter's length. */
+/* Nonce and additional data of a record; returns the length of the latter. */
 static int
 frame(const struct cipher *c, const uint8_t *record, size_t content,
       uint8_t nonce[12], uint8_t ad[13])

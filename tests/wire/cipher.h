@@ -7,9 +7,8 @@
 #include <stdint.h>
 
 /*
- * Record protection with AES-128-GCM and SHA-256 by OpenSSL: what seals the
- * records that no honest peer would send, and reads ours without asking the
- * code under test.
+ * Record protection with AES-128-GCM and SHA-256 by OpenSSL: seals records that
+ * no honest peer sends, and opens ours independently of the code under test.
  */
 struct cipher {
     uint8_t key[16];
@@ -20,7 +19,7 @@ struct cipher {
 };
 
 #define CIPHER_SECRET 32
-/* Content of the largest record that a length field can announce. */
+/* Length of the largest content that a record's length field can announce. */
 #define CIPHER_MAX 65536
 
 /* From a traffic secret of TLS 1.3. */
@@ -29,19 +28,20 @@ void cipher_init13(struct cipher *c, const uint8_t secret[CIPHER_SECRET]);
 void cipher_init12(struct cipher *c, const uint8_t master[48],
                    const uint8_t client_random[32],
                    const uint8_t server_random[32], bool of_client);
-/* The next generation of a traffic secret, and its keys. */
+/* The next generation of a traffic secret, and the keys from it. */
 void cipher_update(struct cipher *c, uint8_t secret[CIPHER_SECRET]);
 
 /*
- * Seal content with pad zeros behind it (TLS 1.3) into record, which has room
- * for it and 64 bytes more; the record's length.  No limit is kept.
+ * Seal content with pad zeros after it (TLS 1.3) into record, which has room
+ * for it and 64 bytes more; the record's length.  No limit is enforced.
  */
 size_t cipher_seal(struct cipher *c, uint8_t type, const void *content,
                    size_t len, size_t pad, uint8_t *record);
 
 /*
- * Open a whole record; the content's length, or -1 and no number spent.
- * TLS 1.3: *ret_type is the inner type, 0 when there is only padding.
+ * Open a whole record; the length of the content, or -1 without using a
+ * sequence number.  TLS 1.3: *ret_type is the inner type, 0 if there is only
+ * padding.
  */
 int cipher_open(struct cipher *c, const uint8_t *record, size_t len,
                 uint8_t *ret_type, uint8_t *ret_content);

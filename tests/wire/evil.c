@@ -12,7 +12,7 @@
 
 #define HEADER     5
 #define KEY_UPDATE 24
-/* Rounds of evil_run() without a change before it is quiet. */
+/* Rounds of evil_run() without a change after which it returns. */
 #define QUIET 3
 
 unsigned evil_wrong;
@@ -75,7 +75,7 @@ on_keylog(const SSL *ssl, const char *line)
             continue;
         assert_int_equal(from_hex(hex, secret, CIPHER_SECRET), CIPHER_SECRET);
         e->has_secret[labels[i].epoch - 1][labels[i].server] = true;
-        /* Those of the peer's direction. */
+        /* The secrets of the peer's direction. */
         if ((labels[i].server != 0) != e->we_serve) {
             cipher_init13(&e->open[labels[i].epoch], secret);
             e->seal[labels[i].epoch] = e->open[labels[i].epoch];
@@ -191,7 +191,7 @@ evil_pass(struct evil *e, struct evil_record *r)
         sealed(e, r->epoch, r->type, r->content, r->len, r->pad);
 }
 
-/* Which key a record of OpenSSL stands under; opens it. */
+/* Open a record of OpenSSL; the epoch whose key protects it. */
 static void
 open_record(struct evil *e, const uint8_t *record, size_t len,
             struct evil_record *r)
@@ -302,7 +302,7 @@ evil_read(struct evil *e, void *buf, size_t len, size_t *ret_len)
     return flow_read(e->ours, buf, len, ret_len);
 }
 
-/* Our side's ciphers, from the start. */
+/* The ciphers of our side, from the first record on. */
 static void
 our_ciphers(struct evil *e, struct cipher c[3], uint8_t secret[CIPHER_SECRET])
 {
@@ -332,7 +332,7 @@ note_alert(struct evil_alert *a, const uint8_t *content, enum evil_epoch epoch)
     a->warnings += content[0] == 1 && content[1] != 0;
 }
 
-/* Read a record of ours; its type, 0 for one that nobody can read. */
+/* Open a record of ours; its type, 0 if no key opens it. */
 static uint8_t
 read_ours(const struct evil *e, struct cipher c[3], bool *changed,
           const uint8_t *record, size_t len, uint8_t *content, int *ret_len,
@@ -463,7 +463,7 @@ evil_check_read(struct evil *e, enum flow_status status, int alert,
         return;
     }
     check(e, alert, epoch, file, line);
-    /* Nothing is read or written any more, and nothing else is sent. */
+    /* A failed flow reads and writes no more, and sends no further record. */
     if (flow_read(e->ours, buf, 1, &n) != status ||
         flow_write(e->ours, "x", 1, &n) >= 0 || e->loop.closes != 0)
         wrong(e, "not final", file, line);

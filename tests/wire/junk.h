@@ -7,8 +7,8 @@
 
 #include "evil.h"
 
-/* Records as they stand in tables of tests: content types, and what comes of
- * one that is out of place. */
+/* Records in tables of tests: content types, and the expected reaction to one
+ * that is out of place. */
 
 #define CCS       20
 #define ALERT     21
@@ -25,7 +25,7 @@ struct junk {
     uint8_t type;
     const char *content;
     size_t len;
-    int alert;    /* ours, -1: none */
+    int alert;    /* our alert, -1: none */
     int received; /* the peer's alert as we report it, -1: none */
 };
 

@@ -157,7 +157,8 @@ with_p256(struct evil *e)
 void
 with_hrr(struct evil *e)
 {
-    /* The share that comes first is for a group the server does not have. */
+    /* The client's first key share is for a group that the server does not
+     * have. */
     const uint16_t ours[] = { FLOW_TLS_GROUP_X25519, FLOW_TLS_GROUP_P384 };
 
     assert_status(flow_tls_config_set_groups(e->config,
@@ -180,8 +181,8 @@ with_both_versions(struct evil *e)
 void
 lie_tell(const struct lie *l)
 {
-    /* unknown_ca says whom we do not trust; all others are against the
-     * protocol. */
+    /* unknown_ca is about trust; all other alerts report a protocol
+     * violation. */
     enum flow_status status = l->alert == 48 ? FLOW_E_AUTH : FLOW_E_PROTO;
 
     guard_case(l->name);

@@ -5,9 +5,9 @@
 #include "evil.h"
 
 /*
- * Handshake messages that lie: each is made from an honest one of OpenSSL, by
- * somebody who knows the keys.  Expected is the alert that the RFC names, once,
- * under the key with which the peer reads.
+ * Handshake messages with false content: each is made from one of OpenSSL's, by
+ * a peer that knows the keys.  The expected result is the alert of the RFC,
+ * once, under the key with which the peer reads.
  */
 
 #define CLIENT_HELLO         1
@@ -25,21 +25,21 @@
 #define HANDSHAKE EVIL_HANDSHAKE
 #define DATA      EVIL_DATA
 
-/* One lie: what is sent, and what must come of it. */
+/* One false message: what is sent, and the expected result. */
 struct lie {
     const char *name;
     bool we_serve;
     int version;
     void (*edit)(struct evil *e, struct evil_record *r);
     int alert;
-    enum evil_epoch epoch;       /* of our alert */
-    void (*set)(struct evil *e); /* how it is configured, may be NULL */
+    enum evil_epoch epoch;       /* the key that protects our alert */
+    void (*set)(struct evil *e); /* sets the configuration, may be NULL */
 };
 
-/* Tell it; what is wrong about the answer is counted in evil_wrong. */
+/* Send it; unexpected results are counted in evil_wrong. */
 void lie_tell(const struct lie *l);
 
-/* All of an array, which then was refused as it should be. */
+/* Send all of an array; each must be refused as its row says. */
 #define LIES(l)                                                                \
     evil_wrong = 0;                                                            \
     for (size_t i_ = 0; i_ < sizeof(l) / sizeof((l)[0]); i_++)                 \
@@ -47,31 +47,31 @@ void lie_tell(const struct lie *l);
     assert_int_equal(evil_wrong, 0)
 
 /* Configurations. */
-void with_p256(struct evil *e);          /* no other group */
-void with_hrr(struct evil *e);           /* the first share does not fit */
+void with_p256(struct evil *e); /* no other group */
+void with_hrr(struct evil *e);  /* the first key share does not match */
 void with_both_versions(struct evil *e); /* ours allows both */
 
-/* Messages, in a record of their own as OpenSSL sends them. */
+/* Messages, one per record as OpenSSL sends them. */
 
 bool is_message(const struct evil_record *r, uint8_t type);
 /* Add to a length field of two bytes. */
 void add(uint8_t *p, int n);
-/* Grow by n bytes what stands at off, or take -n out; the message's length is
- * that of what it becomes. */
+/* Insert n bytes at offset off, or remove -n; the message's length is
+ * corrected. */
 void resize(struct evil_record *r, size_t off, int n);
-/* Where an extension of a hello begins (its type), 0 when it is absent. */
+/* Offset of an extension of a hello, at its type; 0 if it is absent. */
 size_t extension(const struct evil_record *r, uint16_t wanted);
-/* The length field of a hello's extensions. */
+/* Offset of the length of a hello's extensions. */
 uint8_t *extensions_len(struct evil_record *r);
 void put_extension(struct evil_record *r, uint16_t type, const void *data,
                    size_t len);
 void remove_extension(struct evil_record *r, uint16_t type);
-/* Insert at the front of the list of an extension, whose length has so many
- * bytes. */
+/* Insert at the front of the list of an extension, whose length field has this
+ * many bytes. */
 void into_list(struct evil_record *r, uint16_t type, size_t len_size,
                const void *data, size_t len);
-/* Sign the parameters of a ServerKeyExchange again, with ECDSA, as a server
- * that means what it sends. */
+/* Sign the parameters of a ServerKeyExchange again with ECDSA, so that the
+ * signature is valid. */
 void sign_exchange(struct evil *e, struct evil_record *r);
 
 #endif

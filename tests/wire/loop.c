@@ -83,7 +83,7 @@ loop_wait(struct flow *f, uint32_t interest, struct flow_wait_set *set)
         ready &= ~FLOW_READY_READ;
     if (l->out_full)
         ready &= ~FLOW_READY_WRITE;
-    /* Nobody sleeps here: the test moves both ends. */
+    /* No call sleeps here: the test drives both ends. */
     if (ready == 0)
         flow_wait_add_time(set, FLOW_NOW);
     return ready;

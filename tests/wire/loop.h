@@ -5,8 +5,8 @@
 #include <flow/backend.h>
 
 /*
- * The flow below TLS, in the hands of the test: what is put in is read, what
- * is written is kept.  Its memory is the test's.
+ * The flow below TLS, controlled by the test: it reads the bytes that the test
+ * puts in, and keeps the bytes that are written.  The test owns its memory.
  */
 struct loop {
     struct flow base;
@@ -14,14 +14,14 @@ struct loop {
     size_t in_len;
     size_t in_off;
     size_t in_cap;
-    bool in_ended; /* the end follows what is in */
-    size_t chunk;  /* most bytes per read, 0: no limit */
-    uint8_t *out;  /* everything that was written */
+    bool in_ended; /* an end follows the bytes in it */
+    size_t chunk;  /* largest read, 0: no limit */
+    uint8_t *out;  /* all bytes that were written */
     size_t out_len;
     size_t out_cap;
-    bool out_full;      /* writing answers AGAIN */
-    unsigned reads;     /* calls, for bounds on work */
-    unsigned shutdowns; /* of writing */
+    bool out_full;      /* writes answer AGAIN */
+    unsigned reads;     /* calls, to bound the work */
+    unsigned shutdowns; /* of write */
     unsigned closes;
 };
 

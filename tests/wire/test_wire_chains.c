@@ -12,14 +12,14 @@
 #include "test.h"
 
 /*
- * Certificates that cost their reader more than their writer: keys with which
- * a check takes long, and many that may all have signed one.  Nobody needs to
- * have signed anything: a check that fails costs the same.
+ * Certificates that cost their verifier more than their sender: keys with which
+ * a signature check is slow, and many certificates that may each be the issuer.
+ * The attacker needs no signatures: a check that fails costs the same.
  */
 
 static struct evil evil;
 
-/* A public key that nobody has the other half of. */
+/* A public key whose private key does not exist. */
 static EVP_PKEY *
 mint_rsa(int modulus_bits, int exponent_bits)
 {
@@ -47,7 +47,8 @@ mint_rsa(int modulus_bits, int exponent_bits)
     return key;
 }
 
-/* A certificate of key, signed by somebody who only has the issuer's name. */
+/* A certificate for key, with the issuer's name but a signature of another
+ * key. */
 static X509 *
 mint_as(const char *subject, const char *issuer, EVP_PKEY *key)
 {
@@ -65,7 +66,8 @@ mint_as(const char *subject, const char *issuer, EVP_PKEY *key)
     return cert;
 }
 
-/* The server shows a leaf of leaf_issuer, then count certificates for key. */
+/* The server sends a leaf issued by leaf_issuer, then count certificates for
+ * key. */
 static void
 show(int version, const char *leaf_issuer, const char *subject, EVP_PKEY *key,
      unsigned count)
@@ -104,7 +106,7 @@ refused(const char *what, int version, const char *text)
 }
 
 static void
-large_rsa_keys(void **state)
+oversized_rsa_keys_are_refused(void **state)
 {
     EVP_PKEY *modulus = mint_rsa(8200, 17), *exponent = mint_rsa(2048, 40);
     int version;
@@ -116,7 +118,7 @@ large_rsa_keys(void **state)
         refused("modulus", version, "8192 bits");
         show(version, "A", "A", exponent, 1);
         refused("exponent", version, "32 bits");
-        /* Also where nobody is said to be signed by it. */
+        /* Also if none of the certificates names it as the issuer. */
         show(version, "A", "B", exponent, 1);
         refused("exponent of a stranger", version, "32 bits");
     }
@@ -139,7 +141,7 @@ many_parents(void **state)
         refused("RSA", version, "too long");
         show(version, "A", "A", curve, 6);
         refused("P-256", version, "too long");
-        /* mbedTLS takes these for one name. */
+        /* mbedTLS treats these two as the same name. */
         show(version, "aUTHORITY", "Authority", large, 4);
         refused("case", version, "too long");
         show(version, "A", "B", curve, 24);
@@ -150,10 +152,10 @@ many_parents(void **state)
     EVP_PKEY_free(curve);
 }
 
-/* What is allowed is looked at, and refused because nobody trusts it; the work
- * for that is bounded. */
+/* Chains within our limits are verified and refused as untrusted; the work for
+ * that is bounded. */
 static void
-allowed_but_not_trusted(void **state)
+untrusted_chains_cost_bounded_work(void **state)
 {
     EVP_PKEY *large = mint_rsa(TEST_RSA_BITS, 32), *curve = mint_key();
     int version;
@@ -175,7 +177,7 @@ allowed_but_not_trusted(void **state)
     EVP_PKEY_free(curve);
 }
 
-/* What our limits allow and mbedTLS does not. */
+/* Our limits allow it, but mbedTLS does not. */
 static void
 longer_than_the_engine_takes(void **state)
 {
@@ -197,9 +199,9 @@ longer_than_the_engine_takes(void **state)
     EVP_PKEY_free(large);
 }
 
-/* Seven authorities below the one that is trusted. */
+/* Seven authorities below the trusted one. */
 static void
-long_honest_chain(void **state)
+chain_of_the_longest_allowed_length_is_verified(void **state)
 {
     static const char *const subjects[] = { "1", "2", "3", "4", "5", "6", "7" };
     X509 *certs[8] = { NULL };
@@ -237,7 +239,7 @@ long_honest_chain(void **state)
     }
 }
 
-/* The engine's own limit has a reason. */
+/* The reason for the engine's own limit. */
 static void
 too_long_a_chain(void **state)
 {
@@ -280,9 +282,12 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(large_rsa_keys),          TEST(many_parents),
-        TEST(allowed_but_not_trusted), TEST(longer_than_the_engine_takes),
-        TEST(long_honest_chain),       TEST(too_long_a_chain),
+        TEST(oversized_rsa_keys_are_refused),
+        TEST(many_parents),
+        TEST(untrusted_chains_cost_bounded_work),
+        TEST(longer_than_the_engine_takes),
+        TEST(chain_of_the_longest_allowed_length_is_verified),
+        TEST(too_long_a_chain),
     };
 
     return TEST_RUN(tests);

@@ -8,15 +8,15 @@
 #include "stacks.h"
 #include "test.h"
 
-/* Lies that an engine may believe, and tls/ refuses before it sees them; and
- * what comes out of order by a byte. */
+/* False messages that an engine would accept, and that tls/ refuses before it
+ * passes them on; and messages out of order. */
 
 #define CERTIFICATE_REQUEST 13
 #define SERVER_HELLO_DONE   14
 
 /* --- signatures that are good, with a scheme that is not --- */
 
-/* Messages of both sides until the server signs. */
+/* Collect the messages of both sides up to the server's signature. */
 static struct {
     uint8_t bytes[16384];
     size_t len;
@@ -30,7 +30,7 @@ transcript_add(const uint8_t *msg, size_t len)
     transcript.len += len;
 }
 
-/* Our ClientHello is the first record that we wrote. */
+/* Our ClientHello is the first record that we sent. */
 static void
 transcript_note(struct evil *e, const struct evil_record *r)
 {
@@ -45,7 +45,7 @@ transcript_note(struct evil *e, const struct evil_record *r)
     transcript_add(r->content, r->len);
 }
 
-/* RFC 8446 4.4.3, with the key that OpenSSL serves. */
+/* RFC 8446 4.4.3, with the key of OpenSSL's server. */
 static void
 sign_transcript(struct evil *e, struct evil_record *r, uint16_t scheme,
                 const EVP_MD *md, int padding)
@@ -129,16 +129,16 @@ with_rsa(struct evil *e)
     ossl_use_key(&e->peer, "rsa.pem", "rsa.key");
     assert_int_equal(
         SSL_CTX_set_cipher_list(e->peer.ctx, "ECDHE-RSA-AES128-GCM-SHA256"), 1);
-    /* It has the other key too, and would take that one. */
+    /* The client has the other key too, and would accept that one. */
     assert_int_equal(SSL_CTX_set1_sigalgs_list(
                          e->peer.ctx, "rsa_pss_rsae_sha256:RSA+SHA256"),
                      1);
 }
 
-/* A new signature that passes is found out by the Finished, which is OpenSSL's
- * and knows the old one: decrypt_error. */
+/* If the new signature is accepted, the Finished is wrong: OpenSSL made it from
+ * the old one, so the alert is decrypt_error. */
 static void
-schemes_that_do_not_fit(void **state)
+signature_schemes_must_match_the_key(void **state)
 {
     static const struct lie lies[] = {
         { "signed with PSS", false, 0x0304, signed_pss, 51, HANDSHAKE,
@@ -159,7 +159,7 @@ schemes_that_do_not_fit(void **state)
 
 /* --- certificates that do not fit the suite --- */
 
-/* The suite of a ServerHello of TLS 1.2 says nothing about the keys. */
+/* The suite in a ServerHello of TLS 1.2 says nothing about the key type. */
 static void
 other_authentication(struct evil *e, struct evil_record *r)
 {
@@ -189,7 +189,7 @@ certificates_that_do_not_fit(void **state)
 
 /* --- points --- */
 
-/* The same point in half the bytes, signed again. */
+/* The same point in compressed form, signed again. */
 static void
 compressed(struct evil *e, struct evil_record *r)
 {
@@ -235,7 +235,7 @@ formats_of_client(struct evil *e, struct evil_record *r)
 }
 
 static void
-points_that_are_compressed(void **state)
+compressed_points_are_refused(void **state)
 {
     static const struct lie lies[] = {
         { "compressed", false, 0x0303, compressed, 47, PLAIN, with_p256 },
@@ -350,7 +350,7 @@ done_for_certificate(struct evil *e, struct evil_record *r)
         r->content[0] = SERVER_HELLO_DONE;
 }
 
-/* The second ServerHello, without what makes it one of TLS 1.3. */
+/* The second ServerHello, without the extension that selects TLS 1.3. */
 static void
 old_version_after_retry(struct evil *e, struct evil_record *r)
 {
@@ -382,13 +382,13 @@ static void
 more_after_done(struct evil *e, struct evil_record *r)
 {
     (void)e;
-    /* It is four bytes long, and so not what is_message() looks for. */
+    /* The message is four bytes long, so is_message() does not match it. */
     if (r->type == 22 && r->content[0] == SERVER_HELLO_DONE)
         r->content[r->len++] = FINISHED;
 }
 
 static void
-messages_out_of_order(void **state)
+early_and_trailing_messages_are_refused(void **state)
 {
     static const struct lie lies[] = {
         { "CertificateRequest for EncryptedExtensions", false, 0x0304,
@@ -426,7 +426,7 @@ forged_finished(struct evil *e, struct evil_record *r)
 
     if (is_message(r, CLIENT_HELLO))
         put_extension(r, 42, "", 0);
-    /* In TLS 1.2 the only message that the peer protects. */
+    /* In TLS 1.2 it is the only message that the peer protects. */
     if (r->type == 22 && r->epoch == EVIL_DATA) {
         evil_raw(e, record, sizeof(record));
         r->drop = true;
@@ -459,9 +459,12 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(schemes_that_do_not_fit),    TEST(certificates_that_do_not_fit),
-        TEST(points_that_are_compressed), TEST(answers),
-        TEST(messages_out_of_order),      TEST(early_data_before_tls12),
+        TEST(signature_schemes_must_match_the_key),
+        TEST(certificates_that_do_not_fit),
+        TEST(compressed_points_are_refused),
+        TEST(answers),
+        TEST(early_and_trailing_messages_are_refused),
+        TEST(early_data_before_tls12),
     };
 
     return TEST_RUN(tests);

@@ -14,9 +14,8 @@
 #include "test.h"
 
 /*
- * Mistakes in a configuration: each has its status, a phrase that names the
- * cause, and the file that it is about; afterwards the configuration is as it
- * was.
+ * Mistakes in a configuration: each has a status, a phrase that names the
+ * cause, and the name of the file; afterwards the configuration is unchanged.
  */
 
 static struct flow_tls_config *config;
@@ -41,7 +40,7 @@ end(void)
     config = NULL;
 }
 
-/* A file of the test's own; its path, one of four in turn. */
+/* Write a file of the test's own; its path, one of four in turn. */
 static const char *
 file(const char *name, const void *data, size_t len)
 {
@@ -75,7 +74,7 @@ read_pki(const char *name, size_t *ret_len)
     return data;
 }
 
-/* The record says what was returned, the cause, and the file. */
+/* The error record has the status, the cause, and the file. */
 static void
 said(const char *what, enum flow_status got, enum flow_status wanted,
      const char *text, const char *detail)
@@ -109,7 +108,7 @@ pair_said(const char *what, const char *chain, const char *key,
          flow_tls_config_add_keypair_file(config, chain_path, key_path, NULL,
                                           NULL, &err),
          wanted, text, detail);
-    /* Nothing of it stays. */
+    /* The failed call has added nothing. */
     if (flow_tls_config_freeze(config, &err) != FLOW_E_INVAL ||
         strstr(err.text, "needs a certificate") == NULL || err.hint == NULL) {
         print_error("%s: something was added\n", what);
@@ -119,7 +118,7 @@ pair_said(const char *what, const char *chain, const char *key,
 }
 
 static void
-files_that_cannot_be_read(void **state)
+unreadable_files_are_reported_by_name(void **state)
 {
     static char big[(4 << 20) + 2];
 
@@ -150,7 +149,7 @@ files_that_cannot_be_read(void **state)
 }
 
 static void
-things_that_do_not_fit(void **state)
+mismatched_or_invalid_key_pairs_are_refused(void **state)
 {
     (void)state;
     wrong = 0;
@@ -183,7 +182,7 @@ things_that_do_not_fit(void **state)
 }
 
 static void
-expired_on_request(void **state)
+expired_certificates_are_accepted_only_on_request(void **state)
 {
     (void)state;
     begin(true);
@@ -194,7 +193,7 @@ expired_on_request(void **state)
                   FLOW_OK);
     assert_status(flow_tls_config_freeze(config, &err), FLOW_OK);
     end();
-    /* The clock is the environment's. */
+    /* The time is that of the environment. */
     test_env.wall_offset = INT64_C(40) * 365 * 86400;
     wrong = 0;
     pair_said("in forty years", "p256.pem", "p256.key", FLOW_E_AUTH, "expired",
@@ -226,7 +225,7 @@ unsupported(const char *what, EVP_PKEY *key, const char *text)
 }
 
 static void
-keys_we_do_not_have(void **state)
+unsupported_keys_are_refused(void **state)
 {
     (void)state;
     wrong = 0;
@@ -236,14 +235,15 @@ keys_we_do_not_have(void **state)
     assert_int_equal(wrong, 0);
 }
 
-/* A handshake would only say that nothing in common was found. */
+/* Without this check, a handshake would only say that there is no common
+ * suite. */
 static void
-certificates_of_other_uses(void **state)
+certificates_for_other_uses_are_refused(void **state)
 {
     static const struct {
         const char *usage;
         const char *extended;
-        const char *text; /* NULL: it may serve */
+        const char *text; /* NULL: the certificate may be used */
     } rows[] = {
         { NULL, NULL, NULL },
         { "digitalSignature", NULL, NULL },
@@ -314,7 +314,7 @@ add_encrypted(const char *key, struct answer *a)
         config, pki("p256.pem"), key, a != NULL ? passphrase : NULL, a, &err);
 }
 
-/* One encrypted key, asked for in every way. */
+/* One encrypted key, loaded in every way. */
 static void
 encrypted(const char *what, const char *key, const char *name)
 {
@@ -359,7 +359,7 @@ read_key(const char *name)
 }
 
 static void
-encrypted_keys(void **state)
+encrypted_keys_need_their_passphrase(void **state)
 {
     EVP_PKEY *key = read_key("p256.key");
     char *pem = mint_key_pem(key, "opensesame");
@@ -380,11 +380,12 @@ encrypted_keys(void **state)
 }
 
 /*
- * A wrong passphrase whose noise ends in valid padding, as one in 256 does:
- * made with "openssl pkcs8 -topk8 -v2 aes-128-cbc -iter 1" and found by trying.
+ * A wrong passphrase that decrypts the key to bytes with valid padding, as one
+ * in 256 does: made with "openssl pkcs8 -topk8 -v2 aes-128-cbc -iter 1" and
+ * found by trying.
  */
 static void
-a_wrong_passphrase_that_pads_well(void **state)
+wrong_passphrase_with_valid_padding_is_reported(void **state)
 {
     static const char pem[] =
         "-----BEGIN ENCRYPTED PRIVATE KEY-----\n"
@@ -404,7 +405,7 @@ a_wrong_passphrase_that_pads_well(void **state)
     assert_int_equal(wrong, 0);
 }
 
-/* A passphrase is not asked for where none is needed. */
+/* If no key is encrypted, the callback is not asked for a passphrase. */
 static void
 plain_keys_need_no_passphrase(void **state)
 {
@@ -424,9 +425,9 @@ add_memory(const char *chain, size_t chain_len, const char *key, size_t key_len)
                                        NULL, NULL, &err);
 }
 
-/* Every shape in which the same pair may come. */
+/* The same key pair in every supported format. */
 static void
-shapes_of_a_pair(void **state)
+key_pair_is_loaded_from_every_format(void **state)
 {
     static const char *const names[2][2] = { { "p256.pem", "p256.key" },
                                              { "p256.der", "p256.key.der" } };
@@ -439,7 +440,8 @@ shapes_of_a_pair(void **state)
     for (form = 0; form < 2; form++) {
         chain = read_pki(names[form][0], &chain_len);
         key = read_pki(names[form][1], &key_len);
-        /* Memory of exactly their length, so that a byte too many is seen. */
+        /* In memory of exactly their length, so that a read beyond the end is
+         * seen. */
         exact = malloc(chain_len);
         memcpy(exact, chain, chain_len);
         guard_case(names[form][0]);
@@ -473,7 +475,7 @@ shapes_of_a_pair(void **state)
 }
 
 static void
-trust_is_all_or_nothing(void **state)
+failed_add_trust_adds_no_certificate(void **state)
 {
     static const char garbage[] = "-----BEGIN CERTIFICATE-----\nMIIB\n"
                                   "-----END CERTIFICATE-----\n";
@@ -497,7 +499,7 @@ trust_is_all_or_nothing(void **state)
          FLOW_E_INVAL, "understood", "p256.key");
     said("nothing", flow_tls_config_add_trust(config, "", 0, &err),
          FLOW_E_INVAL, "understood", NULL);
-    /* And then the good one alone. */
+    /* Afterwards the good one alone. */
     assert_status(flow_tls_config_add_trust(config, ca, len, &err), FLOW_OK);
     assert_status(flow_tls_config_freeze(config, &err), FLOW_OK);
     said("too late", flow_tls_config_add_trust(config, ca, len, &err),
@@ -507,9 +509,10 @@ trust_is_all_or_nothing(void **state)
     assert_int_equal(wrong, 0);
 }
 
-/* Nobody is to believe that clients must have a certificate. */
+/* A server that trusts authorities must not seem to require certificates of its
+ * clients. */
 static void
-servers_have_no_use_for_trust(void **state)
+servers_refuse_trusted_certificates(void **state)
 {
     size_t len;
     char *ca = read_pki("ca.pem", &len);
@@ -530,7 +533,7 @@ servers_have_no_use_for_trust(void **state)
 }
 
 static void
-chains_are_whole(void **state)
+broken_certificate_in_a_chain_is_refused(void **state)
 {
     char both[16384];
     size_t len;
@@ -548,7 +551,7 @@ chains_are_whole(void **state)
 }
 
 static void
-settings_out_of_range(void **state)
+settings_out_of_range_are_refused(void **state)
 {
     static const uint16_t tls13_suite[] = { 0x1301 },
                           cbc[] = { 0x1301, 0xc013 };
@@ -585,12 +588,12 @@ settings_out_of_range(void **state)
     assert_status(
         flow_tls_config_set_key_limit(config, (UINT64_C(1) << 32) + 1),
         FLOW_E_INVAL);
-    /* A server's business. */
+    /* An option of servers. */
     said("pair of a client",
          flow_tls_config_add_keypair_file(config, pki("p256.pem"),
                                           pki("p256.key"), NULL, NULL, &err),
          FLOW_E_NOTSUP, "client certificates", NULL);
-    /* They must fit each other. */
+    /* Minimum and maximum must be compatible. */
     assert_status(flow_tls_config_set_suites(config, tls13_suite, 1), FLOW_OK);
     assert_status(
         flow_tls_config_set_versions(config, FLOW_TLS_1_2, FLOW_TLS_1_2),
@@ -613,9 +616,9 @@ settings_out_of_range(void **state)
     assert_int_equal(wrong, 0);
 }
 
-/* A configuration that was shared is not frozen by a mistake. */
+/* A failed call does not freeze the configuration. */
 static void
-a_failed_freeze_can_be_mended(void **state)
+freeze_works_after_the_missing_key_is_added(void **state)
 {
     (void)state;
     begin(true);
@@ -628,10 +631,10 @@ a_failed_freeze_can_be_mended(void **state)
     end();
 }
 
-/* The last allocation of a freeze fails, when all else is loaded: whatever the
- * program adds next is all that is trusted. */
+/* The last allocation of a freeze fails, after everything was loaded:
+ * certificates that the program adds next must be the only trusted ones. */
 static void
-a_failed_freeze_keeps_no_system_trust(void **state)
+failed_freeze_keeps_no_system_trust(void **state)
 {
     size_t before, needed;
     enum flow_status st;
@@ -691,21 +694,21 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(files_that_cannot_be_read),
-        TEST(things_that_do_not_fit),
-        TEST(expired_on_request),
-        TEST(keys_we_do_not_have),
-        TEST(certificates_of_other_uses),
-        TEST(encrypted_keys),
-        TEST(a_wrong_passphrase_that_pads_well),
+        TEST(unreadable_files_are_reported_by_name),
+        TEST(mismatched_or_invalid_key_pairs_are_refused),
+        TEST(expired_certificates_are_accepted_only_on_request),
+        TEST(unsupported_keys_are_refused),
+        TEST(certificates_for_other_uses_are_refused),
+        TEST(encrypted_keys_need_their_passphrase),
+        TEST(wrong_passphrase_with_valid_padding_is_reported),
         TEST(plain_keys_need_no_passphrase),
-        TEST(shapes_of_a_pair),
-        TEST(trust_is_all_or_nothing),
-        TEST(servers_have_no_use_for_trust),
-        TEST(chains_are_whole),
-        TEST(settings_out_of_range),
-        TEST(a_failed_freeze_can_be_mended),
-        TEST(a_failed_freeze_keeps_no_system_trust),
+        TEST(key_pair_is_loaded_from_every_format),
+        TEST(failed_add_trust_adds_no_certificate),
+        TEST(servers_refuse_trusted_certificates),
+        TEST(broken_certificate_in_a_chain_is_refused),
+        TEST(settings_out_of_range_are_refused),
+        TEST(freeze_works_after_the_missing_key_is_added),
+        TEST(failed_freeze_keeps_no_system_trust),
     };
 
     return cmocka_run_group_tests(tests, make_dir, remove_dir);

@@ -9,12 +9,12 @@
 #include "test.h"
 
 /*
- * Too much, too small, too slow: what is allowed once and comes for ever,
- * messages in crumbs and messages that do not fit, peers that take their time.
- * Work and memory have their bounds.
+ * Too many, too small, too slow: records that are allowed once and come for
+ * ever, tiny fragments and oversized messages, slow peers.  Work and memory are
+ * bounded.
  */
 
-/* The most that ours lets pass without data, with room to spare. */
+/* More records without data than we accept in a row. */
 #define FLOOD 200
 
 static struct evil evil;
@@ -23,7 +23,7 @@ static const uint8_t zeros[CIPHER_MAX];
 
 /* --- floods --- */
 
-/* What comes of one junk record again and again after the handshake. */
+/* Repeat one record without data after the handshake; the expected result. */
 static void
 flood(const struct junk *j, bool we_serve, int version)
 {
@@ -34,7 +34,7 @@ flood(const struct junk *j, bool we_serve, int version)
 
     guard_case(j->name);
     evil_open(&evil, we_serve, version);
-    /* A few of them, then data, more than once: no harm. */
+    /* A few of them, then data, several times: accepted. */
     for (i = 0; i < 40; i++) {
         evil_sealed(&evil, DATA, j->type, j->content, j->len);
         if (i % 8 == 7) {
@@ -48,7 +48,7 @@ flood(const struct junk *j, bool we_serve, int version)
         evil_sealed(&evil, DATA, j->type, j->content, j->len);
     evil_read_refused(&evil, FLOW_E_PROTO, 10, DATA);
     evil_alerts(&evil, &alerts);
-    /* Answers are few: the one that is owed, not one for each. */
+    /* There is one answer, not one for each. */
     assert_true(alerts.warnings <= 45);
     assert_true(alerts.updates <= 45);
     assert_true(atomic_load(&test_env.bytes) <= bytes + 32768);
@@ -56,7 +56,7 @@ flood(const struct junk *j, bool we_serve, int version)
 }
 
 static void
-floods_after_the_handshake(void **state)
+floods_after_the_handshake_are_ended(void **state)
 {
     static const struct junk empty = { "empty records", BYTES, "", 0, 10, -1 };
     static const struct junk warning = {
@@ -87,9 +87,9 @@ floods_after_the_handshake(void **state)
     assert_int_equal(evil_wrong, 0);
 }
 
-/* KeyUpdates change the key each time. */
+/* Each KeyUpdate changes the key. */
 static void
-flood_of_key_updates(void **state)
+flood_of_key_updates_is_ended(void **state)
 {
     int role, ask, i;
 
@@ -113,9 +113,9 @@ flood_of_key_updates(void **state)
     assert_int_equal(evil_wrong, 0);
 }
 
-/* In front of the hellos. */
+/* Before the hellos. */
 static void
-floods_before_the_handshake(void **state)
+floods_before_the_handshake_are_ended(void **state)
 {
     size_t bytes;
     int role, i;
@@ -181,7 +181,7 @@ fragments(size_t size, bool we_serve, int version)
 
 /* RFC 8446 5.1 allows any fragment but an empty one. */
 static void
-messages_in_fragments(void **state)
+fragmented_messages_are_joined_within_limits(void **state)
 {
     static const size_t sizes[] = { 1, 2, 3, 4, 5, 50, 200 };
     char name[64];
@@ -208,7 +208,7 @@ messages_in_fragments(void **state)
 }
 
 static void
-interrupted_messages(void **state)
+interrupted_messages_are_refused(void **state)
 {
     static const struct junk between[] = {
         { "empty handshake", MESSAGE, "", 0, 10, -1 },
@@ -233,9 +233,9 @@ interrupted_messages(void **state)
     assert_int_equal(evil_wrong, 0);
 }
 
-/* The same after the handshake, where messages are joined by us. */
+/* The same after the handshake, where tls/ joins the fragments. */
 static void
-interrupted_after_the_handshake(void **state)
+interrupted_messages_after_the_handshake_are_refused(void **state)
 {
     static const uint8_t update[5] = { 24, 0, 0, 1, 0 };
     static const struct junk between[] = {
@@ -257,7 +257,7 @@ interrupted_after_the_handshake(void **state)
         evil_read_refused(&evil, FLOW_E_PROTO, 10, DATA);
         evil_free(&evil);
     }
-    /* Uninterrupted it counts. */
+    /* If no other message interrupts them, they are a message. */
     evil_open(&evil, true, 0x0304);
     for (i = 0; i < sizeof(update); i++)
         evil_sealed(&evil, DATA, MESSAGE, update + i, 1);
@@ -312,14 +312,14 @@ hello_of(size_t len, size_t limit)
             FLOW_OK);
     evil.edit = pad_hello;
     evil_start(&evil);
-    /* Not to its end: OpenSSL did not send this hello. */
+    /* The handshake does not complete: OpenSSL did not send this hello. */
     (void)!flow_open(evil.ours);
     (void)ossl_step(&evil.peer);
     evil_run(&evil);
 }
 
 static void
-long_hellos(void **state)
+hellos_are_limited_in_length(void **state)
 {
     static const size_t fine[] = { 600, 4096, 16000, 16384 };
     static const size_t long_ones[] = { 16385, 20000, 40000 };
@@ -329,7 +329,8 @@ long_hellos(void **state)
     evil_wrong = 0;
     for (i = 0; i < sizeof(fine) / sizeof(fine[0]); i++) {
         hello_of(fine[i], 0);
-        /* The ServerHello came: what failed is OpenSSL's or our Finished. */
+        /* The ServerHello arrived: the failure is that of OpenSSL's or our
+         * Finished. */
         if (evil.loop.out_len < 100) {
             print_error("%zu bytes: %s\n", fine[i], evil_text(&evil));
             evil_wrong++;
@@ -342,7 +343,7 @@ long_hellos(void **state)
         assert_non_null(strstr(evil_text(&evil), "16,384 bytes"));
         evil_free(&evil);
     }
-    /* The configured bound on a handshake's bytes. */
+    /* The configured limit of a handshake's bytes. */
     hello_of(2000, 1024);
     evil_refused(&evil, FLOW_E_PROTO, 40, PLAIN);
     assert_non_null(strstr(evil_text(&evil), "longer than the limit"));
@@ -353,7 +354,7 @@ long_hellos(void **state)
 /* --- slow peers, and bytes one by one --- */
 
 static void
-bytes_one_by_one(void **state)
+handshake_works_byte_by_byte(void **state)
 {
     uint8_t buf[100];
     int role, version;
@@ -377,9 +378,9 @@ bytes_one_by_one(void **state)
         }
 }
 
-/* A byte now and then does not keep a handshake alive. */
+/* A byte now and then does not extend the handshake timeout. */
 static void
-slow_peers_run_out_of_time(void **state)
+slow_peers_reach_the_handshake_timeout(void **state)
 {
     static const uint8_t header[] = { MESSAGE, 3, 1, 1, 0, 1, 0, 0, 252 };
     struct flow_wait_set set;
@@ -401,7 +402,7 @@ slow_peers_run_out_of_time(void **state)
         flow_wait_set_init(&set);
         (void)flow_wait_sources(evil.ours, FLOW_READY_OPEN, &set);
         test_env.now += UINT64_C(1100000000);
-        /* Whoever sleeps on it is told. */
+        /* A thread that waits for the opening is woken. */
         flow_wait_set_init(&set);
         assert_true(flow_wait_sources(evil.ours, FLOW_READY_OPEN, &set) != 0 ||
                     set.deadline <= test_env.now);
@@ -447,7 +448,7 @@ early_data(struct evil *e, struct evil_record *r)
         evil_plain(e, BYTES, zeros, early_len);
 }
 
-/* OpenSSL did not send this ClientHello, so it cannot read the answer. */
+/* OpenSSL did not send this ClientHello, so it cannot decrypt the answer. */
 static void
 early_within(size_t limit, bool announced, size_t len, unsigned count,
              int alert)
@@ -477,17 +478,18 @@ early(bool announced, size_t len, unsigned count, int alert)
 }
 
 static void
-early_data_has_its_bounds(void **state)
+skipped_early_data_is_limited(void **state)
 {
     (void)state;
-    /* Unannounced: a record that does not authenticate. */
+    /* If the client did not announce early data, the record is a
+     * bad_record_mac. */
     early(false, 1000, 1, 20);
-    /* Announced, it is read over, but not for ever, not larger than a record,
-     * and not in crumbs. */
+    /* If it did, the records are skipped up to a limit, and each must be a
+     * valid record of more than a few bytes. */
     early(true, 16000, 8, 10);
     early(true, 16641, 1, 22);
     early(true, 0, 20000, 10);
-    /* The limit of the handshake counts all but what is read over. */
+    /* The byte limit of the handshake does not count skipped records. */
     early_within(2048, true, 16000, 8, 10);
     early_within(2048, false, 16000, 1, 40);
 }
@@ -521,7 +523,7 @@ renegotiation_is_declined(void **state)
 
 /* --- certificates that fill more than a message may --- */
 
-/* A chain of one real leaf and many others, which nobody asked for. */
+/* A chain of one real leaf and many unrelated certificates. */
 static void
 chain_of(unsigned count, int version)
 {
@@ -541,7 +543,7 @@ chain_of(unsigned count, int version)
 }
 
 static void
-long_chains(void **state)
+certificate_chains_are_limited_in_length(void **state)
 {
     int version;
 
@@ -572,10 +574,10 @@ footprint(void)
     return held;
 }
 
-/* No more than 1,700 bytes of heap, whatever passed before, once somebody waits
- * for more: then no key stands ready. */
+/* At most 1,700 bytes of heap, whatever passed before, while the program waits
+ * for more: then no cipher context is allocated. */
 static void
-idle_connections_are_small(void **state)
+idle_connections_use_little_memory(void **state)
 {
     static uint8_t data[16384];
     struct flow_wait_set set;
@@ -614,19 +616,19 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(floods_after_the_handshake),
-        TEST(flood_of_key_updates),
-        TEST(floods_before_the_handshake),
-        TEST(messages_in_fragments),
-        TEST(interrupted_messages),
-        TEST(interrupted_after_the_handshake),
-        TEST(long_hellos),
-        TEST(long_chains),
-        TEST(bytes_one_by_one),
-        TEST(slow_peers_run_out_of_time),
-        TEST(early_data_has_its_bounds),
+        TEST(floods_after_the_handshake_are_ended),
+        TEST(flood_of_key_updates_is_ended),
+        TEST(floods_before_the_handshake_are_ended),
+        TEST(fragmented_messages_are_joined_within_limits),
+        TEST(interrupted_messages_are_refused),
+        TEST(interrupted_messages_after_the_handshake_are_refused),
+        TEST(hellos_are_limited_in_length),
+        TEST(certificate_chains_are_limited_in_length),
+        TEST(handshake_works_byte_by_byte),
+        TEST(slow_peers_reach_the_handshake_timeout),
+        TEST(skipped_early_data_is_limited),
         TEST(renegotiation_is_declined),
-        TEST(idle_connections_are_small),
+        TEST(idle_connections_use_little_memory),
     };
 
     return TEST_RUN(tests);

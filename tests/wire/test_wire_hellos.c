@@ -6,11 +6,11 @@
 #include "lie.h"
 #include "test.h"
 
-/* Lies in hellos, HelloRetryRequests and EncryptedExtensions. */
+/* False values in hellos, HelloRetryRequests and EncryptedExtensions. */
 
 /* --- ServerHello and HelloRetryRequest --- */
 
-/* Of a ServerHello: its suite, its compression behind it. */
+/* Offsets in a ServerHello: its suite; the compression method follows it. */
 static uint8_t *
 suite_of(struct evil_record *r)
 {
@@ -82,7 +82,8 @@ version_11(struct evil *e, struct evil_record *r)
         r->content[5] = 2;
 }
 
-/* RFC 8446 4.1.3: what a server of TLS 1.3 writes when it agrees to 1.2. */
+/* RFC 8446 4.1.3: the value that a server of TLS 1.3 writes when it selects
+ * 1.2. */
 static void
 downgrade(struct evil *e, struct evil_record *r)
 {
@@ -233,7 +234,7 @@ retry_for_nothing(struct evil *e, struct evil_record *r)
         remove_extension(r, 51);
 }
 
-/* RFC 8446 4.2.2 has us send it back, which the engine cannot. */
+/* RFC 8446 4.2.2 requires us to return it, which the engine cannot do. */
 static void
 retry_with_cookie(struct evil *e, struct evil_record *r)
 {
@@ -265,7 +266,7 @@ hello_other_group_than_retry(struct evil *e, struct evil_record *r)
 }
 
 static void
-server_hellos(void **state)
+false_server_hellos_get_their_alert(void **state)
 {
     static const struct lie lies[] = {
         { "suite not offered", false, 0x0304, suite_not_offered, 47, PLAIN,
@@ -341,7 +342,7 @@ is_hello(const struct evil_record *r)
     return is_message(r, CLIENT_HELLO);
 }
 
-/* Of a ClientHello: the length of its suites. */
+/* Offset in a ClientHello: the length of its suites. */
 static size_t
 suites_at(const struct evil_record *r)
 {
@@ -495,7 +496,7 @@ renegotiating_hello(struct evil *e, struct evil_record *r)
     (void)e;
     if (!is_hello(r))
         return;
-    /* Some versions send an empty one, others a suite instead. */
+    /* Some clients send an empty extension, others a suite instead. */
     if (extension(r, 0xff01) != 0)
         remove_extension(r, 0xff01);
     put_extension(r, 0xff01, "\3abc", 4);
@@ -548,7 +549,7 @@ second_with_the_same_share(struct evil *e, struct evil_record *r)
 }
 
 static void
-client_hellos(void **state)
+false_client_hellos_get_their_alert(void **state)
 {
     static const struct lie lies[] = {
         { "no null compression", true, 0x0304, no_null_compression, 47, PLAIN,
@@ -596,7 +597,7 @@ client_hellos(void **state)
 
 /* --- hellos that are unusual, and right --- */
 
-/* RFC 8701, and a key share that is larger than most hellos were. */
+/* RFC 8701, and a key share larger than most hellos. */
 static void
 grease(struct evil *e, struct evil_record *r)
 {
@@ -618,10 +619,10 @@ grease(struct evil *e, struct evil_record *r)
     memcpy(r->content + at + 2, "\x1a\x1a", 2);
 }
 
-/* OpenSSL did not send what we got, so it ends with the Finished; until then
- * we go along. */
+/* OpenSSL did not send the hello that we got, so the handshake fails at the
+ * Finished, and not before. */
 static void
-grease_is_passed_over(void **state)
+grease_values_are_ignored(void **state)
 {
     static struct evil evil;
 
@@ -630,7 +631,7 @@ grease_is_passed_over(void **state)
     evil.edit = grease;
     evil_start(&evil);
     evil_run(&evil);
-    /* ServerHello and the flight behind it. */
+    /* ServerHello and the flight after it. */
     assert_true(evil.loop.out_len > 600);
     assert_int_equal(evil.loop.out[0], 22);
     assert_int_equal(evil.loop.out[5], SERVER_HELLO);
@@ -641,9 +642,9 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(server_hellos),
-        TEST(client_hellos),
-        TEST(grease_is_passed_over),
+        TEST(false_server_hellos_get_their_alert),
+        TEST(false_client_hellos_get_their_alert),
+        TEST(grease_values_are_ignored),
     };
 
     return TEST_RUN(tests);

@@ -11,10 +11,10 @@
 #include "test.h"
 
 /*
- * What honest peers may ask for and do not get, as docs/tls.md lists it: what
- * is refused on purpose, and what the engine cannot do.  The tests of the
- * latter assert what happens today and fail when an engine can do it, so that
- * the list is shortened.
+ * Requests of honest peers that we do not fulfil, as docs/tls.md lists them:
+ * what is refused on purpose, and what the engine cannot do.  The tests of the
+ * latter assert today's behaviour and fail when an engine can do it, so that
+ * the list is updated.
  */
 
 static struct evil evil;
@@ -24,7 +24,7 @@ static struct evil evil;
              "docs/tls.md, and turn this test round",                          \
              what)
 
-/* Of a ClientHello, in place of what psk_key_exchange_modes had. */
+/* In a ClientHello, replaces psk_key_exchange_modes. */
 static void
 put_modes(struct evil_record *r, const void *body, size_t len)
 {
@@ -89,9 +89,9 @@ retry_with_cookie(struct evil *e, struct evil_record *r)
         put_extension(r, 44, "\0\7cookies", 9);
 }
 
-/* RFC 8446 4.2.2: a client sends it back. */
+/* RFC 8446 4.2.2: a client returns the cookie. */
 static void
-engine_sends_no_cookie_back(void **state)
+engine_returns_no_cookie(void **state)
 {
     (void)state;
     evil_init(&evil, false, 0x0304);
@@ -127,7 +127,7 @@ look_for_server_name(int out, int version, int type, const void *buf,
     if (is_message(&r, SERVER_HELLO)) {
         answers++;
         acknowledged |= extension(&r, 0) != 0;
-        /* What is there is found. */
+        /* The search finds an extension that is present. */
         assert_true(extension(&r, 23) != 0 || extension(&r, 43) != 0);
     }
     if (is_message(&r, ENCRYPTED_EXTENSIONS)) {
@@ -139,7 +139,7 @@ look_for_server_name(int out, int version, int type, const void *buf,
     }
 }
 
-/* RFC 6066 3: a server that used the name says so. */
+/* RFC 6066 3: a server that used the name acknowledges it. */
 static void
 engine_acknowledges_no_name(void **state)
 {
@@ -182,7 +182,7 @@ without_master_secret(struct evil *e, struct evil_record *r)
         remove_extension(r, 23);
 }
 
-/* The length that the message's header names is enough. */
+/* The length in the message's header is enough. */
 static void
 hello_above_16_k(struct evil *e, struct evil_record *r)
 {
@@ -227,7 +227,7 @@ with_x448(struct evil *e)
 }
 
 static void
-policy_refuses_and_says_so(void **state)
+features_refused_by_policy_have_a_clear_error(void **state)
 {
     static const struct lie rows[] = {
         { "65 extensions more", true, 0x0304, many_extensions, 50, PLAIN,
@@ -250,8 +250,8 @@ policy_refuses_and_says_so(void **state)
 
 /* --- A key that is too short for one of the signatures --- */
 
-/* What an OpenSSL that asks for these signatures sees of a server with an RSA
- * key of 1,024 bits. */
+/* The alert that an OpenSSL client with these signature schemes gets from a
+ * server with an RSA key of 1,024 bits. */
 static void
 short_key(const char *sigalgs, enum flow_status status)
 {
@@ -290,7 +290,7 @@ short_key(const char *sigalgs, enum flow_status status)
 }
 
 static void
-short_keys_sign_what_they_can(void **state)
+short_rsa_key_signs_with_shorter_schemes(void **state)
 {
     (void)state;
     short_key("rsa_pss_rsae_sha256", FLOW_OK);
@@ -303,10 +303,10 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(engine_refuses_unknown_psk_modes),
-        TEST(engine_sends_no_cookie_back),
+        TEST(engine_returns_no_cookie),
         TEST(engine_acknowledges_no_name),
-        TEST(policy_refuses_and_says_so),
-        TEST(short_keys_sign_what_they_can),
+        TEST(features_refused_by_policy_have_a_clear_error),
+        TEST(short_rsa_key_signs_with_shorter_schemes),
     };
 
     return TEST_RUN(tests);

@@ -6,11 +6,11 @@
 #include "lie.h"
 #include "test.h"
 
-/* Lies in the messages behind the hellos, and in the order of all of them. */
+/* False values in the messages after the hellos, and messages out of order. */
 
 /* --- key shares --- */
 
-/* The share's key bytes in a hello with one share, and how many. */
+/* Offset and length of the key in a hello with one key share. */
 static uint8_t *
 share(struct evil_record *r, size_t *ret_len)
 {
@@ -76,7 +76,7 @@ short_share(struct evil *e, struct evil_record *r)
     resize_share(r, -1);
 }
 
-/* Uncompressed, but y does not fit x. */
+/* Uncompressed, but the point is not on the curve. */
 static void
 point_off_curve(struct evil *e, struct evil_record *r)
 {
@@ -114,7 +114,7 @@ share_of_another_group(struct evil *e, struct evil_record *r)
 
 /* RFC 8446 4.2.8.2, 7.4.2: illegal_parameter. */
 static void
-key_shares(void **state)
+false_key_shares_get_their_alert(void **state)
 {
     static const struct lie lies[] = {
         { "all-zero share", true, 0x0304, zero_share, 47, PLAIN, NULL },
@@ -145,7 +145,7 @@ key_shares(void **state)
 
 /* --- key exchange of TLS 1.2: ServerKeyExchange, ClientKeyExchange --- */
 
-/* Where the point begins in either message. */
+/* Offset of the point in either message. */
 static size_t
 point12(const struct evil_record *r)
 {
@@ -195,7 +195,7 @@ short_point12(struct evil *e, struct evil_record *r)
     }
 }
 
-/* The inner length goes beyond the message. */
+/* The inner length exceeds the message. */
 static void
 cut_exchange(struct evil *e, struct evil_record *r)
 {
@@ -273,7 +273,7 @@ signature_sha1(struct evil *e, struct evil_record *r)
 
 /* RFC 8422 5.11 and RFC 5246 7.2.2. */
 static void
-key_exchange12(void **state)
+false_tls12_key_exchanges_get_their_alert(void **state)
 {
     static const struct lie lies[] = {
         { "all-zero point", true, 0x0303, zero_point12, 47, PLAIN, NULL },
@@ -371,7 +371,7 @@ static void
 certificate_garbage(struct evil *e, struct evil_record *r)
 {
     if (is_message(r, CERTIFICATE))
-        r->content[e->tls12 ? 10 : 11] = 0x31; /* a SET, no SEQUENCE */
+        r->content[e->tls12 ? 10 : 11] = 0x31; /* SET, not SEQUENCE */
 }
 
 static void
@@ -385,13 +385,13 @@ certificate_cut(struct evil *e, struct evil_record *r)
 static void
 certificate_signature(struct evil *e, struct evil_record *r)
 {
-    /* The last byte of the leaf's own signature; 1.3 has two bytes behind. */
+    /* The last byte of the leaf's signature; in TLS 1.3 two bytes follow it. */
     if (is_message(r, CERTIFICATE))
         r->content[r->len - (e->tls12 ? 1 : 3)] ^= 1;
 }
 
 static void
-proofs(void **state)
+false_certificates_and_signatures_get_their_alert(void **state)
 {
     static const struct lie lies[] = {
         { "Finished", true, 0x0304, finished_flipped, 51, DATA, NULL },
@@ -551,7 +551,7 @@ plain_finished(struct evil *e, struct evil_record *r)
         r->epoch = EVIL_PLAIN;
 }
 
-/* Its first half in the clear, the rest sealed. */
+/* The first half in plaintext, the rest sealed. */
 static void
 message_across_keys(struct evil *e, struct evil_record *r)
 {
@@ -566,7 +566,7 @@ message_across_keys(struct evil *e, struct evil_record *r)
 }
 
 static void
-order(void **state)
+messages_out_of_order_get_their_alert(void **state)
 {
     static const struct lie lies[] = {
         { "no EncryptedExtensions", false, 0x0304, without_extensions, 10,
@@ -635,10 +635,10 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(key_shares),
-        TEST(key_exchange12),
-        TEST(proofs),
-        TEST(order),
+        TEST(false_key_shares_get_their_alert),
+        TEST(false_tls12_key_exchanges_get_their_alert),
+        TEST(false_certificates_and_signatures_get_their_alert),
+        TEST(messages_out_of_order_get_their_alert),
     };
 
     return TEST_RUN(tests);

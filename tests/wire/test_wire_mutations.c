@@ -7,18 +7,18 @@
 #include "test.h"
 
 /*
- * Messages of OpenSSL with a few bytes changed, by seed: whatever comes of it
- * is definite, cheap, and told to the peer once.  FLOW_TEST_SEED repeats one.
+ * Messages of OpenSSL with a few bytes changed, by seed: the result is
+ * definite, cheap, and reported to the peer once.  FLOW_TEST_SEED repeats one.
  */
 
 #define ROUNDS      1000
-#define WORK_MAX    64u /* calls of reading below, per handshake */
+#define WORK_MAX    64u /* reads of the lower flow, per handshake */
 #define MESSAGE_MAX 4096
 
 static struct evil evil;
 static uint64_t seed;
-static bool altered; /* the message is not what OpenSSL sent */
-static int target;   /* which of OpenSSL's messages */
+static bool altered; /* the message differs from OpenSSL's */
+static int target;   /* index of OpenSSL's message */
 
 static size_t
 below(uint64_t *state, size_t n)
@@ -26,7 +26,8 @@ below(uint64_t *state, size_t n)
     return (size_t)(test_random(state) % n);
 }
 
-/* Lengths, mostly: small numbers and their neighbours. */
+/* Mostly values that occur in length fields: small numbers and their
+ * neighbours. */
 static uint8_t
 interesting(uint64_t *state)
 {
@@ -53,19 +54,19 @@ mutate_once(struct evil_record *r, uint64_t *state)
     case 3:
         r->content[at]++;
         break;
-    case 4: /* take some out */
+    case 4: /* delete some bytes */
         n = 1 + below(state, r->len - at);
         n = n > 32 ? 32 : n;
         memmove(r->content + at, r->content + at + n, r->len - at - n);
         r->len -= n;
         break;
-    case 5: /* repeat some */
+    case 5: /* repeat some bytes */
         n = 1 + below(state, r->len - at);
         n = n > 64 ? 64 : n;
         memmove(r->content + at + n, r->content + at, r->len - at);
         r->len += n;
         break;
-    default: /* cut the tail */
+    default: /* truncate */
         r->len = at + 1;
         break;
     }
@@ -86,7 +87,8 @@ mutate(struct evil *e, struct evil_record *r)
     memcpy(before, r->content, len);
     for (times = 1 + below(&state, 3); times > 0; times--)
         mutate_once(r, &state);
-    /* Mostly with a message length that is right, to get further. */
+    /* Mostly with the message length corrected, so that the parser gets
+     * further. */
     if (below(&state, 4) != 0 && r->len >= 4) {
         r->content[1] = 0;
         r->content[2] = (uint8_t)((r->len - 4) >> 8);
@@ -95,7 +97,7 @@ mutate(struct evil *e, struct evil_record *r)
     altered = r->len != len || memcmp(before, r->content, len) != 0;
 }
 
-/* Bytes of whole records, and whether the last one is a fatal alert. */
+/* Length of the whole records, and whether the last one is a fatal alert. */
 static bool
 wire_ends_in_alert(const struct evil *e, int alert)
 {
@@ -108,7 +110,7 @@ wire_ends_in_alert(const struct evil *e, int alert)
         assert_true(e->loop.out_len - off >= len);
         off += len;
     }
-    /* An encrypted one is as long as an alert. */
+    /* An encrypted one has the length of an alert. */
     off -= len;
     return (len == 7 && p[off] == 21 && p[off + 5] == 2 &&
             p[off + 6] == alert) ||
@@ -122,7 +124,7 @@ definite(struct evil *e)
     struct flow_error err;
 
     flow_get_error(e->ours, FLOW_READ, &err);
-    /* What was changed on the way never becomes a connection. */
+    /* If a message was changed in transit, the handshake does not complete. */
     if (e->status == FLOW_OK && !altered)
         return;
     if (e->status != FLOW_E_PROTO && e->status != FLOW_E_AUTH &&
@@ -133,12 +135,12 @@ definite(struct evil *e)
     if (err.alert_sent >= 0 && !wire_ends_in_alert(e, err.alert_sent))
         fail_msg("seed %llu: no alert on the wire: %s",
                  (unsigned long long)seed, evil_text(e));
-    /* The peer is told, unless it spoke last or went away. */
+    /* The peer is told, unless it sent an alert itself or closed. */
     if (err.alert_sent < 0 && err.alert_received < 0 &&
         e->status != FLOW_E_TRUNCATED)
         fail_msg("seed %llu: no alert: %s", (unsigned long long)seed,
                  evil_text(e));
-    /* internal_error is for faults of ours. */
+    /* internal_error would mean a fault of ours. */
     if (err.alert_sent == 80 || err.alert_sent == 41)
         fail_msg("seed %llu: %s", (unsigned long long)seed, evil_text(e));
 }
@@ -153,7 +155,7 @@ round_of(bool we_serve, int version, unsigned counts[256])
              (unsigned long long)seed, we_serve ? "server" : "client", version);
     guard_case(name);
     evil_init(&evil, we_serve, version);
-    /* Both versions, so that more of a hello means something. */
+    /* Both versions, so that more of the hello is used. */
     assert_status(
         flow_tls_config_set_versions(evil.config, FLOW_TLS_1_2, FLOW_TLS_1_3),
         FLOW_OK);
@@ -176,7 +178,7 @@ round_of(bool we_serve, int version, unsigned counts[256])
     evil_free(&evil);
 }
 
-/* others: any message but the hello. */
+/* others: mutate any message but the hello */
 static void
 rounds(bool we_serve, bool others)
 {
@@ -186,8 +188,8 @@ rounds(bool we_serve, bool others)
 
     for (i = 0; i < (one != NULL ? 1 : times); i++) {
         seed = one != NULL ? strtoull(one, NULL, 0) : i + 1;
-        /* A server of either version sends four behind its hello, a client
-         * two at most. */
+        /* A server of either version sends four messages after its hello, a
+         * client at most two. */
         target = others ? 1 + (int)(seed / 2 % (we_serve ? 2 : 4)) : 0;
         round_of(we_serve, seed % 2 ? 0x0304 : 0x0303, counts);
     }
@@ -200,33 +202,33 @@ rounds(bool we_serve, bool others)
                       : i == 254 ? "an end of the peer"
                                  : flow_alert_name((int)i));
     }
-    /* The mutations reach many places. */
+    /* The mutations reach different kinds of failure. */
     assert_true(one != NULL || kinds >= 4);
 }
 
 static void
-client_hellos(void **state)
+mutated_client_hellos_get_a_definite_answer(void **state)
 {
     (void)state;
     rounds(true, false);
 }
 
 static void
-server_hellos(void **state)
+mutated_server_hellos_get_a_definite_answer(void **state)
 {
     (void)state;
     rounds(false, false);
 }
 
 static void
-other_client_messages(void **state)
+mutated_messages_of_clients_get_a_definite_answer(void **state)
 {
     (void)state;
     rounds(true, true);
 }
 
 static void
-other_server_messages(void **state)
+mutated_messages_of_servers_get_a_definite_answer(void **state)
 {
     (void)state;
     rounds(false, true);
@@ -236,10 +238,10 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(client_hellos),
-        TEST(server_hellos),
-        TEST(other_client_messages),
-        TEST(other_server_messages),
+        TEST(mutated_client_hellos_get_a_definite_answer),
+        TEST(mutated_server_hellos_get_a_definite_answer),
+        TEST(mutated_messages_of_clients_get_a_definite_answer),
+        TEST(mutated_messages_of_servers_get_a_definite_answer),
     };
 
     return TEST_RUN(tests);

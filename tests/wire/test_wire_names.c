@@ -10,8 +10,8 @@
 #include "test.h"
 
 /*
- * Whom our client takes for whom: certificates that are good in all but one
- * thing, shown by a server that has the key.
+ * Which servers our client accepts: certificates with one defect each, sent by
+ * a server that has the private key.
  */
 
 static struct evil evil;
@@ -32,7 +32,7 @@ show(const char *name, X509 *leaf, EVP_PKEY *key, X509 *between, int version)
     evil_run(&evil);
 }
 
-/* As it is, or refused with this flag and this alert. */
+/* accepted, or refused with this flag and this alert */
 static void
 expect(const char *what, uint32_t flag, int alert)
 {
@@ -51,7 +51,7 @@ expect(const char *what, uint32_t flag, int alert)
 }
 
 static void
-names(void **state)
+certificate_names_match_as_rfc9525_says(void **state)
 {
     static const struct {
         const char *cn;
@@ -67,7 +67,7 @@ names(void **state)
         { "a", "DNS:a.example", "b.example", false },
         { "a", "DNS:a.example", "a.a.example", false },
         { "a", "DNS:a.a.example", "a.example", false },
-        /* RFC 9525 6.3: one label, the left-most, all of it. */
+        /* RFC 9525 6.3: the wildcard is one whole label, the left-most. */
         { "a", "DNS:*.b.example", "a.b.example", true },
         { "a", "DNS:*.b.example", "b.example", false },
         { "a", "DNS:*.b.example", "x.a.b.example", false },
@@ -78,7 +78,8 @@ names(void **state)
         { "a", "DNS:*", "localhost", false },
         { "a", "DNS:*.test", "a.test", false },
         { "a", "DNS:*.example", "a.example", false },
-        /* RFC 9525 6.5: addresses are no names, names no addresses. */
+        /* RFC 9525 6.5: an address does not match a DNS name, nor the
+         * reverse. */
         { "a", "IP:127.0.0.1", "127.0.0.1", true },
         { "a", "IP:::1", "::1", true },
         { "a", "IP:::1", "0:0:0:0:0:0:0:1", true },
@@ -122,7 +123,7 @@ names(void **state)
 }
 
 static void
-usages(void **state)
+key_usages_of_the_leaf_are_checked(void **state)
 {
     static const struct {
         const char *usage;
@@ -153,7 +154,7 @@ usages(void **state)
                  rows[i].usage == NULL ? "none" : rows[i].usage,
                  rows[i].extended == NULL ? "none" : rows[i].extended);
         guard_case(text);
-        /* OpenSSL does not use the last in TLS 1.2. */
+        /* OpenSSL does not use the last one in TLS 1.2. */
         show("a.example", leaf, key, NULL, i % 2 ? 0x0303 : 0x0304);
         expect(text, rows[i].flag, 43);
         evil_free(&evil);
@@ -164,7 +165,7 @@ usages(void **state)
 }
 
 static void
-intermediates(void **state)
+intermediates_must_be_authorities(void **state)
 {
     static const struct {
         const char *what;
@@ -222,7 +223,8 @@ intermediates(void **state)
     assert_int_equal(evil_wrong, 0);
 }
 
-/* The engine does not know them: a documented refusal, said as such. */
+/* The engine does not support them: a documented refusal, with an error that
+ * says so. */
 static void
 critical_name_constraints_are_refused(void **state)
 {
@@ -253,9 +255,9 @@ critical_name_constraints_are_refused(void **state)
     EVP_PKEY_free(signer_key);
 }
 
-/* What is said to be insecure is: nothing is verified, or not the name. */
+/* Settings called "insecure": no verification at all, or none of the name. */
 static void
-insecure_settings(void **state)
+insecure_settings_skip_only_what_they_name(void **state)
 {
     static const struct mint what = {
         "a", "DNS:a.example", "digitalSignature", NULL, NULL, NULL
@@ -287,7 +289,7 @@ insecure_settings(void **state)
         } else {
             assert_status(evil.status, FLOW_OK);
             assert_status(flow_tls_get_info(evil.ours, &info), FLOW_OK);
-            /* What was found stands beside what was not looked at. */
+            /* The flags tell what was found, and what was not checked. */
             assert_true(info.verify_flags & FLOW_VERIFY_NOT_CHECKED);
             assert_int_equal(info.verify_flags != FLOW_VERIFY_NOT_CHECKED,
                              !trusted);
@@ -303,11 +305,11 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(names),
-        TEST(usages),
-        TEST(intermediates),
+        TEST(certificate_names_match_as_rfc9525_says),
+        TEST(key_usages_of_the_leaf_are_checked),
+        TEST(intermediates_must_be_authorities),
         TEST(critical_name_constraints_are_refused),
-        TEST(insecure_settings),
+        TEST(insecure_settings_skip_only_what_they_name),
     };
 
     return TEST_RUN(tests);

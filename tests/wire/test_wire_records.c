@@ -6,11 +6,11 @@
 #include "test.h"
 
 /*
- * Records that lie, and records out of place: before, in and after the
- * handshake, against our server and our client.
+ * Malformed records and records out of order: before, during and after the
+ * handshake, sent to our server and to our client.
  */
 
-/* More than ours lets pass. */
+/* More records than we accept. */
 #define FLOOD 200
 
 static struct evil evil;
@@ -38,7 +38,7 @@ first_record(const struct junk *j, bool we_serve)
     guard_case(j->name);
     evil_init(&evil, we_serve, 0x0304);
     evil_start(&evil);
-    /* A client speaks first. */
+    /* The client speaks first. */
     evil.status = flow_open(evil.ours);
     assert_status(evil.status, FLOW_AGAIN);
     evil_plain(&evil, j->type, j->content, j->len);
@@ -50,7 +50,7 @@ first_record(const struct junk *j, bool we_serve)
 }
 
 static void
-types_before_the_handshake(void **state)
+records_before_the_handshake_get_their_alert(void **state)
 {
     static const struct junk junk[] = {
         { "type 0", 0, "x", 1, 10, -1 },
@@ -83,7 +83,7 @@ types_before_the_handshake(void **state)
 }
 
 static void
-other_protocols(void **state)
+other_protocols_are_reported_as_not_tls(void **state)
 {
     static const struct {
         const char *name;
@@ -108,7 +108,7 @@ other_protocols(void **state)
         evil_init(&evil, true, 0x0304);
         evil_start(&evil);
         evil_raw(&evil, first[i].bytes, first[i].len);
-        /* Refused as soon as the header is there, whatever it announces. */
+        /* Refused when the header is complete, whatever it announces. */
         evil.status = flow_open(evil.ours);
         evil_refused(&evil, FLOW_E_PROTO, first[i].alert, PLAIN);
         if (strstr(evil_text(&evil), "does not speak TLS") == NULL) {
@@ -128,7 +128,7 @@ static const struct junk *inserted;
 static enum where inserted_how;
 static unsigned inserted_times;
 
-/* In front of the peer's Finished. */
+/* Before the peer's Finished. */
 static void
 insert(struct evil *e, struct evil_record *r)
 {
@@ -177,7 +177,7 @@ refused_before_finished(const struct junk *j, enum where how, bool we_serve,
 }
 
 static void
-types_in_the_handshake(void **state)
+records_during_the_handshake_get_their_alert(void **state)
 {
     static const struct junk clear13[] = {
         { "clear type 0", 0, "x", 1, 10, -1 },
@@ -237,9 +237,9 @@ types_in_the_handshake(void **state)
     assert_int_equal(evil_wrong, 0);
 }
 
-/* RFC 8446 D.4: one is usual, a second may come around a HelloRetryRequest. */
+/* RFC 8446 D.4: one is usual, and a HelloRetryRequest may bring a second. */
 static void
-change_cipher_spec_is_counted(void **state)
+flood_of_change_cipher_spec_is_ended(void **state)
 {
     static const struct junk ccs = {
         "change_cipher_spec", CCS, "\1", 1, 10, -1
@@ -274,7 +274,7 @@ after(const struct junk *j, enum where how, bool we_serve, int version)
 }
 
 static void
-types_after_the_handshake(void **state)
+records_after_the_handshake_get_their_alert(void **state)
 {
     static const struct junk clear13[] = {
         { "clear type 0", 0, "x", 1, 10, -1 },
@@ -355,10 +355,10 @@ types_after_the_handshake(void **state)
     assert_int_equal(evil_wrong, 0);
 }
 
-/* Messages that are read over are well-formed: RFC 8446 4.6.1, RFC 5246
+/* Messages that are ignored must still be well-formed: RFC 8446 4.6.1, RFC 5246
  * 7.4.1.1. */
 static void
-malformed_messages_after_the_handshake(void **state)
+malformed_messages_after_the_handshake_get_their_alert(void **state)
 {
     static const struct junk tickets[] = {
         { "empty ticket message", MESSAGE, "\4\0\0\0", 4, 50, -1 },
@@ -383,9 +383,9 @@ malformed_messages_after_the_handshake(void **state)
     assert_int_equal(evil_wrong, 0);
 }
 
-/* Whatever part of a record is changed, it does not authenticate. */
+/* Whichever part of a record is changed, the result is bad_record_mac. */
 static void
-flipped_bits(void **state)
+flipped_bits_get_bad_record_mac(void **state)
 {
     uint8_t record[200];
     size_t len, i;
@@ -407,9 +407,9 @@ flipped_bits(void **state)
     assert_int_equal(evil_wrong, 0);
 }
 
-/* A record twice, and two in the wrong order. */
+/* One record twice, and two in the wrong order. */
 static void
-replayed(void **state)
+replayed_and_reordered_records_get_bad_record_mac(void **state)
 {
     uint8_t record[2][200], buf[10];
     size_t len, n;
@@ -441,7 +441,7 @@ replayed(void **state)
 /* --- padding (RFC 8446 5.4) --- */
 
 static void
-padding_is_taken_off(void **state)
+padding_is_removed_and_limited(void **state)
 {
     static const size_t pads[] = { 1, 100, 16383, 16379 };
     static uint8_t record[CIPHER_MAX], buf[64];
@@ -460,7 +460,8 @@ padding_is_taken_off(void **state)
         assert_memory_equal(buf, "hello", content);
         evil_free(&evil);
     }
-    /* One byte more than may stand inside, nearly all of it padding. */
+    /* One byte more than the inner plaintext may have, nearly all of it
+     * padding. */
     evil_wrong = 0;
     evil_open(&evil, true, 0x0304);
     len = cipher_seal(&evil.seal[DATA], BYTES, "hello", 5, 16380, record);
@@ -492,7 +493,7 @@ add_behind(struct evil *e, struct evil_record *r)
 }
 
 static void
-behind_finished(void **state)
+records_in_the_same_read_after_the_finished_are_read(void **state)
 {
     struct evil_alert alerts;
     uint8_t buf[20];
@@ -534,7 +535,7 @@ block(struct evil *e, struct evil_record *r)
     }
 }
 
-/* A handshake that failed while the flow below takes nothing. */
+/* A handshake that failed while the lower flow accepts no bytes. */
 static void
 fail_without_room(bool we_serve, int version)
 {
@@ -545,10 +546,10 @@ fail_without_room(bool we_serve, int version)
     assert_status(evil.status, FLOW_AGAIN);
 }
 
-/* The alert is a record like any other: it leaves when there is room, and what
- * failed is told after that. */
+/* The alert is a record like any other: it is sent when there is room, and
+ * after that the call reports the failure. */
 static void
-alerts_wait_for_room(void **state)
+alert_waits_for_room(void **state)
 {
     struct evil_alert alerts;
     struct flow_error err;
@@ -571,9 +572,10 @@ alerts_wait_for_room(void **state)
         }
 }
 
-/* It waits a second, and the error does not claim what did not happen. */
+/* The alert waits for a second, and the error does not claim that it was
+ * sent. */
 static void
-alerts_without_room(void **state)
+alert_without_room_is_given_up(void **state)
 {
     struct flow_error err;
     int role, version;
@@ -598,8 +600,8 @@ alerts_without_room(void **state)
         }
 }
 
-/* Who does not want to wait for it closes: the alert leaves if there is room by
- * then, and never from a flow that was aborted. */
+/* If a program does not wait for that, it closes the flow: the alert is sent if
+ * there is room then, and never if the flow was aborted. */
 static void
 close_offers_an_alert(bool has_room, bool aborted)
 {
@@ -626,9 +628,9 @@ close_offers_an_alert(bool has_room, bool aborted)
         }
 }
 
-/* A deadline that passes meanwhile ends the waiting, not the alert. */
+/* If a deadline passes meanwhile, the waiting ends and the alert is kept. */
 static void
-alerts_outlive_a_deadline(void **state)
+waiting_alert_outlives_a_deadline(void **state)
 {
     struct evil_alert alerts;
     int role, version;
@@ -650,7 +652,7 @@ alerts_outlive_a_deadline(void **state)
 }
 
 static void
-alerts_leave_with_a_close(void **state)
+close_sends_a_waiting_alert(void **state)
 {
     (void)state;
     close_offers_an_alert(true, false);
@@ -662,20 +664,20 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(types_before_the_handshake),
-        TEST(other_protocols),
-        TEST(types_in_the_handshake),
-        TEST(change_cipher_spec_is_counted),
-        TEST(types_after_the_handshake),
-        TEST(malformed_messages_after_the_handshake),
-        TEST(flipped_bits),
-        TEST(replayed),
-        TEST(padding_is_taken_off),
-        TEST(behind_finished),
-        TEST(alerts_wait_for_room),
-        TEST(alerts_without_room),
-        TEST(alerts_leave_with_a_close),
-        TEST(alerts_outlive_a_deadline),
+        TEST(records_before_the_handshake_get_their_alert),
+        TEST(other_protocols_are_reported_as_not_tls),
+        TEST(records_during_the_handshake_get_their_alert),
+        TEST(flood_of_change_cipher_spec_is_ended),
+        TEST(records_after_the_handshake_get_their_alert),
+        TEST(malformed_messages_after_the_handshake_get_their_alert),
+        TEST(flipped_bits_get_bad_record_mac),
+        TEST(replayed_and_reordered_records_get_bad_record_mac),
+        TEST(padding_is_removed_and_limited),
+        TEST(records_in_the_same_read_after_the_finished_are_read),
+        TEST(alert_waits_for_room),
+        TEST(alert_without_room_is_given_up),
+        TEST(close_sends_a_waiting_alert),
+        TEST(waiting_alert_outlives_a_deadline),
     };
 
     return TEST_RUN(tests);

@@ -4,9 +4,9 @@
 #include "lie.h"
 #include "test.h"
 
-/* Which version a server agrees on, and what a ClientHello says about it. */
+/* Which version a server selects, and from which fields of the ClientHello. */
 
-/* The version that ours answered with; 0: there is no ServerHello. */
+/* The version of our answer; 0 if there is no ServerHello. */
 static uint16_t
 version_answered(const struct evil *e)
 {
@@ -39,7 +39,7 @@ unknown_versions_around(struct evil *e, struct evil_record *r)
         into_list(r, 43, 1, "\x7a\x7a\3\2", 4);
 }
 
-/* The extension is all that counts (RFC 8446 4.2.1). */
+/* Only the extension counts (RFC 8446 4.2.1). */
 static void
 only_the_older_version(struct evil *e, struct evil_record *r)
 {
@@ -48,10 +48,10 @@ only_the_older_version(struct evil *e, struct evil_record *r)
         put_extension(r, 43, "\2\3\3", 3);
 }
 
-/* We choose the highest version, whatever the client's order: one of TLS 1.3
- * that is served TLS 1.2 would take it for a downgrade (RFC 8446 4.1.3). */
+/* We select the highest version, whatever the client's order: a client of TLS
+ * 1.3 would take TLS 1.2 for a downgrade attack (RFC 8446 4.1.3). */
 static void
-versions_in_any_order(void **state)
+highest_version_is_selected_in_any_order(void **state)
 {
     static const struct {
         int offers;
@@ -77,7 +77,7 @@ versions_in_any_order(void **state)
     }
 }
 
-/* RFC 8446 4.1.3, of a server of both versions: the mark. */
+/* RFC 8446 4.1.3: a server of both versions marks TLS 1.2. */
 static void
 tls12_is_marked_as_a_downgrade(void **state)
 {
@@ -109,13 +109,14 @@ legacy_version_below(struct evil *e, struct evil_record *r)
 }
 
 /*
- * What the engine cannot do, and nobody can do for it, as the hellos are hashed
- * as they are (docs/tls.md): legacy_version is ignored beside
+ * Limits of the engine that no layer above can lift, since the hellos are
+ * hashed as they are (docs/tls.md): legacy_version is ignored beside
  * supported_versions (RFC 8446 4.2.1), and one above TLS 1.2 means TLS 1.2
- * without it (RFC 5246 E.1).  This test fails once it can.
+ * without the extension (RFC 5246 E.1).  This test fails once the engine can do
+ * it.
  */
 static void
-expected_failure_of_legacy_versions(void **state)
+engine_ignores_legacy_versions(void **state)
 {
     static const struct lie lies[] = {
         { "0x0304 beside supported_versions", true, 0x0304,
@@ -136,9 +137,9 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(versions_in_any_order),
+        TEST(highest_version_is_selected_in_any_order),
         TEST(tls12_is_marked_as_a_downgrade),
-        TEST(expected_failure_of_legacy_versions),
+        TEST(engine_ignores_legacy_versions),
     };
 
     return TEST_RUN(tests);
