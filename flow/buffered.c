@@ -11,9 +11,9 @@
  *
  * Invariants: a buffer is held only while len > 0 or it is lent out;
  * off + len <= size; the bytes [off, off + len) are what was read ahead, or
- * accepted and not handed down.
+ * accepted and not passed to the lower flow.
  */
-struct stage {
+struct buffered_queue {
     struct flow_buf buf;
     size_t off;
     _Atomic size_t len; /* looked at from either direction's thread */
@@ -25,8 +25,8 @@ struct buffered {
     struct flow base;
     const struct flow_buf_policy *policy;
     size_t size;
-    struct stage in;
-    struct stage out;
+    struct buffered_queue in;
+    struct buffered_queue out;
 };
 
 static struct buffered *
@@ -36,15 +36,15 @@ buffered_of_flow(struct flow *f)
 }
 
 static size_t
-buffered_held(const struct stage *s)
+buffered_held(const struct buffered_queue *s)
 {
     return atomic_load(&s->len);
 }
 
-/* --- a stage ------------------------------------------------------------ */
+/* --- a queue ------------------------------------------------------------ */
 
 static enum flow_status
-buffered_take_buffer(struct buffered *b, struct stage *s)
+buffered_take_buffer(struct buffered *b, struct buffered_queue *s)
 {
     enum flow_status st;
 
@@ -59,15 +59,15 @@ buffered_take_buffer(struct buffered *b, struct stage *s)
 }
 
 static void
-buffered_give_back_if_empty(struct buffered *b, struct stage *s)
+buffered_give_back_if_empty(struct buffered *b, struct buffered_queue *s)
 {
     if (buffered_held(s) == 0)
         flow_buf_release(b->policy, &s->buf);
 }
 
-/* Makes room for len contiguous bytes behind what is held, if it fits. */
+/* Make room for len contiguous bytes after the held ones, if they fit. */
 static void
-buffered_close_up(struct buffered *b, struct stage *s, size_t len)
+buffered_close_up(struct buffered *b, struct buffered_queue *s, size_t len)
 {
     if (b->size - s->off - buffered_held(s) >= len)
         return;
@@ -76,19 +76,19 @@ buffered_close_up(struct buffered *b, struct stage *s, size_t len)
 }
 
 static size_t
-buffered_room(const struct buffered *b, const struct stage *s)
+buffered_room(const struct buffered *b, const struct buffered_queue *s)
 {
     return b->size - s->off - buffered_held(s);
 }
 
 static uint8_t *
-buffered_tail(const struct stage *s)
+buffered_tail(const struct buffered_queue *s)
 {
     return s->buf.base + s->off + buffered_held(s);
 }
 
 static void
-buffered_consume(struct buffered *b, struct stage *s, size_t n)
+buffered_consume(struct buffered *b, struct buffered_queue *s, size_t n)
 {
     s->off += n;
     atomic_store(&s->len, buffered_held(s) - n);
@@ -116,7 +116,7 @@ buffered_readv(struct flow *f, const struct flow_vec *vec, size_t count,
                            flow_readv(f->lower, vec, count, ret_len));
 }
 
-/* Reads ahead until want bytes are held, or why not. */
+/* Read ahead until want bytes are held; else the status that prevents it. */
 static enum flow_status
 buffered_gather(struct buffered *b, size_t want)
 {
@@ -129,8 +129,8 @@ buffered_gather(struct buffered *b, size_t want)
                        buffered_room(b, &b->in), &n);
         atomic_store(&b->in.len, buffered_held(&b->in) + n);
     }
-    /* What came before an end or an error is lent first; the lower flow will
-     * say it again. */
+    /* Bytes before an end or an error are lent first; the lower flow returns
+     * that again. */
     if (st != FLOW_OK && st != FLOW_AGAIN && buffered_held(&b->in) > 0)
         return FLOW_OK;
     return st;
@@ -158,8 +158,8 @@ buffered_lease_read(struct buffered *b, size_t want, struct flow_vec *ret_span)
 
 /* --- writing ------------------------------------------------------------ */
 
-/* Hands down what is held, as far as it goes.  The reason of an error stays
- * with the lower flow. */
+/* Write as much of the held bytes as the lower flow accepts.  An error stays
+ * recorded in the lower flow. */
 static enum flow_status
 buffered_hand_down(struct buffered *b, uint32_t flags)
 {
@@ -184,7 +184,7 @@ buffered_push(struct buffered *b, uint32_t flags)
                            buffered_hand_down(b, flags));
 }
 
-/* Copies in what fits; 0 when nothing does, or there is no buffer. */
+/* Copy what fits; 0 if nothing does, or there is no buffer. */
 static size_t
 buffered_hold_back(struct buffered *b, const struct flow_cvec *vec,
                    size_t count)
@@ -209,14 +209,14 @@ buffered_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
     enum flow_status st = FLOW_OK;
 
     b->out.starved = false;
-    /* More to come and it fits: nothing goes down yet. */
+    /* FLOW_MORE, and it fits: nothing is written below yet. */
     if ((flags & FLOW_MORE) != 0 &&
         flow_cvec_len(vec, count) <= b->size - buffered_held(&b->out)) {
         *ret_len = buffered_hold_back(b, vec, count);
         if (*ret_len > 0)
             return FLOW_OK;
     }
-    /* From here on it is the lower flow that must be waited for. */
+    /* From here on the caller waits for the lower flow. */
     b->out.starved = false;
     if (buffered_held(&b->out) > 0)
         st = buffered_push(b, FLOW_MORE);
@@ -281,7 +281,7 @@ buffered_commit(struct flow *f, enum flow_dir dir, size_t used, uint32_t flags)
     if (used == 0 || (flags & FLOW_MORE) != 0)
         return FLOW_OK;
     st = buffered_push(b, 0);
-    /* All of it is accepted; what could not leave is held. */
+    /* All of it is accepted; what the lower flow does not take is held. */
     return flow_status_is_sticky(st) ? st : FLOW_OK;
 }
 
@@ -314,10 +314,10 @@ buffered_shutdown(struct flow *f, enum flow_dir dir)
                            flow_shutdown(f->lower, FLOW_WRITE));
 }
 
-/* Adds the pool to what is waited for, where the last lease missed it and it
- * has had nothing since. */
+/* Wait for the pool too, if the last lease found it empty and it still is. */
 static bool
-buffered_waits_for_pool(const struct buffered *b, const struct stage *s,
+buffered_waits_for_pool(const struct buffered *b,
+                        const struct buffered_queue *s,
                         struct flow_wait_set *set)
 {
     if (!s->starved || flow_event_sequence(b->policy->available) != s->missed)
@@ -326,7 +326,7 @@ buffered_waits_for_pool(const struct buffered *b, const struct stage *s,
     return true;
 }
 
-/* Reads ahead for a lease; true when that says all there is to say. */
+/* Read ahead for a lease; true if the lower flow need not be asked. */
 static bool
 buffered_take_in(struct buffered *b, size_t want)
 {
@@ -338,11 +338,12 @@ buffered_take_in(struct buffered *b, size_t want)
     buffered_give_back_if_empty(b, &b->in);
     if (st != FLOW_AGAIN)
         return true;
-    /* The lower flow said ready and is not: hand that on. */
+    /* The lower flow reported ready and is not: report the same. */
     return buffered_held(&b->in) == before && !b->in.starved;
 }
 
-/* The lower flow cannot tell how much it has, so for a lease it is read. */
+/* The lower flow cannot tell how much input it has, so for a lease it is
+ * read. */
 static uint32_t
 buffered_wait_read(struct buffered *b, struct flow_wait_set *set)
 {
@@ -358,7 +359,7 @@ buffered_wait_read(struct buffered *b, struct flow_wait_set *set)
     return FLOW_READY_READ;
 }
 
-/* Nor how much it would take. */
+/* Nor can it tell how much it would accept. */
 static uint32_t
 buffered_wait_room(struct buffered *b, size_t want, struct flow_wait_set *set)
 {
@@ -388,7 +389,7 @@ buffered_wait_write(struct buffered *b, struct flow_wait_set *set)
     return flow_wait_sources(b->base.lower, FLOW_READY_WRITE, set);
 }
 
-/* While something is held back the lower flow must take it. */
+/* While bytes are held back, wait for the lower flow to take them. */
 static uint32_t
 buffered_wait_flush(struct buffered *b, struct flow_wait_set *set)
 {
@@ -484,7 +485,7 @@ buffered_caps_over(uint32_t below, const struct flow_buf_policy *policy)
     uint32_t caps =
         flow_caps_forward(below) | FLOW_CAP_LEASE_READ | FLOW_CAP_LEASE_WRITE;
 
-    /* Reader and writer would take buffers from it at once. */
+    /* The reader and the writer would take buffers from it at the same time. */
     return policy->any_thread ? caps : caps & ~FLOW_CAP_DUPLEX;
 }
 

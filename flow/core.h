@@ -14,6 +14,9 @@
 /* Both directions, as a mask. */
 #define FLOW__BOTH ((uint32_t)FLOW_READ | (uint32_t)FLOW_WRITE)
 
+/* Segments of a vector, at most. */
+#define FLOW__SEGMENTS 1024u
+
 /* The bits that an interest may have. */
 #define FLOW__READY_KNOWN                                                      \
     (FLOW_READY_READ | FLOW_READY_WRITE | FLOW_READY_FLUSH | FLOW_READY_OPEN)

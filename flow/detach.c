@@ -35,10 +35,10 @@ flow_detach(struct flow *f, struct flow **ret_lower)
         st = flow_prefix_wrap(lower, ahead, len, &front);
         if (st != FLOW_OK)
             return st;
-        /* Whoever owned the lower flow below f owns it below its successor. */
+        /* If f owned the lower flow, the prefix filter owns it now. */
         front->owns_lower = f->owns_lower;
     }
-    /* Nothing can fail any more: the upper flow goes, the lower one stays. */
+    /* Nothing can fail any more: close the upper flow, keep the lower one. */
     flow__leave_lower(f);
     flow_close(f);
     *ret_lower = front;

@@ -7,20 +7,20 @@
  *
  * A transport keeps unread input.  A peer that still sends would block, and a
  * socket that closes with unread input resets the connection, which destroys
- * bytes that we sent.  So after the shutdown the core reads in the caller's
- * place, while the flow is waited for and in flow_finish().
+ * bytes that we sent.  So after the shutdown the core reads instead of the
+ * caller, while a thread waits for the flow and in flow_finish().
  *
- * Invariants: until shut is set, the thread that holds busy[0] reads; from
- * then on the one that holds discarding does.  input_end is written by that
+ * Invariants: until shut is set, the thread that holds busy[0] reads;
+ * afterwards the one that holds discarding does.  input_end is written by that
  * thread alone and does not change once it is not FLOW_OK.
  */
 
 /* Bytes per step, and steps per call: a peer that never stops sending must
  * not block the caller. */
-#define STEP_BYTES 65536u
-#define STEPS      4
+#define DISCARD_BYTES 65536u
+#define DISCARD_STEPS 4
 
-/* Holds discarding. */
+/* Called with discarding held. */
 static enum flow_status
 discard_step(struct flow *f, size_t len, size_t *ret_len)
 {
@@ -31,7 +31,7 @@ discard_step(struct flow *f, size_t len, size_t *ret_len)
         return st;
     flow__used(f);
     st = f->ops->readv(f, &nowhere, 1, ret_len);
-    /* Whatever is wrong, this flow will not be read again. */
+    /* Whatever the error, this flow is not read again. */
     if (st != FLOW_OK && st != FLOW_AGAIN)
         flow__store(&f->input_end, (int8_t)st);
     return st;
@@ -57,11 +57,11 @@ flow__discard_wait(struct flow *f, uint32_t interest, struct flow_wait_set *set)
     size_t n;
     int step;
 
-    for (step = 0; step < STEPS && flow__load(&f->input_end) == FLOW_OK;
+    for (step = 0; step < DISCARD_STEPS && flow__load(&f->input_end) == FLOW_OK;
          step++) {
         ready = f->ops->wait(f, interest | FLOW_READY_READ, set);
         if ((ready & FLOW_READY_READ) != 0)
-            (void)!flow__discard(f, STEP_BYTES, &n);
+            (void)!flow__discard(f, DISCARD_BYTES, &n);
         if (ready != FLOW_READY_READ)
             return ready & interest;
     }

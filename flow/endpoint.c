@@ -6,7 +6,7 @@
 #include "flow/schemes.h"
 #include "lib/bits.h"
 
-#define LAYER "endpoint"
+#define ENDPOINT_LAYER "endpoint"
 
 /* A scheme "tls+" takes every name that begins so: the rest is an endpoint. */
 static bool
@@ -17,7 +17,7 @@ endpoint_wraps(const struct flow_scheme *scheme)
     return len > 0 && scheme->name[len - 1] == '+';
 }
 
-/* What follows the scheme in a name, or NULL when the name is of another. */
+/* The part of a name after the scheme, or NULL if it has another scheme. */
 static const char *
 endpoint_rest_after(const char *name, const struct flow_scheme *scheme)
 {
@@ -61,7 +61,7 @@ endpoint_set_schemes_as_detail(struct flow_error *err)
 static enum flow_status
 endpoint_refuse(struct flow_error *err, enum flow_status st, const char *text)
 {
-    flow_error_set(err, st, LAYER, FLOW_DOMAIN_NONE, 0, text);
+    flow_error_set(err, st, ENDPOINT_LAYER, FLOW_DOMAIN_NONE, 0, text);
     endpoint_set_schemes_as_detail(err);
     return st;
 }
@@ -94,7 +94,8 @@ static enum flow_status
 endpoint_lacks(struct flow_error *err, const struct flow_scheme *scheme,
                const char *text)
 {
-    flow_error_set(err, FLOW_E_NOTSUP, LAYER, FLOW_DOMAIN_NONE, 0, text);
+    flow_error_set(err, FLOW_E_NOTSUP, ENDPOINT_LAYER, FLOW_DOMAIN_NONE, 0,
+                   text);
     flow_error_set_detail(err, scheme->name);
     return FLOW_E_NOTSUP;
 }

@@ -4,17 +4,17 @@
 #include <flow/backend.h>
 
 /* Segments of a shortened call; a shorter vector is a short read too. */
-#define SEGMENTS 16u
+#define FAULT_SEGMENTS 16u
 
-/* Calls that can be held up.  Each has a gate of its own: a flush that passes
- * must not take the turn of the write that was refused. */
-enum call { READ, WRITE, FLUSH, SHUTDOWN, OPEN, CALLS };
+/* Calls that can be held up.  Each has a state of its own, so that a flush that
+ * passes does not end the hold of a write. */
+enum fault_call { READ, WRITE, FLUSH, SHUTDOWN, OPEN, CALLS };
 
-/* With a generator of its own, so that what one direction does never changes
+/* Each has its own generator, so that the calls of one direction do not change
  * the faults of the other. */
-struct gate {
+struct fault_hold {
     uint64_t random;
-    bool held;      /* AGAIN was answered, the next call goes through ... */
+    bool held;      /* AGAIN was answered, the next call passes ... */
     uint64_t until; /* ... not before this time */
 };
 
@@ -22,7 +22,7 @@ struct gate {
 struct fault {
     struct flow base;
     struct flow_fault_plan plan;
-    struct gate gate[CALLS];
+    struct fault_hold hold[CALLS];
     uint64_t moved[2];
     bool unflushed; /* written since the last flush */
 };
@@ -35,29 +35,29 @@ fault_of_flow(struct flow *f)
 
 /* SplitMix64. */
 static uint64_t
-fault_next_random(struct gate *gate)
+fault_next_random(struct fault_hold *hold)
 {
     uint64_t z;
 
-    gate->random += UINT64_C(0x9e3779b97f4a7c15);
-    z = gate->random;
+    hold->random += UINT64_C(0x9e3779b97f4a7c15);
+    z = hold->random;
     z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
     z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
     return z ^ (z >> 31);
 }
 
 static bool
-fault_must_hold(const struct flow_fault_plan *plan, struct gate *gate)
+fault_must_hold(const struct flow_fault_plan *plan, struct fault_hold *hold)
 {
     if (plan->again_always || plan->delay > 0)
         return true;
     return plan->again_percent > 0 &&
-           fault_next_random(gate) % 100 < plan->again_percent;
+           fault_next_random(hold) % 100 < plan->again_percent;
 }
 
-/* Whether the lower flow would answer something else than AGAIN. */
+/* Whether the lower flow would answer something other than AGAIN. */
 static bool
-fault_would_succeed(struct fault *x, enum call which)
+fault_would_succeed(struct fault *x, enum fault_call which)
 {
     static const uint32_t bit[] = { [READ] = FLOW_READY_READ,
                                     [WRITE] = FLOW_READY_WRITE,
@@ -70,25 +70,25 @@ fault_would_succeed(struct fault *x, enum call which)
     return flow_wait_sources(x->base.lower, bit[which], &unused) != 0;
 }
 
-/* Whether a call goes through; if not it answers AGAIN.  One that would answer
- * AGAIN anyway is let through: held up, it would be ready at once, and a
- * caller that obeys would ask in a circle. */
+/* Whether a call passes; if not, it answers AGAIN.  A call that would answer
+ * AGAIN anyway passes: if it were held up, it would be reported ready at once,
+ * and the caller would loop. */
 static bool
-fault_pass(struct fault *x, enum call which)
+fault_pass(struct fault *x, enum fault_call which)
 {
-    struct gate *gate = &x->gate[which];
+    struct fault_hold *hold = &x->hold[which];
     uint64_t now = x->base.env->now(x->base.env->ctx);
 
-    if (gate->held) {
-        if (now < gate->until)
+    if (hold->held) {
+        if (now < hold->until)
             return false;
-        gate->held = false;
+        hold->held = false;
         return true;
     }
-    if (!fault_would_succeed(x, which) || !fault_must_hold(&x->plan, gate))
+    if (!fault_would_succeed(x, which) || !fault_must_hold(&x->plan, hold))
         return true;
-    gate->held = true;
-    gate->until = flow_time_after(now, x->plan.delay);
+    hold->held = true;
+    hold->until = flow_time_after(now, x->plan.delay);
     return false;
 }
 
@@ -100,13 +100,13 @@ fault_smaller(size_t a, size_t b)
 
 /* Bytes that a call may move: at least one, unless it is cut. */
 static size_t
-fault_allowance(struct fault *x, enum call which, size_t asked, size_t most,
-                uint64_t cut)
+fault_allowance(struct fault *x, enum fault_call which, size_t asked,
+                size_t most, uint64_t cut)
 {
     size_t limit = most != 0 ? fault_smaller(asked, most) : asked;
 
     if (x->plan.random_short && limit > 1)
-        limit = 1 + (size_t)(fault_next_random(&x->gate[which]) % limit);
+        limit = 1 + (size_t)(fault_next_random(&x->hold[which]) % limit);
     if (cut - x->moved[which] < limit)
         limit = (size_t)(cut - x->moved[which]);
     return limit;
@@ -132,7 +132,7 @@ fault_shorten(const struct flow_vec *vec, size_t count, size_t limit,
 {
     size_t i;
 
-    for (i = 0; i < count && i < SEGMENTS && limit > 0; i++) {
+    for (i = 0; i < count && i < FAULT_SEGMENTS && limit > 0; i++) {
         ret_vec[i] = vec[i];
         ret_vec[i].len = fault_smaller(vec[i].len, limit);
         limit -= ret_vec[i].len;
@@ -140,7 +140,7 @@ fault_shorten(const struct flow_vec *vec, size_t count, size_t limit,
     return i;
 }
 
-/* Flips the lowest bit of byte off of what was read. */
+/* Flip the lowest bit of byte off of the input. */
 static void
 fault_flip(const struct flow_vec *vec, size_t off)
 {
@@ -155,7 +155,7 @@ fault_readv(struct flow *f, const struct flow_vec *vec, size_t count,
             size_t *ret_len)
 {
     struct fault *x = fault_of_flow(f);
-    struct flow_vec part[SEGMENTS];
+    struct flow_vec part[FAULT_SEGMENTS];
     enum flow_status st;
     size_t limit;
 
@@ -180,12 +180,12 @@ fault_write_part(struct fault *x, const struct flow_cvec *vec, size_t count,
                  uint32_t flags, size_t limit, size_t *ret_len)
 {
     uint64_t to_flip = x->plan.flip_write - x->moved[WRITE];
-    struct flow_cvec part[SEGMENTS];
+    struct flow_cvec part[FAULT_SEGMENTS];
     uint8_t byte;
     size_t i;
 
     if (to_flip == 0) {
-        /* The caller's memory is not ours to change: that byte goes alone. */
+        /* The caller's memory must not be changed: write that byte alone. */
         flow_cvec_get(vec, count, 0, &byte, 1);
         byte ^= 1;
         part[0] = (struct flow_cvec){ &byte, 1 };
@@ -193,7 +193,7 @@ fault_write_part(struct fault *x, const struct flow_cvec *vec, size_t count,
     }
     if (to_flip < limit)
         limit = (size_t)to_flip;
-    for (i = 0; i < count && i < SEGMENTS && limit > 0; i++) {
+    for (i = 0; i < count && i < FAULT_SEGMENTS && limit > 0; i++) {
         part[i] = vec[i];
         part[i].len = fault_smaller(vec[i].len, limit);
         limit -= part[i].len;
@@ -251,7 +251,7 @@ fault_flush(struct flow *f)
     struct fault *x = fault_of_flow(f);
     enum flow_status st;
 
-    /* With nothing to hand down there is nothing to hold up. */
+    /* With nothing to flush there is nothing to hold up. */
     if (x->unflushed && !fault_pass(x, FLUSH))
         return FLOW_AGAIN;
     st = flow_flush(f->lower);
@@ -260,18 +260,19 @@ fault_flush(struct flow *f)
     return flow_fail_lower(f, FLOW_WRITE, FLOW_WRITE, st);
 }
 
-/* Whether a call that was held may go through now; else when, or nothing if it
- * is not held. */
+/* Whether a call that was held up may pass now.  If not, its time is added to
+ * the wait set. */
 static bool
-fault_may_pass(struct fault *x, enum call which, struct flow_wait_set *set)
+fault_may_pass(struct fault *x, enum fault_call which,
+               struct flow_wait_set *set)
 {
-    const struct gate *gate = &x->gate[which];
+    const struct fault_hold *hold = &x->hold[which];
 
-    if (!gate->held)
+    if (!hold->held)
         return false;
-    if (x->base.env->now(x->base.env->ctx) >= gate->until)
+    if (x->base.env->now(x->base.env->ctx) >= hold->until)
         return true;
-    flow_wait_add_time(set, gate->until);
+    flow_wait_add_time(set, hold->until);
     return false;
 }
 
@@ -282,24 +283,24 @@ fault_is_cut(const struct fault *x, uint32_t bit)
            (bit == FLOW_READY_WRITE && x->moved[WRITE] == x->plan.cut_write);
 }
 
-/* One bit: what was held goes through when its time has come; a cut is an
- * answer; anything else is the lower flow's to say. */
+/* One bit: a call that was held up is ready when its time has come, a direction
+ * that was cut is ready, and the lower flow decides the rest. */
 static uint32_t
 fault_wait_bit(struct fault *x, uint32_t bit, struct flow_wait_set *set)
 {
-    static const enum call first[] = { [FLOW_READY_READ] = READ,
-                                       [FLOW_READY_WRITE] = WRITE,
-                                       [FLOW_READY_FLUSH] = FLUSH,
-                                       [FLOW_READY_OPEN] = OPEN };
-    enum call which = first[bit];
+    static const enum fault_call first[] = { [FLOW_READY_READ] = READ,
+                                             [FLOW_READY_WRITE] = WRITE,
+                                             [FLOW_READY_FLUSH] = FLUSH,
+                                             [FLOW_READY_OPEN] = OPEN };
+    enum fault_call which = first[bit];
 
     if (fault_may_pass(x, which, set) || fault_is_cut(x, bit))
         return bit;
-    /* A flush or a shutdown, whichever was refused. */
+    /* A flush or a shutdown, the one that was held up. */
     if (bit == FLOW_READY_FLUSH && fault_may_pass(x, SHUTDOWN, set))
         return bit;
-    if (x->gate[which].held ||
-        (bit == FLOW_READY_FLUSH && x->gate[SHUTDOWN].held))
+    if (x->hold[which].held ||
+        (bit == FLOW_READY_FLUSH && x->hold[SHUTDOWN].held))
         return 0;
     return flow_wait_sources(x->base.lower, bit, set);
 }
@@ -397,7 +398,7 @@ flow_fault_wrap(struct flow *lower, const struct flow_fault_plan *plan,
     }
     x->plan = *plan;
     for (i = 0; i < CALLS; i++)
-        x->gate[i].random = plan->seed + i * UINT64_C(0x5851f42d4c957f2d);
+        x->hold[i].random = plan->seed + i * UINT64_C(0x5851f42d4c957f2d);
     *ret_flow = &x->base;
     return FLOW_OK;
 }

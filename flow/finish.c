@@ -12,8 +12,8 @@
  * peer's end.
  */
 
-/* Bytes discarded between two looks at the clock. */
-#define DRAIN_STEP 65536u
+/* Bytes discarded between two checks of the deadline. */
+#define FINISH_DRAIN_STEP 65536u
 
 /* One flow_finish(). */
 struct finish {
@@ -89,10 +89,10 @@ finish_drain(struct finish *x, struct flow *f)
     for (;;) {
         if (flow__is_due(f->env, x->deadline))
             return FLOW_E_TIMEOUT;
-        /* One byte beyond the limit tells an end from more. */
-        len = x->max_drain - *drained < DRAIN_STEP
+        /* One byte more than the limit distinguishes an end from more input. */
+        len = x->max_drain - *drained < FINISH_DRAIN_STEP
                   ? (size_t)(x->max_drain - *drained) + 1
-                  : DRAIN_STEP;
+                  : FINISH_DRAIN_STEP;
         if (flow__load(&f->shut) != 0)
             st = finish_discard_some(f, x->deadline, len, &n);
         else

@@ -4,11 +4,20 @@
 #include "lib/atomic.h"
 #include "lib/checked.h"
 
-/* Segments of a vector, at most. */
-#define SEGMENTS 1024u
+/*
+ * The calls that move bytes and end directions.  Each checks its arguments,
+ * enters its direction, opens the flow if need be, calls one operation, settles
+ * the status and leaves (flow/core.h).
+ *
+ * Invariants: an operation is called only between enter and leave, on an open
+ * flow whose direction has not ended.  ended implies ending; both are set once.
+ * shut is set after the last readv of the reader.
+ *
+ * Locks: none.  Threads: one per direction, which enter enforces.
+ */
 
-/* A backend that takes so many segments at a time must find bytes among them:
- * the empty ones in front are not for it (C03). */
+/* A backend that takes a limited number of segments must find bytes among the
+ * first: leading empty ones are not passed to it (C03). */
 static const struct flow_vec *
 front_skip_empty(const struct flow_vec *vec, size_t *count)
 {
@@ -34,11 +43,11 @@ flow_readv(struct flow *f, const struct flow_vec *vec, size_t count,
     size_t total;
 
     *ret_len = 0;
-    if (count > SEGMENTS)
+    if (count > FLOW__SEGMENTS)
         return flow__report(f, FLOW_READ, FLOW_E_INVAL,
                             "more than 1024 segments");
     total = flow_vec_len(vec, count);
-    /* In every state, and without opening (C11). */
+    /* In every state, and without opening the flow (C11). */
     if (total == 0)
         return FLOW_OK;
     if (total == SIZE_MAX)
@@ -91,8 +100,8 @@ flow__check_write(struct flow *f, const struct flow_cvec *vec, size_t count,
     return FLOW_OK;
 }
 
-/* Entered.  What comes with FLOW_FIN is handed down with FLOW_MORE: the end
- * marker that follows at once takes it along (C17, C18). */
+/* Entered.  Bytes with FLOW_FIN are written with FLOW_MORE: the end marker
+ * follows at once and sends them too (C17, C18). */
 static enum flow_status
 front_write_step(struct flow *f, const struct flow_cvec *vec, size_t count,
                  uint32_t flags, size_t *ret_len)
@@ -119,7 +128,7 @@ flow_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
     size_t total;
 
     *ret_len = 0;
-    if (count > SEGMENTS)
+    if (count > FLOW__SEGMENTS)
         return flow__report(f, FLOW_WRITE, FLOW_E_INVAL,
                             "more than 1024 segments");
     st = flow__check_write(f, vec, count, flags);
@@ -135,8 +144,8 @@ flow_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
         return st;
     st = front_write_step(f, vec, count, flags, ret_len);
     flow__assert(*ret_len <= total && (st == FLOW_OK) == (*ret_len > 0));
-    /* The bytes are accepted whatever becomes of the marker: if it cannot
-     * leave yet, or fails, flow_shutdown() will tell (C18, C19). */
+    /* The bytes are accepted even if the end marker cannot be sent yet or
+     * fails; flow_shutdown() reports that (C18, C19). */
     if (st == FLOW_OK && (flags & FLOW_FIN) != 0 && *ret_len == total)
         flow__end_write(f);
     flow__leave(f, FLOW_WRITE);
@@ -218,7 +227,7 @@ front_shutdown_write(struct flow *f)
     return st;
 }
 
-/* Not open, there is nothing below to discard (C28). */
+/* Before the flow is open there is no input to discard (C28). */
 static enum flow_status
 front_shutdown_read(struct flow *f)
 {

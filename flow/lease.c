@@ -3,6 +3,16 @@
 #include "lib/assert.h"
 #include "lib/atomic.h"
 
+/*
+ * Invariants: leased[i] is set from a lease to its commit, and no read or write
+ * of direction i begins meanwhile (core.c refuses it).  lent[i] is the number
+ * of bytes of the lease and changes only with leased[i].  wanted[i] is not 0
+ * while a lease that answered FLOW_AGAIN decides readiness (C34).
+ *
+ * Threads: one per direction, as for reading and writing.  A commit takes busy,
+ * since flow_abort() may end the direction from another thread meanwhile.
+ */
+
 static enum flow_status
 lease_check(struct flow *f, enum flow_dir dir, size_t want)
 {
@@ -10,8 +20,7 @@ lease_check(struct flow *f, enum flow_dir dir, size_t want)
         dir == FLOW_READ ? FLOW_CAP_LEASE_READ : FLOW_CAP_LEASE_WRITE;
 
     if (want == 0)
-        return flow__report(f, dir, FLOW_E_INVAL,
-                            "a lease of no bytes was asked for");
+        return flow__report(f, dir, FLOW_E_INVAL, "a lease of 0 bytes");
     if ((f->caps & cap) == 0)
         return flow__report(f, dir, FLOW_E_NOTSUP,
                             "this flow lends no memory in this direction");
@@ -76,9 +85,10 @@ lease_check_commit(struct flow *f, enum flow_dir dir, size_t used,
         return flow__report(f, dir, FLOW_E_INVAL, "no lease is out");
     if (used > f->lent[i])
         return flow__report(f, dir, FLOW_E_INVAL,
-                            "more is given back than was lent");
+                            "more bytes are committed than were leased");
     if ((flags & ~known) != 0 || flags == (FLOW_MORE | FLOW_FIN))
-        return flow__report(f, dir, FLOW_E_INVAL, "flags do not fit");
+        return flow__report(f, dir, FLOW_E_INVAL,
+                            "invalid flags for this direction");
     if ((flags & FLOW_FIN) != 0 && (f->caps & FLOW_CAP_HALF_CLOSE_WRITE) == 0)
         return flow__report(f, dir, FLOW_E_NOTSUP,
                             "this flow has no half close");
@@ -101,8 +111,8 @@ flow_commit(struct flow *f, enum flow_dir dir, size_t used, uint32_t flags)
     if (flow__swap(&f->busy[i], 1) != 0)
         return flow__report(f, dir, FLOW_E_BUSY,
                             "another call of this direction is running");
-    /* A direction that failed meanwhile gets its memory back, no bytes
-     * (C58). */
+    /* If the direction has failed meanwhile, its memory is given back without
+     * any bytes (C58). */
     ended = flow__state(f, dir);
     st = f->ops->commit(f, dir, ended == FLOW_OK ? used : 0,
                         flags != 0 ? FLOW_MORE : 0);

@@ -6,6 +6,16 @@
 #include "flow/core.h"
 #include "lib/atomic.h"
 
+/*
+ * Invariants: the count of the wake event is read before the operation is asked
+ * (C40).  canceled is never cleared.  A listener that accepts from another is
+ * its upper one, and the upper one is closed first.
+ *
+ * Threads: one, except that flow_listener_set_deadline() and
+ * flow_listener_abort() come from any, so deadline and canceled are atomic.  No
+ * lock is held while an operation runs.
+ */
+
 /* See <flow/listener.h>. */
 void
 flow_listener_init(struct flow_listener *l, const struct flow_listener_ops *ops,
@@ -47,7 +57,7 @@ flow_accept(struct flow_listener *l, struct flow **ret_flow)
 bool
 flow_listener_wait_sources(struct flow_listener *l, struct flow_wait_set *set)
 {
-    /* Before looking, so that what changes while we look is seen (C40). */
+    /* Read before looking, so that a change while we look is seen (C40). */
     uint32_t seen = flow_event_sequence(&l->wake);
     bool ready = flow__load(&l->canceled) != 0;
 
@@ -56,8 +66,8 @@ flow_listener_wait_sources(struct flow_listener *l, struct flow_wait_set *set)
     set->depth--;
     if (ready)
         return true;
-    /* One that has passed wakes nobody: who sleeps looks at it first, and one
-     * of a listener below is not the sleeper's. */
+    /* A deadline that has passed is no source: the caller checks its own before
+     * it sleeps, and that of a listener below does not apply. */
     if (!flow__is_due(l->env, flow__load(&l->deadline)))
         flow_wait_add_time(set, flow__load(&l->deadline));
     if (set->depth == 0)
@@ -155,7 +165,7 @@ flow_listener_close(struct flow_listener *l)
     if (l == NULL)
         return;
     flow__watch_end(l->watch);
-    /* Whoever sleeps is told now: the operation frees the memory. */
+    /* Wake sleepers now: the operation frees the memory. */
     flow_event_fini(&l->wake);
     l->ops->close(l);
 }

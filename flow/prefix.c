@@ -7,8 +7,8 @@
 #include <flow/backend.h>
 
 /*
- * Invariant: bytes[off..len) have not been read yet; once off == len the
- * memory is gone and everything is handed through.
+ * Invariant: bytes[off..len) have not been read yet; once off == len the memory
+ * is freed and every call passes through.
  */
 struct prefix {
     struct flow base;

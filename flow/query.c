@@ -8,8 +8,8 @@
 #include "lib/checked.h"
 
 /* Longest description of one layer, and of a stack. */
-#define LAYER_TEXT 160
-#define STACK_TEXT 512
+#define QUERY_LAYER_TEXT 160
+#define QUERY_STACK_TEXT 512
 
 /* Whether what an outer layer knows of it says nothing about an inner one
  * (C64). */
@@ -52,8 +52,8 @@ query_ask_layer(struct flow *f, enum flow_query_key key, void *buf, size_t *len)
 static enum flow_status
 query_describe(struct flow *f, void *buf, size_t *len)
 {
-    char text[STACK_TEXT] = "";
-    char layer[LAYER_TEXT];
+    char text[QUERY_STACK_TEXT] = "";
+    char layer[QUERY_LAYER_TEXT];
     const char *part;
     size_t at = 0, size;
 

@@ -87,7 +87,7 @@ registry_lose(struct flow__registry *reg, struct flow__slot *slot,
             s = s->at.fd.next;
             continue;
         }
-        /* The list changes: from its start again. */
+        /* The list changes: start again. */
         flow__registry_drop(reg, r);
         reg->lost(r);
         s = slot->first;
@@ -125,7 +125,7 @@ registry_wanted(const struct flow__slot *slot)
 
 /* Bring the poll set up to date with a slot; false: it cannot be watched.  A
  * new source always sets the registration, to find a number that was closed
- * unannounced and given out again. */
+ * without flow_fd_closing() and used again. */
 static bool
 registry_update(struct flow__registry *reg, struct flow__source *s, bool is_new)
 {
@@ -261,8 +261,8 @@ registry_names(const struct flow_wait_set *set, int fd)
     return false;
 }
 
-/* Drop what a wait set does not name.  Events are entered anew each time: one
- * at the same address may be another by now. */
+/* Drop what a wait set does not name.  Events are armed again each time: the
+ * one at an address may be another by now. */
 static void
 registry_keep(struct flow__registry *reg, struct flow__registration *r,
               const struct flow_wait_set *set)
@@ -334,11 +334,11 @@ flow__registry_closing(struct flow__registry *reg, struct flow__registration *r,
 
 /* --- asking the system -------------------------------------------------- */
 
-/* Something is reported that nobody is registered with: a descriptor that was
- * closed without a word, of a file that is still open.  It cannot be taken out,
- * so all the others are put into another set, and those that cannot be are lost
- * to their entries, which register anew.  What this survey has seen counts no
- * more, since the new set has an order of its own. */
+/* A descriptor is reported that has no source: it was closed without
+ * flow_fd_closing() while its file is still open.  It cannot be removed, so all
+ * others move to a new set.  An entry whose descriptor cannot be moved loses
+ * its sources and registers again.  The survey starts again too, since the new
+ * set has its own order. */
 static bool
 registry_renew(struct flow__registry *reg)
 {
@@ -414,7 +414,7 @@ flow__registry_ask(struct flow__registry *reg, uint64_t deadline, bool *ret_all)
     return registry_ask_once(reg, deadline, ret_all);
 }
 
-/* The system reports in turn, so it has told everything when a descriptor
+/* The system reports in turn, so it has reported everything when a descriptor
  * comes for the second time. */
 enum flow_status
 flow__registry_survey(struct flow__registry *reg)

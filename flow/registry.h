@@ -12,16 +12,17 @@
  * and events.
  *
  * The system holds the number of a descriptor and a generation, never a
- * pointer.  Every registration of a number has a new generation, so a report
- * of an earlier one is told apart and ignored.  Several entries may wait for
- * one descriptor: the slot of its number has a list of their sources.
+ * pointer.  Every registration of a number has a new generation, so a report of
+ * an earlier one is recognised and ignored.  Several entries may wait for one
+ * descriptor: the slot of its number has a list of their sources.
  *
  * Invariant: a slot has sources iff its number is in the poll set, with the
  * union of what they want.  The set may also have descriptors that were closed
- * unannounced; when one is reported the set is renewed.
+ * without flow_fd_closing(); when one is reported, the set is renewed.
  *
  * A child of the process that made the registry shares the poll set with it.
- * Nothing here calls the system then: the registrations are the parent's.
+ * In the child nothing here calls the system, since the registrations are the
+ * parent's.
  *
  * Threads: the poller's, except that wakers are called from any.
  */
@@ -92,7 +93,7 @@ bool flow__registry_watch(struct flow__registry *reg,
                           struct flow__registration *r,
                           const struct flow_wait_set *set, bool *ret_signalled);
 
-/* Take all sources of an entry out. */
+/* Remove all sources of an entry. */
 void flow__registry_drop(struct flow__registry *reg,
                          struct flow__registration *r);
 
@@ -101,18 +102,18 @@ void flow__registry_drop(struct flow__registry *reg,
 void flow__registry_closing(struct flow__registry *reg,
                             struct flow__registration *r, int fd);
 
-/* Sleep until the deadline, as flow__pollset_wait(), and take in what the
- * system reports.  *ret_all: it reported everything it had. */
+/* Sleep until the deadline, as flow__pollset_wait(), and note what the system
+ * reports.  *ret_all: it reported everything it had. */
 enum flow_status flow__registry_ask(struct flow__registry *reg,
                                     uint64_t deadline, bool *ret_all);
 
-/* Take in everything that the system can report now, however much. */
+/* Note everything that the system can report now, however much. */
 enum flow_status flow__registry_survey(struct flow__registry *reg);
 
 /* What the system reported of a descriptor since it was used last. */
 uint32_t flow__registration_ready(const struct flow__registration *r, int fd,
                                   uint32_t events);
-/* It was used: what was reported is not known to hold any more. */
+/* It was used: what was reported may no longer be true. */
 void flow__registration_used(struct flow__registration *r);
 
 #endif

@@ -5,12 +5,25 @@
 #include "lib/bits.h"
 #include "lib/checked.h"
 
-/* Bytes per direction unless told otherwise. */
-#define DEFAULT_SIZE 16384u
+/*
+ * Each side reads into its buffer, writes the buffer out, and passes the end on
+ * after the last byte.
+ *
+ * Invariants: a side reads only while its buffer is empty (len == 0), so bytes
+ * are never moved within it.  unflushed is set while the destination may hold
+ * bytes back, and it is flushed before the relay sleeps.  A side whose status
+ * is not FLOW_OK is over and makes no further call.
+ *
+ * Threads: one; no lock.  flow_relay_run() sleeps in flow__wait_items(), with
+ * the deadlines of all directions that still run.
+ */
 
-/* Reads and writes per step, so that a fast peer does not keep the others of
- * a thread waiting. */
-#define ROUNDS 16
+/* Default number of bytes per direction. */
+#define RELAY_SIZE 16384u
+
+/* Reads and writes per step, so that a fast peer does not delay the other flows
+ * of the thread. */
+#define RELAY_ROUNDS 16
 
 /* See <flow/util.h>. */
 enum flow_status
@@ -22,7 +35,7 @@ flow_relay_init(struct flow_relay *r, struct flow *a, struct flow *b,
     *r = (struct flow_relay){
         .side = { { .from = a, .to = b }, { .from = b, .to = a } },
         .env = a->env,
-        .buf_size = buf_size != 0 ? buf_size : DEFAULT_SIZE,
+        .buf_size = buf_size != 0 ? buf_size : RELAY_SIZE,
         .idle = idle,
     };
     r->started = r->env->now(r->env->ctx);
@@ -88,8 +101,8 @@ relay_empty(struct flow_relay_side *s)
     return FLOW_OK;
 }
 
-/* An end becomes a half close where the other side has one; elsewhere nobody
- * can be told, and the other direction runs on. */
+/* An end becomes a half close if the other side has one; otherwise it cannot be
+ * passed on, and the other direction continues. */
 static enum flow_status
 relay_pass_end(struct flow_relay_side *s)
 {
@@ -112,7 +125,7 @@ relay_move(struct flow_relay *r, struct flow_relay_side *s)
     return relay_fill(r, s);
 }
 
-/* Before sleeping: nothing may be held back meanwhile. */
+/* Flush before sleeping: no byte may be held back meanwhile. */
 static enum flow_status
 relay_settle_output(struct flow_relay_side *s)
 {
@@ -125,7 +138,7 @@ relay_settle_output(struct flow_relay_side *s)
     return st == FLOW_OK ? FLOW_AGAIN : st;
 }
 
-/* A side that only reads would never learn that nobody listens any more. */
+/* A side that only reads would not notice that its peer has closed. */
 static enum flow_status
 relay_state_of_output(const struct flow_relay_side *s)
 {
@@ -140,7 +153,7 @@ relay_step_side(struct flow_relay *r, struct flow_relay_side *s)
     enum flow_status st = relay_state_of_output(s);
     int round;
 
-    for (round = 0; st == FLOW_OK && round < ROUNDS; round++) {
+    for (round = 0; st == FLOW_OK && round < RELAY_ROUNDS; round++) {
         st = relay_move(r, s);
         if (st == FLOW_OK || st == FLOW_EOF)
             s->last = r->env->now(r->env->ctx);
@@ -172,8 +185,8 @@ flow_relay_step(struct flow_relay *r)
     for (i = 0; i < 2; i++)
         if (!relay_is_over(&r->side[i]))
             relay_step_side(r, &r->side[i]);
-    /* The second may have found that the first has nobody left to tell, which
-     * the first would never learn while its source is silent. */
+    /* The second may have found that the destination of the first is closed,
+     * which the first does not notice while its source sends nothing. */
     for (i = 0; i < 2; i++)
         if (!relay_is_over(&r->side[i]))
             r->side[i].status = relay_state_of_output(&r->side[i]);
@@ -187,7 +200,8 @@ flow_relay_step(struct flow_relay *r)
                                                    : FLOW_AGAIN;
 }
 
-/* Adds what one side waits for, on the flow it reads and the one it writes. */
+/* Add the interest of one side, in the flow that it reads and the one that it
+ * writes. */
 static void
 relay_side_interest(const struct flow_relay_side *s, uint32_t *from,
                     uint32_t *to)
@@ -216,8 +230,8 @@ flow_relay_interest(const struct flow_relay *r, uint32_t *ret_a,
     return relay_idle_end(r);
 }
 
-/* The deadlines that count for one of the flows: those of the directions that
- * run, whether the relay waits for them now or for something else. */
+/* The deadlines that apply to one of the flows: those of the directions that
+ * run, even while the relay waits for something else. */
 static uint32_t
 relay_obeyed(const struct flow_relay_side *out_of,
              const struct flow_relay_side *into)
@@ -248,7 +262,7 @@ flow_relay_run(struct flow_relay *r)
         until = flow_relay_interest(r, &items[0].interest, &items[1].interest);
         for (i = 0; i < 2; i++)
             items[i].interest |= relay_obeyed(&r->side[i], &r->side[1 - i]);
-        /* Flows that are always ready do not defeat them. */
+        /* They apply even if the flows are always ready. */
         st = flow__check_deadlines(items, 2);
         if (st == FLOW_OK)
             st = flow__wait_items(items, 2, r->env, until);

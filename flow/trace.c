@@ -4,8 +4,8 @@
 #include <flow/backend.h>
 
 /*
- * The smallest complete filter: every operation does what the flow below does,
- * and says so.
+ * The smallest complete filter: every operation calls that of the flow below,
+ * and reports the call.
  */
 struct trace {
     struct flow base;

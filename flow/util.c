@@ -7,11 +7,8 @@
 #include "lib/atomic.h"
 #include "lib/bits.h"
 
-/* Segments per flow_writev(), its limit. */
-#define SEGMENTS 1024u
-
 /* Bytes that flow_copy() moves at a time. */
-#define COPY_SIZE 16384u
+#define UTIL_COPY_SIZE 16384u
 
 /* See <flow/util.h>. */
 enum flow_status
@@ -29,7 +26,7 @@ flow_read_wait(struct flow *f, void *buf, size_t len, size_t *ret_len)
     }
 }
 
-/* A peer that never lets us wait must not defeat the deadline. */
+/* The deadline applies even if the flow is always ready. */
 static bool
 util_is_late(const struct flow *f, enum flow_dir dir)
 {
@@ -53,7 +50,8 @@ flow_read_exact(struct flow *f, void *buf, size_t len, size_t *ret_len)
         }
         st = flow_read_wait(f, at != NULL ? at + done : NULL, len - done, &n);
         done += n;
-        /* Inside is not at the boundary (C67); the flow's state is EOF. */
+        /* The end came inside, not at the boundary (C67); the flow's state is
+         * EOF. */
         if (st == FLOW_EOF && done > 0)
             st = FLOW_E_TRUNCATED;
     }
@@ -63,7 +61,7 @@ flow_read_exact(struct flow *f, void *buf, size_t len, size_t *ret_len)
 }
 
 /* The state of one flow_read_until(). */
-struct until {
+struct util_until {
     uint8_t *buf;
     size_t limit;
     const uint8_t *delim;
@@ -73,7 +71,7 @@ struct until {
 /* The bytes up to the end of the first delimiter in the first len of buf, of
  * which the first seen hold none; 0: there is none. */
 static size_t
-util_find_end(const struct until *u, size_t seen, size_t len)
+util_find_end(const struct util_until *u, size_t seen, size_t len)
 {
     size_t at = seen < u->delim_len ? 0 : seen - u->delim_len + 1;
 
@@ -83,7 +81,7 @@ util_find_end(const struct until *u, size_t seen, size_t len)
     return 0;
 }
 
-/* A lease of what there is, waited for. */
+/* Wait for a lease of at least one byte. */
 static enum flow_status
 util_lease_some(struct flow *f, struct flow_vec ret_span[2])
 {
@@ -99,10 +97,10 @@ util_lease_some(struct flow *f, struct flow_vec ret_span[2])
     }
 }
 
-/* Takes from one lease what belongs to the line.  Copied before it is looked
- * at: the peer may be able to change what is lent. */
+/* Consume the bytes of a lease that belong to the line.  They are copied before
+ * they are examined, since the peer may be able to change leased memory. */
 static enum flow_status
-util_take_until(struct flow *f, const struct until *u, size_t *len,
+util_take_until(struct flow *f, const struct util_until *u, size_t *len,
                 bool *ret_found)
 {
     struct flow_vec span[2];
@@ -133,7 +131,7 @@ enum flow_status
 flow_read_until(struct flow *f, void *buf, size_t limit, const void *delim,
                 size_t delim_len, size_t *len)
 {
-    const struct until u = { buf, limit, delim, delim_len };
+    const struct util_until u = { buf, limit, delim, delim_len };
     enum flow_status st = FLOW_OK;
     bool found = false;
 
@@ -142,7 +140,7 @@ flow_read_until(struct flow *f, void *buf, size_t limit, const void *delim,
                             "a length is out of range");
     while (st == FLOW_OK && !found && *len < limit) {
         st = util_take_until(f, &u, len, &found);
-        /* A peer that sends byte after byte must not defeat the deadline. */
+        /* The deadline applies even if the peer sends byte after byte. */
         if (st == FLOW_OK && !found && *len < limit &&
             util_is_late(f, FLOW_READ))
             return flow__report(f, FLOW_READ, FLOW_E_TIMEOUT,
@@ -185,8 +183,8 @@ util_write_some(struct flow *f, const struct flow_cvec *vec, size_t count,
     enum flow_status st;
 
     for (;;) {
-        if (count > SEGMENTS)
-            st = flow_writev(f, vec, SEGMENTS, FLOW_MORE, ret_len);
+        if (count > FLOW__SEGMENTS)
+            st = flow_writev(f, vec, FLOW__SEGMENTS, FLOW_MORE, ret_len);
         else
             st = flow_writev(f, vec, count, flags, ret_len);
         if (st != FLOW_AGAIN)
@@ -197,7 +195,7 @@ util_write_some(struct flow *f, const struct flow_cvec *vec, size_t count,
     }
 }
 
-/* Accepted is not sent: what must follow, as the flags have it. */
+/* Accepted is not sent: flush or shut down, as the flags demand. */
 static enum flow_status
 util_push(struct flow *f, uint32_t flags)
 {
@@ -211,7 +209,7 @@ enum flow_status
 flow_writev_all(struct flow *f, struct flow_cvec *vec, size_t count,
                 uint32_t flags, size_t *ret_len)
 {
-    /* Before anything is written: the flags go down with the last call. */
+    /* Before anything is written: the flags are passed with the last call. */
     enum flow_status st = flow__check_write(f, vec, count, flags);
     size_t n, done = 0;
 
@@ -273,8 +271,8 @@ flow_shutdown_wait(struct flow *f, enum flow_dir dir)
     return st;
 }
 
-/* Sleep until there is something to read.  Nothing may be held back meanwhile,
- * and the destination's deadline counts: nobody else looks at it. */
+/* Sleep until there is something to read.  No byte may be held back meanwhile,
+ * and the destination's deadline is checked here, since no other call does. */
 static enum flow_status
 util_copy_sleep(struct flow *from, struct flow *to)
 {
@@ -323,13 +321,14 @@ util_copy_loop(struct flow *from, struct flow *to, uint8_t *buf, uint64_t limit,
 
     while (st == FLOW_OK && *done < limit) {
         if (*done != before) {
-            /* Neither side may defeat its deadline by never making us wait. */
+            /* Both deadlines apply even if the flows are always ready. */
             st = flow__check_deadlines(items, 2);
             if (st != FLOW_OK)
                 return st;
         }
         before = *done;
-        len = limit - before < COPY_SIZE ? (size_t)(limit - before) : COPY_SIZE;
+        len = limit - before < UTIL_COPY_SIZE ? (size_t)(limit - before)
+                                              : UTIL_COPY_SIZE;
         st = util_copy_piece(from, to, buf, len, done);
     }
     if (st != FLOW_OK && st != FLOW_EOF)
@@ -342,7 +341,7 @@ util_copy_loop(struct flow *from, struct flow *to, uint8_t *buf, uint64_t limit,
 enum flow_status
 flow_copy(struct flow *from, struct flow *to, uint64_t limit, uint64_t *ret_len)
 {
-    uint8_t *buf = flow_env_alloc(from->env, COPY_SIZE);
+    uint8_t *buf = flow_env_alloc(from->env, UTIL_COPY_SIZE);
     enum flow_status st = FLOW_E_NOMEM;
     uint64_t done = 0;
 
@@ -351,7 +350,7 @@ flow_copy(struct flow *from, struct flow *to, uint64_t limit, uint64_t *ret_len)
     if (ret_len != NULL)
         *ret_len = done;
     if (buf != NULL)
-        flow_wipe(buf, COPY_SIZE);
-    flow_env_free(from->env, buf, COPY_SIZE);
+        flow_wipe(buf, UTIL_COPY_SIZE);
+    flow_env_free(from->env, buf, UTIL_COPY_SIZE);
     return st;
 }

@@ -6,21 +6,22 @@
 #include "lib/plat.h"
 
 /*
- * What a flow waits for, sleeping until then, and waking those who sleep.
+ * What a flow waits for, and sleeping until then.
  *
  * Invariants: the counts of the wake events are read before the flow is asked
  * (C40), so a change between the question and the sleep ends the sleep.  If
  * anything is ready no source is added (C35).  Only the flow that was asked
  * first adds its own events, since a wake goes up to every flow above.
  *
- * Locks: the wait lock, for the chain of flows above and their sleepers; the
- * locks of layers are taken by their wait operations, and none is held in the
- * environment's wait.
+ * Locks: none here.  The wait operations take the locks of their layers, and
+ * none is held while the environment's wait sleeps.  Threads: any, one per
+ * direction of a flow.
  */
 
 /* How soon to ask again while another thread is inside the opening, in ns.
- * It wakes us after its step; this is for the case that it only asked. */
-#define OPENING_NAP 1000000u
+ * That thread wakes us after a step; if it only asked for the sources it does
+ * not. */
+#define WAIT_OPENING_NAP 1000000u
 
 /* Bits whose answer needs no operation: a direction that has ended, or whose
  * call would be refused. */
@@ -44,8 +45,8 @@ wait_known_ready(const struct flow *f)
     return ready;
 }
 
-/* Before it is open, everything waits for the opening; that its deadline has
- * passed is an answer too (C45, C49). */
+/* Before a flow is open, every interest waits for the opening.  If the deadline
+ * has passed, the interest is ready too (C45, C49). */
 static uint32_t
 wait_ask_opening(struct flow *f, uint32_t interest, struct flow_wait_set *set)
 {
@@ -57,7 +58,7 @@ wait_ask_opening(struct flow *f, uint32_t interest, struct flow_wait_set *set)
     before = flow__swap(&f->opening, FLOW__OPENING_INSIDE);
     if (before == FLOW__OPENING_INSIDE) {
         flow_wait_add_time(
-            set, flow_time_after(f->env->now(f->env->ctx), OPENING_NAP));
+            set, flow_time_after(f->env->now(f->env->ctx), WAIT_OPENING_NAP));
         return 0;
     }
     if (flow__load(&f->opened) == 0)
@@ -77,7 +78,7 @@ wait_ask(struct flow *f, uint32_t interest, struct flow_wait_set *set)
     return f->ops->wait(f, interest, set) & interest;
 }
 
-/* The deadline that holds for an interest. */
+/* The deadline that applies to an interest. */
 static uint64_t
 wait_deadline_of(const struct flow *f, uint32_t interest)
 {
@@ -95,8 +96,8 @@ wait_deadline_of(const struct flow *f, uint32_t interest)
     return deadline;
 }
 
-/* Of a flow below another, a deadline that has passed wakes nobody: whoever
- * sleeps above obeys that of the flow above and would be woken for ever. */
+/* A deadline that has passed is no source in a flow below another: the sleeper
+ * obeys the deadline of the flow above, and would be woken for ever. */
 static void
 wait_add_deadline(const struct flow *f, uint32_t interest,
                   struct flow_wait_set *set)
@@ -120,8 +121,8 @@ wait_directions_of(uint32_t interest)
     return dirs;
 }
 
-/* Ask with the wait set of the caller, of whom flows below may not add their
- * own events: a wake of theirs goes up to this flow's. */
+/* Ask with the wait set of the caller.  Flows below do not add their own events
+ * to it, since a wake of theirs signals those of this flow. */
 static uint32_t
 wait_ask_inside(struct flow *f, uint32_t interest, struct flow_wait_set *set)
 {
@@ -143,7 +144,7 @@ flow_wait_sources(struct flow *f, uint32_t interest, struct flow_wait_set *set)
 
     interest &= FLOW__READY_KNOWN;
     dirs = set->depth == 0 ? wait_directions_of(interest) : 0;
-    /* Before looking, so that what changes while we look is seen (C40). */
+    /* Read before looking, so that a change while we look is seen (C40). */
     for (i = 0; i < 2; i++)
         seen[i] = flow_event_sequence(&f->wake[i]);
     if (flow__opens_with_lower(f) && flow__load(&f->lower->opened) != 0)
@@ -153,7 +154,7 @@ flow_wait_sources(struct flow *f, uint32_t interest, struct flow_wait_set *set)
     if (rest == 0)
         return ready;
     if (ready != 0) {
-        /* Nobody will wait, so what it would wait for is not for the wait set
+        /* The caller will not wait, so no source may be in its wait set
          * (C35). */
         unused = *set;
         return ready | wait_ask_inside(f, rest, &unused);
@@ -168,9 +169,9 @@ flow_wait_sources(struct flow *f, uint32_t interest, struct flow_wait_set *set)
     return 0;
 }
 
-/* The deadlines that are obeyed without waiting for their direction, and the
- * events that say that they were moved.  Those of a direction that is waited
- * for are among the sources already. */
+/* The deadlines that apply without waiting for their direction, and the events
+ * that are signalled when they move.  Those of a direction in the interest are
+ * among the sources already. */
 static uint32_t
 wait_ask_obeyed(struct flow *f, uint32_t interest, struct flow_wait_set *set)
 {

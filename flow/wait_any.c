@@ -21,10 +21,10 @@
  * A gathering is not on the stack of its thread.  A child that another thread
  * forks meanwhile has the events with the nodes in their lists, but not the
  * thread, whose stack it may give to the next one or unmap.  There the
- * gathering stays for as long as the child lives: nobody sleeps on its event
+ * gathering stays for as long as the child lives: no thread sleeps on its event
  * any more, so waking it has no effect.
  */
-struct gathering {
+struct wait_any_gathering {
     struct flow_waker waker;
     struct flow_event event;
     struct flow_event_node node[FLOW_WAIT_ANY * FLOW_WAIT_SOURCES];
@@ -32,20 +32,20 @@ struct gathering {
     bool changed; /* an event was signalled before its node was armed */
 };
 
-/* Interval for sources that there is no room to wait for, in ns. */
-#define NO_ROOM_NAP 1000000u
+/* Interval of polling for sources that do not fit, in ns. */
+#define WAIT_ANY_NAP 1000000u
 
 /* Called under the wait lock. */
 static void
 wait_any_gather_wake(struct flow_waker *waker)
 {
-    struct gathering *g = (struct gathering *)(void *)waker;
+    struct wait_any_gathering *g = (struct wait_any_gathering *)(void *)waker;
 
     flow__event_signal_locked(&g->event);
 }
 
 static void
-wait_any_gather_source(struct gathering *g,
+wait_any_gather_source(struct wait_any_gathering *g,
                        const struct flow_wait_source *source,
                        struct flow_wait_set *set, const struct flow_env *env)
 {
@@ -57,12 +57,12 @@ wait_any_gather_source(struct gathering *g,
         flow_wait_add_fd(set, source->fd, source->events);
     } else {
         flow_wait_add_time(set,
-                           flow_time_after(env->now(env->ctx), NO_ROOM_NAP));
+                           flow_time_after(env->now(env->ctx), WAIT_ANY_NAP));
     }
 }
 
 static void
-wait_any_gather(struct gathering *g, const struct flow_wait_set *from,
+wait_any_gather(struct wait_any_gathering *g, const struct flow_wait_set *from,
                 struct flow_wait_set *set, const struct flow_env *env)
 {
     size_t i;
@@ -74,7 +74,7 @@ wait_any_gather(struct gathering *g, const struct flow_wait_set *from,
 
 /* Ask all of them; true when one is ready. */
 static bool
-wait_any_ask_all(struct gathering *g, struct flow_wait_item *items,
+wait_any_ask_all(struct wait_any_gathering *g, struct flow_wait_item *items,
                  size_t count, struct flow_wait_set *set)
 {
     struct flow_wait_set one;
@@ -91,11 +91,11 @@ wait_any_ask_all(struct gathering *g, struct flow_wait_item *items,
     return ready;
 }
 
-/* One look, and a sleep if there was nothing to see: FLOW_AGAIN to look once
- * more. */
+/* Look once, and sleep if nothing was ready: FLOW_AGAIN to look again. */
 static enum flow_status
-wait_any_look_and_sleep(struct gathering *g, struct flow_wait_item *items,
-                        size_t count, uint64_t deadline)
+wait_any_look_and_sleep(struct wait_any_gathering *g,
+                        struct flow_wait_item *items, size_t count,
+                        uint64_t deadline)
 {
     const struct flow_env *env = items[0].flow->env;
     enum flow_status st = FLOW_OK;
@@ -141,7 +141,7 @@ wait_any_gather_and_wait(struct flow_wait_item *items, size_t count,
                          uint64_t deadline)
 {
     const struct flow_env *env = items[0].flow->env;
-    struct gathering *g = flow_env_alloc(env, sizeof(*g));
+    struct wait_any_gathering *g = flow_env_alloc(env, sizeof(*g));
     enum flow_status st;
 
     if (g == NULL)

@@ -9,7 +9,7 @@ struct alert_entry {
 };
 
 /* RFC 8446 6 and, for what it left out, RFC 5246 7.2 and RFC 2246 7.2. */
-static const struct alert_entry alerts[] = {
+static const struct alert_entry alert_entries[] = {
     { 0, "close_notify" },
     { 10, "unexpected_message" },
     { 20, "bad_record_mac" },
@@ -52,8 +52,8 @@ flow_alert_name(int alert)
 {
     size_t i;
 
-    for (i = 0; i < sizeof(alerts) / sizeof(alerts[0]); i++)
-        if (alerts[i].number == alert)
-            return alerts[i].name;
+    for (i = 0; i < sizeof(alert_entries) / sizeof(alert_entries[0]); i++)
+        if (alert_entries[i].number == alert)
+            return alert_entries[i].name;
     return "unknown_alert";
 }

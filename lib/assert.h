@@ -3,8 +3,8 @@
 #define FLOW_LIB_ASSERT_H
 
 /*
- * What a layer owes the core, checked in builds without NDEBUG.  The C
- * library's assert() prints, which a machine without an operating system
+ * Checks that a layer does what the core relies on, in builds without NDEBUG.
+ * The C library's assert() prints, which a machine without an operating system
  * cannot.
  */
 #ifdef NDEBUG

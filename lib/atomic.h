@@ -3,10 +3,11 @@
 #define FLOW_LIB_ATOMIC_H
 
 /*
- * Atomic access to plain members.  Public structs cannot say _Atomic, which
- * C++ does not know; the compilers' builtins work on any integer or pointer.
- * Sequentially consistent unless the name says otherwise: every use of ours
- * decides about sleeping, where a store must not pass a later load.
+ * Atomic access to plain members.  Public structs cannot have _Atomic members,
+ * since C++ has no such word; the compilers' builtins work on any integer or
+ * pointer.  Sequentially consistent unless the name says otherwise: the other
+ * uses decide whether a thread sleeps, where a store must not pass a later
+ * load.
  */
 #define flow__load(ptr) __atomic_load_n((ptr), __ATOMIC_SEQ_CST)
 #define flow__store(ptr, value)                                                \
@@ -25,7 +26,7 @@
     __atomic_compare_exchange_n((ptr), (expected), (value), 0,                 \
                                 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
 
-/* For values that only tell whether other memory may be looked at. */
+/* For values that only tell whether other memory may be read. */
 #define flow__load_acquire(ptr) __atomic_load_n((ptr), __ATOMIC_ACQUIRE)
 #define flow__store_release(ptr, value)                                        \
     __atomic_store_n((ptr), (value), __ATOMIC_RELEASE)

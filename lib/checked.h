@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Arithmetic on sizes that says when it does not fit: false leaves *ret. */
+/* Arithmetic on sizes that detects overflow: false, and *ret is unchanged. */
 
 static inline bool
 flow__checked_add(size_t a, size_t b, size_t *ret)

@@ -29,6 +29,7 @@ flow_wipe(void *ptr, size_t len)
     if (len == 0)
         return;
     memset(ptr, 0, len);
-    /* Without a reader the compiler may drop the stores; this claims one. */
+    /* Without a reader the compiler may drop the stores; this asm looks like
+     * one. */
     __asm__ __volatile__("" : : "r"(ptr) : "memory");
 }

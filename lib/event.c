@@ -6,8 +6,8 @@
 /*
  * A count, and a list of sleepers.
  *
- * Why a wake cannot be lost: a signal counts first and looks for sleepers
- * then; a sleeper enters the list first and looks at the count then.  Both are
+ * Why a wake cannot be lost: a signal counts first and then looks for sleepers;
+ * a sleeper enters the list first and then looks at the count.  Both are
  * sequentially consistent, so at least one of the two sees the other.
  *
  * Invariants: a node is in the list of at most one event, and link is NULL iff

@@ -4,7 +4,7 @@
 
 #include <flow/wait.h>
 
-/* Their counterparts in <flow/wait.h>, for who holds the wait lock. */
+/* The functions of <flow/wait.h> for callers that hold the wait lock. */
 void flow__event_signal_locked(struct flow_event *ev);
 bool flow__event_arm_locked(struct flow_event *ev, struct flow_event_node *node,
                             struct flow_waker *waker, uint32_t sequence);

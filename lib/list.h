@@ -6,8 +6,8 @@
 #include <stddef.h>
 
 /*
- * Doubly linked ring of members inside larger structs.  A list is a link of
- * its own; one that points at itself is empty, or in no list.
+ * Doubly linked ring of members inside larger structs.  A list is a link too; a
+ * link that points at itself is an empty list, or in no list.
  */
 struct flow__link {
     struct flow__link *prev;

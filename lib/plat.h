@@ -10,19 +10,19 @@
 #include <flow/port.h>
 
 /*
- * The porting guide: everything libflow wants from an operating system
- * outside its backends.  A port is a directory lib/plat/NAME that implements
- * these functions and those of <flow/port.h> under these names, one facility
- * per file; docs/porting.md walks through it.  None of them prints, exits or
+ * The porting guide: everything libflow needs from an operating system outside
+ * its backends.  A port is a directory lib/plat/NAME that implements these
+ * functions and those of <flow/port.h> under these names, one facility per
+ * file; docs/porting.md walks through it.  None of them prints, exits or
  * blocks, except flow_lock_acquire() (briefly: no lock is held across a wait)
  * and the wait of the environment.
  */
 
 /*
  * The wait lock: one for the process, innermost of all locks, never held while
- * anything is waited for.  Guards the lists of sleepers of every flow_event,
- * the chain of flows from a lower one to its upper one, the error records of
- * flows, and the list of entries that have woken their poller.
+ * a thread waits.  Guards the lists of sleepers of every flow_event, the chain
+ * of flows from a lower one to its upper one, the error records of flows, and
+ * the list of entries that have woken their poller.
  */
 void flow__wait_lock(void);
 void flow__wait_unlock(void);
@@ -54,12 +54,12 @@ enum flow_status flow__plat_read_file(const struct flow_env *env,
                                       uint8_t **ret_data, size_t *ret_len,
                                       int32_t *ret_code, const char **ret_text);
 
-/* The files in which systems keep their trust store, best first, ended by
- * NULL; a list without entries where there are none. */
+/* The files in which systems keep their trust store, the preferred one first,
+ * ended by NULL; an empty list where there are none. */
 const char *const *flow__plat_trust_files(void);
 
-/* Which of FLOW_WAIT_IN and FLOW_WAIT_OUT a descriptor is ready for now; all
- * that are asked for when it failed.  0 where there are no descriptors. */
+/* Which of FLOW_WAIT_IN and FLOW_WAIT_OUT a descriptor is ready for now; all of
+ * events after an error.  0 where there are no descriptors. */
 uint32_t flow__plat_fd_ready(int fd, uint32_t events);
 
 /*
@@ -78,22 +78,21 @@ enum flow_status flow__pollset_new(const struct flow_env *env,
 /* In a child of the process that made it: without effect on the parent's. */
 void flow__pollset_free(struct flow__pollset *set);
 /*
- * events 0 takes the descriptor out.  before: what was set last, 0 for a
- * descriptor that is not in the set; one that the system finds there
- * nevertheless gets the new key.  Any key but UINT64_MAX.  FLOW_E_CLOSED: the
- * descriptor that was set before is not there any more, this is another with
- * its number.
+ * events 0 removes the descriptor. before: what was set last, 0 for a
+ * descriptor that is not in the set; if the system still has it, it gets the
+ * new key. key is not UINT64_MAX.  FLOW_E_CLOSED: the descriptor that was set
+ * before is no longer there, this is another one with its number.
  */
 enum flow_status flow__pollset_set(struct flow__pollset *set, int fd,
                                    uint32_t before, uint32_t events,
                                    uint64_t key);
-/* Takes every descriptor out, also those that were closed before and that the
- * system reports nevertheless.  FLOW_E_SYS: there is no descriptor for a new
- * set, and nothing has changed. */
+/* Removes every descriptor, also those that were closed and that the system
+ * still reports.  FLOW_E_SYS: there is no descriptor for a new set, and nothing
+ * has changed. */
 enum flow_status flow__pollset_renew(struct flow__pollset *set);
 /*
  * Sleeps until deadline (monotonic ns of flow__plat_now(), FLOW_NEVER,
- * FLOW_NOW), an event, or a wake.  *ret_all: false when more may be ready than
+ * FLOW_NOW), an event, or a wake.  *ret_all: false if more may be ready than
  * was reported; descriptors that stay ready are reported in turn.
  */
 enum flow_status flow__pollset_wait(struct flow__pollset *set,

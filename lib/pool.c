@@ -10,10 +10,10 @@
  * Blocks of one size that flows of any thread share.
  *
  * Invariants: free_count blocks are in the pool and their places are
- * free_list[0..free_count - 1], each once; the others are out.  A block is
- * wiped before it is in the list, so no flow sees the bytes of another.  A
- * flow that got FLOW_AGAIN waits for available, which is signalled after a
- * block is in the list.
+ * free_list[0..free_count - 1], each once; the others are in use.  A block is
+ * wiped before it is in the list, so no flow sees the bytes of another.  A flow
+ * that got FLOW_AGAIN waits for available, which is signalled after a block is
+ * in the list.
  *
  * Order of locks: those of a flow, flow_fork_block(), lock; the wait lock is
  * taken after lock was released.
@@ -36,7 +36,8 @@ pool_of_policy(const struct flow_buf_policy *policy)
     return (struct flow_pool *)(uintptr_t)policy;
 }
 
-/* Threads share a pool, so a child must find it whole, and its lock free. */
+/* Threads share a pool, so in a child it must be consistent and its lock
+ * free. */
 static void
 pool_enter(struct flow_pool *pool)
 {
@@ -96,7 +97,7 @@ pool_fill(struct flow_pool *pool, size_t align)
     pool->mem = env->alloc(env->ctx, pool->count * pool->block_size, align);
     if (pool->free_list == NULL || pool->mem == NULL)
         return FLOW_E_NOMEM;
-    /* Blocks that were never out show nobody's bytes either. */
+    /* Wipe blocks that were never used, too. */
     flow_wipe(pool->mem, pool->count * pool->block_size);
     for (i = 0; i < pool->count; i++)
         pool->free_list[i] = (uint32_t)(pool->count - 1 - i);

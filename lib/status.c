@@ -10,14 +10,14 @@ struct status_entry {
     const char *text;
 };
 
-static const struct status_entry statuses[] = {
+static const struct status_entry status_entries[] = {
     { FLOW_OK, false, "FLOW_OK", "done" },
     { FLOW_EOF, true, "FLOW_EOF", "the peer ended its direction" },
     { FLOW_AGAIN, false, "FLOW_AGAIN", "no progress possible now" },
     { FLOW_E_TRUNCATED, true, "FLOW_E_TRUNCATED",
-      "the stream was cut off before its end marker" },
+      "the stream was truncated before its end marker" },
     { FLOW_E_CLOSED, true, "FLOW_E_CLOSED", "the direction is closed" },
-    { FLOW_E_RESET, true, "FLOW_E_RESET", "the transport broke" },
+    { FLOW_E_RESET, true, "FLOW_E_RESET", "the connection was reset" },
     { FLOW_E_TIMEOUT, false, "FLOW_E_TIMEOUT", "the deadline passed" },
     { FLOW_E_CANCELED, true, "FLOW_E_CANCELED", "the flow was aborted" },
     { FLOW_E_PROTO, true, "FLOW_E_PROTO", "the peer violated the protocol" },
@@ -26,11 +26,11 @@ static const struct status_entry statuses[] = {
     { FLOW_E_INVAL, false, "FLOW_E_INVAL", "an argument is out of range" },
     { FLOW_E_NOTSUP, false, "FLOW_E_NOTSUP", "not supported by this flow" },
     { FLOW_E_BUSY, false, "FLOW_E_BUSY",
-      "another call or lease of this direction is out" },
+      "another call or lease of this direction is active" },
     { FLOW_E_SYS, true, "FLOW_E_SYS", "operating-system error" },
 };
 
-static const struct status_entry unknown_status = { FLOW_OK, false,
+static const struct status_entry status_unknown = { FLOW_OK, false,
                                                     "FLOW_UNKNOWN",
                                                     "unknown status" };
 
@@ -39,10 +39,10 @@ status_find_status(enum flow_status status)
 {
     size_t i;
 
-    for (i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++)
-        if (statuses[i].status == status)
-            return &statuses[i];
-    return &unknown_status;
+    for (i = 0; i < sizeof(status_entries) / sizeof(status_entries[0]); i++)
+        if (status_entries[i].status == status)
+            return &status_entries[i];
+    return &status_unknown;
 }
 
 /* See <flow/status.h>. */
@@ -116,15 +116,15 @@ flow_error_add_layer(struct flow_error *err, const char *layer)
     err->layers[err->layer_count - 1] = layer;
 }
 
-/* A text that is cut where the buffer ends but counted to its own end. */
-struct writer {
+/* A text that is cut at the end of the buffer but counted whole. */
+struct status_writer {
     char *buf;
     size_t cap;
     size_t len;
 };
 
 static void
-status_put(struct writer *w, const char *text)
+status_put(struct status_writer *w, const char *text)
 {
     for (; *text != '\0'; text++) {
         if (w->len + 1 < w->cap)
@@ -135,7 +135,8 @@ status_put(struct writer *w, const char *text)
 
 /* At least min digits. */
 static void
-status_put_int(struct writer *w, int32_t value, unsigned base, size_t min)
+status_put_int(struct status_writer *w, int32_t value, unsigned base,
+               size_t min)
 {
     char digits[12];
     size_t at = sizeof(digits) - 1;
@@ -154,7 +155,7 @@ status_put_int(struct writer *w, int32_t value, unsigned base, size_t min)
 
 /* Topmost first, as one describes a stack: "tls over tcp: ". */
 static void
-status_put_layers(struct writer *w, const struct flow_error *err)
+status_put_layers(struct status_writer *w, const struct flow_error *err)
 {
     uint32_t i;
 
@@ -165,7 +166,7 @@ status_put_layers(struct writer *w, const struct flow_error *err)
 }
 
 static void
-status_put_code(struct writer *w, const struct flow_error *err)
+status_put_code(struct status_writer *w, const struct flow_error *err)
 {
     static const char *const prefix[] = {
         [FLOW_DOMAIN_NONE] = "code ",
@@ -189,7 +190,7 @@ status_put_code(struct writer *w, const struct flow_error *err)
 }
 
 static void
-status_put_alert(struct writer *w, const char *prefix, int alert)
+status_put_alert(struct status_writer *w, const char *prefix, int alert)
 {
     if (alert < 0)
         return;
@@ -201,7 +202,7 @@ status_put_alert(struct writer *w, const char *prefix, int alert)
 size_t
 flow_error_format(const struct flow_error *err, char *buf, size_t len)
 {
-    struct writer w = { buf, len, 0 };
+    struct status_writer w = { buf, len, 0 };
 
     status_put_layers(&w, err);
     status_put(&w,

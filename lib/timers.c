@@ -2,9 +2,8 @@
 #include "lib/timers.h"
 
 /*
- * Stopping puts the last timer into the gap, which may have to sink or to rise
- * from there; all other changes rise.  Nothing is allocated, so that a timer
- * can be set where failing is not possible.
+ * Stopping a timer moves the last one to its place, from where it may sink or
+ * rise.  Nothing is allocated, so setting a timer cannot fail.
  *
  * Threads: the heap's owner alone, no lock.
  */

@@ -16,7 +16,7 @@ struct flow__timer {
 
 /*
  * Timers by the time they are due: a binary heap of pointers, in memory of the
- * owner, who sees to it that it has room for every timer.
+ * owner, which must have room for every timer.
  *
  * Invariants: heap[i]->due >= heap[(i - 1) / 2]->due; heap[i]->place == i.
  */

@@ -6,9 +6,9 @@
 /*
  * A list of what one sleep waits for, filled by the wait operations of a stack.
  *
- * Invariants: a descriptor is in the list once, with the events of all that
- * asked for it.  If a source does not fit, the deadline becomes FLOW_NOW: the
- * sleeper looks again at once instead of missing a wake.
+ * Invariants: a descriptor is in the list once, with the events of all flows
+ * that wait for it.  If a source does not fit, the deadline becomes FLOW_NOW:
+ * the sleeper looks again at once instead of missing a wake.
  *
  * Threads: a wait set is on the stack of the thread that asks; no lock.
  */
@@ -44,8 +44,8 @@ flow_wait_fd_ready(const struct flow_wait_set *set, int fd, uint32_t events)
     return flow__plat_fd_ready(fd, events);
 }
 
-/* The next free source; NULL when there is none, in which case nobody may
- * sleep: a source that is not in the list would never wake them. */
+/* The next free source.  NULL: the list is full, and the caller must not sleep,
+ * since a source that is not in the list would not wake it. */
 static struct flow_wait_source *
 wait_new_source(struct flow_wait_set *set)
 {

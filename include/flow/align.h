@@ -27,8 +27,8 @@ struct flow_align_policy {
 /**
  * @brief Buffers of the environment, aligned and padded.
  *
- * Address *and* size are multiples: a buffer of a page policy shares its pages
- * with nothing else.
+ * The address *and* the size are multiples of @p align: a buffer of a page
+ * policy shares its pages with nothing else.
  *
  * @param[out] p       Caller's memory.
  * @param[in]  env     Must outlive the policy; NULL: flow_env_default().
@@ -36,7 +36,7 @@ struct flow_align_policy {
  *                     #FLOW_PAGE_SIZE, or any other.
  * @param[in]  secret  Wipe buffers when they are given back.
  * @retval FLOW_OK       Ready; nothing to release.
- * @retval FLOW_E_INVAL  @p align is no power of two or above 2^30.
+ * @retval FLOW_E_INVAL  @p align is not a power of two, or above 2^30.
  * @par Threads
  * Any may acquire and release.
  * @par Since
@@ -51,9 +51,9 @@ struct flow_pool;
 /**
  * @brief A bounded pool of equal blocks, all allocated now.
  *
- * When it is empty acquiring answers #FLOW_AGAIN, and the policy's available
- * event tells when to try again: back-pressure, never a crash.  Blocks are
- * wiped when they come back, so that none ever shows another's bytes.
+ * If the pool is empty, acquire answers #FLOW_AGAIN, and the policy's available
+ * event tells when to try again.  Blocks are wiped when they are released, so
+ * that no user sees the bytes of another.
  *
  * @param[in]  env         Must outlive the pool; NULL: flow_env_default().
  * @param[in]  block_size  Bytes per block, >= 1; rounded up to @p align.
@@ -83,7 +83,7 @@ FLOW_API const struct flow_buf_policy *
 flow_pool_policy(const struct flow_pool *pool);
 
 /**
- * @brief Blocks that are out.
+ * @brief The number of blocks in use.
  * @param[in] pool  The pool.
  * @return 0..count.
  * @par Since
@@ -92,7 +92,7 @@ flow_pool_policy(const struct flow_pool *pool);
 FLOW_API size_t flow_pool_in_use(const struct flow_pool *pool);
 
 /**
- * @brief Release a pool.  Every block must be back.
+ * @brief Release a pool.  No block may be in use.
  * @param[in] pool  The pool; NULL does nothing.
  * @par Since
  * 0.1
@@ -112,7 +112,8 @@ struct flow_arena_policy {
 /**
  * @brief Buffers from the caller's own memory.
  *
- * Cut off one after the other; the memory is free again when all are back.
+ * Buffers are cut off one after the other; the memory is free again when all
+ * have been released.
  *
  * @param[out] p      Caller's memory.
  * @param[in]  mem    The arena; must outlive what is cut from it.

@@ -22,12 +22,12 @@ extern "C" {
  * @brief For authors of backends, filters and layers.
  *
  * A flow is a struct whose first member is a struct flow, and a table of
- * operations.  Five operations are a must, seven have defaults.  The core
+ * operations.  Five operations are mandatory, seven have defaults.  The core
  * (flow_read() and so on) is the only caller: it checks arguments, keeps the
  * sticky states, the deadlines and the leases, opens the flow on first use and
  * refuses a second call of the same direction, so an operation may rely on all
- * of that.  Nothing of ours uses more than this header: docs/new-backend.md
- * walks through a whole backend.
+ * of that.  The library's own backends use no more than this header;
+ * docs/new-backend.md explains a whole backend.
  *
  * <!-- fragment -->
  * @code
@@ -62,10 +62,10 @@ extern "C" {
 /**
  * @brief The operations of a kind of flow.
  *
- * Every function gets the flow it was called on.  No function blocks.  A
- * failing one first calls flow_fail() (the failure arose here) or
- * flow_fail_lower() (it came from below) and returns what that returns; the
- * core makes sticky what is sticky.
+ * Every function gets the flow it was called on.  No function blocks.  One that
+ * fails first calls flow_fail() (the failure arose here) or flow_fail_lower()
+ * (the flow below failed) and returns what that returns; the core keeps an
+ * error that is sticky.
  */
 struct flow_ops {
     /** #FLOW_OPS_VERSION. */
@@ -95,8 +95,8 @@ struct flow_ops {
     enum flow_status (*writev)(struct flow *f, const struct flow_cvec *vec,
                                size_t count, uint32_t flags, size_t *ret_len);
     /**
-     * End one direction; for #FLOW_WRITE drain, emit the marker exactly once,
-     * pass it on.
+     * End one direction; for #FLOW_WRITE send what was accepted, send the end
+     * marker exactly once, and end the flow below.
      * Called: open; again after AGAIN; never again after OK.  #FLOW_WRITE only
      * with #FLOW_CAP_HALF_CLOSE_WRITE.  #FLOW_READ drops what this layer has
      * read ahead and is not passed on: the core still reads later input through
@@ -129,16 +129,17 @@ struct flow_ops {
     /**
      * Drive the opening one step.  NULL: opens the lower flow, if any.
      * Called: only with #FLOW_CAP_NEEDS_OPEN, until it answers OK or an error,
-     * by one thread at a time; once more after the deadline passed, for the
-     * error of an opening that has failed but has something left to do.
-     * flow_opening_is_late() tells that call: what it still waits for is given
-     * up.
+     * by one thread at a time; once more after the deadline, to get the error
+     * of an opening that has failed but has something left to send.
+     * flow_opening_is_late() is true in that call, which must not wait any
+     * longer.
      * Returns: OK, AGAIN or an error, which becomes final for both directions.
      * OK and AGAIN after the deadline become #FLOW_E_TIMEOUT.
      */
     enum flow_status (*open)(struct flow *f);
     /**
-     * Push staged bytes down.  NULL: flushes the lower flow, if any.
+     * Pass buffered bytes to the flow below.  NULL: flushes the lower flow, if
+     * any.
      * Called: open, write direction not failed.
      * Returns: OK when nothing is held here or below, AGAIN or an error.
      */
@@ -146,8 +147,8 @@ struct flow_ops {
     /**
      * Lend memory.  NULL: not supported.
      * Called: as readv or writev; @p want >= 1; only with the capability.
-     * Returns: as flow_lease().  AGAIN only if wait will tell when @p want
-     * bytes, or that much room, are there: the core keeps @p want for it.
+     * Returns: as flow_lease().  AGAIN only if wait reports when there are @p
+     * want bytes or that much room: the core keeps @p want for it.
      */
     enum flow_status (*lease)(struct flow *f, enum flow_dir dir, size_t want,
                               struct flow_vec ret_span[2]);
@@ -160,9 +161,9 @@ struct flow_ops {
     enum flow_status (*commit)(struct flow *f, enum flow_dir dir, size_t used,
                                uint32_t flags);
     /**
-     * Prepare to be taken off.  NULL: not supported.
-     * Called: nothing else runs.  Changes nothing: the core still may not go
-     * through with it.
+     * Prepare to be removed from the stack.  NULL: not supported.
+     * Called: nothing else runs.  Changes nothing, since the core may still
+     * fail.
      * Returns: OK with the bytes read ahead (valid until close), or BUSY.
      */
     enum flow_status (*detach)(struct flow *f, const void **ret_ahead,
@@ -179,7 +180,7 @@ struct flow_ops {
                               void *buf, size_t *len);
     /**
      * Obey a key.  NULL or #FLOW_E_NOTSUP: the core asks below.
-     * Called: both directions idle or in their own threads' hands.
+     * Called: no other operation of the flow runs.
      * Returns: as flow_control().
      */
     enum flow_status (*control)(struct flow *f, enum flow_control_key key,
@@ -262,7 +263,7 @@ flow_base_init(struct flow *f, const struct flow_ops *ops,
  * @param[out] f      First member of the layer's struct, zeroed before.
  * @param[in]  ops    Static table.
  * @param[in]  lower  The flow below.
- * @param[in]  owned  Whether closing goes down to it.
+ * @param[in]  owned  Whether @p f owns it and closes it.
  * @param[in]  caps   FLOW_CAP_ bits, computed from flow_caps() of @p lower.
  * @return As flow_base_init().
  * @par Ownership
@@ -318,7 +319,7 @@ FLOW_API enum flow_status flow_fail_with(struct flow *f, uint32_t dirs,
                                          const struct flow_error *err);
 
 /**
- * @brief Record a failure that came from below: its cause, then our name.
+ * @brief Record a failure of the flow below, and add the name of this layer.
  *
  * @param[in,out] f          The flow.
  * @param[in]     dirs       Directions of this flow concerned, mask.
@@ -377,7 +378,7 @@ FLOW_API enum flow_status flow_answer_string(void *buf, size_t *len,
 FLOW_API void flow_wake(struct flow *f, uint32_t dirs);
 
 /**
- * @brief Whether flow_abort() cut a flow off before both its ends (C47).
+ * @brief Whether flow_abort() came before both directions had ended (C47).
  *
  * For the close operation of a transport that has a reset: if true, it resets
  * the connection instead of ending it in order.  flow_base_fini() aborts an

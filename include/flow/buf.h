@@ -18,9 +18,9 @@ extern "C" {
  * @file
  * @brief Where buffers come from: alignment, size steps, room around, backing.
  *
- * A caller may pass any address and length to a flow; what a backend needs of
- * memory is its own concern, and it gets it from a policy.  What a whole stack
- * would like is the composition of what its layers want (flow_buf_compose(),
+ * A caller may pass any address and length to a flow.  A backend that needs
+ * special memory takes it from a policy.  The hints of a whole stack are
+ * composed from those of its layers (flow_buf_compose(),
  * #FLOW_QUERY_BUF_HINTS), so that an application can allocate once for all of
  * them.  Policies are in <flow/align.h>.
  */
@@ -34,7 +34,7 @@ enum flow_buf_backing {
 };
 
 /**
- * @brief What somebody wants of memory.
+ * @brief Requirements of a layer or an application on memory.
  *
  * Invariants: align is a power of two; granularity >= 1.
  */
@@ -66,7 +66,8 @@ struct flow_buf_policy {
                                 size_t min_size, struct flow_buf *ret_buf);
     /** Give a buffer back; wipes it when the hints say secret. */
     void (*release)(const struct flow_buf_policy *policy, struct flow_buf *buf);
-    /** Signalled when a bounded pool gets a buffer back; NULL: never AGAIN. */
+    /** Signalled when a buffer of a bounded pool is released; NULL: acquire
+     * never answers AGAIN. */
     struct flow_event *available;
     /** true: several threads may acquire and release at once.  false: one
      *  thread at a time; a flow that takes buffers in both directions then has
@@ -85,13 +86,13 @@ struct flow_buf_policy {
 FLOW_API void flow_buf_hints_init(struct flow_buf_hints *hints);
 
 /**
- * @brief Add the wishes of the layer above to those of the layers below.
+ * @brief Add the hints of the layer above to those of the layers below.
  *
  * Alignment: the larger; granularity: the least common multiple; headroom and
  * tailroom: the sums; max_contiguous: the smaller; backing: the stricter.
  *
- * @param[in,out] below  Wishes so far; receives the composition.
- * @param[in]     above  Wishes of the layer above.
+ * @param[in,out] below  Hints so far; receives the composition.
+ * @param[in]     above  Hints of the layer above.
  * @retval FLOW_OK       Composed.
  * @retval FLOW_E_INVAL  The least common multiple or a sum does not fit;
  *                       @p below is unchanged.

@@ -13,18 +13,18 @@ extern "C" {
  * @file
  * @brief A filter that gives any flow leases, from buffers of a policy.
  *
- * Reads ahead and delays writes, by at most one buffer each.  What is written
- * goes out when the buffer is full, with the next write without #FLOW_MORE,
- * with flow_flush() or flow_shutdown().
+ * Reads ahead and delays writes, by at most one buffer each.  Written bytes are
+ * sent when the buffer is full, with the next write without #FLOW_MORE, with
+ * flow_flush() or flow_shutdown().
  */
 
 /**
  * @brief Put a buffer in front of a flow.
  * @param[in]  lower     The flow.
  * @param[in]  policy    Where the buffers come from; must outlive the filter.
- *                       Buffers are held only while they hold something.
- *                       If flow_buf_policy::any_thread is false, as for an
- *                       arena, the filter has no #FLOW_CAP_DUPLEX.
+ *                       A buffer is held only while it has bytes.  If
+ *                       flow_buf_policy::any_thread is false, as for an arena,
+ *                       the filter has no #FLOW_CAP_DUPLEX.
  * @param[in]  size      Bytes per direction, >= 1.
  * @param[out] ret_flow  The filter.
  * @retval FLOW_OK       Made.

@@ -50,7 +50,7 @@ struct flow_endpoint_options {
     unsigned max_handshakes;
 };
 
-/** How a kind of endpoint is reached, for authors of backends. */
+/** A scheme of endpoint names, for authors of backends. */
 struct flow_scheme {
     /** "tcp" for names "tcp:..."; with a '+' at its end, as "tls+", for every
      *  name that begins so, whose rest is an endpoint again. */
@@ -81,7 +81,8 @@ struct flow_scheme {
  * @param[out] ret_flow  The flow.
  * @param[out] ret_err   Why it failed; may be NULL.
  * @retval FLOW_OK        *@p ret_flow is the caller's.
- * @retval FLOW_E_INVAL   The name is not understood; the record says what is.
+ * @retval FLOW_E_INVAL   The name cannot be parsed; the record gives the
+ *                        syntax.
  * @retval FLOW_E_NOTSUP  Its scheme is not in this build; the record lists
  *                        those that are.
  * @return Any other error is in @p ret_err.

@@ -16,13 +16,13 @@ extern "C" {
 
 /**
  * @file
- * @brief What a flow needs from where it runs: clock, memory, entropy, waiting,
- * names, log.
+ * @brief What a flow needs from the system: clock, memory, entropy, waiting,
+ *        names, log.
  *
- * One small table given at construction.  The default is
- * that of the platform the library was built for; a test gives a fake clock or
- * an allocator that fails, a unikernel its own.  A layer takes the environment
- * of the flow below it.
+ * A table of functions, given at construction.  The default is that of the
+ * platform the library was built for; a test may give a fake clock or an
+ * allocator that fails, a unikernel its own functions.  A layer takes the
+ * environment of the flow below it.
  */
 
 /** A network address, independent of the system's socket headers. */
@@ -33,11 +33,11 @@ struct flow_addr {
     uint32_t scope;    /**< IPv6 scope id, 0 for none. */
 };
 
-/** A lookup in progress; what it is made of is the resolver's business. */
+/** A lookup in progress; the resolver defines it. */
 struct flow_lookup;
 
 /**
- * @brief How host names become addresses, without blocking the caller.
+ * @brief How to look up host names, without blocking the caller.
  *
  * Called only for names: literal addresses never reach it.
  */
@@ -49,9 +49,9 @@ struct flow_resolver {
     enum flow_status (*start)(void *ctx, const char *host, uint16_t port,
                               struct flow_lookup **ret_lookup);
     /**
-     * Look whether it is done.  #FLOW_OK: 1..@p cap addresses in the order in
-     * which to try them.  #FLOW_AGAIN: not yet.  Else it failed and @p ret_code
-     * has the resolver's number.
+     * Check whether the lookup is done.  #FLOW_OK: 1..@p cap addresses in the
+     * order in which to try them.  #FLOW_AGAIN: not yet.  Any other status: it
+     * failed, and @p ret_code has the resolver's error number.
      */
     enum flow_status (*result)(struct flow_lookup *lookup,
                                struct flow_addr *ret_addr, size_t cap,
@@ -96,10 +96,10 @@ struct flow_env {
     bool (*random)(void *ctx, void *buf, size_t len);
 
     /**
-     * Sleep until a source may have fired or the earlier of @p deadline and
-     * the wait set's own has passed.  May return early.  Arms a waker of its
-     * own at the wait set's events, and does not sleep when one was signalled
-     * since. #FLOW_OK, or an error when waiting is not possible.
+     * Sleep until a source may have fired or the earlier of @p deadline and the
+     * wait set's own has passed.  May return early.  Arms a waker of its own at
+     * the events of the wait set, and does not sleep if one was signalled since
+     * it was looked at.  #FLOW_OK, or an error when waiting is not possible.
      */
     enum flow_status (*wait)(void *ctx, struct flow_wait_set *set,
                              uint64_t deadline);
@@ -107,7 +107,7 @@ struct flow_env {
     /** Names to addresses; NULL when only literal addresses work. */
     const struct flow_resolver *resolver;
 
-    /** One line for whoever runs the program; NULL: no log.  @p layer and
+    /** A line for the operator of the program; NULL: no log.  @p layer and
      *  @p event are static; @p flow tells flows apart; @p value belongs to the
      *  event. */
     void (*log)(void *ctx, enum flow_log_level level, const char *layer,

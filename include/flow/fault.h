@@ -10,10 +10,10 @@ extern "C" {
 
 /**
  * @file
- * @brief A filter that makes a flow behave badly, by seed and repeatably.
+ * @brief A filter that injects faults into a flow, repeatably, from a seed.
  *
- * To see how a program stands what networks do: calls that would block, short
- * reads and writes, delays, a cut at byte k, flipped bits.
+ * To test a program against what networks do: calls that would block, short
+ * reads and writes, delays, a connection that is cut at byte k, flipped bits.
  */
 
 /** No byte: for the positions of #flow_fault_plan. */
@@ -51,10 +51,10 @@ struct flow_fault_plan {
 FLOW_API void flow_fault_plan_init(struct flow_fault_plan *plan);
 
 /**
- * @brief Put faults on a flow.
+ * @brief Inject faults into a flow.
  *
- * Readiness stays honest: after an injected AGAIN the flow is ready at once,
- * or at the delay's end.  Leases are not forwarded.
+ * Readiness stays correct: after an injected AGAIN the flow is ready at once,
+ * or at the end of the delay.  Leases are not forwarded.
  *
  * @param[in]  lower     The flow.
  * @param[in]  plan      What goes wrong; copied.

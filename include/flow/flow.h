@@ -36,7 +36,7 @@ extern "C" {
  * - **Accepted bytes belong to the flow.**  The flow delivers the bytes that a
  *   write has counted; the caller may reuse its memory on return.
  * - **Sticky ends.**  #FLOW_EOF and the errors that flow_status_is_sticky()
- *   names stay for their direction; flow_get_error() tells more.
+ *   names are permanent for their direction; flow_get_error() has the details.
  * - **Lengths** are `size_t` bytes, **times** are `uint64_t` monotonic
  *   nanoseconds of the flow's environment.
  * - **Pointers** are not NULL unless the text says so; an empty range may
@@ -217,14 +217,15 @@ FLOW_API FLOW_MUST_USE enum flow_status flow_read(struct flow *f, void *buf,
 /**
  * @brief Write a vector: accept a prefix of its bytes.
  *
- * Accepted bytes may be staged: before only waiting to read, call flow_flush()
- * until #FLOW_OK, or wait for #FLOW_READY_FLUSH as well, or two peers may wait
- * for each other.  A layer may join segments; it does not make one record per
- * segment.  With #FLOW_MORE it may hold bytes back until the next write without
- * it, flow_flush() or flow_shutdown().  With #FLOW_FIN, when every byte was
- * accepted, the direction is ended as by flow_shutdown() in the same call; a
- * marker that could not leave yet is driven by flow_shutdown().  When only a
- * prefix was accepted #FLOW_FIN is ignored.
+ * Accepted bytes may be buffered.  Before you wait only for input, call
+ * flow_flush() until #FLOW_OK, or wait for #FLOW_READY_FLUSH as well; otherwise
+ * two peers may wait for each other for ever.  A layer may join segments; it
+ * does not make one record per segment.  With #FLOW_MORE it may hold bytes back
+ * until the next write without it, flow_flush() or flow_shutdown().  With
+ * #FLOW_FIN, if every byte was accepted, the same call ends the direction as
+ * flow_shutdown() does; if the end marker cannot be sent yet, call
+ * flow_shutdown() until it is.  If only a prefix was accepted, #FLOW_FIN is
+ * ignored.
  *
  * @param[in,out] f        The flow.
  * @param[in]     vec      Segments.
@@ -265,9 +266,9 @@ flow_write(struct flow *f, const void *buf, size_t len, size_t *ret_len);
 /**
  * @brief Drive the opening one step: connect, handshake, attach.
  *
- * Reads and writes do it by themselves; call it to learn of the end of the
- * opening first.  The earlier of both deadlines holds; an opening past it
- * fails for good.
+ * Reads and writes do it by themselves; call it to complete the opening before
+ * there is data.  The earlier of both deadlines applies: if it passes before
+ * the flow is open, the opening fails for good.
  *
  * @param[in,out] f  The flow.
  * @retval FLOW_OK    Open; what was agreed can be asked with flow_query().
@@ -293,19 +294,19 @@ FLOW_API FLOW_MUST_USE enum flow_status flow_flush(struct flow *f);
 /**
  * @brief End one direction.
  *
- * #FLOW_WRITE: no more data from us.  Drains what was accepted, emits this
- * layer's end marker exactly once, then passes the end to the layer below if
- * that is this flow's own and can.  Reading goes on.  #FLOW_READ: discard
- * further input here; never touches the wire by itself; later reads answer
- * #FLOW_EOF.  Later input is discarded by flow_finish(), and whenever a caller
- * waits for an interest other than #FLOW_READY_READ.  flow_close() discards
- * nothing: if a socket has unread input, closing it resets the connection.
+ * #FLOW_WRITE: no more data from us.  Sends what was accepted, then this
+ * layer's end marker, exactly once, and then ends the flow below if this flow
+ * owns it and it has a half close.  Reading goes on.  #FLOW_READ: discard
+ * further input; sends nothing; later reads answer #FLOW_EOF.  Later input is
+ * discarded by flow_finish(), and whenever a caller waits for an interest other
+ * than #FLOW_READY_READ.  flow_close() discards nothing: if a socket has unread
+ * input, closing it resets the connection.
  *
  * @param[in,out] f    The flow.
  * @param[in]     dir  One direction.
  * @retval FLOW_OK       Done; also when it was done before.
- * @retval FLOW_AGAIN    The marker has not been handed down yet; call again
- *                       after #FLOW_READY_FLUSH.
+ * @retval FLOW_AGAIN    The end marker has not been sent yet; call again after
+ *                       #FLOW_READY_FLUSH.
  * @retval FLOW_E_NOTSUP #FLOW_WRITE without #FLOW_CAP_HALF_CLOSE_WRITE;
  *                       nothing happened.
  * @return Any other error is in flow_get_error().
@@ -318,10 +319,10 @@ FLOW_API FLOW_MUST_USE enum flow_status flow_shutdown(struct flow *f,
 /**
  * @brief End a flow and release it.
  *
- * No I/O but the transport's own: an end that was not announced with
- * flow_shutdown() is abortive, and the peer may see it as such.  flow_finish()
- * ends in order under a deadline.  Closes the flow below if it is this one's
- * own.  Outstanding leases become invalid.
+ * Does no I/O except the transport's own close.  Without a flow_shutdown()
+ * before it the close is abortive, and the peer may see an error; flow_finish()
+ * ends a flow in order, within a deadline.  Closes the flow below if this flow
+ * owns it.  Outstanding leases become invalid.
  *
  * @param[in] f  The flow, invalid afterwards; NULL does nothing.
  * @par Threads
@@ -336,15 +337,16 @@ FLOW_API void flow_close(struct flow *f);
  *
  * For pollers and foreign event loops.  Ready means that the call would not
  * answer #FLOW_AGAIN: buffered bytes count, ends and errors too.  After a
- * flow_lease() that answered #FLOW_AGAIN that lease is meant, until the next
- * read, write or lease of its direction.  Only when nothing of @p interest is
- * ready are sources added to @p set; the flow's deadlines are among them, and
- * events that flow_abort() and flow_set_deadline() signal from other threads.
- * Unknown bits of @p interest are never ready.
+ * flow_lease() that answered #FLOW_AGAIN, ready means that this lease would not
+ * answer it again, until the next read, write or lease of the direction.  Only
+ * when nothing of @p interest is ready are sources added to @p set; the flow's
+ * deadlines are among them, and events that flow_abort() and
+ * flow_set_deadline() signal from other threads.  Unknown bits of @p interest
+ * are never ready.
  *
  * @param[in,out] f         The flow.
  * @param[in]     interest  FLOW_READY_ bits.
- * @param[in,out] set      Initialised by the caller.
+ * @param[in,out] set       Initialised by the caller.
  * @return The bits of @p interest that are ready now.
  * @par Threads
  * As the operations of the directions in @p interest.
@@ -357,9 +359,9 @@ FLOW_API uint32_t flow_wait_sources(struct flow *f, uint32_t interest,
 /**
  * @brief Sleep until something can make progress.
  *
- * The one place where a thread blocks.  What is ready is as for
- * flow_wait_sources().  Also ends when flow_abort() or
- * flow_set_deadline() is called from another thread; the new deadline counts.
+ * The one place where a thread blocks.  Ready means the same as for
+ * flow_wait_sources().  The sleep also ends when another thread calls
+ * flow_abort() or flow_set_deadline(); the new deadline then applies.
  *
  * @param[in,out] f          The flow.
  * @param[in]     interest   FLOW_READY_ bits, not 0.
@@ -377,9 +379,10 @@ flow_wait(struct flow *f, uint32_t interest, uint32_t *ret_ready);
 /**
  * @brief Move the deadline of one or both directions.
  *
- * Absolute.  Governs flow_wait() and everything built on it; the operations
- * themselves never wait.  A passed deadline leaves the flow usable, except
- * while it opens.  A sleeper is woken and obeys the new value.
+ * The time is absolute.  It applies to flow_wait() and to every call built on
+ * it; the operations themselves never wait.  After a deadline has passed the
+ * flow is still usable, unless it passed during the opening.  A thread that
+ * sleeps is woken and obeys the new value.
  *
  * @param[in,out] f     The flow.
  * @param[in]     dirs  Mask of #FLOW_READ and #FLOW_WRITE.
@@ -422,12 +425,12 @@ FLOW_API uint64_t flow_now(const struct flow *f);
 /**
  * @brief Give a flow up: both directions fail with #FLOW_E_CANCELED.
  *
- * Wakes sleepers.  Sends nothing and releases nothing; flow_close() does. After
- * flow_abort() closing a TCP connection resets it, so that the peer does not
- * take a part for the whole; bytes on their way are lost.  A UNIX socket has no
- * reset: its peer reads an end as after any close, or #FLOW_E_RESET if input
- * was left unread.  If both directions had ended in order before, nothing is
- * reset.
+ * Wakes sleepers.  Sends nothing and releases nothing; flow_close() does.
+ * After flow_abort() closing a TCP connection resets it, so that the peer does
+ * not mistake a part of the data for all of it; bytes that are still on their
+ * way are lost.  A UNIX socket has no reset: its peer reads an end as after any
+ * close, or #FLOW_E_RESET if input was left unread.  If both directions had
+ * ended in order before, nothing is reset.
  *
  * @param[in,out] f  The flow.
  * @par Threads
@@ -438,19 +441,19 @@ FLOW_API uint64_t flow_now(const struct flow *f);
 FLOW_API void flow_abort(struct flow *f);
 
 /**
- * @brief Borrow memory of the flow instead of copying.
+ * @brief Borrow the flow's memory instead of copying.
  *
- * #FLOW_READ: up to two spans of bytes that came in, in order.  #FLOW_WRITE:
- * up to two spans to put bytes into.  The spans stay valid until
+ * #FLOW_READ: up to two spans of bytes that have arrived, in order.
+ * #FLOW_WRITE: up to two spans to put bytes into.  The spans stay valid until
  * flow_commit() or flow_close(); one lease per direction.  If flow_caps() has
  * #FLOW_CAP_LEASE_VOLATILE the peer can change the bytes at any time: copy
  * before looking.
  *
  * After #FLOW_AGAIN the flow is ready in @p dir (flow_wait(), a poller) when
- * this lease would be answered: with @p want bytes or that much room, at an
- * end, or with an error.  A read, a write or another lease of @p dir, but not
- * flow_flush(), ends that; so to go on with less, read or write, and wait when
- * that answers #FLOW_AGAIN.
+ * this lease would answer something else: there are @p want bytes or that much
+ * room, an end, or an error.  A read, a write or another lease of @p dir ends
+ * that; flow_flush() does not.  To continue with fewer bytes, read or write,
+ * and wait if that answers #FLOW_AGAIN.
  *
  * @param[in,out] f         The flow.
  * @param[in]     dir       One direction.
@@ -479,9 +482,9 @@ FLOW_API FLOW_MUST_USE enum flow_status flow_lease(struct flow *f,
 /**
  * @brief Give a lease back.
  *
- * #FLOW_READ: the first @p used bytes are consumed; 0 only looked.
- * #FLOW_WRITE: all of the first @p used bytes are accepted, as by
- * flow_writev() with @p flags.  Never answers #FLOW_AGAIN.
+ * #FLOW_READ: the first @p used bytes are consumed; with 0 none is.
+ * #FLOW_WRITE: all of the first @p used bytes are accepted, as by flow_writev()
+ * with @p flags.  Never answers #FLOW_AGAIN.
  *
  * @param[in,out] f      The flow.
  * @param[in]     dir    As leased.
@@ -498,11 +501,11 @@ FLOW_API FLOW_MUST_USE enum flow_status
 flow_commit(struct flow *f, enum flow_dir dir, size_t used, uint32_t flags);
 
 /**
- * @brief Take a layer off and get the flow below it back.
+ * @brief Remove a layer and get the flow below it back.
  *
- * Only at a clean point: before the layer opened, or when both directions
- * ended with their markers and nothing is staged.  Bytes that the layer had
- * read ahead come first out of *@p ret_lower.
+ * Only at a clean point: before the layer opened, or when both directions ended
+ * with their markers and nothing is buffered.  Bytes that the layer had read
+ * ahead are read first from *@p ret_lower.
  *
  * flow_shutdown() of a layer also ends the flow below that it owns.  To go on
  * with that flow afterwards:
@@ -549,7 +552,7 @@ FLOW_API FLOW_MUST_USE enum flow_status
 flow_query(struct flow *f, enum flow_query_key key, void *buf, size_t *len);
 
 /**
- * @brief Tell a flow something.
+ * @brief Set an option of a flow.
  *
  * Unknown keys go to the flow below, as in flow_query().
  *
@@ -568,7 +571,7 @@ FLOW_API FLOW_MUST_USE enum flow_status
 flow_control(struct flow *f, enum flow_control_key key, int64_t value);
 
 /**
- * @brief What a flow can do; computed, never assumed.
+ * @brief What a flow can do.
  *
  * @param[in] f  The flow.
  * @return FLOW_CAP_ bits.

@@ -14,7 +14,7 @@ extern "C" {
  *
  * A listener is made by a backend (flow_tcp_listen()) or by name
  * (flow_endpoint_listen()).  An accepted flow is not open yet: its handshake
- * runs with the first use, so a slow client never holds up the next.  Flows
+ * runs on first use, so a slow client does not delay the next one.  Flows
  * outlive their listener.
  */
 
@@ -23,7 +23,7 @@ struct flow_listener;
 /**
  * @brief Operations of a kind of listener, for authors of listeners.
  *
- * As in <flow/backend.h>: none blocks.
+ * None of them blocks, as in <flow/backend.h>.
  */
 struct flow_listener_ops {
     /** #FLOW_OPS_VERSION of <flow/backend.h>. */
@@ -39,7 +39,7 @@ struct flow_listener_ops {
     /** As flow_ops::wait: true when accept would not answer AGAIN, else
      *  sources. */
     bool (*wait)(struct flow_listener *l, struct flow_wait_set *set);
-    /** Release everything; waiting peers are turned away. */
+    /** Release everything; connections that were not accepted are closed. */
     void (*close)(struct flow_listener *l);
     /** Answer a key, or NULL: only #FLOW_QUERY_LOCAL_ADDRESS,
      *  #FLOW_QUERY_FD and #FLOW_QUERY_DESCRIPTION make sense. */
@@ -146,13 +146,13 @@ FLOW_API FLOW_MUST_USE enum flow_status
 flow_accept_wait(struct flow_listener *l, struct flow **ret_flow);
 
 /**
- * @brief Whether a flow waits; else what to wait for.
+ * @brief Whether there is a flow to accept, and what to wait for if not.
  *
  * The sources include the deadline, and an event that flow_listener_abort() and
  * flow_listener_set_deadline() signal.  None of them is a source of a flow that
  * was accepted.
  *
- * @param[in,out] l     The listener.
+ * @param[in,out] l    The listener.
  * @param[in,out] set  Initialised by the caller.
  * @return true when flow_accept() would not answer #FLOW_AGAIN.
  * @par Since
@@ -174,7 +174,8 @@ FLOW_API void flow_listener_set_deadline(struct flow_listener *l,
                                          uint64_t nsec);
 
 /**
- * @brief Make a waiting accept return #FLOW_E_CANCELED, for good.
+ * @brief Make flow_accept_wait() and every later accept return
+ *        #FLOW_E_CANCELED.
  * @param[in,out] l  The listener.
  * @par Threads
  * Any, before flow_listener_close().

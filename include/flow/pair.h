@@ -12,7 +12,8 @@ struct flow_buf_policy;
 
 /**
  * @file
- * @brief Two flows joined in memory: what one writes the other reads.
+ * @brief Two flows joined in memory: what is written to one is read from the
+ *        other.
  */
 
 /**

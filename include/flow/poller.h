@@ -14,8 +14,8 @@ extern "C" {
  * @brief Many flows in one thread.
  *
  * Level-triggered: an entry is reported as long as it is ready.  Readiness is
- * the flow's own, so plaintext that TLS has decrypted but no caller has read
- * yet counts: "the socket is silent but the data is here" cannot happen.
+ * that of the flow, not of its socket, so plaintext that TLS has decrypted and
+ * no caller has read yet counts.
  *
  * Entries are reported round robin: between two reports of a flow that stays
  * ready, every other flow is reported at most once, however few events a call
@@ -94,7 +94,7 @@ FLOW_API FLOW_MUST_USE enum flow_status flow_poller_add(struct flow_poller *p,
                                                         void *user);
 
 /**
- * @brief Change what is looked for.
+ * @brief Change the interest in a flow.
  * @param[in,out] p         The poller.
  * @param[in,out] f         A flow it watches.
  * @param[in]     interest  As for flow_poller_add().
@@ -150,8 +150,8 @@ FLOW_API enum flow_status flow_poller_remove_listener(struct flow_poller *p,
  * @brief Wait until something is ready.
  *
  * Lists entries that are ready, each once, the one reported least recently
- * first.  Every call asks the system, so a flow that becomes ready is found
- * however many others are ready all the time.
+ * first.  Every call asks the system, so a flow that becomes ready is reported
+ * however many others are always ready.
  *
  * The poller owns the list.  If a flow or a listener is removed or closed while
  * the caller works on the list, its event becomes zero in all its members.
@@ -186,7 +186,7 @@ flow_poller_wait(struct flow_poller *p, size_t cap, uint64_t deadline,
 FLOW_API void flow_poller_wake(struct flow_poller *p);
 
 /**
- * @brief A descriptor to put the whole poller into a foreign event loop.
+ * @brief A descriptor that stands for the whole poller in another event loop.
  *
  * When it is readable, call flow_poller_wait() with #FLOW_NOW.  It becomes
  * readable when a watched flow may be ready, also because of a call on that
@@ -205,7 +205,8 @@ FLOW_API void flow_poller_wake(struct flow_poller *p);
 FLOW_API int flow_poller_fd(struct flow_poller *p);
 
 /**
- * @brief When flow_poller_wait() has work even if the descriptor is silent.
+ * @brief When to call flow_poller_wait() even if the descriptor is not
+ *        readable.
  * @param[in,out] p  The poller.
  * @return Monotonic ns, #FLOW_NEVER, or #FLOW_NOW when it has work already.
  * @par Since

@@ -19,7 +19,7 @@ extern "C" {
 /**
  * @brief Put bytes back in front of a flow.
  *
- * They are read first, then the filter hands everything through.
+ * They are read first; then the filter passes everything through.
  *
  * @param[in]  lower     The flow.
  * @param[in]  bytes     What to read first; copied.

@@ -17,10 +17,9 @@ extern "C" {
  * @brief What an operation answered, and why it failed.
  *
  * Every operation returns an #flow_status; counts come back through
- * out-parameters, so that zero never has a second meaning.  The reason behind
- * a failure is a #flow_error: a record of fixed size, without heap, that can
- * be copied out at the top of a stack and names the layer where the failure
- * arose.
+ * out-parameters, so that zero never has a second meaning.  The reason for a
+ * failure is in a #flow_error, a record of fixed size without heap memory,
+ * which names the layer where the failure arose.
  *
  * <!-- fragment -->
  * @code
@@ -56,7 +55,7 @@ enum flow_status {
     FLOW_E_TRUNCATED = -1,
     /** Written after our shutdown, or the peer takes no more.  Sticky. */
     FLOW_E_CLOSED = -2,
-    /** The transport broke.  Sticky. */
+    /** The connection was reset or lost.  Sticky. */
     FLOW_E_RESET = -3,
     /** A deadline passed.  Transient, except in the opening of a flow. */
     FLOW_E_TIMEOUT = -4,
@@ -132,14 +131,14 @@ struct flow_error {
  * @brief The name of a status as it is written in C, "FLOW_E_RESET".
  *
  * @param[in] status  Any value.
- * @return A static string; "FLOW_UNKNOWN" for a value that is none.
+ * @return A static string; "FLOW_UNKNOWN" for an unknown value.
  * @par Since
  * 0.1
  */
 FLOW_API const char *flow_status_name(enum flow_status status);
 
 /**
- * @brief A short phrase for a status, "the transport broke".
+ * @brief A short phrase for a status, "the connection was reset".
  *
  * @param[in] status  Any value.
  * @return A static string.
@@ -149,7 +148,7 @@ FLOW_API const char *flow_status_name(enum flow_status status);
 FLOW_API const char *flow_status_text(enum flow_status status);
 
 /**
- * @brief Whether a status, once returned by a direction, stays.
+ * @brief Whether every later call of a direction returns a status again.
  *
  * @param[in] status  Any value.
  * @return true for #FLOW_EOF and the errors marked sticky above.
@@ -189,7 +188,7 @@ FLOW_API enum flow_status flow_error_set(struct flow_error *err,
                                          const char *text);
 
 /**
- * @brief Say which thing an error is about.
+ * @brief Set the detail of an error: the file, host or certificate concerned.
  *
  * @param[in,out] err     The record, or NULL, which does nothing.
  * @param[in]     detail  NUL terminated; copied, cut when too long; control
@@ -201,10 +200,10 @@ FLOW_API enum flow_status flow_error_set(struct flow_error *err,
 FLOW_API void flow_error_set_detail(struct flow_error *err, const char *detail);
 
 /**
- * @brief Note that a layer passed an error on.
+ * @brief Add the name of a layer that passes an error on.
  *
- * Keeps the cause.  When #FLOW_ERROR_LAYERS names are there, the last one is
- * replaced, so that the lowest and the topmost are always known.
+ * Keeps the cause.  If there are #FLOW_ERROR_LAYERS names already, the last one
+ * is replaced, so that the lowest and the topmost are always known.
  *
  * @param[in,out] err    The record, or NULL, which does nothing.
  * @param[in]     layer  Static name of the layer.
@@ -214,7 +213,7 @@ FLOW_API void flow_error_set_detail(struct flow_error *err, const char *detail);
 FLOW_API void flow_error_add_layer(struct flow_error *err, const char *layer);
 
 /**
- * @brief Write an error as one line for a person.
+ * @brief Write an error as one line of text.
  *
  * Such as "tls over tcp: peer certificate refused: expired (www.example.org),
  * engine error -0x2700, alert sent: certificate_expired".  A code of

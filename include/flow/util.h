@@ -12,9 +12,9 @@ extern "C" {
  * @file
  * @brief The calls that loop for you: blocking, exact, copying, ending.
  *
- * Each is the same loop over the operations of <flow/flow.h>: do what can be
- * done, flow_wait(), again.  They obey the deadlines of flow_set_deadline();
- * #FLOW_E_TIMEOUT loses nothing and the count says how much was done.
+ * Each is a loop over an operation of <flow/flow.h> and flow_wait().  They obey
+ * the deadlines of flow_set_deadline(); #FLOW_E_TIMEOUT loses nothing and the
+ * count says how much was done.
  *
  * Every call of this header may block, except those of a relay other than
  * flow_relay_run().  Outside this header only flow_wait(), flow_accept_wait()
@@ -95,7 +95,7 @@ flow_read_until(struct flow *f, void *buf, size_t limit, const void *delim,
                 size_t delim_len, size_t *len);
 
 /**
- * @brief Write all of @p len bytes and push them down.
+ * @brief Write all of @p len bytes and flush them.
  * @param[in,out] f        The flow.
  * @param[in]     buf      The bytes.
  * @param[in]     len      How many.
@@ -110,7 +110,7 @@ FLOW_API FLOW_MUST_USE enum flow_status
 flow_write_all(struct flow *f, const void *buf, size_t len, size_t *ret_len);
 
 /**
- * @brief Write all of a vector and push it down.
+ * @brief Write all of a vector and flush it.
  * @param[in,out] f        The flow.
  * @param[in,out] vec      Segments; used as scratch, their contents undefined
  *                         afterwards.
@@ -136,7 +136,7 @@ flow_writev_all(struct flow *f, struct flow_cvec *vec, size_t count,
 FLOW_API FLOW_MUST_USE enum flow_status flow_open_wait(struct flow *f);
 
 /**
- * @brief Wait until everything accepted is with the layer below.
+ * @brief Wait until every accepted byte is with the layer below.
  * @param[in,out] f  The flow.
  * @return As flow_flush(), never #FLOW_AGAIN.
  * @par Since
@@ -161,7 +161,7 @@ FLOW_API FLOW_MUST_USE enum flow_status flow_shutdown_wait(struct flow *f,
  * Does not end the destination.  What was read when the destination failed or
  * its deadline passed is lost: a #flow_relay keeps it.
  *
- * The write deadline of @p to counts all the time, also while there is nothing
+ * The write deadline of @p to applies all the time, also while there is nothing
  * to write.  The read deadline of @p from does not interrupt writing, which
  * would lose what was read.
  *
@@ -194,7 +194,7 @@ struct flow_wait_item {
 };
 
 /**
- * @brief Sleep until one of a handful of flows can make progress.
+ * @brief Sleep until one of a few flows can make progress.
  *
  * As flow_wait() for each; for more flows there is <flow/poller.h>.  If a flow
  * waits for more descriptors than there is room for, which can happen while it
@@ -277,14 +277,14 @@ struct flow_relay_side {
 };
 
 /**
- * @brief Two flows joined: what one says the other hears.
+ * @brief Two flows joined: what is read from one is written to the other.
  *
- * An end is passed on as a half close where the other side can, so either
- * direction may go on after the other ended; where it cannot, the other
- * direction runs to its own end or the idle deadline.
+ * If one side ends and the other has a half close, the end is passed on as one,
+ * and the other direction goes on.  Without a half close the other direction
+ * runs to its own end or the idle deadline.
  *
- * Made by flow_relay_init() in the caller's memory; the flows stay the
- * caller's to close.
+ * Made by flow_relay_init() in the caller's memory; the caller closes the
+ * flows.
  */
 struct flow_relay {
     struct flow_relay_side side[2]; /**< [0] a to b, [1] b to a. */
@@ -300,8 +300,8 @@ struct flow_relay {
  * @param[in]  a         One flow.
  * @param[in]  b         The other.
  * @param[in]  buf_size  Bytes per direction, 0 for 16,384.
- * @param[in]  idle      Give up after that many ns without progress in either
- *                       direction; 0: never.
+ * @param[in]  idle      ns without progress in either direction before the
+ *                       relay ends; 0: no limit.
  * @retval FLOW_OK       Ready to step.
  * @retval FLOW_E_NOMEM  No memory; nothing to release.
  * @par Since
@@ -338,7 +338,7 @@ FLOW_API uint64_t flow_relay_interest(const struct flow_relay *r,
 /**
  * @brief Step and wait until it is over.
  *
- * The deadlines of both flows count as long as the relay reads or writes that
+ * The deadlines of both flows apply as long as the relay reads or writes that
  * direction, also while it waits for something else.
  *
  * @param[in,out] r  The relay, of flows of one environment.

@@ -16,12 +16,11 @@ extern "C" {
  * @file
  * @brief What a flow waits for, in terms that fit any event loop.
  *
- * A flow that answered #FLOW_AGAIN is asked, through its wait operation, what
- * it needs.  It writes wait sources into a #flow_wait_set: descriptors with
- * the events to look for, event objects of this library, and a point in time.
- * Whoever waits (flow_wait(), a poller, a foreign loop) sleeps until one of
- * them fires and asks again; a source that fired is a reason to look, never
- * a promise.
+ * After #FLOW_AGAIN the wait operation of a flow writes wait sources into a
+ * #flow_wait_set: descriptors with the events to look for, event objects of
+ * this library, and a point in time.  flow_wait(), a poller or a foreign event
+ * loop sleeps until one of them fires, and asks the flow again; a source that
+ * fired is a reason to look, not a promise.
  */
 
 /** No deadline: as a point in time, "never". */
@@ -35,11 +34,11 @@ extern "C" {
 #define FLOW_WAIT_OUT 0x2u
 
 /**
- * @brief Something that can be woken from any thread.
+ * @brief A function that wakes a sleeper, from any thread.
  *
- * Whoever sleeps on events has one: flow_env::wait for its thread, a poller
- * for each of its entries.  A wake that comes before the sleep is not lost:
- * the next sleep ends at once.
+ * Each sleeper has one: flow_env::wait has one for its thread, a poller one for
+ * each of its entries.  A wake that comes before the sleep is not lost: the
+ * next sleep ends at once.
  */
 struct flow_waker {
     /** Called from any thread, under the library's wait lock: must not block
@@ -61,9 +60,9 @@ struct flow_event_node {
 /**
  * @brief An event without a descriptor: a counter and a list of sleepers.
  *
- * For flows that live in memory.  Whoever changes what a flow can do signals
- * its event; whoever waits arms a node with the count it saw *before* it
- * looked at the flow, so that a change in between is never missed.
+ * For flows that live in memory.  Code that changes what a flow can do signals
+ * its event.  A sleeper arms a node with the count that it read *before* it
+ * looked at the flow, so that it does not miss a change in between.
  *
  * Invariant: a node is in the list iff it is armed; the list is changed only
  * under the library's wait lock.
@@ -83,7 +82,7 @@ struct flow_event {
 FLOW_API void flow_event_init(struct flow_event *ev);
 
 /**
- * @brief How many signals there were.  Take it before looking at the state.
+ * @brief The number of signals so far.  Read it before you look at the state.
  *
  * @param[in] ev  The event.
  * @return The count, modulo 2^32.
@@ -98,20 +97,19 @@ FLOW_API uint32_t flow_event_sequence(const struct flow_event *ev);
  * @brief Count a signal and wake every armed sleeper.
  *
  * @param[in,out] ev  The event.
- * @par Threads
- * Any; cheap when no thread sleeps on it.
+ * @par Threads Any.  Takes no lock if no thread sleeps on it.
  * @par Since
  * 0.1
  */
 FLOW_API void flow_event_signal(struct flow_event *ev);
 
 /**
- * @brief Enter a sleeper.
+ * @brief Add a sleeper.
  *
  * @param[in,out] ev        The event.
  * @param[out]    node      Caller's memory, unused so far; stays in use until
  *                          flow_event_disarm().
- * @param[in]     waker     Whom a signal wakes.
+ * @param[in]     waker     What a signal calls.
  * @param[in]     sequence  The count from before the state was looked at.
  * @return true when no signal came since; false when one did, in which case
  *         the sleeper must look again.  The node is armed in both cases.
@@ -125,7 +123,7 @@ FLOW_API bool flow_event_arm(struct flow_event *ev,
                              struct flow_waker *waker, uint32_t sequence);
 
 /**
- * @brief Take a sleeper out.  No wake reaches its waker afterwards.
+ * @brief Remove a sleeper.  Its waker is not called afterwards.
  *
  * A node whose event was ended by flow_event_fini() is already out.
  *
@@ -140,7 +138,7 @@ FLOW_API void flow_event_disarm(struct flow_event_node *node);
 /**
  * @brief End an event: wake and remove all that still sleep on it.
  *
- * @param[in,out] ev  The event; its memory may go afterwards.
+ * @param[in,out] ev  The event; its memory may be released afterwards.
  * @par Threads
  * Any, once.
  * @par Since
@@ -185,7 +183,7 @@ struct flow_wait_set {
 };
 
 /**
- * @brief The time that lies so many nanoseconds after another.
+ * @brief The time a number of nanoseconds after another.
  *
  * For deadlines: the sum never wraps into the past.
  *
@@ -211,9 +209,9 @@ FLOW_API void flow_wait_set_init(struct flow_wait_set *set);
  * @brief Ask what a descriptor is ready for, before it is waited for.
  *
  * For the wait operations of backends.  A poller answers from what the system
- * reported already, which saves asking it again.
+ * has reported already, which saves a system call.
  *
- * @param[in] set    The wait set of the wait operation; NULL asks the system.
+ * @param[in] set     The wait set of the wait operation; NULL asks the system.
  * @param[in] fd      The descriptor, >= 0.
  * @param[in] events  #FLOW_WAIT_IN and #FLOW_WAIT_OUT.
  * @return Those of @p events it is ready for, or 0: then flow_wait_add_fd().
@@ -227,8 +225,9 @@ FLOW_API uint32_t flow_wait_fd_ready(const struct flow_wait_set *set, int fd,
 /**
  * @brief Wait for a descriptor.  Events for one descriptor are merged.
  *
- * @param[in,out] set    The wait set.  When it is full its deadline becomes
- *                        #FLOW_NOW, so that no caller sleeps on half a list.
+ * @param[in,out] set     The wait set.  When it is full its deadline becomes
+ *                        #FLOW_NOW, so that no caller sleeps on an incomplete
+ *                        list.
  * @param[in]     fd      The descriptor, >= 0.
  * @param[in]     events  #FLOW_WAIT_IN and #FLOW_WAIT_OUT.
  * @par Since
@@ -240,7 +239,7 @@ FLOW_API void flow_wait_add_fd(struct flow_wait_set *set, int fd,
 /**
  * @brief Wait for an event object.
  *
- * @param[in,out] set      The wait set; full as in flow_wait_add_fd().
+ * @param[in,out] set       The wait set; full as in flow_wait_add_fd().
  * @param[in]     ev        The event; must live while anyone waits.
  * @param[in]     sequence  Its count from before the state was looked at.
  * @par Since
@@ -252,7 +251,7 @@ FLOW_API void flow_wait_add_event(struct flow_wait_set *set,
 /**
  * @brief Look again no later than at a point in time.
  *
- * @param[in,out] set  The wait set; the earliest time wins.
+ * @param[in,out] set   The wait set; the earliest time wins.
  * @param[in]     nsec  Monotonic nanoseconds; #FLOW_NEVER adds nothing.
  * @par Since
  * 0.1

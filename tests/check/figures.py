@@ -88,23 +88,25 @@ def handshake(top):
     return len(members), sum("bool " in member for member in members)
 
 
-def shared_statics(top):
+def shared(pairs):
+    """Names that stand in more than one place, and all names."""
     places = collections.defaultdict(set)
-    total = 0
-    for name, text in names.files(top):
-        for function in set(names.functions(text)):
-            total += 1
-            places[function].add(name)
-    shared = {f: p for f, p in places.items() if len(p) > 1}
-    return len(shared), sum(map(len, shared.values())), total
+    for name, where in pairs:
+        places[name].add(where)
+    return [name for name, where in places.items() if len(where) > 1], places
+
+
+def shared_statics(top):
+    several, places = shared((function, name)
+                             for name, text in names.files(top)
+                             for function in set(names.functions(text)))
+    return (len(several), sum(len(places[name]) for name in several),
+            sum(map(len, places.values())))
 
 
 def shared_macros(top):
-    places = collections.defaultdict(set)
-    for name, text in sources(top):
-        for macro in DEFINED.findall(text):
-            places[macro].add(name)
-    return sum(len(p) > 1 for p in places.values())
+    return len(shared((macro, name) for name, text in sources(top)
+                      for macro in DEFINED.findall(text))[0])
 
 
 def decisions(top):
@@ -148,7 +150,8 @@ def figures(top):
         len(re.findall(r"^[ \t]*#[ \t]*if", text, re.M)) -
         (name.endswith(".h") and "_H\n" in text)
         for name, text in texts.items())
-    shared, copies, statics = shared_statics(top)
+    shared_names, copies, statics = shared_statics(top)
+    local = list(names.local_names(top, partition.ROOMS))
     public, described = public_functions(top)
     members, bools = handshake(top)
     records, forms, dated, gaps = decisions(top)
@@ -167,13 +170,17 @@ def figures(top):
     yield "public functions", public
     yield "public functions that are described", described
     yield "static functions", statics
-    yield "static names in more than one file", shared
+    yield "static names in more than one file", shared_names
     yield "static functions of such a name", copies
     yield "static functions without their file's noun", sum(
         not names.carries(function, name)
         for name, text in names.files(top)
         for function in set(names.functions(text)))
     yield "macros that two files define", shared_macros(top)
+    yield "objects, macros, types of one file", len(local)
+    yield "such names in more than one file", len(shared(local)[0])
+    yield "such names without their file's noun", sum(
+        not names.carries(name.lower(), where) for name, where in local)
     yield "most files in one circle of calls", max(
         map(len, partition.circles(partition.call_graph(top))), default=0)
     yield "files of one TLS write, one TLS read, drawn", drawn_files(top)

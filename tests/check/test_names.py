@@ -13,7 +13,7 @@ TREE = {
     "lib/list.h": "static inline int\nflow__list_len(int a)\n{\n"
                   "    return a;\n}\n",
     "tls/reader.c": "static int reader_take(int a);\n"
-                    "static const int table[] = { f(1) };\n"
+                    "static const int reader_table[] = { f(1) };\n"
                     "/* static int x(int) { */\n"
                     "static int\nreader_take(int a)\n{\n"
                     "    static int seen;\n    return seen + a;\n}\n"
@@ -59,6 +59,38 @@ class Names(unittest.TestCase):
 
     def test_name_that_looks_public(self):
         self.assert_caught("flow/flow.c", FUNCTION % "flow_check", "front")
+
+    def test_objects(self):
+        for line in ("static int %s;", "static const int %s[2] = { 1, 2 };",
+                     "static uint32_t %s = 1;",
+                     "static const struct ops\n%s = { .a = f, .b = g };",
+                     "static void (*%s)(int);", "static void (*const %s)(void) = f;",
+                     "static struct x *%s;", "static _Thread_local int %s;",
+                     "static __attribute__((aligned(8))) int %s;"):
+            self.assertEqual(self.found(**{
+                "flow/wait.c": line % "wait_table" + "\n"}), [], line)
+            self.assert_caught("flow/wait.c", line % "table" + "\n",
+                               "table does not begin with wait")
+
+    def test_no_objects(self):
+        self.assertEqual(self.found(**{
+            "flow/wait.c": FUNCTION % "wait_a" + "static int wait_b(int n);\n"
+                           "const struct flow_ops flow_table = { f };\n"
+                           "struct flow_a {\n    int b;\n};\n"
+                           "#ifndef MAP_ANON\n#define MAP_ANON 1\n#endif\n"
+                           "/*\n#define A 1\n*/\n#define _GNU_SOURCE\n"}), [])
+
+    def test_macros_and_types(self):
+        self.assert_caught("flow/wait.c", "#define SIZE 1\n", "SIZE")
+        self.assert_caught("flow/wait.c", "#  define SIZE(a) (a)\n", "SIZE")
+        self.assert_caught("flow/wait.c", "struct entry {\n    int a;\n};\n",
+                           "entry")
+        self.assert_caught("flow/wait.c", "enum phase { A, B };\n", "phase")
+
+    def test_object_in_two_files(self):
+        line = "static int wait_table;\n"
+        found = self.found(**{"flow/wait.c": line, "lib/wait.c": line})
+        self.assertEqual(found, ["wait_table stands in flow/wait.c, lib/wait.c"])
 
     def test_header(self):
         self.assert_caught("lib/list.h", FUNCTION % "list_len", "flow_")

@@ -8,20 +8,20 @@
 #include "lib/plat/fake/fake.h"
 
 /* The kernel delivers on loopback within this, in ms. */
-#define DELIVERY 20
-/* Where nothing but a descriptor can end a sleep it may take that long. */
-#define PATIENCE 5000
+#define FAKE_DELIVERY 20
+/* Limit of a sleep that only a descriptor can end, in ms. */
+#define FAKE_PATIENCE 5000
 
-/* In front of every block, to see what is wrong with its release. */
-struct header {
+/* In front of every block, to check its release. */
+struct fake_header {
     void *raw;
     size_t size;
     size_t align;
     uint64_t magic;
 };
 
-#define LIVE UINT64_C(0x6c697665626c6f63)
-#define DEAD UINT64_C(0x64656164626c6f63)
+#define FAKE_LIVE UINT64_C(0x6c697665626c6f63)
+#define FAKE_DEAD UINT64_C(0x64656164626c6f63)
 
 static uint64_t
 fake_now(void *ctx)
@@ -53,7 +53,7 @@ static void *
 fake_alloc(void *ctx, size_t size, size_t align)
 {
     struct flow__fake *fake = ctx;
-    struct header *header;
+    struct fake_header *header;
     uint8_t *raw, *ptr;
 
     if (size == 0 || (align != 0 && !flow__is_power_of_two(align)))
@@ -67,9 +67,9 @@ fake_alloc(void *ctx, size_t size, size_t align)
         return NULL;
     ptr = raw + sizeof(*header);
     ptr += (0 - (uintptr_t)ptr) & (align - 1);
-    header = (struct header *)(void *)ptr - 1;
-    *header = (struct header){ raw, size, align, LIVE };
-    /* What was there before is nothing to rely on. */
+    header = (struct fake_header *)(void *)ptr - 1;
+    *header = (struct fake_header){ raw, size, align, FAKE_LIVE };
+    /* So that no code relies on the old contents. */
     memset(ptr, 0xa5, size);
     fake->live_blocks++;
     fake->live_bytes += size;
@@ -81,12 +81,13 @@ static void
 fake_free(void *ctx, void *ptr, size_t size, size_t align)
 {
     struct flow__fake *fake = ctx;
-    struct header *header = (struct header *)ptr - 1;
+    struct fake_header *header = (struct fake_header *)ptr - 1;
 
     align = flow__max(align, alignof(max_align_t));
-    if (header->magic != LIVE || header->size != size || header->align != align)
+    if (header->magic != FAKE_LIVE || header->size != size ||
+        header->align != align)
         abort();
-    header->magic = DEAD;
+    header->magic = FAKE_DEAD;
     fake->live_blocks--;
     fake->live_bytes -= size;
     memset(ptr, 0x5a, size);
@@ -156,8 +157,8 @@ fake_is_signalled(const struct flow_wait_set *set)
     return false;
 }
 
-/* One thread: an event that has not fired never will while it sleeps, so
- * there is nothing to wait for but descriptors and time. */
+/* There is one thread, so no event is signalled while it sleeps, and only
+ * descriptors and time can end the sleep. */
 static enum flow_status
 fake_wait(void *ctx, struct flow_wait_set *set, uint64_t deadline)
 {
@@ -168,7 +169,8 @@ fake_wait(void *ctx, struct flow_wait_set *set, uint64_t deadline)
     if (fake_is_signalled(set) ||
         (deadline != FLOW_NEVER && deadline <= fake->now))
         return FLOW_OK;
-    if (fake_poll_fds(set, deadline == FLOW_NEVER ? PATIENCE : DELIVERY))
+    if (fake_poll_fds(set,
+                      deadline == FLOW_NEVER ? FAKE_PATIENCE : FAKE_DELIVERY))
         return FLOW_OK;
     if (deadline == FLOW_NEVER)
         return FLOW_E_SYS;

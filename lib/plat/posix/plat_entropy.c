@@ -7,7 +7,7 @@
 #include "lib/plat.h"
 
 /* Most that getentropy() gives at a time, on every system that has it. */
-#define CHUNK 256u
+#define ENTROPY_CHUNK 256u
 
 bool
 flow__plat_random(void *buf, size_t len)
@@ -16,7 +16,7 @@ flow__plat_random(void *buf, size_t len)
     size_t n;
 
     for (; len > 0; at += n, len -= n) {
-        n = len < CHUNK ? len : CHUNK;
+        n = len < ENTROPY_CHUNK ? len : ENTROPY_CHUNK;
         if (getentropy(at, n) != 0)
             return false;
     }

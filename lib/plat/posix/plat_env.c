@@ -36,7 +36,7 @@ env_random(void *ctx, void *buf, size_t len)
     return flow__plat_random(buf, len);
 }
 
-static const struct flow_env default_env = {
+static const struct flow_env env_default = {
     .now = env_now,
     .wall = env_wall,
     .alloc = env_alloc,
@@ -50,5 +50,5 @@ static const struct flow_env default_env = {
 const struct flow_env *
 flow_env_default(void)
 {
-    return &default_env;
+    return &env_default;
 }

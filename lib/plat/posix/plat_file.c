@@ -7,8 +7,8 @@
 #include "lib/plat.h"
 
 /*
- * Reads what fits; *ret_len is cap when there may be more.  A file may be a
- * pipe or grow while it is read, so its size is only where to begin.
+ * Read what fits; *ret_len is cap when there may be more.  A file may be a pipe
+ * or grow while it is read, so its size is only a first guess.
  */
 static enum flow_status
 file_read_up_to(int fd, uint8_t *data, size_t cap, size_t *ret_len)
@@ -30,9 +30,9 @@ file_read_up_to(int fd, uint8_t *data, size_t cap, size_t *ret_len)
     return FLOW_OK;
 }
 
-/* Gives the bytes a block of exactly their size, so that the caller can
- * release it knowing only the length; the larger one is wiped, as it may have
- * held a private key. */
+/* Move the bytes to a block of exactly their size, so that the caller can
+ * release it with the length alone.  The larger block is wiped, since it may
+ * hold a private key. */
 static enum flow_status
 file_fit(const struct flow_env *env, uint8_t *data, size_t cap, size_t len,
          uint8_t **ret_data)
@@ -92,12 +92,12 @@ file_text_of(int code)
     switch (code) {
     case ENOENT:
     case ENOTDIR:
-        return "there is no such file";
+        return "no such file or directory";
     case EACCES:
     case EPERM:
-        return "this user may not read the file";
+        return "permission denied";
     case EISDIR:
-        return "this is a directory, not a file";
+        return "is a directory";
     default:
         return "the file cannot be read";
     }

@@ -9,7 +9,7 @@
 /*
  * fork(2) copies the thread that calls it and no other, so a lock that another
  * thread holds is held for ever in the child.  What threads share beyond one
- * flow must not be caught like that:
+ * flow must not be left in that state:
  *
  * - a fork waits for the threads between flow_fork_block() and
  *   flow_fork_unblock(), and no thread enters until the fork is over;
@@ -35,7 +35,7 @@ static uint32_t fork_inside; /* Atomic. */
 static const struct flow__fork_locks *fork_locks;
 static void (*fork_child)(void);
 
-/* How deep this thread is inside; only the outermost call counts. */
+/* The depth of the calls of this thread; only the outermost is counted. */
 static _Thread_local uint32_t fork_depth;
 
 static void
@@ -78,8 +78,8 @@ flow_fork_unblock(void)
         fork_leave_gate();
 }
 
-/* Of the thread that forks itself: 1 when it is inside, as a callback of an
- * environment is; what it holds is its own, and it holds it in the child. */
+/* 1 if the thread that forks is inside itself, as in a callback of an
+ * environment.  It goes on to hold its locks in the child. */
 static uint32_t
 fork_inside_myself(void)
 {
@@ -109,7 +109,7 @@ fork_after_in_parent(void)
     pthread_mutex_unlock(&fork_mutex);
 }
 
-/* Threads that waited at the gate may have held the mutex, and are not here. */
+/* The mutex may have been held by a thread that does not exist in the child. */
 static void
 fork_after_in_child(void)
 {

@@ -58,26 +58,26 @@ flow_lock_release(struct flow_lock *lock)
     pthread_mutex_unlock(lock_mutex_of(lock));
 }
 
-static pthread_mutex_t wait_mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t lock_wait_mutex = PTHREAD_MUTEX_INITIALIZER;
 
 void
 flow__wait_lock(void)
 {
-    pthread_mutex_lock(&wait_mutex);
+    pthread_mutex_lock(&lock_wait_mutex);
 }
 
 void
 flow__wait_unlock(void)
 {
-    pthread_mutex_unlock(&wait_mutex);
+    pthread_mutex_unlock(&lock_wait_mutex);
 }
 
 /* States of flow_once(). */
 enum { ONCE_NEW = 0, ONCE_RUNNING = 1, ONCE_DONE = 2 };
 
-static pthread_mutex_t once_mutex = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t once_done = PTHREAD_COND_INITIALIZER;
-static unsigned once_running; /* Functions; under the mutex. */
+static pthread_mutex_t lock_once_mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t lock_once_done = PTHREAD_COND_INITIALIZER;
+static unsigned lock_once_running; /* Functions; under the mutex. */
 
 void
 flow_once(void (*fn)(void), uint32_t *state)
@@ -86,34 +86,34 @@ flow_once(void (*fn)(void), uint32_t *state)
 
     if (flow__load_acquire(state) == ONCE_DONE)
         return;
-    pthread_mutex_lock(&once_mutex);
+    pthread_mutex_lock(&lock_once_mutex);
     while (flow__load_acquire(state) == ONCE_RUNNING)
-        pthread_cond_wait(&once_done, &once_mutex);
+        pthread_cond_wait(&lock_once_done, &lock_once_mutex);
     mine = flow__load_acquire(state) == ONCE_NEW;
     if (mine) {
         flow__store_release(state, ONCE_RUNNING);
-        once_running++;
+        lock_once_running++;
     }
-    pthread_mutex_unlock(&once_mutex);
+    pthread_mutex_unlock(&lock_once_mutex);
     if (!mine)
         return;
 
     /* Without the mutex, so that fn may lead to another flow_once(). */
     fn();
-    pthread_mutex_lock(&once_mutex);
+    pthread_mutex_lock(&lock_once_mutex);
     flow__store_release(state, ONCE_DONE);
-    once_running--;
-    pthread_cond_broadcast(&once_done);
-    pthread_mutex_unlock(&once_mutex);
+    lock_once_running--;
+    pthread_cond_broadcast(&lock_once_done);
+    pthread_mutex_unlock(&lock_once_mutex);
 }
 
 static void
 lock_before_fork(void)
 {
-    pthread_mutex_lock(&once_mutex);
-    while (once_running > 0)
-        pthread_cond_wait(&once_done, &once_mutex);
-    pthread_mutex_lock(&wait_mutex);
+    pthread_mutex_lock(&lock_once_mutex);
+    while (lock_once_running > 0)
+        pthread_cond_wait(&lock_once_done, &lock_once_mutex);
+    pthread_mutex_lock(&lock_wait_mutex);
 }
 
 static void
@@ -121,10 +121,10 @@ lock_after_fork(bool in_child)
 {
     static const pthread_cond_t no_waiters = PTHREAD_COND_INITIALIZER;
 
-    pthread_mutex_unlock(&wait_mutex);
+    pthread_mutex_unlock(&lock_wait_mutex);
     if (in_child)
-        once_done = no_waiters;
-    pthread_mutex_unlock(&once_mutex);
+        lock_once_done = no_waiters;
+    pthread_mutex_unlock(&lock_once_mutex);
 }
 
 static const struct flow__fork_locks lock_fork_locks = {

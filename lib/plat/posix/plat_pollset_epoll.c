@@ -7,13 +7,13 @@
 #include "lib/plat/posix/waker.h"
 
 /*
- * A set of descriptors in the kernel, level-triggered, beside the waker's.
+ * A set of descriptors in the kernel, level-triggered, and that of the waker.
  *
- * Invariants: data holds a key of the caller, never a pointer, so that an
- * event for a registration that is gone can be told from a live one.  The
- * waker's descriptor is read empty when it was reported, before the caller
- * looks at what woke it.  A report with room to spare (*ret_all) had all that
- * was ready.
+ * Invariants: data holds a key of the caller, never a pointer, so that an event
+ * for a registration that is gone can be told from a live one.  When the
+ * waker's descriptor is reported it is read empty, before the caller looks for
+ * the cause.  A report that does not fill the array (*ret_all) had all that was
+ * ready.
  *
  * Threads: the owner's; only the waker is called from others.  No lock.
  */
@@ -25,11 +25,11 @@
 #define EPOLL_WAKER UINT64_MAX
 
 /*
- * The kernel keeps a registration as long as anybody has the file open, and
- * takes it out only by the number that the file had.  If that number was closed
- * and a copy of it lives on, nothing but another epoll set gets rid of it.  So
- * the set can be renewed, and the descriptor that others have is not its own:
- * shown_fd is an epoll set that has epoll_fd in it and stays the same file.
+ * The kernel keeps a registration as long as the file is open in any process,
+ * and removes it only by the number that the file had.  If that number was
+ * closed and a copy of it is still open, only a new epoll set gets rid of the
+ * registration.  So the set can be renewed, and callers get another descriptor:
+ * shown_fd is an epoll set that contains epoll_fd and stays the same file.
  */
 struct flow__pollset {
     const struct flow_env *env;

@@ -11,20 +11,21 @@
  * and asking costs a load.  Elsewhere the pid is compared, which costs what
  * getpid(2) costs there.
  *
- * Invariant: numbers only grow, and a child goes on from its parent's; that a
- * process has a number of its own and that none of its ancestors had it is
- * therefore the same.
+ * Invariant: numbers only grow, and a child goes on from its parent's; so a
+ * number that differs from the parent's is one that no ancestor had.
  *
  * Tests can ask for the pid on systems that have the page.
  */
 #if defined(MADV_WIPEONFORK) && !defined(FLOW__PROCESS_BY_PID)
-#define wipe_in_children(ptr, len) madvise((ptr), (len), MADV_WIPEONFORK)
+#define process_wipe_in_children(ptr, len)                                     \
+    madvise((ptr), (len), MADV_WIPEONFORK)
 #elif defined(INHERIT_ZERO) && !defined(FLOW__PROCESS_BY_PID)
-#define wipe_in_children(ptr, len) minherit((ptr), (len), INHERIT_ZERO)
+#define process_wipe_in_children(ptr, len) minherit((ptr), (len), INHERIT_ZERO)
 #elif defined(MAP_INHERIT_ZERO) && !defined(FLOW__PROCESS_BY_PID)
-#define wipe_in_children(ptr, len) minherit((ptr), (len), MAP_INHERIT_ZERO)
+#define process_wipe_in_children(ptr, len)                                     \
+    minherit((ptr), (len), MAP_INHERIT_ZERO)
 #else
-#define wipe_in_children(ptr, len) (-1)
+#define process_wipe_in_children(ptr, len) (-1)
 #endif
 
 #ifndef MAP_ANONYMOUS
@@ -45,7 +46,7 @@ process_make_page(void)
 
     if (page == MAP_FAILED)
         return;
-    if (wipe_in_children(page, len) == 0)
+    if (process_wipe_in_children(page, len) == 0)
         process_page = page;
     else
         munmap(page, len);

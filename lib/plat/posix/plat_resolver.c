@@ -12,10 +12,10 @@
 #include "lib/list.h"
 #include "lib/plat/posix/plat_env.h"
 
-/* Addresses kept of one name, and threads that look names up: a resolver that
- * does not answer must not collect threads without end. */
-#define ADDRESSES 16
-#define WORKERS   64u
+/* Addresses kept of one name, and threads that look names up: if the resolver
+ * does not answer, the number of threads stays bounded. */
+#define RESOLVER_ADDRESSES 16
+#define RESOLVER_WORKERS   64u
 
 /*
  * Lookups wait in a queue for one of a bounded number of threads, which takes
@@ -34,7 +34,7 @@
  * threads are gone: what was QUEUED still is, and what was RUNNING elsewhere is
  * looked up again when it is asked for.
  */
-enum progress { QUEUED, RUNNING, DONE };
+enum resolver_progress { QUEUED, RUNNING, DONE };
 
 struct flow_lookup {
     struct flow__link link;
@@ -44,7 +44,7 @@ struct flow_lookup {
     struct flow_event event; /* Signalled when it is DONE. */
     int32_t code;            /* EAI_ value, 0 for success. */
     size_t count;
-    struct flow_addr addr[ADDRESSES];
+    struct flow_addr addr[RESOLVER_ADDRESSES];
     uint16_t port;
     char host[];
 };
@@ -112,7 +112,8 @@ resolver_resolve(struct flow_lookup *lookup)
     lookup->code = getaddrinfo(lookup->host, NULL, &hints, &list);
     if (lookup->code != 0)
         return;
-    for (ai = list; ai != NULL && lookup->count < ADDRESSES; ai = ai->ai_next)
+    for (ai = list; ai != NULL && lookup->count < RESOLVER_ADDRESSES;
+         ai = ai->ai_next)
         if (resolver_take_address(&lookup->addr[lookup->count], ai->ai_addr))
             lookup->addr[lookup->count++].port = lookup->port;
     freeaddrinfo(list);
@@ -201,8 +202,8 @@ resolver_serve_queue(void)
         resolver_process = me;
         resolver_workers = 0;
     }
-    if (!flow__list_is_empty(&resolver_queue) && resolver_workers < WORKERS &&
-        resolver_start_thread())
+    if (!flow__list_is_empty(&resolver_queue) &&
+        resolver_workers < RESOLVER_WORKERS && resolver_start_thread())
         resolver_workers++;
     return resolver_workers > 0;
 }
@@ -237,7 +238,7 @@ resolver_start(void *ctx, const char *host, uint16_t port,
 }
 
 /* Under the lock: whether a thread of this process has done, does or will do
- * it.  One that did not come along from the parent's is started anew. */
+ * it.  One that a thread of the parent ran is started again. */
 static bool
 resolver_is_served(struct flow_lookup *lookup)
 {

@@ -9,8 +9,8 @@
 #include "lib/plat/posix/plat_fork.h"
 #include "lib/plat/posix/waker.h"
 
-/* Without a waker of its own a thread looks again that often, in ns. */
-#define BLIND_NAP 10000000u
+/* How soon a thread without a waker looks again, in ns. */
+#define WAIT_BLIND_NAP 10000000u
 
 /*
  * How a thread sleeps: it arms a node at every event, looks whether one has
@@ -22,27 +22,26 @@
  * with the nodes in their lists, but not the thread, and its stack is given to
  * the next one.
  *
- * Invariants: between two sleeps no node is armed.  A sleep that ends early is
- * no mistake: the caller looks again, so a waker that is late costs one more
- * look.
+ * Invariants: between two sleeps no node is armed.  A sleep may end early: the
+ * caller looks again, so a late wake costs one more look.
  *
  * Locks: the wait lock, for arming and disarming; it is not held in poll(2).
  */
-struct sleeper {
+struct wait_sleeper {
     struct flow__fd_waker waker;
     struct flow_event_node nodes[FLOW_WAIT_SOURCES];
     size_t node_count; /* Of the sleep that is on. */
-    struct sleeper *next;
-    struct sleeper **link;
+    struct wait_sleeper *next;
+    struct wait_sleeper **link;
 };
 
-static struct sleeper *sleepers;
-static pthread_key_t sleeper_key;
-static bool sleeper_key_is_made;
-static uint32_t sleeper_once;
+static struct wait_sleeper *wait_sleepers;
+static pthread_key_t wait_sleeper_key;
+static bool wait_sleeper_key_is_made;
+static uint32_t wait_sleeper_once;
 
 static void
-wait_disarm_nodes_locked(struct sleeper *me)
+wait_disarm_nodes_locked(struct wait_sleeper *me)
 {
     size_t i;
 
@@ -52,17 +51,17 @@ wait_disarm_nodes_locked(struct sleeper *me)
 }
 
 static void
-wait_enlist_locked(struct sleeper *me)
+wait_enlist_locked(struct wait_sleeper *me)
 {
-    me->next = sleepers;
+    me->next = wait_sleepers;
     if (me->next != NULL)
         me->next->link = &me->next;
-    me->link = &sleepers;
-    sleepers = me;
+    me->link = &wait_sleepers;
+    wait_sleepers = me;
 }
 
 static void
-wait_delist_locked(struct sleeper *me)
+wait_delist_locked(struct wait_sleeper *me)
 {
     if (me->next != NULL)
         me->next->link = me->link;
@@ -72,7 +71,7 @@ wait_delist_locked(struct sleeper *me)
 static void
 wait_end_sleeper(void *ptr)
 {
-    struct sleeper *me = ptr;
+    struct wait_sleeper *me = ptr;
 
     flow__wait_lock();
     wait_delist_locked(me);
@@ -89,12 +88,12 @@ wait_end_sleeper(void *ptr)
 static void
 wait_end_sleepers_in_child(void)
 {
-    struct sleeper *mine =
-        sleeper_key_is_made ? pthread_getspecific(sleeper_key) : NULL;
-    struct sleeper *next;
-    struct sleeper *it;
+    struct wait_sleeper *mine =
+        wait_sleeper_key_is_made ? pthread_getspecific(wait_sleeper_key) : NULL;
+    struct wait_sleeper *next;
+    struct wait_sleeper *it;
 
-    for (it = sleepers; it != NULL; it = next) {
+    for (it = wait_sleepers; it != NULL; it = next) {
         next = it->next;
         wait_disarm_nodes_locked(it);
         flow__fd_waker_fini(&it->waker);
@@ -108,20 +107,20 @@ wait_end_sleepers_in_child(void)
 static void
 wait_make_sleeper_key(void)
 {
-    sleeper_key_is_made =
-        pthread_key_create(&sleeper_key, wait_end_sleeper) == 0;
+    wait_sleeper_key_is_made =
+        pthread_key_create(&wait_sleeper_key, wait_end_sleeper) == 0;
     flow__fork_in_child(wait_end_sleepers_in_child);
 }
 
-static struct sleeper *
+static struct wait_sleeper *
 wait_new_sleeper(void)
 {
-    struct sleeper *me = calloc(1, sizeof(*me));
+    struct wait_sleeper *me = calloc(1, sizeof(*me));
 
     if (me == NULL)
         return NULL;
     if (!flow__fd_waker_init(&me->waker) ||
-        pthread_setspecific(sleeper_key, me) != 0) {
+        pthread_setspecific(wait_sleeper_key, me) != 0) {
         flow__fd_waker_fini(&me->waker);
         free(me);
         return NULL;
@@ -133,19 +132,19 @@ wait_new_sleeper(void)
 }
 
 /*
- * What the calling thread sleeps with, made at its first sleep and ended with
- * it; NULL: not to be had.  In a child of a fork that ran no handlers it has
- * descriptors that are the parent's, and may by now be the numbers of others.
+ * The sleeper of the calling thread, made at its first sleep and freed when the
+ * thread ends; NULL: it cannot be made.  In a child of a fork that ran no
+ * handlers its descriptors are the parent's, and the numbers may be reused.
  */
-static struct sleeper *
+static struct wait_sleeper *
 wait_thread_sleeper(void)
 {
-    struct sleeper *me;
+    struct wait_sleeper *me;
 
-    flow_once(wait_make_sleeper_key, &sleeper_once);
-    if (!sleeper_key_is_made)
+    flow_once(wait_make_sleeper_key, &wait_sleeper_once);
+    if (!wait_sleeper_key_is_made)
         return NULL;
-    me = pthread_getspecific(sleeper_key);
+    me = pthread_getspecific(wait_sleeper_key);
     if (me == NULL)
         return wait_new_sleeper();
     if (me->waker.read_fd >= 0 && !flow__fd_waker_is_inherited(&me->waker))
@@ -154,15 +153,15 @@ wait_thread_sleeper(void)
 }
 
 /* What one sleep needs, on its stack. */
-struct sleep {
-    struct sleeper *me; /* NULL: nothing can wake this thread */
+struct wait_sleep {
+    struct wait_sleeper *me; /* NULL: nothing can wake this thread */
     struct pollfd fds[FLOW_WAIT_SOURCES + 1];
     nfds_t fd_count;
     bool signalled; /* an event fired before the sleep */
 };
 
 static void
-wait_add_source(struct sleep *s, const struct flow_wait_source *source)
+wait_add_source(struct wait_sleep *s, const struct flow_wait_source *source)
 {
     struct pollfd *pfd;
 
@@ -186,21 +185,20 @@ wait_add_source(struct sleep *s, const struct flow_wait_source *source)
 
 /* Whether an event can end the sleep. */
 static bool
-wait_has_nodes(const struct sleep *s)
+wait_has_nodes(const struct wait_sleep *s)
 {
     return s->me != NULL && s->me->node_count > 0;
 }
 
 static void
-wait_prepare(struct sleep *s, const struct flow_wait_set *set)
+wait_prepare(struct wait_sleep *s, const struct flow_wait_set *set)
 {
     size_t i;
 
     s->me = wait_thread_sleeper();
     s->fd_count = 0;
     s->signalled = false;
-    /* One lock for all events, here and at the end: this is the path of every
-     * sleep. */
+    /* Lock once for all events, here and at the end: every sleep runs this. */
     flow__wait_lock();
     for (i = 0; i < set->count; i++)
         wait_add_source(s, &set->source[i]);
@@ -215,14 +213,15 @@ wait_prepare(struct sleep *s, const struct flow_wait_set *set)
 enum flow_status
 flow__plat_wait(void *ctx, struct flow_wait_set *set, uint64_t deadline)
 {
-    struct sleep s;
+    struct wait_sleep s;
     int rc = 0;
 
     (void)ctx;
     wait_prepare(&s, set);
     deadline = flow_deadline_min(deadline, set->deadline);
     if (s.me == NULL)
-        deadline = flow_deadline_min(deadline, flow__plat_now() + BLIND_NAP);
+        deadline =
+            flow_deadline_min(deadline, flow__plat_now() + WAIT_BLIND_NAP);
     if (!s.signalled) {
         rc = poll(s.fds, s.fd_count, flow__poll_timeout(deadline));
         if (rc > 0 && wait_has_nodes(&s) && s.fds[s.fd_count - 1].revents != 0)

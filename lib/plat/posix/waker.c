@@ -4,12 +4,12 @@
 #include <limits.h>
 #include <unistd.h>
 
-/* Tests ask for the pipe where this system would have the better. */
+/* Tests use the pipe on systems that have an eventfd. */
 #if defined(__linux__) && !defined(FLOW__WAKER_IS_PIPE)
-#define HAVE_EVENTFD 1
+#define WAKER_HAS_EVENTFD 1
 #include <sys/eventfd.h>
 #else
-#define HAVE_EVENTFD 0
+#define WAKER_HAS_EVENTFD 0
 #endif
 
 #include "lib/atomic.h"
@@ -33,14 +33,15 @@ waker_wake(struct flow_waker *self)
 
     if (!flow__fd_waker_is_inherited(waker) &&
         flow__swap(&waker->pending, 1) == 0) {
-        /* It cannot be full: nobody else writes, and it was read empty. */
+        /* It cannot be full: it was read empty, and nothing else writes to
+         * it. */
         n = write(waker->write_fd, &one, sizeof(one));
         (void)n;
     }
     errno = saved;
 }
 
-#if HAVE_EVENTFD
+#if WAKER_HAS_EVENTFD
 static bool
 waker_open_fds(struct flow__fd_waker *waker)
 {
@@ -96,7 +97,7 @@ flow__fd_waker_drain(struct flow__fd_waker *waker)
     uint64_t set[8];
     ssize_t n;
 
-    /* Whatever pending says: a waker may be between its two steps. */
+    /* Read even if pending is not set: a waker may be between its two steps. */
     do
         n = read(waker->read_fd, set, sizeof(set));
     while (n == (ssize_t)sizeof(set));
