@@ -48,7 +48,7 @@ def sha256(path):
 
 
 def unpack(tarball, directory):
-    """Unpack beside the final place first: never leave half a tree."""
+    """Unpack next to the final directory first: never leave half a tree."""
     with tempfile.TemporaryDirectory(dir=SUBPROJECTS) as scratch:
         with tarfile.open(tarball) as archive:
             if hasattr(tarfile, "data_filter"):
@@ -60,7 +60,7 @@ def unpack(tarball, directory):
 
 
 def apply_overlay(directory):
-    """Our meson.build and configuration, whatever an older checkout left."""
+    """Install our meson.build and configuration over those of an older checkout."""
     for source in OVERLAY.rglob("*"):
         target = directory / source.relative_to(OVERLAY)
         if source.is_dir():
@@ -182,7 +182,7 @@ def run_apt(tool, private, *arguments):
 
 
 def release(version):
-    """(3, 6, 7) of "3.6.7-3", None for what is not plain numbers."""
+    """(3, 6, 7) of "3.6.7-3"; None if it is not plain numbers."""
     match = re.fullmatch(r"(\d+)\.(\d+)\.(\d+)(?:-[^-]*)?", version)
     return tuple(int(part) for part in match.groups()) if match else None
 

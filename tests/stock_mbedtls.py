@@ -32,12 +32,12 @@ def compile_libraries(source, work, jobs, shared):
     work.mkdir(parents=True)
     for part in ("include", "library", "3rdparty", "scripts", "framework"):
         shutil.copytree(source / part, work / part)
-    # The shared libraries find each other beside them.
+    # The shared libraries find each other in their own directory.
     environment = dict(
         os.environ, CFLAGS="-O2 -fPIC", LDFLAGS="-Wl,-rpath,'$$ORIGIN'"
     )
     command = ["make", "-C", "library", "-j%d" % jobs, "GEN_FILES="]
-    # By name: the targets "static" and "shared" want more of the tree.
+    # By name: the targets "static" and "shared" need more of the tree.
     command += ["lib%s.a" % name for name in LIBRARIES]
     if shared:
         command += ["SHARED=1"]

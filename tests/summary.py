@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
-"""Add up what "meson test" logged: summary.py NAME=testlog.json...
+"""Sum up the logs of "meson test": summary.py NAME=testlog.json...
 
 A log that is not there counts as one failure: its build did not come so far.
 "skip" in place of a log counts as one test skipped.
@@ -53,7 +53,7 @@ def main(arguments):
                 show(said)
                 show(complained)
             elif kind == "skipped":
-                # A test that skips says why in its last line.
+                # A skipped test prints the reason in its last line.
                 why = said.strip().rpartition("\n")[2]
                 print("skipped: %s: %s: %s" % (run, name, why))
     line = "%d passed, %d failed" % (count["passed"], count["failed"])

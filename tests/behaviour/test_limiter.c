@@ -23,9 +23,9 @@ begin(void)
 
     opt.tls = stack_tls_server(0);
     opt.max_handshakes = LIMIT;
-    assert_status(
-        flow_endpoint_listen(TEST_ENV, "tls+pair:gate", &opt, &listener, NULL),
-        FLOW_OK);
+    assert_status(flow_endpoint_listen(TEST_ENV, "tls+pair:limiter", &opt,
+                                       &listener, NULL),
+                  FLOW_OK);
 }
 
 /* A client that connects and sends no TLS, or nothing at all. */
@@ -35,7 +35,7 @@ stranger(const char *says)
     struct flow *f;
     size_t n;
 
-    assert_status(flow_endpoint_dial(TEST_ENV, "pair:gate", NULL, &f, NULL),
+    assert_status(flow_endpoint_dial(TEST_ENV, "pair:limiter", NULL, &f, NULL),
                   FLOW_OK);
     (void)!flow_open(f);
     if (says[0] != '\0')
@@ -51,8 +51,9 @@ honest_client(void)
 
     opt.tls = stack_tls_client(0);
     opt.server_name = "server.example";
-    assert_status(flow_endpoint_dial(TEST_ENV, "tls+pair:gate", &opt, &f, NULL),
-                  FLOW_OK);
+    assert_status(
+        flow_endpoint_dial(TEST_ENV, "tls+pair:limiter", &opt, &f, NULL),
+        FLOW_OK);
     assert_status(flow_open(f), FLOW_AGAIN);
     return f;
 }

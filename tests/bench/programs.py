@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
-"""Our programs beside others' over loopback: programs.py BUILD.
+"""Our programs compared with others over loopback: programs.py BUILD.
 
 flow-site beside nginx, flow-fetch beside curl, flow-proxy beside stunnel and
 hitch: TLS 1.3 with AES-128-GCM, one certificate, one file.  What is compared
@@ -100,7 +100,7 @@ def free_port():
 
 
 def tree(pid):
-    """A process and those that it started."""
+    """A process and its descendants."""
     yield pid
     children = pathlib.Path("/proc/%d/task/%d/children" % (pid, pid))
     for child in children.read_text().split():
@@ -114,7 +114,7 @@ def cpu(pid):
 
 
 class Server:
-    """A server of others or ours, ended with the context."""
+    """A server, ours or not, that is ended with the context."""
 
     def __init__(self, stack, command, port=None, log=None):
         self.process = subprocess.Popen(

@@ -7,7 +7,7 @@ freestanding.py [--update] TOP [FLAG...] -- COMPILER... -- SOURCE...
 Compiles lib, flow, tls and the backends that need no system, pair and vchan,
 with no headers in reach but the compiler's own, a string.h of nine functions
 and mbedTLS's, links all of it into one object, and compares what that still
-needs with freestanding.list: memory and string functions, the port behind
+needs with freestanding.list: memory and string functions, the port of
 lib/plat.h, mbedTLS, and the lists of schemes and of AEAD providers, which the
 build makes of what it has.
 """

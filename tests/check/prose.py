@@ -19,6 +19,19 @@ ROOMS = (
     ".ci",
     "README.md",
     "meson_options.txt",
+    "tests/behaviour",
+    "tests/bench",
+    "tests/check",
+    "tests/contract",
+    "tests/examples",
+    "tests/fault",
+    "tests/fuzz",
+    "tests/interop",
+    "tests/support",
+    "tests/takeover",
+    "tests/unit",
+    "tests/wire",
+    "tests/xen",
 )
 # Files that quote the list.
 EXCEPT = {

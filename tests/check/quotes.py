@@ -5,7 +5,7 @@
 A block of C stands after a line "<!-- quote: FILE -->" and is found in FILE
 as it is, as whole lines; or after "<!-- fragment -->", which says that nothing
 compiles it.  The same holds for blocks of Meson.  Blocks of the shell, "sh" and
-"console", are looked at by commands.py; "text" is no code.  A block has no other
+"console", are looked at by commands.py; "text" is not code.  A block has no other
 language, and is never made by indentation.  If a document has a line "<!-- whole: FILE -->", its quotes of FILE
 together are all of FILE.
 

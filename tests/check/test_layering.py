@@ -50,7 +50,7 @@ class Layering(unittest.TestCase):
     def test_ground_knows_no_flows(self):
         self.assert_caught("lib/x.c", "#include <flow/flow.h>\n", "flow.h")
 
-    def test_port_is_behind_its_header(self):
+    def test_port_is_included_by_its_header(self):
         found = self.found(**{
             "lib/plat/posix/lock.h": "",
             "flow/x.c": '#include "lib/plat/posix/lock.h"\n',

@@ -95,7 +95,7 @@ class Names(unittest.TestCase):
     def test_header(self):
         self.assert_caught("lib/list.h", FUNCTION % "list_len", "flow_")
 
-    def test_room_is_no_noun(self):
+    def test_room_is_not_a_noun(self):
         self.assert_caught("tls/reader.c", FUNCTION % "tls_take", "tls_take")
 
     def test_name_in_two_files(self):

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
-"""quotes.py itself: a quote that is none must be caught."""
+"""quotes.py itself: a false quote must be reported."""
 
 import pathlib
 import tempfile

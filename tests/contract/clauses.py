@@ -25,7 +25,7 @@ def main():
         errors.append(f'C{clause} has no test')
     for test in sorted(tested - set(clauses)):
         errors.append(f'there is a test of C{test}, but no such clause')
-    # By directory: those of builds change while other tests run.
+    # Only these directories: build directories change while other tests run.
     sources = [top / 'docs']
     for part in ('include', 'lib', 'flow', 'tls', 'backends', 'examples',
                  'tests'):

@@ -22,7 +22,7 @@ import unittest
 PROGRAMS = pathlib.Path(os.environ["FLOW_PROGRAMS"])
 HELPERS = pathlib.Path(os.environ["FLOW_HELPERS"])
 
-# Longest that anything here may take; what hangs is a failure.
+# Time limit of every operation; one that hangs is a failure.
 LIMIT = 30 * float(os.environ.get("FLOW_PATIENCE", "1"))
 
 
@@ -35,13 +35,13 @@ def sha256(data):
 
 
 def is_sanitized(program):
-    """Whether it was built with a sanitizer, which makes it slow."""
+    """Whether the program was built with a sanitizer, which makes it slow."""
     code = pathlib.Path(program).read_bytes()
     return any(mark in code for mark in (b"__asan_init", b"__tsan_init"))
 
 
 class Limit:
-    """A deadline that socket timeouts and polls are taken from."""
+    """A deadline from which socket timeouts and polls are computed."""
 
     def __init__(self, seconds=None):
         self.end = time.monotonic() + (seconds or LIMIT)
@@ -54,7 +54,7 @@ class Limit:
 
 
 class Program:
-    """A process whose output is collected as it comes."""
+    """A process whose output is collected while it runs."""
 
     def __init__(self, *command, stdin=subprocess.DEVNULL, **more):
         self.output = b""
@@ -78,7 +78,7 @@ class Program:
                 self.changed.notify_all()
 
     def wait_for(self, found, limit=None):
-        """Until found(self) is true; answers what it found."""
+        """Wait until found(self) is true; returns its result."""
         limit = limit or Limit()
         with self.changed:
             while not (result := found(self)):
@@ -91,7 +91,7 @@ class Program:
         return result
 
     def line(self, prefix, stream="output"):
-        """The rest of the line that begins with prefix, once it is there."""
+        """Wait for a line that begins with prefix; returns the rest of it."""
         def found(self):
             for line in getattr(self, stream).splitlines(keepends=True):
                 if line.startswith(prefix) and line.endswith(b"\n"):
@@ -103,7 +103,7 @@ class Program:
         self.process.send_signal(number)
 
     def finish(self, limit=None):
-        """Its exit code, when it ends by itself."""
+        """Wait until it exits by itself; its exit code."""
         code = self.process.wait((limit or Limit()).left())
         for reader in self.readers:
             reader.join()
@@ -115,7 +115,7 @@ class Program:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def idle_cpu_seconds(self, limit=None):
-        """The same, once it rests.  One that spins never does: an error."""
+        """CPU time once the process is idle; a busy loop is an error."""
         limit = limit or Limit()
         before = None
         while (now := self.cpu_seconds()) != before:
@@ -124,7 +124,7 @@ class Program:
         return now
 
     def close(self):
-        """It and what it started are gone afterwards."""
+        """End the process and all that it started."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.finish()
@@ -144,7 +144,7 @@ def run(*command, stdin=b"", limit=LIMIT, **more):
 
 
 class Pki:
-    """A CA and what it signs, made by openssl for this run."""
+    """A CA and its certificates, made by openssl for this run."""
 
     def __init__(self, directory):
         self.directory = pathlib.Path(directory)
@@ -216,9 +216,9 @@ class Pki:
         return self.path(name + ".pem"), self.path(name + ".key")
 
     def client(self, version=None):
-        """A context of Python's that trusts the CA."""
+        """An ssl.SSLContext that trusts the CA."""
         context = ssl.create_default_context(cafile=self.ca)
-        # An end without close_notify must not pass for one with it.
+        # An end without close_notify must raise an error.
         context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
         if version:
             context.minimum_version = context.maximum_version = version
@@ -269,7 +269,7 @@ class Case(unittest.TestCase):
         return server
 
     def refusing_port(self):
-        """A port where nobody listens and nobody else will."""
+        """A port without a listener that no other program can get."""
         held = socket.socket()
         held.bind(("127.0.0.1", 0))
         self.addCleanup(held.close)
@@ -281,7 +281,7 @@ class Case(unittest.TestCase):
 
 
 def receive_all(connection):
-    """Up to the end; an end that is a cut raises."""
+    """Read to the end; raises if the connection is cut."""
     data = []
     while piece := connection.recv(65536):
         data.append(piece)
@@ -293,7 +293,7 @@ def readable(connection, seconds):
 
 
 class Skips(unittest.TextTestResult):
-    """Says why a test was left out: a name alone does not help anyone."""
+    """Prints the reason for which a test was skipped."""
 
     def addSkip(self, test, reason):
         super().addSkip(test, reason)
@@ -301,7 +301,7 @@ class Skips(unittest.TextTestResult):
 
 
 def main():
-    # A server that closes while we write is part of what is tested.
+    # The server may close while we write.
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     suite = unittest.defaultTestLoader.loadTestsFromModule(
         sys.modules["__main__"])

@@ -74,7 +74,7 @@ def version(tool):
 
 
 def neutral(text):
-    """Without what differs from run to run, and the engine's own number."""
+    """Without the parts that differ between runs, and mbedTLS's error number."""
     text = re.sub(r"\b\d+(?= ms\b| milliseconds\b)", "N", text)
     text = re.sub(r"(?<=engine error )-0x[0-9a-f]+", "N", text)
     return re.sub(r"(?<=www\.test:)\d+|(?<=mail\.test:)\d+", "PORT", text)
@@ -171,7 +171,7 @@ class Errors(support.Case):
             if name[0].isdigit():
                 name, to = "%s:%d" % (name, port), []
             elif port:
-                # curl names the port that it was told.
+                # curl prints the port of its command line.
                 name = "%s:%d" % (name, port)
                 to = ["--resolve", "%s:127.0.0.1" % name]
             return ["curl", "--silent", "--show-error", "--noproxy", "*",

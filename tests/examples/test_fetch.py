@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
-"""flow-fetch against servers that are not ours, good and bad."""
+"""flow-fetch with servers that are not ours, correct and faulty ones."""
 
 import fcntl
 import os
@@ -17,7 +17,7 @@ import support
 from support import LIMIT, program, run, sha256
 
 NAME = "www.flow.test"
-# The whole of what the issue of large bodies is about; less where time counts.
+# The length of a large body; less under a sanitizer.
 BIG = 176_000_000 if os.environ.get("FLOW_SLOW") else 20_000_000
 
 
@@ -35,9 +35,9 @@ class Fetch(support.Case):
         return run(program("flow-fetch"), "--ca", self.pki.ca, "--connect",
                    "127.0.0.1:%d" % port, *more, url, **options)
 
-    def answer(self, *pieces, tls="www", cut=False, gate=None, read=True):
-        """A server that says these pieces to one client; its port.  `cut`: it
-        ends without close_notify; `gate`: waits for it before the last."""
+    def answer(self, *pieces, tls="www", cut=False, until=None, read=True):
+        """Start a server that sends these pieces to one client; its port.  `cut`:
+        ends without close_notify; `until`: an event before the last piece."""
         server = self.listen()
 
         def serve():
@@ -54,8 +54,8 @@ class Fetch(support.Case):
                 self.request = request
                 for piece in pieces[:-1]:
                     connection.sendall(piece)
-                if gate:
-                    gate.wait(LIMIT)
+                if until:
+                    until.wait(LIMIT)
                 connection.sendall(pieces[-1])
                 if tls and not cut:
                     connection = connection.unwrap()
@@ -63,7 +63,7 @@ class Fetch(support.Case):
                 while connection.recv(4096):
                     pass
             except (OSError, ssl.SSLError):
-                pass # what the client made of it is what is tested
+                pass # the test looks at the client
             connection.close()
 
         thread = threading.Thread(target=serve)
@@ -123,7 +123,7 @@ class Bodies(Fetch):
             self.assertIn(b"certificate verified for " + NAME.encode(), err)
 
     def test_without_standard_error(self):
-        """The connection does not take its place: remarks would go there."""
+        """The socket must not get descriptor 2, where messages are written."""
         port = self.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
         code, out, _ = run("sh", "-c", 'exec "$@" 2>&-', "sh",
                            program("flow-fetch"), "-v", "--ca", self.pki.ca,
@@ -150,10 +150,10 @@ class Bodies(Fetch):
         self.assertEqual(len(list(self.directory.glob("body*"))), 1)
 
     def test_interrupt_leaves_no_file(self):
-        gate = threading.Event()
+        shown = threading.Event()
         path = self.directory / "interrupted"
         port = self.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel",
-                           b"lo", gate=gate)
+                           b"lo", until=shown)
         fetch = self.start(
             program("flow-fetch"), "--ca", self.pki.ca, "-v", "--connect",
             "127.0.0.1:%d" % port, "-o", str(path), "https://%s/" % NAME)
@@ -162,7 +162,7 @@ class Bodies(Fetch):
             limit.left()
         fetch.kill()
         self.assertEqual(fetch.finish(), -15)
-        gate.set()
+        shown.set()
         self.assertEqual(list(self.directory.glob("interrupted*")), [])
 
     def test_output_that_cannot_be_written(self):
@@ -176,7 +176,7 @@ class Bodies(Fetch):
 
 
 class Failures(Fetch):
-    """Which layer, which certificate, which check."""
+    """Errors name the layer, the certificate and the check."""
 
     hello = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
@@ -200,7 +200,7 @@ class Failures(Fetch):
         self.failed(self.fetch(self.answer(self.hello, tls="untrusted")),
                     "tls", "trust")
 
-    def test_insecure_takes_all_of_them(self):
+    def test_insecure_accepts_all_of_them(self):
         for certificate in ("expired", "future", "untrusted"):
             got = self.fetch(self.answer(self.hello, tls=certificate),
                              "--insecure-skip-verify", "-v",
@@ -216,11 +216,11 @@ class Failures(Fetch):
         self.failed(run(program("flow-fetch"), "http://no-such-host.invalid/"),
                     "no-such-host.invalid")
 
-    def test_no_tls_there(self):
+    def test_server_without_tls(self):
         self.failed(self.fetch(self.answer(self.hello, tls=None, read=False)),
                     "tls")
 
-    def test_version_not_spoken(self):
+    def test_no_common_version(self):
         server = self.start(
             "openssl", "s_server", "-accept", "127.0.0.1:0", "-tls1_2",
             "-cert", self.pki.path("www.pem"), "-key", self.pki.path("www.key"),
@@ -228,7 +228,7 @@ class Failures(Fetch):
         port = int(server.line(b"ACCEPT ").rpartition(":")[2])
         self.failed(self.fetch(port, "--tls1.3"), "tls", "protocol_version")
 
-    def test_wants_h2(self):
+    def test_server_with_only_h2(self):
         server = self.start(
             "openssl", "s_server", "-accept", "127.0.0.1:0", "-alpn", "h2",
             "-cert", self.pki.path("www.pem"), "-key", self.pki.path("www.key"),
@@ -238,11 +238,11 @@ class Failures(Fetch):
         self.failed(self.fetch(port), "no_application_protocol")
 
     def test_silence(self):
-        gate = threading.Event()
-        port = self.answer(b"", self.hello, gate=gate)
-        # Long enough for a handshake where others want the processor too.
+        shown = threading.Event()
+        port = self.answer(b"", self.hello, until=shown)
+        # Long enough for a handshake on a busy machine.
         got = self.fetch(port, "--timeout", "2")
-        gate.set()
+        shown.set()
         self.failed(got, "no data received for 2 s")
 
     def test_silent_handshake(self):
@@ -260,11 +260,11 @@ class Failures(Fetch):
         self.failed(self.fetch(port), "cut short after 5 bytes")
 
     def test_cut_without_close_notify(self):
-        """An attacker can end a TCP connection, but not make it look whole."""
+        """An attacker can end a TCP connection, but it is not an orderly end."""
         port = self.answer(b"HTTP/1.1 200 OK\r\n\r\n", b"hello", cut=True)
         self.failed(self.fetch(port), "cut short after 5 bytes", "tls",
                     "close_notify")
-        # Whoever says the length beforehand needs no end.
+        # If the server sends the length first, no close_notify is needed.
         self.assertEqual(self.fetch(self.answer(self.hello, cut=True))[:2],
                          (0, b"hello"))
 
@@ -321,8 +321,8 @@ class OtherServers(Fetch):
             server.close()
 
     def nginx(self):
-        """nginx on ports that the system chose: it takes listening sockets
-        over as from an older process of its own."""
+        """nginx on ports that the system chose: it inherits listening sockets
+        as if from an older process of its own."""
         self.need("nginx")
         plain, tls = self.listen(), self.listen()
         ports = [s.getsockname()[1] for s in (plain, tls)]
@@ -363,7 +363,7 @@ class OtherServers(Fetch):
 
 class Terminal(Fetch):
     def drip(self, size, seen):
-        """A server that is slow until what is awaited was seen."""
+        """A server that is slow until the expected output was seen."""
         server = self.listen()
 
         def serve():
@@ -404,7 +404,7 @@ class Terminal(Fetch):
                 if b"%" in shown:
                     seen.set()
         except OSError:
-            pass # the other end of the terminal is gone
+            pass # the other end of the terminal was closed
         self.assertEqual(fetch.wait(LIMIT), 0)
         bars = re.split(rb"\r|\n", shown.replace(b"\x1b[K", b""))
         bars = [bar.decode() for bar in bars if bar]

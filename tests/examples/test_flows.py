@@ -121,7 +121,7 @@ class EchoAndCat(Flows):
             self.end(server)
 
     def test_cat_waits_for_the_other_side(self):
-        """Input is at its end at once; what comes much later still comes."""
+        """Input ends at once; bytes that arrive much later are still printed."""
         server = self.listen()
         cat = self.start(program("flow-cat"),
                          "tcp://127.0.0.1:%d" % server.getsockname()[1])
@@ -163,7 +163,7 @@ class EchoAndCat(Flows):
         self.end(server)
 
     def test_cat_without_standard_input(self):
-        """The connection does not become its standard input."""
+        """The socket must not get descriptor 0."""
         server = self.listen()
         cat = self.start("sh", "-c", 'exec "$0" "$1" <&-', program("flow-cat"),
                          "tcp://127.0.0.1:%d" % server.getsockname()[1])
@@ -187,13 +187,13 @@ class EchoAndCat(Flows):
         self.end(server)
 
     def test_cut_is_not_an_end(self):
-        """The server's TCP end without close_notify."""
+        """The server closes TCP without close_notify."""
         server = self.listen()
 
         def serve():
             connection = self.pki.server("www").wrap_socket(
                 server.accept()[0], server_side=True)
-            # Input left unread would make a reset of the end.
+            # Unread input would turn the end into a reset.
             self.assertEqual(receive_all(connection), b"")
             connection.sendall(b"half")
             socket.socket(fileno=connection.detach()).close()
@@ -219,7 +219,7 @@ class EchoAndCat(Flows):
         self.assertIn(b"--idle-timeout", cat.errors)
 
     def test_timeout_is_the_limit(self):
-        """Beyond the 10 s that a handshake may take by itself."""
+        """Longer than the handshake timeout of 10 s."""
         port = self.listen().getsockname()[1]
         began = time.monotonic()
         programs = [
@@ -286,8 +286,8 @@ class Proxy(Flows):
             self.end(proxy)
 
     def test_cut_stays_a_cut(self):
-        """What ends without close_notify on one side may not end with it on
-        the other."""
+        """If one side ends without close_notify, the proxy sends none to the
+        other side."""
         server = self.listen()
         proxy = self.proxy("tls+tcp", "tls+tcp://127.0.0.1:%d"
                            % server.getsockname()[1])
@@ -307,7 +307,7 @@ class Proxy(Flows):
         self.assertEqual(tls.recv(4), b"half")
         thread.join()
         tls.settimeout(LIMIT)
-        # The relay lets our direction run on, and finds that nobody hears it.
+        # Our direction continues until a write fails.
         with self.assertRaises((ssl.SSLError, ConnectionResetError,
                                 BrokenPipeError)):
             while tls.send(b"more"):
@@ -315,7 +315,7 @@ class Proxy(Flows):
                     self.fail("an end in order")
         self.end(proxy)
 
-    def test_server_that_is_not_there(self):
+    def test_no_server(self):
         proxy = self.proxy("tls+tcp", "tcp://127.0.0.1:%d"
                            % self.refusing_port(), "--log")
         tls = self.connect_tls(proxy.port, NAME)
@@ -368,7 +368,7 @@ class Proxy(Flows):
 
     def test_idle_and_silent(self):
         server = self.echo("tcp")
-        # The handshake of `idle` is to be in time on a busy machine as well.
+        # The handshake of `idle` must be in time on a busy machine, too.
         proxy = self.proxy("tls+tcp", server.endpoint, "--idle-timeout", "0.3",
                            "--connect-timeout", "2", "--log")
         silent = self.connect(proxy.port)
@@ -427,7 +427,7 @@ class Small(Flows):
         self.assertEqual(run(program("tls_in_tls"), "--help")[0], 0)
 
     def starttls(self, kind, name):
-        """A call to a server of its own: both exit codes and outputs."""
+        """Run client and server; both exit codes and outputs."""
         endpoint = self.anywhere(kind)
         server = self.start(program("starttls"), "serve", endpoint,
                             self.pki.path("www.pem"), self.pki.path("www.key"))
@@ -483,7 +483,7 @@ class Small(Flows):
             self.end(server)
 
     def test_prefork(self):
-        """One after the other, and a client that others overtake."""
+        """Clients one after the other, and a slow client that others overtake."""
         for kind in KINDS:
             endpoint = self.anywhere(kind)
             server = self.start(program("prefork"), endpoint,
@@ -494,7 +494,7 @@ class Small(Flows):
             first.process.stdin.write(b"first")
             first.process.stdin.flush()
             first.wait_for(lambda cat: cat.output == b"first")
-            for _ in range(5): # a child that ended left everything in place
+            for _ in range(5): # a child that exits leaves the listener open
                 self.echoes(where)
             first.process.stdin.write(b" and last")
             first.process.stdin.close()
@@ -532,7 +532,7 @@ class Small(Flows):
         server = self.start(program("epoll_echo"), endpoint)
         where = self.listening(server, endpoint)
         self.echoes(where)
-        # One that says nothing costs nothing, and keeps nobody out.
+        # A silent client uses no CPU time and keeps no other client out.
         with socket.socket(socket.AF_UNIX) as silent:
             silent.connect(endpoint.partition("://")[2])
             before = server.idle_cpu_seconds()
@@ -564,7 +564,7 @@ class Small(Flows):
         self.assertTrue(out.endswith(page))
 
     def test_first_program_verifies(self):
-        """Nobody but us trusts our CA."""
+        """The system does not trust our CA."""
         server = self.echo("tls+tcp")
         code, out, err = run(program("first_program"), server.endpoint, NAME)
         self.assertEqual((code, out), (1, b""))
@@ -598,7 +598,7 @@ class Usage(Flows):
                              " %s[:.]" % name.replace("+", r"\+"))
 
     def test_tls_options_without_tls(self):
-        """Whoever asks for a certificate does not want it to be plain."""
+        """If TLS options are given for an endpoint without TLS, it is an error."""
         keys = self.keys("tls+tcp")
         plain = "tcp://127.0.0.1:0"
         to = "tcp://127.0.0.1:1"

@@ -48,7 +48,7 @@ url_is_taken_apart(void **state)
 }
 
 static void
-url_that_is_none_is_refused(void **state)
+invalid_url_is_refused(void **state)
 {
     static const char *const text[] = {
         "",
@@ -138,7 +138,7 @@ location_cannot_disturb_a_terminal(void **state)
 }
 
 static void
-head_that_is_none_is_refused(void **state)
+invalid_response_head_is_refused(void **state)
 {
     static const char *const text[] = {
         "SSH-2.0-OpenSSH",
@@ -335,10 +335,10 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(url_is_taken_apart),
-        cmocka_unit_test(url_that_is_none_is_refused),
+        cmocka_unit_test(invalid_url_is_refused),
         cmocka_unit_test(head_says_how_the_body_ends),
         cmocka_unit_test(location_cannot_disturb_a_terminal),
-        cmocka_unit_test(head_that_is_none_is_refused),
+        cmocka_unit_test(invalid_response_head_is_refused),
         cmocka_unit_test(head_without_end_is_refused),
         cmocka_unit_test(body_is_the_same_in_any_pieces),
         cmocka_unit_test(malformed_chunks_are_refused),

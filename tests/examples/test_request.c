@@ -43,7 +43,7 @@ request_has_host_and_path(void **state)
 }
 
 static void
-request_that_is_none_is_refused(void **state)
+invalid_request_is_refused(void **state)
 {
     static const char *const text[] = {
         "GET / HTTP/1.1\r\n\r\n",
@@ -123,7 +123,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(request_has_host_and_path),
-        cmocka_unit_test(request_that_is_none_is_refused),
+        cmocka_unit_test(invalid_request_is_refused),
         cmocka_unit_test(request_is_bounded),
         cmocka_unit_test(redirect_is_one_head),
         cmocka_unit_test(tail_is_a_date_and_an_empty_line),

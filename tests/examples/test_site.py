@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
-"""flow-site, as its users see it."""
+"""flow-site, from the outside."""
 
 import array
 import fcntl
@@ -60,7 +60,7 @@ class Site(support.Case):
         return site
 
     def end(self, site, code=0):
-        """SIGTERM ends it in order, and under a sanitizer nothing leaked."""
+        """SIGTERM ends it in order, and a sanitizer reports no leak."""
         site.kill()
         self.assertEqual(site.finish(), code, site.errors)
 
@@ -118,7 +118,7 @@ class Answers(Site):
 
     def test_gnutls(self):
         self.need("gnutls-cli")
-        # It takes seconds per megabyte to print.
+        # gnutls-cli takes seconds to print a megabyte.
         (self.directory / "small.bin").write_bytes(DISK[:200_000])
         files = dict(NAMES)
         files["disk.flow.test"] = ("small.bin", DISK[:200_000], None)
@@ -201,7 +201,7 @@ class Answers(Site):
             rb"\d+ ms\n" % len(PAGE), s.errors))
         self.end(site)
 
-    def test_what_is_not_tls_harms_nobody(self):
+    def test_clients_without_tls_harm_no_other(self):
         site = self.serve("--log")
         for garbage in (b"GET / HTTP/1.1\r\nHost: www.flow.test\r\n\r\n",
                         b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00", b"\0" * 99):
@@ -284,7 +284,7 @@ class Redirect(Site):
 
 class Endings(Site):
     def test_answer_survives_an_unread_request(self):
-        """F18: 64 KiB of request that nobody reads, a late reader, no loss."""
+        """F18: 64 KiB of request are left unread, the client reads late, no loss."""
         site = self.serve()
         context = self.pki.client()
         queued = array.array("i", [0])
@@ -292,7 +292,7 @@ class Endings(Site):
             tls = self.connect_tls(site.port, "paper.flow.test",
                                    context=context)
             tls.sendall(b"POST / HTTP/1.1\r\n" + b"x" * 65536)
-            # Late: all of it has arrived, and the server has said its last.
+            # Late: the request has arrived, and the server has sent its last byte.
             limit = Limit()
             while queued[0] < len(PAPER):
                 limit.left()
@@ -304,7 +304,7 @@ class Endings(Site):
         self.end(site)
 
     def test_end_is_close_notify(self):
-        """An end without it raises."""
+        """Reading raises if there is none."""
         site = self.serve()
         for version in VERSIONS.values():
             tls = self.connect_tls(site.port, "www.flow.test", version)
@@ -315,7 +315,7 @@ class Endings(Site):
 
     @staticmethod
     def listens(port):
-        """Seen from outside: a connection that tries might be served."""
+        """From the system's table: a connection as a test might be accepted."""
         return re.search(r"^ *\d+: [0-9A-F]{8}:%04X \S+ 0A " % port,
                          pathlib.Path("/proc/net/tcp").read_text(), re.M)
 
@@ -332,7 +332,7 @@ class Endings(Site):
         site = self.serve()
         tls = self.connect_tls(site.port, "disk.flow.test")
         start = tls.recv(1000)
-        # The listener is gone, the transfer is not.
+        # The listener is closed; the transfer continues.
         self.end_listening(site)
         self.assertIsNone(site.process.poll())
         body = split(start + receive_all(tls))[2]
@@ -348,12 +348,12 @@ class Endings(Site):
         site.kill(signal.SIGINT)
         self.assertEqual(site.finish(), 1)
         self.assertIn(b"closed 1 connections that had not ended", site.errors)
-        # A cut is seen as one: no close_notify.
+        # The client sees a cut: no close_notify.
         with self.assertRaises((ssl.SSLError, ConnectionResetError)):
             receive_all(tls)
 
     def test_signals_while_it_ends(self):
-        """A terminal's Ctrl-C and somebody's kill come together."""
+        """Ctrl-C and a kill at the same time."""
         for _ in range(10):
             site = self.serve()
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT,
@@ -362,7 +362,7 @@ class Endings(Site):
             self.assertIn(site.finish(), (0, 1))
 
     def test_silent_client_is_dropped(self):
-        # The second client's handshake is to be in time on a busy machine.
+        # The second client's handshake must be in time on a busy machine.
         site = self.serve("--handshake-timeout", "2", "--log")
         plain = self.connect(site.port)
         try:
@@ -389,7 +389,7 @@ class Endings(Site):
         self.end(site)
 
     def test_waiting_costs_nothing(self):
-        """Connections in every state of waiting, and no loop spins."""
+        """Connections in every state of waiting: no busy loop."""
         site = self.serve("--handshake-timeout", "1", "--idle-timeout", "20",
                           "--redirect", "127.0.0.1:0",
                           "--max-connections", "24")
@@ -402,14 +402,14 @@ class Endings(Site):
             self.connect_tls(site.port, "disk.flow.test")
         before = site.idle_cpu_seconds()
         silent = [self.connect(site.port) for _ in range(6)]
-        # The 25th waits for room, and that may not cost anything either.
+        # The 25th waits for a place, which must not use CPU time either.
         waiting = self.connect(site.port)
         try:
             self.assertEqual(silent[0].recv(100), b"")
         except ConnectionResetError:
             pass
-        # A loop that spins takes all of the second that others leave it; the
-        # sanitizers take their share of what is honest work.
+        # A busy loop takes all of the second that other processes leave it;
+        # sanitizers make the real work slower.
         limit = 0.75 if support.is_sanitized(site.process.args[0]) else 0.3
         self.assertLess(site.cpu_seconds() - before, limit)
         waiting.close()
@@ -430,7 +430,7 @@ class Endings(Site):
         self.end(site)
 
     def test_thousand_at_once(self):
-        # A machine may be slow with a thousand handshakes; none may be lost.
+        # A thousand handshakes may be slow; none may be lost.
         site = self.serve("--handshake-timeout", "100", "--idle-timeout", "100")
         code, out, err = run(
             str(support.HELPERS / "many_clients"),
@@ -441,9 +441,9 @@ class Endings(Site):
         self.end(site)
 
     def test_few_descriptors(self):
-        """It raises the limit, or says why it cannot, and serves anyway."""
+        """It raises the limit, or prints why it cannot, and serves anyway."""
         limited = "ulimit -n 100; exec \"$@\""
-        # Where all are taken at once the last waits for 89 handshakes.
+        # If all are accepted at once, the last waits for 89 handshakes.
         site = self.start("sh", "-c", limited, "sh", *self.command(
             "--handshake-timeout", "100"))
         site.port = int(site.line(b"listening on ").rpartition(":")[2])
@@ -456,7 +456,7 @@ class Endings(Site):
         else:
             self.assertGreater(allowed, 4096)
             self.assertEqual(site.errors, b"")
-        # More clients than it has room for: each gets its turn.
+        # More clients than places: each is served in turn.
         clients = [self.connect(site.port) for _ in range(90)]
         for plain in clients:
             tls = self.pki.client().wrap_socket(

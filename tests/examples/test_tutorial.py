@@ -17,7 +17,7 @@ TEXT = "one line of text"
 
 
 def plain_and_tls(test):
-    """Run a test for either."""
+    """Run a test with and without TLS."""
     @functools.wraps(test)
     def both(self):
         for tls in (False, True):
@@ -51,7 +51,7 @@ class Tutorial(Case):
         self.assertEqual(server.finish(), code, server.errors)
 
     def errors(self, server, *words):
-        """Until its errors have all of the words."""
+        """Wait until its error output has all of the words."""
         server.wait_for(lambda s: all(
             word.encode() in s.errors for word in words))
 
@@ -72,8 +72,8 @@ class Tutorial(Case):
                          (0, text.encode() + b"\n", b""))
 
     @plain_and_tls
-    def test_clients_that_say_nothing(self, tls):
-        """They hold up nobody, and are closed when their time is over."""
+    def test_silent_clients(self, tls):
+        """They delay no other client, and are closed at their timeout."""
         server, port = self.serve("1", tls=tls)
         silent = [self.connect(port) for _ in range(20)]
         self.assertEqual(self.ask(port, tls=tls)[0], 0)
@@ -84,7 +84,7 @@ class Tutorial(Case):
         self.stop(server)
 
     def test_a_client_that_does_not_read(self):
-        """Its own connection fills, and is closed."""
+        """The buffers of its connection fill, and it is closed."""
         server, port = self.serve("1")
         greedy = self.connect(port)
         greedy.settimeout(support.LIMIT)
@@ -103,7 +103,7 @@ class Tutorial(Case):
         sender = threading.Thread(target=client.sendall, args=(data,))
         sender.start()
         self.addCleanup(sender.join)
-        # Not before the first bytes are back, at the earliest.
+        # At the earliest when the first bytes are back.
         self.assertTrue(readable(client, support.LIMIT))
         sender.join(0.3)
         told = bytearray()
@@ -160,7 +160,7 @@ class Tutorial(Case):
         self.assertEqual(client.recv(1), b"x")
         self.stop(server)
 
-    def test_a_server_that_is_silent(self):
+    def test_a_silent_server(self):
         """In the handshake, before the answer, and in the middle of it."""
         silent = self.listen()
         port = silent.getsockname()[1]

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
-"""Wrong input, and what the programs say to it.
+"""Wrong input, and the error messages of the programs.
 
 Each row is a command, its exit code, and the words that its error has: what was
 wrong, where, and what to do.  No row may name the same file twice.
@@ -130,12 +130,12 @@ ENVIRONMENT = (
      "cannot load SSL_CERT_DIR", "none", "No such file or directory"),
     ({"SSL_CERT_DIR": "{empty}"}, [*CAT, TO_TLS], 1,
      "cannot load SSL_CERT_DIR", "no certificate in", "empty"),
-    # What is named on the command line counts.
+    # The command line takes precedence.
     ({"SSL_CERT_FILE": "{none}"}, [*CAT, TO_TLS, "--ca", "{ca.pem}"], 1,
      "connection refused"),
 )
 
-# Servers that go on: a signal or None, and what they say.
+# Warnings of servers that keep running: a signal or None, and the message.
 WARNINGS = (
     ([*SITE, "elsewhere.test={www.pem}"], None, "--serve elsewhere.test",
      "no --cert is for this name", "subjectAltName"),
@@ -180,7 +180,7 @@ class WrongInput(support.Case):
                 code, out, err = run(program(command[0]), *command[1:])
                 told = err.decode()
                 self.assertEqual((code, out), (wanted, b""), told)
-                # getopt() writes the name as it was called.
+                # getopt() prints argv[0] as it was given.
                 self.assertRegex(told, r"\A(\S*/)?%s: " % command[0])
                 for word in words:
                     self.assertIn(word, told)
@@ -201,7 +201,7 @@ class WrongInput(support.Case):
                     self.assertIn(word, err.decode())
 
     def test_trust_of_the_environment(self):
-        """It replaces the system's, which does not know this authority."""
+        """It replaces the system's trust, which does not have this authority."""
         server = self.start(program("flow-echo"), "--listen", TLS,
                             *self.path_words(PAIR))
         port = server.line(b"listening on ").rpartition(":")[2]
@@ -222,7 +222,7 @@ class WrongInput(support.Case):
         for command, number, *words in WARNINGS:
             with self.subTest(" ".join(command)):
                 name, *rest = self.path_words(command)
-                # Whoever runs the tests may ignore SIGHUP, as nohup(1) does.
+                # The tests may run with SIGHUP ignored, for example under nohup(1).
                 server = self.start(
                     program(name), *rest,
                     preexec_fn=lambda: signal.signal(
@@ -237,7 +237,7 @@ class WrongInput(support.Case):
                 self.assertEqual(server.finish(), 0)
 
     def test_hangups_that_are_ignored(self):
-        """As nohup(1) leaves them."""
+        """As under nohup(1)."""
         server = self.start(
             program("flow-echo"), "--listen", "tcp://127.0.0.1:0",
             preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))

@@ -38,7 +38,7 @@ wire_append(struct wire *w, const struct flow_cvec *vec, size_t count,
     w->len += flow_cvec_get(vec, count, 0, w->data + w->len, len);
 }
 
-/* The answer of a direction that has used up its gate. */
+/* The answer of a direction after its last allowed byte. */
 static enum flow_status
 tap_beyond(struct tap *t, enum flow_dir dir)
 {

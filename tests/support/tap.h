@@ -26,7 +26,7 @@ struct wire {
 struct tap {
     struct flow base;
     struct wire *wire;
-    struct flow_event changed;  /* Signalled when a gate or a cut is moved. */
+    struct flow_event changed;  /* Signalled by tap_gate() and tap_cut(). */
     uint64_t gate[2];           /* Bytes that may still pass. */
     enum flow_status beyond[2]; /* The answer after that. */
     unsigned gathered;          /* Largest number of segments in one write. */

@@ -11,9 +11,9 @@
 #include "tls/engine.h"
 
 /*
- * Two engines of mbedTLS behind tls/engine.h that pass each other messages,
- * without records, ciphers and flows.  This file tests what the adapter
- * promises; test_takeover.c tests the facts that it depends on.
+ * Two engines of mbedTLS with the interface of tls/engine.h that pass each
+ * other messages, without records, ciphers and flows.  This file tests what the
+ * adapter promises; test_takeover.c tests the facts that it depends on.
  */
 
 #define MESSAGES 32

@@ -135,7 +135,7 @@ master_secret_is_exported_once_before_our_finished(void **state)
 
 /* The peer's data arrives together with its Finished and after it. */
 static void
-data_behind_finished(mbedtls_ssl_protocol_version version)
+data_after_finished(mbedtls_ssl_protocol_version version)
 {
     struct record_key key;
     uint8_t plain[100], type;
@@ -156,7 +156,7 @@ data_behind_finished(mbedtls_ssl_protocol_version version)
         ossl_step(&peer);
     }
     assert_true(ossl_open(&peer));
-    assert_true(ossl_write(&peer, "behind", 6));
+    assert_true(ossl_write(&peer, "follow", 6));
     engine_from_peer(&engine, &peer);
     assert_int_equal(mbedtls_ssl_handshake(&engine.ssl), 0);
     assert_int_equal(mbedtls_ssl_check_pending(&engine.ssl), 0);
@@ -169,7 +169,7 @@ data_behind_finished(mbedtls_ssl_protocol_version version)
     assert_int_equal(record_open(&key, version == TLS13 ? 0 : 1,
                                  engine.in + engine.in_off, left, plain, &type),
                      6);
-    assert_memory_equal(plain, "behind", 6);
+    assert_memory_equal(plain, "follow", 6);
     assert_int_equal(type, 23);
     end();
 }
@@ -178,8 +178,8 @@ static void
 data_after_the_last_record_stays_unread(void **state)
 {
     (void)state;
-    data_behind_finished(TLS13);
-    data_behind_finished(TLS12);
+    data_after_finished(TLS13);
+    data_after_finished(TLS12);
 }
 
 /* The exported secrets suffice to continue without the engine. */

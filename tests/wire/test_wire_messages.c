@@ -507,7 +507,7 @@ static const uint8_t ticket[4 + 13] = { NEW_SESSION_TICKET, 0, 0, 13, 0, 0, 1 };
 
 /* One more message in the record of the Finished. */
 static void
-hidden_behind_finished(struct evil *e, struct evil_record *r)
+hidden_after_finished(struct evil *e, struct evil_record *r)
 {
     static const uint8_t hello_request[4] = { 0 };
 
@@ -597,13 +597,13 @@ messages_out_of_order_get_their_alert(void **state)
         { "key exchange twice", false, 0x0303, exchange_twice, 10, PLAIN,
           NULL },
         { "key exchange twice", true, 0x0303, exchange_twice, 10, PLAIN, NULL },
-        { "hidden behind Finished", true, 0x0304, hidden_behind_finished, 10,
+        { "hidden after Finished", true, 0x0304, hidden_after_finished, 10,
           DATA, NULL },
-        { "hidden behind Finished", false, 0x0304, hidden_behind_finished, 10,
+        { "hidden after Finished", false, 0x0304, hidden_after_finished, 10,
           HANDSHAKE, NULL },
-        { "hidden behind Finished", true, 0x0303, hidden_behind_finished, 10,
+        { "hidden after Finished", true, 0x0303, hidden_after_finished, 10,
           PLAIN, NULL },
-        { "hidden behind Finished", false, 0x0303, hidden_behind_finished, 10,
+        { "hidden after Finished", false, 0x0303, hidden_after_finished, 10,
           DATA, NULL },
         { "KeyUpdate before Finished", true, 0x0304, update_for_finished, 10,
           DATA, NULL },

@@ -304,9 +304,9 @@ records_after_the_handshake_get_their_alert(void **state)
         { "empty KeyUpdate", MESSAGE, "\30\0\0\0", 4, 50, -1 },
         { "long KeyUpdate", MESSAGE, "\30\0\0\2\0\0", 6, 50, -1 },
         { "KeyUpdate 2", MESSAGE, "\30\0\0\1\2", 5, 47, -1 },
-        { "message behind KeyUpdate", MESSAGE, "\30\0\0\1\0\30\0\0\1\0", 10, 10,
+        { "message after KeyUpdate", MESSAGE, "\30\0\0\1\0\30\0\0\1\0", 10, 10,
           -1 },
-        { "half a message behind KeyUpdate", MESSAGE, "\30\0\0\1\0\30", 6, 10,
+        { "half a message after KeyUpdate", MESSAGE, "\30\0\0\1\0\30", 6, 10,
           -1 },
         { "message of 16 MB", MESSAGE, "\4\377\377\377x", 5, 50, -1 },
         { "heartbeat", HEARTBEAT, "\1\0\1x", 4, 10, -1 },
@@ -471,24 +471,24 @@ padding_is_removed_and_limited(void **state)
     assert_int_equal(evil_wrong, 0);
 }
 
-/* --- right behind the Finished, in the same read --- */
+/* --- right after the Finished, in the same read --- */
 
-static enum { NOTHING, BEHIND_DATA, BEHIND_CLOSE, BEHIND_UPDATE } behind;
+static enum { NOTHING, AFTER_DATA, AFTER_CLOSE, AFTER_UPDATE } follows;
 
 static void
-add_behind(struct evil *e, struct evil_record *r)
+add_after_finished(struct evil *e, struct evil_record *r)
 {
     static const uint8_t update[5] = { 24, 0, 0, 1, 1 };
 
     if (r->type != MESSAGE || r->content[0] != 20)
         return;
     evil_pass(e, r);
-    if (behind == BEHIND_UPDATE) {
+    if (follows == AFTER_UPDATE) {
         evil_sealed(e, DATA, MESSAGE, update, sizeof(update));
         cipher_update(&e->seal[DATA], e->secret[1][e->we_serve ? 0 : 1]);
     }
-    evil_sealed(e, DATA, BYTES, "behind", 6);
-    if (behind == BEHIND_CLOSE)
+    evil_sealed(e, DATA, BYTES, "follow", 6);
+    if (follows == AFTER_CLOSE)
         evil_sealed(e, DATA, ALERT, "\1\0", 2);
 }
 
@@ -501,24 +501,24 @@ records_in_the_same_read_after_the_finished_are_read(void **state)
     size_t n;
 
     (void)state;
-    for (behind = BEHIND_DATA; behind <= BEHIND_UPDATE; behind++)
+    for (follows = AFTER_DATA; follows <= AFTER_UPDATE; follows++)
         for (role = 0; role < 2; role++)
             for (version = 0x0303; version <= 0x0304; version++) {
-                if (behind == BEHIND_UPDATE && version == 0x0303)
+                if (follows == AFTER_UPDATE && version == 0x0303)
                     continue;
                 evil_init(&evil, role != 0, version);
-                evil.edit = add_behind;
+                evil.edit = add_after_finished;
                 evil_start(&evil);
                 evil_run(&evil);
                 assert_status(evil.status, FLOW_OK);
                 assert_status(evil_read(&evil, buf, sizeof(buf), &n), FLOW_OK);
                 assert_int_equal(n, 6);
-                assert_memory_equal(buf, "behind", 6);
+                assert_memory_equal(buf, "follow", 6);
                 assert_status(evil_read(&evil, buf, sizeof(buf), &n),
-                              behind == BEHIND_CLOSE ? FLOW_EOF : FLOW_AGAIN);
+                              follows == AFTER_CLOSE ? FLOW_EOF : FLOW_AGAIN);
                 assert_status(flow_write(evil.ours, "x", 1, &n), FLOW_OK);
                 evil_alerts(&evil, &alerts);
-                assert_int_equal(alerts.updates, behind == BEHIND_UPDATE);
+                assert_int_equal(alerts.updates, follows == AFTER_UPDATE);
                 assert_int_equal(alerts.unknown, 0);
                 evil_free(&evil);
             }

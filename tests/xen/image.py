@@ -48,7 +48,7 @@ def kernel(root, target):
 def unzstd(payload, target):
     if shutil.which("zstd") is None:
         raise Missing("no zstd here to unpack the kernel")
-    # Behind the frame stands the size of what is in it, four bytes.
+    # The size of the content, four bytes, follows the frame.
     done = subprocess.run(
         ["zstd", "-dc"], input=payload[:-4], check=False,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,

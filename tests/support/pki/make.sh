@@ -13,7 +13,7 @@ mkdir -p "$out"
 cd "$out"
 rm -f ./*
 
-# Nothing of the machine's own configuration has a say.
+# Do not read the machine's own openssl.cnf.
 cat >openssl.cnf <<'CONF'
 [req]
 distinguished_name = dn

@@ -416,7 +416,7 @@ copy_piece(void *state, const uint8_t *in, size_t len, uint8_t *out)
 }
 
 static void
-failures_half_way_leave_nothing_behind(void **state)
+failed_operations_leave_no_plaintext(void **state)
 {
     static const size_t reached[] = { 8, 0, 2, 6 };
 
@@ -671,7 +671,7 @@ main(void)
         cmocka_unit_test(a_key_of_another_length_is_not_supported),
         cmocka_unit_test(chacha20_without_avx512_is_libcrypto_before_ipsec_mb),
         cmocka_unit_test(many_keys_live_at_once),
-        cmocka_unit_test(failures_half_way_leave_nothing_behind),
+        cmocka_unit_test(failed_operations_leave_no_plaintext),
         cmocka_unit_test(
             lack_of_memory_in_place_is_final_once_bytes_were_written),
     };

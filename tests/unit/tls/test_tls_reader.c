@@ -111,7 +111,7 @@ asks(void)
 }
 
 static void
-worn_key_is_asked_to_be_renewed(void **state)
+peer_is_asked_to_update_a_key_at_its_limit(void **state)
 {
     int i;
 
@@ -187,7 +187,7 @@ tls12_peers_are_not_held_to_our_limit(void **state)
 /* The record that brings the new key is the last one of the old key: that the
  * old key reached its limit with it does not matter any more. */
 static void
-a_renewed_key_is_not_asked_for(void **state)
+peer_that_updated_its_key_is_not_asked(void **state)
 {
     uint8_t got[100];
     const struct flow_vec vec = { got, sizeof(got) };
@@ -282,11 +282,11 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(worn_key_is_asked_to_be_renewed),
+        cmocka_unit_test(peer_is_asked_to_update_a_key_at_its_limit),
         cmocka_unit_test(configured_limit_counts),
         cmocka_unit_test(peer_that_does_not_renew_is_refused),
         cmocka_unit_test(tls12_peers_are_not_held_to_our_limit),
-        cmocka_unit_test(a_renewed_key_is_not_asked_for),
+        cmocka_unit_test(peer_that_updated_its_key_is_not_asked),
         cmocka_unit_test(only_data_reaches_the_callers_memory),
         cmocka_unit_test(a_partial_record_holds_what_it_needs),
     };

@@ -160,7 +160,7 @@ a_request_during_a_want_of_memory_is_kept(void **state)
 /* A limit of one record means one record of data: a flush without data does not
  * update a key that has sealed none. */
 static void
-an_idle_key_is_not_worn(void **state)
+idle_key_is_not_updated(void **state)
 {
     unsigned writes;
     size_t n;
@@ -367,7 +367,7 @@ main(void)
         TEST(commit_accepts_without_memory),
         TEST(owed_message_survives_a_want_of_memory),
         TEST(a_request_during_a_want_of_memory_is_kept),
-        TEST(an_idle_key_is_not_worn),
+        TEST(idle_key_is_not_updated),
         TEST(one_call_seals_a_bounded_number_of_records),
         TEST(an_alert_waits_for_room),
         TEST(key_update_survives_a_want_of_memory),
