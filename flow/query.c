@@ -11,25 +11,12 @@
 #define QUERY_LAYER_TEXT 160
 #define QUERY_STACK_TEXT 512
 
-/* Whether what an outer layer knows of it says nothing about an inner one
- * (C64). */
+/* Whether a key is in the range that must not pass a confidential layer (C64):
+ * what an outer layer knows of security says nothing about an inner one. */
 static bool
 query_is_about_security(enum flow_query_key key)
 {
-    switch ((int)key) {
-    case FLOW_QUERY_ALPN:
-    case FLOW_QUERY_SERVER_NAME:
-    case FLOW_QUERY_MATCHED_NAME:
-    case FLOW_QUERY_VERSION:
-    case FLOW_QUERY_SUITE:
-    case FLOW_QUERY_PEER_CHAIN:
-    case FLOW_QUERY_VERIFY_FLAGS:
-    case FLOW_QUERY_RESUMED:
-    case FLOW_QUERY_GROUP:
-        return true;
-    default:
-        return false;
-    }
+    return key >= FLOW_QUERY_SECURITY && key <= FLOW_QUERY_SECURITY_LAST;
 }
 
 static bool
@@ -232,19 +219,11 @@ flow_query(struct flow *f, enum flow_query_key key, void *buf, size_t *len)
     return st;
 }
 
-/* Whether a setting of an outer layer must not reach an inner one. */
+/* The same for a setting. */
 static bool
 query_sets_security(enum flow_control_key key)
 {
-    switch ((int)key) {
-    case FLOW_CONTROL_RECORD_LIMIT:
-    case FLOW_CONTROL_TRUNCATION:
-    case FLOW_CONTROL_REKEY:
-    case FLOW_CONTROL_PROPAGATE:
-        return true;
-    default:
-        return false;
-    }
+    return key >= FLOW_CONTROL_SECURITY && key <= FLOW_CONTROL_SECURITY_LAST;
 }
 
 /* See <flow/flow.h>. */

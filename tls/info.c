@@ -59,40 +59,44 @@ info_footprint(struct flow__tls *t)
     return sum;
 }
 
+static void
+info_fill(const struct flow__tls *t, struct flow_tls_info *info)
+{
+    const struct flow__agreed *a = &t->agreed;
+
+    memset(info, 0, sizeof(*info));
+    info->version = (enum flow_tls_version)a->version;
+    info->suite = a->suite->id;
+    info->suite_name = a->suite->name;
+    info->group = a->group;
+    info->group_name = info_group_name(a->group);
+    info->resumed = a->resumed;
+    info->alpn = a->alpn;
+    info->server_name = a->server_name;
+    info->matched_name = a->matched_name;
+    info->verify_flags = a->verify_flags;
+    info->peer_chain = a->peer_chain;
+    info->peer_chain_len = a->peer_chain_len;
+    info->key_updates_sent = t->writer.updates;
+    info->key_updates_received = t->reader.updates;
+}
+
 /* Facts that are there once the handshake is over. */
 static enum flow_status
 info_query_agreed(struct flow__tls *t, enum flow_query_key key, void *buf,
                   size_t *len)
 {
-    const struct flow__agreed *a = &t->agreed;
+    struct flow_tls_info info;
 
     if (t->hs != NULL)
         return FLOW_AGAIN;
-    switch ((int)key) {
-    case FLOW_QUERY_ALPN:
-        return flow_answer_string(buf, len, a->alpn);
-    case FLOW_QUERY_SERVER_NAME:
-        return flow_answer_string(buf, len, a->server_name);
-    case FLOW_QUERY_MATCHED_NAME:
-        return flow_answer_string(buf, len, a->matched_name);
-    case FLOW_QUERY_VERSION:
-        return info_answer_u32(buf, len, a->version);
-    case FLOW_QUERY_SUITE:
-        return flow_answer_string(buf, len, a->suite->name);
-    case FLOW_QUERY_GROUP:
-        return flow_answer_string(buf, len, info_group_name(a->group));
-    case FLOW_QUERY_PEER_CHAIN:
-        return flow_answer(buf, len, a->peer_chain, a->peer_chain_len);
-    case FLOW_QUERY_VERIFY_FLAGS:
-        return info_answer_u32(buf, len, a->verify_flags);
-    case FLOW_QUERY_RESUMED:
-        return info_answer_u32(buf, len, a->resumed ? 1 : 0);
-    default:
+    if (key == FLOW_QUERY_OVERHEAD)
         return info_answer_u32(
             buf, len,
             (uint32_t)(flow__record_prefix(&t->writer.keys) +
                        flow__record_suffix(&t->writer.keys)));
-    }
+    info_fill(t, &info);
+    return flow_answer(buf, len, &info, sizeof(info));
 }
 
 static enum flow_status
@@ -101,15 +105,7 @@ info_query(struct flow__tls *t, enum flow_query_key key, void *buf, size_t *len)
     size_t held;
 
     switch ((int)key) {
-    case FLOW_QUERY_ALPN:
-    case FLOW_QUERY_SERVER_NAME:
-    case FLOW_QUERY_MATCHED_NAME:
-    case FLOW_QUERY_VERSION:
-    case FLOW_QUERY_SUITE:
-    case FLOW_QUERY_GROUP:
-    case FLOW_QUERY_PEER_CHAIN:
-    case FLOW_QUERY_VERIFY_FLAGS:
-    case FLOW_QUERY_RESUMED:
+    case FLOW_QUERY_TLS_INFO:
     case FLOW_QUERY_OVERHEAD:
         return info_query_agreed(t, key, buf, len);
     case FLOW_QUERY_END_READ:
@@ -124,8 +120,8 @@ info_query(struct flow__tls *t, enum flow_query_key key, void *buf, size_t *len)
     }
 }
 
-/* Both locks, where somebody else may be inside.  A forked process is alone
- * with its copy, and a lock that another thread held is held there for ever. */
+/* Take both locks, unless this is a forked process.  That one is alone with its
+ * copy, where a lock that another thread held stays held for ever. */
 static void
 info_enter(struct flow__tls *t, bool is_copy)
 {
@@ -156,40 +152,11 @@ flow__tls_query(struct flow *f, enum flow_query_key key, void *buf, size_t *len)
     return st;
 }
 
-static void
-info_tell(const struct flow__tls *t, struct flow_tls_info *info)
-{
-    info->version = (enum flow_tls_version)t->agreed.version;
-    info->suite = t->agreed.suite->id;
-    info->suite_name = t->agreed.suite->name;
-    info->group = t->agreed.group;
-    info->resumed = t->agreed.resumed;
-    info->alpn = t->agreed.alpn;
-    info->server_name = t->agreed.server_name;
-    info->matched_name = t->agreed.matched_name;
-    info->verify_flags = t->agreed.verify_flags;
-    info->peer_chain = t->agreed.peer_chain;
-    info->peer_chain_len = t->agreed.peer_chain_len;
-    info->key_updates_sent = t->writer.updates;
-    info->key_updates_received = t->reader.updates;
-}
-
 /* See <flow/tls.h>. */
 enum flow_status
 flow_tls_get_info(struct flow *f, struct flow_tls_info *ret_info)
 {
-    struct flow__tls *t = flow__tls_of(f);
-    bool is_copy, over;
+    size_t len = sizeof(*ret_info);
 
-    if (t == NULL)
-        return FLOW_E_NOTSUP;
-    is_copy = flow__tls_is_inherited(t);
-    info_enter(t, is_copy);
-    over = t->hs == NULL;
-    if (over)
-        info_tell(t, ret_info);
-    info_leave(t, is_copy);
-    if (over)
-        return FLOW_OK;
-    return is_copy ? FLOW_E_INVAL : FLOW_AGAIN;
+    return flow_query(f, FLOW_QUERY_TLS_INFO, ret_info, &len);
 }

@@ -87,7 +87,7 @@ scheme_wrap_dialled(struct flow_tls_config *config, struct flow *lower,
     st = flow_tls_wrap_client(config, lower, name, 0, ret_flow, err);
     if (st != FLOW_OK)
         return st;
-    flow__handshake_limit_time(flow__tls_of(*ret_flow)->hs, opt->timeout);
+    flow__handshake_limit_time(flow__tls_cast(*ret_flow)->hs, opt->timeout);
     return FLOW_OK;
 }
 

@@ -230,13 +230,6 @@ static const struct flow_ops tls_ops = {
     .control = tls_control,
 };
 
-/* See tls/tls_flow.h. */
-struct flow__tls *
-flow__tls_of(struct flow *f)
-{
-    return f->ops == &tls_ops ? flow__tls_cast(f) : NULL;
-}
-
 static uint32_t
 tls_caps_over(uint32_t below)
 {

@@ -104,9 +104,6 @@ uint32_t flow__tls_wait(struct flow *f, uint32_t interest,
 enum flow_status flow__tls_query(struct flow *f, enum flow_query_key key,
                                  void *buf, size_t *len);
 
-/* The TLS flow that f is, or NULL (tls.c). */
-struct flow__tls *flow__tls_of(struct flow *f);
-
 /* Make a flow (tls.c); the parts that both roles share. */
 enum flow_status flow__tls_wrap(struct flow_tls_config *c, struct flow *lower,
                                 const char *server_name, uint32_t flags,

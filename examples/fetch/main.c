@@ -244,17 +244,14 @@ static bool
 fetch_check_tls(struct fetch *f)
 {
     struct flow_tls_info info;
-    char group[32] = "?";
-    size_t len = sizeof(group);
 
     if (flow_tls_get_info(f->flow, &info) != FLOW_OK)
         return true;
-    if (flow_query(f->flow, FLOW_QUERY_GROUP, group, &len) != FLOW_OK)
-        snprintf(group, sizeof(group), "?");
     if (f->options->verbose)
         fprintf(stderr, "%s %s %s, ALPN %s, certificate %s for %s\n",
                 info.version == FLOW_TLS_1_3 ? "TLSv1.3" : "TLSv1.2",
-                info.suite_name, group, info.alpn[0] ? info.alpn : "none",
+                info.suite_name, info.group_name,
+                info.alpn[0] ? info.alpn : "none",
                 f->options->client.insecure_skip_verify ? "NOT VERIFIED"
                                                         : "verified",
                 f->url.host);

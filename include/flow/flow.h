@@ -127,47 +127,54 @@ enum flow_end {
     FLOW_END_AUTHENTICATED = 3 /**< With a marker only the peer can make. */
 };
 
-/** What flow_query() can be asked.  Strings are NUL terminated. */
+/** What flow_query() can be asked.  Strings are NUL terminated.  A layer
+ * without an answer passes a key to the flow below; one from
+ * #FLOW_QUERY_SECURITY to #FLOW_QUERY_SECURITY_LAST goes no further than the
+ * first layer with #FLOW_CAP_CONFIDENTIAL that is not a filter. */
 enum flow_query_key {
     FLOW_QUERY_DESCRIPTION = 1,   /**< string: the stack in one line. */
     FLOW_QUERY_LOCAL_ADDRESS = 2, /**< string: "127.0.0.1:80". */
     FLOW_QUERY_PEER_ADDRESS = 3,  /**< string. */
     FLOW_QUERY_FD = 4,            /**< int: the descriptor; still the flow's. */
     FLOW_QUERY_LOWER = 5,         /**< struct flow *: the flow below. */
-    FLOW_QUERY_ALPN = 6,          /**< string: agreed protocol, may be "". */
-    FLOW_QUERY_SERVER_NAME = 7,   /**< string: name asked for, may be "". */
-    FLOW_QUERY_MATCHED_NAME = 8,  /**< string: pattern that matched it. */
-    FLOW_QUERY_VERSION = 9,       /**< uint32_t: 0x0303, 0x0304. */
-    FLOW_QUERY_SUITE = 10,        /**< string: IANA name of the suite. */
-    FLOW_QUERY_PEER_CHAIN = 11,   /**< bytes: DER certificates, leaf first. */
-    FLOW_QUERY_VERIFY_FLAGS = 12, /**< uint32_t: FLOW_VERIFY_ bits, 0 only for
-                                       a peer that was verified. */
-    FLOW_QUERY_RESUMED = 13,      /**< uint32_t: 0 or 1. */
-    FLOW_QUERY_END_READ = 14,     /**< uint32_t: enum flow_end. */
-    FLOW_QUERY_END_WRITE = 15,    /**< uint32_t: enum flow_end. */
-    FLOW_QUERY_OVERHEAD = 16,     /**< uint32_t: bytes added per record. */
-    FLOW_QUERY_FOOTPRINT = 17,    /**< size_t: bytes held now, whole stack. */
-    FLOW_QUERY_BUF_HINTS = 18,    /**< struct flow_buf_hints, composed. */
-    FLOW_QUERY_PEER_PORT = 19,    /**< uint32_t: event channel port, vchan. */
-    FLOW_QUERY_PINNED_PAGES = 20, /**< uint32_t: vchan, of ended flows, that
+    FLOW_QUERY_END_READ = 6,      /**< uint32_t: enum flow_end. */
+    FLOW_QUERY_END_WRITE = 7,     /**< uint32_t: enum flow_end. */
+    FLOW_QUERY_OVERHEAD = 8,      /**< uint32_t: bytes added per record. */
+    FLOW_QUERY_FOOTPRINT = 9,     /**< size_t: bytes held now, whole stack. */
+    FLOW_QUERY_BUF_HINTS = 10,    /**< struct flow_buf_hints, composed. */
+    FLOW_QUERY_PEER_PORT = 11,    /**< uint32_t: event channel port, vchan. */
+    FLOW_QUERY_PINNED_PAGES = 12, /**< uint32_t: vchan, of ended flows, that
                                        the peer holds. */
-    FLOW_QUERY_GROUP = 21,        /**< string: key exchange group, "x25519". */
-    FLOW_QUERY_GRANTED_PAGES = 22 /**< uint32_t: of a vchan listener, granted to
-                                       its peer in all. */
+    FLOW_QUERY_GRANTED_PAGES = 13, /**< uint32_t: of a vchan listener, granted
+                                      to its peer in all. */
+    FLOW_QUERY_SECURITY = 0x100,   /**< First key about security; the headers
+                                        of the layers define them
+                                        (#FLOW_QUERY_TLS_INFO). */
+    FLOW_QUERY_SECURITY_LAST = 0x1ff, /**< Last key about security. */
+    FLOW_QUERY_PRIVATE = 0x1000       /**< First key for backends outside this
+                                           library, which never uses it or one
+                                           above. */
 };
 
-/** What flow_control() can be told.  The value is an int64_t. */
+/** What flow_control() can be told.  The value is an int64_t.  The ranges are
+ *  those of enum flow_query_key. */
 enum flow_control_key {
     FLOW_CONTROL_NODELAY = 1,      /**< 0 or 1: send small segments at once. */
     FLOW_CONTROL_KEEPALIVE = 2,    /**< 0 or 1. */
-    FLOW_CONTROL_RECORD_LIMIT = 3, /**< plaintext bytes per record, at most. */
-    FLOW_CONTROL_TRUNCATION = 4,   /**< 1: a missing end marker is EOF. */
-    FLOW_CONTROL_RELEASE = 5,      /**< 1: give idle buffers back now. */
-    FLOW_CONTROL_REKEY = 6,        /**< 0: our keys; 1: ask the peer too. */
-    FLOW_CONTROL_PROPAGATE = 7     /**< 0 or 1: flow_shutdown() of #FLOW_WRITE
-                                        also ends the flow below.  Set it
-                                        before the shutdown; 0 to go on below
-                                        after flow_detach(). */
+    FLOW_CONTROL_RELEASE = 3,      /**< 1: give idle buffers back now. */
+    FLOW_CONTROL_SECURITY = 0x100, /**< First key about security. */
+    FLOW_CONTROL_RECORD_LIMIT = 0x101, /**< plaintext bytes per record, at
+                                            most. */
+    FLOW_CONTROL_TRUNCATION = 0x102,   /**< 1: a missing end marker is EOF. */
+    FLOW_CONTROL_REKEY = 0x103,        /**< 0: our keys; 1: ask the peer too. */
+    FLOW_CONTROL_PROPAGATE = 0x104,    /**< 0 or 1: flow_shutdown() of
+                                            #FLOW_WRITE also ends the flow
+                                            below.  Set it before the shutdown;
+                                            0 to go on below after
+                                            flow_detach(). */
+    FLOW_CONTROL_SECURITY_LAST = 0x1ff, /**< Last key about security. */
+    FLOW_CONTROL_PRIVATE = 0x1000       /**< First key for backends outside this
+                                             library. */
 };
 
 /**

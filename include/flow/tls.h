@@ -17,8 +17,8 @@ extern "C" {
  * A TLS flow wraps another flow and is one: it reads and writes plaintext, has
  * half close even where the flow below has none, and tells an authenticated
  * end (close_notify, #FLOW_EOF) from a cut (#FLOW_E_TRUNCATED).  The handshake
- * runs with the first use or flow_open(); afterwards flow_query() tells what
- * was agreed.
+ * runs with the first use or flow_open(); afterwards flow_tls_get_info() tells
+ * what was agreed.
  *
  * A connection is of the process that began its handshake.  In a process that
  * was forked since, every call that would move bytes or change the connection
@@ -31,8 +31,7 @@ extern "C" {
  */
 
 /** @name Why a peer's identity is not verified
- *  flow_error::verify_flags, flow_tls_info::verify_flags,
- *  #FLOW_QUERY_VERIFY_FLAGS */
+ *  flow_error::verify_flags, flow_tls_info::verify_flags */
 /**@{*/
 /** A certificate has expired. */
 #define FLOW_VERIFY_EXPIRED 0x0001u
@@ -141,13 +140,15 @@ flow_tls_listen(struct flow_tls_config *c, struct flow_listener *lower,
                 unsigned max_handshakes, struct flow_listener **ret_listener,
                 struct flow_error *ret_err);
 
-/** What the two sides agreed on. */
+/** What the two sides agreed on, and what was made of it since. */
 struct flow_tls_info {
     enum flow_tls_version version; /**< Protocol version. */
     uint16_t suite;                /**< IANA number of the cipher suite. */
     const char *suite_name;        /**< Its name, static. */
     uint16_t group;                /**< Key exchange group, 0 if unknown. */
-    bool resumed;                  /**< An earlier session was taken up. */
+    const char *group_name;        /**< Its name ("x25519"), static; "" if
+                                        unknown. */
+    bool resumed;                  /**< An earlier session was resumed. */
     const char *alpn;              /**< Agreed protocol, "" for none. */
     const char *server_name;       /**< Asked for, normalised; "" for none. */
     const char *matched_name;      /**< The certificate's name that matched,
@@ -161,17 +162,22 @@ struct flow_tls_info {
     uint64_t key_updates_received; /**< And of the peer. */
 };
 
+/** Key of flow_query(): struct flow_tls_info, as of flow_tls_get_info(). */
+#define FLOW_QUERY_TLS_INFO FLOW_QUERY_SECURITY
+
 /**
- * @brief Ask a TLS flow what was agreed.
+ * @brief Ask a flow what its TLS layer agreed on.
  *
- * @param[in]  f         A flow made by this header's functions, or a listener
- *                       of theirs, or a scheme "tls+...".
+ * @param[in]  f         A TLS flow, or a filter over one.  If several TLS flows
+ *                       lie on each other, the uppermost answers.
  * @param[out] ret_info  The answer; pointers are valid until flow_close().
  * @retval FLOW_OK        Answered.
  * @retval FLOW_AGAIN     The handshake is not over.
- * @retval FLOW_E_NOTSUP  @p f is not a TLS flow.
+ * @retval FLOW_E_NOTSUP  No TLS flow is there.
  * @retval FLOW_E_INVAL   Another process began the handshake, which was not
- * over when this one was forked.
+ *                        over when this one was forked.
+ * @par Threads
+ * Any, while the flow is not closed.
  * @par Since
  * 0.1
  */

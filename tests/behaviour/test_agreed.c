@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include <flow/pair.h>
+#include <flow/prefix.h>
 #include <flow/tls.h>
 
 #include "pki.h"
@@ -47,11 +48,14 @@ connect_as(struct ends *e, const char *name)
 static void
 agrees_on(uint32_t version)
 {
+    struct flow_tls_info info;
     struct ends e;
 
     connect_as(&e, "server.example");
-    assert_int_equal(step_query(e.a, FLOW_QUERY_VERSION), version);
-    assert_int_equal(step_query(e.b, FLOW_QUERY_VERSION), version);
+    assert_status(flow_tls_get_info(e.a, &info), FLOW_OK);
+    assert_int_equal(info.version, version);
+    assert_status(flow_tls_get_info(e.b, &info), FLOW_OK);
+    assert_int_equal(info.version, version);
     step_pass(&e, e.a, 1000, version);
     ends_close(&e);
 }
@@ -139,8 +143,6 @@ only_a_verified_peer_has_no_flags(void **state)
         connect_as(&e, rows[i].name);
         assert_status(flow_tls_get_info(e.a, &info), FLOW_OK);
         assert_int_equal(info.verify_flags, rows[i].flags);
-        assert_int_equal(step_query(e.a, FLOW_QUERY_VERIFY_FLAGS),
-                         rows[i].flags);
         /* The server requests no certificate. */
         assert_status(flow_tls_get_info(e.b, &info), FLOW_OK);
         assert_int_equal(info.verify_flags, FLOW_VERIFY_NOT_CHECKED);
@@ -151,6 +153,48 @@ only_a_verified_peer_has_no_flags(void **state)
     guard_case(NULL);
 }
 
+/* Over an outer connection of TLS 1.2 on an inner one of TLS 1.3. */
+static void
+a_filter_passes_on_the_facts_of_the_outer_connection(void **state)
+{
+    static const uint16_t old[] = { 0xc02b };
+    struct flow_tls_info info;
+    struct flow *over, *raw[2];
+    struct ends e;
+
+    (void)state;
+    configure();
+    connect_as(&e, "server.example");
+    assert_status(flow_prefix_wrap(e.a, "", 0, &over), FLOW_OK);
+    e.a = over;
+    assert_status(flow_tls_get_info(e.a, &info), FLOW_OK);
+    assert_int_equal(info.version, FLOW_TLS_1_3);
+    assert_string_equal(info.group_name, "x25519");
+    assert_string_equal(info.server_name, "server.example");
+    release();
+
+    configure();
+    assert_status(flow_tls_config_set_suites(client, old, 1), FLOW_OK);
+    assert_status(
+        flow_tls_wrap_client(client, e.a, "server.example", 0, &e.a, NULL),
+        FLOW_OK);
+    assert_status(flow_tls_wrap_server(server, e.b, 0, &e.b, NULL), FLOW_OK);
+    assert_status(flow_tls_get_info(e.a, &info), FLOW_AGAIN);
+    step_open(&e);
+    assert_status(flow_prefix_wrap(e.a, "", 0, &over), FLOW_OK);
+    e.a = over;
+    assert_status(flow_tls_get_info(e.a, &info), FLOW_OK);
+    assert_int_equal(info.version, FLOW_TLS_1_2);
+    ends_close(&e);
+    release();
+
+    assert_status(flow_pair_new(TEST_ENV, 4096, NULL, &raw[0], &raw[1]),
+                  FLOW_OK);
+    assert_status(flow_tls_get_info(raw[0], &info), FLOW_E_NOTSUP);
+    flow_close(raw[0]);
+    flow_close(raw[1]);
+}
+
 int
 main(void)
 {
@@ -158,6 +202,7 @@ main(void)
         TEST(versions_without_a_suite_are_left_out),
         TEST(failed_freeze_leaves_the_versions_unchanged),
         TEST(only_a_verified_peer_has_no_flags),
+        TEST(a_filter_passes_on_the_facts_of_the_outer_connection),
     };
 
     return TEST_RUN(tests);

@@ -450,13 +450,9 @@ try_facts_in_child(struct flow *f)
 {
     struct flow_tls_info info;
     struct flow *lower;
-    uint32_t version;
-    size_t len = sizeof(version);
 
     CHILD_CHECK(flow_tls_get_info(f, &info) == FLOW_OK);
     CHILD_CHECK(info.version == FLOW_TLS_1_3);
-    CHILD_CHECK(flow_query(f, FLOW_QUERY_VERSION, &version, &len) == FLOW_OK);
-    CHILD_CHECK(version == FLOW_TLS_1_3);
     CHILD_CHECK(flow_control(f, FLOW_CONTROL_REKEY, 0) == FLOW_E_INVAL);
     CHILD_CHECK(flow_detach(f, &lower) == FLOW_E_INVAL);
 }
@@ -536,8 +532,6 @@ handshake_is_refused_in_the_child(void **state)
     struct ends e = { 0 };
     struct flow_error err;
     struct flow_tls_info info;
-    uint32_t version;
-    size_t len = sizeof(version);
     pid_t child;
 
     (void)state;
@@ -549,8 +543,6 @@ handshake_is_refused_in_the_child(void **state)
         flow_get_error(e.a, FLOW_READ, &err);
         CHILD_CHECK(err.status == FLOW_E_INVAL && err.hint != NULL);
         CHILD_CHECK(flow_tls_get_info(e.a, &info) == FLOW_E_INVAL);
-        CHILD_CHECK(flow_query(e.a, FLOW_QUERY_VERSION, &version, &len) ==
-                    FLOW_E_INVAL);
         flow_close(e.a);
         flow_close(e.b);
         child_end();

@@ -131,7 +131,7 @@ dial_timeout_starts_with_the_connection(void **state)
 {
     (void)state;
     make(false);
-    flow__handshake_limit_time(flow__tls_of(tls)->hs, 30 * SECOND);
+    flow__handshake_limit_time(flow__tls_cast(tls)->hs, 30 * SECOND);
     assert_status(flow_open(tls), FLOW_AGAIN);
     assert_true(wake_time() == fake.now + 30 * SECOND);
     flow__fake_advance(&fake, 25 * SECOND);
@@ -143,7 +143,7 @@ dial_timeout_starts_with_the_connection(void **state)
     unmake();
 
     make(false);
-    flow__handshake_limit_time(flow__tls_of(tls)->hs, 30 * SECOND);
+    flow__handshake_limit_time(flow__tls_cast(tls)->hs, 30 * SECOND);
     assert_status(flow_open(tls), FLOW_AGAIN);
     flow__fake_advance(&fake, 30 * SECOND);
     assert_status(flow_open(tls), FLOW_E_TIMEOUT);

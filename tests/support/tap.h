@@ -65,7 +65,7 @@ void wire_records(const struct wire *w, size_t off, struct records *ret);
 /*
  * Number of close_notify alerts on a wire from offset off on.  Counts
  * alert-sized records, so it needs a connection in which no other alert is sent
- * and no application data has two bytes.  version as in FLOW_QUERY_VERSION.
+ * and no application data has two bytes.  version as in flow_tls_info::version.
  */
 unsigned wire_close_notifies(const struct wire *w, size_t off,
                              uint32_t version);

@@ -159,7 +159,7 @@ mock_query(struct flow *f, enum flow_query_key key, void *buf, size_t *len)
     struct mock *m = of_flow(f);
 
     m->queries++;
-    if (m->query_st != FLOW_OK || key != FLOW_QUERY_ALPN)
+    if (m->query_st != FLOW_OK || key != m->query_key)
         return FLOW_E_NOTSUP;
     return flow_answer_string(buf, len, "mock/1");
 }

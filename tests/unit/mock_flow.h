@@ -22,6 +22,7 @@ struct mock {
     enum flow_status commit_st;
     enum flow_status detach_st;
     enum flow_status query_st;
+    enum flow_query_key query_key; /* the one it answers */
     const char *fail_text; /* if set, errors are recorded with flow_fail() */
     uint32_t fail_dirs;    /* the directions recorded */
     uint32_t ready;        /* what wait reports as ready */

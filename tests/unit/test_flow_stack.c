@@ -153,37 +153,52 @@ commit_on_an_aborted_flow_ends_the_lease(void **state)
 static void
 queries_pass_down_but_security_facts_stop_at_their_layer(void **state)
 {
+    static const struct {
+        unsigned key;
+        bool stops;
+    } rows[] = {
+        { FLOW_QUERY_FD, false },
+        { FLOW_QUERY_SECURITY - 1, false },
+        { FLOW_QUERY_SECURITY, true },
+        { FLOW_QUERY_SECURITY + 7, true },
+        { FLOW_QUERY_SECURITY_LAST, true },
+        { FLOW_QUERY_SECURITY_LAST + 1, false },
+        { FLOW_QUERY_PRIVATE, false },
+    };
     struct mock *low = mock_new(&fake.env, MOCK_CAPS | FLOW_CAP_CONFIDENTIAL);
     struct mock *mid =
         mock_wrap(&low->base, true, MOCK_CAPS | FLOW_CAP_CONFIDENTIAL);
     struct flow *top;
-    size_t len;
     char text[8];
+    size_t len;
 
     (void)state;
-    low->query_st = FLOW_OK;
     assert_int_equal(flow_prefix_wrap(&mid->base, "", 0, &top), FLOW_OK);
     assert_true((flow_caps(top) & FLOW_CAP_CONFIDENTIAL) != 0);
-    len = sizeof(text);
-    assert_int_equal(flow_query(top, FLOW_QUERY_ALPN, text, &len),
-                     FLOW_E_NOTSUP);
-    assert_int_equal(low->queries, 0);
-    /* The question passes through the filter to the topmost confidential
-     * layer. */
-    mid->query_st = FLOW_OK;
-    len = sizeof(text);
-    assert_int_equal(flow_query(top, FLOW_QUERY_ALPN, text, &len), FLOW_OK);
-    assert_string_equal(text, "mock/1");
-    assert_int_equal(len, 7);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        enum flow_query_key key = (enum flow_query_key)rows[i].key;
+
+        low->query_key = key;
+        low->query_st = FLOW_OK;
+        low->queries = 0;
+        mid->query_st = FLOW_E_NOTSUP;
+        len = sizeof(text);
+        assert_int_equal(flow_query(top, key, text, &len),
+                         rows[i].stops ? FLOW_E_NOTSUP : FLOW_OK);
+        assert_int_equal(low->queries, rows[i].stops ? 0 : 1);
+        /* The question passes through the filter to the topmost confidential
+         * layer. */
+        mid->query_key = key;
+        mid->query_st = FLOW_OK;
+        len = sizeof(text);
+        assert_int_equal(flow_query(top, key, text, &len), FLOW_OK);
+        assert_string_equal(text, "mock/1");
+        assert_int_equal(len, 7);
+    }
     len = 6;
-    assert_int_equal(flow_query(top, FLOW_QUERY_ALPN, text, &len),
-                     FLOW_E_INVAL);
+    assert_int_equal(flow_query(top, mid->query_key, text, &len), FLOW_E_INVAL);
     assert_int_equal(len, 7);
-    assert_int_equal(flow_query(top, FLOW_QUERY_ALPN, NULL, &len), FLOW_OK);
-    /* Other queries go down to the transport. */
-    len = sizeof(text);
-    assert_int_equal(flow_query(top, FLOW_QUERY_FD, text, &len), FLOW_E_NOTSUP);
-    assert_true(low->queries > 0);
+    assert_int_equal(flow_query(top, mid->query_key, NULL, &len), FLOW_OK);
     flow_close(top);
 }
 
@@ -259,6 +274,12 @@ end_quality_follows_from_the_capabilities(void **state)
 static void
 control_is_passed_down_to_the_layer_that_knows_it(void **state)
 {
+    static const unsigned security[] = { FLOW_CONTROL_SECURITY,
+                                         FLOW_CONTROL_REKEY,
+                                         FLOW_CONTROL_SECURITY_LAST };
+    static const unsigned other[] = { FLOW_CONTROL_SECURITY - 1,
+                                      FLOW_CONTROL_SECURITY_LAST + 1,
+                                      FLOW_CONTROL_PRIVATE };
     struct mock *low = new_mock();
     struct mock *top =
         mock_wrap(&low->base, true, MOCK_CAPS | FLOW_CAP_CONFIDENTIAL);
@@ -267,9 +288,16 @@ control_is_passed_down_to_the_layer_that_knows_it(void **state)
     assert_int_equal(flow_control(&top->base, FLOW_CONTROL_NODELAY, 1),
                      FLOW_OK);
     assert_int_equal(low->value, 1);
-    assert_int_equal(flow_control(&top->base, FLOW_CONTROL_REKEY, 1),
-                     FLOW_E_NOTSUP);
+    for (size_t i = 0; i < sizeof(security) / sizeof(security[0]); i++)
+        assert_int_equal(
+            flow_control(&top->base, (enum flow_control_key)security[i], 1),
+            FLOW_E_NOTSUP);
     assert_int_equal(low->controls, 1);
+    for (size_t i = 0; i < sizeof(other) / sizeof(other[0]); i++)
+        assert_int_equal(
+            flow_control(&top->base, (enum flow_control_key)other[i], 1),
+            FLOW_E_NOTSUP);
+    assert_int_equal(low->controls, 4);
     flow_close(&top->base);
 }
 
