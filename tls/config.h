@@ -4,6 +4,7 @@
 
 #include <flow/tls_config.h>
 
+#include "lib/atomic.h"
 #include "lib/plat.h"
 #include "tls/engine.h"
 #include "tls/sni.h"
@@ -13,6 +14,9 @@
 #define FLOW__MAX_ALPN   16
 
 /*
+ * A configuration: config.c has its life and its settings, config_identity.c
+ * the certificates of a server, config_trust.c those that are trusted.
+ *
  * Members are written before the configuration is frozen, by one thread, and
  * only read afterwards.  lock guards the freezing itself; refs and frozen are
  * atomic.
@@ -51,5 +55,53 @@ struct flow_tls_config {
 
     struct flow__engine_conf *engine; /* once frozen */
 };
+
+static inline bool
+flow__config_is_frozen(const struct flow_tls_config *c)
+{
+    return flow__load_acquire(&c->frozen) != 0;
+}
+
+/* Fill err, if any; returns status. */
+static inline enum flow_status
+flow__config_refuse(struct flow_error *err, enum flow_status status,
+                    const char *text)
+{
+    return flow_error_set(err, status, "tls config", FLOW_DOMAIN_NONE, 0, text);
+}
+
+/*
+ * config_file.c
+ */
+
+/* Read a whole file; the error names it.  On FLOW_OK the bytes are the
+ * caller's, to be given to flow__config_free_file(). */
+enum flow_status flow__config_read_file(const struct flow_tls_config *c,
+                                        const char *path, uint8_t **ret_data,
+                                        size_t *ret_len,
+                                        struct flow_error *err);
+
+/* Wipe and release it; it may have been a key. */
+void flow__config_free_file(const struct flow_tls_config *c, uint8_t *data,
+                            size_t len);
+
+/*
+ * config_trust.c
+ */
+
+/* When freezing: load the system's certificates if a client was given none and
+ * is to verify its peer. */
+enum flow_status flow__config_complete_trust(struct flow_tls_config *c,
+                                             struct flow_error *err);
+
+/*
+ * config_identity.c
+ */
+
+/* When freezing a server: fill candidate and name.  On an error neither has
+ * memory. */
+enum flow_status flow__config_make_candidates(struct flow_tls_config *c,
+                                              struct flow_error *err);
+void flow__config_free_candidates(struct flow_tls_config *c);
 
 #endif
