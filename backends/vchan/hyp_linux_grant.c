@@ -10,7 +10,7 @@
 
 #define LINUX_GRANT_HINT "load the module, and see who may open /dev/xen"
 
-struct linux_region {
+struct grant_region {
     struct vchan_region base;
 };
 
@@ -75,7 +75,7 @@ static enum flow_status
 linux_grant_region_new(struct vchan_hyp *hyp, void *base, uint32_t count,
                        struct vchan_region **ret_region, struct flow_error *err)
 {
-    struct linux_region *r = flow_env_alloc(hyp->env, sizeof(*r));
+    struct grant_region *r = flow_env_alloc(hyp->env, sizeof(*r));
 
     if (r == NULL)
         return flow_error_set(err, FLOW_E_NOMEM, "vchan", FLOW_DOMAIN_NONE, 0,
@@ -126,7 +126,7 @@ linux_grant_unshare(struct vchan_hyp *hyp, struct vchan_region *region)
     if (!flow__vchan_hyp_is_inherited(hyp))
         flow__xen.xengntshr_unshare(linux_grant_handle_of(hyp)->share,
                                     region->base, region->count);
-    flow_env_free(hyp->env, region, sizeof(struct linux_region));
+    flow_env_free(hyp->env, region, sizeof(struct grant_region));
     return FLOW_OK;
 }
 
@@ -173,7 +173,7 @@ linux_grant_unmap(struct vchan_hyp *hyp, struct vchan_region *region)
     if (!flow__vchan_hyp_is_inherited(hyp))
         flow__xen.xengnttab_unmap(linux_grant_handle_of(hyp)->map, region->base,
                                   region->count);
-    flow_env_free(hyp->env, region, sizeof(struct linux_region));
+    flow_env_free(hyp->env, region, sizeof(struct grant_region));
 }
 
 const struct vchan_grant_ops flow__vchan_linux_grants = {

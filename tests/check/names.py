@@ -21,8 +21,10 @@ import sys
 # In flow/flow.c "flow_" would look public.
 NOUNS = {"flow/flow.c": {"front"}}
 ROOMS = ("flow", "lib", "backends", "tls", "examples")
-# Where the names of objects, macros and types are checked too.
-CLEAN = ("flow", "lib")
+# Objects, macros and types of these are checked too, and must have their noun in
+# the rooms of NAMED.
+PRODUCT = ("flow", "lib", "backends", "tls")
+NAMED = ("flow", "lib", "backends")
 COMMENT = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'',
                      re.S)
 DIRECTIVE = re.compile(r"^[ \t]*#(?:[^\n\\]|\\.|\\\n)*", re.M)
@@ -158,9 +160,9 @@ def local_names(top, rooms):
 
 def violations(top):
     places = {}
-    for local, name in local_names(top, CLEAN):
+    for local, name in local_names(top, PRODUCT):
         places.setdefault(local, []).append(name)
-        if not carries(local.lower(), name):
+        if name.split("/")[0] in NAMED and not carries(local.lower(), name):
             yield "%s: %s does not begin with %s" % (
                 name, local, " or ".join(sorted(nouns(name))))
     for name, text in files(top):

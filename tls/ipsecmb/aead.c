@@ -30,8 +30,8 @@
  * written where it is.
  */
 
-#define ONE_CALL ((size_t)2048)
-#define TAG_LEN  16
+#define ONE_CALL        ((size_t)2048)
+#define IPSECMB_TAG_LEN 16
 
 struct gcm_calls {
     aes_gcm_pre_t expand;
@@ -66,7 +66,7 @@ struct ipsecmb_key {
 };
 
 /* A record on its way. */
-struct pass {
+struct ipsecmb_pass {
     const struct ipsecmb_key *key;
     bool open;
     union {
@@ -166,7 +166,7 @@ ipsecmb_fini(void *ctx)
 /* --- in pieces --- */
 
 static void
-ipsecmb_begin(struct pass *p, const uint8_t *nonce, const uint8_t *ad,
+ipsecmb_begin(struct ipsecmb_pass *p, const uint8_t *nonce, const uint8_t *ad,
               size_t ad_len)
 {
     const struct ipsecmb_key *k = p->key;
@@ -181,7 +181,7 @@ ipsecmb_begin(struct pass *p, const uint8_t *nonce, const uint8_t *ad,
 static enum flow_status
 ipsecmb_update(void *state, const uint8_t *in, size_t len, uint8_t *out)
 {
-    struct pass *p = state;
+    struct ipsecmb_pass *p = state;
     const struct ipsecmb_key *k = p->key;
 
     if (k->gcm != NULL)
@@ -194,15 +194,15 @@ ipsecmb_update(void *state, const uint8_t *in, size_t len, uint8_t *out)
 }
 
 static void
-ipsecmb_finish(struct pass *p, uint8_t *tag)
+ipsecmb_finish(struct ipsecmb_pass *p, uint8_t *tag)
 {
     const struct ipsecmb_key *k = p->key;
 
     if (k->gcm != NULL)
         (p->open ? k->gcm->open_end : k->gcm->seal_end)(
-            ipsecmb_gcm_key(k), &p->u.gcm, tag, TAG_LEN);
+            ipsecmb_gcm_key(k), &p->u.gcm, tag, IPSECMB_TAG_LEN);
     else
-        chacha.end(&p->u.chacha, tag, TAG_LEN);
+        chacha.end(&p->u.chacha, tag, IPSECMB_TAG_LEN);
     /* It has key stream and what the tag depends on. */
     flow_wipe(&p->u, sizeof(p->u));
 }
@@ -211,7 +211,7 @@ static void
 ipsecmb_seal_in_pieces(const struct ipsecmb_key *k,
                        const struct flow__aead_seal *op)
 {
-    struct pass p;
+    struct ipsecmb_pass p;
     size_t written;
 
     p.key = k;
@@ -226,12 +226,13 @@ ipsecmb_open_in_pieces(const struct ipsecmb_key *k,
                        const struct flow__aead_open *op, uint8_t *ret_tag,
                        size_t *ret_written)
 {
-    struct pass p;
+    struct ipsecmb_pass p;
 
     p.key = k;
     p.open = true;
     ipsecmb_begin(&p, op->nonce, op->ad, op->ad_len);
-    (void)flow__aead_feed_open(op, TAG_LEN, ipsecmb_update, &p, ret_written);
+    (void)flow__aead_feed_open(op, IPSECMB_TAG_LEN, ipsecmb_update, &p,
+                               ret_written);
     ipsecmb_finish(&p, ret_tag);
 }
 
@@ -256,7 +257,7 @@ ipsecmb_seal_at_once(const struct ipsecmb_key *k,
 
     (void)flow__aead_feed_seal(op, ipsecmb_gather, NULL, &len);
     k->gcm->seal(ipsecmb_gcm_key(k), &gcm, op->out, op->out, len, op->nonce,
-                 op->ad, op->ad_len, op->out + len, TAG_LEN);
+                 op->ad, op->ad_len, op->out + len, IPSECMB_TAG_LEN);
     flow_wipe(&gcm, sizeof(gcm));
 }
 
@@ -264,16 +265,16 @@ static enum flow_status
 ipsecmb_open_at_once(const struct ipsecmb_key *k,
                      const struct flow__aead_open *op)
 {
-    const size_t len = op->in_len - TAG_LEN;
+    const size_t len = op->in_len - IPSECMB_TAG_LEN;
     const size_t head = len - op->tail_len;
     struct gcm_context_data gcm;
     uint8_t plain[ONE_CALL];
-    uint8_t tag[TAG_LEN];
+    uint8_t tag[IPSECMB_TAG_LEN];
     bool fits;
 
     k->gcm->open(ipsecmb_gcm_key(k), &gcm, plain, op->in, len, op->nonce,
-                 op->ad, op->ad_len, tag, TAG_LEN);
-    fits = flow__aead_tags_equal(tag, op->in + len, TAG_LEN);
+                 op->ad, op->ad_len, tag, IPSECMB_TAG_LEN);
+    fits = flow__aead_tags_equal(tag, op->in + len, IPSECMB_TAG_LEN);
     if (fits && head > 0)
         memcpy(op->out, plain, head);
     if (fits && op->tail_len > 0)
@@ -299,15 +300,16 @@ static enum flow_status
 ipsecmb_open(void *ctx, const struct flow__aead_open *op)
 {
     const struct ipsecmb_key *k = ctx;
-    uint8_t tag[TAG_LEN];
+    uint8_t tag[IPSECMB_TAG_LEN];
     size_t written;
 
-    if (k->gcm != NULL && op->in_len - TAG_LEN <= ONE_CALL)
+    if (k->gcm != NULL && op->in_len - IPSECMB_TAG_LEN <= ONE_CALL)
         return ipsecmb_open_at_once(k, op);
     ipsecmb_open_in_pieces(k, op, tag, &written);
     return flow__aead_end_open(
         op, written,
-        flow__aead_tags_equal(tag, op->in + op->in_len - TAG_LEN, TAG_LEN)
+        flow__aead_tags_equal(tag, op->in + op->in_len - IPSECMB_TAG_LEN,
+                              IPSECMB_TAG_LEN)
             ? FLOW_OK
             : FLOW_E_PROTO);
 }

@@ -25,7 +25,7 @@ static EVP_CIPHER *aes256_gcm;
 static EVP_CIPHER *chacha20_poly1305;
 static uint32_t fetched;
 
-#define TAG_LEN 16
+#define LIBCRYPTO_TAG_LEN 16
 
 struct libcrypto_key {
     EVP_CIPHER_CTX *evp;
@@ -132,7 +132,8 @@ static enum flow_status
 libcrypto_finish_seal(EVP_CIPHER_CTX *evp, uint8_t *tag)
 {
     OSSL_PARAM params[] = {
-        OSSL_PARAM_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, tag, TAG_LEN),
+        OSSL_PARAM_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, tag,
+                                LIBCRYPTO_TAG_LEN),
         OSSL_PARAM_END,
     };
     int n = 0;
@@ -166,7 +167,7 @@ libcrypto_set_tag(EVP_CIPHER_CTX *evp, const uint8_t *tag)
 {
     OSSL_PARAM params[] = {
         OSSL_PARAM_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG,
-                                (void *)(uintptr_t)tag, TAG_LEN),
+                                (void *)(uintptr_t)tag, LIBCRYPTO_TAG_LEN),
         OSSL_PARAM_END,
     };
 
@@ -185,10 +186,10 @@ libcrypto_open(void *ctx, const struct flow__aead_open *op)
     ERR_set_mark();
     st = libcrypto_begin(k->evp, op->nonce, op->ad, op->ad_len, false);
     if (st == FLOW_OK)
-        st = flow__aead_feed_open(op, TAG_LEN, libcrypto_update, k->evp,
-                                  &written);
+        st = flow__aead_feed_open(op, LIBCRYPTO_TAG_LEN, libcrypto_update,
+                                  k->evp, &written);
     if (st == FLOW_OK)
-        st = libcrypto_set_tag(k->evp, op->in + op->in_len - TAG_LEN);
+        st = libcrypto_set_tag(k->evp, op->in + op->in_len - LIBCRYPTO_TAG_LEN);
     if (st == FLOW_OK && EVP_DecryptFinal_ex(k->evp, none, &n) != 1)
         st = FLOW_E_PROTO;
     ERR_pop_to_mark();

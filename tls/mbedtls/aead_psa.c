@@ -40,7 +40,7 @@ struct psa_key {
 };
 
 /* One record on its way through PSA. */
-struct pass {
+struct psa_pass {
     const struct psa_key *key;
     const uint8_t *nonce;
     const uint8_t *ad;
@@ -176,7 +176,7 @@ aead_psa_release_key(const struct psa_key *k, psa_key_id_t id)
 }
 
 static psa_status_t
-aead_psa_set_up(struct pass *p, bool encrypt)
+aead_psa_set_up(struct psa_pass *p, bool encrypt)
 {
     const struct psa_key *k = p->key;
     psa_key_id_t id;
@@ -195,7 +195,7 @@ aead_psa_set_up(struct pass *p, bool encrypt)
 /* Everything before the first byte of the content; psa_aead_abort() undoes
  * it. */
 static psa_status_t
-aead_psa_begin(struct pass *p, bool encrypt)
+aead_psa_begin(struct psa_pass *p, bool encrypt)
 {
     psa_status_t status;
 
@@ -215,7 +215,7 @@ aead_psa_begin(struct pass *p, bool encrypt)
 static enum flow_status
 aead_psa_update(void *state, const uint8_t *in, size_t len, uint8_t *out)
 {
-    struct pass *p = state;
+    struct psa_pass *p = state;
     size_t n = 0;
     psa_status_t status = psa_aead_update(&p->op, in, len, out, len, &n);
 
@@ -229,7 +229,7 @@ aead_psa_seal_in_pieces(const struct psa_key *k,
                         const struct flow__aead_seal *op)
 {
     const size_t tag_len = PSA_AEAD_TAG_LENGTH(k->type, k->key_len * 8, k->alg);
-    struct pass p = {
+    struct psa_pass p = {
         .key = k,
         .nonce = op->nonce,
         .ad = op->ad,
@@ -318,7 +318,7 @@ psa_open(void *ctx, const struct flow__aead_open *op)
 {
     const struct psa_key *k = ctx;
     const size_t tag_len = PSA_AEAD_TAG_LENGTH(k->type, k->key_len * 8, k->alg);
-    struct pass p = {
+    struct psa_pass p = {
         .key = k,
         .nonce = op->nonce,
         .ad = op->ad,
