@@ -2,11 +2,10 @@
 # SPDX-License-Identifier: ISC
 """architecture.py itself: a name that leads nowhere must be caught."""
 
-import pathlib
-import tempfile
 import unittest
 
 import architecture
+import planted
 
 TEXT = """Callers use `flow_wait()`, and `state_begin()` (`flow/state.c`)
 runs; `tls/<port>` and `lib/` hold the rest.
@@ -25,15 +24,11 @@ TREE = {
 }
 
 
-class Architecture(unittest.TestCase):
-    def found(self, **changed):
-        with tempfile.TemporaryDirectory() as scratch:
-            top = pathlib.Path(scratch).resolve()
-            for name, text in {**TREE, **changed}.items():
-                path = top / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text)
-            return list(architecture.violations(top))
+class Architecture(planted.PlantedTest):
+    TREE = TREE
+
+    def check(self, top):
+        return architecture.violations(top)
 
     def assert_caught(self, old, new, what):
         self.assertIn(old, TEXT)

@@ -2,11 +2,10 @@
 # SPDX-License-Identifier: ISC
 """decisions.py itself: a record that breaks the form must be caught."""
 
-import pathlib
-import tempfile
 import unittest
 
 import decisions
+import planted
 
 RECORD = """# %s. %s
 
@@ -42,23 +41,15 @@ TREE = {
 }
 
 
-class Decisions(unittest.TestCase):
+class Decisions(planted.PlantedTest):
     def found(self, index=None, **changed):
-        with tempfile.TemporaryDirectory() as scratch:
-            top = pathlib.Path(scratch).resolve()
-            names = {**TREE, **changed}
-            for name, text in names.items():
-                path = top / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text)
+        files = {**TREE, **changed}
+
+        def check(top):
             readme = decisions.index(top) if index is None else index
             (top / README).write_text(readme)
-            return list(decisions.violations(top, [*names, README]))
-
-    def assert_caught(self, name, text, what):
-        found = self.found(**{name: text})
-        self.assertEqual(len(found), 1, found)
-        self.assertIn(what, found[0])
+            return decisions.violations(top, [*files, README])
+        return planted.violations(check, files)
 
     def test_clean_tree(self):
         self.assertEqual(self.found(), [])

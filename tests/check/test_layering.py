@@ -2,11 +2,10 @@
 # SPDX-License-Identifier: ISC
 """layering.py itself: a tree that breaks a rule must be caught."""
 
-import pathlib
-import tempfile
 import unittest
 
 import layering
+import planted
 
 TREE = {
     "include/flow/status.h": "#include <stdint.h>\n",
@@ -26,20 +25,11 @@ TREE = {
 }
 
 
-class Layering(unittest.TestCase):
-    def found(self, **changed):
-        with tempfile.TemporaryDirectory() as scratch:
-            top = pathlib.Path(scratch).resolve()
-            for name, text in {**TREE, **changed}.items():
-                path = top / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text)
-            return list(layering.violations(top))
+class Layering(planted.PlantedTest):
+    TREE = TREE
 
-    def assert_caught(self, name, text, what):
-        found = self.found(**{name: text})
-        self.assertEqual(len(found), 1, found)
-        self.assertIn(what, found[0])
+    def check(self, top):
+        return layering.violations(top)
 
     def test_clean_tree(self):
         self.assertEqual(self.found(), [])

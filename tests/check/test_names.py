@@ -2,11 +2,10 @@
 # SPDX-License-Identifier: ISC
 """names.py itself: a name that does not say where it is must be caught."""
 
-import pathlib
-import tempfile
 import unittest
 
 import names
+import planted
 
 TREE = {
     "flow/flow.c": "static int\nfront_check(int a)\n{\n    return a;\n}\n",
@@ -27,20 +26,11 @@ TREE = {
 FUNCTION = "static int\n%s(int a)\n{\n    return a;\n}\n"
 
 
-class Names(unittest.TestCase):
-    def found(self, **changed):
-        with tempfile.TemporaryDirectory() as scratch:
-            top = pathlib.Path(scratch).resolve()
-            for name, text in {**TREE, **changed}.items():
-                path = top / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text)
-            return list(names.violations(top))
+class Names(planted.PlantedTest):
+    TREE = TREE
 
-    def assert_caught(self, name, text, what):
-        found = self.found(**{name: text})
-        self.assertEqual(len(found), 1, found)
-        self.assertIn(what, found[0])
+    def check(self, top):
+        return names.violations(top)
 
     def test_clean_tree(self):
         self.assertEqual(self.found(), [])

@@ -2,11 +2,10 @@
 # SPDX-License-Identifier: ISC
 """partition.py itself: a circle, or a file that is too long, must be caught."""
 
-import pathlib
-import tempfile
 import unittest
 
 import partition
+import planted
 
 TREE = {
     "include/flow/status.h": "#include <stdint.h>\n",
@@ -34,21 +33,11 @@ flow_wait(void)
 }
 
 
-class Partition(unittest.TestCase):
-    def found(self, **changed):
-        with tempfile.TemporaryDirectory() as scratch:
-            top = pathlib.Path(scratch).resolve()
-            for name, text in {**TREE, **changed}.items():
-                path = top / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text)
-            return list(partition.violations(top))
+class Partition(planted.PlantedTest):
+    TREE = TREE
 
-    def assert_caught(self, name, text, *what):
-        found = self.found(**{name: text})
-        self.assertEqual(len(found), 1, found)
-        for part in what:
-            self.assertIn(part, found[0])
+    def check(self, top):
+        return partition.violations(top)
 
     def test_clean_tree(self):
         self.assertEqual(self.found(), [])
