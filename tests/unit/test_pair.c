@@ -8,6 +8,7 @@
 #include <flow/util.h>
 
 #include "lib/plat/fake/fake.h"
+#include "stream.h"
 #include "unit.h"
 
 /* Two ends on the fake environment, which counts memory that is not freed. */
@@ -519,134 +520,49 @@ queries_answer_description_and_footprint(void **state)
 
 /* ---- threads ---- */
 
-#define STREAM_LEN 1000000u
-
-static uint8_t
-pattern(size_t at)
-{
-    return (uint8_t)(at * 31u + at / 251u);
-}
-
-static void *
-stream_out(void *arg)
-{
-    struct flow *f = arg;
-    struct flow_vec span[2];
-    size_t done = 0;
-    size_t i;
-    size_t n;
-    uint8_t buf[700];
-
-    while (done < STREAM_LEN) {
-        n = 1 + done % sizeof(buf);
-        if (n > STREAM_LEN - done)
-            n = STREAM_LEN - done;
-        for (i = 0; i < n; i++)
-            buf[i] = pattern(done + i);
-        /* By turns through a lease and by copying. */
-        if (done % 2 == 0 && flow_lease(f, FLOW_WRITE, 1, span) == FLOW_OK) {
-            n = n < span[0].len ? n : span[0].len;
-            memcpy(span[0].base, buf, n);
-            if (flow_commit(f, FLOW_WRITE, n, 0) != FLOW_OK)
-                return NULL;
-        } else if (flow_write_all(f, buf, n, NULL) != FLOW_OK) {
-            return NULL;
-        }
-        done += n;
-    }
-    return flow_shutdown(f, FLOW_WRITE) == FLOW_OK ? f : NULL;
-}
-
-static void *
-stream_in(void *arg)
-{
-    struct flow *f = arg;
-    uint8_t buf[900];
-    enum flow_status st;
-    size_t done = 0;
-    size_t n;
-    size_t i;
-
-    while ((st = flow_read_wait(f, buf, sizeof(buf), &n)) == FLOW_OK) {
-        for (i = 0; i < n; i++)
-            if (buf[i] != pattern(done + i))
-                return NULL;
-        done += n;
-    }
-    return st == FLOW_EOF && done == STREAM_LEN ? f : NULL;
-}
-
 /* C71: a reader and a writer on each end, four threads in all. */
 static void
 four_threads_may_use_one_pair(void **state)
 {
     struct flow *a;
     struct flow *b;
-    pthread_t thread[4];
-    void *result;
-    int i;
 
     (void)state;
     assert_int_equal(flow_pair_new(NULL, 512, NULL, &a, &b), FLOW_OK);
-    assert_int_equal(pthread_create(&thread[0], NULL, stream_out, a), 0);
-    assert_int_equal(pthread_create(&thread[1], NULL, stream_in, b), 0);
-    assert_int_equal(pthread_create(&thread[2], NULL, stream_out, b), 0);
-    assert_int_equal(pthread_create(&thread[3], NULL, stream_in, a), 0);
-    for (i = 0; i < 4; i++) {
-        assert_int_equal(pthread_join(thread[i], &result), 0);
-        assert_non_null(result);
-    }
+    stream_both_ways(a, b);
     flow_close(a);
     flow_close(b);
-}
-
-struct blocked {
-    struct flow *f;
-    enum flow_status status;
-};
-
-static void *
-block_in_read(void *arg)
-{
-    struct blocked *x = arg;
-    size_t n;
-    char c;
-
-    x->status = flow_read_wait(x->f, &c, 1, &n);
-    return NULL;
 }
 
 static void
 abort_wakes_a_reader(void **state)
 {
-    struct blocked x;
+    struct stream_reader reader;
+    struct flow *f;
     struct flow *peer;
-    pthread_t thread;
 
     (void)state;
-    assert_int_equal(flow_pair_new(NULL, 16, NULL, &x.f, &peer), FLOW_OK);
-    assert_int_equal(pthread_create(&thread, NULL, block_in_read, &x), 0);
-    flow_abort(x.f);
-    assert_int_equal(pthread_join(thread, NULL), 0);
-    assert_int_equal(x.status, FLOW_E_CANCELED);
-    flow_close(x.f);
+    assert_int_equal(flow_pair_new(NULL, 16, NULL, &f, &peer), FLOW_OK);
+    stream_reader_start(&reader, f);
+    flow_abort(f);
+    assert_int_equal(stream_reader_join(&reader), FLOW_E_CANCELED);
+    flow_close(f);
     flow_close(peer);
 }
 
 static void
 close_of_the_peer_wakes_a_reader(void **state)
 {
-    struct blocked x;
+    struct stream_reader reader;
+    struct flow *f;
     struct flow *peer;
-    pthread_t thread;
 
     (void)state;
-    assert_int_equal(flow_pair_new(NULL, 16, NULL, &x.f, &peer), FLOW_OK);
-    assert_int_equal(pthread_create(&thread, NULL, block_in_read, &x), 0);
+    assert_int_equal(flow_pair_new(NULL, 16, NULL, &f, &peer), FLOW_OK);
+    stream_reader_start(&reader, f);
     flow_close(peer);
-    assert_int_equal(pthread_join(thread, NULL), 0);
-    assert_int_equal(x.status, FLOW_E_TRUNCATED);
-    flow_close(x.f);
+    assert_int_equal(stream_reader_join(&reader), FLOW_E_TRUNCATED);
+    flow_close(f);
 }
 
 static void *

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +15,7 @@
 #include <flow/util.h>
 
 #include "lib/plat/fake/fake.h"
+#include "stream.h"
 #include "unit.h"
 
 #include "tests/support/child.h"
@@ -66,17 +66,6 @@ dial(const struct flow_env *env, const char *where)
 }
 
 static void
-pass(struct flow *from, struct flow *to, const char *text)
-{
-    char buf[64];
-    size_t n;
-
-    assert_int_equal(flow_write_all(from, text, strlen(text), NULL), FLOW_OK);
-    assert_int_equal(flow_read_exact(to, buf, strlen(text), &n), FLOW_OK);
-    assert_memory_equal(buf, text, strlen(text));
-}
-
-static void
 converse(struct flow_listener *l, const char *where)
 {
     struct flow *a = dial(NULL, where);
@@ -87,10 +76,10 @@ converse(struct flow_listener *l, const char *where)
     assert_true((flow_caps(a) & FLOW_CAP_NEEDS_OPEN) != 0);
     assert_int_equal(flow_open_wait(a), FLOW_OK);
     assert_int_equal(flow_accept_wait(l, &b), FLOW_OK);
-    pass(a, b, "question");
+    stream_text(a, b, "question");
     assert_int_equal(flow_shutdown(a, FLOW_WRITE), FLOW_OK);
     assert_int_equal(flow_read_wait(b, &c, 1, &n), FLOW_EOF);
-    pass(b, a, "answer");
+    stream_text(b, a, "answer");
     flow_close(b);
     assert_int_equal(flow_read_wait(a, &c, 1, &n), FLOW_EOF);
     flow_close(a);

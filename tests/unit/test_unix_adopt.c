@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,6 +13,7 @@
 #include <flow/util.h>
 
 #include "lib/plat/fake/fake.h"
+#include "stream.h"
 #include "unit.h"
 
 #include "tests/support/child.h"
@@ -31,17 +31,6 @@ adopt(int read_fd, int write_fd)
 }
 
 static void
-pass(struct flow *from, struct flow *to, const char *text)
-{
-    char buf[64];
-    size_t n;
-
-    assert_int_equal(flow_write_all(from, text, strlen(text), NULL), FLOW_OK);
-    assert_int_equal(flow_read_exact(to, buf, strlen(text), &n), FLOW_OK);
-    assert_memory_equal(buf, text, strlen(text));
-}
-
-static void
 socketpair_has_half_close(void **state)
 {
     struct flow *a;
@@ -56,11 +45,11 @@ socketpair_has_half_close(void **state)
     b = adopt(s[1], s[1]);
     assert_int_equal(flow_caps(a), CAPS_STREAM | CAPS_HALF);
     assert_true((fcntl(s[0], F_GETFD) & FD_CLOEXEC) != 0);
-    pass(a, b, "one way");
+    stream_text(a, b, "one way");
     assert_int_equal(flow_shutdown(a, FLOW_WRITE), FLOW_OK);
     assert_int_equal(flow_shutdown(a, FLOW_WRITE), FLOW_OK);
     assert_int_equal(flow_read_wait(b, &c, 1, &n), FLOW_EOF);
-    pass(b, a, "the other");
+    stream_text(b, a, "the other");
     flow_close(a);
     flow_close(b);
     assert_int_equal(fcntl(s[0], F_GETFD), -1);
@@ -83,7 +72,7 @@ shutdown_read_is_not_seen_by_the_peer(void **state)
     assert_int_equal(flow_shutdown(a, FLOW_READ), FLOW_OK);
     assert_int_equal(flow_read(a, &c, 1, &n), FLOW_EOF);
     assert_int_equal(flow_write(b, "x", 1, &n), FLOW_OK);
-    pass(a, b, "still");
+    stream_text(a, b, "still");
     flow_close(a);
     flow_close(b);
 }
@@ -127,11 +116,11 @@ two_pipes_end_by_closing_one(void **state)
     a = adopt(from[0], to[1]);
     b = adopt(to[0], from[1]);
     assert_int_equal(flow_caps(a), CAPS_STREAM | CAPS_HALF);
-    pass(a, b, "there");
+    stream_text(a, b, "there");
     assert_int_equal(flow_shutdown(a, FLOW_WRITE), FLOW_OK);
     assert_int_equal(flow_read_wait(b, &c, 1, &n), FLOW_EOF);
     assert_int_equal(flow_write(a, "x", 1, &n), FLOW_E_CLOSED);
-    pass(b, a, "and back");
+    stream_text(b, a, "and back");
     flow_close(a);
     assert_int_equal(flow_write(b, "x", 1, &n), FLOW_E_CLOSED);
     flow_close(b);
@@ -417,57 +406,20 @@ abort_resets_both_sockets(void **state)
     close(p[0]);
 }
 
-static void *
-write_and_end(void *arg)
-{
-    static const char block[5000];
-    struct flow *f = arg;
-    int i;
-
-    for (i = 0; i < 200; i++)
-        if (flow_write_all(f, block, sizeof(block), NULL) != FLOW_OK)
-            return NULL;
-    return flow_shutdown(f, FLOW_WRITE) == FLOW_OK ? f : NULL;
-}
-
-static void *
-read_to_end(void *arg)
-{
-    struct flow *f = arg;
-    enum flow_status st;
-    size_t total = 0;
-    size_t n;
-    char buf[3000];
-
-    while ((st = flow_read_wait(f, buf, sizeof(buf), &n)) == FLOW_OK)
-        total += n;
-    return st == FLOW_EOF && total == 1000000 ? f : NULL;
-}
-
 static void
 reader_and_writer_threads_share_one_flow(void **state)
 {
-    pthread_t thread[4];
     struct flow *a;
     struct flow *b;
-    void *result;
     int to[2];
     int from[2];
-    int i;
 
     (void)state;
     assert_int_equal(pipe(to), 0);
     assert_int_equal(pipe(from), 0);
     a = adopt(from[0], to[1]);
     b = adopt(to[0], from[1]);
-    assert_int_equal(pthread_create(&thread[0], NULL, write_and_end, a), 0);
-    assert_int_equal(pthread_create(&thread[1], NULL, read_to_end, a), 0);
-    assert_int_equal(pthread_create(&thread[2], NULL, write_and_end, b), 0);
-    assert_int_equal(pthread_create(&thread[3], NULL, read_to_end, b), 0);
-    for (i = 0; i < 4; i++) {
-        assert_int_equal(pthread_join(thread[i], &result), 0);
-        assert_non_null(result);
-    }
+    stream_both_ways(a, b);
     flow_close(a);
     flow_close(b);
 }
