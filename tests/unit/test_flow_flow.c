@@ -3,32 +3,10 @@
 
 #include <flow/flow.h>
 
+#include "fixture.h"
 #include "lib/plat/fake/fake.h"
 #include "mock_flow.h"
 #include "unit.h"
-
-static struct flow__fake fake;
-
-static struct mock *
-new_mock(void)
-{
-    return mock_new(&fake.env, MOCK_CAPS);
-}
-
-static int
-setup(void **state)
-{
-    (void)state;
-    flow__fake_init(&fake, 1);
-    return 0;
-}
-
-static int
-teardown(void **state)
-{
-    (void)state;
-    return fake.live_blocks == 0 ? 0 : -1;
-}
 
 static void
 read_fills_the_buffer_and_counts(void **state)
@@ -169,225 +147,6 @@ transient_error_does_not_end_the_flow(void **state)
     assert_int_equal(flow_read(&m->base, buf, 4, &n), FLOW_E_RESET);
     flow_get_error(&m->base, FLOW_READ, &err);
     assert_string_equal(err.text, "gone");
-    flow_close(&m->base);
-}
-
-/* A refused call with the status of an end ends nothing. */
-static void
-error_of_an_end_replaces_that_of_a_refused_call(void **state)
-{
-    struct mock *m = new_mock();
-    struct flow_error err;
-    size_t n;
-
-    (void)state;
-    m->shutdown_st = FLOW_AGAIN;
-    assert_int_equal(flow_shutdown(&m->base, FLOW_WRITE), FLOW_AGAIN);
-    assert_int_equal(flow_write(&m->base, "x", 1, &n), FLOW_E_CLOSED);
-    m->shutdown_st = FLOW_E_CLOSED;
-    m->fail_text = "the cause";
-    assert_int_equal(flow_shutdown(&m->base, FLOW_WRITE), FLOW_E_CLOSED);
-    flow_get_error(&m->base, FLOW_WRITE, &err);
-    assert_int_equal(err.status, FLOW_E_CLOSED);
-    assert_string_equal(err.text, "the cause");
-    assert_int_equal(err.code, 7);
-    flow_close(&m->base);
-
-    /* The same if the backend gives only a status. */
-    m = new_mock();
-    m->shutdown_st = FLOW_AGAIN;
-    assert_int_equal(flow_shutdown(&m->base, FLOW_WRITE), FLOW_AGAIN);
-    assert_int_equal(flow_write(&m->base, "x", 1, &n), FLOW_E_CLOSED);
-    m->shutdown_st = FLOW_E_CLOSED;
-    assert_int_equal(flow_shutdown(&m->base, FLOW_WRITE), FLOW_E_CLOSED);
-    flow_get_error(&m->base, FLOW_WRITE, &err);
-    assert_string_equal(err.text, flow_status_text(FLOW_E_CLOSED));
-    flow_close(&m->base);
-}
-
-static void
-first_error_record_of_an_end_is_kept(void **state)
-{
-    struct mock *m = new_mock();
-    struct flow_error err;
-    char buf[4];
-    size_t n;
-
-    (void)state;
-    m->read_st = FLOW_E_RESET;
-    m->fail_text = "the cause";
-    m->fail_dirs = FLOW_WRITE;
-    assert_int_equal(flow_read(&m->base, buf, 4, &n), FLOW_E_RESET);
-    assert_int_equal(flow_write(&m->base, "x", 1, &n), FLOW_E_RESET);
-    assert_int_equal(m->writes, 0);
-    flow_fail(&m->base, FLOW_WRITE, FLOW_E_RESET, FLOW_DOMAIN_NONE, 0,
-              "a consequence");
-    flow_fail(&m->base, FLOW_WRITE, FLOW_E_PROTO, FLOW_DOMAIN_NONE, 0,
-              "another");
-    flow_get_error(&m->base, FLOW_WRITE, &err);
-    assert_int_equal(err.status, FLOW_E_RESET);
-    assert_string_equal(err.text, "the cause");
-    assert_int_equal(err.code, 7);
-    flow_close(&m->base);
-}
-
-static void
-error_record_has_the_cause_and_every_layer(void **state)
-{
-    struct mock *low = new_mock();
-    struct mock *mid = mock_wrap(&low->base, true, MOCK_CAPS);
-    struct mock *top = mock_wrap(&mid->base, true, MOCK_CAPS);
-    struct flow_error err;
-    char buf[4];
-    size_t n;
-
-    (void)state;
-    low->read_st = FLOW_E_SYS;
-    low->fail_text = "the cause";
-    assert_int_equal(flow_read(&top->base, buf, 4, &n), FLOW_E_SYS);
-    flow_get_error(&top->base, FLOW_READ, &err);
-    assert_string_equal(err.text, "the cause");
-    assert_int_equal(err.layer_count, 3);
-    assert_int_equal(err.code, 7);
-    flow_close(&top->base);
-}
-
-static void
-end_of_the_lower_flow_can_be_an_error_above(void **state)
-{
-    struct mock *low = new_mock();
-    struct mock *top = mock_wrap(&low->base, true, MOCK_CAPS);
-    struct flow_error err;
-
-    (void)state;
-    assert_int_equal(
-        flow_fail_lower(&top->base, FLOW_READ, FLOW_READ, FLOW_EOF), FLOW_EOF);
-    flow_get_error(&top->base, FLOW_READ, &err);
-    assert_int_equal(err.status, FLOW_OK);
-    assert_int_equal(
-        flow_fail_lower(&top->base, FLOW_READ, FLOW_READ, FLOW_E_TRUNCATED),
-        FLOW_E_TRUNCATED);
-    flow_get_error(&top->base, FLOW_READ, &err);
-    assert_int_equal(err.status, FLOW_E_TRUNCATED);
-    assert_int_equal(err.layer_count, 2);
-    assert_non_null(err.text);
-    flow_close(&top->base);
-}
-
-static void
-flow_is_opened_once_before_any_operation(void **state)
-{
-    struct mock *m = mock_new(&fake.env, MOCK_CAPS | FLOW_CAP_NEEDS_OPEN);
-    char buf[4];
-    size_t n;
-
-    (void)state;
-    m->open_st = FLOW_AGAIN;
-    assert_int_equal(flow_read(&m->base, buf, 4, &n), FLOW_AGAIN);
-    assert_int_equal(flow_write(&m->base, "x", 1, &n), FLOW_AGAIN);
-    assert_int_equal(flow_open(&m->base), FLOW_AGAIN);
-    assert_int_equal(m->opens, 3);
-    assert_int_equal(m->reads + m->writes, 0);
-    m->open_st = FLOW_OK;
-    assert_int_equal(flow_read(&m->base, buf, 4, &n), FLOW_OK);
-    assert_int_equal(flow_write(&m->base, "x", 1, &n), FLOW_OK);
-    assert_int_equal(flow_open(&m->base), FLOW_OK);
-    assert_int_equal(m->opens, 4);
-    flow_close(&m->base);
-}
-
-static void
-failed_opening_is_final_in_both_directions(void **state)
-{
-    struct mock *m = mock_new(&fake.env, MOCK_CAPS | FLOW_CAP_NEEDS_OPEN);
-    struct flow_error err;
-    char buf[4];
-    size_t n;
-
-    (void)state;
-    m->open_st = FLOW_E_NOMEM;
-    m->fail_text = "no room for the handshake";
-    assert_int_equal(flow_write(&m->base, "x", 1, &n), FLOW_E_NOMEM);
-    m->open_st = FLOW_OK;
-    assert_int_equal(flow_read(&m->base, buf, 4, &n), FLOW_E_NOMEM);
-    assert_int_equal(flow_open(&m->base), FLOW_E_NOMEM);
-    assert_int_equal(flow_shutdown(&m->base, FLOW_WRITE), FLOW_E_NOMEM);
-    assert_int_equal(m->opens, 1);
-    flow_get_error(&m->base, FLOW_WRITE, &err);
-    assert_string_equal(err.text, "no room for the handshake");
-    flow_close(&m->base);
-}
-
-static void
-opening_fails_for_good_after_the_earlier_deadline(void **state)
-{
-    struct mock *m = mock_new(&fake.env, MOCK_CAPS | FLOW_CAP_NEEDS_OPEN);
-    struct flow_error err;
-    size_t n;
-
-    (void)state;
-    m->open_st = FLOW_AGAIN;
-    flow_set_deadline(&m->base, FLOW_READ, fake.now + 10);
-    flow_set_deadline(&m->base, FLOW_WRITE, fake.now + 1000);
-    assert_int_equal(flow_write(&m->base, "x", 1, &n), FLOW_AGAIN);
-    flow__fake_advance(&fake, 10);
-    assert_int_equal(flow_write(&m->base, "x", 1, &n), FLOW_E_TIMEOUT);
-    flow_set_deadline(&m->base, FLOW_READ | FLOW_WRITE, FLOW_NEVER);
-    m->open_st = FLOW_OK;
-    assert_int_equal(flow_write(&m->base, "x", 1, &n), FLOW_E_TIMEOUT);
-    assert_int_equal(flow_open(&m->base), FLOW_E_TIMEOUT);
-    flow_get_error(&m->base, FLOW_READ, &err);
-    assert_int_equal(err.status, FLOW_E_TIMEOUT);
-    flow_close(&m->base);
-}
-
-/* After the deadline the core asks the backend once more, for the error that it
- * may know.  If the backend has opened meanwhile, that is too late. */
-static void
-backend_says_why_an_opening_past_its_deadline_failed(void **state)
-{
-    const enum flow_status last[] = { FLOW_AGAIN, FLOW_OK, FLOW_E_AUTH };
-    struct flow_error err;
-    enum flow_status told;
-    struct mock *m;
-    size_t i;
-
-    (void)state;
-    for (i = 0; i < COUNT(last); i++) {
-        told = last[i] < 0 ? last[i] : FLOW_E_TIMEOUT;
-        m = mock_new(&fake.env, MOCK_CAPS | FLOW_CAP_NEEDS_OPEN);
-        m->open_st = FLOW_AGAIN;
-        flow_set_deadline(&m->base, FLOW_READ, fake.now + 10);
-        assert_int_equal(flow_open(&m->base), FLOW_AGAIN);
-        assert_false(flow_opening_is_late(&m->base));
-        flow__fake_advance(&fake, 10);
-        assert_true(flow_opening_is_late(&m->base));
-        m->open_st = last[i];
-        assert_int_equal(flow_open(&m->base), told);
-        assert_int_equal(m->opens, 2);
-        assert_int_equal(flow_open(&m->base), told);
-        assert_int_equal(m->opens, 2);
-        flow_get_error(&m->base, FLOW_WRITE, &err);
-        assert_int_equal(err.status, told);
-        flow_close(&m->base);
-    }
-}
-
-/* Asking for the wait sources of an opening does not begin it. */
-static void
-opening_is_not_begun_after_the_deadline(void **state)
-{
-    struct mock *m = mock_new(&fake.env, MOCK_CAPS | FLOW_CAP_NEEDS_OPEN);
-    struct flow_wait_set set;
-
-    (void)state;
-    m->ready = 0;
-    flow_wait_set_init(&set);
-    assert_int_equal(flow_wait_sources(&m->base, FLOW_READY_OPEN, &set), 0);
-    assert_int_equal(m->waits, 1);
-    flow_set_deadline(&m->base, FLOW_WRITE, fake.now);
-    assert_int_equal(flow_open(&m->base), FLOW_E_TIMEOUT);
-    assert_int_equal(m->opens, 0);
     flow_close(&m->base);
 }
 
@@ -657,86 +416,6 @@ operation_tables_of_another_version_are_refused(void **state)
     flow_close(&m->base);
 }
 
-/* The mock adds an error code, so the record needs more room than the flow
- * has. */
-static void
-error_record_without_memory_keeps_status_and_text(void **state)
-{
-    struct mock *m = new_mock();
-    struct flow_error err;
-    size_t n;
-
-    (void)state;
-    m->fail_text = "made to fail";
-    m->write_st = FLOW_E_NOMEM;
-    fake.fail_at = fake.allocs + 1;
-    fake.fail_all = true;
-    assert_int_equal(flow_write(&m->base, "x", 1, &n), FLOW_E_NOMEM);
-    flow_get_error(&m->base, FLOW_WRITE, &err);
-    assert_int_equal(err.status, FLOW_E_NOMEM);
-    assert_string_equal(err.text, "made to fail");
-    assert_int_equal(err.layer_count, 1);
-    assert_string_equal(err.layers[0], "mock");
-    assert_int_equal(err.code, 0);
-    flow_get_error(&m->base, FLOW_READ, &err);
-    assert_int_equal(err.status, FLOW_OK);
-
-    /* After a transient error, the record of the end has its code again ... */
-    fake.fail_at = 0;
-    fake.fail_all = false;
-    m->write_st = FLOW_E_RESET;
-    assert_int_equal(flow_write(&m->base, "x", 1, &n), FLOW_E_RESET);
-    flow_get_error(&m->base, FLOW_WRITE, &err);
-    assert_int_equal(err.status, FLOW_E_RESET);
-    assert_int_equal(err.code, 7);
-    /* ... and no later error replaces it. */
-    assert_int_equal(flow_commit(&m->base, FLOW_WRITE, 0, 0), FLOW_E_INVAL);
-    flow_abort(&m->base);
-    flow_get_error(&m->base, FLOW_WRITE, &err);
-    assert_int_equal(err.status, FLOW_E_RESET);
-    assert_int_equal(err.code, 7);
-    flow_close(&m->base);
-}
-
-static size_t
-footprint(struct flow *f)
-{
-    size_t bytes, len = sizeof(bytes);
-
-    assert_int_equal(flow_query(f, FLOW_QUERY_FOOTPRINT, &bytes, &len),
-                     FLOW_OK);
-    return bytes;
-}
-
-/* A short record needs no allocation, and an allocated one is reused. */
-static void
-memory_for_error_records_is_allocated_when_needed(void **state)
-{
-    struct mock *m = new_mock();
-    size_t before = footprint(&m->base), n;
-    uint64_t allocs = fake.allocs;
-    struct flow_error err;
-
-    (void)state;
-    assert_int_equal(flow_commit(&m->base, FLOW_WRITE, 0, 0), FLOW_E_INVAL);
-    assert_int_equal(fake.allocs, allocs);
-    m->fail_text = "made to fail";
-    m->write_st = FLOW_E_NOMEM;
-    assert_int_equal(flow_write(&m->base, "x", 1, &n), FLOW_E_NOMEM);
-    assert_int_equal(flow_write(&m->base, "x", 1, &n), FLOW_E_NOMEM);
-    assert_int_equal(fake.allocs, allocs + 1);
-    assert_int_equal(footprint(&m->base), before + sizeof(err));
-    /* After a short record, the code of the previous one is gone. */
-    assert_int_equal(flow_commit(&m->base, FLOW_WRITE, 0, 0), FLOW_E_INVAL);
-    flow_get_error(&m->base, FLOW_WRITE, &err);
-    assert_int_equal(err.status, FLOW_E_INVAL);
-    assert_int_equal(err.code, 0);
-    assert_string_equal(err.text, "no lease is out");
-    flow_abort(&m->base);
-    assert_int_equal(fake.allocs, allocs + 1);
-    flow_close(&m->base);
-}
-
 static void
 timeout_is_relative_to_now(void **state)
 {
@@ -784,8 +463,6 @@ each_flow_has_a_user_pointer(void **state)
     flow_close(&top->base);
 }
 
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
-
 int
 main(void)
 {
@@ -796,15 +473,6 @@ main(void)
         TEST(again_changes_no_state),
         TEST(sticky_status_is_answered_without_the_backend),
         TEST(transient_error_does_not_end_the_flow),
-        TEST(error_of_an_end_replaces_that_of_a_refused_call),
-        TEST(first_error_record_of_an_end_is_kept),
-        TEST(error_record_has_the_cause_and_every_layer),
-        TEST(end_of_the_lower_flow_can_be_an_error_above),
-        TEST(flow_is_opened_once_before_any_operation),
-        TEST(failed_opening_is_final_in_both_directions),
-        TEST(opening_fails_for_good_after_the_earlier_deadline),
-        TEST(backend_says_why_an_opening_past_its_deadline_failed),
-        TEST(opening_is_not_begun_after_the_deadline),
         TEST(fin_takes_effect_when_all_was_accepted),
         TEST(fin_with_a_pending_end_marker_answers_ok),
         TEST(shutdown_may_be_called_before_the_flow_is_open),
@@ -818,8 +486,6 @@ main(void)
         TEST(vector_helpers_cross_segment_boundaries),
         TEST(incomplete_operation_tables_are_refused),
         TEST(operation_tables_of_another_version_are_refused),
-        TEST(error_record_without_memory_keeps_status_and_text),
-        TEST(memory_for_error_records_is_allocated_when_needed),
         TEST(timeout_is_relative_to_now),
         TEST(each_flow_has_a_user_pointer),
     };

@@ -5,32 +5,10 @@
 #include <flow/flow.h>
 #include <flow/prefix.h>
 
+#include "fixture.h"
 #include "lib/plat/fake/fake.h"
 #include "mock_flow.h"
 #include "unit.h"
-
-static struct flow__fake fake;
-
-static struct mock *
-new_mock(void)
-{
-    return mock_new(&fake.env, MOCK_CAPS);
-}
-
-static int
-setup(void **state)
-{
-    (void)state;
-    flow__fake_init(&fake, 1);
-    return 0;
-}
-
-static int
-teardown(void **state)
-{
-    (void)state;
-    return fake.live_blocks == 0 ? 0 : -1;
-}
 
 static void
 lease_makes_other_calls_of_the_direction_busy(void **state)
@@ -377,8 +355,6 @@ failed_detach_changes_no_state(void **state)
     }
     flow_close(&top->base);
 }
-
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int
 main(void)

@@ -6,6 +6,7 @@
 #include <flow/flow.h>
 #include <flow/trace.h>
 
+#include "fixture.h"
 #include "flow/core.h"
 #include "lib/atomic.h"
 #include "lib/plat.h"
@@ -18,23 +19,6 @@
 #define SEC UINT64_C(1000000000)
 #define ALL                                                                    \
     (FLOW_READY_READ | FLOW_READY_WRITE | FLOW_READY_FLUSH | FLOW_READY_OPEN)
-
-static struct flow__fake fake;
-
-static int
-setup(void **state)
-{
-    (void)state;
-    flow__fake_init(&fake, 1);
-    return 0;
-}
-
-static int
-teardown(void **state)
-{
-    (void)state;
-    return fake.live_blocks == 0 ? 0 : -1;
-}
 
 static uint32_t
 ask(struct mock *m, uint32_t interest, struct flow_wait_set *set)
@@ -586,8 +570,6 @@ both_threads_get_the_status_of_a_failed_opening(void **state)
     pthread_join(thread, NULL);
     pthread_barrier_destroy(&broken_turn);
 }
-
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int
 main(void)
