@@ -3,30 +3,19 @@
 #define FLOW_CORE_H
 
 #include <flow/backend.h>
-#include <flow/util.h>
 
 /*
- * What the files of flow/ share.  core.c has the state of a direction, the
- * opening, the errors and waking; the other files depend on it, and it depends
- * on none of them.  Index 0 is FLOW_READ, 1 is FLOW_WRITE.
+ * The state of a direction, the opening, the errors, waking, and what a flow
+ * tells a poller.  The other files of flow/ depend on core.c, and it depends on
+ * none of them.  Index 0 is FLOW_READ, 1 is FLOW_WRITE.
  */
 
 /* Both directions, as a mask. */
 #define FLOW__BOTH ((uint32_t)FLOW_READ | (uint32_t)FLOW_WRITE)
 
-/* Segments of a vector, at most. */
-#define FLOW__SEGMENTS 1024u
-
 /* The bits that an interest may have. */
 #define FLOW__READY_KNOWN                                                      \
     (FLOW_READY_READ | FLOW_READY_WRITE | FLOW_READY_FLUSH | FLOW_READY_OPEN)
-
-/* More bits of an interest, for flow__wait_items() and flow__check_deadlines()
- * alone: a direction that is not waited for, but whose deadline counts.  They
- * are not reported ready, except that FLOW__OBEY_WRITE is when that direction
- * has failed. */
-#define FLOW__OBEY_READ  0x10000u
-#define FLOW__OBEY_WRITE 0x20000u
 
 /* flow::opening.  A thread that stores INSIDE drives the opening, or asks what
  * it waits for, until it stores one of the others. */
@@ -96,8 +85,8 @@ flow__watch_end(struct flow__watch *watch)
         watch->ops->end(watch);
 }
 
-/* An operation begins: forget what a poller knows of this flow and those
- * above. */
+/* An operation begins: what a poller knows of this flow and those above may no
+ * longer be true. */
 void flow__used(struct flow *f);
 
 /*
@@ -108,11 +97,12 @@ void flow__used(struct flow *f);
 enum flow_status flow__enter(struct flow *f, enum flow_dir dir);
 void flow__leave(struct flow *f, enum flow_dir dir);
 
-/* The same for a read, a write or a lease, which ends what a refused lease
- * waits for (C34). */
+/* The same for a read, a write or a lease.  Readiness then no longer depends on
+ * a lease that answered FLOW_AGAIN (C34). */
 enum flow_status flow__enter_data(struct flow *f, enum flow_dir dir);
 
-/* Make sticky what is, and see that an error has a record; returns st. */
+/* End the direction if st is sticky, and record an error that has no record
+ * yet; returns st. */
 enum flow_status flow__settle(struct flow *f, enum flow_dir dir,
                               enum flow_status st);
 
@@ -132,43 +122,5 @@ bool flow__is_due(const struct flow_env *env, uint64_t deadline);
 /* Record an error that ends nothing, in this layer's name; returns st. */
 enum flow_status flow__report(struct flow *f, enum flow_dir dir,
                               enum flow_status st, const char *text);
-
-/* Whether a write has proper arguments: FLOW_OK, or what it returns, with its
- * record made. */
-enum flow_status flow__check_write(struct flow *f, const struct flow_cvec *vec,
-                                   size_t count, uint32_t flags);
-
-/* The end of the write direction, for flow_shutdown() and FLOW_FIN: f is open
- * and entered. */
-enum flow_status flow__end_write(struct flow *f);
-
-/*
- * Discard at most len bytes of what came after flow_shutdown(FLOW_READ).
- * FLOW_OK: some, and *ret_len says how many.  FLOW_AGAIN: there is nothing now,
- * or another thread is at it.  Anything else: how the input ended; it is
- * answered again.
- */
-enum flow_status flow__discard(struct flow *f, size_t len, size_t *ret_len);
-
-/* The wait operation of an open flow whose reading was shut down: what is
- * ready of the interest, which has no FLOW_READY_READ.  Input is discarded and
- * is among the sources, so that a peer that sends before it reads goes on. */
-uint32_t flow__discard_wait(struct flow *f, uint32_t interest,
-                            struct flow_wait_set *set);
-
-/* Sleep until one of the flows is ready, a deadline of theirs has passed
- * (FLOW_E_TIMEOUT), or the deadline given has (FLOW_OK, nothing ready).  All
- * of the environment env. */
-enum flow_status flow__wait_items(struct flow_wait_item *items, size_t count,
-                                  const struct flow_env *env,
-                                  uint64_t deadline);
-
-/* FLOW_E_TIMEOUT, with its record, when the deadline of a flow has passed that
- * its interest obeys; else FLOW_OK. */
-enum flow_status flow__check_deadlines(const struct flow_wait_item *items,
-                                       size_t count);
-
-/* Take a flow off the one below, which then belongs to nobody here. */
-void flow__leave_lower(struct flow *f);
 
 #endif

@@ -2,6 +2,7 @@
 #include <flow/prefix.h>
 
 #include "flow/core.h"
+#include "flow/stack.h"
 #include "lib/atomic.h"
 
 static bool

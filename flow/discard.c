@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+#include "flow/discard.h"
 #include "flow/core.h"
 #include "lib/atomic.h"
 

@@ -2,6 +2,7 @@
 #include <flow/util.h>
 
 #include "flow/core.h"
+#include "flow/discard.h"
 #include "lib/atomic.h"
 
 /*

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "flow/core.h"
+#include "flow/front.h"
 #include "lib/assert.h"
 #include "lib/atomic.h"
 #include "lib/checked.h"

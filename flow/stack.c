@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "flow/core.h"
+#include "flow/stack.h"
 #include "lib/atomic.h"
 #include "lib/plat.h"
 

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "flow/core.h"
+#include "flow/front.h"
+#include "flow/items.h"
 #include "lib/atomic.h"
 #include "lib/bits.h"
 

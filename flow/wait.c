@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "flow/core.h"
+#include "flow/discard.h"
+#include "flow/items.h"
 #include "lib/atomic.h"
 #include "lib/checked.h"
 #include "lib/event.h"

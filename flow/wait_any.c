@@ -2,6 +2,7 @@
 #include <flow/util.h>
 
 #include "flow/core.h"
+#include "flow/items.h"
 #include "lib/checked.h"
 #include "lib/event.h"
 

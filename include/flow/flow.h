@@ -114,7 +114,7 @@ enum flow_dir {
 #define FLOW_CAP_NEEDS_OPEN 0x4000u
 /** flow_detach() can give the lower flow back. */
 #define FLOW_CAP_DETACH 0x8000u
-/** A filter: it hands on what the flow below promises and promises nothing of
+/** A filter: it passes on what the flow below promises and promises nothing of
  *  its own, so keys about security pass through it. */
 #define FLOW_CAP_FILTER 0x10000u
 /**@}*/

@@ -5,6 +5,7 @@
 
 #include <flow/flow.h>
 #include <flow/trace.h>
+#include <flow/util.h>
 
 #include "fixture.h"
 #include "flow/core.h"

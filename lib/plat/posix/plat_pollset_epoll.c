@@ -34,7 +34,7 @@
 struct flow__pollset {
     const struct flow_env *env;
     int epoll_fd;
-    int shown_fd; /* -1: nobody asked for it */
+    int shown_fd; /* -1: it was not asked for */
     struct flow__fd_waker waker;
 };
 
