@@ -44,7 +44,7 @@
 
 #define ROUNDS 9
 
-/* What a maker took for some slices. */
+/* The time and the events of a maker for some slices. */
 struct result {
     double seconds;
     double events;
@@ -66,7 +66,7 @@ struct side {
     uint8_t *buf;
 };
 
-/* Those that the reader and the writer stay on; 0 of them: wherever. */
+/* The processors that the reader and the writer stay on; 0: any. */
 static int processor[2];
 static unsigned processors;
 static pthread_barrier_t start;
@@ -227,7 +227,7 @@ pass_back(void *arg)
     return arg;
 }
 
-/* How long a line of memory takes from one processor to the other, in ns. */
+/* The time that a cache line takes from one processor to the other, in ns. */
 static double
 distance(void)
 {
@@ -265,7 +265,7 @@ sort(double value[ROUNDS])
     qsort(value, ROUNDS, sizeof(value[0]), by_value);
 }
 
-/* One round: what each maker took for the same slices, with new vchans. */
+/* One round: the times of both makers for the same slices, with new vchans. */
 static void
 play(const struct row *row, struct result of[2])
 {
@@ -279,7 +279,7 @@ play(const struct row *row, struct result of[2])
         of[m] = (struct result){ 0 };
     }
     for (unsigned turn = 0; turn < 2 * row->slices; turn++) {
-        /* Whoever comes first has no advantage from it. */
+        /* The makers take turns in being first. */
         enum maker m = (turn + turn / 2) % 2 == 0 ? OURS : REFERENCE;
         struct result result = slice(row, m, peer[m]);
 

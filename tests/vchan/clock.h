@@ -18,7 +18,7 @@ read_fake_clock(void *ctx)
     return fake_now;
 }
 
-/* Everything else of the environment stays the platform's. */
+/* The rest of the environment is the platform's. */
 static inline void
 clock_set_by_hand(struct flow_env *env)
 {

@@ -26,7 +26,7 @@ descriptors_limit(rlim_t number)
     return old;
 }
 
-/* None, also when others are closed. */
+/* None can be made, also after others are closed. */
 static inline struct rlimit
 descriptors_forbid(void)
 {
@@ -36,7 +36,7 @@ descriptors_forbid(void)
     return old;
 }
 
-/* So many more than are open. */
+/* As many more than are open. */
 static inline struct rlimit
 descriptors_leave(unsigned count)
 {

@@ -104,7 +104,7 @@ world_connect(struct world *w)
     world_pair(w->client, w->listener, w->flow);
 }
 
-/* For a child that inherited all of it; the place is its parent's. */
+/* For a child that inherited the world; the place belongs to its parent. */
 static inline void
 world_leave(struct world *w)
 {
@@ -134,7 +134,7 @@ ask(struct flow_listener *l, enum flow_query_key key)
 static const struct vchan_unmap_notify no_unmap_notify = { VCHAN_CLEAR_NONE,
                                                            NULL };
 
-/* A client by hand, which can leave without letting go of everything. */
+/* A client by hand, which can leave and keep some of its resources. */
 struct client {
     struct vchan_hyp *hyp;
     struct vchan_channel *channel;
@@ -176,7 +176,7 @@ client_attach(struct vchan_hyp *hyp, struct client *c)
     hyp->events->notify(c->channel);
 }
 
-/* Says goodbye and leaves the channel. */
+/* Disconnects and closes the channel. */
 static inline void
 client_leave(struct client *c)
 {

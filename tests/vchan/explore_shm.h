@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Stands in for backends/vchan/shm.h, whose include guard it takes, when the
- * ring code is built for exploration: every access to shared memory becomes a
- * step that the explorer schedules, so that what is explored is the code that
- * ships and not a model of it.
+ * Replaces backends/vchan/shm.h, whose include guard it defines, when the ring
+ * code is built for exploration.  Every access to shared memory becomes a step
+ * that the explorer schedules: so the code that ships is explored, and not a
+ * model of it.
  */
 #ifndef FLOW_VCHAN_SHM_H
 #define FLOW_VCHAN_SHM_H

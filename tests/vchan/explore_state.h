@@ -16,7 +16,7 @@ struct memory {
     uint32_t cons;
     uint8_t writer_live;
     uint8_t reader_live;
-    uint8_t writer_notify; /* what the writer must report */
+    uint8_t writer_notify; /* events that the reader requests */
     uint8_t reader_notify;
     uint8_t data[4];
 };
@@ -49,7 +49,7 @@ struct side {
 struct writer {
     struct vchan_tx tx;
     uint8_t sent;
-    uint8_t closed; /* by the reader, as the writer saw it */
+    uint8_t closed; /* the writer saw that the reader is gone */
 };
 
 struct reader {
@@ -63,7 +63,7 @@ struct state {
     struct side side[2];
     struct writer writer;
     struct reader reader;
-    uint8_t owed[2]; /* steps the kernel still owes for a dead side */
+    uint8_t owed[2]; /* steps that the kernel has still to do for a dead side */
 };
 
 #endif

@@ -35,7 +35,7 @@ struct xs_handle {
     uint16_t reader;
 };
 
-/* Memory that libxenvchan holds: it gives some back with a bare munmap(). */
+/* Memory that libxenvchan holds; it releases some of it with munmap() alone. */
 struct holding {
     struct vchan_hyp *hyp;
     struct vchan_region *region;
@@ -79,7 +79,7 @@ hold(struct vchan_hyp *hyp, struct vchan_region *region, bool shared)
     return region->base;
 }
 
-/* Gives a holding back; false when the address is none. */
+/* Releases a holding; false if the address does not belong to one. */
 static bool
 let_go(void *addr)
 {
@@ -95,7 +95,7 @@ let_go(void *addr)
     pthread_mutex_unlock(&lock);
     if (h == NULL)
         return false;
-    /* Linux keeps shared pages that the peer still maps; so does this. */
+    /* As Linux, keep shared pages that the peer still maps. */
     if (h->shared)
         (void)h->hyp->grants->unshare(h->hyp, h->region);
     else

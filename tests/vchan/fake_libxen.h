@@ -6,8 +6,8 @@
 
 /*
  * The functions of libxengnttab, libxenevtchn and libxenstore that
- * libxenvchan calls, over a hypervisor seam of ours: the real libxenvchan.a
- * then runs in domains of hyp_fake.
+ * libxenvchan calls, over our interface to a hypervisor (hyp.h): the real
+ * libxenvchan.a then runs in domains of hyp_fake.
  *
  * A handle belongs to the domain that its thread was in when it was opened.
  */

@@ -45,7 +45,7 @@ peers_events(enum maker maker)
 {
     unsigned long all = __atomic_load_n(&our_events, __ATOMIC_RELAXED);
 
-    /* Those of the reference pass through the same hypervisor. */
+    /* The reference's events pass through the same hypervisor. */
     return maker == REFERENCE ? fake_libxen_events()
                               : all - fake_libxen_events();
 }
@@ -141,7 +141,7 @@ peers_connect(struct xen *xen, enum maker server, enum maker client,
 {
     uint32_t ref;
 
-    /* Its look at the store also makes the client's domain join. */
+    /* The lookup also makes the client's domain join. */
     ret[0] = peer_serve(xen, server, read_size, write_size, &ref);
     ret[1] = peer_new(xen->client);
     dial(ret[1], client);
@@ -215,7 +215,7 @@ peer_arm(struct peer *p, bool writes)
     struct flow_wait_set set;
     char none;
 
-    /* The reference asks with the write that finds no room. */
+    /* The reference requests an event in the write that finds no room. */
     if (p->ref != NULL) {
         if (writes)
             assert_int_equal(libxenvchan_write(p->ref, "", 1), 0);

@@ -12,8 +12,8 @@
 #include "scratch.h"
 
 /*
- * One end of a vchan, ours or that of the real libxenvchan, behind the same
- * few functions.
+ * One end of a vchan, ours or that of the real libxenvchan, with the same few
+ * functions for both.
  */
 struct peer;
 
@@ -37,10 +37,11 @@ struct peer *peer_serve(struct xen *xen, enum maker maker, size_t read_size,
 void peers_connect(struct xen *xen, enum maker server, enum maker client,
                    size_t read_size, size_t write_size, struct peer *ret[2]);
 
-/* Has a server of the reference stay for one client after the other. */
+/* Makes a server of the reference wait for one client after the other. */
 void peer_persist(struct peer *server);
 
-/* A client of ours to a server that is there, and what its opening answered. */
+/* Makes a client of ours of a server that exists; returns the status of its
+ * opening. */
 struct peer *peer_dial(struct xen *xen, bool reattach,
                        enum flow_status *ret_status);
 
@@ -53,12 +54,12 @@ long peer_write(struct peer *p, const void *buf, size_t len);
  * cannot choose.  Call only after all of them answered 0. */
 void peer_wait(struct peer *p, uint32_t interest);
 
-/* What peer_wait() does before it sleeps: asks to be told. */
+/* Requests events, as peer_wait() does before it sleeps. */
 void peer_arm(struct peer *p, bool writes);
 
 void peer_close(struct peer *p);
 
-/* The control page, as this end has it. */
+/* The control page as this end has mapped it. */
 uint8_t *peer_page(struct peer *p);
 
 /* Moves both indexes of a ring: in the page by the caller, here the copies

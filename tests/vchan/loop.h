@@ -15,8 +15,8 @@
 #include <flow/flow.h>
 #include <flow/listener.h>
 
-/* An event loop that is not libflow's: what it registers stays registered until
- * the file is closed. */
+/* A foreign event loop: a descriptor stays registered until its file is
+ * closed. */
 static inline int
 loop_new(void)
 {
@@ -42,7 +42,7 @@ loop_fires(int loop)
     return epoll_wait(loop, &event, 1, 0) == 1;
 }
 
-/* The one descriptor that a flow without input names. */
+/* The one descriptor among the sources of a flow without input. */
 static inline int
 loop_fd_of_flow(struct flow *f)
 {
@@ -58,7 +58,7 @@ loop_fd_of_flow(struct flow *f)
     return fd;
 }
 
-/* That of a listener without a client. */
+/* The same for a listener without a client. */
 static inline int
 loop_fd_of_listener(struct flow_listener *l)
 {

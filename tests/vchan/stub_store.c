@@ -101,7 +101,7 @@ node_find(const char *path)
     return NULL;
 }
 
-/* With the nodes above it, which are the owner's. */
+/* Makes the nodes above it too, which belong to the owner. */
 static struct node *
 node_make(const char *path, uint16_t owner)
 {
@@ -230,7 +230,7 @@ xs_check_watch(struct xs_handle *x)
     return calloc(2, sizeof(char *));
 }
 
-/* As xenstored: rights of a domain that came after they were given are none. */
+/* As xenstored, ignore permissions that are older than the domain. */
 static bool
 may_read(const struct xs_handle *x, const struct node *n)
 {

@@ -22,7 +22,7 @@
 #define SERVER 3u
 #define CLIENT 7u
 
-/* What the server's domain may write in the store, and its keys. */
+/* The node of the store that the server's domain may write, and its keys. */
 #define OWN  "/local/domain/3/data"
 #define BASE OWN "/vchan/7/x"
 
@@ -38,7 +38,7 @@ world_start(struct world *w)
     stub_reset();
     stub_introduce(SERVER);
     stub_introduce(CLIENT);
-    /* What a toolstack makes for a domain. */
+    /* A toolstack makes this node for a domain. */
     stub_write(OWN, "", SERVER, SERVER);
     for (unsigned i = 0; i < 2; i++) {
         w->env[i] = *flow_env_default();

@@ -59,7 +59,7 @@ struct xengntdev_handle {
     int fd;
 };
 
-/* What a kernel does when a mapping goes. */
+/* Does what a kernel does when a page is unmapped. */
 static struct {
     void *base;
     uint32_t offset;
@@ -368,7 +368,7 @@ xenevtchn_unmask(xenevtchn_handle *x, evtchn_port_t port)
 
 /* Hypercalls: the status of a port. */
 
-/* In a list, since a child has no way to end an inherited one: see
+/* In a list, since a child cannot close an inherited handle: see
  * linux_free(). */
 struct xencall_handle {
     int fd[2];

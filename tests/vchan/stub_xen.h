@@ -7,29 +7,29 @@
 
 /*
  * Xen's libraries in memory, for hyp_linux.c: two domains and a store in one
- * process.  Each handle has as many descriptors as the real one.  What a
- * library call is made for is the domain entered last.
+ * process.  Each handle has as many descriptors as the real one.  Calls of the
+ * libraries are made by the domain that was entered last.
  */
 
-/* From here on calls are made by this domain. */
+/* Enters a domain: the next calls are made by it. */
 void stub_enter(uint16_t domid);
 
 /* The hypervisor and the store learn of a domain. */
 void stub_introduce(uint16_t domid);
 
-/* A domain was migrated, and has another number from here on. */
+/* Migrates a domain: it has another number after this. */
 void stub_migrate(uint16_t from, uint16_t to);
 
 /* Forgets everything but handles. */
 void stub_reset(void);
 
-/* May hypercalls be made from now on? */
+/* Allows or forbids hypercalls. */
 void stub_allow_calls(bool allow);
 
-/* What the next map of a grant fails with; 0: nothing. */
+/* The errno of the next mapping of a grant; 0: it succeeds. */
 void stub_fail_map(int code);
 
-/* What opening an event channel device fails with from now on; 0: nothing. */
+/* The errno of opening an event channel device; 0: it succeeds. */
 void stub_fail_channels(int code);
 
 /* Writes a node for a domain, readable by another one. */

@@ -57,7 +57,7 @@ class Example(unittest.TestCase):
         self.assertIn("certificate", done.stderr)
         self.assertEqual(self.server.wait(30), 1)
 
-    def test_a_server_that_dies_is_no_end(self):
+    def test_a_server_that_dies_is_not_an_end(self):
         client = subprocess.Popen(
             [PROGRAM, "dial", "fake", self.dir / "xen", self.dir / "cert",
              NAME],

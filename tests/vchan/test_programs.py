@@ -64,7 +64,7 @@ class Programs(unittest.TestCase):
         self.assertEqual(done.stdout, b"text")
         self.assertEqual(done.returncode, 1)
 
-    def test_site_behind_two_proxies(self):
+    def test_site_through_two_proxies(self):
         page = os.urandom(1500000)
         (self.dir / "page").write_bytes(page)
         site = self.start("flow-site", "--listen", "127.0.0.1:0", "--serve",

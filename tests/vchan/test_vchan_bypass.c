@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* When parts of large writes go past the caches, and that they arrive. */
+/* Whether parts of large writes go past the caches, and that they arrive. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,7 +12,7 @@
 #include "backends/vchan/bypass.h"
 #include "backends/vchan/shm.h"
 
-/* How many of `parts` parts go past the caches when copies take so long. */
+/* How many of `parts` parts go past the caches if copies take these times. */
 static unsigned
 bypassed(struct vchan_bypass *b, unsigned parts, uint64_t through,
          uint64_t past)
@@ -31,7 +31,7 @@ bypassed(struct vchan_bypass *b, unsigned parts, uint64_t through,
 }
 
 static void
-the_way_that_saves_a_third_is_taken(void **state)
+the_way_that_saves_a_third_is_used(void **state)
 {
     struct vchan_bypass near = { .parts = 0 };
     struct vchan_bypass far = { .parts = 0 };
@@ -41,7 +41,7 @@ the_way_that_saves_a_third_is_taken(void **state)
     assert_in_range(bypassed(&far, 1024, 12000, 2900), 1024 - 32, 1023);
 }
 
-/* A virtual processor is moved: the next trials tell. */
+/* A virtual processor is moved: the next trials notice it. */
 static void
 a_change_of_distance_is_noticed(void **state)
 {
@@ -89,7 +89,7 @@ few_copies_are_timed(void **state)
     assert_in_range(count, 1, 4096 / 15);
 }
 
-/* A clock that stands still tells nothing. */
+/* A clock that stands still measures nothing. */
 static void
 without_a_clock_the_caches_are_used(void **state)
 {
@@ -133,7 +133,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_way_that_saves_a_third_is_taken),
+        cmocka_unit_test(the_way_that_saves_a_third_is_used),
         cmocka_unit_test(a_change_of_distance_is_noticed),
         cmocka_unit_test(one_slow_copy_changes_nothing),
         cmocka_unit_test(few_copies_are_timed),

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A peer that dies: its process, whose kernel clears a byte and sends an
- * event; its domain, of which only the channel's state tells.
+ * A peer that disappears: its process exits, and its kernel clears a byte and
+ * sends an event; or its domain is destroyed, which only the state of the
+ * channel shows.
  */
 #include <poll.h>
 #include <setjmp.h>
@@ -22,7 +23,7 @@
 
 #include "domains.h"
 
-/* The listener is there, and flags say how its world tells of a death. */
+/* The listener exists; flags say how its world reports the end of a peer. */
 static void
 start(struct world *w, unsigned flags, const struct flow_vchan_options *opt)
 {
@@ -30,7 +31,7 @@ start(struct world *w, unsigned flags, const struct flow_vchan_options *opt)
     world_listen(w, opt);
 }
 
-/* Looks once, as a sleeper does; the time at which it would look again. */
+/* Asks for the wait sources once; returns the deadline among them. */
 static uint64_t
 look(struct flow *f, uint32_t interest, uint32_t *ret_ready)
 {
@@ -51,7 +52,8 @@ expect_dead(struct flow *f)
     assert_int_equal(flow_write(f, buf, 1, &n), FLOW_E_CLOSED);
 }
 
-/* The survivor sleeps until it is told or its clock says so: never > 10 s. */
+/* The other end sleeps until an event or its deadline, never for more than
+ * 10 s. */
 static void
 silent_death(unsigned dies, uint32_t interest, uint64_t after)
 {
@@ -110,7 +112,7 @@ a_destroyed_domain_is_noticed_within_ten_seconds(void **state)
 }
 
 static void
-what_the_dead_wrote_is_read_first(void **state)
+bytes_of_a_peer_that_disappeared_are_read_first(void **state)
 {
     struct world w;
     uint32_t ready;
@@ -135,7 +137,7 @@ what_the_dead_wrote_is_read_first(void **state)
     world_stop(&w);
 }
 
-/* Half a second passes, and whoever waits looks when its clock says so. */
+/* Half a second passes, and a waiting thread looks at its deadline. */
 static bool
 half_a_second(struct flow *f, uint32_t interest, uint64_t *due)
 {
@@ -147,10 +149,11 @@ half_a_second(struct flow *f, uint32_t interest, uint64_t *due)
     return ready != 0;
 }
 
-/* A writer that still finds room says nothing of a peer, nor does a reader of
- * what the dead left: who waits for the other direction is told as soon. */
+/* Room in the ring does not show that the peer exists, and neither do bytes
+ * that it left: a thread that waits for the other direction notices its end
+ * as soon. */
 static void
-our_own_bytes_are_no_sign_of_life(void **state)
+our_own_bytes_do_not_show_that_the_peer_exists(void **state)
 {
     static const char zeros[32768];
     struct world w;
@@ -205,7 +208,7 @@ a_live_peer_is_asked_about_less_and_less(void **state)
             assert_int_equal(next - fake_now, pause[i] * SEC);
             fake_now = next;
         }
-        /* Bytes that pass are a sign of life. */
+        /* Bytes that the peer moves show that it exists. */
         assert_int_equal(flow_write(w.flow[1], "x", 1, &n), FLOW_OK);
         assert_int_equal(flow_read(w.flow[0], &c, 1, &n), FLOW_OK);
     }
@@ -213,8 +216,8 @@ a_live_peer_is_asked_about_less_and_less(void **state)
 }
 
 /*
- * The server's hypervisor, but one that may not ask for channel states and
- * has the store instead: of which domain it let go, and a watch that tells.
+ * The server's hypervisor, without channel states: instead the store says which
+ * domain it has released, and a watch fires.
  */
 struct vchan_watch {
     int pipe[2];
@@ -326,9 +329,9 @@ without_channel_states_the_store_is_asked(void **state)
     world_stop(&w);
 }
 
-/* Told by the watch, long before the clock would have it asked. */
+/* The watch fires long before the deadline. */
 static void
-a_watch_tells_at_once(void **state)
+a_watch_reports_at_once(void **state)
 {
     const struct flow_vchan_options opt = { .watch_domains = true };
     struct world w;
@@ -342,7 +345,7 @@ a_watch_tells_at_once(void **state)
     look(w.flow[0], FLOW_READY_READ, &ready);
     assert_int_equal(ready, 0);
 
-    /* Of another domain: it is looked, and slept on. */
+    /* Another domain was destroyed: the thread looks, and sleeps again. */
     let_go = 7;
     assert_int_equal(write(the_watch.pipe[1], "x", 1), 1);
     look(w.flow[0], FLOW_READY_READ, &ready);
@@ -359,10 +362,10 @@ a_watch_tells_at_once(void **state)
     assert_int_equal(watches, 0);
 }
 
-/* A peer that sends events without end does not keep the store from telling,
- * nor a sleeper awake over what it told. */
+/* Events without end neither hide the watch nor keep a thread awake after it
+ * fired. */
 static void
-a_watch_tells_in_an_event_storm(void **state)
+a_watch_reports_in_an_event_storm(void **state)
 {
     const struct flow_vchan_options opt = { .watch_domains = true };
     const struct vchan_conn *peer;
@@ -394,7 +397,7 @@ a_watch_tells_in_an_event_storm(void **state)
 }
 
 static void
-a_watch_wakes_who_sleeps_already(void **state)
+a_watch_wakes_a_thread_that_sleeps_already(void **state)
 {
     const struct flow_vchan_options opt = { .watch_domains = true };
     struct flow_wait_set set;
@@ -504,7 +507,7 @@ a_killed_process_is_noticed_at_once(void **state)
     assert_memory_equal(buf, "bye", 3);
     assert_int_equal(kill(pid, SIGKILL), 0);
 
-    /* Told by an event: the check by the clock is a second away. */
+    /* An event reports it: the deadline is a second away. */
     flow_set_deadline(f, FLOW_READ,
                       flow_env_default()->now(flow_env_default()->ctx) +
                           SEC / 2);
@@ -512,7 +515,7 @@ a_killed_process_is_noticed_at_once(void **state)
     expect_dead(f);
     waitpid(pid, NULL, 0);
 
-    /* Its mappings went with it. */
+    /* Its mappings have ended with it. */
     flow_close(f);
     assert_int_equal(
         flow_listener_query(l, FLOW_QUERY_PINNED_PAGES, &pinned, &len),
@@ -522,8 +525,8 @@ a_killed_process_is_noticed_at_once(void **state)
     assert_int_not_equal(access(dir, F_OK), 0);
 }
 
-/* A pre-fork server of another kind: what a child inherited it closes, and the
- * process that made it notices nothing. */
+/* A child closes inherited objects, and the process that made them notices
+ * nothing. */
 static void
 a_child_closes_what_it_inherited(void **state)
 {
@@ -636,13 +639,13 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_destroyed_domain_is_noticed_within_ten_seconds),
-        cmocka_unit_test(what_the_dead_wrote_is_read_first),
-        cmocka_unit_test(our_own_bytes_are_no_sign_of_life),
+        cmocka_unit_test(bytes_of_a_peer_that_disappeared_are_read_first),
+        cmocka_unit_test(our_own_bytes_do_not_show_that_the_peer_exists),
         cmocka_unit_test(a_live_peer_is_asked_about_less_and_less),
         cmocka_unit_test(without_channel_states_the_store_is_asked),
-        cmocka_unit_test(a_watch_tells_at_once),
-        cmocka_unit_test(a_watch_tells_in_an_event_storm),
-        cmocka_unit_test(a_watch_wakes_who_sleeps_already),
+        cmocka_unit_test(a_watch_reports_at_once),
+        cmocka_unit_test(a_watch_reports_in_an_event_storm),
+        cmocka_unit_test(a_watch_wakes_a_thread_that_sleeps_already),
         cmocka_unit_test(a_watch_that_is_refused_is_an_error_of_both_sides),
         cmocka_unit_test(a_killed_process_is_noticed_at_once),
         cmocka_unit_test(a_child_closes_what_it_inherited),
@@ -650,5 +653,5 @@ main(void)
         cmocka_unit_test(keys_of_a_dead_server_do_not_spin_a_client),
     };
 
-    return cmocka_run_group_tests_name("vchan: death", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("vchan: disconnect", tests, NULL, NULL);
 }

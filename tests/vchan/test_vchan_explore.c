@@ -43,7 +43,7 @@ enum mutant {
     NO_REQUEST_FENCE, /* between setting the bit and looking again */
     NO_REPORT_FENCE,  /* between storing the index and clearing the bit */
     NO_RECHECK,       /* sleeps without looking again */
-    NO_END_RECHECK,   /* takes an empty ring and a gone peer for the end */
+    NO_END_RECHECK,   /* an empty ring and a gone peer are the end */
     NO_RELEASE,       /* index may be seen before the bytes */
 };
 
@@ -52,7 +52,7 @@ struct plan {
     uint8_t total;
     uint8_t write_max;
     uint8_t read_max;
-    int8_t reader_stops; /* after so many bytes; -1 never */
+    int8_t reader_stops; /* number of bytes; -1: never */
     bool crashes;        /* either side may die at any step */
     enum mutant mutant;
 };
@@ -203,7 +203,7 @@ run_side(int side)
     who = side;
     step_at = 0;
     if (setjmp(asked) != 0)
-        return true; /* what the unfinished call changed is done again */
+        return true; /* changes of the unfinished call are repeated */
     phase = side == WRITER ? writer_call(&w) : reader_call(&r);
     now->writer = w;
     now->reader = r;
@@ -244,7 +244,7 @@ memory_apply(struct memory *m, const struct store *st)
         memcpy(byte, &st->value, sizeof(st->value));
 }
 
-/* May buffered store i of s reach memory before those in front of it? */
+/* Whether buffered store i of s may reach memory before the earlier ones. */
 static bool
 may_drain(const struct side *s, unsigned i)
 {
@@ -293,7 +293,8 @@ load_is_stale(const struct side *s)
 {
     if (plan.mutant == NO_RECHECK)
         return s->stale != 0;
-    /* The index that is loaded right after a live byte that says gone. */
+    /* Whether this load is that of the index right after a live byte of
+     * GONE. */
     return plan.mutant == NO_END_RECHECK && request.width == 4 &&
            s->last_kind == EXPLORE_LOAD && s->last_width == 1 &&
            s->last_value == VCHAN_LIVE_GONE;
@@ -417,7 +418,7 @@ kill_side(struct state *st, int side)
     st->owed[side] = 2;
 }
 
-/* Visits what a side can do next; the number of things. */
+/* Visits the states that a side can reach in one step; returns their number. */
 static unsigned
 expand_side(const struct state *from, int side)
 {
@@ -511,7 +512,7 @@ start(struct state *st)
     };
 }
 
-/* Explores one plan; NULL, or what went wrong. */
+/* Explores one plan; NULL, or the text of the failure. */
 static const char *
 explore(struct plan p)
 {
@@ -532,8 +533,9 @@ explore(struct plan p)
 }
 
 /*
- * Calls explore() for every plan of a mutant; the first failure, or NULL.
- * With deaths at every step, sides need not be told to stop.
+ * Calls explore() for every plan of a mutant; returns the first failure, or
+ * NULL.  If a side may die at every step, plans that stop a side are not
+ * needed.
  */
 static const char *
 explore_all(enum mutant mutant, bool crashes)
@@ -584,7 +586,7 @@ no_schedule_loses_a_wakeup_or_a_byte(void **state)
 }
 
 static void
-no_schedule_with_a_death_does(void **state)
+no_schedule_with_an_exit_does(void **state)
 {
     (void)state;
     expect_sound(true);
@@ -648,7 +650,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_schedule_loses_a_wakeup_or_a_byte),
-        cmocka_unit_test(no_schedule_with_a_death_does),
+        cmocka_unit_test(no_schedule_with_an_exit_does),
         cmocka_unit_test(sleeping_without_looking_again_is_caught),
         cmocka_unit_test(request_without_barrier_is_caught),
         cmocka_unit_test(report_without_barrier_is_caught),

@@ -17,7 +17,7 @@
 #include "place.h"
 
 static void
-it_says_what_it_can_and_who_it_is(void **state)
+capabilities_and_addresses_are_answered(void **state)
 {
     const struct flow_vchan_options lends = { .lease_rings = true };
     struct flow_listener *l;
@@ -63,7 +63,7 @@ it_says_what_it_can_and_who_it_is(void **state)
     len = sizeof(fd);
     assert_int_equal(flow_query(f[0], FLOW_QUERY_FD, &fd, &len), FLOW_OK);
     assert_true(fd >= 0);
-    /* Each end's is that of the other. */
+    /* The addresses of both ends are the same. */
     for (unsigned i = 0; i < 2; i++) {
         const struct vchan_conn *other = &((struct vchan *)f[!i])->conn;
 
@@ -116,7 +116,8 @@ the_end_is_gone_and_never_orderly(void **state)
     place_check_and_remove(&p);
 }
 
-/* The descriptor of the channel is among the sources: it is listened to. */
+/* The descriptor of the channel is among the sources: the channel is not
+ * muted. */
 static bool
 listens(struct flow *f, uint32_t interest)
 {
@@ -130,10 +131,10 @@ listens(struct flow *f, uint32_t interest)
     return false;
 }
 
-/* Every byte on the way to a large lease asks for its event anew, and such
- * events are no storm, however many they are. */
+/* Each byte of a large lease sends an event, and any number of these is not
+ * a storm. */
 static void
-bytes_that_trickle_in_are_no_storm(void **state)
+bytes_one_by_one_are_not_a_storm(void **state)
 {
     const struct flow_vchan_options opt = { .read_size = 4096,
                                             .write_size = 4096,
@@ -195,7 +196,7 @@ a_ring_for_reading_only_works(void **state)
 }
 
 static void
-nothing_but_payload_stands_in_shared_pages(void **state)
+shared_pages_hold_payload_only(void **state)
 {
     static const char text[] = "payload";
     struct flow_listener *l;
@@ -206,8 +207,8 @@ nothing_but_payload_stands_in_shared_pages(void **state)
     (void)state;
     place_make(&p);
     l = listen_on(&p, NULL);
-    /* The pages of a client are those of the one before the last: the next
-     * offer is out when it comes.  They are empty at first. */
+    /* A client has the pages of the client before the last one, since the
+     * next offer is published when it attaches.  They are zero at first. */
     for (unsigned round = 0; round < 4; round++) {
         connect_pair(&p, l, NULL, f);
         v = (struct vchan *)f[0];
@@ -225,7 +226,7 @@ nothing_but_payload_stands_in_shared_pages(void **state)
     place_check_and_remove(&p);
 }
 
-/* Writes as much as fits before it reads, in both at once. */
+/* Each end writes as much as fits before it reads. */
 static void *
 greedy(void *arg)
 {
@@ -320,8 +321,8 @@ duplex_reader(void *arg)
     return NULL;
 }
 
-/* A reader and a writer thread at each end share one channel each: an event
- * that one takes in must not be lost to the other. */
+/* A reader thread and a writer thread at each end share one channel: an
+ * event that one consumes must not be lost to the other. */
 static void
 four_threads_share_two_channels(void **state)
 {
@@ -348,13 +349,13 @@ four_threads_share_two_channels(void **state)
     place_check_and_remove(&p);
 }
 
-/* A hypervisor whose drain() is preempted once, for another thread to run. */
+/* A hypervisor whose drain() is preempted once, so that another thread runs. */
 static struct {
     struct vchan_event_ops events;
     const struct vchan_event_ops *real;
     struct flow *here;
     struct flow *peer;
-    uint32_t seen; /* the writer's wakes when it fell asleep */
+    uint32_t seen; /* sequence of the writer's wakes when it fell asleep */
 } preempted;
 
 static void
@@ -367,7 +368,7 @@ fill(struct flow *f)
         continue;
 }
 
-/* The writer goes to sleep beside a full ring; its peer makes room. */
+/* The writer goes to sleep with a full ring; its peer makes room. */
 static bool
 drain_preempted(struct vchan_channel *channel)
 {
@@ -388,7 +389,7 @@ drain_preempted(struct vchan_channel *channel)
 }
 
 static void
-an_event_taken_from_who_falls_asleep_wakes_it(void **state)
+consuming_an_event_wakes_the_other_direction(void **state)
 {
     struct flow_wait_set set;
     struct flow_listener *l;
@@ -407,7 +408,7 @@ an_event_taken_from_who_falls_asleep_wakes_it(void **state)
     v->conn.hyp->events = &preempted.events;
     fill(f[0]);
 
-    /* The reader has slept, and takes in what is the writer's. */
+    /* The reader has slept, and consumes the writer's event. */
     for (unsigned i = 0; i < 2; i++) {
         preempted.here = i == 1 ? f[0] : NULL;
         preempted.peer = f[1];
@@ -421,7 +422,7 @@ an_event_taken_from_who_falls_asleep_wakes_it(void **state)
     place_check_and_remove(&p);
 }
 
-/* How many of so many waits looked at the ring for longer. */
+/* How many of a number of waits polled the ring. */
 static unsigned
 patient_waits(struct flow *f, unsigned waits)
 {
@@ -440,7 +441,7 @@ patient_waits(struct flow *f, unsigned waits)
 }
 
 static void
-looks_in_vain_become_rare(void **state)
+polls_that_find_nothing_become_rare(void **state)
 {
     struct flow_listener *l;
     struct flow *f[2];
@@ -463,15 +464,15 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(it_says_what_it_can_and_who_it_is),
+        cmocka_unit_test(capabilities_and_addresses_are_answered),
         cmocka_unit_test(the_end_is_gone_and_never_orderly),
-        cmocka_unit_test(bytes_that_trickle_in_are_no_storm),
+        cmocka_unit_test(bytes_one_by_one_are_not_a_storm),
         cmocka_unit_test(a_ring_for_reading_only_works),
-        cmocka_unit_test(nothing_but_payload_stands_in_shared_pages),
+        cmocka_unit_test(shared_pages_hold_payload_only),
         cmocka_unit_test(two_greedy_writers_do_not_deadlock),
         cmocka_unit_test(four_threads_share_two_channels),
-        cmocka_unit_test(an_event_taken_from_who_falls_asleep_wakes_it),
-        cmocka_unit_test(looks_in_vain_become_rare),
+        cmocka_unit_test(consuming_an_event_wakes_the_other_direction),
+        cmocka_unit_test(polls_that_find_nothing_become_rare),
     };
 
     return cmocka_run_group_tests_name("vchan: flows", tests, NULL, NULL);

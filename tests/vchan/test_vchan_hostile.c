@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A peer that lies.  The rings stand between pages that nobody can touch, so
- * an access outside is a crash; what is checked beyond that is that every
- * operation ends, with bytes, a wait or a definite error, and that errors
+ * A peer that violates the protocol.  The rings are between pages that cannot
+ * be accessed, so an access outside of them crashes.  The tests also check that
+ * every operation ends, with bytes, AGAIN or a definite error, and that errors
  * stay.
  */
 #include <pthread.h>
@@ -160,7 +160,7 @@ commit_fault(struct world *w, unsigned victim, enum vchan_fault fault)
     case VCHAN_FAULT_INDEX:
         fail(); /* not of an open flow */
     }
-    /* A consumer is looked at by who writes. */
+    /* The writer loads the consumer. */
     if (fault == VCHAN_FAULT_CONS_RANGE || fault == VCHAN_FAULT_CONS_BACK)
         assert_int_equal(flow_write(self, "x", 1, &n), FLOW_E_PROTO);
 }
@@ -175,7 +175,8 @@ each_violation_has_its_cause_and_ends_both_directions(void **state)
     for (unsigned victim = 0; victim < 2; victim++) {
         for (enum vchan_fault fault = VCHAN_FAULT_PROD_RANGE;
              fault <= VCHAN_FAULT_LIVE_BACK; fault++) {
-            /* A client's 2 is no value, its 0 is latched: see the rings. */
+            /* A client's live byte has no 2 for its server, and its 0 stays:
+             * see ring.h. */
             if (victim == 1 && fault == VCHAN_FAULT_LIVE_BACK)
                 continue;
             world_start(&w);
@@ -205,7 +206,7 @@ moving_our_indexes_replays_nothing(void **state)
     world_connect(&w, NULL);
     page = (void *)end_of(&w, 0)->conn.control->base;
     ring = (uint8_t *)end_of(&w, 0)->rx.data;
-    /* The ring's bytes tell their place in it, and stay as they are. */
+    /* Each byte of the ring tells its place, and stays the same. */
     for (uint32_t i = 0; i < 32768; i++)
         ring[i] = (uint8_t)(i * 2654435761u >> 24);
     for (uint32_t prod = 0; prod < 400000;) {
@@ -228,7 +229,7 @@ moving_our_indexes_replays_nothing(void **state)
     world_stop(&w);
 }
 
-/* A server's page as it should be, with a few random lies in it. */
+/* A correct page of a server, with a few random changes. */
 static void
 fill_page(struct vchan_page *page, const uint32_t *refs, uint64_t *seed)
 {
@@ -278,7 +279,7 @@ no_page_makes_a_client_misbehave(void **state)
                                                 1, "x", NULL, &f, NULL),
                          FLOW_OK);
         st = flow_open(f);
-        /* A reference to nothing is an offer that died: AGAIN. */
+        /* A reference that is not granted is a stale offer: AGAIN. */
         assert_true(st == FLOW_OK || st == FLOW_AGAIN || st == FLOW_E_PROTO);
         count[st < 0 ? -st : st]++;
         flow_close(f);
@@ -287,7 +288,7 @@ no_page_makes_a_client_misbehave(void **state)
     server->grants->unshare(server, rings);
     server->grants->unshare(server, page);
     world_stop(&w);
-    /* Each kind of answer was there. */
+    /* Each kind of answer occurred. */
     assert_true(count[FLOW_OK] > 50);
     assert_true(count[FLOW_AGAIN] > 50);
     assert_true(count[-FLOW_E_PROTO] > 50);
@@ -300,7 +301,7 @@ struct vandal {
     bool stop;
 };
 
-/* Scribbles on the control page as fast as it can. */
+/* Writes random bytes into the control page as fast as it can. */
 static void *
 scribble(void *arg)
 {
@@ -332,7 +333,7 @@ scribble(void *arg)
     return NULL;
 }
 
-/* Uses the flow until it fails; false when it was still fine at the end. */
+/* Uses the flow until it fails; false if it had not failed at the end. */
 static bool
 suffer(struct flow *f, uint64_t *seed)
 {
@@ -368,7 +369,7 @@ suffer(struct flow *f, uint64_t *seed)
 }
 
 static void
-a_vandal_gets_a_definite_error(void **state)
+random_writes_to_the_page_are_a_definite_error(void **state)
 {
     const struct flow_vchan_options small = { .read_size = 1024,
                                               .write_size = 2048 };
@@ -390,7 +391,7 @@ a_vandal_gets_a_definite_error(void **state)
         pthread_join(thread, NULL);
         world_stop(&w);
     }
-    /* Nobody scribbles on a page for a second and is believed. */
+    /* A second of random bytes must have been detected. */
     assert_int_equal(failed, 200);
 }
 
@@ -419,7 +420,7 @@ an_event_storm_is_muted_and_bytes_still_come(void **state)
             muted = muted && set.source[k].kind != FLOW_WAIT_FD;
     }
     assert_true(muted);
-    /* Only for a while, and by the clock. */
+    /* The channel is muted for a limited time. */
     assert_true(set.deadline != FLOW_NEVER);
     assert_int_equal(flow_write(w.flow[1], "x", 1, &n), FLOW_OK);
     assert_int_equal(flow_wait(w.flow[0], FLOW_READY_READ, &ready), FLOW_OK);
@@ -428,8 +429,8 @@ an_event_storm_is_muted_and_bytes_still_come(void **state)
     world_stop(&w);
 }
 
-/* A hypervisor whose channel has another event whenever it is asked, and a
- * clock that moves by what it takes to wake up for one. */
+/* A hypervisor whose channel always has another event, and a clock that
+ * moves by the time that a wake takes. */
 static struct {
     struct vchan_event_ops events;
     struct flow_env env;
@@ -459,8 +460,8 @@ listens_to_channel(const struct flow_wait_set *set)
     return false;
 }
 
-/* How often a reader that sleeps is woken in a second of virtual time, when
- * its peer writes a byte with every so many events (0: never). */
+/* How often a sleeping reader is woken in a second of virtual time, if its
+ * peer writes a byte with every n-th event (0: never). */
 static unsigned
 wakes_in_a_storm(struct world *w, unsigned events_per_byte)
 {
@@ -508,7 +509,7 @@ an_event_storm_wakes_its_reader_seldom(void **state)
     world_stop(&w);
 }
 
-/* The same from one that has bound an offer and never attaches. */
+/* The same from a client that has bound an offer and never attaches. */
 static void
 an_event_storm_wakes_its_listener_seldom(void **state)
 {
@@ -535,7 +536,7 @@ an_event_storm_wakes_its_listener_seldom(void **state)
         storm.now += 5000;
     }
     assert_in_range(wakes, 100, 2000);
-    /* A client is still seen: its live byte says so. */
+    /* A client is still noticed by its live byte. */
     flow_close(w.flow[0]);
     flow_close(w.flow[1]);
     assert_int_equal(flow__vchan_connect_on(flow__vchan_hyp_ref(w.hyp[1]), 1,
@@ -548,9 +549,9 @@ an_event_storm_wakes_its_listener_seldom(void **state)
     world_stop(&w);
 }
 
-/* An event with each byte is work, however many they are. */
+/* Events with bytes are not a storm, whatever their number. */
 static void
-events_with_bytes_are_no_storm(void **state)
+events_with_bytes_are_not_a_storm(void **state)
 {
     struct flow_wait_set set;
     struct world w;
@@ -572,7 +573,7 @@ events_with_bytes_are_no_storm(void **state)
 }
 
 static void
-a_client_that_lies_does_not_harm_the_listener(void **state)
+a_faulty_client_does_not_harm_the_listener(void **state)
 {
     struct vchan_region *region;
     struct vchan_channel *channel;
@@ -619,12 +620,12 @@ main(void)
         cmocka_unit_test(each_violation_has_its_cause_and_ends_both_directions),
         cmocka_unit_test(moving_our_indexes_replays_nothing),
         cmocka_unit_test(no_page_makes_a_client_misbehave),
-        cmocka_unit_test(a_vandal_gets_a_definite_error),
+        cmocka_unit_test(random_writes_to_the_page_are_a_definite_error),
         cmocka_unit_test(an_event_storm_is_muted_and_bytes_still_come),
         cmocka_unit_test(an_event_storm_wakes_its_reader_seldom),
         cmocka_unit_test(an_event_storm_wakes_its_listener_seldom),
-        cmocka_unit_test(events_with_bytes_are_no_storm),
-        cmocka_unit_test(a_client_that_lies_does_not_harm_the_listener),
+        cmocka_unit_test(events_with_bytes_are_not_a_storm),
+        cmocka_unit_test(a_faulty_client_does_not_harm_the_listener),
     };
 
     return cmocka_run_group_tests_name("vchan: hostile peers", tests, NULL,

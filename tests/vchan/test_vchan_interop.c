@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Our ends against those of the real libxenvchan, over one fake hypervisor:
- * what one writes the other reads, whoever is server and whoever is client.
+ * Our ends with those of the real libxenvchan, over one fake hypervisor: each
+ * reads what the other writes, in both roles.
  */
 #include <pthread.h>
 #include <setjmp.h>
@@ -43,7 +43,7 @@ draw(uint64_t *seed)
     return (uint32_t)(*seed >> 32);
 }
 
-/* A short length mostly, sometimes one beyond any ring. */
+/* Mostly a short length, sometimes one larger than any ring. */
 static size_t
 draw_len(uint64_t *seed, size_t most)
 {
@@ -53,7 +53,7 @@ draw_len(uint64_t *seed, size_t most)
     return draw(seed) % (top < most ? top : most) + 1;
 }
 
-/* FNV-1a over what passed. */
+/* FNV-1a of the bytes. */
 static uint64_t
 hash(uint64_t h, const uint8_t *p, size_t len)
 {
@@ -149,7 +149,7 @@ exchange(struct peer *peer[2], size_t total, uint64_t seed)
     }
 }
 
-/* What one closes behind its last byte, the other still reads. */
+/* After one end has written and closed, the other still reads the bytes. */
 static void
 check_end(struct peer *peer[2], unsigned closes)
 {
@@ -391,8 +391,8 @@ traced_exchange(void **state)
 }
 
 /*
- * A server that persists keeps its rings: the next client goes on where the one
- * before left, with what it left unread.
+ * A persistent server keeps its rings: the next client continues where the last
+ * one stopped, with the bytes that it has not read.
  */
 static void
 a_persistent_server_has_one_client_after_the_other(void **state)
@@ -422,10 +422,10 @@ a_persistent_server_has_one_client_after_the_other(void **state)
         assert_int_equal(peer_read(client, buf, 3), 3);
         assert_memory_equal(buf, "and", 3);
         peer_close(client);
-        /* It takes in that the channel is free. */
+        /* The server consumes the event that the channel is free. */
         peer_wait(server, 0);
         assert_int_equal(peer_write(server, "", 0), 0);
-        /* Only who asks for it is the next one. */
+        /* Only a client with the option is the next one. */
         client = peer_dial(&xen, false, &st);
         assert_int_equal(st, FLOW_AGAIN);
         peer_close(client);

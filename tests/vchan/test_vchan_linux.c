@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The Linux port as it ships, over Xen's libraries in memory: what it opens,
- * keeps, tells the store and leaves behind.
+ * The Linux port as it ships, over Xen's libraries in memory: the devices that
+ * it opens and keeps, its keys in the store, and that nothing of it remains.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,8 +24,8 @@
 
 #define WRITES 500000u
 
-/* A client that came first has watched the keys; whoever may write them could
- * fill its memory for as long as it does. */
+/* A client that started first has watched the keys: a domain that may write
+ * them could fill its memory for as long as the watch exists. */
 static void
 a_watch_ends_with_dialling(void **state)
 {
@@ -51,7 +51,7 @@ a_watch_ends_with_dialling(void **state)
     flow_listener_close(w.listener);
 }
 
-/* One that gives up does not leave its watch either. */
+/* A client that gives up ends its watch too. */
 static void
 a_watch_ends_with_a_client_that_gives_up(void **state)
 {
@@ -86,7 +86,7 @@ a_flow_has_two_descriptors(void **state)
     first = descriptors();
     for (unsigned i = 1; i < PAIRS; i++)
         world_connect(&w, f[i]);
-    /* The client's channel and the server's, and what tells of each. */
+    /* The channels of the client and of the server, and the view of each. */
     assert_int_equal(descriptors() - first, 2 * 2 * (PAIRS - 1));
     assert_ptr_equal(((struct vchan *)f[0][1])->conn.hyp,
                      ((struct vchan *)f[1][1])->conn.hyp);
@@ -168,14 +168,14 @@ nothing_is_left_in_the_store(void **state)
     assert_int_equal(stub_nodes(OWN), 0);
     assert_non_null(stub_value(OWN));
 
-    /* What others keep in these places stays. */
+    /* Nodes of other programs at these places stay. */
     stub_write(OWN "/vchan/7/y/egg", "kept", SERVER, SERVER);
     world_listen(&w);
     flow_listener_close(w.listener);
     assert_string_equal(stub_value(OWN "/vchan/7/y/egg"), "kept");
     assert_null(stub_value(BASE));
 
-    /* A path of the caller's has a parent of the caller's. */
+    /* The parent of the caller's path belongs to the caller. */
     stub_write(OWN "/mine", "", SERVER, SERVER);
     stub_enter(SERVER);
     assert_int_equal(flow_vchan_listen(&w.env[0], CLIENT, OWN "/mine/place",
@@ -186,7 +186,7 @@ nothing_is_left_in_the_store(void **state)
     assert_null(stub_value(OWN "/mine/place"));
 }
 
-/* The listener sleeps until it is told, or its clock says so. */
+/* The listener sleeps until an event or its deadline. */
 static void
 listener_sleeps(struct flow_listener *l)
 {
@@ -219,8 +219,8 @@ expect_served(struct world *w, struct flow *f)
     flow_close(served);
 }
 
-/* xenstored lets a domain read nothing that was made readable to its number
- * before it was there. */
+/* xenstored ignores permissions that a domain's number got before it
+ * existed. */
 static void
 a_listener_may_be_older_than_its_peers_domain(void **state)
 {
@@ -245,7 +245,7 @@ a_listener_may_be_older_than_its_peers_domain(void **state)
     }
 }
 
-/* An idle listener whose peer is there goes to sleep for good. */
+/* An idle listener whose peer exists sleeps without a deadline. */
 static void
 a_listener_publishes_no_longer_than_it_must(void **state)
 {
@@ -263,7 +263,7 @@ a_listener_publishes_no_longer_than_it_must(void **state)
     flow_listener_close(w.listener);
 }
 
-/* The driver's word for a reference that grants nothing, and one of its own. */
+/* The driver's errors for a reference that is not granted. */
 static void
 a_grant_that_is_gone_is_an_offer_that_is_stale(void **state)
 {
@@ -339,7 +339,7 @@ grants_mapped(void)
     return count;
 }
 
-/* What a child finds, in its exit code; 0 is well. */
+/* The result of a child, as its exit code; 0: success. */
 static int
 child_closes(struct world *w, struct flow *f[2], struct flow *dials)
 {
@@ -403,7 +403,7 @@ a_child_closes_and_the_parent_goes_on(void **state)
     flow_listener_close(w.listener);
 }
 
-/* It may have vchans of its own: through a handle of its own. */
+/* A child may have vchans through a handle of its own. */
 static void
 a_child_opens_a_handle_of_its_own(void **state)
 {
@@ -431,7 +431,8 @@ a_child_opens_a_handle_of_its_own(void **state)
     flow_close(f);
 }
 
-/* Noticed when the next vchan is opened, which has the new number. */
+/* The migration is noticed when the next vchan is opened, which has the new
+ * number. */
 static void
 a_migrated_domain_starts_anew(void **state)
 {

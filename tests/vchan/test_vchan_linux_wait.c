@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the Linux port names to wait for: for whom it fires, when that ends, and
- * what is said where there is no descriptor for it.
+ * The wait sources of the Linux port: for which object they fire, when they
+ * end, and the errors if no descriptor is left.
  */
 #include <errno.h>
 #include <poll.h>
@@ -22,7 +22,7 @@
 #include "loop.h"
 #include "stub_world.h"
 
-/* Whether anything that a sleeper would wait for is there. */
+/* Whether any source of a waiting thread is ready. */
 static bool
 would_wake(const struct flow_wait_set *set)
 {
@@ -33,7 +33,7 @@ would_wake(const struct flow_wait_set *set)
     return poll(p, set->count, 0) > 0;
 }
 
-/* Also those who sleep when another part of the program learns of it. */
+/* Also threads that wait when another part of the program notices it. */
 static void
 a_migration_wakes_all_that_sleep(void **state)
 {
@@ -53,7 +53,7 @@ a_migration_wakes_all_that_sleep(void **state)
     stub_enter(SERVER);
     for (unsigned i = 0; i < 3; i++)
         flow_wait_set_init(&set[i]);
-    /* The second look finds what the first has asked for. */
+    /* The second call finds the source that the first has opened. */
     look(f[0], FLOW_READY_READ);
     assert_int_equal(flow_wait_sources(f[0], FLOW_READY_READ, &set[0]), 0);
     assert_false(flow_listener_wait_sources(w.listener, &set[1]));
@@ -92,10 +92,10 @@ a_migration_wakes_all_that_sleep(void **state)
     flow_listener_close(w.listener);
 }
 
-/* The channel goes on to serve others, and the loop has its own idea of what
- * the descriptor is for. */
+/* The channel is reused for other flows, while the loop still has the
+ * descriptor registered for the old one. */
 static void
-a_foreign_loop_is_told_of_the_flow_alone(void **state)
+a_foreign_loop_gets_events_of_the_flow_only(void **state)
 {
     int loop = loop_new();
     struct flow *f[2];
@@ -117,7 +117,7 @@ a_foreign_loop_is_told_of_the_flow_alone(void **state)
 
 /* The channel of the offer becomes that of the flow. */
 static void
-a_foreign_loop_is_told_of_the_offer_alone(void **state)
+a_foreign_loop_gets_events_of_the_offer_only(void **state)
 {
     int loop = loop_new();
     struct flow *f[2];
@@ -146,7 +146,7 @@ a_foreign_loop_is_told_of_the_offer_alone(void **state)
     flow_listener_close(w.listener);
 }
 
-/* A child has copies of all descriptors, also of those that the loop knows. */
+/* A child has copies of all descriptors, also of registered ones. */
 static void
 a_child_keeps_no_registration_alive(void **state)
 {
@@ -183,8 +183,8 @@ a_child_keeps_no_registration_alive(void **state)
     flow_listener_close(w.listener);
 }
 
-/* The kernel bounds how often a file may be in sets that are nested as those of
- * a poller are whose descriptor somebody else's loop has. */
+/* The kernel limits the number of nested epoll sets that contain a file, as
+ * those of a poller in another event loop do. */
 static void
 many_channels_wait_in_nested_loops(void **state)
 {
@@ -209,7 +209,7 @@ many_channels_wait_in_nested_loops(void **state)
         loop_add(loop[0], set.source[0].fd);
     }
     assert_false(loop_fires(loop[2]));
-    /* Each of them is told of a loss, also one that is renewed after it. */
+    /* A loss makes each of them readable, also one that is renewed after it. */
     stub_migrate(SERVER, 9);
     stub_enter(9);
     assert_int_equal(flow__vchan_xen_open(&w.env[0], &after, NULL), FLOW_OK);
@@ -229,7 +229,7 @@ many_channels_wait_in_nested_loops(void **state)
         assert_int_equal(close(loop[i]), 0);
 }
 
-/* An accept at the limit of open files: the flow has the offer's descriptor. */
+/* At the limit of open files an accepted flow gets the offer's descriptor. */
 static void
 a_flow_takes_the_place_of_its_offer(void **state)
 {
@@ -267,7 +267,7 @@ expect_no_descriptor(const struct flow_error *err, int code, const char *text,
 #define PROCESS_HAS_NONE "too many open files in this process"
 #define RAISE_LIMIT      "close descriptors, or raise the limit of open files"
 
-/* A limit is no missing module. */
+/* The limit is not reported as a missing module. */
 static void
 a_limit_of_descriptors_is_named(void **state)
 {
@@ -310,7 +310,7 @@ a_limit_of_descriptors_is_named(void **state)
     flow__vchan_hyp_unref(hyp);
 }
 
-/* Also to the owner of a listener whose next offer it keeps from being made. */
+/* The listener also reports it if its next offer cannot be made. */
 static void
 a_listener_names_the_limit(void **state)
 {
@@ -337,9 +337,10 @@ a_listener_names_the_limit(void **state)
     flow_listener_close(w.listener);
 }
 
-/* A handle without the device would never learn that a domain has died. */
+/* A handle without the device would never notice that a domain was
+ * destroyed. */
 static void
-a_limit_is_no_missing_right_to_make_hypercalls(void **state)
+the_limit_is_not_a_missing_right_to_make_hypercalls(void **state)
 {
     unsigned before = descriptors();
     struct vchan_hyp *hyp;
@@ -366,14 +367,14 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_migration_wakes_all_that_sleep),
-        cmocka_unit_test(a_foreign_loop_is_told_of_the_flow_alone),
-        cmocka_unit_test(a_foreign_loop_is_told_of_the_offer_alone),
+        cmocka_unit_test(a_foreign_loop_gets_events_of_the_flow_only),
+        cmocka_unit_test(a_foreign_loop_gets_events_of_the_offer_only),
         cmocka_unit_test(a_child_keeps_no_registration_alive),
         cmocka_unit_test(many_channels_wait_in_nested_loops),
         cmocka_unit_test(a_flow_takes_the_place_of_its_offer),
         cmocka_unit_test(a_limit_of_descriptors_is_named),
         cmocka_unit_test(a_listener_names_the_limit),
-        cmocka_unit_test(a_limit_is_no_missing_right_to_make_hypercalls),
+        cmocka_unit_test(the_limit_is_not_a_missing_right_to_make_hypercalls),
     };
 
     return cmocka_run_group_tests_name("vchan: waiting on Linux", tests, NULL,

@@ -60,7 +60,7 @@ each_client_has_pages_of_its_own(void **state)
     place_check_and_remove(&p);
 }
 
-/* A domain that dies between its bind and its attaching says nothing. */
+/* A domain that ends between bind and attach sends nothing. */
 static void
 a_client_that_dies_before_it_attached_is_a_timeout(void **state)
 {
@@ -100,7 +100,8 @@ a_client_that_dies_before_it_attached_is_a_timeout(void **state)
     place_check_and_remove(&p);
 }
 
-/* Its live byte goes from "never came" to "gone" unseen; its bytes stay. */
+/* Its live byte goes from NEVER to GONE without a look in between; its bytes
+ * stay. */
 static void
 a_client_may_be_gone_before_it_is_accepted(void **state)
 {
@@ -201,7 +202,7 @@ a_client_without_a_server_times_out_and_says_why(void **state)
     l = listen_on(&p, NULL);
     f = dial(&p, NULL);
     assert_int_equal(flow_open(f), FLOW_OK);
-    /* Nobody accepts, so nothing new is offered. */
+    /* Without an accept there is no new offer. */
     expect_timeout(dial(&p, &opt), "the server's keys are in the store, but "
                                    "its vchan is closed or in use");
     flow_listener_close(l);
@@ -237,7 +238,7 @@ misuse_is_refused_by_name(void **state)
     assert_int_equal(flow__vchan_fake_open(flow_env_default(), p.dir, 5,
                                            VCHAN_FAKE_MAKE, &hyp, NULL),
                      FLOW_OK);
-    /* Our own domain, reserved ones, other people's paths. */
+    /* Our own domain, reserved ones, paths of other domains. */
     assert_int_equal(flow__vchan_connect_on(flow__vchan_hyp_ref(hyp), 5, "x",
                                             NULL, &f, &err),
                      FLOW_E_INVAL);
@@ -319,9 +320,9 @@ slow_client(void *arg)
 }
 
 /*
- * A client that has bound and not yet attached has sent an event that says
- * nothing yet.  Those that follow must reach a poller too, which knows the
- * channel's descriptor by what it was.
+ * A client that has bound and not attached yet has sent an event without
+ * effect.  Later events must reach a poller too, which has the channel's
+ * descriptor registered.
  */
 static void
 a_poller_sees_a_client_that_takes_its_time(void **state)
@@ -404,8 +405,8 @@ a_poller_has_a_listener_and_its_flows(void **state)
 
 /*
  * One client after the other, on sets that were in the poller before: their
- * channels' descriptors stay open when the flow is closed, and are the
- * listener's and the next flow's in turn.
+ * channels stay open when the flow is closed, and serve the listener and the
+ * next flow in turn.
  */
 static void
 a_poller_sees_the_next_client_of_the_same_pages(void **state)
@@ -518,7 +519,7 @@ running_out_of_descriptors_is_named(void **state)
     assert_int_equal(hyp->events->alloc(hyp, 2, &channel, &err), FLOW_E_SYS);
     descriptors_restore(&old);
     assert_int_equal(err.code, EMFILE);
-    /* Nothing of it is left. */
+    /* Nothing remains of it. */
     assert_int_equal(hyp->events->alloc(hyp, 2, &channel, &err), FLOW_OK);
     assert_int_equal(hyp->events->port(channel), 1);
     hyp->events->close(channel);

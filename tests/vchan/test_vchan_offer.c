@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* An offer of a listener: one client takes it, whatever others do meanwhile. */
+/* An offer of a listener is for one client, whatever others do meanwhile. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -49,8 +49,8 @@ two_clients_never_share_an_offer(void **state)
     place_check_and_remove(&p);
 }
 
-/* One that has bound and goes without having attached leaves the offer to the
- * next: an event channel can be bound again. */
+/* After a client that has bound and not attached has left, the next one can
+ * take the offer: an event channel can be bound again. */
 static void
 a_client_that_only_binds_blocks_nobody(void **state)
 {
@@ -87,13 +87,14 @@ a_client_that_only_binds_blocks_nobody(void **state)
     place_check_and_remove(&p);
 }
 
-/* The client's hypervisor, which calls back at a certain moment. */
+/* The client's hypervisor, with a callback at a certain moment. */
 static const struct vchan_event_ops *plain_events;
 static struct vchan_event_ops late_events;
 static void (*between)(struct flow_listener *l);
 static struct flow_listener *between_whom;
 
-/* Once, when the channel was bound and nothing is mapped yet. */
+/* Calls back once, after the channel was bound and before anything is
+ * mapped. */
 static enum flow_status
 bind_late(struct vchan_hyp *hyp, uint16_t peer, uint32_t port,
           struct vchan_channel **ret_channel, struct flow_error *err)
@@ -109,11 +110,11 @@ bind_late(struct vchan_hyp *hyp, uint16_t peer, uint32_t port,
 }
 
 /*
- * A server that ends between a client's bind and its map; another one comes
- * after it.
+ * A server ends between a client's bind and its map; another one starts after
+ * it.
  */
 static void
-an_offer_that_dies_under_a_client_is_tried_again(void **state)
+an_offer_that_ends_during_an_attach_is_tried_again(void **state)
 {
     const struct flow_vchan_options opt = { .timeout = 20000 * MSEC };
     struct vchan_hyp *server;
@@ -155,7 +156,7 @@ an_offer_that_dies_under_a_client_is_tried_again(void **state)
     place_check_and_remove(&p);
 }
 
-/* The offer is withdrawn, and its page holds what no page of a vchan does. */
+/* The offer is withdrawn, and its page gets invalid contents. */
 static struct vchan_hyp *spoils;
 static struct vchan_region *spoilt;
 static uint32_t spoilt_port;
@@ -178,7 +179,7 @@ leave_and_spoil(struct flow_listener *l)
 
 /* A fault of a page counts while its keys are in the store. */
 static void
-what_became_of_an_offer_is_not_held_against_it(void **state)
+an_invalid_page_of_a_withdrawn_offer_is_tried_again(void **state)
 {
     static void (*const act[])(struct flow_listener * l) = { withdraw_and_spoil,
                                                              leave_and_spoil };
@@ -226,7 +227,7 @@ what_became_of_an_offer_is_not_held_against_it(void **state)
     place_check_and_remove(&p);
 }
 
-/* A client that bound and went leaves a channel that can be bound again. */
+/* A channel that a client has bound and left can be bound again. */
 static void
 see_the_client_off(struct vchan_hyp *hyp, struct vchan_channel *channel)
 {
@@ -235,11 +236,11 @@ see_the_client_off(struct vchan_hyp *hyp, struct vchan_channel *channel)
 }
 
 /*
- * Keys of a set that was offered before lead to its page while the next offer
- * is being written to it: nothing there is the server's word yet.
+ * Old keys of a set lead to its page while the next offer is being written to
+ * it: its contents are not valid yet.
  */
 static void
-a_page_that_is_not_offered_yet_is_looked_at_again(void **state)
+a_page_that_is_not_offered_yet_is_tried_again(void **state)
 {
     static const char base[] = "/local/domain/1/data/vchan/2/flow";
     const struct flow_vchan_options opt = { .timeout = 20000 * MSEC };
@@ -273,7 +274,7 @@ a_page_that_is_not_offered_yet_is_looked_at_again(void **state)
     assert_int_equal(flow__vchan_connect_on(client, 1, "flow", &opt, &f, NULL),
                      FLOW_OK);
     page = (struct vchan_page *)(void *)control->base;
-    /* Zeroed, and then with what a connection before has left. */
+    /* First with zeros, then with the contents of an earlier connection. */
     assert_int_equal(flow_open(f), FLOW_AGAIN);
     see_the_client_off(server, channel);
     page->left_order = 10;
@@ -301,9 +302,9 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_clients_never_share_an_offer),
         cmocka_unit_test(a_client_that_only_binds_blocks_nobody),
-        cmocka_unit_test(an_offer_that_dies_under_a_client_is_tried_again),
-        cmocka_unit_test(what_became_of_an_offer_is_not_held_against_it),
-        cmocka_unit_test(a_page_that_is_not_offered_yet_is_looked_at_again),
+        cmocka_unit_test(an_offer_that_ends_during_an_attach_is_tried_again),
+        cmocka_unit_test(an_invalid_page_of_a_withdrawn_offer_is_tried_again),
+        cmocka_unit_test(a_page_that_is_not_offered_yet_is_tried_again),
     };
 
     return cmocka_run_group_tests_name("vchan: offers", tests, NULL, NULL);

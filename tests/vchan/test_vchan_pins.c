@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What a peer keeps mapped after the server ended its grants: counted for that
- * peer, tried again, and of no consequence to any other one.
+ * Pages that a peer keeps mapped after the server ended its grants: they are
+ * counted for that peer, tried again, and do not affect other peers.
  */
 #include <pthread.h>
 #include <setjmp.h>
@@ -45,7 +45,7 @@ pin(struct vchan_hyp *hyp, struct flow_listener *l, struct client *c)
 }
 
 static void
-a_peer_that_pins_its_bound_stops_no_other_one(void **state)
+a_peer_that_pins_its_limit_stops_no_other(void **state)
 {
     struct flow_listener *l[2];
     struct flow_error err;
@@ -67,7 +67,7 @@ a_peer_that_pins_its_bound_stops_no_other_one(void **state)
     assert_non_null(err.hint);
     assert_int_equal(try_listen(&w, 2, &l[1], NULL), FLOW_E_NOMEM);
 
-    /* The offer that was out before, and sets that are granted now. */
+    /* The earlier offer, and sets that are granted now. */
     for (unsigned i = 0; i < 3; i++) {
         world_pair(third, l[0], f[i]);
         pass(f[i][0], f[i][1], "down");
@@ -82,7 +82,7 @@ a_peer_that_pins_its_bound_stops_no_other_one(void **state)
     close_pair(f[0]);
     flow_listener_close(l[0]);
 
-    /* Nor does it stop itself for ever. */
+    /* The peer itself is served again too. */
     for (unsigned i = 0; i < 2; i++) {
         client_leave(&held[i]);
         client_unmap(&held[i]);
@@ -106,9 +106,9 @@ pinned_of(struct flow *f)
     return number;
 }
 
-/* A flow answers for its own peer, whoever of the two is the server. */
+/* A flow answers for its own peer, in both roles. */
 static void
-a_flow_tells_what_its_own_peer_holds(void **state)
+a_flow_answers_what_its_own_peer_holds(void **state)
 {
     struct flow_listener *l;
     struct vchan_hyp *third;
@@ -142,7 +142,7 @@ a_flow_tells_what_its_own_peer_holds(void **state)
     world_stop(&w);
 }
 
-/* The bound is one for all that a peer holds, as the query tells it. */
+/* The limit is for all that a peer holds, as the query answers. */
 static void
 pinned_and_kept_pages_count_together(void **state)
 {
@@ -216,7 +216,7 @@ count_grants(struct vchan_hyp *hyp)
 
 /* Its domain may have no listener any more. */
 static void
-a_new_listener_frees_what_any_peer_has_let_go_of(void **state)
+a_new_listener_frees_pages_that_peers_have_unmapped(void **state)
 {
     struct vchan_hyp *third;
     struct client held;
@@ -271,7 +271,7 @@ pin_and_let_go(void *arg)
 }
 
 static void
-each_thread_finds_what_its_peer_holds(void **state)
+each_thread_gets_the_count_of_its_peer(void **state)
 {
     struct pinner p[2];
     pthread_t thread[2];
@@ -297,11 +297,11 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_peer_that_pins_its_bound_stops_no_other_one),
-        cmocka_unit_test(a_flow_tells_what_its_own_peer_holds),
+        cmocka_unit_test(a_peer_that_pins_its_limit_stops_no_other),
+        cmocka_unit_test(a_flow_answers_what_its_own_peer_holds),
         cmocka_unit_test(pinned_and_kept_pages_count_together),
-        cmocka_unit_test(a_new_listener_frees_what_any_peer_has_let_go_of),
-        cmocka_unit_test(each_thread_finds_what_its_peer_holds),
+        cmocka_unit_test(a_new_listener_frees_pages_that_peers_have_unmapped),
+        cmocka_unit_test(each_thread_gets_the_count_of_its_peer),
     };
 
     return cmocka_run_group_tests_name("vchan: pinned pages", tests, NULL,

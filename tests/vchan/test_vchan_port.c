@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A port without descriptors: the fake hypervisor, whose events reach their
- * sleepers as flow_event signals.  Everything that a channel's descriptor
- * would have told must be told by them.
+ * A port without descriptors: the fake hypervisor, whose events are flow_event
+ * signals.  They must report everything that a channel's descriptor would
+ * report.
  */
 #include <pthread.h>
 #include <setjmp.h>
@@ -25,8 +25,9 @@
 #define PORTS 1024u
 
 /*
- * One doorbell for all channels: a signal may be another's, which is a needless
- * look.  Per port, how many signals the last drain saw.
+ * One doorbell for all channels: a signal for another channel costs a
+ * superfluous look.  For each port, the number of signals that the last drain
+ * saw.
  */
 static struct flow_event doorbell;
 static uint32_t drained[PORTS];
@@ -62,7 +63,7 @@ bell_close(struct vchan_channel *channel)
     flow_event_signal(&doorbell);
 }
 
-/* How many sleeps were ended by the clock rather than by a source. */
+/* Sleeps that ended at their deadline and not by a source. */
 static unsigned by_clock;
 
 static enum flow_status
@@ -139,7 +140,7 @@ port_stop(struct port *p)
 }
 
 static void
-nothing_is_said_of_descriptors(void **state)
+there_are_no_descriptors(void **state)
 {
     struct flow_wait_set set;
     struct flow *f[2];
@@ -191,8 +192,8 @@ echo(void *arg)
 }
 
 /*
- * Two threads that sleep for each other.  The clock makes up for a wake that is
- * lost, after a second; on a busy machine it may come first for another reason.
+ * Two threads that wait for each other.  A lost wake ends at the deadline after
+ * a second; on a busy machine a deadline may also come first without one.
  */
 static void
 no_wake_is_lost(void **state)
@@ -280,7 +281,7 @@ acceptor(void *arg)
     return NULL;
 }
 
-/* What a port must not be asked any more. */
+/* Functions that must not be called any more. */
 static bool
 never_drain(struct vchan_channel *channel)
 {
@@ -314,8 +315,8 @@ never_withdraw(struct vchan_hyp *hyp, const char *base, uint32_t port)
 }
 
 /*
- * A domain that was suspended or migrated: whoever sleeps is told, everything
- * answers with the reason, and closing asks for nothing that is gone.
+ * A domain that was suspended or migrated: waiting threads wake, every
+ * operation answers with the reason, and closing uses nothing that is lost.
  */
 static void
 a_lost_hypervisor_ends_everything(void **state)
@@ -371,7 +372,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nothing_is_said_of_descriptors),
+        cmocka_unit_test(there_are_no_descriptors),
         cmocka_unit_test(no_wake_is_lost),
         cmocka_unit_test(a_poller_is_woken),
         cmocka_unit_test(a_lost_hypervisor_ends_everything),

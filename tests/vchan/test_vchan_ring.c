@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* One ring: what its two ends accept of each other, and what they refuse. */
+/* One ring: the values that its two ends accept of each other, and those
+ * that are faults. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -141,7 +142,7 @@ events_are_sent_only_when_asked_for(void **state)
     flow__vchan_rx_take(&r.rx, 1);
     assert_false(flow__vchan_rx_report(&r.rx));
 
-    /* The reader asks, the writer reports once. */
+    /* The reader requests an event, the writer reports once. */
     assert_int_equal(flow__vchan_rx_arm(&r.rx, &n), FLOW_AGAIN);
     assert_int_equal(r.writer_notify, VCHAN_NOTIFY_WRITE);
     flow__vchan_tx_publish(&r.tx, SIZE - 1);
@@ -150,7 +151,7 @@ events_are_sent_only_when_asked_for(void **state)
     assert_int_equal(r.writer_notify, 0);
     assert_false(flow__vchan_tx_report(&r.tx));
 
-    /* The writer asks; the other bit stays as it was. */
+    /* The writer requests an event; the other bit does not change. */
     r.reader_notify = VCHAN_NOTIFY_WRITE;
     assert_int_equal(flow__vchan_tx_arm(&r.tx, &n), FLOW_AGAIN);
     assert_int_equal(flow__vchan_rx_look(&r.rx, &n), FLOW_OK);
@@ -161,7 +162,7 @@ events_are_sent_only_when_asked_for(void **state)
 }
 
 static void
-arming_finds_what_came_meanwhile(void **state)
+arming_finds_bytes_that_came_meanwhile(void **state)
 {
     struct ring r;
     uint32_t n;
@@ -191,7 +192,7 @@ the_end_comes_after_the_last_byte(void **state)
     assert_memory_equal(out, "abc", 3);
     flow__vchan_rx_take(&r.rx, 3);
     assert_int_equal(flow__vchan_rx_look(&r.rx, &n), FLOW_EOF);
-    /* Whoever comes back to life is not listened to. */
+    /* A live byte that is set again after GONE is not loaded. */
     r.writer_live = VCHAN_LIVE_HERE;
     r.prod += 9;
     assert_int_equal(flow__vchan_rx_look(&r.rx, &n), FLOW_EOF);
@@ -230,7 +231,7 @@ a_client_that_never_came_can_be_written_to(void **state)
     assert_int_equal(r.tx.fault, VCHAN_FAULT_NONE);
 }
 
-/* Every producer a reader may load, judged by the definition. */
+/* Every producer that a reader may load, compared with the definition. */
 static void
 a_reader_accepts_exactly_the_producers_ahead(void **state)
 {
@@ -319,7 +320,8 @@ own_indexes_are_never_read_back(void **state)
     write_bytes(&r, "abcdefgh", 8);
     flow__vchan_rx_look(&r.rx, &n);
     flow__vchan_rx_take(&r.rx, 5);
-    /* The writer moves the reader's own index back: nothing comes again. */
+    /* The writer moves the reader's own index back: no byte is delivered
+     * twice. */
     r.cons = 2;
     assert_int_equal(flow__vchan_rx_look(&r.rx, &n), FLOW_OK);
     assert_int_equal(n, 3);
@@ -420,7 +422,7 @@ main(void)
         cmocka_unit_test(
             a_full_ring_is_legal_and_an_empty_one_has_room_for_all),
         cmocka_unit_test(events_are_sent_only_when_asked_for),
-        cmocka_unit_test(arming_finds_what_came_meanwhile),
+        cmocka_unit_test(arming_finds_bytes_that_came_meanwhile),
         cmocka_unit_test(the_end_comes_after_the_last_byte),
         cmocka_unit_test(writing_to_a_gone_reader_is_closed_at_once),
         cmocka_unit_test(a_client_that_never_came_can_be_written_to),

@@ -33,9 +33,9 @@ listen_small(struct world *w, uint32_t pinned_max)
     world_listen(w, &opt);
 }
 
-/* A loop that is not ours has registered the descriptor and what it is for. */
+/* A foreign loop has registered the descriptor for the flow. */
 static void
-a_foreign_loop_hears_nothing_of_a_flow_that_ended(void **state)
+a_foreign_loop_gets_no_event_of_a_closed_flow(void **state)
 {
     int loop = loop_new();
     struct client c;
@@ -60,9 +60,9 @@ a_foreign_loop_hears_nothing_of_a_flow_that_ended(void **state)
     world_stop(&w);
 }
 
-/* The same for an offer that became a flow; no number stands for two. */
+/* The same for an offer that became a flow; no descriptor is used for both. */
 static void
-a_foreign_loop_hears_no_flow_for_its_listener(void **state)
+a_foreign_loop_gets_no_flow_event_for_its_listener(void **state)
 {
     int loop = loop_new();
     struct client c[2];
@@ -182,7 +182,7 @@ hears(struct world *w, struct vchan_set *set)
     return fired;
 }
 
-/* The set is neither lost nor given out without a wait source. */
+/* The set is neither lost nor acquired without a wait source. */
 static void
 a_set_without_a_wait_source_waits_for_a_descriptor(void **state)
 {
@@ -223,7 +223,7 @@ all_zero(const struct vchan_region *region)
     return true;
 }
 
-/* Whoever wrote last, we or a peer that still can. */
+/* Whether we wrote last or the peer, which still can. */
 static void
 a_set_goes_out_with_every_byte_zero(void **state)
 {
@@ -308,10 +308,10 @@ no_pages(struct vchan_hyp *hyp, uint16_t peer, uint32_t count, bool writable,
                           "no pages");
 }
 
-/* A quota of the system's is an exhausted pool while the peer holds a set, and
- * an error when it holds none. */
+/* If a quota of the system is reached, the pool is exhausted while the peer
+ * holds a set; if it holds none, that is an error. */
 static void
-a_quota_is_a_bound_too(void **state)
+a_quota_limits_the_pool_too(void **state)
 {
     struct vchan_grant_ops grants;
     struct vchan_channel *channel;
@@ -350,8 +350,8 @@ no_state(struct vchan_channel *channel)
     return VCHAN_CHANNEL_UNKNOWN;
 }
 
-/* A client that cleared its byte may take a while until it has unmapped; one
- * that did not is there. */
+/* A client that cleared its live byte may take some time to unmap; a client
+ * that did not is still attached. */
 static void
 without_channel_states_a_set_cools_down(void **state)
 {
@@ -389,7 +389,7 @@ without_channel_states_a_set_cools_down(void **state)
 }
 
 static void
-closing_pins_what_is_busy(void **state)
+closing_pins_pages_that_are_mapped(void **state)
 {
     struct vchan_region *kept;
     struct vchan_sets *sets;
@@ -417,16 +417,16 @@ closing_pins_what_is_busy(void **state)
     assert_int_equal(flow__vchan_pins_of(w.server, 2), 2);
     w.client->grants->unmap(w.client, kept);
     assert_int_equal(flow__vchan_pins_of(w.server, 2), 1);
-    /* The client's end gives the other one back. */
+    /* Closing the client's end releases the other set. */
     world_stop(&w);
 }
 
 /*
- * A client that read the keys of an offer, and comes when its set is another
- * offer: what it binds is that one's channel, so it is its client.
+ * A client has read the keys of an offer and binds when its set is offered
+ * again: it binds the channel of the new offer, and is its client.
  */
 static void
-keys_of_before_lead_to_the_set_of_now(void **state)
+old_keys_lead_to_the_current_offer_of_a_set(void **state)
 {
     struct vchan_set *first;
     struct client c;
@@ -449,7 +449,7 @@ keys_of_before_lead_to_the_set_of_now(void **state)
     client_leave(&c);
     client_unmap(&c);
     flow_close(f[0]);
-    /* The next one has the other set, so that this one is offered again. */
+    /* The next client has the other set, so that this one is offered again. */
     client_attach(w.client, &c);
     assert_int_equal(flow_accept(w.listener, &f[0]), FLOW_OK);
     client_look(w.client, &ref, &now);
@@ -493,7 +493,7 @@ a_flow_outlives_the_pool_of_its_listener(void **state)
     world_stop(&w);
 }
 
-/* A hypercall that takes its time, while the pool is locked. */
+/* A slow hypercall, while the pool is locked. */
 static const struct vchan_event_ops *quick_events;
 static struct vchan_event_ops slow_events;
 
@@ -581,7 +581,7 @@ dial_and_close(void *arg)
     return NULL;
 }
 
-/* Hands flows over to a thread that closes them. */
+/* Passes flows to a thread that closes them. */
 struct closer {
     pthread_mutex_t lock;
     pthread_cond_t more;
@@ -648,16 +648,16 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_foreign_loop_hears_nothing_of_a_flow_that_ended),
-        cmocka_unit_test(a_foreign_loop_hears_no_flow_for_its_listener),
+        cmocka_unit_test(a_foreign_loop_gets_no_event_of_a_closed_flow),
+        cmocka_unit_test(a_foreign_loop_gets_no_flow_event_for_its_listener),
         cmocka_unit_test(every_page_has_a_reference_of_its_own),
         cmocka_unit_test(a_set_without_a_wait_source_waits_for_a_descriptor),
         cmocka_unit_test(a_set_goes_out_with_every_byte_zero),
         cmocka_unit_test(exhaustion_is_again_with_an_event),
-        cmocka_unit_test(a_quota_is_a_bound_too),
+        cmocka_unit_test(a_quota_limits_the_pool_too),
         cmocka_unit_test(without_channel_states_a_set_cools_down),
-        cmocka_unit_test(closing_pins_what_is_busy),
-        cmocka_unit_test(keys_of_before_lead_to_the_set_of_now),
+        cmocka_unit_test(closing_pins_pages_that_are_mapped),
+        cmocka_unit_test(old_keys_lead_to_the_current_offer_of_a_set),
         cmocka_unit_test(a_flow_outlives_the_pool_of_its_listener),
         cmocka_unit_test(a_child_finds_the_pool_unlocked),
         cmocka_unit_test(sets_come_back_while_others_go_out),

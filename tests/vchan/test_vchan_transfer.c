@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Bytes into the rings and out of them: parts, reports, segments, leases. */
+/* Bytes written to the rings and read from them: parts, reports, segments,
+ * leases. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -25,9 +26,9 @@ static const struct flow_vchan_options large = { .read_size = MIB,
                                                  .write_size = MIB };
 
 /*
- * Memory whose parts fault when they are touched for the first time, and what
- * an index was then.  The copy runs in the middle of the fault, so the index
- * is exactly what the peer could see.
+ * Memory whose parts fault at their first access, and the value of an index at
+ * that time.  The copy is interrupted by the fault, so the index is the one
+ * that the peer could see.
  */
 static struct {
     uint8_t *base;
@@ -58,7 +59,8 @@ watch(const uint32_t *index)
     struct sigaction action = { .sa_sigaction = part_touched,
                                 .sa_flags = SA_SIGINFO };
 
-    /* Taken away after it was given: to valgrind it stays memory of ours. */
+    /* Access is removed after the allocation: valgrind then still knows the
+     * memory. */
     watched.base = mmap(NULL, MIB, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     assert_ptr_not_equal(watched.base, MAP_FAILED);
@@ -106,13 +108,13 @@ a_large_call_moves_its_index_after_every_part(void **state)
     place_check_and_remove(&p);
 }
 
-/* A hypervisor that lets the peer act in the middle of a call of ours. */
+/* A hypervisor that runs the peer in the middle of our call. */
 static struct {
     struct vchan_event_ops events;
     const struct vchan_event_ops *real;
     struct flow *peer;
     unsigned count; /* events sent */
-    bool drains;    /* the peer reads all there is, and asks for more */
+    bool drains;    /* the peer reads everything and requests an event */
 } told;
 
 static void
@@ -152,7 +154,7 @@ tell_of(struct flow *caller, struct flow *peer, bool drains)
     hyp->events = &told.events;
 }
 
-/* A peer that sleeps is woken by the first part, and by few of the others. */
+/* The first part wakes a sleeping peer, and few of the others send an event. */
 static void
 a_call_goes_on_while_its_peer_keeps_up(void **state)
 {
@@ -179,7 +181,7 @@ a_call_goes_on_while_its_peer_keeps_up(void **state)
     place_check_and_remove(&p);
 }
 
-/* One event for each call is all that small ones need. */
+/* A small call sends one event. */
 static void
 a_call_of_one_part_sends_one_event(void **state)
 {
@@ -314,7 +316,8 @@ leases_are_ring_memory_and_contiguous_when_wanted(void **state)
     assert_int_equal(span[1].len, 990);
     assert_ptr_equal(span[1].base, ring);
     assert_int_equal(flow_commit(f[1], FLOW_WRITE, 0, 0), FLOW_OK);
-    /* ... or what is wanted in a piece outside of the ring, and the rest. */
+    /* ...  or the wanted bytes in one piece outside of the ring, and the
+     * rest. */
     assert_int_equal(flow_lease(f[1], FLOW_WRITE, 100, span), FLOW_OK);
     assert_int_equal(span[0].len, 100);
     assert_ptr_equal(span[1].base, ring + 76);

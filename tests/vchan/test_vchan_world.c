@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The fake hypervisor's world: members that come and go, die, and write what
- * they like into the tables that all of them share.
+ * The world of the fake hypervisor: members join, leave, die, and write
+ * arbitrary values into the shared tables.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -30,7 +30,7 @@
 
 static const struct vchan_unmap_notify nothing = { VCHAN_CLEAR_NONE, NULL };
 
-/* A member that has joined: the maker does at once, others with a look. */
+/* A member that has joined: the maker joins at once, others with a lookup. */
 static struct vchan_hyp *
 member_open(const char *dir, uint16_t domid, unsigned flags)
 {
@@ -52,7 +52,7 @@ number_of(struct vchan_hyp *hyp)
     return flow__fake_of(hyp)->dir.member;
 }
 
-/* The tables, as any process that opens the file has them. */
+/* The tables, as any process can map them. */
 static struct fake_world *
 tables_open(const char *dir, int *ret_fd)
 {
@@ -106,9 +106,10 @@ no_two_members_have_one_number(void **state)
     place_check_and_remove(&p);
 }
 
-/* A client that dies with the listener's number in the place of its own. */
+/* A client that dies after it has written the listener's number over its
+ * own. */
 static void
-a_dead_member_takes_nobody_with_it(void **state)
+a_dead_member_harms_no_other(void **state)
 {
     struct flow_listener *l;
     struct vchan_hyp *liar;
@@ -174,7 +175,7 @@ die_with_pages(const char *dir)
 }
 
 static void
-pages_of_the_dead_are_had_again(void **state)
+pages_of_dead_members_are_reclaimed(void **state)
 {
     struct vchan_region *region;
     struct vchan_hyp *maker;
@@ -188,7 +189,7 @@ pages_of_the_dead_are_had_again(void **state)
     for (unsigned i = 0; i < 3 * FAKE_PAGES / 4000; i++)
         die_with_pages(p.dir);
 
-    /* What a dead peer had mapped is nobody's. */
+    /* Pages that a dead peer had mapped are free. */
     dead = member_open(p.dir, 2, 0);
     assert_int_equal(
         maker->grants->share(maker, 2, 4000, true, nothing, ref, &region, NULL),
@@ -213,7 +214,7 @@ next_random(uint64_t *seed)
     return *seed;
 }
 
-/* Writes over the tables: whole ones, or a few words. */
+/* Overwrites whole tables, or a few words. */
 static void
 scribble(struct fake_world *w, uint64_t *seed)
 {
@@ -237,7 +238,7 @@ scribble(struct fake_world *w, uint64_t *seed)
     }
 }
 
-/* What one end of a connection can do, in an order that is drawn. */
+/* The operations of one end of a connection, in random order. */
 static void
 act(struct vchan_hyp *hyp, struct vchan_hyp *peer, struct fake_world *w,
     uint64_t *seed)
@@ -319,7 +320,7 @@ no_table_makes_a_member_fail(void **state)
 }
 
 static void
-a_lock_that_is_kept_stops_nobody(void **state)
+a_lock_that_is_kept_stops_no_member(void **state)
 {
     struct flow_listener *l;
     struct fake_world *w;
@@ -346,7 +347,7 @@ a_lock_that_is_kept_stops_nobody(void **state)
 
 #define ROUNDS 500u
 
-/* What one thread gives back another one may have at once. */
+/* A port or page that one thread frees may be allocated by another at once. */
 static void *
 grant_and_end(void *arg)
 {
@@ -397,10 +398,10 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_two_members_have_one_number),
-        cmocka_unit_test(a_dead_member_takes_nobody_with_it),
-        cmocka_unit_test(pages_of_the_dead_are_had_again),
+        cmocka_unit_test(a_dead_member_harms_no_other),
+        cmocka_unit_test(pages_of_dead_members_are_reclaimed),
         cmocka_unit_test(no_table_makes_a_member_fail),
-        cmocka_unit_test(a_lock_that_is_kept_stops_nobody),
+        cmocka_unit_test(a_lock_that_is_kept_stops_no_member),
         cmocka_unit_test(threads_of_a_member_take_nothing_from_each_other),
     };
 
