@@ -207,6 +207,7 @@ flow_error_format(const struct flow_error *err, char *buf, size_t len)
     status_put_layers(&w, err);
     status_put(&w,
                err->text != NULL ? err->text : flow_status_text(err->status));
+    status_put_alert(&w, ": ", err->alert_received);
     if (err->detail[0] != '\0') {
         status_put(&w, " (");
         status_put(&w, err->detail);
@@ -214,7 +215,6 @@ flow_error_format(const struct flow_error *err, char *buf, size_t len)
     }
     status_put_code(&w, err);
     status_put_alert(&w, ", alert sent: ", err->alert_sent);
-    status_put_alert(&w, ", alert received: ", err->alert_received);
     if (err->hint != NULL) {
         status_put(&w, "; ");
         status_put(&w, err->hint);

@@ -23,4 +23,8 @@ flow__fault_proto(struct flow__fault *ret_fault, enum flow__alert alert,
     return FLOW_E_PROTO;
 }
 
+/* flow_error::text for a fatal alert of the peer; flow_error_format() puts its
+ * name after it: "received fatal alert: handshake_failure". */
+#define FLOW__ALERT_RECEIVED_TEXT "received fatal alert"
+
 #endif

@@ -257,7 +257,7 @@ incoming_take_alert(struct flow__handshake *hs, const uint8_t *data, size_t len,
     (void)flow_error_set(err, FLOW_E_PROTO, "tls", FLOW_DOMAIN_NONE, 0,
                          data[1] == FLOW__ALERT_CLOSE_NOTIFY
                              ? "the peer ended the handshake"
-                             : "the peer refused the handshake");
+                             : FLOW__ALERT_RECEIVED_TEXT);
     err->alert_received = data[1];
     return FLOW_E_PROTO;
 }

@@ -237,8 +237,7 @@ reader_take_alert(struct flow__reader *r, const uint8_t *content, size_t len)
     if ((content[0] == FLOW__ALERT_LEVEL_WARNING && !r->tls13) ||
         content[1] == FLOW__ALERT_USER_CANCELED)
         return reader_result(FLOW_OK);
-    res = reader_refuse(FLOW__ALERT_NONE,
-                        "the peer ended the connection with a fatal alert");
+    res = reader_refuse(FLOW__ALERT_NONE, FLOW__ALERT_RECEIVED_TEXT);
     res.alert_received = content[1];
     return res;
 }

@@ -190,7 +190,7 @@ class Tutorial(Case):
             TEXT, "example.org", self.pki.ca)
         self.assertEqual(code, 1)
         self.assertIn(b"it is not for this name", told)
-        self.errors(server, "alert received: bad_certificate")
+        self.errors(server, "received fatal alert: bad_certificate")
         self.assertEqual(self.ask(port, tls=True)[0], 0)
 
     def test_usage(self):

@@ -138,6 +138,14 @@ error_format_has_every_field(void **state)
                         "trace over tls: peer certificate refused: expired "
                         "(www.example.org), engine error -0x2700, alert sent: "
                         "certificate_expired; look at the clock");
+
+    flow_error_set(&err, FLOW_E_PROTO, "tls", FLOW_DOMAIN_NONE, 0,
+                   "received fatal alert");
+    flow_error_set_detail(&err, "www.example.org");
+    err.alert_received = 40;
+    flow_error_format(&err, text, sizeof(text));
+    assert_string_equal(text, "tls: received fatal alert: handshake_failure "
+                              "(www.example.org)");
 }
 
 static void
