@@ -247,14 +247,14 @@ record_make_ad(const struct flow__record_keys *k, const uint8_t *header,
     return AD_12_LEN;
 }
 
-/* Seal content into out, with pad zeros behind it in TLS 1.3. */
+/* Seal content into out. */
 static enum flow_status
 record_seal(struct flow__record_keys *k,
-            const struct flow__record_content *content, size_t pad,
-            uint8_t *out, size_t *ret_len)
+            const struct flow__record_content *content, uint8_t *out,
+            size_t *ret_len)
 {
     const size_t prefix = flow__record_prefix(k);
-    const size_t total = prefix + content->len + pad + flow__record_suffix(k);
+    const size_t total = prefix + content->len + flow__record_suffix(k);
     uint8_t nonce[FLOW__AEAD_NONCE];
     uint8_t ad[AD_12_LEN];
     struct flow__aead_seal op = {
@@ -268,8 +268,7 @@ record_seal(struct flow__record_keys *k,
     enum flow_status st;
 
     *ret_len = 0;
-    if (content->len > FLOW__RECORD_PLAIN_MAX ||
-        pad > FLOW__RECORD_PLAIN_MAX - content->len)
+    if (content->len > FLOW__RECORD_PLAIN_MAX)
         return FLOW_E_INVAL;
     /* The last number is given up, so that seq never wraps to a used one. */
     if (k->seq == UINT64_MAX)
@@ -286,13 +285,10 @@ record_seal(struct flow__record_keys *k,
     record_make_nonce(k, out + FLOW__RECORD_HEADER, nonce);
     op.ad_len = record_make_ad(k, out, content->len, ad);
     if (record_is_tls13(k)) {
-        /* The type and the padding stand where their ciphertext goes. */
-        uint8_t *tail = op.out + content->len;
-
-        tail[0] = content->type;
-        memset(tail + 1, 0, pad);
-        op.tail = tail;
-        op.tail_len = 1 + pad;
+        /* The type stands where its ciphertext goes. */
+        op.out[content->len] = content->type;
+        op.tail = op.out + content->len;
+        op.tail_len = 1;
     }
     st = k->provider->seal(k->ctx, &op);
     if (st != FLOW_OK)
@@ -307,7 +303,7 @@ flow__record_seal(struct flow__record_keys *k,
                   const struct flow__record_content *content, uint8_t *out,
                   size_t *ret_len)
 {
-    return record_seal(k, content, 0, out, ret_len);
+    return record_seal(k, content, out, ret_len);
 }
 
 enum flow_status
@@ -317,18 +313,7 @@ flow__record_seal_in_place(struct flow__record_keys *k, uint8_t type,
     const struct flow_cvec vec = { out + flow__record_prefix(k), len };
     const struct flow__record_content content = { type, &vec, 0, len };
 
-    return record_seal(k, &content, 0, out, ret_len);
-}
-
-enum flow_status
-flow__record_seal_padded(struct flow__record_keys *k,
-                         const struct flow__record_content *content, size_t pad,
-                         uint8_t *out, size_t *ret_len)
-{
-    *ret_len = 0;
-    if (!record_is_tls13(k))
-        return FLOW_E_NOTSUP;
-    return record_seal(k, content, pad, out, ret_len);
+    return record_seal(k, &content, out, ret_len);
 }
 
 /* What a protected record holds inside: content, and in TLS 1.3 type and

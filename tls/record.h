@@ -34,9 +34,6 @@
 #define FLOW__RECORD_CIPHER_MAX (FLOW__RECORD_PLAIN_MAX + 256)
 /* Bytes of the largest record with its header. */
 #define FLOW__RECORD_MAX (FLOW__RECORD_HEADER + FLOW__RECORD_CIPHER_MAX)
-/* Largest prefix and suffix of any suite, no padding. */
-#define FLOW__RECORD_PREFIX_MAX (FLOW__RECORD_HEADER + 8)
-#define FLOW__RECORD_SUFFIX_MAX (1 + FLOW__AEAD_TAG_MAX)
 
 /* A record's first five bytes, understood. */
 struct flow__record_header {
@@ -158,13 +155,6 @@ enum flow_status flow__record_seal(struct flow__record_keys *k,
 enum flow_status flow__record_seal_in_place(struct flow__record_keys *k,
                                             uint8_t type, uint8_t *out,
                                             size_t len, size_t *ret_len);
-
-/* TLS 1.3: the same as flow__record_seal() with pad zeros behind the type;
- * len + pad <= FLOW__RECORD_PLAIN_MAX.  FLOW_E_NOTSUP in TLS 1.2. */
-enum flow_status
-flow__record_seal_padded(struct flow__record_keys *k,
-                         const struct flow__record_content *content, size_t pad,
-                         uint8_t *out, size_t *ret_len);
 
 /* Bytes that opening a record of rec_len bytes (with header) may write: never
  * more than plain_max, 0 for one that is too short or too long to be valid. */

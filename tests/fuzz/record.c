@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "tests/fuzz/fuzz.h"
+#include "tests/support/padded.h"
 #include "tls/mbedtls/psa.h"
 #include "tls/record.h"
 
@@ -116,7 +117,7 @@ check_ours(struct flow__record_keys *k, const uint8_t *head,
     const size_t cut = len == 0 ? 0 : head[2] % (len + 1);
     const size_t pad =
         k->suite->version == 0x0304 ? (size_t)head[3] << 8 | head[4] : 0;
-    const struct flow_cvec vec[] = { { data, cut }, { data + cut, len - cut } };
+    struct flow_cvec vec[3] = { { data, cut }, { data + cut, len - cut } };
     const struct flow__record_content content = {
         FLOW__CONTENT_APPLICATION_DATA, vec, 0, len
     };
@@ -124,7 +125,8 @@ check_ours(struct flow__record_keys *k, const uint8_t *head,
     struct flow__fault fault;
     size_t rec_len;
     enum flow_status st =
-        pad > 0 ? flow__record_seal_padded(k, &content, pad, record, &rec_len)
+        pad > 0 ? padded_seal(k, vec, 2, FLOW__CONTENT_APPLICATION_DATA, pad,
+                              record, &rec_len)
                 : flow__record_seal(k, &content, record, &rec_len);
 
     if (len + pad > FLOW__RECORD_PLAIN_MAX) {
