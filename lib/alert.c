@@ -3,47 +3,49 @@
 
 #include <flow/status.h>
 
+#include "lib/alert.h"
+
 struct alert_entry {
     int number;
     const char *name;
 };
 
-/* RFC 8446 6 and, for what it left out, RFC 5246 7.2 and RFC 2246 7.2. */
 static const struct alert_entry alert_entries[] = {
-    { 0, "close_notify" },
-    { 10, "unexpected_message" },
-    { 20, "bad_record_mac" },
-    { 21, "decryption_failed" },
-    { 22, "record_overflow" },
-    { 30, "decompression_failure" },
-    { 40, "handshake_failure" },
-    { 41, "no_certificate" },
-    { 42, "bad_certificate" },
-    { 43, "unsupported_certificate" },
-    { 44, "certificate_revoked" },
-    { 45, "certificate_expired" },
-    { 46, "certificate_unknown" },
-    { 47, "illegal_parameter" },
-    { 48, "unknown_ca" },
-    { 49, "access_denied" },
-    { 50, "decode_error" },
-    { 51, "decrypt_error" },
-    { 60, "export_restriction" },
-    { 70, "protocol_version" },
-    { 71, "insufficient_security" },
-    { 80, "internal_error" },
-    { 86, "inappropriate_fallback" }, /* RFC 7507 */
-    { 90, "user_canceled" },
-    { 100, "no_renegotiation" },
-    { 109, "missing_extension" },
-    { 110, "unsupported_extension" },
-    { 111, "certificate_unobtainable" }, /* RFC 6066 */
-    { 112, "unrecognized_name" },
-    { 113, "bad_certificate_status_response" },
-    { 114, "bad_certificate_hash_value" }, /* RFC 6066 */
-    { 115, "unknown_psk_identity" },
-    { 116, "certificate_required" },
-    { 120, "no_application_protocol" },
+    { FLOW__ALERT_CLOSE_NOTIFY, "close_notify" },
+    { FLOW__ALERT_UNEXPECTED_MESSAGE, "unexpected_message" },
+    { FLOW__ALERT_BAD_RECORD_MAC, "bad_record_mac" },
+    { FLOW__ALERT_DECRYPTION_FAILED, "decryption_failed" },
+    { FLOW__ALERT_RECORD_OVERFLOW, "record_overflow" },
+    { FLOW__ALERT_DECOMPRESSION_FAILURE, "decompression_failure" },
+    { FLOW__ALERT_HANDSHAKE_FAILURE, "handshake_failure" },
+    { FLOW__ALERT_NO_CERTIFICATE, "no_certificate" },
+    { FLOW__ALERT_BAD_CERTIFICATE, "bad_certificate" },
+    { FLOW__ALERT_UNSUPPORTED_CERTIFICATE, "unsupported_certificate" },
+    { FLOW__ALERT_CERTIFICATE_REVOKED, "certificate_revoked" },
+    { FLOW__ALERT_CERTIFICATE_EXPIRED, "certificate_expired" },
+    { FLOW__ALERT_CERTIFICATE_UNKNOWN, "certificate_unknown" },
+    { FLOW__ALERT_ILLEGAL_PARAMETER, "illegal_parameter" },
+    { FLOW__ALERT_UNKNOWN_CA, "unknown_ca" },
+    { FLOW__ALERT_ACCESS_DENIED, "access_denied" },
+    { FLOW__ALERT_DECODE_ERROR, "decode_error" },
+    { FLOW__ALERT_DECRYPT_ERROR, "decrypt_error" },
+    { FLOW__ALERT_EXPORT_RESTRICTION, "export_restriction" },
+    { FLOW__ALERT_PROTOCOL_VERSION, "protocol_version" },
+    { FLOW__ALERT_INSUFFICIENT_SECURITY, "insufficient_security" },
+    { FLOW__ALERT_INTERNAL_ERROR, "internal_error" },
+    { FLOW__ALERT_INAPPROPRIATE_FALLBACK, "inappropriate_fallback" },
+    { FLOW__ALERT_USER_CANCELED, "user_canceled" },
+    { FLOW__ALERT_NO_RENEGOTIATION, "no_renegotiation" },
+    { FLOW__ALERT_MISSING_EXTENSION, "missing_extension" },
+    { FLOW__ALERT_UNSUPPORTED_EXTENSION, "unsupported_extension" },
+    { FLOW__ALERT_CERTIFICATE_UNOBTAINABLE, "certificate_unobtainable" },
+    { FLOW__ALERT_UNRECOGNIZED_NAME, "unrecognized_name" },
+    { FLOW__ALERT_BAD_CERTIFICATE_STATUS_RESPONSE,
+      "bad_certificate_status_response" },
+    { FLOW__ALERT_BAD_CERTIFICATE_HASH_VALUE, "bad_certificate_hash_value" },
+    { FLOW__ALERT_UNKNOWN_PSK_IDENTITY, "unknown_psk_identity" },
+    { FLOW__ALERT_CERTIFICATE_REQUIRED, "certificate_required" },
+    { FLOW__ALERT_NO_APPLICATION_PROTOCOL, "no_application_protocol" },
 };
 
 /* See <flow/status.h>. */

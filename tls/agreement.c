@@ -164,6 +164,6 @@ void
 flow__agreement_key_exchange(struct flow__handshake *hs, const uint8_t *msg,
                              size_t len)
 {
-    if (len >= 7 && msg[4] == 3)
+    if (len >= 7 && msg[4] == FLOW__CURVE_TYPE_NAMED)
         hs->group = (uint16_t)(msg[5] << 8 | msg[6]);
 }

@@ -4,9 +4,6 @@
 /* The two key exchange messages of TLS 1.2, with ephemeral curves
  * (RFC 8422 5.4 and 5.7). */
 
-#define NAMED_CURVE  3
-#define UNCOMPRESSED 4
-
 static enum flow_status
 check_exchange_decode(struct flow__fault *fault)
 {
@@ -34,7 +31,8 @@ check_exchange_is_point(uint16_t group, struct flow__span point)
     for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++)
         if (forms[i].group == group)
             return point.len == forms[i].len &&
-                   (!forms[i].has_format || point.base[0] == UNCOMPRESSED);
+                   (!forms[i].has_format ||
+                    point.base[0] == FLOW__POINT_UNCOMPRESSED);
     return false;
 }
 
@@ -115,7 +113,7 @@ flow__check_server_key_exchange(const struct flow__check_facts *facts,
         !flow__span_take_u8(&body, &curve_type))
         return check_exchange_decode(ret_fault);
     /* Other types have another form, and are deprecated. */
-    if (curve_type != NAMED_CURVE)
+    if (curve_type != FLOW__CURVE_TYPE_NAMED)
         return flow__fault_proto(ret_fault, FLOW__ALERT_ILLEGAL_PARAMETER,
                                  "the server's curve is not a named one");
     if (!flow__span_take_u16(&body, &group) ||

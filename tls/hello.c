@@ -3,11 +3,9 @@
 
 #include <string.h>
 
-#define SCSV_RENEGOTIATION 0x00ff
-#define SCSV_FALLBACK      0x5600
-#define VERSION_LOWEST     0x0300
-#define VERSION_HIGHEST    FLOW_TLS_1_3
-#define SESSION_ID_MAX     32
+#define VERSION_LOWEST  0x0300
+#define VERSION_HIGHEST FLOW_TLS_1_3
+#define SESSION_ID_MAX  32
 
 /* clang-format off */
 const uint8_t flow__hello_retry_random[32] = {
@@ -245,7 +243,7 @@ hello_read_renegotiation(struct flow__span *body, struct flow__client_hello *h)
 {
     struct flow__span verify_data;
 
-    h->renegotiation_info = true;
+    (void)h;
     return flow__span_take_vec8(body, &verify_data);
 }
 
@@ -338,7 +336,6 @@ hello_read_client_extensions(struct flow__span *body,
         if (st == FLOW_OK)
             st = hello_read_client_extension(&x, h, fault);
     }
-    h->extension_count = x.count;
     return st;
 }
 
@@ -408,9 +405,7 @@ flow__hello_parse_client(const uint8_t *msg, size_t len,
         return flow__fault_proto(ret_fault, FLOW__ALERT_ILLEGAL_PARAMETER,
                                  "client offers no null compression");
     h->max_version = hello_highest_version(h);
-    h->fallback_scsv = flow__span_has_u16(h->suites, SCSV_FALLBACK);
-    if (flow__span_has_u16(h->suites, SCSV_RENEGOTIATION))
-        h->renegotiation_info = true;
+    h->fallback_scsv = flow__span_has_u16(h->suites, FLOW__SUITE_FALLBACK_SCSV);
     return FLOW_OK;
 }
 
@@ -472,7 +467,6 @@ hello_read_server_extensions(struct flow__span *body,
             st = flow__fault_proto(fault, FLOW__ALERT_DECODE_ERROR,
                                    "malformed extension in a ServerHello");
     }
-    h->extension_count = x.count;
     return st;
 }
 

@@ -54,9 +54,7 @@ struct flow__client_hello {
     bool early_data;              /* 42 */
     bool extended_master_secret;  /* 23 */
     bool session_ticket;          /* 35 */
-    bool renegotiation_info;      /* extension 0xff01 or suite 0x00ff */
     bool fallback_scsv;           /* suite 0x5600 (RFC 7507) */
-    unsigned extension_count;
 };
 
 struct flow__server_hello {
@@ -75,7 +73,6 @@ struct flow__server_hello {
     bool extended_master_secret;  /* TLS 1.2 */
     bool session_ticket;          /* TLS 1.2: a ticket will come */
     struct flow__span extensions; /* {type 2, length 2, bytes} in a row */
-    unsigned extension_count;
 };
 
 /*

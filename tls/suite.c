@@ -12,60 +12,60 @@
  * attacker the connection per try here, so the limit is a caution: 2^20.
  * ChaCha20-Poly1305: the sequence numbers end first.
  */
-#define LIMIT_GCM    ((uint64_t)1 << 24)
-#define LIMIT_CCM    ((uint64_t)1 << 23)
-#define LIMIT_CCM_8  ((uint64_t)1 << 20)
-#define LIMIT_CHACHA UINT64_MAX
+#define SUITE_LIMIT_GCM    ((uint64_t)1 << 24)
+#define SUITE_LIMIT_CCM    ((uint64_t)1 << 23)
+#define SUITE_LIMIT_CCM_8  ((uint64_t)1 << 20)
+#define SUITE_LIMIT_CHACHA UINT64_MAX
 
 /* Nonces: RFC 8446 5.3 and RFC 7905 mix a 12-byte IV with the number; RFC 5288
  * and RFC 6655 send eight bytes and keep four. */
-#define TLS13(id, aead, hash, key, tag, limit, name)                           \
+#define SUITE_TLS13(name, aead, hash, key, tag, limit)                         \
     {                                                                          \
-        id, FLOW_TLS_1_3, FLOW__AUTH_ANY, aead, hash, key, 12, 0, tag, limit,  \
-            name                                                               \
+        FLOW__SUITE_##name, FLOW_TLS_1_3, FLOW__AUTH_ANY, aead, hash, key, 12, \
+            0, tag, limit, "TLS_" #name                                        \
     }
-#define TLS12(id, auth, aead, hash, key, tag, limit, name)                     \
+#define SUITE_TLS12(name, auth, aead, hash, key, tag, limit)                   \
     {                                                                          \
-        id, FLOW_TLS_1_2, auth, aead, hash, key, 4, 8, tag, limit, name        \
+        FLOW__SUITE_##name, FLOW_TLS_1_2, auth, aead, hash, key, 4, 8, tag,    \
+            limit, "TLS_" #name                                                \
     }
-#define TLS12_CHACHA(id, auth, name)                                           \
+#define SUITE_TLS12_CHACHA(name, auth)                                         \
     {                                                                          \
-        id, FLOW_TLS_1_2, auth, FLOW__AEAD_CHACHA20_POLY1305, FLOW__SHA256,    \
-            32, 12, 0, 16, LIMIT_CHACHA, name                                  \
+        FLOW__SUITE_##name, FLOW_TLS_1_2, auth, FLOW__AEAD_CHACHA20_POLY1305,  \
+            FLOW__SHA256, 32, 12, 0, 16, SUITE_LIMIT_CHACHA, "TLS_" #name      \
     }
 
 static const struct flow__suite suites[] = {
-    TLS13(0x1301, FLOW__AEAD_AES_GCM, FLOW__SHA256, 16, 16, LIMIT_GCM,
-          "TLS_AES_128_GCM_SHA256"),
-    TLS13(0x1302, FLOW__AEAD_AES_GCM, FLOW__SHA384, 32, 16, LIMIT_GCM,
-          "TLS_AES_256_GCM_SHA384"),
-    TLS13(0x1303, FLOW__AEAD_CHACHA20_POLY1305, FLOW__SHA256, 32, 16,
-          LIMIT_CHACHA, "TLS_CHACHA20_POLY1305_SHA256"),
-    TLS13(0x1304, FLOW__AEAD_AES_CCM, FLOW__SHA256, 16, 16, LIMIT_CCM,
-          "TLS_AES_128_CCM_SHA256"),
-    TLS13(0x1305, FLOW__AEAD_AES_CCM_8, FLOW__SHA256, 16, 8, LIMIT_CCM_8,
-          "TLS_AES_128_CCM_8_SHA256"),
+    SUITE_TLS13(AES_128_GCM_SHA256, FLOW__AEAD_AES_GCM, FLOW__SHA256, 16, 16,
+                SUITE_LIMIT_GCM),
+    SUITE_TLS13(AES_256_GCM_SHA384, FLOW__AEAD_AES_GCM, FLOW__SHA384, 32, 16,
+                SUITE_LIMIT_GCM),
+    SUITE_TLS13(CHACHA20_POLY1305_SHA256, FLOW__AEAD_CHACHA20_POLY1305,
+                FLOW__SHA256, 32, 16, SUITE_LIMIT_CHACHA),
+    SUITE_TLS13(AES_128_CCM_SHA256, FLOW__AEAD_AES_CCM, FLOW__SHA256, 16, 16,
+                SUITE_LIMIT_CCM),
+    SUITE_TLS13(AES_128_CCM_8_SHA256, FLOW__AEAD_AES_CCM_8, FLOW__SHA256, 16, 8,
+                SUITE_LIMIT_CCM_8),
 
-    TLS12(0xc02b, FLOW__AUTH_ECDSA, FLOW__AEAD_AES_GCM, FLOW__SHA256, 16, 16,
-          LIMIT_GCM, "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"),
-    TLS12(0xc02f, FLOW__AUTH_RSA, FLOW__AEAD_AES_GCM, FLOW__SHA256, 16, 16,
-          LIMIT_GCM, "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"),
-    TLS12(0xc02c, FLOW__AUTH_ECDSA, FLOW__AEAD_AES_GCM, FLOW__SHA384, 32, 16,
-          LIMIT_GCM, "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"),
-    TLS12(0xc030, FLOW__AUTH_RSA, FLOW__AEAD_AES_GCM, FLOW__SHA384, 32, 16,
-          LIMIT_GCM, "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"),
-    TLS12_CHACHA(0xcca9, FLOW__AUTH_ECDSA,
-                 "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256"),
-    TLS12_CHACHA(0xcca8, FLOW__AUTH_RSA,
-                 "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256"),
-    TLS12(0xc0ac, FLOW__AUTH_ECDSA, FLOW__AEAD_AES_CCM, FLOW__SHA256, 16, 16,
-          LIMIT_CCM, "TLS_ECDHE_ECDSA_WITH_AES_128_CCM"),
-    TLS12(0xc0ad, FLOW__AUTH_ECDSA, FLOW__AEAD_AES_CCM, FLOW__SHA256, 32, 16,
-          LIMIT_CCM, "TLS_ECDHE_ECDSA_WITH_AES_256_CCM"),
-    TLS12(0xc0ae, FLOW__AUTH_ECDSA, FLOW__AEAD_AES_CCM_8, FLOW__SHA256, 16, 8,
-          LIMIT_CCM_8, "TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8"),
-    TLS12(0xc0af, FLOW__AUTH_ECDSA, FLOW__AEAD_AES_CCM_8, FLOW__SHA256, 32, 8,
-          LIMIT_CCM_8, "TLS_ECDHE_ECDSA_WITH_AES_256_CCM_8"),
+    SUITE_TLS12(ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, FLOW__AUTH_ECDSA,
+                FLOW__AEAD_AES_GCM, FLOW__SHA256, 16, 16, SUITE_LIMIT_GCM),
+    SUITE_TLS12(ECDHE_RSA_WITH_AES_128_GCM_SHA256, FLOW__AUTH_RSA,
+                FLOW__AEAD_AES_GCM, FLOW__SHA256, 16, 16, SUITE_LIMIT_GCM),
+    SUITE_TLS12(ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, FLOW__AUTH_ECDSA,
+                FLOW__AEAD_AES_GCM, FLOW__SHA384, 32, 16, SUITE_LIMIT_GCM),
+    SUITE_TLS12(ECDHE_RSA_WITH_AES_256_GCM_SHA384, FLOW__AUTH_RSA,
+                FLOW__AEAD_AES_GCM, FLOW__SHA384, 32, 16, SUITE_LIMIT_GCM),
+    SUITE_TLS12_CHACHA(ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+                       FLOW__AUTH_ECDSA),
+    SUITE_TLS12_CHACHA(ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, FLOW__AUTH_RSA),
+    SUITE_TLS12(ECDHE_ECDSA_WITH_AES_128_CCM, FLOW__AUTH_ECDSA,
+                FLOW__AEAD_AES_CCM, FLOW__SHA256, 16, 16, SUITE_LIMIT_CCM),
+    SUITE_TLS12(ECDHE_ECDSA_WITH_AES_256_CCM, FLOW__AUTH_ECDSA,
+                FLOW__AEAD_AES_CCM, FLOW__SHA256, 32, 16, SUITE_LIMIT_CCM),
+    SUITE_TLS12(ECDHE_ECDSA_WITH_AES_128_CCM_8, FLOW__AUTH_ECDSA,
+                FLOW__AEAD_AES_CCM_8, FLOW__SHA256, 16, 8, SUITE_LIMIT_CCM_8),
+    SUITE_TLS12(ECDHE_ECDSA_WITH_AES_256_CCM_8, FLOW__AUTH_ECDSA,
+                FLOW__AEAD_AES_CCM_8, FLOW__SHA256, 32, 8, SUITE_LIMIT_CCM_8),
 };
 
 const struct flow__suite *

@@ -4,14 +4,22 @@
 
 #include <flow/tls_config.h>
 
+#include "lib/alert.h"
+
 /*
- * The numbers that TLS puts on the wire, each defined here and nowhere else.
- * Versions and named groups are public: FLOW_TLS_1_2 and FLOW_TLS_GROUP_P256
- * in <flow/tls_config.h>.  Cipher suites are the table in suite.c.
+ * The numbers that TLS puts on the wire, each defined here and nowhere else
+ * (tests/check/wire.py), with two exceptions: versions and named groups are
+ * public, FLOW_TLS_1_2 and FLOW_TLS_GROUP_P256 in <flow/tls_config.h>, and
+ * alerts have names in every build, in lib/alert.h.
  */
 
 /* A named group that peers may use and we never offer (RFC 8446 4.2.7). */
 #define FLOW__GROUP_X448 0x001eu
+
+/* How TLS 1.2 says which curve, and that a point is not compressed (RFC 8422
+ * 5.1.2 and 5.4). */
+#define FLOW__CURVE_TYPE_NAMED   3
+#define FLOW__POINT_UNCOMPRESSED 4
 
 /* Content types of records (RFC 8446 5.1). */
 enum flow__content_type {
@@ -55,36 +63,24 @@ enum flow__alert_level {
     FLOW__ALERT_LEVEL_FATAL = 2
 };
 
-/* The second byte of an alert (RFC 8446 6); names: flow_alert_name(). */
-enum flow__alert {
-    FLOW__ALERT_NONE = -1,
-    FLOW__ALERT_CLOSE_NOTIFY = 0,
-    FLOW__ALERT_UNEXPECTED_MESSAGE = 10,
-    FLOW__ALERT_BAD_RECORD_MAC = 20,
-    FLOW__ALERT_RECORD_OVERFLOW = 22,
-    FLOW__ALERT_HANDSHAKE_FAILURE = 40,
-    FLOW__ALERT_BAD_CERTIFICATE = 42,
-    FLOW__ALERT_UNSUPPORTED_CERTIFICATE = 43,
-    FLOW__ALERT_CERTIFICATE_REVOKED = 44,
-    FLOW__ALERT_CERTIFICATE_EXPIRED = 45,
-    FLOW__ALERT_CERTIFICATE_UNKNOWN = 46,
-    FLOW__ALERT_ILLEGAL_PARAMETER = 47,
-    FLOW__ALERT_UNKNOWN_CA = 48,
-    FLOW__ALERT_ACCESS_DENIED = 49,
-    FLOW__ALERT_DECODE_ERROR = 50,
-    FLOW__ALERT_DECRYPT_ERROR = 51,
-    FLOW__ALERT_PROTOCOL_VERSION = 70,
-    FLOW__ALERT_INSUFFICIENT_SECURITY = 71,
-    FLOW__ALERT_INTERNAL_ERROR = 80,
-    FLOW__ALERT_INAPPROPRIATE_FALLBACK = 86,
-    FLOW__ALERT_USER_CANCELED = 90,
-    FLOW__ALERT_NO_RENEGOTIATION = 100,
-    FLOW__ALERT_MISSING_EXTENSION = 109,
-    FLOW__ALERT_UNSUPPORTED_EXTENSION = 110,
-    FLOW__ALERT_UNRECOGNIZED_NAME = 112,
-    FLOW__ALERT_UNKNOWN_PSK_IDENTITY = 115,
-    FLOW__ALERT_CERTIFICATE_REQUIRED = 116,
-    FLOW__ALERT_NO_APPLICATION_PROTOCOL = 120
+/* Cipher suites (the IANA registry); what each one is made of: suite.c. */
+enum flow__suite_id {
+    FLOW__SUITE_AES_128_GCM_SHA256 = 0x1301,
+    FLOW__SUITE_AES_256_GCM_SHA384 = 0x1302,
+    FLOW__SUITE_CHACHA20_POLY1305_SHA256 = 0x1303,
+    FLOW__SUITE_AES_128_CCM_SHA256 = 0x1304,
+    FLOW__SUITE_AES_128_CCM_8_SHA256 = 0x1305,
+    FLOW__SUITE_FALLBACK_SCSV = 0x5600, /* not a suite: RFC 7507 */
+    FLOW__SUITE_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 = 0xc02b,
+    FLOW__SUITE_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 = 0xc02c,
+    FLOW__SUITE_ECDHE_RSA_WITH_AES_128_GCM_SHA256 = 0xc02f,
+    FLOW__SUITE_ECDHE_RSA_WITH_AES_256_GCM_SHA384 = 0xc030,
+    FLOW__SUITE_ECDHE_ECDSA_WITH_AES_128_CCM = 0xc0ac,
+    FLOW__SUITE_ECDHE_ECDSA_WITH_AES_256_CCM = 0xc0ad,
+    FLOW__SUITE_ECDHE_ECDSA_WITH_AES_128_CCM_8 = 0xc0ae,
+    FLOW__SUITE_ECDHE_ECDSA_WITH_AES_256_CCM_8 = 0xc0af,
+    FLOW__SUITE_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256 = 0xcca8,
+    FLOW__SUITE_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256 = 0xcca9
 };
 
 /* Types of extensions (the IANA registry names the RFC of each). */
