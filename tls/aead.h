@@ -50,7 +50,7 @@ struct flow__aead_seal {
 };
 
 /*
- * What to open: in_len bytes of ciphertext with its tag behind.  The last
+ * What to open: in_len bytes of ciphertext, followed by its tag.  The last
  * tail_len plaintext bytes go to tail, those before to out; out may be in
  * (in place) and must not overlap it otherwise.
  * in_len >= tail_len + tag length.

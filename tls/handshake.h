@@ -43,7 +43,7 @@ struct flow__takeover {
     struct flow__record_keys tx;
     struct flow__secret rx_secret; /* TLS 1.3: for KeyUpdate */
     struct flow__secret tx_secret;
-    struct flow__queue ahead; /* records of the peer behind its last message */
+    struct flow__queue ahead; /* records that came after the last message */
     size_t record_limit;      /* largest content we may send per record */
 };
 
@@ -56,11 +56,11 @@ enum flow_status flow__handshake_new(struct flow_tls_config *config,
 /* Wipes and releases; NULL does nothing. */
 void flow__handshake_free(struct flow__handshake *hs);
 
-/* Go on as far as the lower flow lets us.  FLOW_OK: done, every record of ours
- * is with the lower flow.  FLOW_AGAIN: ask flow__handshake_wants().  Else *err
- * has the reason; an alert was sent if one was due and the lower flow took
- * it.  is_late: the deadline has passed; a handshake that has failed tells the
- * reason, any other goes no further. */
+/* Go on until the lower flow would block.  FLOW_OK: the handshake is over and
+ * the lower flow has every record of ours.  FLOW_AGAIN: wait for what
+ * flow__handshake_wants() says.  Else *err has the reason; an alert was sent if
+ * one was due and the lower flow took it.  is_late: the deadline has passed; a
+ * handshake that has failed tells the reason, any other goes no further. */
 enum flow_status flow__handshake_step(struct flow__handshake *hs,
                                       struct flow *lower, bool is_late,
                                       struct flow_error *err);
@@ -79,7 +79,7 @@ uint32_t flow__handshake_wants(const struct flow__handshake *hs);
 /* When it must be done, monotonic ns; FLOW_NEVER: no limit, or none yet. */
 uint64_t flow__handshake_deadline(const struct flow__handshake *hs);
 
-/* Nothing was read or written yet. */
+/* Whether nothing was read or written yet. */
 bool flow__handshake_is_fresh(const struct flow__handshake *hs);
 
 /* Bytes held, the engine's not counted. */

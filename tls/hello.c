@@ -287,7 +287,7 @@ static const struct {
       "malformed renegotiation_info" },
 };
 
-/* What is behind the fixed fields: nothing, or one list of extensions. */
+/* After the fixed fields comes nothing, or one list of extensions. */
 static enum flow_status
 hello_begin_extensions(struct flow__span *body, struct flow__extensions *x,
                        struct flow__fault *fault)

@@ -6,22 +6,22 @@
 /*
  * Records of the peer into messages, messages into the engine.  A record is
  * taken in this order: header, key, content, order of the messages, check of
- * the message, engine.  What is refused earlier never reaches a later step.
+ * the message, engine.  What one step refuses never reaches the next.
  *
  * Invariants: raw begins with a record; it is taken off only after all of it
  * was accepted.  message holds the fragments of one message, so no record of
  * another type is accepted while it is not empty (RFC 8446 5.1).  A message
  * moves order when the engine has accepted it, not before: an alert then
- * leaves under the key that the peer expects.  What a peer may repeat has a
+ * leaves under the key that the peer expects.  All that a peer may repeat has a
  * limit: warnings, change_cipher_spec, early data, bytes in all.
  *
  * Locks: as in handshake.c.
  */
 
-/* Enough for honest peers; floods end here. */
+/* More than correct peers send, so that floods end here. */
 #define WARNINGS_MAX 4u
 #define CCS_MAX      2u
-/* Refused 0-RTT data that is read over, in all. */
+/* Bytes of refused 0-RTT data that are skipped, in all. */
 #define EARLY_MAX 65536u
 
 static const struct flow__order_facts *
@@ -54,7 +54,7 @@ flow__incoming_missing(const struct flow__handshake *hs)
 
 /* --- messages --- */
 
-/* What a message of the peer tells, before the engine has its say. */
+/* Note what a message of the peer says, before the engine gets it. */
 static enum flow_status
 incoming_note_message(struct flow__handshake *hs, enum flow__kind kind,
                       const uint8_t *msg, size_t len, struct flow_error *err)
@@ -109,7 +109,7 @@ incoming_find_row(struct flow__handshake *hs, enum flow__level level,
     return st == FLOW_OK ? st : flow__handshake_fault(hs, st, &fault, err);
 }
 
-/* The engine's turn: it takes the message, and what it says goes out. */
+/* Give a message to the engine and send what it answers. */
 static enum flow_status
 incoming_feed(struct flow__handshake *hs, enum flow__level level,
               const uint8_t *msg, size_t len, const struct flow__order_row *row,
@@ -129,21 +129,21 @@ incoming_feed(struct flow__handshake *hs, enum flow__level level,
                                             : st;
 }
 
-/* RFC 8446 5.1: nothing may span a change of keys, or of the turn.  A message
- * that hands the turn to us is not taken then; else it is what follows that is
- * wrong. */
+/* RFC 8446 5.1: no message may span a change of keys.  We also refuse bytes
+ * after a message that makes it our turn; that message is then not taken. */
 static enum flow_status
-incoming_refuse_behind(const struct flow__handshake *hs, struct flow_error *err)
+incoming_refuse_trailing(const struct flow__handshake *hs,
+                         struct flow_error *err)
 {
     return incoming_refuse_misplaced(
         hs, "the peer sent more after the last message of its turn", err);
 }
 
-/* A whole message, with `behind` bytes after it: find its row, check it, and
- * feed it to the engine. */
+/* Find the row of a whole message, check the message, and feed it to the
+ * engine.  trailing: bytes of its record that follow it. */
 static enum flow_status
 incoming_take_message(struct flow__handshake *hs, enum flow__level level,
-                      const uint8_t *msg, size_t len, size_t behind,
+                      const uint8_t *msg, size_t len, size_t trailing,
                       struct flow_error *err)
 {
     const struct flow__order_row *row;
@@ -151,12 +151,12 @@ incoming_take_message(struct flow__handshake *hs, enum flow__level level,
     enum flow_status st =
         incoming_find_row(hs, level, msg, len, &kind, &row, err);
     bool is_cut =
-        st == FLOW_OK && (row->flags & FLOW__ROW_LAST) != 0 && behind > 0;
+        st == FLOW_OK && (row->flags & FLOW__ROW_LAST) != 0 && trailing > 0;
 
     if (st != FLOW_OK)
         return st;
     if (is_cut && flow__order_facts(row->to)->turn != FLOW__TURN_PEER)
-        return incoming_refuse_behind(hs, err);
+        return incoming_refuse_trailing(hs, err);
     st = incoming_check_message(hs, row, msg, len, err);
     if (st != FLOW_OK)
         return st;
@@ -168,7 +168,7 @@ incoming_take_message(struct flow__handshake *hs, enum flow__level level,
     st = incoming_note_message(hs, kind, msg, len, err);
     if (st == FLOW_OK)
         st = incoming_feed(hs, level, msg, len, row, err);
-    return st == FLOW_OK && is_cut ? incoming_refuse_behind(hs, err) : st;
+    return st == FLOW_OK && is_cut ? incoming_refuse_trailing(hs, err) : st;
 }
 
 /* TLS 1.2: only a change of keys is missing here, so that what came may be
@@ -184,7 +184,7 @@ incoming_change_is_due(const struct flow__handshake *hs)
                             FLOW__LEVEL_PLAIN, &row, &fault) == FLOW_OK;
 }
 
-/* The message that begins the stage, once it is whole; FLOW_AGAIN before. */
+/* Take the first message of the queue.  FLOW_AGAIN: it is not whole yet. */
 static enum flow_status
 incoming_next_message(struct flow__handshake *hs, enum flow__level level,
                       struct flow_error *err)
@@ -284,8 +284,7 @@ incoming_take_ccs(struct flow__handshake *hs, const uint8_t *data, size_t len,
     return FLOW_OK;
 }
 
-/* Read over a record of 0-RTT data that we did not accept (RFC 8446
- * 4.2.10). */
+/* Skip a record of 0-RTT data that we did not accept (RFC 8446 4.2.10). */
 static enum flow_status
 incoming_skip_record(struct flow__handshake *hs, size_t len,
                      struct flow_error *err)
@@ -293,7 +292,7 @@ incoming_skip_record(struct flow__handshake *hs, size_t len,
     hs->early_bytes += len;
     return hs->early_bytes > EARLY_MAX
                ? incoming_refuse_misplaced(
-                     hs, "the peer sends more early data than we read over",
+                     hs, "the peer sent more early data than may be skipped",
                      err)
                : FLOW_OK;
 }
@@ -387,7 +386,7 @@ incoming_take_record(struct flow__handshake *hs, const uint8_t *record,
     return incoming_take_protected(hs, facts->rx, record, len, err);
 }
 
-/* Of all that was taken but 0-RTT data, which has a bound of its own. */
+/* The limit of all bytes but those of 0-RTT data, which has its own. */
 static enum flow_status
 incoming_check_total(const struct flow__handshake *hs, struct flow_error *err)
 {

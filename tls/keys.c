@@ -7,7 +7,7 @@
 
 #include "tls/kdf.h"
 
-/* "tls13 " and the longest label and context, each behind its length. */
+/* "tls13 " and the longest label and context, each after its length. */
 #define PREFIX     "tls13 "
 #define PREFIX_LEN 6
 #define INFO_MAX   (2 + 1 + PREFIX_LEN + FLOW__LABEL_MAX + 1 + FLOW__CONTEXT_MAX)

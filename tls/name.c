@@ -137,7 +137,7 @@ flow__name_looks_like_ip(const char *text, size_t len)
     return digits > 0 && (digits == len || text[len - 1 - digits] == '.');
 }
 
-/* Copy a DNS name in normal form; false when it is none. */
+/* Copy a DNS name in normal form; false if it is not a valid one. */
 static bool
 name_parse_dns(const char *text, size_t len, struct flow__name *ret_name)
 {

@@ -53,7 +53,7 @@ enum flow__name_match {
 /*
  * Compare a dNSName of a certificate with a normalised DNS name: letters of
  * either case are equal; '*' counts only as the whole left-most label, with at
- * least two labels behind it, and stands for one label.
+ * least two labels after it, and stands for one label.
  */
 enum flow__name_match flow__name_compare(const char *pattern,
                                          size_t pattern_len,

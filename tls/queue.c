@@ -7,9 +7,10 @@
  * Memory is taken when the first byte comes and given back with the last, so an
  * idle connection holds none.  Bytes move when room is needed at the end, which
  * makes every pointer into a queue valid only until the next call on it.
- * Memory that held plaintext is wiped wherever it is left: at a move too.
+ * Memory that held plaintext is wiped before it is given back, also when bytes
+ * move to other memory.
  *
- * Threads: a queue belongs to whoever holds the lock of its direction.
+ * Threads: the caller holds the lock of the direction that the queue is of.
  */
 
 /* Memory is taken in steps of this, so that a queue that grows by small

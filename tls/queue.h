@@ -58,8 +58,9 @@ flow__queue_room(const struct flow__queue *queue)
  * memory, nothing changed. */
 bool flow__queue_reserve(struct flow__queue *queue, size_t len);
 
-/* Hold no more memory than len bytes need, or than what is on it; none if that
- * is nothing.  Without memory to move to it stays as it was. */
+/* Give memory back, but for len bytes or for what is in the queue if that is
+ * more; all of it if the queue is empty.  If there is no memory to move to, the
+ * queue stays as it was. */
 void flow__queue_trim(struct flow__queue *queue, size_t len);
 
 /* Append; false: no memory, nothing changed. */

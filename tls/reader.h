@@ -26,7 +26,7 @@ struct flow__reader_result {
  * Ciphertext is authenticated in memory that nobody else can write: from a
  * lease of the lower flow where that is private, else from a copy on cipher.
  * Plaintext goes straight to the caller's buffer when the record fits, else
- * onto plain.  Neither stage holds memory while it is empty.
+ * onto plain.  Neither queue holds memory while it is empty.
  */
 struct flow__reader {
     const struct flow_env *env;

@@ -374,7 +374,7 @@ record_check_outside(const struct flow__record_keys *k, const uint8_t *rec,
 }
 
 /*
- * Tell content from type and padding.  last is the last inner byte, behind
+ * Tell content from type and padding.  last is the last inner byte, after
  * the len bytes at out.  RFC 8446 5.4: the type is the last byte that is not
  * zero.
  */

@@ -120,7 +120,7 @@ void flow__record_discard(struct flow__record_next *next);
 enum flow_status flow__record_update(struct flow__record_keys *k,
                                      struct flow__secret *secret);
 
-/* Bytes in front of the content, header included, and behind it. */
+/* Bytes before the content, header included, and after it. */
 size_t flow__record_prefix(const struct flow__record_keys *k);
 size_t flow__record_suffix(const struct flow__record_keys *k);
 
@@ -176,12 +176,12 @@ struct flow__record_opened {
  *   FLOW_E_PROTO  refused, *ret_fault has the alert: bad_record_mac;
  *                 record_overflow for content above plain_max;
  *                 unexpected_message for a wrong outer type, an inner one that
- *                 is none or unknown, and empty alerts and handshake messages
- *   FLOW_E_NOMEM  transient, the record is intact
- *   FLOW_E_SYS    the provider failed, *ret_fault has internal_error
- *   FLOW_E_INVAL  rec_len is not what the header says, nothing done
- * On anything but FLOW_OK what was written to out is wiped and no number is
- * spent: a record may be tried under several keys, though not in place.
+ *                 is missing or unknown, and empty alerts and handshake
+ * messages FLOW_E_NOMEM  transient, the record is intact FLOW_E_SYS    the
+ * provider failed, *ret_fault has internal_error FLOW_E_INVAL  rec_len is not
+ * what the header says, nothing done On anything but FLOW_OK what was written
+ * to out is wiped and no number is spent: a record may be tried under several
+ * keys, though not in place.
  */
 enum flow_status flow__record_open(struct flow__record_keys *k,
                                    const uint8_t *rec, size_t rec_len,

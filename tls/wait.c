@@ -4,13 +4,14 @@
 
 /*
  * What a TLS flow waits for.  A caller that asks for one direction takes the
- * lock of that direction alone, in the order of tls/tls_flow.h.  Where nothing
- * is ready the keys rest, and their locks are tried only: a direction in which
- * another thread is at work is left alone.
+ * lock of that direction alone, in the order of tls/tls_flow.h.  If nothing is
+ * ready, expanded keys are given back; for that the locks are only tried, and a
+ * direction in which another thread works is left alone.
  */
 
-/* Under tx_lock: true when nothing is staged, now or after pushing.  What was
- * in the way of a lease is staged since then, so that is its answer too. */
+/* Under tx_lock: whether no sealed record waits for the lower flow, before or
+ * after draining.  Bytes that stood in the way of a lease are sealed since
+ * then, so this answers for a lease too. */
 static bool
 wait_can_drain(struct flow__tls *t, struct flow_wait_set *set)
 {
@@ -25,8 +26,8 @@ wait_can_drain(struct flow__tls *t, struct flow_wait_set *set)
 static bool
 wait_can_write(struct flow__tls *t, struct flow_wait_set *set)
 {
-    /* A write of a dead writer says why, whatever is staged; only a
-     * close_notify still has somewhere to go. */
+    /* A write of a dead writer fails at once, whatever is queued.  Only a
+     * close_notify is still sent. */
     return (t->writer.dead && !t->writer.close_sealed) ||
            wait_can_drain(t, set);
 }
@@ -45,7 +46,7 @@ wait_can_flush(struct flow__tls *t, struct flow_wait_set *set)
     return flow_wait_sources(t->base.lower, FLOW_READY_FLUSH, set) != 0;
 }
 
-/* Under both locks: whether a step of the handshake gets anywhere now. */
+/* Under both locks: whether a step of the handshake would make progress. */
 static bool
 wait_can_open(struct flow__tls *t, struct flow_wait_set *set)
 {
@@ -75,9 +76,9 @@ wait_open(struct flow__tls *t, struct flow_wait_set *set)
     return ready ? FLOW_READY_OPEN : 0;
 }
 
-/* Nothing is ready: the keys need not stand ready either, which costs memory,
- * until there is a record again.  A direction that somebody works on is left
- * alone (decision 0075). */
+/* Nothing is ready: give back the memory of the expanded keys until there is a
+ * record again.  A direction in which another thread works is left alone
+ * (decision 0075). */
 static void
 wait_rest(struct flow__tls *t)
 {
@@ -124,7 +125,7 @@ flow__tls_wait(struct flow *f, uint32_t interest, struct flow_wait_set *set)
     struct flow__tls *t = flow__tls_cast(f);
     uint32_t ready;
 
-    /* The call says why; and staged records are not ours to send. */
+    /* The call fails and says why; queued records are not ours to send. */
     if (flow__tls_is_inherited(t))
         return interest;
     if ((interest & FLOW_READY_OPEN) != 0)

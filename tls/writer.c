@@ -590,7 +590,7 @@ flow__writer_commit(struct flow__writer *w, struct flow *lower, size_t used,
     if ((flags & FLOW_MORE) != 0 && writer_open_len(w) < w->limit)
         return writer_ok();
     r = flow__writer_flush(w, lower);
-    /* All of it is accepted; what could not leave is staged. */
+    /* All of it is accepted; what could not leave is queued. */
     return flow_status_is_sticky(r.status) ? r : writer_ok();
 }
 
@@ -600,6 +600,6 @@ flow__writer_is_idle(struct flow__writer *w)
 {
     if (flow__queue_len(&w->out) > 0 || w->has_open)
         return false;
-    /* Behind our close_notify nothing is owed any more. */
+    /* After our close_notify nothing is owed any more. */
     return w->close_sealed || flow__load(&w->owed) == 0;
 }

@@ -27,7 +27,7 @@
  * or a lease holds back are in open, unsealed, with room for header and tag
  * around them.
  *
- * A dead writer accepts nothing more.  An alert that was staged when it died
+ * A dead writer accepts nothing more.  An alert that was queued when it died
  * still leaves with the next flush or close.
  */
 struct flow__writer {
@@ -116,9 +116,9 @@ struct flow__writer_result flow__writer_flush(struct flow__writer *w,
 struct flow__writer_result flow__writer_close(struct flow__writer *w,
                                               struct flow *lower);
 
-/* Die with a fatal alert.  true: it is staged, and what the lower flow does not
- * take now leaves with the next flush or close; false: there is none, since
- * another end is on its way already or there is no memory. */
+/* Die with a fatal alert.  true: it is queued, and what the lower flow does not
+ * take now leaves with the next flush or close; false: none is sent, since the
+ * flow is ending already or there is no memory. */
 bool flow__writer_alert(struct flow__writer *w, struct flow *lower, int alert);
 
 /* Lend want..limit contiguous bytes of a record to be. */
@@ -129,7 +129,7 @@ struct flow__writer_result flow__writer_commit(struct flow__writer *w,
                                                struct flow *lower, size_t used,
                                                uint32_t flags);
 
-/* Nothing is staged, held back or owed. */
+/* Whether nothing is queued, held back or owed. */
 bool flow__writer_is_idle(struct flow__writer *w);
 
 #endif

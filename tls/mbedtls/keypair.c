@@ -45,8 +45,8 @@ keypair_free_pem(const struct flow_env *env, uint8_t *copy, size_t len)
     flow_env_free(env, copy, len + 1);
 }
 
-/* The next certificate behind p, or end; anything else in the file (a key,
- * words) is passed over. */
+/* The next certificate after p, or end; anything else in the file (a key,
+ * text) is skipped. */
 static const uint8_t *
 keypair_next_certificate(const uint8_t *p, const uint8_t *end)
 {
@@ -493,7 +493,7 @@ keypair_count_after(const mbedtls_x509_crt *first, const mbedtls_x509_crt *last)
     return n;
 }
 
-/* Drop what was appended behind last (NULL: everything). */
+/* Drop what was appended after last (NULL: everything). */
 static void
 keypair_cut_after(struct flow__trust *trust, mbedtls_x509_crt *last)
 {

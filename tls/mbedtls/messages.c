@@ -34,7 +34,7 @@ messages_is_tls13(const struct flow__messages *m)
     return m->suite->version == FLOW_TLS_1_3;
 }
 
-/* The suite stands in the ServerHello, whoever sends it. */
+/* The suite is in the ServerHello, ours or the peer's. */
 static void
 messages_note_message(struct flow__messages *m, const uint8_t *msg, size_t len)
 {
