@@ -66,8 +66,8 @@ flow_listener_wait_sources(struct flow_listener *l, struct flow_wait_set *set)
     set->depth--;
     if (ready)
         return true;
-    /* A deadline that has passed is no source: the caller checks its own before
-     * it sleeps, and that of a listener below does not apply. */
+    /* A deadline that has passed is not a source: the caller checks its own
+     * before it sleeps, and that of a listener below does not apply. */
     if (!flow__is_due(l->env, flow__load(&l->deadline)))
         flow_wait_add_time(set, flow__load(&l->deadline));
     if (set->depth == 0)

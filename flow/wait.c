@@ -98,7 +98,7 @@ wait_deadline_of(const struct flow *f, uint32_t interest)
     return deadline;
 }
 
-/* A deadline that has passed is no source in a flow below another: the sleeper
+/* A deadline that has passed is not a source in a flow below another: the sleeper
  * obeys the deadline of the flow above, and would be woken for ever. */
 static void
 wait_add_deadline(const struct flow *f, uint32_t interest,

@@ -24,7 +24,7 @@ buf_greatest_common_divisor(size_t a, size_t b)
     return a;
 }
 
-/* The smaller limit, where 0 is none. */
+/* The smaller limit, where 0 means no limit. */
 static size_t
 buf_tighter(size_t a, size_t b)
 {

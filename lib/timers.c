@@ -2,8 +2,8 @@
 #include "lib/timers.h"
 
 /*
- * Stopping a timer moves the last one to its place, from where it may sink or
- * rise.  Nothing is allocated, so setting a timer cannot fail.
+ * Stopping a timer moves the last one to its place, from where it is sifted
+ * down or up.  Nothing is allocated, so setting a timer cannot fail.
  *
  * Threads: the heap's owner alone, no lock.
  */

@@ -26,7 +26,7 @@ class Prose(unittest.TestCase):
                 "A failure leaves nothing behind.",
                 "What is left behind when it fails?",
                 "A reader that falls behind is closed.",
-                "A server behind a TLS proxy.",
+                "A server behind a TLS proxy.", "A site behind two proxies.",
         ):
             self.assert_clean(sentence)
 
@@ -92,7 +92,7 @@ class Prose(unittest.TestCase):
 
     def test_c(self):
         text = (
-            "/* A clause over two\n * lines: what\n * waits is woken. */\n"
+            "/* A clause over two\n * lines: what\n * waits is woken, with `gate`. */\n"
             "static const char *const behind = \"the port is \"\n"
             "                                  \"no number\"; // a worn key\n"
             "static void\nshort_write_is_no_error(void **state)\n{\n"
@@ -148,6 +148,9 @@ class Prose(unittest.TestCase):
                 [line.split(": ")[0]
                  for line in prose.violations(top, ["tls", "tests/"])],
                 ["tls/a.c:1"])
+            self.assertEqual(
+                [line.split(": ")[0] for line in prose.violations(top, [])],
+                ["tls/a.c:1", "tlsb/a.c:1"])
 
 
 if __name__ == "__main__":

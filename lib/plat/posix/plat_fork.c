@@ -22,7 +22,7 @@
  * fork_child is written by a function that flow_once() runs and read with the
  * lock of flow_once() held, so never at the same time.
  *
- * Locks: the gate (fork_begun), the lock of flow_once(), the wait lock.  A
+ * Locks: fork_begun, the lock of flow_once(), the wait lock.  A
  * function that flow_once() runs may therefore not block forks.  fork_mutex is
  * held for no longer than it takes to read or change fork_begun.
  */
