@@ -98,8 +98,8 @@ wait_deadline_of(const struct flow *f, uint32_t interest)
     return deadline;
 }
 
-/* A deadline that has passed is not a source in a flow below another: the sleeper
- * obeys the deadline of the flow above, and would be woken for ever. */
+/* A deadline that has passed is not a source in a flow below another: the
+ * sleeper obeys the deadline of the flow above, and would be woken for ever. */
 static void
 wait_add_deadline(const struct flow *f, uint32_t interest,
                   struct flow_wait_set *set)
