@@ -20,6 +20,7 @@
 #include <flow/unix.h>
 #include <flow/util.h>
 
+#include "poller_events.h"
 #include "unit.h"
 
 /*
@@ -131,45 +132,6 @@ mover_new(int first, int second)
     return m;
 }
 
-static int
-setup(void **state)
-{
-    static struct flow_poller *p;
-
-    *state = &p;
-    return flow_poller_new(NULL, &p) == FLOW_OK ? 0 : -1;
-}
-
-static int
-teardown(void **state)
-{
-    flow_poller_free(*(struct flow_poller **)*state);
-    return 0;
-}
-
-static void
-expect(struct flow_poller *p, const struct flow *f)
-{
-    const struct flow_poller_event *ev;
-    size_t n;
-
-    assert_int_equal(flow_poller_wait(p, 8, FLOW_NOW, &ev, &n),
-                     f != NULL ? FLOW_OK : FLOW_E_TIMEOUT);
-    assert_int_equal(n, f != NULL);
-    if (f != NULL)
-        assert_ptr_equal(ev[0].flow, f);
-}
-
-/* Whether the system has an event for the poller. */
-static bool
-is_quiet(struct flow_poller *p)
-{
-    struct pollfd fd = { .fd = flow_poller_fd(p), .events = POLLIN };
-
-    expect(p, NULL);
-    return fd.fd < 0 || poll(&fd, 1, 0) == 0;
-}
-
 static void
 announced_close_removes_the_registration(void **state)
 {
@@ -185,19 +147,19 @@ announced_close_removes_the_registration(void **state)
     m = mover_new(a[0], b[0]);
     m->next = c[0];
     assert_int_equal(flow_poller_add(p, &m->base, FLOW_READY_READ, m), FLOW_OK);
-    expect(p, NULL);
+    poller_expect(p, NULL);
     assert_int_equal(flow_read(&m->base, &byte, 1, &n), FLOW_AGAIN);
-    expect(p, NULL);
+    poller_expect(p, NULL);
     /* The duplicates are readable, and the poller does not report them. */
     assert_int_equal(write(a[1], "x", 1), 1);
     assert_int_equal(write(b[1], "x", 1), 1);
-    assert_true(is_quiet(p));
+    assert_true(poller_is_quiet(p));
     assert_int_equal(write(c[1], "x", 1), 1);
-    expect(p, &m->base);
+    poller_expect(p, &m->base);
     close(m->closed[0]);
     close(m->closed[1]);
     flow_close(&m->base);
-    assert_true(is_quiet(p));
+    assert_true(poller_is_quiet(p));
     close(a[1]);
     close(b[1]);
     close(c[1]);
@@ -220,17 +182,17 @@ announced_close_reaches_flows_that_share_a_descriptor(void **state)
     assert_int_equal(flow_poller_add(p, &m->base, FLOW_READY_READ, m), FLOW_OK);
     assert_int_equal(flow_poller_add(p, &other->base, FLOW_READY_READ, other),
                      FLOW_OK);
-    expect(p, NULL);
+    poller_expect(p, NULL);
     copy = dup(b[0]);
     flow_fd_closing(&m->base, -1);
     close(b[0]);
     m->fd[1] = -1;
     other->fd[1] = -1;
     assert_int_equal(write(b[1], "x", 1), 1);
-    assert_true(is_quiet(p));
+    assert_true(poller_is_quiet(p));
     flow_close(&m->base);
     flow_close(&other->base);
-    assert_true(is_quiet(p));
+    assert_true(poller_is_quiet(p));
     close(copy);
     close(a[1]);
     close(b[1]);
@@ -253,7 +215,7 @@ events_of_a_lost_descriptor_are_ignored(void **state)
     m = mover_new(old, -1);
     m->is_silent = true;
     assert_int_equal(flow_poller_add(p, &m->base, FLOW_READY_READ, m), FLOW_OK);
-    expect(p, NULL);
+    poller_expect(p, NULL);
     assert_int_equal(flow_read(&m->base, &byte, 1, &n), FLOW_AGAIN);
     copy = m->closed[0];
     flow_close(&m->base);
@@ -261,15 +223,15 @@ events_of_a_lost_descriptor_are_ignored(void **state)
     assert_int_equal(dup2(b[0], old), old);
     close(b[0]);
     assert_int_equal(write(a[1], "x", 1), 1);
-    expect(p, NULL);
+    poller_expect(p, NULL);
     other = mover_new(old, -1);
     assert_int_equal(flow_poller_add(p, &other->base, FLOW_READY_READ, other),
                      FLOW_OK);
-    expect(p, NULL);
+    poller_expect(p, NULL);
     assert_int_equal(write(b[1], "x", 1), 1);
-    expect(p, &other->base);
+    poller_expect(p, &other->base);
     flow_close(&other->base);
-    expect(p, NULL);
+    poller_expect(p, NULL);
     close(copy);
     close(a[1]);
     close(b[1]);
@@ -299,7 +261,7 @@ leave_stale(struct flow_poller *p, int *ret_writer)
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
     assert_int_equal(flow_fd_adopt(NULL, fd[0], fd[0], &f, NULL), FLOW_OK);
     assert_int_equal(flow_poller_add(p, f, FLOW_READY_READ, NULL), FLOW_OK);
-    expect(p, NULL);
+    poller_expect(p, NULL);
     copy = dup(fd[0]);
     assert_true(copy >= 0);
     close(fd[0]);
@@ -332,7 +294,7 @@ unannounced_close_costs_one_event(void **state)
     /* One turn of the loop per return of the system's wait, and few readings of
      * the clock in each. */
     assert_true(looks < 40);
-    assert_true(is_quiet(p));
+    assert_true(poller_is_quiet(p));
     for (i = 0; i < 3; i++) {
         close(copy[i]);
         close(writer[i]);
@@ -376,7 +338,7 @@ unannounced_close_does_not_affect_other_flows(void **state)
         assert_in_range(m[i]->reports, 1, 3);
         flow_close(&m[i]->base);
     }
-    assert_true(is_quiet(p));
+    assert_true(poller_is_quiet(p));
     close(copy);
     close(writer);
     for (i = 0; i < COUNT(m); i++)
@@ -402,16 +364,16 @@ foreign_loop_keeps_its_descriptor(void **state)
     assert_int_equal(pipe(a), 0);
     m = mover_new(a[0], -1);
     assert_int_equal(flow_poller_add(p, &m->base, FLOW_READY_READ, m), FLOW_OK);
-    expect(p, NULL);
+    poller_expect(p, NULL);
     copy = leave_stale(p, &writer);
-    expect(p, NULL);
+    poller_expect(p, NULL);
     assert_int_equal(flow_poller_fd(p), fd);
     assert_true(fd < 0 || epoll_wait(loop, &event, 1, 0) == 0);
     assert_int_equal(write(a[1], "x", 1), 1);
     assert_true(fd < 0 || epoll_wait(loop, &event, 1, 5000) == 1);
-    expect(p, &m->base);
+    poller_expect(p, &m->base);
     flow_close(&m->base);
-    expect(p, NULL);
+    poller_expect(p, NULL);
     assert_true(fd < 0 || epoll_wait(loop, &event, 1, 0) == 0);
     flow_poller_wake(p);
     assert_true(fd < 0 || epoll_wait(loop, &event, 1, 0) == 1);
@@ -440,13 +402,13 @@ set_that_cannot_be_renewed_stays_in_use(void **state)
     none = was;
     none.rlim_cur = (rlim_t)lowest;
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-    expect(p, NULL);
+    poller_expect(p, NULL);
     assert_int_equal(write(a[1], "x", 1), 1);
-    expect(p, &m->base);
+    poller_expect(p, &m->base);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
-    expect(p, &m->base);
+    poller_expect(p, &m->base);
     flow_close(&m->base);
-    assert_true(is_quiet(p));
+    assert_true(poller_is_quiet(p));
     close(copy);
     close(writer);
     close(a[1]);
@@ -509,10 +471,10 @@ layer_may_close_its_lower_flow_in_a_poller(void **state)
     assert_int_equal(flow_base_wrap(f, &dropper_ops, lower, true, FLOW_CAP_FD),
                      FLOW_OK);
     assert_int_equal(flow_poller_add(p, f, FLOW_READY_READ, NULL), FLOW_OK);
-    expect(p, NULL);
+    poller_expect(p, NULL);
     assert_int_equal(flow_read(f, &byte, 1, &n), FLOW_AGAIN);
     assert_int_equal(write(fd[1], "x", 1), 1);
-    assert_true(is_quiet(p));
+    assert_true(poller_is_quiet(p));
     flow_close(f);
     close(copy);
     close(fd[1]);
@@ -538,14 +500,14 @@ ended_direction_closes_its_descriptor(void **state)
     assert_int_equal(
         flow_poller_add(p, f, FLOW_READY_READ | FLOW_READY_WRITE, NULL),
         FLOW_OK);
-    expect(p, NULL);
+    poller_expect(p, NULL);
     assert_int_equal(flow_shutdown(f, FLOW_WRITE), FLOW_OK);
     assert_int_equal(flow_poller_set(p, f, FLOW_READY_READ), FLOW_OK);
     while (poll(&(struct pollfd){ .fd = copy, .events = POLLOUT }, 1, 0) == 0)
         assert_true(read(out[0], block, sizeof(block)) > 0);
-    assert_true(is_quiet(p));
+    assert_true(poller_is_quiet(p));
     flow_close(f);
-    assert_true(is_quiet(p));
+    assert_true(poller_is_quiet(p));
     close(copy);
     close(in[1]);
     close(out[0]);
@@ -568,7 +530,7 @@ flows_may_share_a_descriptor(void **state)
         assert_int_equal(flow_poller_add(p, &m[i]->base, FLOW_READY_READ, m[i]),
                          FLOW_OK);
     }
-    expect(p, NULL);
+    poller_expect(p, NULL);
     assert_int_equal(write(a[1], "x", 1), 1);
     assert_int_equal(flow_poller_wait(p, 8, FLOW_NEVER, &ev, &n), FLOW_OK);
     assert_int_equal(n, 3);
@@ -580,167 +542,11 @@ flows_may_share_a_descriptor(void **state)
     /* The owner closes it: no flow waits for it any more. */
     m[2]->fd[0] = -1;
     assert_int_equal(flow_read(&m[0]->base, &byte, 1, &n), FLOW_AGAIN);
-    assert_true(is_quiet(p));
+    assert_true(poller_is_quiet(p));
     close(m[0]->closed[0]);
     flow_close(&m[0]->base);
     flow_close(&m[2]->base);
     close(a[1]);
-}
-
-/* --- the TCP dialler ----------------------------------------------------- */
-
-/* Two addresses: the first one's listener has a full backlog and does not
- * answer, so the second wins. */
-struct flow_lookup {
-    struct flow_addr addr[2];
-};
-
-static struct flow_lookup the_lookup;
-
-static enum flow_status
-two_start(void *ctx, const char *host, uint16_t port,
-          struct flow_lookup **ret_lookup)
-{
-    (void)ctx;
-    (void)host;
-    (void)port;
-    *ret_lookup = &the_lookup;
-    return FLOW_OK;
-}
-
-static enum flow_status
-two_result(struct flow_lookup *lookup, struct flow_addr *ret_addr, size_t cap,
-           size_t *ret_count, int32_t *ret_code)
-{
-    (void)ret_code;
-    assert_true(cap >= 2);
-    memcpy(ret_addr, lookup->addr, sizeof(lookup->addr));
-    *ret_count = 2;
-    return FLOW_OK;
-}
-
-static void
-two_wait(struct flow_lookup *lookup, struct flow_wait_set *set)
-{
-    (void)lookup;
-    (void)set;
-}
-
-static void
-two_cancel(struct flow_lookup *lookup)
-{
-    (void)lookup;
-}
-
-static const char *
-two_text(int32_t code)
-{
-    (void)code;
-    return "two";
-}
-
-static const struct flow_resolver two = { two_start, two_result, two_wait,
-                                          two_cancel, two_text };
-
-static int
-listen_at(uint32_t address, uint16_t *port, int backlog)
-{
-    struct sockaddr_in at = { .sin_family = AF_INET };
-    socklen_t len = sizeof(at);
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-    at.sin_addr.s_addr = htonl(address);
-    at.sin_port = htons(*port);
-    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
-    assert_int_equal(listen(fd, backlog), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
-    *port = ntohs(at.sin_port);
-    return fd;
-}
-
-/* Fill a listener's backlog; returns how many descriptors that took. */
-static size_t
-fill_queue(uint32_t address, uint16_t port, int fd[4])
-{
-    struct sockaddr_in to = { .sin_family = AF_INET };
-    struct pollfd p = { .events = POLLOUT };
-    size_t i;
-
-    to.sin_addr.s_addr = htonl(address);
-    to.sin_port = htons(port);
-    for (i = 0; i < 4; i++) {
-        fd[i] = socket(AF_INET, SOCK_STREAM, 0);
-        fcntl(fd[i], F_SETFL, O_NONBLOCK);
-        (void)!connect(fd[i], (struct sockaddr *)&to, sizeof(to));
-        p.fd = fd[i];
-        if (poll(&p, 1, 50) == 0)
-            return i + 1;
-    }
-    return i;
-}
-
-static void
-open_over(struct flow_poller *p, struct flow *f)
-{
-    const struct flow_poller_event *ev;
-    enum flow_status st;
-    size_t n;
-
-    while ((st = flow_open(f)) == FLOW_AGAIN)
-        assert_int_equal(flow_poller_wait(p, 8, FLOW_NEVER, &ev, &n), FLOW_OK);
-    assert_int_equal(st, FLOW_OK);
-}
-
-static void
-losing_connection_attempt_leaves_the_poller(void **state)
-{
-    struct flow_poller *p = *(struct flow_poller **)*state;
-    struct sockaddr none = { .sa_family = AF_UNSPEC };
-    struct flow_env env = *flow_env_default();
-    const struct flow_poller_event *ev;
-    int full, good, queue[4], attempt, copy;
-    uint16_t port = 0;
-    struct flow *f;
-    size_t n, queued;
-
-    full = listen_at(0x7f000002, &port, 0);
-    good = listen_at(0x7f000003, &port, 8);
-    queued = fill_queue(0x7f000002, port, queue);
-    memset(&the_lookup, 0, sizeof(the_lookup));
-    for (n = 0; n < 2; n++) {
-        the_lookup.addr[n].family = 4;
-        the_lookup.addr[n].port = port;
-        memcpy(the_lookup.addr[n].bytes, "\x7f\0\0\2", 4);
-        the_lookup.addr[n].bytes[3] += (uint8_t)n;
-    }
-    env.resolver = &two;
-    assert_int_equal(flow_tcp_dial(&env, "two.example", port, NULL, &f, NULL),
-                     FLOW_OK);
-    assert_int_equal(flow_poller_add(p, f, FLOW_READY_OPEN, NULL), FLOW_OK);
-    /* The first attempt's descriptor is the lowest free one. */
-    attempt = dup(0);
-    close(attempt);
-    assert_int_equal(flow_open(f), FLOW_AGAIN);
-    copy = dup(attempt);
-    assert_true(copy >= 0);
-    assert_int_equal(
-        flow_poller_wait(p, 8, flow_env_default()->now(NULL) + MSEC, &ev, &n),
-        FLOW_E_TIMEOUT);
-    open_over(p, f);
-    assert_int_equal(flow_poller_set(p, f, FLOW_READY_READ), FLOW_OK);
-    expect(p, NULL);
-    /* The loser's file has an error now, and the poller does not report it. */
-    (void)!connect(copy, &none, sizeof(none));
-    assert_int_equal(
-        poll(&(struct pollfd){ .fd = copy, .events = POLLOUT }, 1, 1000), 1);
-    assert_true(is_quiet(p));
-    flow_close(f);
-    assert_true(is_quiet(p));
-    close(copy);
-    close(full);
-    close(good);
-    while (queued > 0)
-        close(queue[--queued]);
 }
 
 /* --- processes ----------------------------------------------------------- */
@@ -789,42 +595,39 @@ child_does_not_change_the_parents_poller(void **state)
     assert_int_equal(flow_fd_adopt(NULL, fd[0], fd[0], &g[0], NULL), FLOW_OK);
     assert_int_equal(flow_fd_adopt(NULL, fd[1], fd[1], &g[1], NULL), FLOW_OK);
     assert_int_equal(flow_poller_add(p, f[0], FLOW_READY_READ, NULL), FLOW_OK);
-    expect(p, NULL);
+    poller_expect(p, NULL);
     child = fork();
     if (child == 0)
         _exit(use_inherited(p, f[0], g[0]));
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
-    assert_true(is_quiet(p));
+    assert_true(poller_is_quiet(p));
     assert_int_equal(flow_write(f[1], "x", 1, &n), FLOW_OK);
-    expect(p, f[0]);
+    poller_expect(p, f[0]);
     flow_close(f[0]);
-    assert_true(is_quiet(p));
+    assert_true(poller_is_quiet(p));
     flow_close(f[1]);
     flow_close(g[0]);
     flow_close(g[1]);
 }
 
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
-
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(announced_close_removes_the_registration),
-        TEST(announced_close_reaches_flows_that_share_a_descriptor),
-        TEST(events_of_a_lost_descriptor_are_ignored),
-        TEST(unannounced_close_costs_one_event),
-        TEST(unannounced_close_does_not_affect_other_flows),
+        POLLER_TEST(announced_close_removes_the_registration),
+        POLLER_TEST(announced_close_reaches_flows_that_share_a_descriptor),
+        POLLER_TEST(events_of_a_lost_descriptor_are_ignored),
+        POLLER_TEST(unannounced_close_costs_one_event),
+        POLLER_TEST(unannounced_close_does_not_affect_other_flows),
 #ifdef __linux__
-        TEST(foreign_loop_keeps_its_descriptor),
-        TEST(set_that_cannot_be_renewed_stays_in_use),
+        POLLER_TEST(foreign_loop_keeps_its_descriptor),
+        POLLER_TEST(set_that_cannot_be_renewed_stays_in_use),
 #endif
-        TEST(layer_may_close_its_lower_flow_in_a_poller),
-        TEST(ended_direction_closes_its_descriptor),
-        TEST(flows_may_share_a_descriptor),
-        TEST(losing_connection_attempt_leaves_the_poller),
-        TEST(child_does_not_change_the_parents_poller),
+        POLLER_TEST(layer_may_close_its_lower_flow_in_a_poller),
+        POLLER_TEST(ended_direction_closes_its_descriptor),
+        POLLER_TEST(flows_may_share_a_descriptor),
+        POLLER_TEST(child_does_not_change_the_parents_poller),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

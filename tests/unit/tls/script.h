@@ -53,6 +53,8 @@ extern struct script script_server;
 void script_fail_seal(unsigned count, enum flow_status status);
 /* Whether the failing record was reached. */
 bool script_seal_failed(void);
+/* No record was sealed yet, and none fails. */
+void script_forget_seals(void);
 
 /* The list of a whole handshake for both ends; resets the count of sealed
  * records. */
