@@ -98,7 +98,7 @@ sweep(enum stack_kind kind, unsigned side)
 }
 
 static void
-plain_cut_at_every_byte(void **state)
+cut_at_every_byte_is_noticed_without_tls(void **state)
 {
     (void)state;
     sweep(PLAIN, 0);
@@ -107,28 +107,28 @@ plain_cut_at_every_byte(void **state)
 
 #ifdef TEST_TLS
 static void
-tls12_client_cut_at_every_byte(void **state)
+cut_at_every_byte_is_noticed_by_a_tls12_client(void **state)
 {
     (void)state;
     sweep(TLS_1_2, 0);
 }
 
 static void
-tls12_server_cut_at_every_byte(void **state)
+cut_at_every_byte_is_noticed_by_a_tls12_server(void **state)
 {
     (void)state;
     sweep(TLS_1_2, 1);
 }
 
 static void
-tls13_client_cut_at_every_byte(void **state)
+cut_at_every_byte_is_noticed_by_a_tls13_client(void **state)
 {
     (void)state;
     sweep(TLS_1_3, 0);
 }
 
 static void
-tls13_server_cut_at_every_byte(void **state)
+cut_at_every_byte_is_noticed_by_a_tls13_server(void **state)
 {
     (void)state;
     sweep(TLS_1_3, 1);
@@ -160,7 +160,7 @@ hold_up(enum stack_kind kind, const struct flow_fault_plan *plan)
 }
 
 static void
-faults_that_lose_nothing(void **state)
+session_completes_under_faults_that_lose_no_bytes(void **state)
 {
     struct flow_fault_plan plan;
     uint64_t seed;
@@ -196,7 +196,7 @@ faults_that_lose_nothing(void **state)
 }
 
 static void
-delays_are_waited_for(void **state)
+injected_delays_are_waited_for(void **state)
 {
     struct flow_fault_plan plan;
     int kind;
@@ -266,13 +266,19 @@ main(int argc, char **argv)
 {
     const struct group groups[] = {
         { "plain",
-          { TEST(plain_cut_at_every_byte), TEST(delays_are_waited_for) } },
-        { "faults", { TEST(faults_that_lose_nothing) } },
+          { TEST(cut_at_every_byte_is_noticed_without_tls),
+            TEST(injected_delays_are_waited_for) } },
+        { "faults",
+          { TEST(session_completes_under_faults_that_lose_no_bytes) } },
 #ifdef TEST_TLS
-        { "tls12_client", { TEST(tls12_client_cut_at_every_byte) } },
-        { "tls12_server", { TEST(tls12_server_cut_at_every_byte) } },
-        { "tls13_client", { TEST(tls13_client_cut_at_every_byte) } },
-        { "tls13_server", { TEST(tls13_server_cut_at_every_byte) } },
+        { "tls12_client",
+          { TEST(cut_at_every_byte_is_noticed_by_a_tls12_client) } },
+        { "tls12_server",
+          { TEST(cut_at_every_byte_is_noticed_by_a_tls12_server) } },
+        { "tls13_client",
+          { TEST(cut_at_every_byte_is_noticed_by_a_tls13_client) } },
+        { "tls13_server",
+          { TEST(cut_at_every_byte_is_noticed_by_a_tls13_server) } },
         { "flip", { TEST(every_flipped_bit_is_noticed) } },
 #endif
     };

@@ -489,7 +489,7 @@ alert_of_server(const uint8_t *hello, size_t len)
 }
 
 static void
-bad_key_shares_are_illegal(void **state)
+invalid_key_shares_get_illegal_parameter(void **state)
 {
     static uint8_t hello[4096];
     size_t len, p, q;
@@ -522,7 +522,7 @@ bad_key_shares_are_illegal(void **state)
 }
 
 static void
-point_off_the_curve_is_illegal(void **state)
+point_off_the_curve_gets_illegal_parameter(void **state)
 {
     const uint16_t p256[] = { FLOW_TLS_GROUP_P256 };
     static uint8_t hello[4096];
@@ -618,8 +618,8 @@ main(void)
         TEST(change_cipher_spec_after_the_client_hello_depends_on_the_version),
         TEST(hello_in_small_records_is_accepted),
         TEST(oversized_hello_is_refused),
-        TEST(bad_key_shares_are_illegal),
-        TEST(point_off_the_curve_is_illegal),
+        TEST(invalid_key_shares_get_illegal_parameter),
+        TEST(point_off_the_curve_gets_illegal_parameter),
         TEST(silent_handshake_ends_at_the_timeout),
         TEST(handshake_has_a_byte_limit),
     };

@@ -131,7 +131,7 @@ abort_listener(void *arg)
 }
 
 static void
-abort_ends_a_sleeping_accept(void **state)
+abort_ends_a_waiting_accept(void **state)
 {
     struct mock_listener live = { .waiting = 0 };
     pthread_t thread;
@@ -328,7 +328,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         TEST(listener_accepts_and_works_on_after_errors),
         TEST(listener_has_a_description),
-        TEST(abort_ends_a_sleeping_accept),
+        TEST(abort_ends_a_waiting_accept),
         TEST(passed_deadline_is_not_a_wait_source),
         TEST(poller_reports_a_listener),
         TEST(poller_reports_a_listener_past_its_deadline),

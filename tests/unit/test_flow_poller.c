@@ -228,7 +228,7 @@ bytes_read_ahead_are_reported(void **state)
 /* A poller too does not report bytes that are fewer than the refused lease
  * wanted. */
 static void
-refused_lease_is_waited_for(void **state)
+poller_waits_for_the_size_of_a_refused_lease(void **state)
 {
     struct flow_poller *p = *(struct flow_poller **)*state;
     const struct flow_poller_event *ev;
@@ -688,7 +688,7 @@ bytes_pass_in_both_directions(void **state)
 }
 
 static void
-survives_any_failed_allocation(void **state)
+every_failed_allocation_is_survived(void **state)
 {
     struct flow_poller *p = *(struct flow_poller **)*state;
     struct mock *m = mock_new(&env, MOCK_CAPS);
@@ -729,7 +729,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         TEST(descriptor_and_event_flows_are_level_triggered),
         TEST(bytes_read_ahead_are_reported),
-        TEST(refused_lease_is_waited_for),
+        TEST(poller_waits_for_the_size_of_a_refused_lease),
         TEST(short_event_list_starves_no_descriptor),
         TEST(ready_flows_do_not_hide_the_others),
         TEST(flow_may_be_removed_while_its_event_list_is_handled),
@@ -743,7 +743,7 @@ main(void)
         TEST(flows_may_exchange_descriptor_numbers),
         TEST(new_event_at_an_old_address_is_registered_again),
         TEST(bytes_pass_in_both_directions),
-        TEST(survives_any_failed_allocation),
+        TEST(every_failed_allocation_is_survived),
         TEST(null_environment_is_the_default),
     };
 

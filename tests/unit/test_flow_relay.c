@@ -110,7 +110,7 @@ relay_is_idle_if_both_directions_are(void **state)
 }
 
 static void
-slow_reader_holds_the_writer_back(void **state)
+slow_reader_blocks_the_writer(void **state)
 {
     uint32_t a, b;
     size_t n, got = 0, sent = 0;
@@ -218,7 +218,7 @@ failed_side_ends_the_silent_one_at_once(void **state)
 }
 
 static void
-without_half_close_the_other_direction_runs_on(void **state)
+relay_continues_the_other_direction_without_half_close(void **state)
 {
     struct mock *m = mock_new(&fake.env, FLOW_CAP_DUPLEX);
     size_t n;
@@ -370,7 +370,7 @@ run_relay(void *arg)
 
 /* The relay runs in a thread and waits for both flows at once. */
 static void
-runs_between_threads(void **state)
+relay_runs_in_a_thread(void **state)
 {
     struct flow *in[2], *out[2];
     struct flow_relay live;
@@ -412,17 +412,17 @@ main(void)
     const struct CMUnitTest tests[] = {
         TEST(end_of_one_direction_is_passed_on_alone),
         TEST(relay_is_idle_if_both_directions_are),
-        TEST(slow_reader_holds_the_writer_back),
+        TEST(slow_reader_blocks_the_writer),
         TEST(error_at_any_byte_is_reported_and_loses_no_earlier_byte),
         TEST(closed_output_ends_its_direction),
         TEST(failed_side_ends_the_silent_one_at_once),
-        TEST(without_half_close_the_other_direction_runs_on),
+        TEST(relay_continues_the_other_direction_without_half_close),
         TEST(init_survives_failed_allocations),
         TEST(run_obeys_every_deadline),
         TEST(run_forgets_deadlines_of_ended_directions),
         TEST(busy_run_obeys_every_deadline),
         TEST(run_sleeps_while_bytes_of_a_failed_source_are_unwritten),
-        TEST(runs_between_threads),
+        TEST(relay_runs_in_a_thread),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -157,7 +157,7 @@ vector_longer_than_one_call_is_written_whole(void **state)
 
 /* C21: no byte is accepted, however many calls the vector needs. */
 static void
-bad_arguments_are_refused_before_the_first_write(void **state)
+invalid_arguments_are_refused_before_the_first_write(void **state)
 {
     struct mock *m =
         mock_new(&fake.env, MOCK_CAPS & ~FLOW_CAP_HALF_CLOSE_WRITE);
@@ -495,7 +495,7 @@ main(void)
         TEST(write_all_flushes_and_fin_ends),
         TEST(fin_without_bytes_ends_and_empty_write_sends_no_bytes),
         TEST(vector_longer_than_one_call_is_written_whole),
-        TEST(bad_arguments_are_refused_before_the_first_write),
+        TEST(invalid_arguments_are_refused_before_the_first_write),
         TEST(open_wait_drives_the_opening),
         TEST(copy_moves_until_the_end_or_the_limit),
         TEST(copy_obeys_the_write_deadline_of_a_busy_destination),

@@ -463,7 +463,7 @@ write_one(void *arg)
 }
 
 static void
-one_thread_opens_at_a_time(void **state)
+one_thread_at_a_time_opens_the_flow(void **state)
 {
     struct slow s = { .steps = 0 };
     enum flow_status st;
@@ -590,7 +590,7 @@ main(void)
         TEST(abort_wakes_waiting_threads),
         TEST(moved_deadline_wakes_the_waiting_thread),
         TEST(wakeup_of_the_lower_flow_wakes_the_waiter_above),
-        TEST(one_thread_opens_at_a_time),
+        TEST(one_thread_at_a_time_opens_the_flow),
         TEST(failed_opening_is_not_tried_again),
         TEST(both_threads_get_the_status_of_a_failed_opening),
     };

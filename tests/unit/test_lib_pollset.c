@@ -249,7 +249,7 @@ renewed_set_contains_only_the_waker(void **state)
 }
 
 static void
-survives_any_failed_allocation(void **state)
+every_failed_allocation_is_survived(void **state)
 {
     struct fixture *f = *state;
     struct flow__pollset *set;
@@ -279,7 +279,7 @@ main(void)
         TEST(short_event_list_starves_no_descriptor),
         TEST(error_is_reported_in_both_directions),
         TEST(renewed_set_contains_only_the_waker),
-        TEST(survives_any_failed_allocation),
+        TEST(every_failed_allocation_is_survived),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

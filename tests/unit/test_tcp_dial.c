@@ -278,7 +278,7 @@ names_need_a_resolver(void **state)
 }
 
 static void
-refusal_names_the_address(void **state)
+error_of_a_refused_connection_names_the_address(void **state)
 {
     struct fixture x;
     uint16_t port;
@@ -298,7 +298,7 @@ refusal_names_the_address(void **state)
 }
 
 static void
-lookup_is_waited_for(void **state)
+dial_waits_for_the_lookup(void **state)
 {
     struct flow_wait_set set;
     struct fixture x;
@@ -325,7 +325,7 @@ lookup_is_waited_for(void **state)
 }
 
 static void
-dead_addresses_are_passed_over_at_once(void **state)
+refusing_addresses_are_skipped_at_once(void **state)
 {
     struct fixture x;
     uint16_t port;
@@ -350,7 +350,7 @@ dead_addresses_are_passed_over_at_once(void **state)
 }
 
 static void
-all_dead_is_the_last_ones_error(void **state)
+error_of_a_dial_is_that_of_the_last_address(void **state)
 {
     struct fixture x;
     uint16_t port;
@@ -373,7 +373,7 @@ all_dead_is_the_last_ones_error(void **state)
 }
 
 static void
-silent_address_gets_a_head_start_only(void **state)
+silent_address_delays_the_next_by_a_head_start(void **state)
 {
     struct fixture x;
     struct hole hole;
@@ -397,7 +397,7 @@ silent_address_gets_a_head_start_only(void **state)
 }
 
 static void
-more_silent_addresses_than_places(void **state)
+silent_addresses_beyond_the_limit_replace_the_oldest(void **state)
 {
     static const char *const silent[] = { "127.0.0.2", "127.0.0.3", "127.0.0.4",
                                           "127.0.0.5", "127.0.0.6" };
@@ -442,7 +442,7 @@ timeout_covers_resolution(void **state)
 }
 
 static void
-timeout_that_is_too_long_to_add(void **state)
+timeout_beyond_the_clock_is_never(void **state)
 {
     struct fixture x;
 
@@ -475,7 +475,7 @@ timeout_covers_all_addresses(void **state)
 }
 
 static void
-failed_lookups(void **state)
+failed_lookups_are_reported(void **state)
 {
     struct fixture x;
 
@@ -506,7 +506,7 @@ failed_lookups(void **state)
 }
 
 static void
-giving_up_midway_leaves_nothing(void **state)
+cancelled_dial_releases_everything(void **state)
 {
     struct fixture x;
     struct hole hole;
@@ -539,7 +539,7 @@ source_at(const char *text)
 }
 
 static void
-source_passes_over_the_other_family(void **state)
+source_address_skips_the_other_family(void **state)
 {
     const struct flow_addr source = source_at("127.0.0.1");
     struct fixture x;
@@ -598,18 +598,18 @@ main(void)
     const struct CMUnitTest tests[] = {
         DIAL_TEST(literal_addresses_are_not_looked_up),
         DIAL_TEST(names_need_a_resolver),
-        DIAL_TEST(refusal_names_the_address),
-        DIAL_TEST(lookup_is_waited_for),
-        DIAL_TEST(dead_addresses_are_passed_over_at_once),
-        DIAL_TEST(all_dead_is_the_last_ones_error),
-        DIAL_TEST(silent_address_gets_a_head_start_only),
-        DIAL_TEST(more_silent_addresses_than_places),
+        DIAL_TEST(error_of_a_refused_connection_names_the_address),
+        DIAL_TEST(dial_waits_for_the_lookup),
+        DIAL_TEST(refusing_addresses_are_skipped_at_once),
+        DIAL_TEST(error_of_a_dial_is_that_of_the_last_address),
+        DIAL_TEST(silent_address_delays_the_next_by_a_head_start),
+        DIAL_TEST(silent_addresses_beyond_the_limit_replace_the_oldest),
         DIAL_TEST(timeout_covers_resolution),
-        DIAL_TEST(timeout_that_is_too_long_to_add),
+        DIAL_TEST(timeout_beyond_the_clock_is_never),
         DIAL_TEST(timeout_covers_all_addresses),
-        DIAL_TEST(failed_lookups),
-        DIAL_TEST(giving_up_midway_leaves_nothing),
-        DIAL_TEST(source_passes_over_the_other_family),
+        DIAL_TEST(failed_lookups_are_reported),
+        DIAL_TEST(cancelled_dial_releases_everything),
+        DIAL_TEST(source_address_skips_the_other_family),
         DIAL_TEST(long_names_leave_room_for_the_address),
     };
 

@@ -101,7 +101,7 @@ bytes_pass_and_half_close_works(void **state)
 }
 
 static void
-abstract_names(void **state)
+abstract_names_are_supported_on_linux(void **state)
 {
     char name[100];
     struct flow_listener *l = NULL;
@@ -241,7 +241,7 @@ child_leaves_the_file_to_its_parent(void **state)
 }
 
 static void
-paths_are_checked(void **state)
+invalid_paths_are_refused(void **state)
 {
     const struct flow_unix_options negative = { .backlog = -1 };
     const struct flow_unix_options setuid = { .mode = 04600 };
@@ -304,7 +304,7 @@ dialling_a_name_without_a_listener_fails(void **state)
 /* Linux provides no event for a full backlog; by the clock, which is fake
  * here. */
 static void
-full_queue_is_waited_for(void **state)
+full_backlog_is_waited_for(void **state)
 {
     struct flow_endpoint_options opt = { .timeout = 100000000 };
     struct flow_listener *l;
@@ -434,16 +434,16 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         DIR_TEST(bytes_pass_and_half_close_works),
-        DIR_TEST(abstract_names),
+        DIR_TEST(abstract_names_are_supported_on_linux),
         DIR_TEST(file_has_its_mode_and_goes_with_the_listener),
         DIR_TEST(stale_file_is_replaced),
         DIR_TEST(listener_in_use_is_not_replaced),
         DIR_TEST(other_files_are_not_replaced),
         DIR_TEST(close_leaves_the_file_of_another),
         DIR_TEST(child_leaves_the_file_to_its_parent),
-        DIR_TEST(paths_are_checked),
+        DIR_TEST(invalid_paths_are_refused),
         DIR_TEST(dialling_a_name_without_a_listener_fails),
-        DIR_TEST(full_queue_is_waited_for),
+        DIR_TEST(full_backlog_is_waited_for),
         DIR_TEST(unix_endpoints_dial_and_listen),
         DIR_TEST(every_allocation_may_fail),
         DIR_TEST(failed_listener_leaves_the_file_of_another),

@@ -128,7 +128,7 @@ oversized_rsa_keys_are_refused(void **state)
 }
 
 static void
-many_parents(void **state)
+many_possible_issuers_cost_bounded_work(void **state)
 {
     EVP_PKEY *large = mint_rsa(8192, 32), *curve = mint_key();
     int version;
@@ -179,7 +179,7 @@ untrusted_chains_cost_bounded_work(void **state)
 
 /* Our limits allow it, but mbedTLS does not. */
 static void
-longer_than_the_engine_takes(void **state)
+key_above_the_limit_of_mbedtls_is_refused(void **state)
 {
     EVP_PKEY *large;
     int version;
@@ -241,7 +241,7 @@ chain_of_the_longest_allowed_length_is_verified(void **state)
 
 /* The reason for the engine's own limit. */
 static void
-too_long_a_chain(void **state)
+overlong_chain_is_refused(void **state)
 {
     X509 *certs[12] = { NULL };
     EVP_PKEY *keys[12] = { NULL };
@@ -283,11 +283,11 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(oversized_rsa_keys_are_refused),
-        TEST(many_parents),
+        TEST(many_possible_issuers_cost_bounded_work),
         TEST(untrusted_chains_cost_bounded_work),
-        TEST(longer_than_the_engine_takes),
+        TEST(key_above_the_limit_of_mbedtls_is_refused),
         TEST(chain_of_the_longest_allowed_length_is_verified),
-        TEST(too_long_a_chain),
+        TEST(overlong_chain_is_refused),
     };
 
     return TEST_RUN(tests);

@@ -174,7 +174,7 @@ other_authentication(struct evil *e, struct evil_record *r)
 }
 
 static void
-certificates_that_do_not_fit(void **state)
+certificates_must_match_the_suite(void **state)
 {
     static const struct lie lies[] = {
         { "RSA for ECDHE_ECDSA", false, 0x0303, other_authentication, 47, PLAIN,
@@ -307,7 +307,7 @@ certificate_extension(struct evil *e, struct evil_record *r)
 }
 
 static void
-answers(void **state)
+false_answers_to_extensions_get_their_alert(void **state)
 {
     static const struct lie lies[] = {
         { "server_name with content", false, 0x0304, encrypted_server_name, 50,
@@ -443,7 +443,7 @@ data_before_exchange(struct evil *e, struct evil_record *r)
 }
 
 static void
-early_data_before_tls12(void **state)
+early_data_before_tls12_is_refused(void **state)
 {
     static const struct lie lies[] = {
         { "forged Finished", true, 0x0303, forged_finished, 20, PLAIN, NULL },
@@ -460,11 +460,11 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(signature_schemes_must_match_the_key),
-        TEST(certificates_that_do_not_fit),
+        TEST(certificates_must_match_the_suite),
         TEST(compressed_points_are_refused),
-        TEST(answers),
+        TEST(false_answers_to_extensions_get_their_alert),
         TEST(early_and_trailing_messages_are_refused),
-        TEST(early_data_before_tls12),
+        TEST(early_data_before_tls12_is_refused),
     };
 
     return TEST_RUN(tests);

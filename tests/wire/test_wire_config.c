@@ -465,7 +465,7 @@ key_pair_is_loaded_from_every_format(void **state)
                          key, chain);
     assert_status(add_memory(joined, n, joined, n), FLOW_OK);
     end();
-    guard_case("ends of line of DOS");
+    guard_case("CRLF line ends");
     for (i = n = 0; i < chain_len; i++) {
         if (chain[i] == '\n')
             crlf[n++] = '\r';

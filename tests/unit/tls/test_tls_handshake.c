@@ -137,7 +137,7 @@ pass(unsigned from, const char *text)
 }
 
 static void
-completes(void **state)
+scripted_handshake_completes(void **state)
 {
     static const uint8_t fed[2][2][SCRIPT_CALLS] = {
         { { 0, 2, 11, 12, 14, 20 }, { 1, 16, 20 } },
@@ -168,7 +168,7 @@ completes(void **state)
 
 /* Each call of each engine fails in turn. */
 static void
-failures_are_told_at_every_step(void **state)
+failures_at_every_step_send_an_alert(void **state)
 {
     unsigned v, who, k, calls;
 
@@ -191,7 +191,7 @@ failures_are_told_at_every_step(void **state)
 }
 
 static void
-a_client_that_cannot_begin_is_silent(void **state)
+client_that_cannot_start_sends_no_bytes(void **state)
 {
     struct flow_error err;
 
@@ -289,7 +289,7 @@ no_data_keys(void)
 }
 
 static void
-rules_of_an_engine(void **state)
+engine_that_breaks_a_rule_fails_the_handshake(void **state)
 {
     static const struct {
         const char *name;
@@ -324,7 +324,7 @@ rules_of_an_engine(void **state)
 /* Without a key the peer cannot read an alert, but the handshake does not
  * complete. */
 static void
-no_keys_no_connection(void **state)
+handshake_without_keys_fails(void **state)
 {
     (void)state;
     assert_status(both_begin(0x0304), FLOW_OK);
@@ -359,7 +359,7 @@ unverified_peers_are_refused(void **state)
 
 /* A client that was told not to verify still gets the verification flags. */
 static void
-flags_are_told_without_verifying(void **state)
+verification_flags_are_reported_without_verification(void **state)
 {
     struct flow_tls_info info;
     unsigned v;
@@ -428,7 +428,7 @@ every_seal_fails_once(void **state)
 /* A flight of two protected records of which the second fails to seal: nothing
  * of it is sent.  The server's alert, which precedes it, is in plaintext. */
 static void
-a_flight_leaves_whole_or_not_at_all(void **state)
+flight_is_sent_whole_or_not_at_all(void **state)
 {
     unsigned n;
 
@@ -452,7 +452,7 @@ a_flight_leaves_whole_or_not_at_all(void **state)
 /* A sequence number that was used stays used; the scripted cipher checks that
  * none is used twice. */
 static void
-numbers_of_a_failed_flight_are_lost(void **state)
+sequence_numbers_of_a_failed_flight_stay_used(void **state)
 {
     static const struct flow__key_material material = { .key = { 1 } };
     static const uint8_t content[100] = { 7 };
@@ -540,16 +540,16 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(completes),
-        TEST(failures_are_told_at_every_step),
-        TEST(a_client_that_cannot_begin_is_silent),
-        TEST(rules_of_an_engine),
-        TEST(no_keys_no_connection),
+        TEST(scripted_handshake_completes),
+        TEST(failures_at_every_step_send_an_alert),
+        TEST(client_that_cannot_start_sends_no_bytes),
+        TEST(engine_that_breaks_a_rule_fails_the_handshake),
+        TEST(handshake_without_keys_fails),
         TEST(unverified_peers_are_refused),
-        TEST(flags_are_told_without_verifying),
+        TEST(verification_flags_are_reported_without_verification),
         TEST(every_seal_fails_once),
-        TEST(a_flight_leaves_whole_or_not_at_all),
-        TEST(numbers_of_a_failed_flight_are_lost),
+        TEST(flight_is_sent_whole_or_not_at_all),
+        TEST(sequence_numbers_of_a_failed_flight_stay_used),
         TEST(every_allocation_fails_once),
     };
 

@@ -76,7 +76,7 @@ sealed_bytes_are_accepted(void **state)
 
 /* The peer can end the connection while the caller fills a lease. */
 static void
-lent_memory_outlives_an_alert(void **state)
+leased_memory_outlives_an_alert(void **state)
 {
     struct flow_vec span;
 
@@ -93,7 +93,7 @@ lent_memory_outlives_an_alert(void **state)
 
 /* If a commit has accepted bytes, a pending message does not make it fail. */
 static void
-commit_accepts_without_memory(void **state)
+commit_accepts_bytes_without_memory(void **state)
 {
     struct flow_vec span;
 
@@ -112,7 +112,7 @@ commit_accepts_without_memory(void **state)
 }
 
 static void
-owed_message_survives_a_want_of_memory(void **state)
+pending_message_survives_a_failed_allocation(void **state)
 {
     (void)state;
     flow__writer_owe(&w, FLOW__OWED_ANSWER);
@@ -142,7 +142,7 @@ no_memory_and_a_request(void *ctx, size_t size, size_t align)
 }
 
 static void
-a_request_during_a_want_of_memory_is_kept(void **state)
+key_update_request_survives_a_failed_allocation(void **state)
 {
     void *(*const alloc)(void *, size_t, size_t) = fake.env.alloc;
 
@@ -206,7 +206,7 @@ one_call_seals_a_bounded_number_of_records(void **state)
 /* The lower flow is full when the connection fails: the alert waits for room as
  * any record does, then the writer reports the failure. */
 static void
-an_alert_waits_for_room(void **state)
+alert_waits_for_room(void **state)
 {
     unsigned writes;
     size_t n;
@@ -237,7 +237,7 @@ an_alert_waits_for_room(void **state)
 /* A KeyUpdate message is sent only if the next key has been made: whichever
  * allocation fails, the old key stays and the call can be repeated. */
 static void
-key_update_survives_a_want_of_memory(void **state)
+key_update_survives_a_failed_allocation(void **state)
 {
     unsigned failed = 0;
     uint64_t n;
@@ -321,7 +321,7 @@ last_record_of_a_key_is_an_alert(void **state)
 /* The writer accepts as many records as the key allows, and the connection can
  * still be closed with close_notify. */
 static void
-end_of_a_key_can_be_ended_in_order(void **state)
+key_at_its_limit_allows_an_orderly_end(void **state)
 {
     static const uint8_t text[3 * FLOW__RECORD_PLAIN_MAX] = { 7 };
     const struct flow_cvec vec = { text, sizeof(text) };
@@ -363,16 +363,16 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(sealed_bytes_are_accepted),
-        TEST(lent_memory_outlives_an_alert),
-        TEST(commit_accepts_without_memory),
-        TEST(owed_message_survives_a_want_of_memory),
-        TEST(a_request_during_a_want_of_memory_is_kept),
+        TEST(leased_memory_outlives_an_alert),
+        TEST(commit_accepts_bytes_without_memory),
+        TEST(pending_message_survives_a_failed_allocation),
+        TEST(key_update_request_survives_a_failed_allocation),
         TEST(idle_key_is_not_updated),
         TEST(one_call_seals_a_bounded_number_of_records),
-        TEST(an_alert_waits_for_room),
-        TEST(key_update_survives_a_want_of_memory),
+        TEST(alert_waits_for_room),
+        TEST(key_update_survives_a_failed_allocation),
         TEST(last_record_of_a_key_is_an_alert),
-        TEST(end_of_a_key_can_be_ended_in_order),
+        TEST(key_at_its_limit_allows_an_orderly_end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
