@@ -12,17 +12,6 @@ flow__is_power_of_two(size_t value)
     return value != 0 && (value & (value - 1)) == 0;
 }
 
-/* The smallest power of two >= value; 0 when there is none in 32 bits. */
-static inline uint32_t
-flow__ceil_power_of_two(uint32_t value)
-{
-    uint32_t power = 1;
-
-    while (power != 0 && power < value)
-        power <<= 1;
-    return power;
-}
-
 static inline size_t
 flow__min(size_t a, size_t b)
 {

@@ -299,7 +299,7 @@ flow__handshake_step(struct flow__handshake *hs, struct flow *lower,
 
 /* See tls/handshake.h. */
 void
-flow__handshake_part(struct flow__handshake *hs, struct flow *lower)
+flow__handshake_offer_alert(struct flow__handshake *hs, struct flow *lower)
 {
     struct flow_error ignored;
 

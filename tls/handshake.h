@@ -67,7 +67,8 @@ enum flow_status flow__handshake_step(struct flow__handshake *hs,
 
 /* Before it is freed: an alert that waits for the lower flow is offered once
  * more.  Nothing is waited for. */
-void flow__handshake_part(struct flow__handshake *hs, struct flow *lower);
+void flow__handshake_offer_alert(struct flow__handshake *hs,
+                                 struct flow *lower);
 
 /* Before the first step: at most nsec ns from that on, with what the lower flow
  * takes to open; 0: no limit.  The configuration's counts from there on. */

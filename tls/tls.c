@@ -113,7 +113,7 @@ tls_offer_alert(struct flow__tls *t)
     if (flow__tls_is_inherited(t) || flow_is_aborted(f))
         return;
     if (t->hs != NULL)
-        flow__handshake_part(t->hs, f->lower);
+        flow__handshake_offer_alert(t->hs, f->lower);
     else if (t->writer.dead || t->writer.spent)
         (void)flow__writer_flush(&t->writer, f->lower);
 }

@@ -37,7 +37,7 @@ wait_can_flush(struct flow__tls *t, struct flow_wait_set *set)
 {
     const struct flow__writer *w = &t->writer;
 
-    if (w->dead && !w->parting && !w->close_sealed)
+    if (w->dead && !w->alert_queued && !w->close_sealed)
         return true;
     if (!wait_can_drain(t, set))
         return false;

@@ -287,13 +287,13 @@ writer_push_alert(struct flow__writer *w, struct flow *lower)
 {
     enum flow_status st = FLOW_OK;
 
-    if (w->parting)
+    if (w->alert_queued)
         st = flow__writer_drain(w, lower).status;
-    if (w->parting && st == FLOW_OK)
+    if (w->alert_queued && st == FLOW_OK)
         st = flow_flush(lower);
     if (st == FLOW_AGAIN)
         return writer_result(st, FLOW__WRITER_OK);
-    w->parting = false;
+    w->alert_queued = false;
     return writer_result(FLOW_E_PROTO, FLOW__WRITER_DEAD);
 }
 
@@ -529,11 +529,11 @@ flow__writer_alert(struct flow__writer *w, struct flow *lower, int alert)
     if (!w->open_is_leased)
         writer_drop_open(w);
     if (!w->close_sealed && !w->spent)
-        w->parting =
+        w->alert_queued =
             writer_seal_bytes(w, FLOW__CONTENT_ALERT, fatal, sizeof(fatal))
                 .status == FLOW_OK;
     w->dead = true;
-    if (!w->parting)
+    if (!w->alert_queued)
         return false;
     (void)writer_push_alert(w, lower);
     return true;

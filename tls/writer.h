@@ -48,7 +48,7 @@ struct flow__writer {
     bool close_sealed; /* our close_notify stands on out or has left */
     bool spent;        /* the key's last record was an alert; TLS 1.2 */
     bool dead;         /* a fatal alert went either way */
-    bool parting;      /* dead, and our alert has not left yet */
+    bool alert_queued; /* dead, and our alert has not left yet */
 
     uint32_t owed; /* FLOW__OWED_ bits (atomic); see flow__writer_owe() */
     /* For the reading side (atomic): one that asks for the peer's is sealed. */
