@@ -184,7 +184,7 @@ class Failures(Fetch):
         got = self.fetch(self.answer(self.hello),
                          url="https://wrong.flow.test/")
         self.failed(got, "cannot fetch https://wrong.flow.test/", "tls",
-                    "not for this name (wrong.flow.test, certificate of CN="
+                    "host name mismatch (wrong.flow.test, certificate of CN="
                     + NAME)
         self.assertEqual(got[1], b"")
 
@@ -194,7 +194,7 @@ class Failures(Fetch):
 
     def test_not_yet_valid(self):
         self.failed(self.fetch(self.answer(self.hello, tls="future")),
-                    "tls", "not valid yet")
+                    "tls", "not yet valid")
 
     def test_untrusted(self):
         self.failed(self.fetch(self.answer(self.hello, tls="untrusted")),

@@ -127,17 +127,18 @@ error_format_has_every_field(void **state)
 
     (void)state;
     flow_error_set(&err, FLOW_E_AUTH, "tls", FLOW_DOMAIN_ENGINE, -0x2700,
-                   "peer certificate refused: expired");
+                   "peer certificate refused: certificate has expired");
     flow_error_add_layer(&err, "trace");
     flow_error_set_detail(&err, "www.example.org");
     err.alert_sent = 45;
     err.hint = "look at the clock";
     len = flow_error_format(&err, text, sizeof(text));
     assert_int_equal(len, strlen(text));
-    assert_string_equal(text,
-                        "trace over tls: peer certificate refused: expired "
-                        "(www.example.org), engine error -0x2700, alert sent: "
-                        "certificate_expired; look at the clock");
+    assert_string_equal(
+        text,
+        "trace over tls: peer certificate refused: certificate has expired "
+        "(www.example.org), engine error -0x2700, alert sent: "
+        "certificate_expired; look at the clock");
 
     flow_error_set(&err, FLOW_E_PROTO, "tls", FLOW_DOMAIN_NONE, 0,
                    "received fatal alert");

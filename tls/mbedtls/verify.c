@@ -46,17 +46,19 @@ flow__mbed_verify_text(uint32_t flags)
         const char *text;
     } texts[] = {
         { FLOW_VERIFY_MISSING, "peer sent no certificate" },
-        { FLOW_VERIFY_REVOKED, "peer certificate refused: revoked" },
-        { FLOW_VERIFY_EXPIRED, "peer certificate refused: expired" },
-        { FLOW_VERIFY_FUTURE, "peer certificate refused: not valid yet" },
+        { FLOW_VERIFY_REVOKED,
+          "peer certificate refused: certificate revoked" },
+        { FLOW_VERIFY_EXPIRED,
+          "peer certificate refused: certificate has expired" },
+        { FLOW_VERIFY_FUTURE,
+          "peer certificate refused: certificate is not yet valid" },
         { FLOW_VERIFY_NOT_TRUSTED,
-          "peer certificate refused: not signed by anything trusted" },
-        { FLOW_VERIFY_NAME,
-          "peer certificate refused: it is not for this name" },
+          "peer certificate refused: certificate signed by unknown authority" },
+        { FLOW_VERIFY_NAME, "peer certificate refused: host name mismatch" },
         { FLOW_VERIFY_USAGE,
-          "peer certificate refused: its usage does not allow this" },
+          "peer certificate refused: unsuitable certificate purpose" },
         { FLOW_VERIFY_WEAK,
-          "peer certificate refused: key or signature too weak" },
+          "peer certificate refused: certificate key or signature too weak" },
     };
 
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
