@@ -14,8 +14,6 @@ static const uint16_t p521_13[] = { FLOW__SIGN_ECDSA_SECP521R1_SHA512, 0 };
 static const uint16_t rsa_13[] = { FLOW__SIGN_RSA_PSS_RSAE_SHA256,
                                    FLOW__SIGN_RSA_PSS_RSAE_SHA384,
                                    FLOW__SIGN_RSA_PSS_RSAE_SHA512, 0 };
-static const uint16_t rsa_short_13[] = { FLOW__SIGN_RSA_PSS_RSAE_SHA256,
-                                         FLOW__SIGN_RSA_PSS_RSAE_SHA384, 0 };
 static const uint16_t ecdsa_12[] = { FLOW__SIGN_ECDSA_SECP256R1_SHA256,
                                      FLOW__SIGN_ECDSA_SECP384R1_SHA384,
                                      FLOW__SIGN_ECDSA_SECP521R1_SHA512, 0 };
@@ -38,7 +36,6 @@ static const struct key_facts key_facts[] = {
     [FLOW__KEY_P521] = { p521_13, ecdsa_12, FLOW__AUTH_ECDSA,
                          FLOW_TLS_GROUP_P521 },
     [FLOW__KEY_RSA] = { rsa_13, rsa_12, FLOW__AUTH_RSA, 0 },
-    [FLOW__KEY_RSA_SHORT] = { rsa_short_13, rsa_12, FLOW__AUTH_RSA, 0 },
 };
 
 static bool

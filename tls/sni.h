@@ -17,15 +17,13 @@
  */
 
 /* The key of a certificate; in order of preference.  OTHER: a peer's, none of
- * these or not known; a candidate never has it.  RSA_SHORT: a candidate's,
- * whose modulus is too short for RSA-PSS with SHA-512. */
+ * these or not known; a candidate never has it. */
 enum flow__key_type {
     FLOW__KEY_P256 = 0,
     FLOW__KEY_P384 = 1,
     FLOW__KEY_P521 = 2,
     FLOW__KEY_RSA = 3,
-    FLOW__KEY_OTHER = 4,
-    FLOW__KEY_RSA_SHORT = 5
+    FLOW__KEY_OTHER = 4
 };
 
 /* A certificate to choose from; everything stays the caller's. */

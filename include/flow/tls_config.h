@@ -265,7 +265,7 @@ flow_tls_config_add_trust_file(struct flow_tls_config *c, const char *path,
  * type suits the client.  The pair is checked now: the key must match the
  * leaf, and the leaf must be valid today (flow_tls_config_allow_expired()).  If
  * the leaf has a keyUsage, it must include digitalSignature, and if it has an
- * extendedKeyUsage, serverAuth.
+ * extendedKeyUsage, serverAuth.  An RSA key must have at least 2048 bits.
  *
  * @param[in,out] c           The configuration.
  * @param[in]     chain       PEM, leaf first, or one certificate in DER.
@@ -277,8 +277,8 @@ flow_tls_config_add_trust_file(struct flow_tls_config *c, const char *path,
  * @param[out]    ret_err     Why it failed; may be NULL.
  * @retval FLOW_OK        Added.
  * @retval FLOW_E_INVAL   Not understood, or they do not belong together.
- * @retval FLOW_E_AUTH    Expired, not yet valid or not for TLS servers, or the
- *                        passphrase is wrong.
+ * @retval FLOW_E_AUTH    Expired, not yet valid or not for TLS servers, the RSA
+ *                        key is too short, or the passphrase is wrong.
  * @retval FLOW_E_NOMEM   No memory.
  * @retval FLOW_E_BUSY    Frozen.
  * @par Since

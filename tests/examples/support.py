@@ -159,8 +159,9 @@ class Pki:
         assert code == 0, errors
 
     def make_key(self, name, kind):
-        if kind == "rsa":
-            self.openssl("genrsa", "-out", self.path(name + ".key"), "2048")
+        if kind.startswith("rsa"):
+            self.openssl("genrsa", "-out", self.path(name + ".key"),
+                         kind[3:] or "2048")
         else:
             self.openssl("ecparam", "-name", kind, "-genkey", "-noout",
                          "-out", self.path(name + ".key"))

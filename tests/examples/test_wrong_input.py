@@ -88,6 +88,9 @@ ROWS = (
     ([*ECHO, TLS, "--cert", "{client.pem}", "--key", "{client.key}"], 1,
      "certificate is not for servers", "serverAuth is not in its "
      "extendedKeyUsage", "client.pem", "have one issued for TLS servers"),
+    ([*ECHO, TLS, "--cert", "{short.pem}", "--key", "{short.key}"], 1,
+     "RSA key is too short: fewer than 2048 bits", "short.key",
+     "have a certificate issued for a longer key"),
     ([*CAT, TO_TLS, "--ca", "{none}"], 1, "cannot load --ca", "no such file",
      "none"),
     ([*CAT, TO_TLS, "--ca", "{junk}"], 1, "cannot load --ca",
@@ -156,6 +159,7 @@ class WrongInput(support.Case):
         cls.pki.make("www", ["www.test"])
         cls.pki.make("other", ["www.test"])
         cls.pki.make("client", ["www.test"], usage="clientAuth")
+        cls.pki.make("short", ["www.test"], kind="rsa1024")
         cls.pki.openssl("pkey", "-in", cls.pki.path("www.key"), "-aes128",
                         "-passout", "pass:x", "-out",
                         cls.pki.path("locked.key"))

@@ -238,6 +238,43 @@ unsupported_keys_are_refused(void **state)
     assert_int_equal(wrong, 0);
 }
 
+/* Clients refuse a shorter RSA key, so a server would learn of it too late. */
+static void
+short_rsa_keys_are_refused(void **state)
+{
+    static const struct mint plain = { "a", "DNS:a.example", NULL, NULL, NULL,
+                                       NULL };
+    static const unsigned bits[] = { 1024, 2040, 2048 };
+    size_t i;
+
+    (void)state;
+    wrong = 0;
+    for (i = 0; i < sizeof(bits) / sizeof(bits[0]); i++) {
+        EVP_PKEY *key = EVP_RSA_gen(bits[i]);
+        X509 *leaf = mint_certificate(&plain, key, NULL, NULL);
+        char *chain = mint_pem(leaf), *pem = mint_key_pem(key, NULL);
+        enum flow_status st;
+
+        begin(true);
+        st = flow_tls_config_add_keypair_file(
+            config, text_file("odd.pem", chain), text_file("odd.key", pem),
+            NULL, NULL, &err);
+        if (bits[i] < 2048) {
+            said("length", st, FLOW_E_AUTH, "fewer than 2048 bits", "odd.key");
+            assert_int_equal(err.verify_flags, FLOW_VERIFY_WEAK);
+            assert_non_null(err.hint);
+        } else {
+            assert_int_equal(st, FLOW_OK);
+        }
+        end();
+        free(chain);
+        free(pem);
+        X509_free(leaf);
+        EVP_PKEY_free(key);
+    }
+    assert_int_equal(wrong, 0);
+}
+
 /* Without this check, a handshake would only say that there is no common
  * suite. */
 static void
@@ -727,6 +764,7 @@ main(void)
         TEST(expired_certificates_are_accepted_only_on_request),
         TEST(unsupported_keys_are_refused),
         TEST(certificates_for_other_uses_are_refused),
+        TEST(short_rsa_keys_are_refused),
         TEST(encrypted_keys_need_their_passphrase),
         TEST(wrong_passphrase_with_valid_padding_is_reported),
         TEST(plain_keys_need_no_passphrase),

@@ -248,56 +248,6 @@ features_refused_by_policy_have_a_clear_error(void **state)
     LIES(rows);
 }
 
-/* --- A key that is too short for one of the signatures --- */
-
-/* The alert that an OpenSSL client with these signature schemes gets from a
- * server with an RSA key of 1,024 bits. */
-static void
-short_key(const char *sigalgs, enum flow_status status)
-{
-    static const struct mint plain = { "a",  "DNS:server.example",
-                                       NULL, NULL,
-                                       NULL, NULL };
-    EVP_PKEY *key = EVP_RSA_gen(1024);
-    X509 *leaf = mint_certificate(&plain, key, NULL, NULL);
-    char *chain = mint_pem(leaf), *pem = mint_key_pem(key, NULL);
-
-    guard_case(sigalgs);
-    evil_init(&evil, true, 0x0304);
-    flow_tls_config_unref(evil.config);
-    assert_status(flow_tls_config_new_server(TEST_ENV, &evil.config, NULL),
-                  FLOW_OK);
-    assert_status(flow_tls_config_add_keypair(evil.config, chain, strlen(chain),
-                                              pem, strlen(pem), NULL, NULL,
-                                              NULL),
-                  FLOW_OK);
-    assert_int_equal(SSL_CTX_set1_sigalgs_list(evil.peer.ctx, sigalgs), 1);
-    SSL_CTX_set_verify(evil.peer.ctx, SSL_VERIFY_NONE, NULL);
-    evil_start(&evil);
-    evil_run(&evil);
-    assert_status(evil.status, status);
-    assert_int_equal(ossl_open(&evil.peer), status == FLOW_OK);
-    evil_wrong = 0;
-    if (status != FLOW_OK)
-        evil_refused(&evil, status, 40, PLAIN);
-    assert_int_equal(evil_wrong, 0);
-    evil_free(&evil);
-    free(chain);
-    free(pem);
-    X509_free(leaf);
-    EVP_PKEY_free(key);
-    guard_case(NULL);
-}
-
-static void
-short_rsa_key_signs_with_shorter_schemes(void **state)
-{
-    (void)state;
-    short_key("rsa_pss_rsae_sha256", FLOW_OK);
-    short_key("rsa_pss_rsae_sha512:rsa_pss_rsae_sha256", FLOW_OK);
-    short_key("rsa_pss_rsae_sha512", FLOW_E_PROTO);
-}
-
 int
 main(void)
 {
@@ -306,7 +256,6 @@ main(void)
         TEST(engine_returns_no_cookie),
         TEST(engine_acknowledges_no_name),
         TEST(features_refused_by_policy_have_a_clear_error),
-        TEST(short_rsa_key_signs_with_shorter_schemes),
     };
 
     return TEST_RUN(tests);

@@ -37,7 +37,6 @@ struct flow__engine_conf {
     mbedtls_ssl_config ssl;
     /* Server: the same, and nothing older than TLS 1.3. */
     mbedtls_ssl_config ssl13;
-    uint16_t sig_algs[sizeof(sig_algs) / sizeof(sig_algs[0])];
     int suites[FLOW__MAX_SUITES + 1];
     uint16_t groups[FLOW__MAX_GROUPS + 1];
     const char *alpn[FLOW__MAX_ALPN + 1];
@@ -52,22 +51,6 @@ struct flow__engine {
     mbedtls_ssl_context ssl;
 };
 
-/* A list for one configuration, not for one key: a server with a short RSA key
- * signs nothing with what that key cannot sign. */
-static void
-engine_copy_sig_algs(struct flow__engine_conf *conf,
-                     const struct flow_tls_config *c)
-{
-    bool is_short = false;
-    size_t n = 0;
-
-    for (size_t i = 0; i < c->pair_count; i++)
-        is_short |= flow__keypair_type(c->pair[i]) == FLOW__KEY_RSA_SHORT;
-    for (size_t i = 0; i < sizeof(sig_algs) / sizeof(sig_algs[0]); i++)
-        if (!is_short || sig_algs[i] != MBEDTLS_TLS1_3_SIG_RSA_PSS_RSAE_SHA512)
-            conf->sig_algs[n++] = sig_algs[i];
-}
-
 static void
 engine_copy_lists(struct flow__engine_conf *conf,
                   const struct flow_tls_config *c)
@@ -77,7 +60,6 @@ engine_copy_lists(struct flow__engine_conf *conf,
     memcpy(conf->groups, c->group, c->group_count * sizeof(*c->group));
     for (size_t i = 0; i < c->alpn_count; i++)
         conf->alpn[i] = c->alpn[i];
-    engine_copy_sig_algs(conf, c);
 }
 
 static void
@@ -140,7 +122,7 @@ engine_set_config(struct flow__engine_conf *conf, mbedtls_ssl_config *ssl,
         return rc;
     mbedtls_ssl_conf_ciphersuites(ssl, conf->suites);
     mbedtls_ssl_conf_groups(ssl, conf->groups);
-    mbedtls_ssl_conf_sig_algs(ssl, conf->sig_algs);
+    mbedtls_ssl_conf_sig_algs(ssl, sig_algs);
     engine_set_policy(ssl, c, min_version);
     if (c->server)
         mbedtls_ssl_conf_cert_cb(ssl, engine_set_keypair);

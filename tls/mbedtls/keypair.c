@@ -295,24 +295,28 @@ flow__mbed_key_type(const mbedtls_pk_context *pk)
     }
 }
 
-/* RFC 8017 9.1.1 and RFC 8446 4.2.3: hash, a salt as long as it, two bytes.
- * mbedTLS takes a shorter salt where that does not fit, and no peer verifies
- * what it signs so. */
-#define RSA_BITS_FOR_SHA512 (8 * (64 + 64 + 2 - 1) + 2)
+/* The shortest RSA key that today's clients accept, mbedTLS's among them. */
+#define KEYPAIR_RSA_BITS_MIN 2048u
 
 static enum flow_status
 keypair_find_type(struct flow__keypair *pair, struct flow_error *err,
                   const char *name)
 {
     pair->type = flow__mbed_key_type(&pair->key);
-    if (pair->type == FLOW__KEY_RSA &&
-        mbedtls_pk_get_bitlen(&pair->key) < RSA_BITS_FOR_SHA512)
-        pair->type = FLOW__KEY_RSA_SHORT;
-    if (pair->type != FLOW__KEY_OTHER)
+    if (pair->type == FLOW__KEY_OTHER)
+        return keypair_fail(
+            err, FLOW_E_INVAL, 0, name,
+            "private key is neither RSA nor ECDSA P-256, P-384, P-521");
+    if (pair->type != FLOW__KEY_RSA ||
+        mbedtls_pk_get_bitlen(&pair->key) >= KEYPAIR_RSA_BITS_MIN)
         return FLOW_OK;
-    return keypair_fail(
-        err, FLOW_E_INVAL, 0, name,
-        "private key is neither RSA nor ECDSA P-256, P-384, P-521");
+    (void)keypair_fail(err, FLOW_E_AUTH, 0, name,
+                       "RSA key is too short: fewer than 2048 bits");
+    if (err != NULL) {
+        err->verify_flags = FLOW_VERIFY_WEAK;
+        err->hint = "have a certificate issued for a longer key, or for P-256";
+    }
+    return FLOW_E_AUTH;
 }
 
 /* Peers refuse other certificates, and the engine does not use them. */
