@@ -5,7 +5,8 @@
 
 Installs into a directory of its own, then compiles and runs a C and a C++
 program with nothing but what "pkg-config --cflags --libs libflow" says, and
-the C one once more with --static.  Looks for what is installed beside the
+the C one once more with --static.  A program that loads and unloads the
+library must survive the end of a thread that waited in it.  Looks for what is installed beside the
 library: the guides, the terms of libflow and of what is compiled into it, and
 the programs with their manual pages and completion.  What docs/installing.md
 says of compiling a program is run as it stands there.
@@ -112,6 +113,72 @@ int main(void)
 }
 """
 
+# Unloads the library while a thread is there that has waited in it.
+PLUGIN = r"""
+#include <flow/flow.h>
+#include <flow/pair.h>
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <string.h>
+
+static void *library;
+static pthread_barrier_t has_waited, is_unloaded;
+
+static void look_up(const char *name, void *ret_function)
+{
+    void *found = dlsym(library, name);
+
+    memcpy(ret_function, &found, sizeof(found));
+}
+
+static void *wait_for_nothing(void *ctx)
+{
+    enum flow_status (*pair_new)(const struct flow_env *, size_t,
+                                 const struct flow_buf_policy *,
+                                 struct flow **, struct flow **);
+    enum flow_status (*wait)(struct flow *, uint32_t, uint32_t *);
+    void (*set_timeout)(struct flow *, uint32_t, uint64_t);
+    void (*close)(struct flow *);
+    struct flow *end[2];
+    int *waited = ctx;
+
+    look_up("flow_pair_new", &pair_new);
+    look_up("flow_wait", &wait);
+    look_up("flow_set_timeout", &set_timeout);
+    look_up("flow_close", &close);
+    if (pair_new(NULL, 64, NULL, &end[0], &end[1]) == FLOW_OK) {
+        set_timeout(end[0], FLOW_READ, 1000000);
+        *waited = wait(end[0], FLOW_READY_READ, NULL) == FLOW_E_TIMEOUT;
+        close(end[0]);
+        close(end[1]);
+    }
+    pthread_barrier_wait(&has_waited);
+    pthread_barrier_wait(&is_unloaded);
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    pthread_t thread;
+    int waited = 0;
+
+    library = dlopen(argv[argc - 1], RTLD_NOW | RTLD_LOCAL);
+    if (library == NULL)
+        return 1;
+    pthread_barrier_init(&has_waited, NULL, 2);
+    pthread_barrier_init(&is_unloaded, NULL, 2);
+    if (pthread_create(&thread, NULL, wait_for_nothing, &waited) != 0)
+        return 2;
+    pthread_barrier_wait(&has_waited);
+    if (dlclose(library) != 0)
+        return 3;
+    pthread_barrier_wait(&is_unloaded);
+    pthread_join(thread, NULL);
+    return waited ? 0 : 4;
+}
+"""
+
 
 def run(*command, **options):
     print("+", *command, flush=True)
@@ -137,6 +204,15 @@ def install(build, root):
     moved = str(root) + prefix
     description.write_text(re.sub(r"(?m)^prefix=.*$", "prefix=" + moved, text))
     return description.parent
+
+
+def check_unloading(scratch, compiler, library, flags):
+    source = scratch / "plugin.c"
+    source.write_text(PLUGIN)
+    program = str(scratch / "plugin")
+    run(*compiler.split(), "-pthread", str(source), *flags("--cflags"),
+        "-ldl", "-o", program)
+    run(program, str(library))
 
 
 def names_of(library):
@@ -309,6 +385,9 @@ def main(arguments):
                 stderr=subprocess.STDOUT, check=False, text=True,
             ).stdout:
                 raise SystemExit("the static program is not static")
+        check_unloading(
+            scratch, c_compiler, where.parent / "libflow.so", flags
+        )
         follow_the_guide(scratch / "root", scratch, environment, backends)
         check_programs(scratch / "root", where.parent)
         if engine:
