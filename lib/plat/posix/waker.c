@@ -94,13 +94,13 @@ flow__fd_waker_fini(struct flow__fd_waker *waker)
 void
 flow__fd_waker_drain(struct flow__fd_waker *waker)
 {
-    uint64_t set[8];
+    uint64_t drained[8];
     ssize_t n;
 
     /* Read even if pending is not set: a waker may be between its two steps. */
     do
-        n = read(waker->read_fd, set, sizeof(set));
-    while (n == (ssize_t)sizeof(set));
+        n = read(waker->read_fd, drained, sizeof(drained));
+    while (n == (ssize_t)sizeof(drained));
     flow__store(&waker->pending, 0);
 }
 
