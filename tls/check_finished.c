@@ -3,8 +3,6 @@
 
 /* Finished (RFC 8446 4.4.4, RFC 5246 7.4.9), and messages without a body. */
 
-#define FINISHED12_LEN 12
-
 /* See tls/checks.h. */
 enum flow_status
 flow__check_empty(const struct flow__check_facts *facts, const uint8_t *msg,
@@ -38,7 +36,7 @@ flow__check_finished12(const struct flow__check_facts *facts,
                        struct flow__fault *ret_fault)
 {
     (void)facts;
-    return check_finished_length(msg, len, FINISHED12_LEN, ret_fault);
+    return check_finished_length(msg, len, FLOW__VERIFY_DATA12_LEN, ret_fault);
 }
 
 /* See tls/checks.h. */

@@ -71,8 +71,8 @@ struct flow__handshake {
     const struct flow__suite *suite;
     uint16_t group;
     bool resumed;
-    size_t record_limit;    /* content of our records */
-    uint8_t session_id[32]; /* of the ClientHello */
+    size_t record_limit;                      /* content of our records */
+    uint8_t session_id[FLOW__SESSION_ID_MAX]; /* of the ClientHello */
     size_t session_id_len;
     struct flow__queue hello;        /* client: our last ClientHello */
     struct flow__client_hello offer; /* the same, read */

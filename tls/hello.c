@@ -3,12 +3,8 @@
 
 #include <string.h>
 
-#define VERSION_LOWEST  0x0300
-#define VERSION_HIGHEST FLOW_TLS_1_3
-#define SESSION_ID_MAX  32
-
 /* clang-format off */
-const uint8_t flow__hello_retry_random[32] = {
+const uint8_t flow__hello_retry_random[FLOW__RANDOM_LEN] = {
     0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11,
     0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91,
     0xc2, 0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e,
@@ -252,7 +248,7 @@ static const struct {
     uint16_t type;
     bool (*read)(struct flow__span *body, struct flow__client_hello *h);
     const char *text;
-} client_extensions[] = {
+} hello_client_extensions[] = {
     { FLOW__EXTENSION_SERVER_NAME, hello_read_server_name,
       "malformed server_name" },
     { FLOW__EXTENSION_MAX_FRAGMENT_LENGTH, hello_read_max_fragment_length,
@@ -306,18 +302,19 @@ hello_read_client_extension(struct flow__extensions *x,
                             struct flow__client_hello *h,
                             struct flow__fault *fault)
 {
-    const size_t n = sizeof(client_extensions) / sizeof(client_extensions[0]);
+    const size_t n =
+        sizeof(hello_client_extensions) / sizeof(hello_client_extensions[0]);
 
     /* RFC 8446 4.2.11: its binders cover all that stands before them. */
     if (x->type == FLOW__EXTENSION_PRE_SHARED_KEY && x->rest.len > 0)
         return flow__fault_proto(fault, FLOW__ALERT_ILLEGAL_PARAMETER,
                                  "pre_shared_key is not the last extension");
     for (size_t i = 0; i < n; i++) {
-        if (client_extensions[i].type != x->type)
+        if (hello_client_extensions[i].type != x->type)
             continue;
-        if (!client_extensions[i].read(&x->body, h) || x->body.len > 0)
+        if (!hello_client_extensions[i].read(&x->body, h) || x->body.len > 0)
             return flow__fault_proto(fault, FLOW__ALERT_DECODE_ERROR,
-                                     client_extensions[i].text);
+                                     hello_client_extensions[i].text);
     }
     return FLOW_OK;
 }
@@ -367,10 +364,10 @@ hello_highest_version(const struct flow__client_hello *h)
     uint16_t v;
 
     if (list.base == NULL)
-        return h->legacy_version < VERSION_HIGHEST ? h->legacy_version
-                                                   : VERSION_HIGHEST - 1;
+        return h->legacy_version < FLOW_TLS_1_3 ? h->legacy_version
+                                                : FLOW_TLS_1_3 - 1;
     while (flow__span_take_u16(&list, &v))
-        if (v >= VERSION_LOWEST && v <= VERSION_HIGHEST && v > best)
+        if (v >= FLOW__VERSION_SSL_3_0 && v <= FLOW_TLS_1_3 && v > best)
             best = v;
     return best;
 }
@@ -391,9 +388,9 @@ flow__hello_parse_client(const uint8_t *msg, size_t len,
     if (st != FLOW_OK)
         return st;
     if (!flow__span_take_u16(&body, &h->legacy_version) ||
-        !flow__span_take(&body, 32, &h->random) ||
+        !flow__span_take(&body, FLOW__RANDOM_LEN, &h->random) ||
         !flow__span_take_vec8(&body, &h->session_id) ||
-        h->session_id.len > SESSION_ID_MAX ||
+        h->session_id.len > FLOW__SESSION_ID_MAX ||
         !flow__span_take_numbers(&body, &h->suites) ||
         !flow__span_take_vec8(&body, &compression) || compression.len == 0)
         return flow__fault_proto(ret_fault, FLOW__ALERT_DECODE_ERROR,
@@ -487,14 +484,15 @@ flow__hello_parse_server(const uint8_t *msg, size_t len,
     if (st != FLOW_OK)
         return st;
     if (!flow__span_take_u16(&body, &legacy_version) ||
-        !flow__span_take(&body, 32, &h->random) ||
+        !flow__span_take(&body, FLOW__RANDOM_LEN, &h->random) ||
         !flow__span_take_vec8(&body, &h->session_id) ||
-        h->session_id.len > SESSION_ID_MAX ||
+        h->session_id.len > FLOW__SESSION_ID_MAX ||
         !flow__span_take_u16(&body, &h->suite) ||
         !flow__span_take_u8(&body, &compression))
         return flow__fault_proto(ret_fault, FLOW__ALERT_DECODE_ERROR,
                                  "malformed ServerHello");
-    h->retry = memcmp(h->random.base, flow__hello_retry_random, 32) == 0;
+    h->retry =
+        memcmp(h->random.base, flow__hello_retry_random, FLOW__RANDOM_LEN) == 0;
     st = hello_read_server_extensions(&body, h, ret_fault);
     if (st != FLOW_OK)
         return st;
@@ -503,17 +501,17 @@ flow__hello_parse_server(const uint8_t *msg, size_t len,
                                  "server chose a compression");
     /* RFC 8446 4.2.1: supported_versions is not for older versions, and what
      * is newer was not offered. */
-    if (h->version != 0 && h->version != VERSION_HIGHEST)
+    if (h->version != 0 && h->version != FLOW_TLS_1_3)
         return flow__fault_proto(ret_fault, FLOW__ALERT_ILLEGAL_PARAMETER,
                                  "server names a version that was not offered");
     if (h->version == 0)
         h->version = legacy_version;
-    else if (legacy_version != VERSION_HIGHEST - 1)
+    else if (legacy_version != FLOW_TLS_1_3 - 1)
         return flow__fault_proto(ret_fault, FLOW__ALERT_ILLEGAL_PARAMETER,
                                  "TLS 1.3 with another legacy_version than "
                                  "0x0303");
     /* RFC 8446 4.1.3: only supported_versions names TLS 1.3. */
-    if (h->version == legacy_version && legacy_version >= VERSION_HIGHEST)
+    if (h->version == legacy_version && legacy_version >= FLOW_TLS_1_3)
         return flow__fault_proto(ret_fault, FLOW__ALERT_PROTOCOL_VERSION,
                                  "server names a version that was not offered");
     return FLOW_OK;

@@ -105,7 +105,7 @@ bool flow__hello_next_alpn(struct flow__span *list,
 bool flow__hello_next_extension(struct flow__span *list, uint16_t *ret_type,
                                 struct flow__span *ret_body);
 
-/* The random of a HelloRetryRequest (RFC 8446 4.1.3), 32 bytes. */
-extern const uint8_t flow__hello_retry_random[32];
+/* The random of a HelloRetryRequest (RFC 8446 4.1.3). */
+extern const uint8_t flow__hello_retry_random[FLOW__RANDOM_LEN];
 
 #endif

@@ -8,6 +8,7 @@
 #include <flow/status.h>
 
 #include "tls/suite.h"
+#include "tls/wire.h"
 
 /*
  * From what the engine exports to the keys of one direction: RFC 8446 7.1 to
@@ -18,7 +19,6 @@
 
 #define FLOW__SECRET_MAX  48
 #define FLOW__MASTER_LEN  48
-#define FLOW__RANDOM_LEN  32
 #define FLOW__LABEL_MAX   249 /* without "tls13 " */
 #define FLOW__CONTEXT_MAX 255
 

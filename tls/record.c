@@ -16,11 +16,8 @@
  * the lock of that direction.  No lock is taken here.
  */
 
-#define AD_13_LEN FLOW__RECORD_HEADER
-#define AD_12_LEN 13
-/* The version that every record says (RFC 8446 5.1, RFC 5246 6.2.1). */
-#define WIRE_MAJOR 0x03
-#define WIRE_MINOR 0x03
+#define RECORD_AD_13_LEN FLOW__RECORD_HEADER
+#define RECORD_AD_12_LEN 13
 
 static enum flow_status
 record_refuse(struct flow__fault *fault, enum flow__alert alert,
@@ -49,7 +46,7 @@ flow__record_parse(const uint8_t *bytes, bool protected,
     if (!record_is_known_type(ret_header->type))
         return record_refuse(ret_fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
                              "not a TLS record");
-    if (bytes[1] != WIRE_MAJOR)
+    if (bytes[1] != FLOW__RECORD_MAJOR)
         return record_refuse(ret_fault, FLOW__ALERT_PROTOCOL_VERSION,
                              "record of an unknown major version");
     if (ret_header->len >
@@ -63,8 +60,8 @@ void
 flow__record_write_header(uint8_t *out, uint8_t type, size_t len)
 {
     out[0] = type;
-    out[1] = WIRE_MAJOR;
-    out[2] = WIRE_MINOR;
+    out[1] = FLOW__RECORD_MAJOR;
+    out[2] = FLOW__RECORD_MINOR;
     out[3] = (uint8_t)(len >> 8);
     out[4] = (uint8_t)len;
 }
@@ -239,12 +236,12 @@ record_make_ad(const struct flow__record_keys *k, const uint8_t *header,
                size_t content_len, uint8_t *ret_ad)
 {
     if (record_is_tls13(k)) {
-        memcpy(ret_ad, header, AD_13_LEN);
-        return AD_13_LEN;
+        memcpy(ret_ad, header, RECORD_AD_13_LEN);
+        return RECORD_AD_13_LEN;
     }
     record_put_u64(ret_ad, k->seq);
     flow__record_write_header(ret_ad + 8, header[0], content_len);
-    return AD_12_LEN;
+    return RECORD_AD_12_LEN;
 }
 
 /* Seal content into out. */
@@ -256,7 +253,7 @@ record_seal(struct flow__record_keys *k,
     const size_t prefix = flow__record_prefix(k);
     const size_t total = prefix + content->len + flow__record_suffix(k);
     uint8_t nonce[FLOW__AEAD_NONCE];
-    uint8_t ad[AD_12_LEN];
+    uint8_t ad[RECORD_AD_12_LEN];
     struct flow__aead_seal op = {
         .nonce = nonce,
         .ad = ad,
@@ -358,7 +355,7 @@ record_check_outside(const struct flow__record_keys *k, const uint8_t *rec,
     if (record_is_tls13(k) && header.type != FLOW__CONTENT_APPLICATION_DATA)
         return record_refuse(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
                              "unprotected record after the keys were agreed");
-    if (!record_is_tls13(k) && rec[2] != WIRE_MINOR)
+    if (!record_is_tls13(k) && rec[2] != FLOW__RECORD_MINOR)
         return record_refuse(fault, FLOW__ALERT_PROTOCOL_VERSION,
                              "record of another version than was agreed");
     if (!record_inner_len(k, rec_len, ret_inner))
@@ -418,7 +415,7 @@ record_open_inner(struct flow__record_keys *k, const uint8_t *rec, size_t inner,
 {
     const size_t tail_len = record_is_tls13(k) && inner > 0 ? 1 : 0;
     uint8_t nonce[FLOW__AEAD_NONCE];
-    uint8_t ad[AD_12_LEN];
+    uint8_t ad[RECORD_AD_12_LEN];
     uint8_t tail = 0;
     const struct flow__aead_open op = {
         .nonce = nonce,

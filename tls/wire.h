@@ -13,6 +13,20 @@
  * alerts have names in every build, in lib/alert.h.
  */
 
+/* The lowest version that a ClientHello may name (RFC 6101). */
+#define FLOW__VERSION_SSL_3_0 0x0300u
+
+/* The version in the header of every record, high and low byte (RFC 8446 5.1,
+ * RFC 5246 6.2.1). */
+#define FLOW__RECORD_MAJOR 0x03
+#define FLOW__RECORD_MINOR 0x03
+
+/* Lengths in bytes: of the randoms and at most of the session id in a hello
+ * (RFC 8446 4.1.2), and of the verify_data of TLS 1.2 (RFC 5246 7.4.9). */
+#define FLOW__RANDOM_LEN        32
+#define FLOW__SESSION_ID_MAX    32
+#define FLOW__VERIFY_DATA12_LEN 12
+
 /* A named group that peers may use and we never offer (RFC 8446 4.2.7). */
 #define FLOW__GROUP_X448 0x001eu
 
