@@ -20,16 +20,16 @@
 
 /* Long enough for a slow phone, short enough that a silent peer does not hold
  * memory for long. */
-#define DEFAULT_HANDSHAKE_TIME  UINT64_C(10000000000)
-#define DEFAULT_HANDSHAKE_BYTES 65536u
-#define MAX_HANDSHAKE_BYTES     (1u << 20)
-static const uint16_t default_groups[] = { FLOW_TLS_GROUP_X25519,
-                                           FLOW_TLS_GROUP_P256,
-                                           FLOW_TLS_GROUP_P384 };
+#define CONFIG_HANDSHAKE_TIME      UINT64_C(10000000000)
+#define CONFIG_HANDSHAKE_BYTES     65536u
+#define CONFIG_HANDSHAKE_BYTES_MAX (1u << 20)
+static const uint16_t config_default_groups[] = { FLOW_TLS_GROUP_X25519,
+                                                  FLOW_TLS_GROUP_P256,
+                                                  FLOW_TLS_GROUP_P384 };
 
 /* TLS 1.3 first, then TLS 1.2; AES-128-GCM before the stronger ones, since it
  * is the fastest and strong enough. */
-static const uint16_t default_suites[] = {
+static const uint16_t config_default_suites[] = {
     FLOW__SUITE_AES_128_GCM_SHA256,
     FLOW__SUITE_CHACHA20_POLY1305_SHA256,
     FLOW__SUITE_AES_256_GCM_SHA384,
@@ -65,12 +65,14 @@ config_new(const struct flow_env *env, bool server,
     c->server = server;
     c->min_version = FLOW_TLS_1_2;
     c->max_version = FLOW_TLS_1_3;
-    c->suite_count = sizeof(default_suites) / sizeof(default_suites[0]);
-    memcpy(c->suite, default_suites, sizeof(default_suites));
-    c->group_count = sizeof(default_groups) / sizeof(default_groups[0]);
-    memcpy(c->group, default_groups, sizeof(default_groups));
-    c->handshake_time = DEFAULT_HANDSHAKE_TIME;
-    c->handshake_bytes = DEFAULT_HANDSHAKE_BYTES;
+    c->suite_count =
+        sizeof(config_default_suites) / sizeof(config_default_suites[0]);
+    memcpy(c->suite, config_default_suites, sizeof(config_default_suites));
+    c->group_count =
+        sizeof(config_default_groups) / sizeof(config_default_groups[0]);
+    memcpy(c->group, config_default_groups, sizeof(config_default_groups));
+    c->handshake_time = CONFIG_HANDSHAKE_TIME;
+    c->handshake_bytes = CONFIG_HANDSHAKE_BYTES;
     flow_lock_init(&c->lock);
     *ret_config = c;
     return FLOW_OK;
@@ -335,8 +337,8 @@ flow_tls_config_set_handshake_limits(struct flow_tls_config *c, uint64_t nsec,
     if (flow__config_is_frozen(c))
         return FLOW_E_BUSY;
     if (max_bytes == 0)
-        max_bytes = DEFAULT_HANDSHAKE_BYTES;
-    if (max_bytes < 1024 || max_bytes > MAX_HANDSHAKE_BYTES)
+        max_bytes = CONFIG_HANDSHAKE_BYTES;
+    if (max_bytes < 1024 || max_bytes > CONFIG_HANDSHAKE_BYTES_MAX)
         return FLOW_E_INVAL;
     c->handshake_time = nsec;
     c->handshake_bytes = max_bytes;

@@ -5,7 +5,7 @@
 /* Files that a configuration names: certificates and keys. */
 
 /* A system's trust store is about 220 KB today. */
-#define MAX_FILE_BYTES (4u << 20)
+#define CONFIG_FILE_BYTES_MAX (4u << 20)
 
 /* See tls/config.h. */
 enum flow_status
@@ -15,8 +15,8 @@ flow__config_read_file(const struct flow_tls_config *c, const char *path,
 {
     const char *text = "the file cannot be read";
     int32_t code = 0;
-    enum flow_status st = flow__plat_read_file(c->env, path, MAX_FILE_BYTES,
-                                               ret_data, ret_len, &code, &text);
+    enum flow_status st = flow__plat_read_file(
+        c->env, path, CONFIG_FILE_BYTES_MAX, ret_data, ret_len, &code, &text);
 
     if (st != FLOW_OK) {
         flow_error_set(err, st, "tls config",

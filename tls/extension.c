@@ -39,6 +39,14 @@ static const struct {
     { FLOW__EXTENSION_RENEGOTIATION_INFO, CH },
 };
 
+#undef CH
+#undef SH
+#undef HRR
+#undef EE
+#undef CR
+#undef CT
+#undef NST
+
 /* See tls/extension.h. */
 bool
 flow__extension_is_misplaced(uint16_t type, unsigned place)

@@ -22,10 +22,10 @@
  */
 
 /* Read-ahead: enough for a hello or a certificate flight in one call. */
-#define READ_STEP 4096u
+#define HANDSHAKE_READ_STEP 4096u
 /* How long an alert waits for a lower flow that takes nothing, in ns; less
  * where the handshake's limit comes first. */
-#define LINGER 1000000000u
+#define HANDSHAKE_LINGER 1000000000u
 
 /* See tls/handshake.h. */
 enum flow_status
@@ -133,8 +133,9 @@ handshake_fill_raw(struct flow__handshake *hs, struct flow *lower,
     size_t n;
     enum flow_status st;
 
-    if (!flow__queue_reserve(&hs->raw,
-                             missing > READ_STEP ? missing : READ_STEP))
+    if (!flow__queue_reserve(&hs->raw, missing > HANDSHAKE_READ_STEP
+                                           ? missing
+                                           : HANDSHAKE_READ_STEP))
         return flow_error_set(err, FLOW_E_NOMEM, "tls", FLOW_DOMAIN_NONE, 0,
                               "no memory for the handshake");
     st = flow_read(lower, flow__queue_tail(&hs->raw),
@@ -208,7 +209,7 @@ handshake_give_up(struct flow__handshake *hs, const struct flow_error *err)
     hs->failure = *err;
     flow__engine_free(hs->engine);
     hs->engine = NULL;
-    handshake_limit_time(hs, LINGER);
+    handshake_limit_time(hs, HANDSHAKE_LINGER);
     if (err->alert_sent >= 0 && !flow__outgoing_alert(hs, err->alert_sent))
         hs->failure.alert_sent = FLOW__ALERT_NONE;
 }

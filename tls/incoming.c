@@ -19,10 +19,10 @@
  */
 
 /* More than correct peers send, so that floods end here. */
-#define WARNINGS_MAX 4u
-#define CCS_MAX      2u
+#define INCOMING_WARNINGS_MAX 4u
+#define INCOMING_CCS_MAX      2u
 /* Bytes of refused 0-RTT data that are skipped, in all. */
-#define EARLY_MAX 65536u
+#define INCOMING_EARLY_MAX 65536u
 
 static const struct flow__order_facts *
 incoming_facts_of(const struct flow__handshake *hs)
@@ -161,7 +161,7 @@ incoming_take_message(struct flow__handshake *hs, enum flow__level level,
     if (st != FLOW_OK)
         return st;
     if ((row->flags & FLOW__ROW_IGNORED) != 0)
-        return ++hs->warnings > WARNINGS_MAX
+        return ++hs->warnings > INCOMING_WARNINGS_MAX
                    ? incoming_refuse_misplaced(
                          hs, "the peer floods us with HelloRequests", err)
                    : FLOW_OK;
@@ -250,7 +250,7 @@ incoming_take_alert(struct flow__handshake *hs, const uint8_t *data, size_t len,
      * warning is TLS 1.2's. */
     if (data[0] == FLOW__ALERT_LEVEL_WARNING && hs->version != FLOW_TLS_1_3 &&
         data[1] != FLOW__ALERT_CLOSE_NOTIFY)
-        return ++hs->warnings > WARNINGS_MAX
+        return ++hs->warnings > INCOMING_WARNINGS_MAX
                    ? incoming_refuse_misplaced(
                          hs, "the peer floods us with warnings", err)
                    : FLOW_OK;
@@ -271,7 +271,7 @@ incoming_take_ccs(struct flow__handshake *hs, const uint8_t *data, size_t len,
     enum flow_status st;
 
     /* RFC 8446 5, RFC 5246 7.1 */
-    if (len != 1 || data[0] != 1 || ++hs->ccs_received > CCS_MAX)
+    if (len != 1 || data[0] != 1 || ++hs->ccs_received > INCOMING_CCS_MAX)
         return incoming_refuse_misplaced(
             hs, "the peer sent change_cipher_spec out of place", err);
     if (incoming_facts_of(hs)->drops_ccs)
@@ -290,7 +290,7 @@ incoming_skip_record(struct flow__handshake *hs, size_t len,
                      struct flow_error *err)
 {
     hs->early_bytes += len;
-    return hs->early_bytes > EARLY_MAX
+    return hs->early_bytes > INCOMING_EARLY_MAX
                ? incoming_refuse_misplaced(
                      hs, "the peer sent more early data than may be skipped",
                      err)

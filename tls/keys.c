@@ -8,11 +8,12 @@
 #include "tls/kdf.h"
 
 /* "tls13 " and the longest label and context, each after its length. */
-#define PREFIX     "tls13 "
-#define PREFIX_LEN 6
-#define INFO_MAX   (2 + 1 + PREFIX_LEN + FLOW__LABEL_MAX + 1 + FLOW__CONTEXT_MAX)
+#define KEYS_PREFIX     "tls13 "
+#define KEYS_PREFIX_LEN 6
+#define KEYS_INFO_MAX                                                          \
+    (2 + 1 + KEYS_PREFIX_LEN + FLOW__LABEL_MAX + 1 + FLOW__CONTEXT_MAX)
 /* The key blocks of all suites: two keys and two IVs. */
-#define BLOCK_MAX (2 * (FLOW__AEAD_KEY_MAX + FLOW__AEAD_NONCE))
+#define KEYS_BLOCK_MAX (2 * (FLOW__AEAD_KEY_MAX + FLOW__AEAD_NONCE))
 
 enum flow_status
 flow__keys_expand_label(const struct flow__secret *secret, const char *label,
@@ -20,7 +21,7 @@ flow__keys_expand_label(const struct flow__secret *secret, const char *label,
                         uint8_t *out, size_t len)
 {
     size_t label_len = strlen(label);
-    uint8_t info[INFO_MAX];
+    uint8_t info[KEYS_INFO_MAX];
     uint8_t *at = info;
 
     if (label_len > FLOW__LABEL_MAX || context_len > FLOW__CONTEXT_MAX ||
@@ -29,9 +30,9 @@ flow__keys_expand_label(const struct flow__secret *secret, const char *label,
     /* struct HkdfLabel of RFC 8446 7.1 */
     *at++ = (uint8_t)(len >> 8);
     *at++ = (uint8_t)len;
-    *at++ = (uint8_t)(PREFIX_LEN + label_len);
-    memcpy(at, PREFIX, PREFIX_LEN);
-    at += PREFIX_LEN;
+    *at++ = (uint8_t)(KEYS_PREFIX_LEN + label_len);
+    memcpy(at, KEYS_PREFIX, KEYS_PREFIX_LEN);
+    at += KEYS_PREFIX_LEN;
     memcpy(at, label, label_len);
     at += label_len;
     *at++ = (uint8_t)context_len;
@@ -83,7 +84,7 @@ flow__keys_tls12(const struct flow__suite *suite,
                  struct flow__key_material *ret_server)
 {
     uint8_t seed[2 * FLOW__RANDOM_LEN];
-    uint8_t block[BLOCK_MAX];
+    uint8_t block[KEYS_BLOCK_MAX];
     const uint8_t *at = block;
     struct flow__kdf_prf prf = {
         .hash = suite->hash,

@@ -4,25 +4,25 @@
 #include "tls/config.h"
 #include "tls/tls_flow.h"
 
-#define DEFAULT_HANDSHAKES 1024u
+#define LISTENER_HANDSHAKES 1024u
 
-struct tls_listener {
+struct listener_tls {
     struct flow_listener base;
     struct flow_listener *lower;
     struct flow_tls_config *config;
     struct flow__limiter *limiter;
 };
 
-static struct tls_listener *
+static struct listener_tls *
 listener_of(struct flow_listener *l)
 {
-    return (struct tls_listener *)(void *)l;
+    return (struct listener_tls *)(void *)l;
 }
 
 static enum flow_status
 listener_accept(struct flow_listener *l, struct flow **ret_flow)
 {
-    struct tls_listener *t = listener_of(l);
+    struct listener_tls *t = listener_of(l);
     struct flow *lower;
     struct flow__tls *tls;
     enum flow_status st;
@@ -51,7 +51,7 @@ listener_accept(struct flow_listener *l, struct flow **ret_flow)
 static bool
 listener_wait(struct flow_listener *l, struct flow_wait_set *set)
 {
-    struct tls_listener *t = listener_of(l);
+    struct listener_tls *t = listener_of(l);
 
     return flow__limiter_has_room(t->limiter, set) &&
            flow_listener_wait_sources(t->lower, set);
@@ -60,7 +60,7 @@ listener_wait(struct flow_listener *l, struct flow_wait_set *set)
 static void
 listener_close(struct flow_listener *l)
 {
-    struct tls_listener *t = listener_of(l);
+    struct listener_tls *t = listener_of(l);
 
     flow_listener_close(t->lower);
     flow_tls_config_unref(t->config);
@@ -75,7 +75,7 @@ listener_query(struct flow_listener *l, enum flow_query_key key, void *buf,
     return flow_listener_query(listener_of(l)->lower, key, buf, len);
 }
 
-static const struct flow_listener_ops tls_listener_ops = {
+static const struct flow_listener_ops listener_ops = {
     .version = FLOW_OPS_VERSION,
     .name = "tls",
     .accept = listener_accept,
@@ -98,7 +98,7 @@ flow_tls_listen(struct flow_tls_config *c, struct flow_listener *lower,
                 struct flow_error *ret_err)
 {
     const struct flow_env *env = lower->env;
-    struct tls_listener *t;
+    struct listener_tls *t;
     enum flow_status st;
 
     if (!c->server) {
@@ -115,13 +115,13 @@ flow_tls_listen(struct flow_tls_config *c, struct flow_listener *lower,
     if (t == NULL)
         return listener_no_memory(ret_err);
     st = flow__limiter_new(
-        env, max_handshakes != 0 ? max_handshakes : DEFAULT_HANDSHAKES,
+        env, max_handshakes != 0 ? max_handshakes : LISTENER_HANDSHAKES,
         &t->limiter);
     if (st != FLOW_OK) {
         flow_env_free(env, t, sizeof(*t));
         return listener_no_memory(ret_err);
     }
-    flow_listener_init(&t->base, &tls_listener_ops, env);
+    flow_listener_init(&t->base, &listener_ops, env);
     flow_listener_wrap(&t->base, lower);
     t->lower = lower;
     t->config = flow_tls_config_ref(c);

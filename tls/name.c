@@ -4,8 +4,8 @@
 #include <string.h>
 
 /* The longest text that is looked at: a full name and its trailing dot fit. */
-#define TEXT_MAX  255
-#define LABEL_MAX 63
+#define NAME_TEXT_MAX  255
+#define NAME_LABEL_MAX 63
 
 static char
 name_lower(char c)
@@ -153,7 +153,7 @@ name_parse_dns(const char *text, size_t len, struct flow__name *ret_name)
         if (c == '.' ? label == 0 : !name_is_label_char(c))
             return false;
         label = c == '.' ? 0 : label + 1;
-        if (label > LABEL_MAX)
+        if (label > NAME_LABEL_MAX)
             return false;
         ret_name->dns[i] = c;
     }
@@ -166,7 +166,7 @@ enum flow__name_kind
 flow__name_parse(const char *text, size_t len, struct flow__name *ret_name)
 {
     memset(ret_name, 0, sizeof(*ret_name));
-    if (len > TEXT_MAX)
+    if (len > NAME_TEXT_MAX)
         return FLOW__NAME_INVALID;
     if (flow__name_looks_like_ip(text, len)) {
         if (name_parse_ipv4(text, len, ret_name->ip))

@@ -15,7 +15,7 @@
  * in TLS 1.3 a PSK alone replaces the certificate.
  */
 
-/* Table data in few columns. */
+/* Short columns for the tables; undefined after them. */
 #define STATE(s) FLOW__STATE_##s
 #define ROW(from, is_ours, kind, to, flags, alert, text, check)                \
     {                                                                          \
@@ -33,8 +33,8 @@
 #define HELLO_REQUEST_IN(from)                                                 \
     PEER(from, HELLO_REQUEST, from, IGNORED, flow__check_empty)
 
-#define TEXT_NO_CERTIFICATE "the server sent no certificate"
-#define TEXT_OLD_VERSION    "the server chose TLS 1.2 after a HelloRetryRequest"
+#define ORDER_NO_CERTIFICATE "the server sent no certificate"
+#define ORDER_OLD_VERSION    "the server chose TLS 1.2 after a HelloRetryRequest"
 
 #define REFUSED    FLOW__ROW_REFUSED
 #define IGNORED    FLOW__ROW_IGNORED
@@ -141,7 +141,7 @@ static const struct flow__order_facts order_states[FLOW__STATE_COUNT] = {
 };
 
 /* Before the version is agreed: RFC 8446 4.1, RFC 5246 7.4.1. */
-static const struct flow__order_row client_rows[] = {
+static const struct flow__order_row order_client_rows[] = {
     OURS(C_START,    CLIENT_HELLO,           C_SH,       0),
 
     HELLO_REQUEST_IN(C_SH),
@@ -168,17 +168,17 @@ static const struct flow__order_row client_rows[] = {
     PEER(C_SH2, SERVER_HELLO13_PSK,          C13_EE_PSK, LAST,
          flow__check_server_hello),
     DENY(C_SH2, SERVER_HELLO12,                ILLEGAL_PARAMETER,
-         TEXT_OLD_VERSION),
+         ORDER_OLD_VERSION),
     DENY(C_SH2, SERVER_HELLO12_TICKET,         ILLEGAL_PARAMETER,
-         TEXT_OLD_VERSION),
+         ORDER_OLD_VERSION),
     DENY(C_SH2, SERVER_HELLO12_RESUMED,        ILLEGAL_PARAMETER,
-         TEXT_OLD_VERSION),
+         ORDER_OLD_VERSION),
     DENY(C_SH2, SERVER_HELLO12_RESUMED_TICKET, ILLEGAL_PARAMETER,
-         TEXT_OLD_VERSION),
+         ORDER_OLD_VERSION),
 };
 
 /* RFC 8446 A.1 */
-static const struct flow__order_row client13_rows[] = {
+static const struct flow__order_row order_client13_rows[] = {
     PEER(C13_EE,      ENCRYPTED_EXTENSIONS, C13_CERT_CR,   0,
          flow__check_encrypted_extensions),
     PEER(C13_EE_PSK,  ENCRYPTED_EXTENSIONS, C13_FIN,       0,
@@ -189,11 +189,11 @@ static const struct flow__order_row client13_rows[] = {
          flow__check_certificate13),
     /* RFC 8446 4.4.2.4 */
     DENY(C13_CERT_CR, CERTIFICATE_EMPTY,    DECODE_ERROR,
-         TEXT_NO_CERTIFICATE),
+         ORDER_NO_CERTIFICATE),
     PEER(C13_CERT_R,  CERTIFICATE,          C13_CV_R,      0,
          flow__check_certificate13),
     DENY(C13_CERT_R,  CERTIFICATE_EMPTY,    DECODE_ERROR,
-         TEXT_NO_CERTIFICATE),
+         ORDER_NO_CERTIFICATE),
     PEER(C13_CV,      CERTIFICATE_VERIFY,   C13_FIN,       0,
          flow__check_certificate_verify13),
     PEER(C13_CV_R,    CERTIFICATE_VERIFY,   C13_FIN_R,     0,
@@ -216,7 +216,7 @@ static const struct flow__order_row client13_rows[] = {
 };
 
 /* RFC 8446 A.2 */
-static const struct flow__order_row server13_rows[] = {
+static const struct flow__order_row order_server13_rows[] = {
     OURS(S13_SEND_EE,      ENCRYPTED_EXTENSIONS, S13_SEND_CERT_CR, 0),
     OURS(S13_SEND_EE_PSK,  ENCRYPTED_EXTENSIONS, S13_SEND_FIN,     0),
     OURS(S13_SEND_CERT_CR, CERTIFICATE_REQUEST,  S13_SEND_CERT_R,  0),
@@ -244,12 +244,12 @@ static const struct flow__order_row server13_rows[] = {
 
 /* RFC 5246 7.3, with NewSessionTicket as in RFC 5077 3.1: figure 1 and the
  * resumed handshake of figure 2, of the client. */
-static const struct flow__order_row client12_rows[] = {
+static const struct flow__order_row order_client12_rows[] = {
     HELLO_REQUEST_IN(C12_CERT),
     PEER(C12_CERT,    CERTIFICATE,         C12_SKE,       0,
          flow__check_certificate12),
     DENY(C12_CERT,    CERTIFICATE_EMPTY,   DECODE_ERROR,
-         TEXT_NO_CERTIFICATE),
+         ORDER_NO_CERTIFICATE),
     HELLO_REQUEST_IN(C12_SKE),
     PEER(C12_SKE,     SERVER_KEY_EXCHANGE, C12_CR_SHD,    0,
          flow__check_server_key_exchange),
@@ -295,7 +295,7 @@ static const struct flow__order_row client12_rows[] = {
 };
 
 /* The same, of the server. */
-static const struct flow__order_row server12_rows[] = {
+static const struct flow__order_row order_server12_rows[] = {
     OURS(S12_SEND_CERT,   CERTIFICATE,         S12_SEND_SKE,    0),
     /* RFC 5077 3.4: a ticket was good, and came without a session id that
      * could say so. */
@@ -335,7 +335,7 @@ static const struct flow__order_row server12_rows[] = {
     PEER(S12_OPEN, CLIENT_HELLO, S12_OPEN, NO_RENEG, NULL),
 };
 
-static const struct flow__order_row server_rows[] = {
+static const struct flow__order_row order_server_rows[] = {
     PEER(S_CH, CLIENT_HELLO, S_SEND_SH, LAST, flow__check_client_hello),
 
     OURS(S_SEND_SH, SERVER_HELLO13,                S13_SEND_EE,     CCS_AFTER),
@@ -355,7 +355,29 @@ static const struct flow__order_row server_rows[] = {
 
 /* clang-format on */
 
-#define TABLE(rows)                                                            \
+#undef STATE
+#undef ROW
+#undef PEER
+#undef OURS
+#undef DENY
+#undef HELLO_REQUEST_IN
+#undef REFUSED
+#undef IGNORED
+#undef CCS_BEFORE
+#undef CCS_AFTER
+#undef NO_RENEG
+#undef LAST
+#undef TICKET
+#undef IF_TICKET
+#undef NO_TICKET
+#undef F
+#undef VERSION_0
+#undef VERSION_1_2
+#undef VERSION_1_3
+#undef DROP
+#undef REFUSE
+
+#define ORDER_TABLE(rows)                                                      \
     {                                                                          \
         rows, sizeof(rows) / sizeof(rows[0])                                   \
     }
@@ -364,8 +386,9 @@ static const struct {
     const struct flow__order_row *rows;
     size_t count;
 } order_tables[] = {
-    TABLE(client_rows), TABLE(client13_rows), TABLE(client12_rows),
-    TABLE(server_rows), TABLE(server13_rows), TABLE(server12_rows),
+    ORDER_TABLE(order_client_rows),   ORDER_TABLE(order_client13_rows),
+    ORDER_TABLE(order_client12_rows), ORDER_TABLE(order_server_rows),
+    ORDER_TABLE(order_server13_rows), ORDER_TABLE(order_server12_rows),
 };
 
 /* See tls/order.h. */

@@ -17,7 +17,7 @@
  * Locks: as in handshake.c.
  */
 
-static const uint8_t change_cipher_spec[1] = { 1 };
+static const uint8_t outgoing_change_cipher_spec[1] = { 1 };
 
 /* Something that no engine may do, or a cipher that fails. */
 static enum flow_status
@@ -111,8 +111,8 @@ outgoing_add_compatibility(struct flow__handshake *hs)
         return FLOW_OK;
     hs->ccs_sent = true;
     return flow__flight_add(&hs->flight, FLOW__CONTENT_CHANGE_CIPHER_SPEC,
-                            FLOW__LEVEL_PLAIN, change_cipher_spec,
-                            sizeof(change_cipher_spec));
+                            FLOW__LEVEL_PLAIN, outgoing_change_cipher_spec,
+                            sizeof(outgoing_change_cipher_spec));
 }
 
 /* TLS 1.2: the change that the engine's Finished has to follow. */
@@ -129,8 +129,8 @@ outgoing_change_cipher(struct flow__handshake *hs, struct flow__order *order)
         return FLOW_E_SYS;
     flow__order_take(order, row);
     return flow__flight_add(&hs->flight, FLOW__CONTENT_CHANGE_CIPHER_SPEC,
-                            FLOW__LEVEL_PLAIN, change_cipher_spec,
-                            sizeof(change_cipher_spec));
+                            FLOW__LEVEL_PLAIN, outgoing_change_cipher_spec,
+                            sizeof(outgoing_change_cipher_spec));
 }
 
 /* What a message of ours tells. */

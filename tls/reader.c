@@ -25,16 +25,16 @@
 
 /* Read in one call: from a small record up to four large ones, growing while
  * the lower flow fills all of it. */
-#define AHEAD_MIN 2048u
-#define AHEAD_MAX 65536u
+#define READER_AHEAD_MIN 2048u
+#define READER_AHEAD_MAX 65536u
 /* Records without data that a peer may send in a row: empty ones, warnings,
  * KeyUpdates, tickets. */
-#define IDLE_RECORDS_MAX 32u
+#define READER_IDLE_RECORDS_MAX 32u
 /* A NewSessionTicket is at most 2^16 and some bytes; nobody sends that. */
-#define POST_MESSAGE_MAX 16384u
+#define READER_POST_MESSAGE_MAX 16384u
 
 /* Records up to this are looked into before a reader is woken for them. */
-#define LOOK_AHEAD_MAX 1024u
+#define READER_LOOK_AHEAD_MAX 1024u
 
 static struct flow__reader_result
 reader_result(enum flow_status status)
@@ -82,7 +82,7 @@ flow__reader_init(struct flow__reader *r, const struct flow_env *env,
     r->env = env;
     r->server = server;
     r->key_limit = key_limit;
-    r->ahead = AHEAD_MIN;
+    r->ahead = READER_AHEAD_MIN;
     r->held = reader_result(FLOW_OK);
     flow__queue_init(&r->cipher, env);
     flow__queue_init(&r->plain, env);
@@ -144,9 +144,9 @@ reader_fill_cipher(struct flow__reader *r, struct flow *lower, size_t whole)
     room = flow__queue_room(&r->cipher);
     st = flow_read(lower, flow__queue_tail(&r->cipher), room, &n);
     r->cipher.end += n;
-    if (st == FLOW_OK && n == room && r->ahead < AHEAD_MAX)
+    if (st == FLOW_OK && n == room && r->ahead < READER_AHEAD_MAX)
         r->ahead *= 2;
-    else if (st == FLOW_OK && n < r->ahead / 4 && r->ahead > AHEAD_MIN)
+    else if (st == FLOW_OK && n < r->ahead / 4 && r->ahead > READER_AHEAD_MIN)
         r->ahead /= 2;
     /* A connection may stand like that for long: it keeps memory for the record
      * that has begun, which its header told the length of, and none otherwise.
@@ -330,7 +330,7 @@ reader_take_messages(struct flow__reader *r, const uint8_t *msg, size_t len,
          msg += whole, len -= whole) {
         whole = FLOW__HANDSHAKE_HEADER +
                 ((size_t)msg[1] << 16 | (size_t)msg[2] << 8 | msg[3]);
-        if (whole > POST_MESSAGE_MAX)
+        if (whole > READER_POST_MESSAGE_MAX)
             return reader_refuse(
                 FLOW__ALERT_DECODE_ERROR,
                 "a handshake message is longer than 16,384 bytes");
@@ -373,7 +373,7 @@ static struct flow__reader_result
 reader_take_other(struct flow__reader *r, uint8_t type, const uint8_t *content,
                   size_t len)
 {
-    if (++r->idle_records > IDLE_RECORDS_MAX)
+    if (++r->idle_records > READER_IDLE_RECORDS_MAX)
         return reader_refuse(FLOW__ALERT_UNEXPECTED_MESSAGE,
                              "the peer floods us with records without data");
     if (type == FLOW__CONTENT_HANDSHAKE)
@@ -391,14 +391,14 @@ reader_take_other(struct flow__reader *r, uint8_t type, const uint8_t *content,
 }
 
 /* Where the content of a record is opened, and what follows for it. */
-struct target {
+struct reader_target {
     enum {
         ON_PLAIN,  /* stays there */
         ON_CALLER, /* is where the caller wants it */
         ON_SMALL   /* is copied to the caller's vector */
     } kind;
     uint8_t *out;
-    uint8_t small[LOOK_AHEAD_MAX];
+    uint8_t small[READER_LOOK_AHEAD_MAX];
 };
 
 /* In TLS 1.2 the header tells whether a record is data.  In TLS 1.3 only the
@@ -408,7 +408,7 @@ static bool
 reader_is_taken_for_data(const struct flow__reader *r, const uint8_t *record,
                          size_t room)
 {
-    return r->tls13 ? room > LOOK_AHEAD_MAX
+    return r->tls13 ? room > READER_LOOK_AHEAD_MAX
                     : record[0] == FLOW__CONTENT_APPLICATION_DATA;
 }
 
@@ -422,7 +422,7 @@ reader_is_taken_for_data(const struct flow__reader *r, const uint8_t *record,
 static bool
 reader_choose_target(struct flow__reader *r, const struct flow_vec *vec,
                      size_t count, const uint8_t *record, size_t room,
-                     struct target *t)
+                     struct reader_target *t)
 {
     bool is_first = vec != NULL && flow__queue_len(&r->plain) == 0;
     size_t i = 0;
@@ -435,7 +435,7 @@ reader_choose_target(struct flow__reader *r, const struct flow_vec *vec,
         t->out = vec[i].base;
         return true;
     }
-    if (is_first && room <= LOOK_AHEAD_MAX &&
+    if (is_first && room <= READER_LOOK_AHEAD_MAX &&
         flow_vec_len(vec, count) >= room) {
         t->kind = ON_SMALL;
         t->out = t->small;
@@ -493,7 +493,7 @@ reader_unwanted(const struct flow__reader *r)
 
 /* Data that was opened at its target. */
 static struct flow__reader_result
-reader_deliver_data(struct flow__reader *r, struct target *t, size_t len,
+reader_deliver_data(struct flow__reader *r, struct reader_target *t, size_t len,
                     const struct flow_vec *vec, size_t count, size_t *ret_len)
 {
     const char *why = reader_unwanted(r);
@@ -518,8 +518,8 @@ reader_deliver_data(struct flow__reader *r, struct target *t, size_t len,
 /* A record that was opened at its target. */
 static struct flow__reader_result
 reader_deliver(struct flow__reader *r, const struct flow__record_opened *opened,
-               struct target *t, const struct flow_vec *vec, size_t count,
-               size_t *ret_len)
+               struct reader_target *t, const struct flow_vec *vec,
+               size_t count, size_t *ret_len)
 {
     struct flow__reader_result res;
 
@@ -542,7 +542,7 @@ reader_read_record(struct flow__reader *r, struct flow *lower,
     struct flow__reader_result res;
     struct flow__fault fault = { FLOW__ALERT_NONE, NULL };
     const uint8_t *record;
-    struct target target;
+    struct reader_target target;
     size_t len;
     enum flow_status st;
 
@@ -634,7 +634,7 @@ reader_settle(struct flow__reader *r, struct flow *lower, size_t want,
                             flow__queue_len(&r->cipher), ret_whole, &fault);
         if (st == FLOW_AGAIN)
             return r->ended;
-        if (st != FLOW_OK || (want == 1 && *ret_whole > LOOK_AHEAD_MAX))
+        if (st != FLOW_OK || (want == 1 && *ret_whole > READER_LOOK_AHEAD_MAX))
             return true;
         r->held = reader_read_record(r, lower, NULL, 0, &none);
     }
@@ -650,7 +650,7 @@ reader_lends_large(struct flow__reader *r, struct flow *lower)
     if (reader_lease_record(r, lower, &len) == NULL)
         return false;
     reader_drop_record(r, lower, 0);
-    return len > LOOK_AHEAD_MAX;
+    return len > READER_LOOK_AHEAD_MAX;
 }
 
 /* See tls/reader.h. */

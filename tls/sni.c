@@ -8,34 +8,34 @@
 /* Signature schemes (RFC 8446 4.2.3) that a key can make, 0 after the last.
  * In TLS 1.2 the second byte names only the kind of key (RFC 5246 7.4.1.4.1),
  * so any curve signs with any hash, and the engine signs PKCS#1 with RSA. */
-static const uint16_t p256_13[] = { FLOW__SIGN_ECDSA_SECP256R1_SHA256, 0 };
-static const uint16_t p384_13[] = { FLOW__SIGN_ECDSA_SECP384R1_SHA384, 0 };
-static const uint16_t p521_13[] = { FLOW__SIGN_ECDSA_SECP521R1_SHA512, 0 };
-static const uint16_t rsa_13[] = { FLOW__SIGN_RSA_PSS_RSAE_SHA256,
-                                   FLOW__SIGN_RSA_PSS_RSAE_SHA384,
-                                   FLOW__SIGN_RSA_PSS_RSAE_SHA512, 0 };
-static const uint16_t ecdsa_12[] = { FLOW__SIGN_ECDSA_SECP256R1_SHA256,
-                                     FLOW__SIGN_ECDSA_SECP384R1_SHA384,
-                                     FLOW__SIGN_ECDSA_SECP521R1_SHA512, 0 };
-static const uint16_t rsa_12[] = { FLOW__SIGN_RSA_PKCS1_SHA256,
-                                   FLOW__SIGN_RSA_PKCS1_SHA384,
-                                   FLOW__SIGN_RSA_PKCS1_SHA512, 0 };
+static const uint16_t sni_p256_13[] = { FLOW__SIGN_ECDSA_SECP256R1_SHA256, 0 };
+static const uint16_t sni_p384_13[] = { FLOW__SIGN_ECDSA_SECP384R1_SHA384, 0 };
+static const uint16_t sni_p521_13[] = { FLOW__SIGN_ECDSA_SECP521R1_SHA512, 0 };
+static const uint16_t sni_rsa_13[] = { FLOW__SIGN_RSA_PSS_RSAE_SHA256,
+                                       FLOW__SIGN_RSA_PSS_RSAE_SHA384,
+                                       FLOW__SIGN_RSA_PSS_RSAE_SHA512, 0 };
+static const uint16_t sni_ecdsa_12[] = { FLOW__SIGN_ECDSA_SECP256R1_SHA256,
+                                         FLOW__SIGN_ECDSA_SECP384R1_SHA384,
+                                         FLOW__SIGN_ECDSA_SECP521R1_SHA512, 0 };
+static const uint16_t sni_rsa_12[] = { FLOW__SIGN_RSA_PKCS1_SHA256,
+                                       FLOW__SIGN_RSA_PKCS1_SHA384,
+                                       FLOW__SIGN_RSA_PKCS1_SHA512, 0 };
 
-struct key_facts {
+struct sni_key {
     const uint16_t *schemes13;
     const uint16_t *schemes12;
     enum flow__suite_auth auth;
     uint16_t group; /* its curve, 0: none */
 };
 
-static const struct key_facts key_facts[] = {
-    [FLOW__KEY_P256] = { p256_13, ecdsa_12, FLOW__AUTH_ECDSA,
+static const struct sni_key sni_keys[] = {
+    [FLOW__KEY_P256] = { sni_p256_13, sni_ecdsa_12, FLOW__AUTH_ECDSA,
                          FLOW_TLS_GROUP_P256 },
-    [FLOW__KEY_P384] = { p384_13, ecdsa_12, FLOW__AUTH_ECDSA,
+    [FLOW__KEY_P384] = { sni_p384_13, sni_ecdsa_12, FLOW__AUTH_ECDSA,
                          FLOW_TLS_GROUP_P384 },
-    [FLOW__KEY_P521] = { p521_13, ecdsa_12, FLOW__AUTH_ECDSA,
+    [FLOW__KEY_P521] = { sni_p521_13, sni_ecdsa_12, FLOW__AUTH_ECDSA,
                          FLOW_TLS_GROUP_P521 },
-    [FLOW__KEY_RSA] = { rsa_13, rsa_12, FLOW__AUTH_RSA, 0 },
+    [FLOW__KEY_RSA] = { sni_rsa_13, sni_rsa_12, FLOW__AUTH_RSA, 0 },
 };
 
 static bool
@@ -79,7 +79,7 @@ flow__sni_usable(enum flow__key_type key, uint16_t version,
                  const struct flow__sni_policy *policy,
                  const struct flow__client_hello *hello)
 {
-    const struct key_facts *facts = &key_facts[key];
+    const struct sni_key *facts = &sni_keys[key];
 
     /* Without the extension TLS 1.2 means SHA-1, which nobody here signs. */
     if (version == FLOW_TLS_1_3)
@@ -109,7 +109,7 @@ flow__sni_version(const struct flow__sni_policy *policy,
 }
 
 /* What a round over the candidates looks for. */
-struct search {
+struct sni_search {
     const struct flow__sni_candidate *candidates;
     size_t count;
     const struct flow__sni_policy *policy;
@@ -137,7 +137,7 @@ sni_best_match(const struct flow__sni_candidate *c,
 
 /* Take a candidate if it is usable and better than what was found. */
 static void
-sni_consider(const struct search *s, size_t index, enum flow__sni_kind kind,
+sni_consider(const struct sni_search *s, size_t index, enum flow__sni_kind kind,
              struct flow__span pattern, struct flow__sni_decision *d)
 {
     enum flow__key_type key = s->candidates[index].key;
@@ -155,7 +155,7 @@ sni_consider(const struct search *s, size_t index, enum flow__sni_kind kind,
 
 /* Look the name up; false when no candidate has it. */
 static bool
-sni_by_name(const struct search *s, struct flow__sni_decision *d)
+sni_by_name(const struct sni_search *s, struct flow__sni_decision *d)
 {
     bool configured = false;
 
@@ -200,7 +200,7 @@ sni_same_names(const struct flow__sni_candidate *a,
 }
 
 static void
-sni_by_default(const struct search *s, enum flow__sni_kind kind,
+sni_by_default(const struct sni_search *s, enum flow__sni_kind kind,
                struct flow__sni_decision *d)
 {
     const struct flow__span none = { NULL, 0 };
@@ -224,8 +224,8 @@ flow__sni_select(const struct flow__sni_candidate *candidates, size_t count,
                  const struct flow__client_hello *hello,
                  struct flow__sni_decision *ret_decision)
 {
-    struct search s = { candidates, count, policy, hello,
-                        flow__sni_version(policy, hello) };
+    struct sni_search s = { candidates, count, policy, hello,
+                            flow__sni_version(policy, hello) };
     struct flow__sni_decision *d = ret_decision;
 
     memset(d, 0, sizeof(*d));

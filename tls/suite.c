@@ -35,7 +35,7 @@
             FLOW__SHA256, 32, 12, 0, 16, SUITE_LIMIT_CHACHA, "TLS_" #name      \
     }
 
-static const struct flow__suite suites[] = {
+static const struct flow__suite suite_table[] = {
     SUITE_TLS13(AES_128_GCM_SHA256, FLOW__AEAD_AES_GCM, FLOW__SHA256, 16, 16,
                 SUITE_LIMIT_GCM),
     SUITE_TLS13(AES_256_GCM_SHA384, FLOW__AEAD_AES_GCM, FLOW__SHA384, 32, 16,
@@ -71,14 +71,16 @@ static const struct flow__suite suites[] = {
 const struct flow__suite *
 flow__suite_at(size_t index)
 {
-    return index < sizeof(suites) / sizeof(suites[0]) ? &suites[index] : NULL;
+    return index < sizeof(suite_table) / sizeof(suite_table[0])
+               ? &suite_table[index]
+               : NULL;
 }
 
 const struct flow__suite *
 flow__suite_find(uint16_t id)
 {
-    for (size_t i = 0; i < sizeof(suites) / sizeof(suites[0]); i++)
-        if (suites[i].id == id)
-            return &suites[i];
+    for (size_t i = 0; i < sizeof(suite_table) / sizeof(suite_table[0]); i++)
+        if (suite_table[i].id == id)
+            return &suite_table[i];
     return NULL;
 }

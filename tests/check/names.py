@@ -11,7 +11,8 @@ like all that crosses files.
 
 The same holds for the static objects, the macros and the types of a .c file,
 except in the examples, each of which is a program of its own.  A type whose
-name begins with "flow_" is declared by a header.
+name begins with "flow_" is declared by a header.  A macro that its own file
+undefines, as a short column of a table, ends with the table and needs no noun.
 """
 
 import pathlib
@@ -21,10 +22,8 @@ import sys
 # In flow/flow.c "flow_" would look public.
 NOUNS = {"flow/flow.c": {"front"}}
 ROOMS = ("flow", "lib", "backends", "tls", "examples")
-# Objects, macros and types of these are checked too, and must have their noun in
-# the rooms of NAMED.
+# Objects, macros and types of these are checked too.
 PRODUCT = ("flow", "lib", "backends", "tls")
-NAMED = ("flow", "lib", "backends")
 COMMENT = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'',
                      re.S)
 DIRECTIVE = re.compile(r"^[ \t]*#(?:[^\n\\]|\\.|\\\n)*", re.M)
@@ -34,6 +33,7 @@ MACRO = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(\w+)", re.M)
 # A macro of the system, for systems that have none.
 SUPPLIED = re.compile(r"^[ \t]*#[ \t]*ifndef[ \t]+(\w+)\n[ \t]*#[ \t]*define[ \t]+\1\b",
                       re.M)
+UNDEFINED = re.compile(r"^[ \t]*#[ \t]*undef[ \t]+(\w+)", re.M)
 TYPE = re.compile(r"\b(?:struct|union|enum)\s+(\w+)\s*\{")
 NOT_NAMES = {"__attribute__", "_Alignas", "alignas", "typeof", "__typeof__"}
 
@@ -103,10 +103,12 @@ def objects(text):
 
 
 def macros(text):
+    """Names of the macros that a file defines for all that follows."""
     code = COMMENT.sub(lambda m: " " if m[0][0] == "/" else '""', text)
     supplied = set(SUPPLIED.findall(code))
+    columns = set(UNDEFINED.findall(code))
     for name in MACRO.findall(code):
-        if name not in supplied and not name.startswith("_"):
+        if name not in supplied | columns and not name.startswith("_"):
             yield name
 
 
@@ -162,7 +164,7 @@ def violations(top):
     places = {}
     for local, name in local_names(top, PRODUCT):
         places.setdefault(local, []).append(name)
-        if name.split("/")[0] in NAMED and not carries(local.lower(), name):
+        if not carries(local.lower(), name):
             yield "%s: %s does not begin with %s" % (
                 name, local, " or ".join(sorted(nouns(name))))
     for name, text in files(top):

@@ -77,6 +77,17 @@ class Names(planted.PlantedTest):
                            "entry")
         self.assert_caught("flow/wait.c", "enum phase { A, B };\n", "phase")
 
+    def test_macros_in_tls(self):
+        self.assert_caught("tls/reader.c", "#define SIZE 1\n",
+                           "SIZE does not begin with reader")
+
+    def test_columns_of_a_table(self):
+        table = "#define F(a) { a }\nstatic int reader_t[] = F(1);\n"
+        self.assertEqual(self.found(**{
+            "tls/reader.c": table + "#undef F\n"}), [])
+        self.assert_caught("tls/reader.c", table + "#undef G\n",
+                           "F does not begin with reader")
+
     def test_object_in_two_files(self):
         line = "static int wait_table;\n"
         found = self.found(**{"flow/wait.c": line, "lib/wait.c": line})

@@ -24,16 +24,16 @@
  * it, and flow__aead_ipsecmb_narrow, which comes after libcrypto, has it
  * (decision 0076).
  *
- * A record of up to ONE_CALL bytes passes in one call, which costs a quarter of
- * what a beginning, pieces and an end cost.  For that it is gathered where its
- * ciphertext goes, or opened in memory of the call.  A larger one is read and
- * written where it is.
+ * A record of up to IPSECMB_ONE_CALL bytes passes in one call, which costs a
+ * quarter of what a beginning, pieces and an end cost.  For that it is gathered
+ * where its ciphertext goes, or opened in memory of the call.  A larger one is
+ * read and written where it is.
  */
 
-#define ONE_CALL        ((size_t)2048)
-#define IPSECMB_TAG_LEN 16
+#define IPSECMB_ONE_CALL ((size_t)2048)
+#define IPSECMB_TAG_LEN  16
 
-struct gcm_calls {
+struct ipsecmb_gcm_calls {
     aes_gcm_pre_t expand;
     aes_gcm_init_t init;
     aes_gcm_enc_dec_t seal;
@@ -44,24 +44,24 @@ struct gcm_calls {
     aes_gcm_enc_dec_finalize_t open_end;
 };
 
-/* Written by ipsecmb_choose(), once; usable: false where nothing is to be used.
- */
-static struct gcm_calls gcm128;
-static struct gcm_calls gcm256;
+/* Written by ipsecmb_choose(), once; ipsecmb_usable: false if the library lacks
+ * what is needed here. */
+static struct ipsecmb_gcm_calls ipsecmb_gcm128;
+static struct ipsecmb_gcm_calls ipsecmb_gcm256;
 static struct {
     chacha_poly_init_t init;
     chacha_poly_enc_dec_update_t seal_some;
     chacha_poly_enc_dec_update_t open_some;
     chacha_poly_finalize_t end;
-} chacha;
-static bool usable;
-static bool wide; /* the processor has AVX-512 */
-static uint32_t chosen;
+} ipsecmb_chacha;
+static bool ipsecmb_usable;
+static bool ipsecmb_wide; /* the processor has AVX-512 */
+static uint32_t ipsecmb_chosen;
 
 /* gcm is NULL for ChaCha20-Poly1305, whose key is used as it is.  The expanded
  * key is aligned by hand in its space. */
 struct ipsecmb_key {
-    const struct gcm_calls *gcm;
+    const struct ipsecmb_gcm_calls *gcm;
     uint8_t space[sizeof(struct gcm_key_data) + 63];
 };
 
@@ -87,43 +87,45 @@ ipsecmb_choose(void)
         return;
     /* Tests the library against known answers, which takes some 10 ms. */
     init_mb_mgr_auto(m, NULL);
-    usable = imb_get_errno(m) == 0 && (m->features & needed) == needed &&
-             (m->features & IMB_FEATURE_SELF_TEST_PASS) != 0;
-    wide = (m->features & IMB_FEATURE_AVX512_SKX) == IMB_FEATURE_AVX512_SKX;
-    gcm128 =
-        (struct gcm_calls){ m->gcm128_pre,          m->gcm128_init,
-                            m->gcm128_enc,          m->gcm128_dec,
-                            m->gcm128_enc_update,   m->gcm128_dec_update,
-                            m->gcm128_enc_finalize, m->gcm128_dec_finalize };
-    gcm256 =
-        (struct gcm_calls){ m->gcm256_pre,          m->gcm256_init,
-                            m->gcm256_enc,          m->gcm256_dec,
-                            m->gcm256_enc_update,   m->gcm256_dec_update,
-                            m->gcm256_enc_finalize, m->gcm256_dec_finalize };
-    chacha.init = m->chacha20_poly1305_init;
-    chacha.seal_some = m->chacha20_poly1305_enc_update;
-    chacha.open_some = m->chacha20_poly1305_dec_update;
-    chacha.end = m->chacha20_poly1305_finalize;
+    ipsecmb_usable = imb_get_errno(m) == 0 &&
+                     (m->features & needed) == needed &&
+                     (m->features & IMB_FEATURE_SELF_TEST_PASS) != 0;
+    ipsecmb_wide =
+        (m->features & IMB_FEATURE_AVX512_SKX) == IMB_FEATURE_AVX512_SKX;
+    ipsecmb_gcm128 = (struct ipsecmb_gcm_calls){
+        m->gcm128_pre,          m->gcm128_init,        m->gcm128_enc,
+        m->gcm128_dec,          m->gcm128_enc_update,  m->gcm128_dec_update,
+        m->gcm128_enc_finalize, m->gcm128_dec_finalize
+    };
+    ipsecmb_gcm256 = (struct ipsecmb_gcm_calls){
+        m->gcm256_pre,          m->gcm256_init,        m->gcm256_enc,
+        m->gcm256_dec,          m->gcm256_enc_update,  m->gcm256_dec_update,
+        m->gcm256_enc_finalize, m->gcm256_dec_finalize
+    };
+    ipsecmb_chacha.init = m->chacha20_poly1305_init;
+    ipsecmb_chacha.seal_some = m->chacha20_poly1305_enc_update;
+    ipsecmb_chacha.open_some = m->chacha20_poly1305_dec_update;
+    ipsecmb_chacha.end = m->chacha20_poly1305_finalize;
     free_mb_mgr(m);
 }
 
 static bool
 ipsecmb_supports(enum flow__aead_alg alg, size_t key_len)
 {
-    flow_once(ipsecmb_choose, &chosen);
-    if (!usable)
+    flow_once(ipsecmb_choose, &ipsecmb_chosen);
+    if (!ipsecmb_usable)
         return false;
     if (alg == FLOW__AEAD_AES_GCM)
         return key_len == 16 || key_len == 32;
-    return wide && alg == FLOW__AEAD_CHACHA20_POLY1305 && key_len == 32;
+    return ipsecmb_wide && alg == FLOW__AEAD_CHACHA20_POLY1305 && key_len == 32;
 }
 
 static bool
 ipsecmb_narrow_supports(enum flow__aead_alg alg, size_t key_len)
 {
-    flow_once(ipsecmb_choose, &chosen);
-    return usable && !wide && alg == FLOW__AEAD_CHACHA20_POLY1305 &&
-           key_len == 32;
+    flow_once(ipsecmb_choose, &ipsecmb_chosen);
+    return ipsecmb_usable && !ipsecmb_wide &&
+           alg == FLOW__AEAD_CHACHA20_POLY1305 && key_len == 32;
 }
 
 static uint8_t *
@@ -152,7 +154,7 @@ ipsecmb_init(void *ctx, enum flow__aead_alg alg, const uint8_t *key,
         memcpy(k->space, key, key_len);
         return FLOW_OK;
     }
-    k->gcm = key_len == 16 ? &gcm128 : &gcm256;
+    k->gcm = key_len == 16 ? &ipsecmb_gcm128 : &ipsecmb_gcm256;
     k->gcm->expand(key, (void *)ipsecmb_aligned_space(k));
     return FLOW_OK;
 }
@@ -174,7 +176,7 @@ ipsecmb_begin(struct ipsecmb_pass *p, const uint8_t *nonce, const uint8_t *ad,
     if (k->gcm != NULL)
         k->gcm->init(ipsecmb_gcm_key(k), &p->u.gcm, nonce, ad, ad_len);
     else
-        chacha.init(k->space, &p->u.chacha, nonce, ad, ad_len);
+        ipsecmb_chacha.init(k->space, &p->u.chacha, nonce, ad, ad_len);
 }
 
 /* A flow__aead_update_fn. */
@@ -188,8 +190,8 @@ ipsecmb_update(void *state, const uint8_t *in, size_t len, uint8_t *out)
         (p->open ? k->gcm->open_some : k->gcm->seal_some)(
             ipsecmb_gcm_key(k), &p->u.gcm, out, in, len);
     else
-        (p->open ? chacha.open_some : chacha.seal_some)(k->space, &p->u.chacha,
-                                                        out, in, len);
+        (p->open ? ipsecmb_chacha.open_some : ipsecmb_chacha.seal_some)(
+            k->space, &p->u.chacha, out, in, len);
     return FLOW_OK;
 }
 
@@ -202,7 +204,7 @@ ipsecmb_finish(struct ipsecmb_pass *p, uint8_t *tag)
         (p->open ? k->gcm->open_end : k->gcm->seal_end)(
             ipsecmb_gcm_key(k), &p->u.gcm, tag, IPSECMB_TAG_LEN);
     else
-        chacha.end(&p->u.chacha, tag, IPSECMB_TAG_LEN);
+        ipsecmb_chacha.end(&p->u.chacha, tag, IPSECMB_TAG_LEN);
     /* It has key stream and what the tag depends on. */
     flow_wipe(&p->u, sizeof(p->u));
 }
@@ -268,7 +270,7 @@ ipsecmb_open_at_once(const struct ipsecmb_key *k,
     const size_t len = op->in_len - IPSECMB_TAG_LEN;
     const size_t head = len - op->tail_len;
     struct gcm_context_data gcm;
-    uint8_t plain[ONE_CALL];
+    uint8_t plain[IPSECMB_ONE_CALL];
     uint8_t tag[IPSECMB_TAG_LEN];
     bool fits;
 
@@ -289,7 +291,7 @@ ipsecmb_seal(void *ctx, const struct flow__aead_seal *op)
 {
     const struct ipsecmb_key *k = ctx;
 
-    if (k->gcm != NULL && op->in_len + op->tail_len <= ONE_CALL)
+    if (k->gcm != NULL && op->in_len + op->tail_len <= IPSECMB_ONE_CALL)
         ipsecmb_seal_at_once(k, op);
     else
         ipsecmb_seal_in_pieces(k, op);
@@ -303,7 +305,7 @@ ipsecmb_open(void *ctx, const struct flow__aead_open *op)
     uint8_t tag[IPSECMB_TAG_LEN];
     size_t written;
 
-    if (k->gcm != NULL && op->in_len - IPSECMB_TAG_LEN <= ONE_CALL)
+    if (k->gcm != NULL && op->in_len - IPSECMB_TAG_LEN <= IPSECMB_ONE_CALL)
         return ipsecmb_open_at_once(k, op);
     ipsecmb_open_in_pieces(k, op, tag, &written);
     return flow__aead_end_open(

@@ -20,10 +20,10 @@
  */
 
 /* What is fetched; NULL: this libcrypto does not have it. */
-static EVP_CIPHER *aes128_gcm;
-static EVP_CIPHER *aes256_gcm;
-static EVP_CIPHER *chacha20_poly1305;
-static uint32_t fetched;
+static EVP_CIPHER *libcrypto_aes128_gcm;
+static EVP_CIPHER *libcrypto_aes256_gcm;
+static EVP_CIPHER *libcrypto_chacha20_poly1305;
+static uint32_t libcrypto_fetched;
 
 #define LIBCRYPTO_TAG_LEN 16
 
@@ -35,9 +35,10 @@ static void
 libcrypto_fetch(void)
 {
     ERR_set_mark();
-    aes128_gcm = EVP_CIPHER_fetch(NULL, "AES-128-GCM", NULL);
-    aes256_gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
-    chacha20_poly1305 = EVP_CIPHER_fetch(NULL, "ChaCha20-Poly1305", NULL);
+    libcrypto_aes128_gcm = EVP_CIPHER_fetch(NULL, "AES-128-GCM", NULL);
+    libcrypto_aes256_gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+    libcrypto_chacha20_poly1305 =
+        EVP_CIPHER_fetch(NULL, "ChaCha20-Poly1305", NULL);
     ERR_pop_to_mark();
 }
 
@@ -46,14 +47,14 @@ libcrypto_cipher_of(enum flow__aead_alg alg, size_t key_len)
 {
     /* Fetching takes locks that threads share; a fork waits for it.  What else
      * is called here takes none. */
-    flow_once(libcrypto_fetch, &fetched);
+    flow_once(libcrypto_fetch, &libcrypto_fetched);
     switch (alg) {
     case FLOW__AEAD_AES_GCM:
         if (key_len == 16)
-            return aes128_gcm;
-        return key_len == 32 ? aes256_gcm : NULL;
+            return libcrypto_aes128_gcm;
+        return key_len == 32 ? libcrypto_aes256_gcm : NULL;
     case FLOW__AEAD_CHACHA20_POLY1305:
-        return key_len == 32 ? chacha20_poly1305 : NULL;
+        return key_len == 32 ? libcrypto_chacha20_poly1305 : NULL;
     case FLOW__AEAD_AES_CCM:
     case FLOW__AEAD_AES_CCM_8:
     default:

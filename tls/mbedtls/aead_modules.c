@@ -22,7 +22,7 @@
 #include <mbedtls/constant_time.h>
 #include <mbedtls/gcm.h>
 
-struct module_key {
+struct modules_key {
     enum flow__aead_alg alg;
     union {
         mbedtls_gcm_context gcm;
@@ -49,7 +49,7 @@ modules_supports(enum flow__aead_alg alg, size_t key_len)
 static void
 modules_fini(void *ctx)
 {
-    struct module_key *k = ctx;
+    struct modules_key *k = ctx;
 
     switch (k->alg) {
     case FLOW__AEAD_AES_GCM:
@@ -73,7 +73,7 @@ modules_init(void *ctx, enum flow__aead_alg alg, const uint8_t *key,
              size_t key_len)
 {
     const unsigned bits = (unsigned)key_len * 8;
-    struct module_key *k = ctx;
+    struct modules_key *k = ctx;
     int ret = 0;
 
     memset(k, 0, sizeof(*k));
@@ -102,7 +102,7 @@ modules_init(void *ctx, enum flow__aead_alg alg, const uint8_t *key,
 }
 
 /* What modules_begin() must know of a record. */
-struct start {
+struct modules_start {
     const uint8_t *nonce;
     const uint8_t *ad;
     size_t ad_len;
@@ -111,7 +111,7 @@ struct start {
 };
 
 static int
-modules_begin_gcm(mbedtls_gcm_context *gcm, const struct start *s)
+modules_begin_gcm(mbedtls_gcm_context *gcm, const struct modules_start *s)
 {
     int ret = mbedtls_gcm_starts(
         gcm, s->encrypt ? MBEDTLS_GCM_ENCRYPT : MBEDTLS_GCM_DECRYPT, s->nonce,
@@ -122,7 +122,7 @@ modules_begin_gcm(mbedtls_gcm_context *gcm, const struct start *s)
 
 static int
 modules_begin_chachapoly(mbedtls_chachapoly_context *chachapoly,
-                         const struct start *s)
+                         const struct modules_start *s)
 {
     int ret = mbedtls_chachapoly_starts(
         chachapoly, s->nonce,
@@ -135,7 +135,7 @@ modules_begin_chachapoly(mbedtls_chachapoly_context *chachapoly,
 
 static int
 modules_begin_ccm(mbedtls_ccm_context *ccm, size_t tag_len,
-                  const struct start *s)
+                  const struct modules_start *s)
 {
     int ret = mbedtls_ccm_starts(
         ccm, s->encrypt ? MBEDTLS_CCM_ENCRYPT : MBEDTLS_CCM_DECRYPT, s->nonce,
@@ -147,7 +147,7 @@ modules_begin_ccm(mbedtls_ccm_context *ccm, size_t tag_len,
 }
 
 static enum flow_status
-modules_begin(struct module_key *k, const struct start *s)
+modules_begin(struct modules_key *k, const struct modules_start *s)
 {
     switch (k->alg) {
     case FLOW__AEAD_AES_GCM:
@@ -166,7 +166,7 @@ modules_begin(struct module_key *k, const struct start *s)
 static enum flow_status
 modules_update(void *state, const uint8_t *in, size_t len, uint8_t *out)
 {
-    struct module_key *k = state;
+    struct modules_key *k = state;
     size_t n = len;
     int ret;
 
@@ -187,7 +187,7 @@ modules_update(void *state, const uint8_t *in, size_t len, uint8_t *out)
 }
 
 static enum flow_status
-modules_finish(struct module_key *k, uint8_t *tag)
+modules_finish(struct modules_key *k, uint8_t *tag)
 {
     size_t n = 0;
 
@@ -209,9 +209,9 @@ modules_finish(struct module_key *k, uint8_t *tag)
 static enum flow_status
 modules_seal(void *ctx, const struct flow__aead_seal *op)
 {
-    struct module_key *k = ctx;
-    const struct start start = { op->nonce, op->ad, op->ad_len,
-                                 op->in_len + op->tail_len, true };
+    struct modules_key *k = ctx;
+    const struct modules_start start = { op->nonce, op->ad, op->ad_len,
+                                         op->in_len + op->tail_len, true };
     enum flow_status st = modules_begin(k, &start);
     size_t written = 0;
 
@@ -225,10 +225,10 @@ modules_seal(void *ctx, const struct flow__aead_seal *op)
 static enum flow_status
 modules_open(void *ctx, const struct flow__aead_open *op)
 {
-    struct module_key *k = ctx;
+    struct modules_key *k = ctx;
     const size_t tag_len = flow__aead_tag_len(k->alg);
-    const struct start start = { op->nonce, op->ad, op->ad_len,
-                                 op->in_len - tag_len, false };
+    const struct modules_start start = { op->nonce, op->ad, op->ad_len,
+                                         op->in_len - tag_len, false };
     enum flow_status st = modules_begin(k, &start);
     uint8_t tag[FLOW__AEAD_TAG_MAX];
     size_t written = 0;
@@ -247,7 +247,7 @@ modules_open(void *ctx, const struct flow__aead_open *op)
 
 /* 4.x, or a build with drivers in the place of these modules: PSA reaches
  * them. */
-struct module_key {
+struct modules_key {
     char none;
 };
 
@@ -268,7 +268,7 @@ modules_supports(enum flow__aead_alg alg, size_t key_len)
 
 const struct flow__aead_provider flow__aead_modules = {
     .name = "mbedtls",
-    .ctx_size = sizeof(struct module_key),
+    .ctx_size = sizeof(struct modules_key),
     .supports = modules_supports,
     .init = modules_init,
     .seal = modules_seal,

@@ -255,7 +255,7 @@ aead_psa_seal_in_pieces(const struct psa_key *k,
 }
 
 /* Plaintext that was put where its ciphertext goes, and was not there. */
-struct moved {
+struct aead_psa_moved {
     uint8_t *begin; /* NULL: none */
     uint8_t *end;
 };
@@ -264,7 +264,7 @@ struct moved {
 static enum flow_status
 aead_psa_gather(void *state, const uint8_t *in, size_t len, uint8_t *out)
 {
-    struct moved *moved = state;
+    struct aead_psa_moved *moved = state;
 
     if (in == out)
         return FLOW_OK;
@@ -279,7 +279,7 @@ static enum flow_status
 aead_psa_seal_at_once(const struct psa_key *k, const struct flow__aead_seal *op)
 {
     const size_t tag_len = PSA_AEAD_TAG_LENGTH(k->type, k->key_len * 8, k->alg);
-    struct moved moved = { NULL, NULL };
+    struct aead_psa_moved moved = { NULL, NULL };
     size_t len, n = 0;
     psa_status_t status;
     psa_key_id_t id;

@@ -11,24 +11,25 @@
 /* As many certificates as are looked at; a message has room for more. */
 #define CHAIN_MAX 24
 
-#define RSA_MODULUS_MAX  (8192 / 8)
-#define RSA_EXPONENT_MAX (32 / 8)
+#define CHAIN_RSA_MODULUS_MAX  (8192 / 8)
+#define CHAIN_RSA_EXPONENT_MAX (32 / 8)
 
 /*
  * The cost of a signature check by kind of key, in units of 0.6 ms (RSA with
  * 4096 bits and an exponent of 32 bits, on a slow machine), and the limit for
  * all checks of one message.
  */
-#define COST_RSA_4096 1u
-#define COST_RSA_8192 4u
-#define COST_P256     2u
-#define COST_P384     4u
-#define COST_P521     6u
-#define COST_MAX      32u
+#define CHAIN_COST_RSA_4096 1u
+#define CHAIN_COST_RSA_8192 4u
+#define CHAIN_COST_P256     2u
+#define CHAIN_COST_P384     4u
+#define CHAIN_COST_P521     6u
+#define CHAIN_COST_MAX      32u
 
-#define SEQUENCE (MBEDTLS_ASN1_CONSTRUCTED | MBEDTLS_ASN1_SEQUENCE)
-#define SET      (MBEDTLS_ASN1_CONSTRUCTED | MBEDTLS_ASN1_SET)
-#define VERSION  (MBEDTLS_ASN1_CONTEXT_SPECIFIC | MBEDTLS_ASN1_CONSTRUCTED | 0)
+#define CHAIN_SEQUENCE (MBEDTLS_ASN1_CONSTRUCTED | MBEDTLS_ASN1_SEQUENCE)
+#define CHAIN_SET      (MBEDTLS_ASN1_CONSTRUCTED | MBEDTLS_ASN1_SET)
+#define CHAIN_VERSION                                                          \
+    (MBEDTLS_ASN1_CONTEXT_SPECIFIC | MBEDTLS_ASN1_CONSTRUCTED | 0)
 
 /* What is looked at of one certificate. */
 struct chain_cert {
@@ -86,25 +87,25 @@ chain_read_key(struct flow__span bits, unsigned *ret_cost, const char **ret_why)
         return false;
     bits.base++;
     bits.len--;
-    if (bits.base[0] != SEQUENCE) {
-        *ret_cost = bits.len <= 65   ? COST_P256
-                    : bits.len <= 97 ? COST_P384
-                                     : COST_P521;
+    if (bits.base[0] != CHAIN_SEQUENCE) {
+        *ret_cost = bits.len <= 65   ? CHAIN_COST_P256
+                    : bits.len <= 97 ? CHAIN_COST_P384
+                                     : CHAIN_COST_P521;
         return true;
     }
-    if (!chain_take(&bits, SEQUENCE, &key) ||
+    if (!chain_take(&bits, CHAIN_SEQUENCE, &key) ||
         !chain_take(&key, MBEDTLS_ASN1_INTEGER, &modulus) ||
         !chain_take(&key, MBEDTLS_ASN1_INTEGER, &exponent))
         return false;
-    if (chain_number_len(modulus) > RSA_MODULUS_MAX)
+    if (chain_number_len(modulus) > CHAIN_RSA_MODULUS_MAX)
         *ret_why =
             "peer certificate refused: an RSA key of more than 8192 bits";
-    else if (chain_number_len(exponent) > RSA_EXPONENT_MAX)
+    else if (chain_number_len(exponent) > CHAIN_RSA_EXPONENT_MAX)
         *ret_why =
             "peer certificate refused: an RSA exponent of more than 32 bits";
-    *ret_cost = chain_number_len(modulus) <= RSA_MODULUS_MAX / 2
-                    ? COST_RSA_4096
-                    : COST_RSA_8192;
+    *ret_cost = chain_number_len(modulus) <= CHAIN_RSA_MODULUS_MAX / 2
+                    ? CHAIN_COST_RSA_4096
+                    : CHAIN_COST_RSA_8192;
     return true;
 }
 
@@ -116,16 +117,17 @@ chain_read_cert(struct flow__span der, struct chain_cert *ret,
     struct flow__span cert, body, key, bits;
 
     ret->is_reached = false;
-    if (!chain_take(&der, SEQUENCE, &cert) ||
-        !chain_take(&cert, SEQUENCE, &body))
+    if (!chain_take(&der, CHAIN_SEQUENCE, &cert) ||
+        !chain_take(&cert, CHAIN_SEQUENCE, &body))
         return false;
-    if (body.len > 0 && body.base[0] == VERSION && !chain_skip(&body))
+    if (body.len > 0 && body.base[0] == CHAIN_VERSION && !chain_skip(&body))
         return false;
     /* Serial number and signature; validity. */
     return chain_skip(&body) && chain_skip(&body) &&
-           chain_take(&body, SEQUENCE, &ret->issuer) && chain_skip(&body) &&
-           chain_take(&body, SEQUENCE, &ret->subject) &&
-           chain_take(&body, SEQUENCE, &key) && chain_skip(&key) &&
+           chain_take(&body, CHAIN_SEQUENCE, &ret->issuer) &&
+           chain_skip(&body) &&
+           chain_take(&body, CHAIN_SEQUENCE, &ret->subject) &&
+           chain_take(&body, CHAIN_SEQUENCE, &key) && chain_skip(&key) &&
            chain_take(&key, MBEDTLS_ASN1_BIT_STRING, &bits) &&
            chain_read_key(bits, &ret->cost, ret_why);
 }
@@ -143,9 +145,9 @@ chain_next_value(struct flow__span *set, struct flow__span *rdns,
 {
     struct flow__span pair;
 
-    if (set->len == 0 && !chain_take(rdns, SET, set))
+    if (set->len == 0 && !chain_take(rdns, CHAIN_SET, set))
         return false;
-    return chain_take(set, SEQUENCE, &pair) && chain_skip(&pair) &&
+    return chain_take(set, CHAIN_SEQUENCE, &pair) && chain_skip(&pair) &&
            pair.len > 0 && chain_take(&pair, pair.base[0], ret);
 }
 
@@ -227,7 +229,7 @@ flow__mbed_check_chain(const uint8_t *msg, size_t len, bool tls13,
             (tls13 && !flow__span_take_vec16(&list, &other)))
             return chain_malformed(err);
     }
-    if (why == NULL && chain_cost(certs, count) > COST_MAX)
+    if (why == NULL && chain_cost(certs, count) > CHAIN_COST_MAX)
         why =
             "peer certificate refused: checking its signatures would take too "
             "long";

@@ -15,11 +15,11 @@
 
 /* One call takes each message; an engine that wants to be called more often
  * than this, and does not ask for a record, is in an endless loop. */
-#define CALLS_MAX 16
+#define ENGINE_CALLS_MAX 16
 
 /* Names of mbedTLS groups and signature algorithms are their numbers on the
  * wire, RFC 8446 4.2.3 and 4.2.7. */
-static const uint16_t sig_algs[] = {
+static const uint16_t engine_sig_algs[] = {
     MBEDTLS_TLS1_3_SIG_ECDSA_SECP256R1_SHA256,
     MBEDTLS_TLS1_3_SIG_ECDSA_SECP384R1_SHA384,
     MBEDTLS_TLS1_3_SIG_ECDSA_SECP521R1_SHA512,
@@ -122,7 +122,7 @@ engine_set_config(struct flow__engine_conf *conf, mbedtls_ssl_config *ssl,
         return rc;
     mbedtls_ssl_conf_ciphersuites(ssl, conf->suites);
     mbedtls_ssl_conf_groups(ssl, conf->groups);
-    mbedtls_ssl_conf_sig_algs(ssl, sig_algs);
+    mbedtls_ssl_conf_sig_algs(ssl, engine_sig_algs);
     engine_set_policy(ssl, c, min_version);
     if (c->server)
         mbedtls_ssl_conf_cert_cb(ssl, engine_set_keypair);
@@ -373,7 +373,7 @@ engine_run(struct flow__engine *e, const uint8_t *msg, struct flow_error *err)
     e->messages.starved = false;
     flow__mbed_enter();
     for (int i = 0;
-         i < CALLS_MAX && !e->messages.starved &&
+         i < ENGINE_CALLS_MAX && !e->messages.starved &&
          (rc == MBEDTLS_ERR_SSL_WANT_READ || rc == MBEDTLS_ERR_SSL_WANT_WRITE);
          i++)
         rc = mbedtls_ssl_handshake(&e->ssl);

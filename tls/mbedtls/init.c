@@ -5,15 +5,15 @@
 #include "tls/mbedtls/psa.h"
 
 /* Written by init_start(), once, before anything reads them. */
-static bool needs_lock;
-static struct flow_lock engine_lock;
-static uint32_t started;
+static bool init_needs_lock;
+static struct flow_lock init_lock;
+static uint32_t init_started;
 
 static void
 init_start(void)
 {
-    flow_lock_init(&engine_lock);
-    needs_lock = !flow__mbed_has(FLOW__MBED_LOCKS);
+    flow_lock_init(&init_lock);
+    init_needs_lock = !flow__mbed_has(FLOW__MBED_LOCKS);
 }
 
 /* See tls/engine.h. */
@@ -42,17 +42,17 @@ flow__engine_init(struct flow_error *err)
 void
 flow__mbed_enter(void)
 {
-    flow_once(init_start, &started);
+    flow_once(init_start, &init_started);
     flow_fork_block();
-    if (needs_lock)
-        flow_lock_acquire(&engine_lock);
+    if (init_needs_lock)
+        flow_lock_acquire(&init_lock);
     flow__mbed_watch_memory();
 }
 
 void
 flow__mbed_leave(void)
 {
-    if (needs_lock)
-        flow_lock_release(&engine_lock);
+    if (init_needs_lock)
+        flow_lock_release(&init_lock);
     flow_fork_unblock();
 }

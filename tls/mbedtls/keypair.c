@@ -11,8 +11,8 @@
 #include "tls/mbedtls/mbed.h"
 
 /* RFC 5280 4.2.1.6: GeneralName choice [2], dNSName. */
-#define SAN_DNS_NAME   (MBEDTLS_ASN1_CONTEXT_SPECIFIC | 2)
-#define MAX_PASSPHRASE 256
+#define KEYPAIR_SAN_DNS_NAME   (MBEDTLS_ASN1_CONTEXT_SPECIFIC | 2)
+#define KEYPAIR_PASSPHRASE_MAX 256
 
 static bool
 keypair_is_pem(const void *data, size_t len)
@@ -194,7 +194,7 @@ keypair_parse_key_bytes(struct flow__keypair *pair,
                         const struct flow__keypair_input *in,
                         const uint8_t *key, size_t len)
 {
-    char pass[MAX_PASSPHRASE];
+    char pass[KEYPAIR_PASSPHRASE_MAX];
     size_t n;
     int rc = keypair_parse_key_with(pair, key, len, NULL, 0);
 
@@ -437,7 +437,7 @@ flow__keypair_name(const struct flow__keypair *pair, size_t i,
     const mbedtls_x509_sequence *san = &pair->chain.subject_alt_names;
 
     for (; san != NULL; san = san->next) {
-        if (san->buf.tag != SAN_DNS_NAME || san->buf.p == NULL)
+        if (san->buf.tag != KEYPAIR_SAN_DNS_NAME || san->buf.p == NULL)
             continue;
         if (i == 0) {
             *ret_name = san->buf.p;

@@ -10,7 +10,7 @@
 static const struct {
     uint32_t engine;
     uint32_t ours;
-} flag_map[] = {
+} verify_flag_map[] = {
     { MBEDTLS_X509_BADCERT_EXPIRED, FLOW_VERIFY_EXPIRED },
     { MBEDTLS_X509_BADCERT_FUTURE, FLOW_VERIFY_FUTURE },
     { MBEDTLS_X509_BADCERT_NOT_TRUSTED, FLOW_VERIFY_NOT_TRUSTED },
@@ -30,10 +30,11 @@ flow__mbed_verify_flags(uint32_t engine)
 {
     uint32_t flags = 0;
 
-    for (size_t i = 0; i < sizeof(flag_map) / sizeof(flag_map[0]); i++) {
-        if ((engine & flag_map[i].engine) != 0)
-            flags |= flag_map[i].ours;
-        engine &= ~flag_map[i].engine;
+    for (size_t i = 0; i < sizeof(verify_flag_map) / sizeof(verify_flag_map[0]);
+         i++) {
+        if ((engine & verify_flag_map[i].engine) != 0)
+            flags |= verify_flag_map[i].ours;
+        engine &= ~verify_flag_map[i].engine;
     }
     return engine != 0 ? flags | FLOW_VERIFY_OTHER : flags;
 }
