@@ -32,7 +32,7 @@ flow__aead_find(enum flow__aead_alg alg, size_t key_len)
     return NULL;
 }
 
-/* Skip to the first byte of the input; NULL when there is none. */
+/* The first byte of the input; NULL if it is empty. */
 static const uint8_t *
 aead_first_byte(const struct flow__aead_seal *op)
 {
@@ -100,7 +100,7 @@ flow__aead_feed_open(const struct flow__aead_open *op, size_t tag_len,
     return st;
 }
 
-/* Lack of memory can be tried again only while the input is there. */
+/* After a lack of memory the call can be repeated if the input is intact. */
 static enum flow_status
 aead_lost_in_place(enum flow_status status, bool in_place, size_t written)
 {

@@ -12,30 +12,30 @@
 #include "tls/suite.h"
 
 /*
- * The AEAD seam: who encrypts records.  libflow has no cipher code of its own;
- * a provider is a table of functions over a cryptographic library, chosen per
- * suite: one may have some algorithms and not others.  A context is a key made
- * ready for use, of one direction, for one thread at a time.  It can be many
- * times as large as the key and lives while there are records
- * (flow__record_rest()).
+ * The interface to AEAD ciphers.  libflow has no cipher code of its own: a
+ * provider is a table of functions over a cryptographic library.  It may
+ * support some algorithms and not others, so a provider is chosen for each
+ * suite.  A context is an expanded key of one direction, used by one thread at
+ * a time.  It can be many times as large as the key, so it is released while no
+ * records come (flow__record_rest()).
  *
  * Results of init, seal and open, the same for all:
  *   FLOW_OK        done
- *   FLOW_E_PROTO   open only: the tag does not fit
- *   FLOW_E_NOMEM   no memory; input untouched, may be called again
- *   FLOW_E_NOTSUP  init only: not this algorithm
+ *   FLOW_E_PROTO   open only: bad record MAC
+ *   FLOW_E_NOMEM   no memory; the input is intact, the call can be repeated
+ *   FLOW_E_NOTSUP  init only: the algorithm is not supported
  *   FLOW_E_SYS     the library failed in another way; the key is lost
- * On anything but FLOW_OK whatever was written to the output has been wiped.
- * In place that destroys the input as well, so there a lack of memory that
- * shows after the first byte was written is FLOW_E_SYS.
+ * On any result but FLOW_OK, all output has been wiped.  In place, that
+ * destroys the input as well, so a lack of memory after the first byte was
+ * written is FLOW_E_SYS there.
  */
 
 /*
  * What to seal: in_len bytes from byte in_off of the vector on, then tail_len
  * bytes at tail (the inner content type and padding of TLS 1.3).  out gets
- * in_len + tail_len bytes and the tag.  The input, the tail, or both may stand
- * at out where their ciphertext goes (in place), and must not overlap it
- * otherwise.
+ * in_len + tail_len bytes and the tag.  The input, the tail or both may already
+ * be at out, where their ciphertext goes (in place); otherwise they must not
+ * overlap it.
  */
 struct flow__aead_seal {
     const uint8_t *nonce; /* FLOW__AEAD_NONCE bytes */
@@ -51,9 +51,9 @@ struct flow__aead_seal {
 
 /*
  * What to open: in_len bytes of ciphertext, followed by its tag.  The last
- * tail_len plaintext bytes go to tail, those before to out; out may be in
- * (in place) and must not overlap it otherwise.
- * in_len >= tail_len + tag length.
+ * tail_len plaintext bytes go to tail, those before to out.  out may equal in
+ * (in place); otherwise they must not overlap.  in_len >= tail_len + tag
+ * length.
  */
 struct flow__aead_open {
     const uint8_t *nonce; /* FLOW__AEAD_NONCE bytes */
@@ -70,23 +70,22 @@ struct flow__aead_provider {
     const char *name;
     size_t ctx_size; /* bytes of a context, aligned as max_align_t */
     bool (*supports)(enum flow__aead_alg alg, size_t key_len);
-    /* Make a context of a key, which is copied. */
+    /* Expand a key, which is copied, into ctx. */
     enum flow_status (*init)(void *ctx, enum flow__aead_alg alg,
                              const uint8_t *key, size_t key_len);
     enum flow_status (*seal)(void *ctx, const struct flow__aead_seal *op);
     enum flow_status (*open)(void *ctx, const struct flow__aead_open *op);
-    /* Forget the key; ctx may be all zero. */
+    /* Wipe the key; ctx may be all zero. */
     void (*fini)(void *ctx);
 };
 
 /* Tag length in bytes. */
 size_t flow__aead_tag_len(enum flow__aead_alg alg);
 
-/* Whether two tags are equal, in a time that does not tell where they differ.
- */
+/* Compare two tags in constant time. */
 bool flow__aead_tags_equal(const uint8_t *a, const uint8_t *b, size_t len);
 
-/* The best provider of this build for an algorithm; NULL when none has it. */
+/* The first provider of this build that supports an algorithm, or NULL. */
 const struct flow__aead_provider *flow__aead_find(enum flow__aead_alg alg,
                                                   size_t key_len);
 
@@ -94,15 +93,15 @@ const struct flow__aead_provider *flow__aead_find(enum flow__aead_alg alg,
  * (tls/aead_at.c), which the tests replace. */
 const struct flow__aead_provider *flow__aead_at(size_t index);
 
-/* What this build has, best first, ended by NULL.  Written by the build: a
- * directory that adds NAME to the list "aeads" in its meson.build defines
+/* The providers of this build, best first, ended by NULL.  The build generates
+ * it: a directory that adds NAME to the list "aeads" in its meson.build defines
  * "const struct flow__aead_provider flow__aead_NAME". */
 extern const struct flow__aead_provider *const flow__aead_list[];
 
 /*
- * For providers whose library takes a text in pieces: the pieces of an
- * operation, in order, through a function that gives as many bytes as it
- * takes.  *ret_written counts the bytes at op->out, on failure too.
+ * For providers whose library takes a text in pieces: call update for each
+ * piece of an operation, in order.  update writes as many bytes as it reads.
+ * *ret_written is the number of bytes at op->out, on failure too.
  */
 typedef enum flow_status flow__aead_update_fn(void *state, const uint8_t *in,
                                               size_t len, uint8_t *out);
@@ -115,8 +114,8 @@ enum flow_status flow__aead_feed_open(const struct flow__aead_open *op,
                                       flow__aead_update_fn *update, void *state,
                                       size_t *ret_written);
 
-/* How such an operation ends: keeps what is said above about failures, and
- * returns what to answer. */
+/* End such an operation: wipe the output of a failed one, as described above,
+ * and return its result. */
 enum flow_status flow__aead_end_seal(const struct flow__aead_seal *op,
                                      size_t written, enum flow_status status);
 enum flow_status flow__aead_end_open(const struct flow__aead_open *op,
@@ -126,7 +125,7 @@ enum flow_status flow__aead_end_open(const struct flow__aead_open *op,
  * (tls/mbedtls/aead_modules.c). */
 extern const struct flow__aead_provider flow__aead_modules;
 
-/* PSA, which may stand for an accelerator (tls/mbedtls/aead_psa.c). */
+/* PSA, which may use an accelerator (tls/mbedtls/aead_psa.c). */
 extern const struct flow__aead_provider flow__aead_psa;
 
 #endif

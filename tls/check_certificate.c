@@ -30,8 +30,8 @@ flow__check_certificate12(const struct flow__check_facts *facts,
     return FLOW_OK;
 }
 
-/* In the handshake the context is empty, of server and client: the request
- * that a client answers had an empty one. */
+/* In the handshake the context is empty on both sides: a client repeats that of
+ * the CertificateRequest, which was empty. */
 static bool
 check_certificate_list13(const uint8_t *msg, size_t len,
                          struct flow__span *ret_list)
@@ -44,8 +44,8 @@ check_certificate_list13(const uint8_t *msg, size_t len,
            flow__span_take_vec24(&body, ret_list) && body.len == 0;
 }
 
-/* See tls/checks.h.  A client's certificate answers a CertificateRequest that
- * has nothing to be answered there. */
+/* See tls/checks.h.  Our CertificateRequest contains no extension that a client
+ * could answer in its Certificate. */
 enum flow_status
 flow__check_certificate13(const struct flow__check_facts *facts,
                           const uint8_t *msg, size_t len,
@@ -141,7 +141,7 @@ flow__check_certificate_request13(const struct flow__check_facts *facts,
     return FLOW_OK;
 }
 
-/* The scheme, and a signature that ends with the message. */
+/* Parse the scheme, and a signature that ends with the message. */
 static enum flow_status
 check_certificate_verify(const uint8_t *msg, size_t len, uint16_t *ret_scheme,
                          struct flow__fault *fault)

@@ -11,8 +11,8 @@ check_exchange_decode(struct flow__fault *fault)
                              "malformed key exchange");
 }
 
-/* Whether a public key has the form that its curve demands: uncompressed, or
- * of Montgomery curves (RFC 7748) just their bytes. */
+/* Whether a public key has the form of its curve: an uncompressed point, or
+ * just the bytes of a Montgomery curve (RFC 7748). */
 static bool
 check_exchange_is_point(uint16_t group, struct flow__span point)
 {
@@ -112,7 +112,7 @@ flow__check_server_key_exchange(const struct flow__check_facts *facts,
     if (!flow__check_body(msg, len, &body) ||
         !flow__span_take_u8(&body, &curve_type))
         return check_exchange_decode(ret_fault);
-    /* Other types have another form, and are deprecated. */
+    /* Explicit curves have another encoding, and are deprecated. */
     if (curve_type != FLOW__CURVE_TYPE_NAMED)
         return flow__fault_proto(ret_fault, FLOW__ALERT_ILLEGAL_PARAMETER,
                                  "the server's curve is not a named one");

@@ -3,7 +3,8 @@
 
 #include "tls/checks.h"
 
-/* The hellos and EncryptedExtensions: what is agreed was offered. */
+/* The hellos and EncryptedExtensions: everything agreed on must have been
+ * offered. */
 
 /* See tls/checks.h. */
 enum flow_status
@@ -23,13 +24,13 @@ flow__check_client_hello(const struct flow__check_facts *facts,
                                  "inappropriate fallback: both sides support "
                                  "a higher version");
     version = flow__sni_version(facts->policy, &ch);
-    /* RFC 8446 9.2, 4.2.9; the engine looks after groups and shares. */
+    /* RFC 8446 9.2, 4.2.9; the engine checks groups and key shares. */
     if (version == FLOW_TLS_1_3 &&
         (ch.psk ? !ch.psk_modes : ch.sigalgs.base == NULL))
         return flow__fault_proto(
             ret_fault, FLOW__ALERT_MISSING_EXTENSION,
             "the client left out an extension that TLS 1.3 needs");
-    /* RFC 7627 5.2: without it the session can be spliced. */
+    /* RFC 7627 5.2: without it two sessions can share a master secret. */
     if (version == FLOW_TLS_1_2 && !ch.extended_master_secret)
         return flow__fault_proto(ret_fault, FLOW__ALERT_HANDSHAKE_FAILURE,
                                  "TLS 1.2 without the extended master secret");
@@ -103,7 +104,8 @@ check_hello_offers_version(const struct flow__client_hello *offer,
     return version == FLOW_TLS_1_2 && offer->legacy_version >= FLOW_TLS_1_2;
 }
 
-/* RFC 8446 4.1.3: a server of TLS 1.3 that was made to agree on less. */
+/* RFC 8446 4.1.3: whether a TLS 1.3 server was made to choose an older version.
+ */
 static bool
 check_hello_is_downgrade(const struct flow__client_hello *offer,
                          struct flow__span random)
@@ -115,7 +117,7 @@ check_hello_is_downgrade(const struct flow__client_hello *offer,
            random.base[31] <= 1;
 }
 
-/* Of both versions, and of a HelloRetryRequest. */
+/* For both versions, and for a HelloRetryRequest. */
 static enum flow_status
 check_hello_suite(const struct flow__check_facts *facts,
                   const struct flow__server_hello *sh,
@@ -157,8 +159,9 @@ check_hello_13(const struct flow__check_facts *facts,
     return FLOW_OK;
 }
 
-/* Extensions of a ServerHello of TLS 1.2.  Those for which TLS 1.2 has no
- * answer are common mistakes of servers, unless they are of TLS 1.3. */
+/* Extensions of a TLS 1.2 ServerHello.  Servers often answer extensions that
+ * TLS 1.2 does not let them answer.  That is tolerated, unless the extension is
+ * one of TLS 1.3. */
 static enum flow_status
 check_hello_extensions12(const struct flow__client_hello *offer,
                          struct flow__span list, struct flow__fault *fault)
@@ -168,7 +171,7 @@ check_hello_extensions12(const struct flow__client_hello *offer,
     enum flow_status st = FLOW_OK;
 
     while (flow__hello_next_extension(&list, &type, &body)) {
-        /* Answers a suite (RFC 5746 3.4). */
+        /* May answer a signalling suite instead (RFC 5746 3.4). */
         if (type != FLOW__EXTENSION_RENEGOTIATION_INFO)
             st = flow__check_was_offered(offer, type, fault);
         if (st != FLOW_OK)
@@ -199,7 +202,7 @@ check_hello_12(const struct flow__check_facts *facts,
         check_hello_same(sh->session_id, facts->offer->session_id))
         return check_hello_illegal(
             fault, "the server resumes a session that was not offered");
-    /* RFC 7627 5.2: without it the session can be spliced. */
+    /* RFC 7627 5.2: without it two sessions can share a master secret. */
     if (!sh->extended_master_secret)
         return flow__fault_proto(fault, FLOW__ALERT_HANDSHAKE_FAILURE,
                                  "TLS 1.2 without the extended master secret");
@@ -271,7 +274,7 @@ flow__check_hello_retry_request(const struct flow__check_facts *facts,
     return check_hello_suite(facts, &sh, ret_fault);
 }
 
-/* An answer in EncryptedExtensions; those not named are the engine's. */
+/* An answer in EncryptedExtensions; the engine checks those not named here. */
 static enum flow_status
 check_hello_answer(const struct flow__client_hello *offer, uint16_t type,
                    struct flow__span body, struct flow__fault *fault)

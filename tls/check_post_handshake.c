@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "tls/checks.h"
 
-/* NewSessionTicket and KeyUpdate: their lengths, and one number. */
+/* NewSessionTicket and KeyUpdate: lengths, and the value of request_update. */
 
 /* See tls/checks.h; RFC 5077 3.3.  A ticket may be empty. */
 enum flow_status

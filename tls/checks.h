@@ -14,15 +14,15 @@
 #include "tls/suite.h"
 
 /*
- * Checks on one message of the peer, before the engine gets it: its lengths to
- * the last byte, and what the RFCs demand and the engine does not look at.
- * Pure and bounded; tls/order.c names the check of each message.
+ * Checks of one message of the peer, before the engine gets it: all its
+ * lengths, and what the RFCs require but the engine does not check.  Pure and
+ * bounded; tls/order.c names the check of each message.
  */
 
 struct flow__check_facts {
     /* Our ClientHello: the one sent last.  Client only, else NULL. */
     const struct flow__client_hello *offer;
-    /* It offers to resume a session of TLS 1.2. */
+    /* Whether it offers to resume a session of TLS 1.2. */
     bool resumes;
     /* What the server may negotiate.  Server only, else NULL. */
     const struct flow__sni_policy *policy;
@@ -33,7 +33,7 @@ struct flow__check_facts {
     const struct flow__suite *suite;
     /* TLS 1.2, server: the curve of our ServerKeyExchange. */
     uint16_t group;
-    /* Of the peer's certificate; FLOW__KEY_OTHER before it was taken. */
+    /* Of the peer's certificate; FLOW__KEY_OTHER before its Certificate. */
     enum flow__key_type peer_key;
 };
 
@@ -44,10 +44,10 @@ typedef enum flow_status flow__check_fn(const struct flow__check_facts *facts,
                                         struct flow__fault *ret_fault);
 
 /*
- * check_hello.c.  ClientHello: what the version that the policy chooses needs
- * is there, and there is no fall-back (RFC 7507).  A second one asks for the
- * same as the first (RFC 8446 4.1.2).  The others: what was chosen was offered,
- * and no extension is unsolicited or misplaced.
+ * check_hello.c.  ClientHello: it has the extensions that the version chosen by
+ * the policy needs, and it is not an inappropriate fallback (RFC 7507).  A
+ * second one asks for the same as the first (RFC 8446 4.1.2).  The others:
+ * everything chosen was offered, and no extension is unsolicited or misplaced.
  */
 flow__check_fn flow__check_client_hello;
 flow__check_fn flow__check_second_client_hello;
@@ -56,8 +56,8 @@ flow__check_fn flow__check_hello_retry_request;
 flow__check_fn flow__check_encrypted_extensions;
 
 /*
- * check_certificate.c.  CertificateVerify of TLS 1.3: the scheme is one for
- * messages, and fits peer_key (RFC 8446 4.2.3).
+ * check_certificate.c.  CertificateVerify of TLS 1.3: the scheme is allowed for
+ * messages and fits peer_key (RFC 8446 4.2.3).
  */
 flow__check_fn flow__check_certificate_request12;
 flow__check_fn flow__check_certificate_request13;
@@ -89,7 +89,7 @@ flow__check_fn flow__check_key_update;
  * checks.c
  */
 
-/* The body of a message whose length is that of its header; false if not. */
+/* The body of a message; false if its header states another length. */
 bool flow__check_body(const uint8_t *msg, size_t len,
                       struct flow__span *ret_body);
 
@@ -98,8 +98,9 @@ enum flow_status flow__check_was_offered(const struct flow__client_hello *offer,
                                          uint16_t type,
                                          struct flow__fault *ret_fault);
 
-/* Extensions of a message of TLS 1.3, one of FLOW__IN_: no repeats, none that
- * is for other messages, and with offer none that was not offered. */
+/* Check the extensions of a TLS 1.3 message; place is one of FLOW__IN_.  None
+ * may be a duplicate or belong to other messages, and if offer is given, each
+ * must be in it. */
 enum flow_status flow__check_extensions(struct flow__span list, unsigned place,
                                         const struct flow__client_hello *offer,
                                         struct flow__fault *ret_fault);

@@ -15,16 +15,16 @@
 #include "tls/suite.h"
 
 /*
- * What tls/ needs of a TLS library: certificates, keys, and a handshake as
- * messages.  Records are ours, before and after the handshake, so nothing here
- * knows records, sockets, flows or application data.  One implementation is
- * linked in; today that is tls/mbedtls/.
+ * The interface to a TLS library: certificates, keys, and the handshake as
+ * messages.  libflow seals and opens all records itself, so this interface has
+ * no records, sockets, flows or application data.  One implementation is linked
+ * in; today that is tls/mbedtls/.
  *
  * Every function may be called from any thread, on different objects.
  */
 
-/* Bring the engine up, once per process.  FLOW_E_NOMEM: no entropy, or none of
- * its locks could be made. */
+/* Initialise the engine; every configuration calls this.  FLOW_E_NOMEM: no
+ * memory or no entropy. */
 enum flow_status flow__engine_init(struct flow_error *err);
 
 /* A certificate chain and its private key. */
@@ -63,10 +63,10 @@ enum flow_status flow__trust_new(const struct flow_env *env,
 void flow__trust_free(struct flow__trust *trust);
 
 /*
- * Add certificates.  strict: all or none, FLOW_E_INVAL when one is not
- * understood.  Otherwise those that are not understood are left out, as a
- * system's store may hold some that the engine does not support.  *ret_count:
- * how many were taken, or, where one was not understood, its place from 1.
+ * Add certificates.  If strict, all are added or none: FLOW_E_INVAL if one is
+ * not understood.  Otherwise those that are not understood are left out, since
+ * a system's store may hold some that the engine does not support.  *ret_count:
+ * how many were added, or if one was not understood, its position from 1.
  */
 enum flow_status flow__trust_add(struct flow__trust *trust, const void *data,
                                  size_t len, bool strict, size_t *ret_count,
@@ -116,9 +116,9 @@ struct flow__engine;
 /*
  * pair, version: server only, the certificate to use and the version that was
  * chosen with it; the engine agrees on no other.  server_name: client only;
- * NULL asks for none.  ip_name: it is an address: verified, but not sent (RFC
- * 6066 3).  FLOW_E_NOMEM; FLOW_E_INVAL for a name that the engine does not
- * take.
+ * NULL asks for none.  ip_name: server_name is an address, which is verified
+ * but not sent (RFC 6066 3).  FLOW_E_NOMEM, or FLOW_E_INVAL for a name that the
+ * engine does not accept.
  */
 enum flow_status flow__engine_new(struct flow__engine_conf *conf,
                                   struct flow__keypair *pair, uint16_t version,
@@ -138,11 +138,11 @@ enum flow_status flow__engine_start(struct flow__engine *engine,
                                     struct flow_error *err);
 
 /*
- * Give a whole handshake message of the peer, which was read at level.
- * FLOW_OK: the handshake is over once the events are with the peer.
- * FLOW_AGAIN: more messages are wanted.  Else err says why, with the alert
- * that the RFC names in alert_sent, or -1 where none is due; the call made no
- * events, and the engine can only be freed.
+ * Give the engine a whole handshake message of the peer, which was read at
+ * level.  FLOW_OK: the handshake is over once the events have been sent.
+ * FLOW_AGAIN: the engine needs more messages.  Any other status: err says why,
+ * with the alert that the RFC names in alert_sent, or -1 if none is due; the
+ * call made no events, and the engine can only be freed.
  */
 enum flow_status flow__engine_feed(struct flow__engine *engine,
                                    enum flow__level level, const uint8_t *msg,
@@ -164,7 +164,7 @@ enum flow__key_type flow__engine_peer_key(const struct flow__engine *engine);
 /* After FLOW_OK: the agreed protocol, static for the configuration, or "". */
 const char *flow__engine_alpn(const struct flow__engine *engine);
 
-/* Why the peer was not verified, FLOW_VERIFY_ bits; 0 when it was. */
+/* Why the peer was not verified, FLOW_VERIFY_ bits; 0 if it was. */
 uint32_t flow__engine_verify_flags(const struct flow__engine *engine);
 
 /* Client, after FLOW_OK: the certificate's name that matched, "" for none. */

@@ -96,8 +96,8 @@ handshake_lower_failed(struct flow *lower, enum flow_dir dir,
     return st;
 }
 
-/* Push records of ours down, and on from the lower flow: nobody would do it
- * while we wait for the peer's answer. */
+/* Write our records to the lower flow, and flush it: nobody else would while we
+ * wait for the peer's answer. */
 static enum flow_status
 handshake_flush_out(struct flow__handshake *hs, struct flow *lower,
                     struct flow_error *err)
@@ -124,7 +124,7 @@ handshake_flush_out(struct flow__handshake *hs, struct flow *lower,
     return st;
 }
 
-/* Read what the next record lacks, and what else is there. */
+/* Read the rest of the next record, and what else has arrived. */
 static enum flow_status
 handshake_fill_raw(struct flow__handshake *hs, struct flow *lower,
                    struct flow_error *err)
@@ -159,8 +159,8 @@ handshake_limit_time(struct flow__handshake *hs, uint64_t nsec)
             hs->deadline, flow_time_after(hs->env->now(hs->env->ctx), nsec));
 }
 
-/* Looking a name up and connecting is the lower flow's, with limits of its
- * own: the peer's time begins when it can hear us. */
+/* Resolving a name and connecting have limits of their own in the lower flow.
+ * The time of the handshake begins when the lower flow is open. */
 static enum flow_status
 handshake_open_lower(struct flow__handshake *hs, struct flow *lower,
                      struct flow_error *err)
@@ -174,7 +174,7 @@ handshake_open_lower(struct flow__handshake *hs, struct flow *lower,
     return st < 0 ? handshake_lower_failed(lower, FLOW_READ, st, err) : st;
 }
 
-/* A client has the first word. */
+/* A client sends first. */
 static enum flow_status
 handshake_begin_client(struct flow__handshake *hs, struct flow_error *err)
 {
@@ -201,7 +201,7 @@ handshake_begin(struct flow__handshake *hs, struct flow_error *err)
     return hs->server ? FLOW_OK : handshake_begin_client(hs, err);
 }
 
-/* The end of a failed handshake: send the alert. */
+/* Fail the handshake and queue its alert. */
 static void
 handshake_give_up(struct flow__handshake *hs, const struct flow_error *err)
 {
@@ -232,7 +232,8 @@ handshake_linger(struct flow__handshake *hs, struct flow *lower, bool is_late,
 
     if (st == FLOW_AGAIN && !is_late && !handshake_is_late(hs))
         return FLOW_AGAIN;
-    /* After a deadline of the caller, closing the flow still offers it. */
+    /* If the caller's deadline has passed, flow_close() still offers the alert.
+     */
     if (st != FLOW_AGAIN || !is_late)
         flow__queue_release(&hs->out);
     if (st != FLOW_OK)
@@ -242,7 +243,7 @@ handshake_linger(struct flow__handshake *hs, struct flow *lower, bool is_late,
     return err->status;
 }
 
-/* One record further.  FLOW_AGAIN: the lower flow has no more now. */
+/* Process one record.  FLOW_AGAIN: the lower flow has no more now. */
 static enum flow_status
 handshake_advance(struct flow__handshake *hs, struct flow *lower,
                   struct flow_error *err)

@@ -15,13 +15,13 @@
 #include "tls/record.h"
 
 /*
- * The handshake: messages of the engine and of the peer, in records of ours on
- * the flow below.  When it is over its keys and facts move to the TLS flow
- * (docs/tls.md).
+ * The handshake: passes messages between the engine and the peer, in records
+ * that libflow seals and opens.  At the end its keys and facts move to the TLS
+ * flow (docs/tls.md).
  */
 struct flow__handshake;
 
-/* What both sides agreed on; memory of the TLS flow. */
+/* What both sides agreed on; owned by the TLS flow. */
 struct flow__agreed {
     uint16_t version;
     const struct flow__suite *suite;
@@ -56,22 +56,24 @@ enum flow_status flow__handshake_new(struct flow_tls_config *config,
 /* Wipes and releases; NULL does nothing. */
 void flow__handshake_free(struct flow__handshake *hs);
 
-/* Go on until the lower flow would block.  FLOW_OK: the handshake is over and
- * the lower flow has every record of ours.  FLOW_AGAIN: wait for what
- * flow__handshake_wants() says.  Else *err has the reason; an alert was sent if
- * one was due and the lower flow took it.  is_late: the deadline has passed; a
- * handshake that has failed tells the reason, any other goes no further. */
+/* Continue until the lower flow would block.  FLOW_OK: the handshake is over
+ * and the lower flow has all our records.  FLOW_AGAIN: wait for what
+ * flow__handshake_wants() says.  Any other status: *err has the reason; an
+ * alert was sent if one was due and the lower flow accepted it.  is_late: the
+ * caller's deadline has passed; a handshake that has failed reports its reason,
+ * any other stops. */
 enum flow_status flow__handshake_step(struct flow__handshake *hs,
                                       struct flow *lower, bool is_late,
                                       struct flow_error *err);
 
-/* Before it is freed: an alert that waits for the lower flow is offered once
- * more.  Nothing is waited for. */
+/* Before flow__handshake_free(): offer a queued alert to the lower flow once
+ * more, without waiting. */
 void flow__handshake_offer_alert(struct flow__handshake *hs,
                                  struct flow *lower);
 
-/* Before the first step: at most nsec ns from that on, with what the lower flow
- * takes to open; 0: no limit.  The configuration's counts from there on. */
+/* Before the first step: limit the time from that step on to nsec ns, in which
+ * the lower flow opens; 0: no limit.  The configuration's limit starts when the
+ * lower flow is open. */
 void flow__handshake_limit_time(struct flow__handshake *hs, uint64_t nsec);
 
 /* One FLOW_READY_ bit of the lower flow. */
@@ -83,7 +85,7 @@ uint64_t flow__handshake_deadline(const struct flow__handshake *hs);
 /* Whether nothing was read or written yet. */
 bool flow__handshake_is_fresh(const struct flow__handshake *hs);
 
-/* Bytes held, the engine's not counted. */
+/* Bytes held, without those of the engine. */
 size_t flow__handshake_footprint(const struct flow__handshake *hs);
 
 /* After FLOW_OK of step: move keys, secrets and facts out. */

@@ -34,7 +34,7 @@ flow__handshake_refuse(const struct flow__handshake *hs, enum flow__alert alert,
     return flow__handshake_fault(hs, FLOW_E_PROTO, &fault, err);
 }
 
-/* No longer than they are: they stay as long as the connection. */
+/* Keep the names without room to spare: they live as long as the connection. */
 static enum flow_status
 state_keep_names(struct flow__handshake *hs)
 {

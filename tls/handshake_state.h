@@ -20,17 +20,17 @@
  *
  * Each calls only those below it.
  *
- * Invariant: between two calls order is the state of everything that was taken
- * and of everything that stands in out.  A message that is refused leaves it
- * alone, so that order names the key with which the peer can read the alert.
+ * Invariant: between two calls, order reflects every message that was accepted
+ * and every message in out.  A message that is refused does not change it, so
+ * order names the key under which the peer can read the alert.
  */
 
 enum flow__handshake_phase {
-    FLOW__PHASE_NEW = 0, /* the lower flow was not asked to open yet */
-    FLOW__PHASE_OPENING, /* it was */
+    FLOW__PHASE_NEW = 0, /* flow_open() of the lower flow is not called yet */
+    FLOW__PHASE_OPENING, /* and now it is */
     FLOW__PHASE_RUNNING,
-    FLOW__PHASE_DONE,  /* but for what stands in out */
-    FLOW__PHASE_FAILED /* failure says why; an alert may stand in out */
+    FLOW__PHASE_DONE,  /* except for what is in out */
+    FLOW__PHASE_FAILED /* failure says why; an alert may be in out */
 };
 
 struct flow__handshake {
@@ -39,10 +39,10 @@ struct flow__handshake {
     bool server;
     enum flow__handshake_phase phase;
     struct flow_error failure;
-    uint64_t time_limit; /* ns from RUNNING on; 0: none */
-    uint64_t dial_limit; /* ns from OPENING on; 0: none */
-    uint64_t deadline;   /* what these two make; FAILED: for the alert */
-    char name[FLOW__NAME_MAX + 1]; /* client: to ask for, or "" */
+    uint64_t time_limit;           /* ns from RUNNING on; 0: none */
+    uint64_t dial_limit;           /* ns from OPENING on; 0: none */
+    uint64_t deadline;             /* from these two; FAILED: for the alert */
+    char name[FLOW__NAME_MAX + 1]; /* client: name to ask for, or "" */
     bool ip_name;
     struct flow__engine *engine; /* server: from the ClientHello on */
     struct flow__order order;
@@ -51,7 +51,7 @@ struct flow__handshake {
     struct flow__queue message; /* a message of the peer, in fragments */
     struct flow__flight flight; /* messages of ours */
     struct flow__queue out;     /* records for the lower flow */
-    bool unflushed;             /* the lower flow may hold some of ours back */
+    bool unflushed;             /* the lower flow may hold records back */
     size_t taken;               /* bytes of records looked at */
     bool header_checked;        /* of the record that raw begins with */
     bool ccs_sent;              /* TLS 1.3: the one of RFC 8446 D.4 */
@@ -102,22 +102,23 @@ enum flow_status flow__handshake_fault(const struct flow__handshake *hs,
                                        enum flow_status status,
                                        const struct flow__fault *fault,
                                        struct flow_error *err);
-/* The same for one of the peer's. */
+/* The same for a fault of the peer. */
 enum flow_status flow__handshake_refuse(const struct flow__handshake *hs,
                                         enum flow__alert alert,
                                         const char *text,
                                         struct flow_error *err);
-/* The engine has said that it is over: before anything of it leaves, whether
- * it has verified the peer, if it was to. */
+/* After the engine has reported the end and before its last messages are sent:
+ * check that it has verified the peer, if it had to. */
 enum flow_status flow__handshake_check_peer(const struct flow__handshake *hs,
                                             struct flow_error *err);
-/* The same, and its last events are taken. */
+/* After its last events were taken: keep the facts; the phase is DONE. */
 enum flow_status flow__handshake_complete(struct flow__handshake *hs,
                                           struct flow_error *err);
 
 /* incoming.c */
 
-/* Look at the next whole record in raw.  FLOW_AGAIN: raw has less than one. */
+/* Process the next whole record in raw.  FLOW_AGAIN: raw has no whole record.
+ */
 enum flow_status flow__incoming_next(struct flow__handshake *hs,
                                      struct flow_error *err);
 /* Bytes that raw lacks before there is a whole record. */
@@ -125,12 +126,12 @@ size_t flow__incoming_missing(const struct flow__handshake *hs);
 
 /* outgoing.c */
 
-/* Take the events of the engine's last call, which answered status: keys are
- * made, messages stand in out. */
+/* Take the events of the engine's last call, which returned status: make keys,
+ * and put messages into out. */
 enum flow_status flow__outgoing_events(struct flow__handshake *hs,
                                        enum flow_status status,
                                        struct flow_error *err);
-/* Put an alert of ours on out, under the key that the peer expects now.
+/* Put an alert of ours into out, under the key that the peer expects now.
  * false: it cannot be sealed. */
 bool flow__outgoing_alert(struct flow__handshake *hs, int alert);
 
@@ -140,12 +141,12 @@ bool flow__outgoing_alert(struct flow__handshake *hs, int alert);
 struct flow__sni_policy
 flow__agreement_policy(const struct flow__handshake *hs);
 
-/* Server: the ClientHello came.  The first one chooses a certificate and makes
- * the engine. */
+/* Server: a ClientHello was received.  The first one chooses a certificate and
+ * makes the engine. */
 enum flow_status flow__agreement_client_hello(struct flow__handshake *hs,
                                               const uint8_t *msg, size_t len,
                                               struct flow_error *err);
-/* Client: our ClientHello goes out. */
+/* Client: our ClientHello is sent. */
 enum flow_status flow__agreement_offer(struct flow__handshake *hs,
                                        const uint8_t *msg, size_t len,
                                        struct flow_error *err);

@@ -48,7 +48,7 @@ flow__hello_next_extension(struct flow__span *list, uint16_t *ret_type,
            flow__span_take_vec16(list, ret_body);
 }
 
-/* RFC 7301 3.1: a list, not empty, of names, none empty. */
+/* RFC 7301 3.1: a list of at least one name, none of which is empty. */
 static bool
 hello_take_alpn(struct flow__span *in, struct flow__span *ret)
 {
@@ -64,8 +64,8 @@ hello_take_alpn(struct flow__span *in, struct flow__span *ret)
 }
 
 /*
- * Readers of the extensions of a ClientHello.  Each eats the body; false, or
- * anything left over, is a decode_error.
+ * Parsers of the extensions of a ClientHello.  Each consumes the body.  If it
+ * returns false or leaves bytes over, the message is refused with decode_error.
  */
 
 static bool
@@ -89,7 +89,7 @@ hello_set_sni(struct flow__client_hello *h, uint8_t type,
 {
     const char *text = (const char *)name.base;
 
-    /* Only host_name was ever defined, and only one of it may be there. */
+    /* host_name is the only type, and may be there once (RFC 6066 3). */
     if (type != 0 || h->sni_state != FLOW__SNI_ABSENT || !hello_is_text(name))
         h->sni_state = FLOW__SNI_INVALID;
     else if (flow__name_looks_like_ip(text, name.len))
@@ -125,7 +125,7 @@ hello_read_max_fragment_length(struct flow__span *body,
     return flow__span_take_u8(body, &h->max_fragment_length);
 }
 
-/* RFC 8422 5.1.2.  Only TLS 1.2 has a use for them. */
+/* RFC 8422 5.1.2.  Only TLS 1.2 uses them. */
 static bool
 hello_read_point_formats(struct flow__span *body, struct flow__client_hello *h)
 {
@@ -243,7 +243,7 @@ hello_read_renegotiation(struct flow__span *body, struct flow__client_hello *h)
     return flow__span_take_vec8(body, &verify_data);
 }
 
-/* The extensions of a ClientHello that mean something to us. */
+/* The extensions of a ClientHello that are parsed here. */
 static const struct {
     uint16_t type;
     bool (*read)(struct flow__span *body, struct flow__client_hello *h);
@@ -283,7 +283,7 @@ static const struct {
       "malformed renegotiation_info" },
 };
 
-/* After the fixed fields comes nothing, or one list of extensions. */
+/* Nothing, or one list of extensions, follows the fixed fields. */
 static enum flow_status
 hello_begin_extensions(struct flow__span *body, struct flow__extensions *x,
                        struct flow__fault *fault)
@@ -305,7 +305,7 @@ hello_read_client_extension(struct flow__extensions *x,
     const size_t n =
         sizeof(hello_client_extensions) / sizeof(hello_client_extensions[0]);
 
-    /* RFC 8446 4.2.11: its binders cover all that stands before them. */
+    /* RFC 8446 4.2.11: its binders cover everything before them. */
     if (x->type == FLOW__EXTENSION_PRE_SHARED_KEY && x->rest.len > 0)
         return flow__fault_proto(fault, FLOW__ALERT_ILLEGAL_PARAMETER,
                                  "pre_shared_key is not the last extension");
@@ -336,7 +336,7 @@ hello_read_client_extensions(struct flow__span *body,
     return st;
 }
 
-/* Take the header of a handshake message that is wholly there. */
+/* Take the header off a whole handshake message. */
 static enum flow_status
 hello_open_message(const uint8_t *msg, size_t len, uint8_t type,
                    struct flow__span *ret_body, struct flow__fault *fault)
@@ -406,7 +406,7 @@ flow__hello_parse_client(const uint8_t *msg, size_t len,
     return FLOW_OK;
 }
 
-/* The extensions of a ServerHello that mean something to us. */
+/* The extensions of a ServerHello that are parsed here. */
 static bool
 hello_read_server_extension(uint16_t type, struct flow__span *body,
                             struct flow__server_hello *h)
@@ -499,8 +499,8 @@ flow__hello_parse_server(const uint8_t *msg, size_t len,
     if (compression != 0)
         return flow__fault_proto(ret_fault, FLOW__ALERT_ILLEGAL_PARAMETER,
                                  "server chose a compression");
-    /* RFC 8446 4.2.1: supported_versions is not for older versions, and what
-     * is newer was not offered. */
+    /* RFC 8446 4.2.1: supported_versions never names an older version, and no
+     * newer one was offered. */
     if (h->version != 0 && h->version != FLOW_TLS_1_3)
         return flow__fault_proto(ret_fault, FLOW__ALERT_ILLEGAL_PARAMETER,
                                  "server names a version that was not offered");

@@ -15,10 +15,10 @@
 #include "tls/wire.h"
 
 /*
- * ClientHello and ServerHello, read from the wire before the engine sees them:
- * the facts that choose a certificate, and those the engine does not tell.
- * Bounded and pure: no memory is taken, nothing is kept, every span points
- * into the message.
+ * Parses ClientHello and ServerHello before the engine gets them: what the
+ * choice of a certificate needs, and what the engine does not report.  Pure and
+ * bounded: nothing is allocated or kept, and every span points into the
+ * message.
  */
 
 enum flow__sni_state {
@@ -35,7 +35,7 @@ struct flow__client_hello {
     uint16_t max_version;
     struct flow__span random;     /* 32 bytes */
     struct flow__span session_id; /* 0..32 bytes */
-    struct flow__span suites;     /* numbers of 2 bytes, as are: */
+    struct flow__span suites;     /* 2 bytes each, as in the next 4 */
     struct flow__span versions;   /* supported_versions */
     struct flow__span sigalgs;    /* signature_algorithms */
     struct flow__span sigalgs_cert;
@@ -59,7 +59,7 @@ struct flow__client_hello {
 
 struct flow__server_hello {
     uint16_t version; /* agreed: supported_versions (43), else legacy_version */
-    bool retry;       /* HelloRetryRequest, told by its random */
+    bool retry;       /* HelloRetryRequest, by its random */
     struct flow__span random;
     struct flow__span session_id;
     uint16_t suite;
@@ -76,14 +76,14 @@ struct flow__server_hello {
 };
 
 /*
- * Read a whole handshake message, header included.  FLOW_OK, or FLOW_E_PROTO
- * with the alert the RFC names: decode_error for bad lengths,
- * unexpected_message for another message, illegal_parameter for an extension
- * that comes twice, no null compression, pre_shared_key not last, and
- * protocol_version for a ServerHello that names TLS 1.3 or later where older
- * versions are named.  Lengths
- * inside extensions are checked for those listed above; unknown ones are passed
- * over.  *ret_hello is meaningful only on FLOW_OK.
+ * Parse a whole handshake message, header included.  FLOW_OK, or FLOW_E_PROTO
+ * with the alert that the RFC names: decode_error for wrong lengths,
+ * unexpected_message for a message of another type, illegal_parameter for a
+ * duplicate extension, for a list without the null compression and for a
+ * pre_shared_key that is not last, and protocol_version for a ServerHello whose
+ * legacy_version is TLS 1.3 or later.  The contents of the extensions above are
+ * checked; unknown extensions are skipped.  *ret_hello is meaningful only on
+ * FLOW_OK.
  */
 enum flow_status flow__hello_parse_client(const uint8_t *msg, size_t len,
                                           struct flow__client_hello *ret_hello,
@@ -100,8 +100,8 @@ bool flow__hello_has_key_share(const struct flow__client_hello *hello,
 bool flow__hello_next_alpn(struct flow__span *list,
                            struct flow__span *ret_name);
 
-/* Take the next extension off a list of them; false at its end, and where it
- * is cut. */
+/* Take the next extension off a list; false at its end, or if it is truncated.
+ */
 bool flow__hello_next_extension(struct flow__span *list, uint16_t *ret_type,
                                 struct flow__span *ret_body);
 

@@ -4,15 +4,15 @@
 #include <string.h>
 
 /*
- * The tables.  How to read them beside the RFCs:
+ * The tables, and how to compare them with the RFCs.
  *
- * A row of PEER() is a message that is received, one of OURS() is sent.  A
- * message without a row is out of place.  Where RFC 8446 appendix A has "may
- * be skipped" or RFC 5246 7.3 a star, there are two rows of one state.
+ * A PEER() row is a message that is received, an OURS() row one that is sent.
+ * A message without a row is refused.  Where RFC 8446 appendix A says that a
+ * message may be skipped, or RFC 5246 7.3 has a star, one state has two rows.
  *
- * Only suites with ephemeral curves and certificates are offered, so that in
- * TLS 1.2 a full handshake always has Certificate and ServerKeyExchange, and
- * in TLS 1.3 a PSK alone replaces the certificate.
+ * Only suites with ECDHE and certificates are offered.  So a full handshake of
+ * TLS 1.2 always has Certificate and ServerKeyExchange, and in TLS 1.3 only a
+ * PSK replaces the certificate.
  */
 
 /* Short columns for the tables; undefined after them. */
@@ -26,15 +26,15 @@
     ROW(from, false, kind, to, flags, NONE, NULL, check)
 #define OURS(from, kind, to, flags)                                            \
     ROW(from, true, kind, to, flags, NONE, NULL, NULL)
-/* Not allowed, and the RFC has another alert than unexpected_message. */
+/* Refused with the alert that the RFC names instead of unexpected_message. */
 #define DENY(from, kind, alert, text)                                          \
     ROW(from, false, kind, from, REFUSED, alert, text, NULL)
 /* RFC 5246 7.4.1.1: ignored by a client that is negotiating. */
 #define HELLO_REQUEST_IN(from)                                                 \
     PEER(from, HELLO_REQUEST, from, IGNORED, flow__check_empty)
 
-#define ORDER_NO_CERTIFICATE "the server sent no certificate"
-#define ORDER_OLD_VERSION    "the server chose TLS 1.2 after a HelloRetryRequest"
+#define ORDER_NO_CERT     "the server sent no certificate"
+#define ORDER_OLD_VERSION "the server chose TLS 1.2 after a HelloRetryRequest"
 
 #define REFUSED    FLOW__ROW_REFUSED
 #define IGNORED    FLOW__ROW_IGNORED
@@ -58,8 +58,9 @@
 #define REFUSE false
 
 /* RFC 8446 5 drops a change_cipher_spec from the first ClientHello to the
- * peer's Finished.  Before the ServerHello, TLS 1.2 may still be chosen, which
- * has no place for one there: it is refused, as no honest peer sends it. */
+ * peer's Finished.  Before the ServerHello it is refused here: the version may
+ * still become TLS 1.2, which does not allow one there, and no honest peer
+ * sends it. */
 static const struct flow__order_facts order_states[FLOW__STATE_COUNT] = {
     /*                version rx         tx         turn    CCS     0-RTT */
     F(C_START,             0, PLAIN,     PLAIN,     OURS,   REFUSE, NONE),
@@ -189,11 +190,11 @@ static const struct flow__order_row order_client13_rows[] = {
          flow__check_certificate13),
     /* RFC 8446 4.4.2.4 */
     DENY(C13_CERT_CR, CERTIFICATE_EMPTY,    DECODE_ERROR,
-         ORDER_NO_CERTIFICATE),
+         ORDER_NO_CERT),
     PEER(C13_CERT_R,  CERTIFICATE,          C13_CV_R,      0,
          flow__check_certificate13),
     DENY(C13_CERT_R,  CERTIFICATE_EMPTY,    DECODE_ERROR,
-         ORDER_NO_CERTIFICATE),
+         ORDER_NO_CERT),
     PEER(C13_CV,      CERTIFICATE_VERIFY,   C13_FIN,       0,
          flow__check_certificate_verify13),
     PEER(C13_CV_R,    CERTIFICATE_VERIFY,   C13_FIN_R,     0,
@@ -249,7 +250,7 @@ static const struct flow__order_row order_client12_rows[] = {
     PEER(C12_CERT,    CERTIFICATE,         C12_SKE,       0,
          flow__check_certificate12),
     DENY(C12_CERT,    CERTIFICATE_EMPTY,   DECODE_ERROR,
-         ORDER_NO_CERTIFICATE),
+         ORDER_NO_CERT),
     HELLO_REQUEST_IN(C12_SKE),
     PEER(C12_SKE,     SERVER_KEY_EXCHANGE, C12_CR_SHD,    0,
          flow__check_server_key_exchange),
@@ -297,8 +298,8 @@ static const struct flow__order_row order_client12_rows[] = {
 /* The same, of the server. */
 static const struct flow__order_row order_server12_rows[] = {
     OURS(S12_SEND_CERT,   CERTIFICATE,         S12_SEND_SKE,    0),
-    /* RFC 5077 3.4: a ticket was good, and came without a session id that
-     * could say so. */
+    /* RFC 5077 3.4: the server accepts a ticket, and the client sent no session
+     * id that the ServerHello could repeat. */
     OURS(S12_SEND_CERT,   NEW_SESSION_TICKET,  S12_R_SEND_CCS,  IF_TICKET),
     OURS(S12_SEND_CERT,   CHANGE_CIPHER_SPEC,  S12_R_SEND_FIN,  NO_TICKET),
     OURS(S12_SEND_SKE,    SERVER_KEY_EXCHANGE, S12_SEND_CR_SHD, 0),
@@ -427,8 +428,8 @@ flow__order_is_open(const struct flow__order *order)
     return order_states[order->state].turn == FLOW__TURN_EITHER;
 }
 
-/* Of the types of handshake messages (RFC 5246 7.4, RFC 8446 4, RFC 5077 3.3,
- * RFC 6066 8): of each the first kind, or that of a malformed one. */
+/* The first kind of a type, which is also that of a malformed message (RFC 5246
+ * 7.4, RFC 8446 4, RFC 5077 3.3, RFC 6066 8). */
 static enum flow__kind
 order_kind_of_type(uint8_t type)
 {
@@ -485,8 +486,8 @@ order_kind_of_server_hello(const uint8_t *msg, size_t len,
                                 : FLOW__KIND_SERVER_HELLO12;
 }
 
-/* TLS 1.3 puts a context before the list of certificates; both end with the
- * list. */
+/* In TLS 1.3 a context comes before the list of certificates.  In both versions
+ * the list is the last field. */
 static enum flow__kind
 order_kind_of_certificate(const uint8_t *msg, size_t len, bool tls13)
 {

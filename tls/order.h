@@ -14,16 +14,17 @@
 #include "tls/order_kinds.h"
 
 /*
- * What may come next in a handshake: RFC 8446 appendix A and RFC 5246 7.3 as
+ * The order of handshake messages: RFC 8446 appendix A and RFC 5246 7.3 as
  * tables, one per role and version.  Pure: no memory, no engine, no I/O.
  *
- * For each message, the peer's or ours: flow__order_kind(),
- * flow__order_find(), the check of the row, the engine, flow__order_take(),
- * in this order.  Until the engine has taken a message the state is the old
- * one, and so is the level at which it is refused.
+ * Each message, the peer's or ours, passes flow__order_kind(),
+ * flow__order_find(), the check of its row, the engine and flow__order_take(),
+ * in this order.  The state changes only after the engine has accepted the
+ * message, so an alert that refuses it is sent at the level that the peer
+ * expects.
  *
- * What we never offer has no row: early data, client authentication after the
- * handshake, CertificateStatus.
+ * Messages that we never negotiate have no row: early data, client
+ * authentication after the handshake, CertificateStatus.
  */
 
 /*
@@ -118,42 +119,43 @@ enum flow__turn {
     FLOW__TURN_EITHER /* the handshake is over */
 };
 
-/* Refused 0-RTT data (RFC 8446 4.2.10), where the ClientHello had early_data.
- * All of it together is limited by the caller. */
+/* Which records are skipped as refused 0-RTT data (RFC 8446 4.2.10), if the
+ * ClientHello had early_data.  The caller limits the bytes skipped in all. */
 enum flow__skip {
     FLOW__SKIP_NONE,
     FLOW__SKIP_APPLICATION_DATA, /* every record of this type */
     FLOW__SKIP_UNOPENED          /* records with a bad MAC, until one opens */
 };
 
-/* What holds in a state, whatever comes. */
+/* What a state determines, whichever message comes next. */
 struct flow__order_facts {
     const char *name;    /* as in the tables, for tests and logs */
     uint16_t version;    /* 0x0303, 0x0304, or 0: not agreed */
     enum flow__level rx; /* of the peer's next message */
     enum flow__level tx; /* of our next one, and of an alert of ours */
     enum flow__turn turn;
-    /* TLS 1.3: a change_cipher_spec record of one byte 1 is dropped (RFC 8446
-     * 5); their number is limited by the caller.  false: such a record is a
+    /* TLS 1.3: a change_cipher_spec record whose one byte is 1 is dropped (RFC
+     * 8446 5); the caller limits how many.  If false, such a record is a
      * message of kind FLOW__KIND_CHANGE_CIPHER_SPEC at the plain level. */
     bool drops_ccs;
     enum flow__skip skip;
 };
 
-/* Of a row; those about what is sent are for the caller. */
-#define FLOW__ROW_REFUSED 0x01u /* not allowed, with an alert of its own */
-/* Not for the engine: read over, counted and limited (HelloRequest). */
+/* Flags of a row.  The caller carries out those about what is sent. */
+#define FLOW__ROW_REFUSED 0x01u /* refused, with the alert in fault */
+/* Not given to the engine: skipped, counted and limited (HelloRequest). */
 #define FLOW__ROW_IGNORED 0x02u
-/* A change_cipher_spec of TLS 1.3 goes before or after this message of ours,
- * if none was sent and the client's session id is not empty (RFC 8446 D.4). */
+/* A TLS 1.3 change_cipher_spec is sent before or after this message of ours, if
+ * none was sent yet and the client's session id is not empty (RFC 8446 D.4). */
 #define FLOW__ROW_CCS_BEFORE 0x04u
 #define FLOW__ROW_CCS_AFTER  0x08u
 /* Answered with the warning no_renegotiation (RFC 5746 4.5). */
 #define FLOW__ROW_NO_RENEGOTIATION 0x10u
-/* Bytes after this message in its record, or joined to it by fragments, are
- * refused with unexpected_message: the turn or the key of the peer changes. */
+/* The peer's turn or its key ends with this message.  Further bytes in the
+ * record in which it ends are refused with unexpected_message. */
 #define FLOW__ROW_LAST 0x20u
-/* Sets, and needs set or clear, flow__order::ticket. */
+/* TICKET sets flow__order::ticket.  A row with IF_TICKET applies only if it is
+ * set, one with NO_TICKET only if it is not. */
 #define FLOW__ROW_TICKET    0x40u
 #define FLOW__ROW_IF_TICKET 0x80u
 #define FLOW__ROW_NO_TICKET 0x100u
@@ -164,43 +166,43 @@ struct flow__order_row {
     enum flow__kind kind;
     enum flow__order_state to;
     unsigned flags;           /* FLOW__ROW_ */
-    struct flow__fault fault; /* of a row that is REFUSED */
+    struct flow__fault fault; /* if REFUSED */
     flow__check_fn *check;    /* of a message of the peer; NULL: none */
 };
 
-/* Where a handshake is. */
+/* The state of one handshake. */
 struct flow__order {
     enum flow__order_state state;
     bool ticket; /* TLS 1.2: the server promised a NewSessionTicket */
 };
 
-/* The start: of a client it is our turn, of a server the peer's. */
+/* Set the first state: a client sends, a server expects the ClientHello. */
 void flow__order_init(struct flow__order *order, bool server);
 
 /* Never NULL. */
 const struct flow__order_facts *flow__order_facts(enum flow__order_state state);
 
 /*
- * The kind of a whole handshake message, header included, len >= 4.
- * session_id: that of the ClientHello; it tells a session that is resumed in
- * TLS 1.2.
+ * The kind of a whole handshake message, header included, len >= 4.  session_id
+ * is that of the ClientHello: if a TLS 1.2 ServerHello repeats it, the session
+ * is resumed.
  */
 enum flow__kind flow__order_kind(const struct flow__order *order,
                                  const uint8_t *msg, size_t len,
                                  struct flow__span session_id);
 
 /*
- * The row of a message that came, or is to be sent, at a level.  FLOW_OK:
- * *ret_row.  FLOW_E_PROTO: the peer's message is out of place, or at the wrong
- * level; *ret_fault says how.  FLOW_E_SYS: ours is, which is the engine's
- * mistake: internal_error.
+ * Find the row of a message that was received, or is about to be sent, at a
+ * level.  FLOW_OK: *ret_row is set.  FLOW_E_PROTO: the peer's message is out of
+ * order or at the wrong level; *ret_fault says which.  FLOW_E_SYS: our message
+ * is, which is a mistake of the engine; *ret_fault has internal_error.
  */
 enum flow_status flow__order_find(const struct flow__order *order, bool ours,
                                   enum flow__kind kind, enum flow__level level,
                                   const struct flow__order_row **ret_row,
                                   struct flow__fault *ret_fault);
 
-/* Go on to the next state.  row is of the present one. */
+/* Go to the next state; row is one of the present state. */
 void flow__order_take(struct flow__order *order,
                       const struct flow__order_row *row);
 

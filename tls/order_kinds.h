@@ -3,8 +3,8 @@
 #define FLOW_TLS_ORDER_KINDS_H
 
 /*
- * The words in which the order of a handshake is told: what a message is, and
- * how it is protected.
+ * What the order of a handshake distinguishes: kinds of messages, and how they
+ * are protected.
  */
 
 /* The protection of a message.  TLS 1.2 has no handshake level: its Finished
@@ -16,10 +16,10 @@ enum flow__level {
 };
 
 /*
- * What the order depends on: the type of a message, and where one type has
- * unlike successors, what tells them apart.  A malformed ServerHello is one of
- * TLS 1.3, another malformed message has the first kind of its type: the check
- * of its row refuses it.
+ * A kind is a type of message, split where messages of one type have different
+ * successors.  A malformed ServerHello is of kind SERVER_HELLO13, another
+ * malformed message of the first kind of its type; the check of its row refuses
+ * it.
  */
 enum flow__kind {
     FLOW__KIND_HELLO_REQUEST = 0, /* TLS 1.2 */

@@ -10,30 +10,32 @@
 /*
  * The peer's direction after the handshake.  A record is found in cipher or in
  * a lease of the flow below, opened at its target, and then delivered as data
- * or taken as an alert or a message.
+ * or handled as an alert or a message.
  *
  * Invariants: a record leaves cipher, or is committed, after it was opened, so
- * a lack of memory loses nothing and the call can be repeated.  Bytes on plain
- * are older than every record in cipher and are delivered first.  An error
- * that a look ahead finds waits in held until the bytes before it were read.
- * The caller's memory is written with data only (C02).  A KeyUpdate that has
- * no memory for its key stays due, and no record is opened before it is done.
+ * a lack of memory loses nothing and the call can be repeated.  Bytes in plain
+ * are older than every record in cipher and are delivered first.  An error that
+ * a look ahead finds waits in held until the bytes before it were read.  The
+ * caller's memory is written with data only (C02).  If there is no memory for
+ * the key of a KeyUpdate, the update stays due, and no record is opened before
+ * it is done.
  *
- * Locks: the TLS flow's rx_lock, and those of the flow below inside it.  What
- * the writer should do is noted in ask_ members; the TLS flow hands it over.
+ * Locks: the TLS flow's rx_lock, and those of the flow below inside it.
+ * Requests to the writer are noted in ask_ members; the TLS flow passes them
+ * on.
  */
 
-/* Read in one call: from a small record up to four large ones, growing while
- * the lower flow fills all of it. */
+/* Bytes to read in one call: room for one small record up to four large ones,
+ * more while the lower flow fills all of it. */
 #define READER_AHEAD_MIN 2048u
 #define READER_AHEAD_MAX 65536u
 /* Records without data that a peer may send in a row: empty ones, warnings,
  * KeyUpdates, tickets. */
 #define READER_IDLE_RECORDS_MAX 32u
-/* A NewSessionTicket is at most 2^16 and some bytes; nobody sends that. */
+/* A NewSessionTicket may have more than 2^16 bytes; no server sends that. */
 #define READER_POST_MESSAGE_MAX 16384u
 
-/* Records up to this are looked into before a reader is woken for them. */
+/* Records up to this size are opened before a reader is woken for them. */
 #define READER_LOOK_AHEAD_MAX 1024u
 
 static struct flow__reader_result
@@ -113,7 +115,8 @@ flow__reader_fini(struct flow__reader *r)
     flow_wipe(&r->secret, sizeof(r->secret));
 }
 
-/* Whether p[0..len) begins with a whole record, and what it lacks if not. */
+/* Whether p[0..len) begins with a whole record, and as far as known its length.
+ */
 static enum flow_status
 reader_measure(const uint8_t *p, size_t len, size_t *ret_whole,
                struct flow__fault *fault)
@@ -148,9 +151,8 @@ reader_fill_cipher(struct flow__reader *r, struct flow *lower, size_t whole)
         r->ahead *= 2;
     else if (st == FLOW_OK && n < r->ahead / 4 && r->ahead > READER_AHEAD_MIN)
         r->ahead /= 2;
-    /* A connection may stand like that for long: it keeps memory for the record
-     * that has begun, which its header told the length of, and none otherwise.
-     */
+    /* A connection may be idle for long.  Keep memory only for a record that
+     * has begun, whose length its header states. */
     if (st == FLOW_AGAIN)
         flow__queue_trim(&r->cipher, whole);
     if (st == FLOW_OK || st == FLOW_AGAIN)
@@ -163,8 +165,8 @@ reader_fill_cipher(struct flow__reader *r, struct flow *lower, size_t whole)
     return reader_from_lower(st);
 }
 
-/* The record as the lower flow lends it, if it lends all of it in one piece
- * and nobody else can change it there. */
+/* The next record in a lease of the lower flow, if that has all of it in one
+ * piece and nobody else can change it there. */
 static const uint8_t *
 reader_lease_record(struct flow__reader *r, struct flow *lower, size_t *ret_len)
 {
@@ -178,7 +180,7 @@ reader_lease_record(struct flow__reader *r, struct flow *lower, size_t *ret_len)
     if (flow_lease(lower, FLOW_READ, 1, span) != FLOW_OK)
         return NULL;
     if (reader_measure(span[0].base, span[0].len, ret_len, &fault) != FLOW_OK) {
-        /* Errors are found again, and told, on the copy. */
+        /* An error is found again in the copy, and reported then. */
         (void)!flow_commit(lower, FLOW_READ, 0, 0);
         return NULL;
     }
@@ -242,8 +244,8 @@ reader_take_alert(struct flow__reader *r, const uint8_t *content, size_t len)
     return res;
 }
 
-/* The key that a KeyUpdate announced.  The message is gone, so what cannot be
- * made now stays due. */
+/* Make the key that a KeyUpdate announced.  The message is consumed, so a key
+ * that cannot be made now stays due. */
 static struct flow__reader_result
 reader_next_key(struct flow__reader *r)
 {
@@ -274,7 +276,7 @@ reader_state(const struct flow__reader *r)
     return r->server ? FLOW__STATE_S12_OPEN : FLOW__STATE_C12_OPEN;
 }
 
-/* The row of a whole message that its check lets pass. */
+/* The row of a whole message, if its check accepts it. */
 static enum flow_status
 reader_find_row(const struct flow__reader *r, const uint8_t *msg, size_t len,
                 const struct flow__order_row **ret_row,
@@ -293,8 +295,8 @@ reader_find_row(const struct flow__reader *r, const uint8_t *msg, size_t len,
     return (*ret_row)->check(&facts, msg, len, fault);
 }
 
-/* A whole message after the handshake; those that are not answered are read
- * over: tickets, as sessions are not resumed. */
+/* Take a whole message after the handshake.  Tickets are skipped, since
+ * sessions are not resumed. */
 static struct flow__reader_result
 reader_take_message(struct flow__reader *r, const uint8_t *msg, size_t len,
                     bool is_last)
@@ -317,7 +319,7 @@ reader_take_message(struct flow__reader *r, const uint8_t *msg, size_t len,
     return reader_next_key(r);
 }
 
-/* The messages that are whole, *ret_used bytes at the front. */
+/* Take the whole messages at the front, *ret_used bytes. */
 static struct flow__reader_result
 reader_take_messages(struct flow__reader *r, const uint8_t *msg, size_t len,
                      size_t *ret_used)
@@ -342,7 +344,7 @@ reader_take_messages(struct flow__reader *r, const uint8_t *msg, size_t len,
     return res;
 }
 
-/* Only a message that is not whole takes memory. */
+/* Take handshake bytes.  Only an incomplete message is stored. */
 static struct flow__reader_result
 reader_take_handshake(struct flow__reader *r, const uint8_t *content,
                       size_t len)
@@ -355,7 +357,7 @@ reader_take_handshake(struct flow__reader *r, const uint8_t *content,
         if (res.status != FLOW_OK || used == len)
             return res;
     }
-    /* The record is gone, so that nobody could try again. */
+    /* The record is consumed, so the call cannot be repeated. */
     if (!flow__queue_append(&r->post, content + used, len - used)) {
         res = reader_refuse(FLOW__ALERT_INTERNAL_ERROR,
                             "no memory for a handshake message");
@@ -368,14 +370,14 @@ reader_take_handshake(struct flow__reader *r, const uint8_t *content,
     return res;
 }
 
-/* Anything but application data. */
+/* Take a record without application data. */
 static struct flow__reader_result
 reader_take_other(struct flow__reader *r, uint8_t type, const uint8_t *content,
                   size_t len)
 {
     if (++r->idle_records > READER_IDLE_RECORDS_MAX)
         return reader_refuse(FLOW__ALERT_UNEXPECTED_MESSAGE,
-                             "the peer floods us with records without data");
+                             "too many records in a row without data");
     if (type == FLOW__CONTENT_HANDSHAKE)
         return reader_take_handshake(r, content, len);
     /* RFC 8446 5.1: nothing comes between the fragments of a message. */
@@ -390,11 +392,11 @@ reader_take_other(struct flow__reader *r, uint8_t type, const uint8_t *content,
                          "change_cipher_spec after the handshake");
 }
 
-/* Where the content of a record is opened, and what follows for it. */
+/* Where a record is opened, and what is done with its content then. */
 struct reader_target {
     enum {
         ON_PLAIN,  /* stays there */
-        ON_CALLER, /* is where the caller wants it */
+        ON_CALLER, /* stays in the caller's memory */
         ON_SMALL   /* is copied to the caller's vector */
     } kind;
     uint8_t *out;
@@ -413,11 +415,11 @@ reader_is_taken_for_data(const struct flow__reader *r, const uint8_t *record,
 }
 
 /*
- * The caller's first segment, when nothing waits in front of it and a record
- * that is taken for data fits.  A record that may have none is not opened
- * there, since a read that answers FLOW_AGAIN leaves the caller's memory alone
- * (C02), but in small where the caller's vector has room for all of it.
- * Everything else goes onto plain.  false: no memory.
+ * Choose where to open a record.  If plain is empty, a record that is assumed
+ * to have data is opened in the caller's first segment if it fits there.  One
+ * that may have none is opened in small, if the caller's vector has room for
+ * all of it, since a read that answers FLOW_AGAIN leaves the caller's memory
+ * alone (C02).  Any other record is opened in plain.  false: no memory.
  */
 static bool
 reader_choose_target(struct flow__reader *r, const struct flow_vec *vec,
@@ -451,7 +453,7 @@ reader_choose_target(struct flow__reader *r, const struct flow_vec *vec,
 /*
  * The limit of RFC 8446 5.5 applies to the sender, but many peers do not
  * enforce it, and the receiver may ask for a key update (4.6.3).  TLS 1.2 has
- * none.
+ * no key updates.
  */
 static void
 reader_count_record(struct flow__reader *r)
@@ -473,25 +475,25 @@ flow__reader_expect_update(struct flow__reader *r)
 
     if (!r->renewal_asked || r->refuse_from != 0)
         return;
-    /* What was on its way is not counted: it is much less than another whole
-     * key's worth of the suite. */
+    /* Records that are on their way need no allowance: they are few compared
+     * with the suite's limit. */
     if (!__builtin_add_overflow(r->keys.seq, r->keys.limit, &from))
         r->refuse_from = from;
 }
 
-/* Why data that was opened is not delivered, or NULL. */
+/* Why data that was decrypted must not be delivered, or NULL. */
 static const char *
 reader_unwanted(const struct flow__reader *r)
 {
     if (flow__queue_len(&r->post) > 0)
         return "the peer interrupted a handshake message";
-    /* RFC 8446 4.6.3: before its next data. */
+    /* RFC 8446 4.6.3: the peer must update before its next data. */
     if (r->refuse_from != 0 && r->keys.seq > r->refuse_from)
-        return "the peer does not renew a key that it was asked to renew";
+        return "the peer did not update its key when asked to";
     return NULL;
 }
 
-/* Data that was opened at its target. */
+/* Deliver data that was opened at its target. */
 static struct flow__reader_result
 reader_deliver_data(struct flow__reader *r, struct reader_target *t, size_t len,
                     const struct flow_vec *vec, size_t count, size_t *ret_len)
@@ -515,7 +517,7 @@ reader_deliver_data(struct flow__reader *r, struct reader_target *t, size_t len,
     return reader_result(FLOW_OK);
 }
 
-/* A record that was opened at its target. */
+/* Deliver or handle a record that was opened at its target. */
 static struct flow__reader_result
 reader_deliver(struct flow__reader *r, const struct flow__record_opened *opened,
                struct reader_target *t, const struct flow_vec *vec,
@@ -533,7 +535,7 @@ reader_deliver(struct flow__reader *r, const struct flow__record_opened *opened,
     return res;
 }
 
-/* One record: FLOW_OK also when it had no data. */
+/* Read one record; FLOW_OK even if it had no data. */
 static struct flow__reader_result
 reader_read_record(struct flow__reader *r, struct flow *lower,
                    const struct flow_vec *vec, size_t count, size_t *ret_len)
@@ -607,7 +609,7 @@ flow__reader_gather(struct flow__reader *r, struct flow *lower, size_t want)
 
     while (res.status == FLOW_OK && flow__queue_len(&r->plain) < want)
         res = reader_read_record(r, lower, NULL, 0, &none);
-    /* The error of a record is told once, and not before what came. */
+    /* An error is reported once, and after the data that came before it. */
     if (flow_status_is_sticky(res.status) && flow__queue_len(&r->plain) > 0)
         r->held = res;
     return res;
@@ -641,7 +643,7 @@ reader_settle(struct flow__reader *r, struct flow *lower, size_t want,
     return true;
 }
 
-/* Whether the lower flow lends a record that is taken for data unseen. */
+/* Whether the lower flow lends a record that is assumed to have data. */
 static bool
 reader_lends_large(struct flow__reader *r, struct flow *lower)
 {
@@ -670,7 +672,8 @@ flow__reader_wait(struct flow__reader *r, struct flow *lower, size_t want,
         if (want == 1 && reader_lends_large(r, lower))
             return true;
         res = reader_fill_cipher(r, lower, whole);
-        /* It said ready and is not: hand that on instead of asking again. */
+        /* The lower flow said ready and is not: report that instead of asking
+         * again. */
         if (res.status == FLOW_AGAIN)
             return true;
         if (res.status != FLOW_OK)

@@ -11,7 +11,7 @@
 #include "tls/queue.h"
 #include "tls/record.h"
 
-/* What became of a call; status as that of flow_ops::readv. */
+/* The result of a call; status as for flow_ops::readv. */
 struct flow__reader_result {
     enum flow_status status;
     bool from_lower;          /* the lower flow has the reason */
@@ -20,13 +20,13 @@ struct flow__reader_result {
 };
 
 /*
- * The peer's direction after the handshake: records of the lower flow into
+ * The peer's direction after the handshake: records of the lower flow become
  * plaintext.  Used under the TLS flow's read lock.
  *
- * Ciphertext is authenticated in memory that nobody else can write: from a
- * lease of the lower flow where that is private, else from a copy on cipher.
- * Plaintext goes straight to the caller's buffer when the record fits, else
- * onto plain.  Neither queue holds memory while it is empty.
+ * Ciphertext is authenticated in memory that nobody else can write: in a lease
+ * of the lower flow if that is private, else in a copy in cipher.  Plaintext is
+ * written straight to the caller's buffer if the record fits, else into plain.
+ * Neither queue holds memory while it is empty.
  */
 struct flow__reader {
     const struct flow_env *env;
@@ -38,9 +38,9 @@ struct flow__reader {
     uint64_t key_limit;   /* records of a key of the peer before we ask for
                              another, 0: the suite's; TLS 1.3 */
     bool renewal_asked;   /* of this key */
-    uint64_t refuse_from; /* a number that it was to be renewed before, or 0 */
-    bool update_due;  /* one came, and there was no memory for its key yet */
-    bool update_asks; /* it wants an answer */
+    uint64_t refuse_from; /* the key must be replaced before it; 0: none */
+    bool update_due;      /* a KeyUpdate came; no memory for its key yet */
+    bool update_asks;     /* it requests one of ours */
 
     struct flow__queue cipher;
     struct flow__queue plain;
@@ -49,13 +49,13 @@ struct flow__reader {
     size_t leased;           /* bytes of the record that the lower flow lends */
     unsigned idle_records;   /* in a row without application data */
 
-    bool closed; /* close_notify came: the rest is not ours */
+    bool closed; /* close_notify came: what follows is not TLS */
     bool ended;  /* the lower flow ended without it */
 
-    /* What a look ahead found, for the next read; FLOW_OK: nothing. */
+    /* The error that a look ahead found, for the next read; FLOW_OK: none. */
     struct flow__reader_result held;
 
-    /* What the writing side should do about what came; see flow__writer. */
+    /* Requests to the writing side; see flow__writer. */
     bool ask_update;
     bool ask_refusal;
     bool ask_renewal;
@@ -65,7 +65,7 @@ struct flow__reader {
 void flow__reader_init(struct flow__reader *r, const struct flow_env *env,
                        bool server, uint64_t key_limit);
 
-/* Take over; keys, secret and the bytes read ahead move in. */
+/* Take over the keys, the secret and the bytes read ahead. */
 void flow__reader_start(struct flow__reader *r,
                         const struct flow__record_keys *keys,
                         const struct flow__secret *secret,
@@ -73,15 +73,14 @@ void flow__reader_start(struct flow__reader *r,
 
 void flow__reader_fini(struct flow__reader *r);
 
-/* A KeyUpdate of ours that asks for one is on its way.  Says nothing unless
- * that is due. */
+/* A KeyUpdate of ours that requests one of the peer was sent.  Does nothing if
+ * the peer's is not due. */
 void flow__reader_expect_update(struct flow__reader *r);
 
 /*
- * Bring plaintext: into vec when it is not NULL and nothing stands on plain,
- * else onto plain.  FLOW_OK: at least one byte, *ret_len of them in vec.
- * FLOW_AGAIN, FLOW_EOF (close_notify).  FLOW_E_TRUNCATED: the lower flow
- * ended.
+ * Read plaintext into vec, or if vec is NULL, into plain.  FLOW_OK: at least
+ * one byte is there, *ret_len of them in vec.  FLOW_AGAIN, FLOW_EOF
+ * (close_notify).  FLOW_E_TRUNCATED: the lower flow ended.
  */
 struct flow__reader_result flow__reader_read(struct flow__reader *r,
                                              struct flow *lower,
@@ -93,12 +92,12 @@ struct flow__reader_result flow__reader_gather(struct flow__reader *r,
                                                struct flow *lower, size_t want);
 
 /*
- * Whether a read would not answer FLOW_AGAIN, or with a want above 1 whether a
- * lease of so many bytes would not; else what the lower flow waits for.  Looks
- * into small records, which may carry no data, and takes in what the lower flow
- * has; a large record is taken for data unseen, so that it can still be
- * decrypted straight into the caller's buffer.  For a lease nothing is unseen:
- * its bytes go onto plain anyway.
+ * Whether a read, or if want is above 1 a lease of so many bytes, would return
+ * anything but FLOW_AGAIN.  If not, set has what the lower flow waits for.
+ * Reads what the lower flow has and opens small records, which may carry no
+ * data.  A large record is assumed to have data and stays sealed, so that it
+ * can be decrypted straight into the caller's buffer.  For a lease every record
+ * is opened, since its bytes go into plain anyway.
  */
 bool flow__reader_wait(struct flow__reader *r, struct flow *lower, size_t want,
                        struct flow_wait_set *set);

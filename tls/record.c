@@ -4,13 +4,13 @@
 #include <string.h>
 
 /*
- * One record at a time, sealed or opened; no I/O and no queue.
+ * Seals or opens one record at a time, without I/O and without a queue.
  *
- * Invariants: a number is spent when a record was sealed, or opened and found
- * authentic, and by no failure.  A seal that fails leaves no ciphertext, since
- * the provider wipes it, so no two records that leave have one nonce; and a
- * forged record does not move the numbers.  ctx is keys in the provider's form,
- * which may be given back at any time between two records.
+ * Invariants: a sequence number is spent only when a record was sealed, or was
+ * opened and accepted.  If sealing fails, the provider wipes the ciphertext, so
+ * no two records that are sent have the same nonce.  A forged record does not
+ * spend a number.  ctx is the key as the provider has expanded it; it may be
+ * released at any time between two records.
  *
  * Threads: the keys of a direction belong to one thread at a time, which holds
  * the lock of that direction.  No lock is taken here.
@@ -66,7 +66,7 @@ flow__record_write_header(uint8_t *out, uint8_t type, size_t len)
     out[4] = (uint8_t)len;
 }
 
-/* See that there is a context. */
+/* Expand the key, unless that is done. */
 static enum flow_status
 record_expand(struct flow__record_keys *k)
 {
@@ -115,7 +115,7 @@ flow__record_init(struct flow__record_keys *k, const struct flow_env *env,
     k->seq = seq;
     k->limit = suite->record_limit;
     k->plain_max = FLOW__RECORD_PLAIN_MAX;
-    /* Now, so that a cipher that nobody has shows at once. */
+    /* Expand the key now, so that an unsupported cipher is reported here. */
     if (k->provider != NULL)
         st = record_expand(k);
     if (st != FLOW_OK)
@@ -227,9 +227,8 @@ record_make_nonce(const struct flow__record_keys *k,
 }
 
 /*
- * The additional data of a record and its length: the header as it travels
- * (RFC 8446 5.2), or number, type, version and content length (RFC 5246
- * 6.2.3.3).
+ * The additional data of a record and its length: the header as it is sent (RFC
+ * 8446 5.2), or number, type, version and content length (RFC 5246 6.2.3.3).
  */
 static size_t
 record_make_ad(const struct flow__record_keys *k, const uint8_t *header,
@@ -267,7 +266,7 @@ record_seal(struct flow__record_keys *k,
     *ret_len = 0;
     if (content->len > FLOW__RECORD_PLAIN_MAX)
         return FLOW_E_INVAL;
-    /* The last number is given up, so that seq never wraps to a used one. */
+    /* The last number is not used, so that seq never wraps around. */
     if (k->seq == UINT64_MAX)
         return FLOW_E_PROTO;
     st = record_expand(k);
@@ -282,7 +281,7 @@ record_seal(struct flow__record_keys *k,
     record_make_nonce(k, out + FLOW__RECORD_HEADER, nonce);
     op.ad_len = record_make_ad(k, out, content->len, ad);
     if (record_is_tls13(k)) {
-        /* The type stands where its ciphertext goes. */
+        /* Put the content type where its ciphertext goes. */
         op.out[content->len] = content->type;
         op.tail = op.out + content->len;
         op.tail_len = 1;
@@ -313,8 +312,8 @@ flow__record_seal_in_place(struct flow__record_keys *k, uint8_t type,
     return record_seal(k, &content, out, ret_len);
 }
 
-/* What a protected record holds inside: content, and in TLS 1.3 type and
- * padding; false when it is too short to hold a tag. */
+/* Length of the plaintext of a protected record: content, and in TLS 1.3 type
+ * and padding.  false: the record is too short for a tag. */
 static bool
 record_inner_len(const struct flow__record_keys *k, size_t rec_len,
                  size_t *ret_len)
@@ -339,7 +338,7 @@ flow__record_room(const struct flow__record_keys *k, size_t rec_len)
     return len - type_len;
 }
 
-/* What can be said about a record before it is decrypted. */
+/* The checks before a record is decrypted. */
 static enum flow_status
 record_check_outside(const struct flow__record_keys *k, const uint8_t *rec,
                      size_t rec_len, size_t *ret_inner,
@@ -360,7 +359,7 @@ record_check_outside(const struct flow__record_keys *k, const uint8_t *rec,
                              "record of another version than was agreed");
     if (!record_inner_len(k, rec_len, ret_inner))
         return record_refuse(fault, FLOW__ALERT_BAD_RECORD_MAC,
-                             "record too short for its tag");
+                             "bad record MAC: record too short");
     if (*ret_inner > k->plain_max + (record_is_tls13(k) ? 1 : 0))
         return record_refuse(fault, FLOW__ALERT_RECORD_OVERFLOW,
                              "record content is longer than allowed");
@@ -371,9 +370,9 @@ record_check_outside(const struct flow__record_keys *k, const uint8_t *rec,
 }
 
 /*
- * Tell content from type and padding.  last is the last inner byte, after
- * the len bytes at out.  RFC 8446 5.4: the type is the last byte that is not
- * zero.
+ * Separate the content from type and padding.  last is the last inner byte,
+ * after the len bytes at out.  RFC 8446 5.4: the type is the last byte that is
+ * not zero.
  */
 static void
 record_strip_padding(const uint8_t *out, size_t len, uint8_t last,
@@ -385,7 +384,7 @@ record_strip_padding(const uint8_t *out, size_t len, uint8_t last,
     ret_opened->len = len;
 }
 
-/* What can be said about a record whose tag is good. */
+/* The checks after a record was found authentic. */
 static enum flow_status
 record_check_inside(const struct flow__record_keys *k,
                     const struct flow__record_opened *opened,
@@ -408,7 +407,8 @@ record_check_inside(const struct flow__record_keys *k,
     return FLOW_OK;
 }
 
-/* Open what record_check_outside() found right; inner bytes, as checked. */
+/* Open a record that record_check_outside() accepted; inner is what it
+ * returned. */
 static enum flow_status
 record_open_inner(struct flow__record_keys *k, const uint8_t *rec, size_t inner,
                   uint8_t *out, struct flow__record_opened *ret_opened)
@@ -461,7 +461,7 @@ flow__record_open(struct flow__record_keys *k, const uint8_t *rec,
     st = record_open_inner(k, rec, inner, out, ret_opened);
     if (st == FLOW_E_PROTO)
         return record_refuse(ret_fault, FLOW__ALERT_BAD_RECORD_MAC,
-                             "record does not fit its tag");
+                             "bad record MAC");
     if (st == FLOW_E_SYS) {
         ret_fault->alert = FLOW__ALERT_INTERNAL_ERROR;
         ret_fault->text = "the cipher failed";

@@ -35,7 +35,7 @@
 /* Bytes of the largest record with its header. */
 #define FLOW__RECORD_MAX (FLOW__RECORD_HEADER + FLOW__RECORD_CIPHER_MAX)
 
-/* A record's first five bytes, understood. */
+/* A parsed record header. */
 struct flow__record_header {
     uint8_t type; /* an enum flow__content_type */
     uint16_t version;
@@ -43,10 +43,11 @@ struct flow__record_header {
 };
 
 /*
- * Understand and check a header: known type, else unexpected_message; major
- * version 3, else protocol_version (RFC 8446 5.1 ignores the minor one); at
- * most FLOW__RECORD_PLAIN_MAX bytes, or FLOW__RECORD_CIPHER_MAX when protected,
- * else record_overflow.  FLOW_OK or FLOW_E_PROTO with *ret_fault.
+ * Parse and check a header.  An unknown type is refused with
+ * unexpected_message, a major version other than 3 with protocol_version (RFC
+ * 8446 5.1 ignores the minor one), and more than FLOW__RECORD_PLAIN_MAX bytes,
+ * or FLOW__RECORD_CIPHER_MAX if protected, with record_overflow.  FLOW_OK, or
+ * FLOW_E_PROTO and *ret_fault.
  */
 enum flow_status flow__record_parse(const uint8_t *bytes, bool protected,
                                     struct flow__record_header *ret_header,
@@ -56,8 +57,9 @@ enum flow_status flow__record_parse(const uint8_t *bytes, bool protected,
 void flow__record_write_header(uint8_t *out, uint8_t type, size_t len);
 
 /*
- * The keys of one direction.  All zero: none yet, which fini accepts.
- * Invariant: every nonce below seq was used with this key, none from seq on.
+ * The keys of one direction.  All zero: no keys, which flow__record_fini() and
+ * flow__record_rest() accept.  Invariant: every number below seq was used in a
+ * nonce with this key, and none from seq on.
  */
 struct flow__record_keys {
     const struct flow_env *env;
@@ -68,15 +70,15 @@ struct flow__record_keys {
     void *ctx;
     uint64_t seq;     /* number of the next record */
     uint64_t limit;   /* the suite's record limit; may be lowered */
-    size_t plain_max; /* accepted content; lower it where the hellos do */
+    size_t plain_max; /* largest content accepted */
     struct flow__key_material keys;
 };
 
 /*
- * Make the keys of one direction from key material, which stays the caller's
- * to wipe.  seq is the number of the first record, 0 for a new key.  FLOW_OK,
- * FLOW_E_NOMEM, FLOW_E_NOTSUP when no provider has the cipher, FLOW_E_SYS; on
- * failure *k is all zero.
+ * Initialise the keys of one direction from key material, which the caller
+ * wipes.  seq is the number of the first record, 0 for a new key.  FLOW_OK,
+ * FLOW_E_NOMEM, FLOW_E_NOTSUP if no provider supports the cipher, FLOW_E_SYS;
+ * on failure *k is all zero.
  */
 enum flow_status flow__record_init(struct flow__record_keys *k,
                                    const struct flow_env *env,
@@ -84,39 +86,39 @@ enum flow_status flow__record_init(struct flow__record_keys *k,
                                    const struct flow__key_material *keys,
                                    uint64_t seq);
 
-/* Forget the keys; *k is all zero afterwards. */
+/* Wipe the keys; *k is all zero afterwards. */
 void flow__record_fini(struct flow__record_keys *k);
 
-/* No record is near: give the provider's context back, wiped.  The next record
- * makes it again, or answers FLOW_E_NOMEM before it has done anything.  Keys
- * that are all zero may rest too. */
+/* Wipe and release the provider's context while no record is expected.  The
+ * next record makes it again, or returns FLOW_E_NOMEM with nothing done. */
 void flow__record_rest(struct flow__record_keys *k);
 
-/* The next generation of a direction: made, and not in use. */
+/* The next key of a direction, which is not in use yet. */
 struct flow__record_next {
     struct flow__key_material keys;
     struct flow__secret secret;
 };
 
 /*
- * Everything of a TLS 1.3 KeyUpdate that can fail for good.  FLOW_OK, or
- * FLOW_E_NOMEM or FLOW_E_SYS with *ret_next all zero.  *next goes either way:
+ * Derive the next key for a TLS 1.3 KeyUpdate: all of it that can fail for
+ * good.  FLOW_OK, or FLOW_E_NOMEM or FLOW_E_SYS with *ret_next all zero.  The
+ * caller gives *ret_next to one of the next two functions.
  */
 enum flow_status flow__record_prepare(const struct flow__record_keys *k,
                                       const struct flow__secret *secret,
                                       struct flow__record_next *ret_next);
 
-/* The next generation is in use, numbers start at 0; *next is all zero.  Its
- * context is made with the next record. */
+/* Put the next key into use, with numbers from 0; *next is all zero afterwards.
+ * Its context is made with the next record. */
 void flow__record_adopt(struct flow__record_keys *k,
                         struct flow__secret *secret,
                         struct flow__record_next *next);
 
-/* It is not to be; *next is all zero. */
+/* Wipe the next key, unused; *next is all zero afterwards. */
 void flow__record_discard(struct flow__record_next *next);
 
-/* Prepare and adopt: FLOW_OK, or FLOW_E_NOMEM or FLOW_E_SYS with everything as
- * it was. */
+/* Prepare and adopt: FLOW_OK, or FLOW_E_NOMEM or FLOW_E_SYS with nothing
+ * changed. */
 enum flow_status flow__record_update(struct flow__record_keys *k,
                                      struct flow__secret *secret);
 
@@ -124,8 +126,9 @@ enum flow_status flow__record_update(struct flow__record_keys *k,
 size_t flow__record_prefix(const struct flow__record_keys *k);
 size_t flow__record_suffix(const struct flow__record_keys *k);
 
-/* Records that may still be sealed before the limit; 0: at it.  The record
- * layer goes on beyond, as the KeyUpdate itself must: the caller decides. */
+/* Records that may still be sealed before the limit; 0 at the limit.  The
+ * caller enforces it: the record layer seals more, as the KeyUpdate itself
+ * requires. */
 uint64_t flow__record_left(const struct flow__record_keys *k);
 
 /* Content of one record, gathered from a vector. */
@@ -149,8 +152,8 @@ enum flow_status flow__record_seal(struct flow__record_keys *k,
                                    uint8_t *out, size_t *ret_len);
 
 /*
- * The same, with the content already at out + prefix.  A failure wipes the
- * content too; a lack of memory is FLOW_E_NOMEM only while it is still intact.
+ * The same, with the content already at out + prefix.  On FLOW_E_NOMEM the
+ * content is intact; any other failure wipes it too.
  */
 enum flow_status flow__record_seal_in_place(struct flow__record_keys *k,
                                             uint8_t type, uint8_t *out,
@@ -173,15 +176,17 @@ struct flow__record_opened {
  * out may be rec + prefix (in place), else must not overlap the record.
  *
  *   FLOW_OK       *ret_opened is set, one sequence number is spent
- *   FLOW_E_PROTO  refused, *ret_fault has the alert: bad_record_mac;
+ *   FLOW_E_PROTO  refused; *ret_fault has the alert: bad_record_mac;
  *                 record_overflow for content above plain_max;
- *                 unexpected_message for a wrong outer type, an inner one that
- *                 is missing or unknown, and empty alerts and handshake
- * messages FLOW_E_NOMEM  transient, the record is intact FLOW_E_SYS    the
- * provider failed, *ret_fault has internal_error FLOW_E_INVAL  rec_len is not
- * what the header says, nothing done On anything but FLOW_OK what was written
- * to out is wiped and no number is spent: a record may be tried under several
- * keys, though not in place.
+ *                 unexpected_message for a wrong outer type, for an inner
+ *                 type that is missing or unknown, and for an empty alert or
+ *                 handshake record
+ *   FLOW_E_NOMEM  transient, the record is intact
+ *   FLOW_E_SYS    the provider failed; *ret_fault has internal_error
+ *   FLOW_E_INVAL  rec_len is not what the header says, nothing done
+ *
+ * On any result but FLOW_OK, what was written to out is wiped and no number is
+ * spent: a record may be tried under several keys, though not in place.
  */
 enum flow_status flow__record_open(struct flow__record_keys *k,
                                    const uint8_t *rec, size_t rec_len,

@@ -5,9 +5,10 @@
 
 #include "tls/suite.h"
 
-/* Signature schemes (RFC 8446 4.2.3) that a key can make, 0 after the last.
- * In TLS 1.2 the second byte names only the kind of key (RFC 5246 7.4.1.4.1),
- * so any curve signs with any hash, and the engine signs PKCS#1 with RSA. */
+/* Signature schemes (RFC 8446 4.2.3) with which a type of key can sign, ended
+ * by 0.  In TLS 1.2 the second byte names only the kind of key (RFC 5246
+ * 7.4.1.4.1), so any curve signs with any hash, and with RSA keys the engine
+ * signs PKCS#1. */
 static const uint16_t sni_p256_13[] = { FLOW__SIGN_ECDSA_SECP256R1_SHA256, 0 };
 static const uint16_t sni_p384_13[] = { FLOW__SIGN_ECDSA_SECP384R1_SHA384, 0 };
 static const uint16_t sni_p521_13[] = { FLOW__SIGN_ECDSA_SECP521R1_SHA512, 0 };
@@ -58,7 +59,7 @@ sni_allowed(const struct flow__sni_policy *policy, uint16_t suite)
     return false;
 }
 
-/* Whether both sides have a TLS 1.2 suite that this kind of key signs for. */
+/* Whether both sides have a TLS 1.2 suite for this kind of key. */
 static bool
 sni_has_suite12(enum flow__suite_auth auth,
                 const struct flow__sni_policy *policy,
@@ -81,7 +82,7 @@ flow__sni_usable(enum flow__key_type key, uint16_t version,
 {
     const struct sni_key *facts = &sni_keys[key];
 
-    /* Without the extension TLS 1.2 means SHA-1, which nobody here signs. */
+    /* Without the extension, TLS 1.2 means SHA-1, with which we never sign. */
     if (version == FLOW_TLS_1_3)
         return sni_offers_any(hello->sigalgs, facts->schemes13);
     if (!sni_offers_any(hello->sigalgs, facts->schemes12) ||
@@ -92,7 +93,7 @@ flow__sni_usable(enum flow__key_type key, uint16_t version,
            flow__span_has_u16(hello->groups, facts->group);
 }
 
-/* Which of TLS 1.2 and 1.3 the client offers, as the highest below a limit. */
+/* The highest version of the policy that the client offers. */
 uint16_t
 flow__sni_version(const struct flow__sni_policy *policy,
                   const struct flow__client_hello *hello)
@@ -108,7 +109,7 @@ flow__sni_version(const struct flow__sni_policy *policy,
     return 0;
 }
 
-/* What a round over the candidates looks for. */
+/* What flow__sni_select() was called with, and the version it chose. */
 struct sni_search {
     const struct flow__sni_candidate *candidates;
     size_t count;

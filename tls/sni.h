@@ -11,13 +11,13 @@
 #include "tls/name.h"
 
 /*
- * Which certificate a server shows: a pure function of what it has, what it
- * may negotiate and what the ClientHello says, to a decision that explains
- * itself.  See docs/sni.md.
+ * Chooses the certificate that a server presents: a pure function of its key
+ * pairs, its policy and the ClientHello.  The decision says why it was made.
+ * See docs/sni.md.
  */
 
-/* The key of a certificate; in order of preference.  OTHER: a peer's, none of
- * these or not known; a candidate never has it. */
+/* Types of keys in certificates, in order of preference.  OTHER: a peer's key
+ * of any other type, or not known yet; no candidate has it. */
 enum flow__key_type {
     FLOW__KEY_P256 = 0,
     FLOW__KEY_P384 = 1,
@@ -26,7 +26,7 @@ enum flow__key_type {
     FLOW__KEY_OTHER = 4
 };
 
-/* A certificate to choose from; everything stays the caller's. */
+/* A certificate to choose from; the caller keeps all that it points to. */
 struct flow__sni_candidate {
     const struct flow__span *names; /* its dNSName entries */
     size_t name_count;
@@ -37,7 +37,7 @@ struct flow__sni_candidate {
 struct flow__sni_policy {
     uint16_t min_version; /* 0x0303 or 0x0304 */
     uint16_t max_version;
-    const uint16_t *suites; /* those allowed; NULL: all that are ours */
+    const uint16_t *suites; /* allowed; NULL: all of tls/suite.c */
     size_t suite_count;
 };
 
@@ -60,20 +60,23 @@ struct flow__sni_decision {
 };
 
 /*
- * Choose.  Exact names before one-label wildcards before the default, which is
- * the first candidate (and those with the same names as it); a candidate whose
- * key the client cannot use does not count; of several the first key type of
- * enum flow__key_type, then the first in the list.  A name that is configured
- * but has no usable key is refused with handshake_failure, an invalid name
- * with unrecognized_name, no common version with protocol_version.
- * Bounded by the number of names of all candidates.  count >= 1.
+ * Choose a candidate.  Exact names come before one-label wildcards, and these
+ * before the default, which is the first candidate and those with the same
+ * names.  Candidates whose key the client cannot use are left out.  Among the
+ * others, the type of key that comes first in enum flow__key_type is chosen,
+ * then the first in the list.
+ *
+ * If the name is configured but no key is usable, the client is refused with
+ * handshake_failure; if the name is invalid, with unrecognized_name; if there
+ * is no common version, with protocol_version.  The work is bounded by the
+ * number of names of all candidates.  count >= 1.
  */
 void flow__sni_select(const struct flow__sni_candidate *candidates,
                       size_t count, const struct flow__sni_policy *policy,
                       const struct flow__client_hello *hello,
                       struct flow__sni_decision *ret_decision);
 
-/* The version a server with this policy agrees with the client; 0: none. */
+/* The version that a server with this policy chooses; 0: none in common. */
 uint16_t flow__sni_version(const struct flow__sni_policy *policy,
                            const struct flow__client_hello *hello);
 

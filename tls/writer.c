@@ -12,11 +12,11 @@
  * sends what is owed, then accepts bytes, so records leave in the order of
  * their numbers.
  *
- * Invariants: a record is sealed once; what the flow below refuses of it stays
- * on out, and nothing is accepted until out is empty.  Bytes count as accepted
- * when they are sealed or stand on open, and are not given back.  The last
- * record of a key is kept for a KeyUpdate or an alert.  Once close_sealed,
- * spent or dead is set nothing more is sealed.
+ * Invariants: a record is sealed once; what the flow below does not accept of
+ * it stays in out, and nothing is accepted until out is empty.  Bytes count as
+ * accepted when they are sealed or in open, and stay accepted.  The last record
+ * of a key is kept for a KeyUpdate or an alert.  Once close_sealed, spent or
+ * dead is set nothing more is sealed.
  *
  * Locks: the TLS flow's tx_lock, and those of the flow below inside it.  owed
  * and has_asked alone are atomic: the reader's thread sets and clears them
@@ -104,7 +104,7 @@ writer_record_len(const struct flow__writer *w, size_t content)
            flow__record_suffix(&w->keys);
 }
 
-/* One record, sealed onto out. */
+/* Seal one record into out. */
 static struct flow__writer_result
 writer_seal_to_out(struct flow__writer *w,
                    const struct flow__record_content *content)
@@ -133,8 +133,8 @@ writer_seal_bytes(struct flow__writer *w, uint8_t type, const uint8_t *bytes,
     return writer_seal_to_out(w, &content);
 }
 
-/* Our next generation: the message goes under the old key (RFC 8446 4.6.3).
- * Once it is sealed the peer expects the new one, so that is made before. */
+/* Replace our key.  The KeyUpdate is sealed under the old key (RFC 8446 4.6.3).
+ * Then the peer expects the new one, which is therefore derived first. */
 static struct flow__writer_result
 writer_update_key(struct flow__writer *w, uint8_t request)
 {
@@ -157,11 +157,12 @@ writer_update_key(struct flow__writer *w, uint8_t request)
     return writer_ok();
 }
 
-/* Only the record is left that ends the key: a KeyUpdate, or in TLS 1.2 an
- * alert.  A TLS 1.3 key that has sealed nothing is not replaced, however low
- * the limit: otherwise the connection would carry nothing but KeyUpdates. */
+/* Whether all records of the key are sealed but the last, which is kept for a
+ * KeyUpdate or in TLS 1.2 for an alert, and the besides that are needed
+ * otherwise.  A TLS 1.3 key that has sealed nothing is not replaced, however
+ * low the limit: else the connection would carry nothing but KeyUpdates. */
 static bool
-writer_key_is_worn(const struct flow__writer *w, uint64_t besides)
+writer_key_is_used_up(const struct flow__writer *w, uint64_t besides)
 {
     uint64_t kept = 1 + besides;
 
@@ -199,18 +200,18 @@ writer_seal_update(struct flow__writer *w)
     uint32_t owed = flow__swap(&w->owed, 0);
     struct flow__writer_result r;
 
-    if (owed == 0 && !writer_key_is_worn(w, 0))
+    if (owed == 0 && !writer_key_is_used_up(w, 0))
         return writer_ok();
     r = writer_update_key(w, (owed & FLOW__OWED_REQUEST) != 0
                                  ? FLOW__KEY_UPDATE_REQUESTED
                                  : FLOW__KEY_UPDATE_NOT_REQUESTED);
-    /* Still due, with whatever the reading side has added meanwhile. */
+    /* They stay due, with what the reading side has added meanwhile. */
     if (r.status != FLOW_OK)
         flow__writer_owe(w, owed);
     return r;
 }
 
-/* What must go out before the next record of ours. */
+/* Seal what must be sent before our next record. */
 static struct flow__writer_result
 writer_seal_owed(struct flow__writer *w)
 {
@@ -218,19 +219,18 @@ writer_seal_owed(struct flow__writer *w)
         return writer_ok();
     if (w->tls13)
         return writer_seal_update(w);
-    /* A warning may be left out; what is held back was given its number. */
+    /* A warning may be left out; a record that is held back needs a number. */
     if (flow__swap(&w->owed, 0) != 0 &&
-        !writer_key_is_worn(w, w->has_open ? 1 : 0))
+        !writer_key_is_used_up(w, w->has_open ? 1 : 0))
         return writer_seal_refusal(w);
     return writer_ok();
 }
 
-/* Whether another byte of data may be accepted: a key of TLS 1.2 ends the
- * connection with it. */
+/* Whether more data may be accepted: a TLS 1.2 connection ends with its key. */
 static bool
 writer_has_room(const struct flow__writer *w)
 {
-    return w->tls13 || w->has_open || !writer_key_is_worn(w, 0);
+    return w->tls13 || w->has_open || !writer_key_is_used_up(w, 0);
 }
 
 static size_t
@@ -246,7 +246,7 @@ writer_drop_open(struct flow__writer *w)
     w->has_open = false;
 }
 
-/* Seal the open record where it stands; it becomes out. */
+/* Seal the open record in place; its memory becomes out. */
 static struct flow__writer_result
 writer_seal_open(struct flow__writer *w)
 {
@@ -297,7 +297,7 @@ writer_push_alert(struct flow__writer *w, struct flow *lower)
     return writer_result(FLOW_E_PROTO, FLOW__WRITER_DEAD);
 }
 
-/* Before new plaintext is taken: nothing of the old is left. */
+/* Before new plaintext is accepted: send what is queued and what is owed. */
 static struct flow__writer_result
 writer_make_way(struct flow__writer *w, struct flow *lower)
 {
@@ -314,8 +314,8 @@ writer_make_way(struct flow__writer *w, struct flow *lower)
         (void)!flow_flush(lower);
         return writer_result(FLOW_E_PROTO, FLOW__WRITER_EXHAUSTED);
     }
-    /* An owed message may not cut into held-back data: it has no number yet,
-     * so it may go first. */
+    /* The record that is held back has no number yet, so an owed message may be
+     * sent before it. */
     r = writer_seal_owed(w);
     return r.status == FLOW_OK ? flow__writer_drain(w, lower) : r;
 }
@@ -326,7 +326,7 @@ writer_make_way(struct flow__writer *w, struct flow *lower)
  * close_notify would tell the peer that it has everything.
  */
 static struct flow__writer_result
-writer_admit(struct flow__writer *w, struct flow *lower)
+writer_check_room(struct flow__writer *w, struct flow *lower)
 {
     const uint8_t fatal[2] = { FLOW__ALERT_LEVEL_FATAL,
                                FLOW__WRITER_SPENT_ALERT };
@@ -370,7 +370,8 @@ writer_hold(struct flow__writer *w, const struct flow_cvec *vec, size_t count,
     return len;
 }
 
-/* Straight from the caller's vector into private memory of the lower flow. */
+/* Seal straight from the caller's vector into private memory of the lower flow;
+ * false if it lends none. */
 static bool
 writer_seal_to_lower(struct flow__writer *w, struct flow *lower,
                      const struct flow__record_content *content,
@@ -412,8 +413,8 @@ writer_seal_from(struct flow__writer *w, struct flow *lower,
     return r.status == FLOW_OK ? flow__writer_drain(w, lower) : r;
 }
 
-/* The next record's worth; *ret_len bytes are accepted even if AGAIN says that
- * the lower flow takes no more. */
+/* Accept at most one record; *ret_len bytes are accepted even if FLOW_AGAIN
+ * says that the lower flow accepts no more. */
 static struct flow__writer_result
 writer_write_some(struct flow__writer *w, struct flow *lower,
                   const struct flow_cvec *vec, size_t count, size_t off,
@@ -435,8 +436,8 @@ writer_write_some(struct flow__writer *w, struct flow *lower,
     if (len > w->limit)
         len = w->limit;
     r = writer_seal_from(w, lower, vec, off, len);
-    /* What is sealed is accepted, also when the lower flow has a passing
-     * trouble: sent again it would arrive twice (C05). */
+    /* Sealed bytes are accepted even if the lower flow fails for a moment:
+     * written again they would arrive twice (C05). */
     if (r.status >= 0 ||
         (r.cause == FLOW__WRITER_LOWER && !flow_status_is_sticky(r.status)))
         *ret_len = len;
@@ -458,9 +459,10 @@ flow__writer_write(struct flow__writer *w, struct flow *lower,
     for (records = 0; *ret_len < total && records < FLOW__WRITER_RECORDS;
          records++) {
         r = writer_make_way(w, lower);
-        /* A caller that stops here can still end in order. */
+        /* Once bytes were accepted no alert is sent: the caller can still shut
+         * down. */
         if (r.status == FLOW_OK && *ret_len == 0)
-            r = writer_admit(w, lower);
+            r = writer_check_room(w, lower);
         if (r.status != FLOW_OK || !writer_has_room(w))
             break;
         r = writer_write_some(w, lower, vec, count, *ret_len, total - *ret_len,
@@ -469,7 +471,7 @@ flow__writer_write(struct flow__writer *w, struct flow *lower,
         if (r.status != FLOW_OK)
             break;
     }
-    /* Accepted bytes are never taken back: an error shows with the next. */
+    /* Accepted bytes stay accepted: the next call reports the error. */
     return *ret_len > 0 ? writer_ok() : r;
 }
 
@@ -525,7 +527,7 @@ flow__writer_alert(struct flow__writer *w, struct flow *lower, int alert)
 
     if (w->dead)
         return false;
-    /* Lent memory is the writer's until its commit (C58). */
+    /* Lent memory is the caller's until its commit (C58). */
     if (!w->open_is_leased)
         writer_drop_open(w);
     if (!w->close_sealed && !w->spent)
@@ -556,7 +558,7 @@ flow__writer_lease(struct flow__writer *w, struct flow *lower, size_t want,
         if (r.status != FLOW_OK)
             return r;
     }
-    r = writer_admit(w, lower);
+    r = writer_check_room(w, lower);
     if (r.status != FLOW_OK)
         return r;
     if (!writer_ensure_open(w))
@@ -584,13 +586,13 @@ flow__writer_commit(struct flow__writer *w, struct flow *lower, size_t used,
         writer_drop_open(w);
         return writer_ok();
     }
-    /* What was put there and not given: the memory turns into ciphertext's,
-     * which is not wiped. */
+    /* Wipe what the caller wrote and did not commit: ciphertext will follow in
+     * this memory, and that is not wiped. */
     flow_wipe(w->open.base + w->open.end, w->limit - writer_open_len(w));
     if ((flags & FLOW_MORE) != 0 && writer_open_len(w) < w->limit)
         return writer_ok();
     r = flow__writer_flush(w, lower);
-    /* All of it is accepted; what could not leave is queued. */
+    /* All of it is accepted; what the lower flow did not accept is queued. */
     return flow_status_is_sticky(r.status) ? r : writer_ok();
 }
 

@@ -21,14 +21,14 @@
  * Our direction after the handshake: plaintext into records, records into the
  * lower flow.  Used under the TLS flow's write lock.
  *
- * A record is sealed once; the bytes of it that the lower flow refuses stand on
+ * A record is sealed once; what the lower flow does not accept of it stays in
  * out.  New plaintext is accepted only while out is empty, so at most one
  * record waits there, and after it perhaps a fatal alert.  Bytes that FLOW_MORE
  * or a lease holds back are in open, unsealed, with room for header and tag
  * around them.
  *
- * A dead writer accepts nothing more.  An alert that was queued when it died
- * still leaves with the next flush or close.
+ * Once dead is set, nothing more is accepted.  If our alert was queued then,
+ * the next flush or close still sends it.
  */
 struct flow__writer {
     const struct flow_env *env;
@@ -36,43 +36,44 @@ struct flow__writer {
     struct flow__secret secret; /* TLS 1.3 */
     bool tls13;
     size_t limit;       /* plaintext bytes per record */
-    size_t peer_limit;  /* the most that the peer takes */
+    size_t peer_limit;  /* the most that the peer accepts */
     uint64_t key_limit; /* records per key, 0: the suite's */
     uint64_t updates;   /* KeyUpdates sent */
 
     struct flow__queue out;
-    struct flow__queue open; /* start is 0; end is what is filled */
+    struct flow__queue open; /* filled from 0 to end */
     bool open_is_leased;
     bool has_open;
 
-    bool close_sealed; /* our close_notify stands on out or has left */
+    bool close_sealed; /* our close_notify is in out or was sent */
     bool spent;        /* the key's last record was an alert; TLS 1.2 */
-    bool dead;         /* a fatal alert went either way */
-    bool alert_queued; /* dead, and our alert has not left yet */
+    bool dead;         /* a fatal alert was sent or received */
+    bool alert_queued; /* dead, and our alert is not sent yet */
 
     uint32_t owed; /* FLOW__OWED_ bits (atomic); see flow__writer_owe() */
-    /* For the reading side (atomic): one that asks for the peer's is sealed. */
+    /* For the reading side (atomic): a KeyUpdate that requests one was sealed.
+     */
     uint8_t has_asked;
 };
 
 void flow__writer_init(struct flow__writer *w, const struct flow_env *env,
                        size_t limit, uint64_t key_limit);
 
-/* Take the keys over; keys and secret move in. */
+/* Take over the keys and the secret. */
 void flow__writer_start(struct flow__writer *w,
                         const struct flow__record_keys *keys,
                         const struct flow__secret *secret, bool tls13);
 
 void flow__writer_fini(struct flow__writer *w);
 
-/* Of one call: a reader that needs the write lock for a moment, to fail or to
- * be asked about, must not wait for as long as the lower flow accepts. */
+/* Records that one call seals at most, so that a reader that needs the write
+ * lock for a moment does not wait as long as the lower flow accepts records. */
 #define FLOW__WRITER_RECORDS 16
 
-/* Nothing that the peer did or that it could do anything about. */
+/* The alert that ends a TLS 1.2 connection at its key usage limit. */
 #define FLOW__WRITER_SPENT_ALERT FLOW__ALERT_INTERNAL_ERROR
 
-/* Where things went wrong, for the error record. */
+/* The cause of a failure, for the error record. */
 enum flow__writer_cause {
     FLOW__WRITER_OK = 0,
     FLOW__WRITER_LOWER,     /* the lower flow's write side failed */
@@ -88,16 +89,16 @@ struct flow__writer_result {
     enum flow__writer_cause cause;
 };
 
-/* Push out down.  OK: it is empty. */
+/* Write out to the lower flow.  FLOW_OK: it is empty. */
 struct flow__writer_result flow__writer_drain(struct flow__writer *w,
                                               struct flow *lower);
 
-/* Messages become due, FLOW__OWED_ bits.  Any thread, without the write lock;
- * what is due stays so until it is sealed. */
+/* Make messages due, FLOW__OWED_ bits.  Any thread, without the write lock.
+ * Each stays due until it is sealed. */
 void flow__writer_owe(struct flow__writer *w, uint32_t owed);
 
-/* What is due goes out now, as far as the lower flow takes it; the rest, and
- * what fails, is for the next write. */
+/* Send what is due, as far as the lower flow accepts it.  The rest, and what
+ * fails, is left to the next write. */
 void flow__writer_push_owed(struct flow__writer *w, struct flow *lower);
 
 /* Accept a prefix of a vector, FLOW__WRITER_RECORDS records of it at most;
@@ -108,7 +109,7 @@ struct flow__writer_result flow__writer_write(struct flow__writer *w,
                                               size_t count, uint32_t flags,
                                               size_t *ret_len);
 
-/* Seal what is held back and what is owed, and push it down. */
+/* Seal what is held back and what is owed, and write it to the lower flow. */
 struct flow__writer_result flow__writer_flush(struct flow__writer *w,
                                               struct flow *lower);
 
@@ -116,12 +117,13 @@ struct flow__writer_result flow__writer_flush(struct flow__writer *w,
 struct flow__writer_result flow__writer_close(struct flow__writer *w,
                                               struct flow *lower);
 
-/* Die with a fatal alert.  true: it is queued, and what the lower flow does not
- * take now leaves with the next flush or close; false: none is sent, since the
- * flow is ending already or there is no memory. */
+/* Queue a fatal alert and accept nothing more.  true: it is queued, and what
+ * the lower flow does not accept now is sent by the next flush or close.
+ * false: none is sent, since the flow is ending already or there is no memory.
+ */
 bool flow__writer_alert(struct flow__writer *w, struct flow *lower, int alert);
 
-/* Lend want..limit contiguous bytes of a record to be. */
+/* Lend want..limit contiguous bytes of the next record's content. */
 struct flow__writer_result flow__writer_lease(struct flow__writer *w,
                                               struct flow *lower, size_t want,
                                               struct flow_vec *ret_span);
