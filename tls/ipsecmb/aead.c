@@ -11,23 +11,23 @@
 
 /*
  * AEAD by intel-ipsec-mb: AES-GCM and ChaCha20-Poly1305 in assembly for x86-64,
- * chosen by what the processor has.  AES-CCM is left to others: there is no
- * call for a single text in pieces.
+ * chosen by what the processor supports.  AES-CCM is left to others: the
+ * library has no call for a single text in pieces.
  *
- * The library's manager is for queues of jobs, is not for several threads, and
- * takes 200 KB.  We need none of that.  The calls for one text are pure
- * functions, and the manager only says which fit the processor: they are
- * written down once for the process, and the manager is released.
+ * The library's manager is for queues of jobs, is not thread-safe, and takes
+ * 200 KB.  None of that is needed here: the calls for one text are pure
+ * functions, and the manager only selects those that fit the processor.  They
+ * are copied once for the process, and the manager is released.
  *
  * Where the processor has no AVX-512, ChaCha20-Poly1305 of this library is
  * slower than libcrypto's for large records.  There flow__aead_ipsecmb declines
  * it, and flow__aead_ipsecmb_narrow, which comes after libcrypto, has it
  * (decision 0076).
  *
- * A record of up to IPSECMB_ONE_CALL bytes passes in one call, which costs a
+ * A record of up to IPSECMB_ONE_CALL bytes takes one call, which costs a
  * quarter of what a beginning, pieces and an end cost.  For that it is gathered
- * where its ciphertext goes, or opened in memory of the call.  A larger one is
- * read and written where it is.
+ * where its ciphertext goes, or opened on the stack.  A larger one is read and
+ * written in pieces.
  */
 
 #define IPSECMB_ONE_CALL ((size_t)2048)
@@ -65,7 +65,7 @@ struct ipsecmb_key {
     uint8_t space[sizeof(struct gcm_key_data) + 63];
 };
 
-/* A record on its way. */
+/* A record in progress. */
 struct ipsecmb_pass {
     const struct ipsecmb_key *key;
     bool open;
@@ -78,7 +78,7 @@ struct ipsecmb_pass {
 static void
 ipsecmb_choose(void)
 {
-    /* The library has code without AES instructions, too: others are faster. */
+    /* The library also has code without AES instructions; others are faster. */
     const uint64_t needed =
         IMB_FEATURE_SSE4_2 | IMB_FEATURE_AESNI | IMB_FEATURE_PCLMULQDQ;
     IMB_MGR *m = alloc_mb_mgr(0);
@@ -205,7 +205,7 @@ ipsecmb_finish(struct ipsecmb_pass *p, uint8_t *tag)
             ipsecmb_gcm_key(k), &p->u.gcm, tag, IPSECMB_TAG_LEN);
     else
         ipsecmb_chacha.end(&p->u.chacha, tag, IPSECMB_TAG_LEN);
-    /* It has key stream and what the tag depends on. */
+    /* It has key stream, and the state of the tag. */
     flow_wipe(&p->u, sizeof(p->u));
 }
 

@@ -9,17 +9,17 @@
 
 /*
  * AEAD by OpenSSL's libcrypto: AES-GCM and ChaCha20-Poly1305, with the key set
- * once for a context.  AES-CCM is left to others: there libcrypto takes a text
- * in one piece only, and the seam has several.
+ * once for a context.  AES-CCM is left to others: for it libcrypto takes a text
+ * in one piece only.
  *
  * The ciphers are fetched once for the process, from the default library
- * context, so that what the administrator has configured there holds for us
- * too. They are never released, since any thread may use them until the process
- * ends.  The host program may use libcrypto as well: what we add to its queue
- * of errors we take away again.
+ * context, so that the administrator's configuration applies to them.  They are
+ * never released, since any thread may use them until the process ends.  The
+ * host program may use libcrypto as well, so errors of ours are removed from
+ * its error queue.
  */
 
-/* What is fetched; NULL: this libcrypto does not have it. */
+/* The ciphers; NULL: this libcrypto does not have it. */
 static EVP_CIPHER *libcrypto_aes128_gcm;
 static EVP_CIPHER *libcrypto_aes256_gcm;
 static EVP_CIPHER *libcrypto_chacha20_poly1305;
@@ -45,8 +45,8 @@ libcrypto_fetch(void)
 static const EVP_CIPHER *
 libcrypto_cipher_of(enum flow__aead_alg alg, size_t key_len)
 {
-    /* Fetching takes locks that threads share; a fork waits for it.  What else
-     * is called here takes none. */
+    /* Fetching takes locks that threads share; a fork waits for it.  Nothing
+     * else that is called here takes a lock. */
     flow_once(libcrypto_fetch, &libcrypto_fetched);
     switch (alg) {
     case FLOW__AEAD_AES_GCM:
@@ -139,7 +139,7 @@ libcrypto_finish_seal(EVP_CIPHER_CTX *evp, uint8_t *tag)
     };
     int n = 0;
 
-    /* Nothing comes out, but where it would is asked for. */
+    /* No byte is written, but a place for one is required. */
     return EVP_EncryptFinal_ex(evp, tag, &n) == 1 && n == 0 &&
                    EVP_CIPHER_CTX_get_params(evp, params) == 1
                ? FLOW_OK

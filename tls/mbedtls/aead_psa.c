@@ -11,19 +11,19 @@
 #include "tls/mbedtls/mbed.h"
 
 /*
- * AEAD by PSA's multipart functions, which read a vector as it is and split
- * their output.  An update gives as many bytes as it takes for every algorithm
- * here; PSA allows otherwise, so that is checked.
+ * AEAD by PSA's multipart functions, which take a vector in pieces and split
+ * their output.  For every algorithm here an update writes as many bytes as it
+ * reads; PSA allows otherwise, so that is checked.
  *
  * PSA keeps keys in slots that all threads share, and an operation copies its
  * key during the setup.  So the engine's lock is held where a slot is made,
- * read or destroyed, and not while a record passes.
+ * read or destroyed, and not while a record is processed.
  *
  * A build without MBEDTLS_PSA_ASSUME_EXCLUSIVE_BUFFERS works on copies of its
- * arguments.  Its psa_aead_finish() writes to NULL when it finds no memory for
- * the copy of the tag (3.6.7, 4.1.0), so there a record is sealed by one call
- * of psa_aead_encrypt(), which reads the slot at its end once more: the lock
- * is held throughout.
+ * arguments.  Its psa_aead_finish() writes to NULL if there is no memory for
+ * the copy of the tag (3.6.7, 4.1.0).  There a record is sealed by one call of
+ * psa_aead_encrypt(), which reads the slot once more at its end: the lock is
+ * held throughout.
  */
 
 /*
@@ -201,7 +201,7 @@ aead_psa_begin(struct psa_pass *p, bool encrypt)
 
     p->op = psa_aead_operation_init();
     status = aead_psa_set_up(p, encrypt);
-    /* CCM must know the lengths; the others do not care. */
+    /* CCM needs the lengths first; the others ignore them. */
     if (status == PSA_SUCCESS)
         status = psa_aead_set_lengths(&p->op, p->ad_len, p->plain_len);
     if (status == PSA_SUCCESS)
@@ -244,7 +244,7 @@ aead_psa_seal_in_pieces(const struct psa_key *k,
 
     if (st == FLOW_OK)
         st = flow__aead_feed_seal(op, aead_psa_update, &p, &written);
-    /* Nothing may come out but the tag, where the next byte would go. */
+    /* Only the tag may be written, where the next byte would go. */
     if (st == FLOW_OK)
         st = aead_psa_status_of(
             psa_aead_finish(&p.op, tag, 0, &n, tag, tag_len, &n_tag));
@@ -254,7 +254,7 @@ aead_psa_seal_in_pieces(const struct psa_key *k,
     return flow__aead_end_seal(op, written, st);
 }
 
-/* Plaintext that was put where its ciphertext goes, and was not there. */
+/* Plaintext that was moved to where its ciphertext goes. */
 struct aead_psa_moved {
     uint8_t *begin; /* NULL: none */
     uint8_t *end;
@@ -294,7 +294,7 @@ aead_psa_seal_at_once(const struct psa_key *k, const struct flow__aead_seal *op)
     aead_psa_release_key(k, id);
     flow__mbed_leave();
     if (status == PSA_ERROR_INSUFFICIENT_MEMORY) {
-        /* PSA has not begun to write: what was in place still is. */
+        /* PSA has written nothing: input in place is intact. */
         if (moved.begin != NULL)
             flow_wipe(moved.begin, (size_t)(moved.end - moved.begin));
         return FLOW_E_NOMEM;

@@ -8,7 +8,7 @@
 #include "tls/alert.h"
 #include "tls/hello.h"
 
-/* As many certificates as are looked at; a message has room for more. */
+/* Most certificates in a chain; a message has room for more. */
 #define CHAIN_MAX 24
 
 #define CHAIN_RSA_MODULUS_MAX  (8192 / 8)
@@ -31,15 +31,15 @@
 #define CHAIN_VERSION                                                          \
     (MBEDTLS_ASN1_CONTEXT_SPECIFIC | MBEDTLS_ASN1_CONSTRUCTED | 0)
 
-/* What is looked at of one certificate. */
+/* What is parsed of one certificate. */
 struct chain_cert {
-    bool is_reached; /* it may have signed the leaf, or what signed it */
+    bool is_reached;          /* it may have signed the leaf or its signers */
     struct flow__span issuer; /* RDNs in a row */
     struct flow__span subject;
-    unsigned cost; /* of a check by its key */
+    unsigned cost; /* of a signature check with its key */
 };
 
-/* Take the content of an element; false when another one stands there. */
+/* Take the content of an element; false if it has another tag. */
 static bool
 chain_take(struct flow__span *in, int tag, struct flow__span *ret)
 {
@@ -56,7 +56,7 @@ chain_take(struct flow__span *in, int tag, struct flow__span *ret)
     return true;
 }
 
-/* The same, whatever it is. */
+/* Skip an element with any tag. */
 static bool
 chain_skip(struct flow__span *in)
 {
@@ -65,7 +65,7 @@ chain_skip(struct flow__span *in)
     return in->len > 0 && chain_take(in, in->base[0], &content);
 }
 
-/* Bytes of a number, without the zeros in front. */
+/* Bytes of a number, without leading zeros. */
 static size_t
 chain_number_len(struct flow__span number)
 {
@@ -76,7 +76,8 @@ chain_number_len(struct flow__span number)
     return number.len;
 }
 
-/* What a key costs, by what it is made of: two numbers, or a point. */
+/* The cost of a key.  An RSA key is a SEQUENCE of two numbers, any other a
+ * point. */
 static bool
 chain_read_key(struct flow__span bits, unsigned *ret_cost, const char **ret_why)
 {
@@ -151,8 +152,9 @@ chain_next_value(struct flow__span *set, struct flow__span *rdns,
            pair.len > 0 && chain_take(&pair, pair.base[0], ret);
 }
 
-/* Whether mbedTLS could take two names for one: it does not tell cases apart,
- * nor all kinds of strings.  What is not understood counts as the same. */
+/* Whether mbedTLS could treat two names as equal: it ignores case, and the
+ * difference between some types of strings.  Names that cannot be parsed count
+ * as equal. */
 static bool
 chain_may_match(struct flow__span a, struct flow__span b)
 {
@@ -186,8 +188,8 @@ chain_malformed(struct flow_error *err)
                         "the peer's certificate is not understood");
 }
 
-/* Every check that mbedTLS might make: from the leaf on, of each certificate by
- * each that follows it and has its issuer's name. */
+/* The cost of every check that mbedTLS might make: from the leaf on, of each
+ * certificate with the key of each later one that has its issuer's name. */
 static unsigned
 chain_cost(struct chain_cert *certs, size_t count)
 {

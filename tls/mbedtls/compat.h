@@ -19,7 +19,7 @@
  * this directory uses what both have.
  */
 
-/* What a build of mbedTLS may have been given or not. */
+/* Features that a build of mbedTLS may have or lack. */
 enum flow__mbed_feature {
     FLOW__MBED_LOCKS,    /* locks around what threads share */
     FLOW__MBED_SLOTS,    /* as many PSA keys as there is memory for */
@@ -29,12 +29,12 @@ enum flow__mbed_feature {
 
 bool flow__mbed_has(enum flow__mbed_feature feature);
 
-/* What one thread must have done before PSA is started and any other thread
- * uses mbedTLS. */
+/* Prepare mbedTLS: one thread calls this before PSA is initialised and before
+ * any other thread uses mbedTLS. */
 void flow__mbed_prepare(void);
 
-/* mbedTLS functions whose arguments differ; a random generator is ours where
- * one has to be given. */
+/* mbedTLS functions whose arguments differ.  Where one has to be given, the
+ * random generator is ours. */
 void flow__mbed_conf_random(mbedtls_ssl_config *ssl);
 int flow__mbed_parse_key(mbedtls_pk_context *key, const uint8_t *data,
                          size_t len, const uint8_t *pass, size_t pass_len);
@@ -42,27 +42,27 @@ int flow__mbed_check_pair(const mbedtls_pk_context *public_key,
                           const mbedtls_pk_context *key);
 
 /*
- * The key share in a ServerKeyExchange of TLS 1.2, after mbedTLS found its
- * signature right: 0 or a number of an error.  3.6 has checked it; 4.x does so
- * when it answers the ServerHelloDone, and gives a wrong one the number of
- * failures of its own.  The lengths in the message were checked.
+ * Check the key share in a ServerKeyExchange of TLS 1.2, after mbedTLS found
+ * its signature valid: 0 or an error number.  3.6 has checked it already.  4.x
+ * checks it only when it answers the ServerHelloDone, and reports a wrong one
+ * like a failure of its own.  The lengths in the message were checked.
  */
 int flow__mbed_check_share(const uint8_t *msg, size_t len);
 
 /*
- * Numbers of errors.  3.6 adds the number of a module, a multiple of 128, to
- * that of what the module stumbled over; 4.x returns the latter alone, and a
- * number of PSA for whatever PSA has one for.
+ * Error numbers.  3.6 adds the number of a module, a multiple of 128, to that
+ * of the underlying failure.  4.x returns only the latter, as a number of PSA
+ * if PSA has one.
  */
 
-/* Whether a number says, however deep, that there was no memory. */
+/* Whether a number, or a part of it, says that there was no memory. */
 bool flow__mbed_no_memory(int code);
 
-/* Whether a number of a key's parser says that the key makes no sense. */
+/* Whether a number of a key's parser says that the key is malformed. */
 bool flow__mbed_is_key_error(int code);
 
 /* Whether a number that came in answer to a Certificate message says that a
- * certificate makes no sense. */
+ * certificate is malformed. */
 bool flow__mbed_is_certificate_error(int code);
 
 /* What a number of mbedTLS means for a handshake. */

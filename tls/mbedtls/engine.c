@@ -13,12 +13,12 @@
 #include "tls/mbedtls/messages.h"
 #include "tls/mbedtls/verify.h"
 
-/* One call takes each message; an engine that wants to be called more often
+/* Calls of mbedtls_ssl_handshake() for one message.  An engine that needs more
  * than this, and does not ask for a record, is in an endless loop. */
 #define ENGINE_CALLS_MAX 16
 
-/* Names of mbedTLS groups and signature algorithms are their numbers on the
- * wire, RFC 8446 4.2.3 and 4.2.7. */
+/* mbedTLS's constants for groups and signature algorithms are the numbers on
+ * the wire, RFC 8446 4.2.3 and 4.2.7. */
 static const uint16_t engine_sig_algs[] = {
     MBEDTLS_TLS1_3_SIG_ECDSA_SECP256R1_SHA256,
     MBEDTLS_TLS1_3_SIG_ECDSA_SECP384R1_SHA384,
@@ -89,7 +89,7 @@ engine_set_policy(mbedtls_ssl_config *ssl, const struct flow_tls_config *c,
         mbedtls_ssl_conf_authmode(ssl, MBEDTLS_SSL_VERIFY_NONE);
         return;
     }
-    /* Optional keeps going and still tells what was wrong. */
+    /* OPTIONAL continues and still reports what was wrong. */
     mbedtls_ssl_conf_authmode(ssl, c->skip_verify
                                        ? MBEDTLS_SSL_VERIFY_OPTIONAL
                                        : MBEDTLS_SSL_VERIFY_REQUIRED);
@@ -97,14 +97,14 @@ engine_set_policy(mbedtls_ssl_config *ssl, const struct flow_tls_config *c,
         mbedtls_ssl_conf_ca_chain(ssl, &c->trust->certs, NULL);
 }
 
-/* Which certificate: called for every handshake, with or without a name. */
+/* Set the certificate; called in every handshake, with or without a name. */
 static int
 engine_set_keypair(mbedtls_ssl_context *ssl)
 {
     struct flow__engine *e = mbedtls_ssl_get_user_data_p(ssl);
 
-    /* mbedTLS appends on a second call, which a HelloRetryRequest causes:
-     * start anew. */
+    /* After a HelloRetryRequest mbedTLS calls again, and would append a second
+     * certificate: clear the list first. */
     (void)mbedtls_ssl_set_hs_own_cert(ssl, NULL, NULL);
     return mbedtls_ssl_set_hs_own_cert(ssl, &e->pair->chain, &e->pair->key);
 }
@@ -175,8 +175,8 @@ engine_on_send(void *ctx, const unsigned char *buf, size_t len)
 {
     struct flow__engine *e = ctx;
 
-    /* Always the whole record or an error: a partial answer, or 0, would bring
-     * back what mbedTLS does with pending output. */
+    /* Accept the whole record or fail: after a partial answer, or 0, mbedTLS
+     * would keep pending output. */
     return flow__messages_send(&e->messages, buf, len)
                ? (int)len
                : MBEDTLS_ERR_SSL_ALLOC_FAILED;
@@ -240,9 +240,11 @@ engine_set_up(struct flow__engine *e, uint16_t version, const char *server_name,
 {
     const struct flow_tls_config *c = e->conf->config;
     mbedtls_ssl_context *ssl = &e->ssl;
-    /* mbedTLS takes the first version in the client's list that it may.  With
-     * TLS 1.2 chosen there is only one, and it still has to mark its random as
-     * that of a server of TLS 1.3 (RFC 8446 4.1.3), which takes both. */
+    /* mbedTLS takes the first version in the client's list that its
+     * configuration allows.  For TLS 1.3 only that one is allowed.  If TLS 1.2
+     * was chosen, the two sides have no newer one in common, and both stay
+     * allowed: mbedTLS marks its random as that of a TLS 1.3 server (RFC 8446
+     * 4.1.3) only if it allows TLS 1.3. */
     int rc = mbedtls_ssl_setup(ssl, version == FLOW_TLS_1_3 ? &e->conf->ssl13
                                                             : &e->conf->ssl);
 
@@ -299,7 +301,7 @@ flow__engine_free(struct flow__engine *e)
     flow_env_free(e->conf->config->env, e, sizeof(*e));
 }
 
-/* The name that was wanted, and whose certificate came instead. */
+/* The name that was asked for, and the subject of the certificate that came. */
 static void
 engine_set_name_detail(struct flow_error *err,
                        const struct flow__mbed_verify *v)
@@ -338,7 +340,7 @@ engine_verify_error(struct flow__engine *e, int rc, struct flow_error *err)
     return FLOW_E_AUTH;
 }
 
-/* See tls/engine.h.  A message must fit one record of the engine's. */
+/* See tls/engine.h.  A message must fit into one record of the engine. */
 size_t
 flow__engine_message_max(void)
 {
@@ -364,7 +366,8 @@ engine_refuse(struct flow__engine *e, int rc, const uint8_t *msg,
     return flow__mbed_error(err, &r);
 }
 
-/* Let it run until it wants a message; msg is what it was given, or NULL. */
+/* Run the engine until it asks for a message; msg is what it was given, or
+ * NULL. */
 static enum flow_status
 engine_run(struct flow__engine *e, const uint8_t *msg, struct flow_error *err)
 {

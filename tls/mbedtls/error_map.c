@@ -8,22 +8,22 @@
 #include "tls/mbedtls/mbed.h"
 
 /*
- * mbedTLS refuses correctly, but often with another alert than the RFC names,
- * or with none, and different causes share its error numbers.  The message that
- * it was given tells them apart.
+ * mbedTLS refuses what it must, but often with another alert than the RFC names
+ * or with none, and one error number has several causes.  The message that it
+ * was given distinguishes them.
  *
  * What it does (tests/takeover, tests/wire):
- *   - a key share that is not a point of its group, or not as long as one, is
+ *   - a key share that is not a point of its group, or has the wrong length, is
  *     handshake_failure in a ServerHello and in the ClientHello after a
  *     HelloRetryRequest, and decode_error in a ClientKeyExchange, or no alert
- *     and "bad input data" in either hello or, in 4.x, in a key exchange; it
- *     is illegal_parameter (RFC 8446 4.2.8.2, RFC 8422 5.11);
- *   - a certificate that its parser does not take may pass without an alert;
- *   - where it has no memory it may say anything, in 3.6 in sums of numbers;
- * our build is corrected before (memory.c), a system's may blame the peer;
- *   - what fails here, in its library or in this machine, is a number like any
- *     other: the peer is blamed only where a row says so, or where the engine
- *     itself wanted to send an alert that blames it.
+ *     and "bad input data" in either hello or, in 4.x, in a key exchange; the
+ *     RFCs name illegal_parameter (RFC 8446 4.2.8.2, RFC 8422 5.11);
+ *   - a certificate that its parser rejects may cause no alert;
+ *   - without memory it may return any number, in 3.6 a sum of two.  memory.c
+ *     corrects that in our build; a system's build may blame the peer;
+ *   - a failure of its library or of this machine has a number like any other.
+ *     The peer is blamed only if a row says so, or if the engine itself wanted
+ *     to send an alert that blames it.
  */
 
 /* Numbers that 3.6 and 4.x have. */
@@ -87,8 +87,8 @@ error_refusal_text_of(enum flow__alert alert)
     }
 }
 
-/* The alert that the RFC names, given the engine's: the lengths of the message
- * were checked, so what is left to be wrong is a key share or a point. */
+/* The alert that the RFC names for the engine's alert.  The lengths of the
+ * message were checked, so only a key share or a point can be wrong. */
 static enum flow__alert
 error_refusal_alert_for(const struct flow__mbed_refusal *r,
                         enum flow__alert alert)
@@ -103,7 +103,7 @@ error_refusal_alert_for(const struct flow__mbed_refusal *r,
     return share ? FLOW__ALERT_ILLEGAL_PARAMETER : alert;
 }
 
-/* The alert that the engine should have wanted to send, by its number. */
+/* The alert for an error number, if the engine did not want to send one. */
 static enum flow__alert
 error_refusal_unsaid(const struct flow__mbed_refusal *r)
 {

@@ -9,7 +9,7 @@
 #include "tls/mbedtls/compat.h"
 #include "tls/mbedtls/mbed.h"
 
-/* They fail for lack of memory, or because a build left a hash out. */
+/* Derivations fail without memory, or in a build without the hash. */
 static enum flow_status
 kdf_finish(int ret, uint8_t *out, size_t len)
 {

@@ -26,7 +26,7 @@ keypair_is_pem(const void *data, size_t len)
     return false;
 }
 
-/* mbedTLS wants PEM with its NUL counted; a caller's range may have none. */
+/* mbedTLS requires a NUL after PEM; the caller's bytes may have none. */
 static uint8_t *
 keypair_copy_pem(const struct flow_env *env, const void *data, size_t len)
 {
@@ -175,8 +175,8 @@ keypair_parse_key_with(struct flow__keypair *pair, const uint8_t *key,
     return flow__mbed_parse_key(&pair->key, key, len, pass, pass_len);
 }
 
-/* RFC 5958: what is encrypted begins with an AlgorithmIdentifier, everything
- * else with a version number. */
+/* RFC 5958: an encrypted key begins with an AlgorithmIdentifier, any other key
+ * with a version number. */
 static bool
 keypair_is_encrypted_der(const uint8_t *key, size_t key_len)
 {
@@ -198,14 +198,14 @@ keypair_parse_key_bytes(struct flow__keypair *pair,
     size_t n;
     int rc = keypair_parse_key_with(pair, key, len, NULL, 0);
 
-    /* mbedTLS does not tell encrypted DER from rubbish. */
+    /* mbedTLS does not distinguish encrypted DER from garbage. */
     if (rc != 0 && keypair_is_encrypted_der(key, len))
         rc = MBEDTLS_ERR_PK_PASSWORD_REQUIRED;
     if ((rc != MBEDTLS_ERR_PK_PASSWORD_REQUIRED &&
          rc != MBEDTLS_ERR_PEM_PASSWORD_REQUIRED) ||
         in->passphrase == NULL)
         return rc;
-    /* What it does is its own business, TLS perhaps. */
+    /* The callback may use TLS itself, so it runs without the lock. */
     flow__mbed_leave();
     n = in->passphrase(in->user, pass, sizeof(pass));
     flow__mbed_enter();
@@ -272,15 +272,15 @@ flow__mbed_key_type(const mbedtls_pk_context *pk)
     psa_key_attributes_t attributes = PSA_KEY_ATTRIBUTES_INIT;
     psa_key_type_t type;
 
-    /* The public part will do, and a certificate has no other. */
+    /* The public part suffices, and a certificate has no other. */
     if (mbedtls_pk_get_psa_attributes(pk, PSA_KEY_USAGE_VERIFY_HASH,
                                       &attributes) != 0)
         return FLOW__KEY_OTHER;
     type = psa_get_key_type(&attributes);
     if (PSA_KEY_TYPE_IS_RSA(type))
         return FLOW__KEY_RSA;
-    /* The family and not its size alone: the system's build of the engine may
-     * know others of 256 bits, which TLS has no signature for. */
+    /* Check the family and not the size alone: a system's build may have other
+     * curves of 256 bits, for which TLS has no signature scheme. */
     if (type != PSA_KEY_TYPE_ECC_PUBLIC_KEY(PSA_ECC_FAMILY_SECP_R1))
         return FLOW__KEY_OTHER;
     switch (psa_get_key_bits(&attributes)) {

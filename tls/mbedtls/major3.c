@@ -88,8 +88,8 @@ major3_set_locks(void)
 
 #endif
 
-/* The first use of AES asks the processor what it can, and notes the answer
- * where every thread reads it. */
+/* The first use of AES detects what the processor supports, and stores the
+ * answer where every thread reads it. */
 static void
 major3_settle_aes(void)
 {

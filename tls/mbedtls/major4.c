@@ -9,9 +9,8 @@
 #include "tls/span.h"
 
 /*
- * mbedTLS 4.x on TF-PSA-Crypto.  Random numbers are PSA's own affair, and so is
- * every cipher.  There is no build of ours: locks are the system's, or it has
- * none.
+ * mbedTLS 4.x on TF-PSA-Crypto.  Random numbers and all ciphers are those of
+ * PSA.  libflow bundles no 4.x: a system's build has locks of its own or none.
  */
 
 /* See tls/mbedtls/compat.h.  mbedtls_version_check_feature() does not know
@@ -35,9 +34,9 @@ flow__mbed_has(enum flow__mbed_feature feature)
 }
 
 /*
- * See tls/mbedtls/compat.h.  The first use of AES asks the processor what it
- * can, and notes the answer where every thread reads it.  Without memory the
- * first record does that.
+ * See tls/mbedtls/compat.h.  The first use of AES detects what the processor
+ * supports, and stores the answer where every thread reads it.  If there is no
+ * memory for that, the first record does it.
  */
 void
 flow__mbed_prepare(void)
@@ -83,8 +82,8 @@ flow__mbed_check_pair(const mbedtls_pk_context *public_key,
     return mbedtls_pk_check_pair(public_key, key);
 }
 
-/* See tls/mbedtls/compat.h.  PSA takes no public key that is not a point of its
- * curve, or one of few multiples.  RFC 8422 5.1.1 and 5.4. */
+/* See tls/mbedtls/compat.h.  PSA refuses a public key that is not a point of
+ * its curve, or that has a small order.  RFC 8422 5.1.1 and 5.4. */
 int
 flow__mbed_check_share(const uint8_t *msg, size_t len)
 {

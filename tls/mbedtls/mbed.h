@@ -19,26 +19,26 @@
  */
 
 /*
- * Enter and leave mbedTLS where its global state is touched: handshakes,
+ * Enter and leave mbedTLS where its global state is used: handshakes,
  * certificate and key operations, PSA.  A fork waits until no thread is inside,
- * so that a child finds mbedTLS's locks free.  Where mbedTLS has none
- * (MBEDTLS_THREADING_C), it is one lock for the process.  Never held across
- * anything that waits.
+ * so that a child finds mbedTLS's locks free.  If mbedTLS has no locks
+ * (MBEDTLS_THREADING_C), this is one lock for the process.  Never held while
+ * waiting.
  */
 void flow__mbed_enter(void);
 void flow__mbed_leave(void);
 
 /*
- * Our build of mbedTLS reports its failed allocations here; entering forgets
- * those of before.  A system's mbedTLS reports none.
+ * Our build of mbedTLS reports its failed allocations here; entering clears
+ * earlier reports.  A system's mbedTLS reports none.
  */
 void flow__mbed_note_no_memory(void);
 void flow__mbed_watch_memory(void);
 
 /*
- * What an operation of mbedTLS came to: code, which it returned, or
- * MBEDTLS_ERR_SSL_ALLOC_FAILED if an allocation failed since this thread
- * entered, whatever it returned, success too.  Asked before the thread enters
+ * The result of an operation of mbedTLS: code, which it returned, or
+ * MBEDTLS_ERR_SSL_ALLOC_FAILED if an allocation has failed since this thread
+ * entered, even if code means success.  To be called before the thread enters
  * again.
  */
 int flow__mbed_result(int code);

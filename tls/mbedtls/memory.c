@@ -3,13 +3,13 @@
 #include "tls/mbedtls/mbed.h"
 
 /*
- * mbedTLS forgets why it failed: a digest that could not be allocated is a
- * wrong signature to its caller, and a number that could not grow is a bad
+ * mbedTLS loses the cause when an allocation fails: a digest without memory is
+ * reported as a wrong signature, and a number that cannot grow as a bad
  * parameter of the peer.  Our build calls flow__mbed_note_no_memory() for every
  * allocation that fails (subprojects/packagefiles/mbedtls/libflow/memory.c).
  *
- * Invariant: the thread's word is 0 if no allocation of mbedTLS has failed in
- * this thread since it entered, else 1.  Threads do not see each other's.
+ * Invariant: the thread's word is 1 if an allocation of mbedTLS has failed in
+ * this thread since it entered, else 0.  Each thread has its own.
  */
 
 /* See tls/mbedtls/mbed.h. */

@@ -204,7 +204,7 @@ flow__messages_export(struct flow__messages *m, enum flow__messages_secret kind,
     m->known |= 1u << kind;
 }
 
-/* A secret that was exported, once its suite is known. */
+/* The next secret that was exported, if its suite is known. */
 static bool
 messages_next_secret(struct flow__messages *m,
                      struct flow__engine_event *ret_event)
@@ -242,14 +242,14 @@ messages_record_len(const uint8_t *record)
     return FLOW__RECORD_HEADER + ((size_t)record[3] << 8 | record[4]);
 }
 
-/* Whether the engine protects its next record, given what it is. */
+/* Whether the engine has protected this record, its next one. */
 static bool
 messages_is_sealed(const struct flow__messages *m, const uint8_t *record)
 {
     return record[0] == FLOW__CONTENT_APPLICATION_DATA || m->out_changed;
 }
 
-/* What a record of the engine holds; *ret_content points into it. */
+/* Open a record of the engine; *ret_content points into it. */
 static enum flow_status
 messages_open_record(struct flow__messages *m, uint8_t *record,
                      uint8_t *ret_type, uint8_t **ret_content, size_t *ret_len)
@@ -283,8 +283,8 @@ messages_level_of(const struct flow__messages *m, bool sealed)
     return messages_is_tls13(m) ? FLOW__LEVEL_HANDSHAKE : FLOW__LEVEL_DATA;
 }
 
-/* One record of the engine: a message, or something that is ours to send.
- * FLOW_AGAIN: the latter. */
+/* Take one record of the engine.  FLOW_AGAIN: it has no message, but something
+ * that we send ourselves. */
 static enum flow_status
 messages_pass_record(struct flow__messages *m,
                      struct flow__engine_event *ret_event)

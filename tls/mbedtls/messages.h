@@ -8,29 +8,29 @@
 #include "tls/record.h"
 
 /*
- * Handshake messages in and out of an engine that speaks only records.
+ * Exchanges handshake messages with an engine that reads and writes only
+ * records.
  *
  * The engine reads from in and writes to out, both memory of ours.  A message
- * of the peer is put into a record of its own for the engine; where the engine
- * expects it protected it is sealed with the peer's key, under numbers that
- * count these records and not those of the wire.  A record of the engine is
- * opened with the engine's own key; what was in it leaves as a message.
+ * of the peer is put into a record of its own for the engine.  If the engine
+ * expects it protected, it is sealed with the peer's key, under numbers that
+ * count these records and not those on the wire.  A record of the engine is
+ * opened with the engine's own key, and its content leaves as a message.
  *
- * Invariants: no byte of in or out ever reaches the wire.  What stands there is
- * sealed with the keys and numbers of records that do, and differs from them in
- * its padding and its order: both together would break the cipher.  What the
- * engine calls back only copies: no key is made, and no lock taken, inside its
- * call.
+ * Invariants: no byte of in or out ever reaches the wire.  These records are
+ * sealed with keys and numbers that records on the wire use too, and differ
+ * from them in padding and order: if both were sent, nonces would repeat.  The
+ * functions that the engine calls only copy: they make no key and take no lock.
  *
  * What mbedTLS does (tests/takeover shows each):
  *   - every call of its send function has one whole record, and a handshake
  *     record has exactly one message;
  *   - secrets come before the records they protect: those of the handshake
  *     before the ServerHello, when the engine cannot name the suite yet; those
- *     of the data before its Finished, which stands under the handshake key;
- *     the master secret of TLS 1.2 before its own Finished;
+ *     of the data before its Finished, which is under the handshake key; the
+ *     master secret of TLS 1.2 before its own Finished;
  *   - it pads the records of TLS 1.3, and sends change_cipher_spec and alerts,
- *     all of which are ours to send;
+ *     which we send ourselves;
  *   - it reads one record for each message that it is given.
  */
 
@@ -71,14 +71,14 @@ void flow__messages_init(struct flow__messages *m, const struct flow_env *env,
 /* Wipes. */
 void flow__messages_fini(struct flow__messages *m);
 
-/* A message of the peer, for the next call of the engine.  FLOW_OK,
- * FLOW_E_NOMEM, or FLOW_E_SYS when its key is not known. */
+/* Put a message of the peer for the next call of the engine.  FLOW_OK,
+ * FLOW_E_NOMEM, or FLOW_E_SYS if its key is not known. */
 enum flow_status flow__messages_put(struct flow__messages *m,
                                     enum flow__level level, const uint8_t *msg,
                                     size_t len);
 
-/* The engine's functions to read, to send and to export.  read: 0 when in is
- * empty.  send: false without memory. */
+/* Called by the engine to read, to send and to export.  read: 0 if in is empty.
+ * send: false without memory. */
 size_t flow__messages_read(struct flow__messages *m, uint8_t *buf, size_t len);
 bool flow__messages_send(struct flow__messages *m, const uint8_t *record,
                          size_t len);
@@ -92,8 +92,8 @@ void flow__messages_export(struct flow__messages *m,
 enum flow_status flow__messages_next(struct flow__messages *m,
                                      struct flow__engine_event *ret_event);
 
-/* The engine failed: the alert that it wanted to send, FLOW__ALERT_NONE where
- * it was silent; what it wrote is dropped. */
+/* After the engine failed: drop what it wrote, and return the alert that it
+ * wanted to send, or FLOW__ALERT_NONE. */
 enum flow__alert flow__messages_drop(struct flow__messages *m);
 
 #endif

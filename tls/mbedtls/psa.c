@@ -8,7 +8,7 @@
 
 #ifdef MBEDTLS_PSA_CRYPTO_EXTERNAL_RNG
 
-/* Asked by PSA for every random byte, in our build. */
+/* PSA calls this for every random byte, in our build. */
 psa_status_t
 mbedtls_psa_external_get_random(mbedtls_psa_external_random_context_t *context,
                                 uint8_t *output, size_t output_size,

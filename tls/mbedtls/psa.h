@@ -5,10 +5,10 @@
 #include <flow/status.h>
 
 /*
- * Start the PSA part of mbedTLS, once for the process, on locks and entropy of
- * our platform where the build takes them from us.  It may be in use by the
- * host program as well: it is never ended.  FLOW_OK; FLOW_E_NOMEM when there
- * is no memory or no entropy, tried again by the next call.  Any thread.
+ * Initialise PSA, once for the process, with the locks and the entropy of our
+ * platform if the build uses them.  It is never shut down, since the host
+ * program may use it too.  FLOW_OK, or FLOW_E_NOMEM without memory or entropy,
+ * after which the next call tries again.  Any thread.
  */
 enum flow_status flow__psa_init(void);
 

@@ -141,8 +141,8 @@ verify_check_time(const struct flow__mbed_verify *v,
         *flags |= MBEDTLS_X509_BADCERT_FUTURE;
 }
 
-/* For servers, all the way up: the engine asks only the leaf, and that so late
- * that nobody learns whose usage it was. */
+/* Whether a certificate may be used for servers, in the whole chain: mbedTLS
+ * checks only the leaf, and too late to say which certificate was wrong. */
 static void
 verify_check_usage(const mbedtls_x509_crt *cert, uint32_t *flags)
 {
@@ -168,7 +168,7 @@ flow__mbed_verify_cert(void *ctx, mbedtls_x509_crt *cert, int depth,
         if (v->name != NULL && !verify_name_is_covered(v, cert))
             *flags |= MBEDTLS_X509_BADCERT_CN_MISMATCH;
     }
-    /* The first that is refused; the leaf's where that comes later. */
+    /* The first that is refused, from the root down, or else the leaf. */
     if ((*flags != 0 || depth == 0) && v->subject[0] == '\0' &&
         mbedtls_x509_dn_gets(v->subject, sizeof(v->subject), &cert->subject) <
             0)

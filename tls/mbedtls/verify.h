@@ -10,7 +10,7 @@
 struct flow__mbed_verify {
     const struct flow_env *env;
     const char *name; /* NULL: no name is checked */
-    /* Whose certificate was refused first, from the root down. */
+    /* Subject of the first certificate refused, from the root down. */
     char subject[FLOW_ERROR_DETAIL];
     char matched[FLOW__NAME_MAX + 3]; /* the leaf's dNSName, "" for none */
     enum flow__key_type key;          /* the leaf's */
@@ -23,7 +23,7 @@ int flow__mbed_verify_cert(void *ctx, mbedtls_x509_crt *cert, int depth,
 /* FLOW_VERIFY_ bits for the engine's. */
 uint32_t flow__mbed_verify_flags(uint32_t engine);
 
-/* A phrase for the weightiest of FLOW_VERIFY_ bits, and the alert for it. */
+/* Text and alert for the most serious of FLOW_VERIFY_ bits. */
 const char *flow__mbed_verify_text(uint32_t flags);
 enum flow__alert flow__mbed_verify_alert(uint32_t flags);
 
