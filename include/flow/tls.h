@@ -15,16 +15,16 @@ extern "C" {
  * @brief TLS on any flow.
  *
  * A TLS flow wraps another flow and is one: it reads and writes plaintext, has
- * half close even where the flow below has none, and tells an authenticated
- * end (close_notify, #FLOW_EOF) from a cut (#FLOW_E_TRUNCATED).  The handshake
- * runs with the first use or flow_open(); afterwards flow_tls_get_info() tells
- * what was agreed.
+ * half close even if the flow below has none, and distinguishes an
+ * authenticated end (close_notify, #FLOW_EOF) from a truncation
+ * (#FLOW_E_TRUNCATED).  The handshake runs with the first use or flow_open();
+ * afterwards flow_tls_get_info() reports what was agreed.
  *
- * A connection is of the process that began its handshake.  In a process that
- * was forked since, every call that would move bytes or change the connection
- * answers #FLOW_E_INVAL: two processes would encrypt with the same keys and the
- * same numbers.  What was agreed can be asked there, and flow_close() releases
- * the copy.
+ * A connection belongs to the process that began its handshake.  In a process
+ * that was forked since, every call that would move bytes or change the
+ * connection answers #FLOW_E_INVAL: two processes would encrypt with the same
+ * keys and the same numbers.  There flow_tls_get_info() still answers, and
+ * flow_close() releases the copy.
  *
  * Data that a peer sends after our close_notify can still be read; after the
  * peer's we can still write (RFC 8446 6.1, and by the same rule in TLS 1.2).
@@ -37,13 +37,13 @@ extern "C" {
 #define FLOW_VERIFY_EXPIRED 0x0001u
 /** A certificate is not valid yet. */
 #define FLOW_VERIFY_FUTURE 0x0002u
-/** The chain does not lead to anything trusted. */
+/** The chain does not lead to a trusted certificate. */
 #define FLOW_VERIFY_NOT_TRUSTED 0x0004u
 /** The certificate is for other names. */
 #define FLOW_VERIFY_NAME 0x0008u
 /** Revoked. */
 #define FLOW_VERIFY_REVOKED 0x0010u
-/** Its usage bits do not allow this. */
+/** Its key usage does not allow this. */
 #define FLOW_VERIFY_USAGE 0x0020u
 /** Key, curve or signature is too weak. */
 #define FLOW_VERIFY_WEAK 0x0040u
@@ -57,12 +57,12 @@ extern "C" {
 #define FLOW_VERIFY_NOT_CHECKED 0x0200u
 /**@}*/
 
-/** flow_tls_wrap_client(), flow_tls_wrap_server(): leave the lower flow its
- *  owner's; closing or ending the TLS flow does not go down to it. */
+/** flow_tls_wrap_client(), flow_tls_wrap_server(): do not take ownership of the
+ *  lower flow.  Closing or shutting down the TLS flow does not affect it. */
 #define FLOW_TLS_BORROW 0x1u
 
 /**
- * @brief Be a TLS client on a flow.
+ * @brief Wrap a flow as a TLS client.
  *
  * @param[in,out] c            Client configuration; frozen by this.
  * @param[in]     lower        The flow below, before its first byte.
@@ -71,7 +71,7 @@ extern "C" {
  *                             against iPAddress entries and not sent.  NULL
  *                             only with one of the insecure settings.
  * @param[in]     flags        0 or #FLOW_TLS_BORROW.
- * @param[out]    ret_flow     The TLS flow, not handshaken yet.
+ * @param[out]    ret_flow     The TLS flow; its handshake has not begun.
  * @param[out]    ret_err      Why it failed; may be NULL.
  * @retval FLOW_OK       Made.
  * @retval FLOW_E_INVAL  The name is missing or not valid, or @p c is a
@@ -80,8 +80,8 @@ extern "C" {
  * @return As flow_tls_config_freeze().
  * @par Ownership
  * On #FLOW_OK the TLS flow owns @p lower (unless borrowed) and has a reference
- * to @p c.  On any other result nothing changed.  A handshake that fails fails
- * the flow and closes nothing; flow_close() does.
+ * to @p c.  On any other result nothing changed.  If the handshake fails, the
+ * flow fails; nothing is closed before flow_close().
  * @par Since
  * 0.1
  */
@@ -91,12 +91,12 @@ flow_tls_wrap_client(struct flow_tls_config *c, struct flow *lower,
                      struct flow **ret_flow, struct flow_error *ret_err);
 
 /**
- * @brief Be a TLS server on a flow.
+ * @brief Wrap a flow as a TLS server.
  *
  * @param[in,out] c         Server configuration; frozen by this.
  * @param[in]     lower     The flow below, before its first byte.
  * @param[in]     flags     0 or #FLOW_TLS_BORROW.
- * @param[out]    ret_flow  The TLS flow, not handshaken yet.
+ * @param[out]    ret_flow  The TLS flow; its handshake has not begun.
  * @param[out]    ret_err   Why it failed; may be NULL.
  * @retval FLOW_OK       Made.
  * @retval FLOW_E_INVAL  @p c is a client's or has no key pair.
@@ -117,8 +117,8 @@ flow_tls_wrap_server(struct flow_tls_config *c, struct flow *lower,
  *
  * @param[in,out] c               Server configuration; frozen by this.
  * @param[in]     lower           The listener below.
- * @param[in]     max_handshakes  Most flows with a handshake under way, 0:
- * 1024; beyond it accepting answers #FLOW_AGAIN.
+ * @param[in]     max_handshakes  Most flows in their handshake, 0: 1024.  At
+ * the limit flow_accept() answers #FLOW_AGAIN.
  * @param[out]    ret_listener    The listener.
  * @param[out]    ret_err         Why it failed; may be NULL.
  * @retval FLOW_OK       Made.
@@ -140,7 +140,7 @@ flow_tls_listen(struct flow_tls_config *c, struct flow_listener *lower,
                 unsigned max_handshakes, struct flow_listener **ret_listener,
                 struct flow_error *ret_err);
 
-/** What the two sides agreed on, and what was made of it since. */
+/** What the two sides agreed on, and the key updates since. */
 struct flow_tls_info {
     enum flow_tls_version version; /**< Protocol version. */
     uint16_t suite;                /**< IANA number of the cipher suite. */
@@ -169,11 +169,11 @@ struct flow_tls_info {
  * @brief Ask a flow what its TLS layer agreed on.
  *
  * @param[in]  f         A TLS flow, or a filter over one.  If several TLS flows
- *                       lie on each other, the uppermost answers.
+ *                       are stacked, the uppermost answers.
  * @param[out] ret_info  The answer; pointers are valid until flow_close().
  * @retval FLOW_OK        Answered.
  * @retval FLOW_AGAIN     The handshake is not over.
- * @retval FLOW_E_NOTSUP  No TLS flow is there.
+ * @retval FLOW_E_NOTSUP  There is no TLS flow.
  * @retval FLOW_E_INVAL   Another process began the handshake, which was not
  *                        over when this one was forked.
  * @par Threads

@@ -16,7 +16,8 @@ extern "C" {
 
 /**
  * @file
- * @brief What a TLS flow may negotiate, whom it trusts, who it is.
+ * @brief What a TLS flow may negotiate, which certificates it trusts, and which
+ * are its own.
  *
  * A configuration is made, set up, and frozen by its first use; from then on
  * any number of flows and threads share it, each holding a reference.  Every
@@ -26,8 +27,8 @@ extern "C" {
  * process environment: a program that honours SSL_CERT_FILE calls
  * flow_tls_config_add_trust_file().
  *
- * A function that fails leaves the configuration as it was and, where it
- * takes a #flow_error, says which file or certificate it is about.  On a frozen
+ * A function that fails leaves the configuration as it was and, if it takes a
+ * #flow_error, names the file or the certificate in question.  On a frozen
  * configuration every setter answers #FLOW_E_BUSY.
  *
  * <!-- fragment -->
@@ -59,7 +60,7 @@ enum flow_tls_version {
 /**@}*/
 
 /**
- * @brief Asked for the passphrase of an encrypted key.
+ * @brief Called for the passphrase of an encrypted key.
  *
  * @param[in]  user  As given with the callback.
  * @param[out] buf   Receives the passphrase, no NUL needed; wiped after use.
@@ -109,7 +110,7 @@ flow_tls_config_new_server(const struct flow_env *env,
 FLOW_API struct flow_tls_config *flow_tls_config_ref(struct flow_tls_config *c);
 
 /**
- * @brief Drop a reference; the last one wipes the keys and releases.
+ * @brief Drop a reference; the last one wipes the keys and frees all memory.
  * @param[in] c  The configuration; NULL does nothing.
  * @par Threads
  * Any.
@@ -121,7 +122,7 @@ FLOW_API void flow_tls_config_unref(struct flow_tls_config *c);
 /**
  * @brief Finish a configuration now, to learn of mistakes before a peer does.
  *
- * The first flow does it otherwise.  Checks that a server has a key pair,
+ * Otherwise the first flow does so.  Checks that a server has a key pair,
  * leaves out protocol versions without a cipher suite, and loads the system's
  * trust store for a client that was given none.
  *
@@ -184,7 +185,7 @@ flow_tls_config_set_suites(struct flow_tls_config *c, const uint16_t *suite,
  * The default is x25519, P-256, P-384.  The order is the preference of a client
  * and of a TLS 1.2 server; a TLS 1.3 server takes the client's first key share
  * that is in the list.  There are no finite-field groups: with them a client
- * that has not authenticated makes the server compute for long.
+ * that is not authenticated could use up the server's processor.
  *
  * @param[in,out] c      The configuration.
  * @param[in]     group  FLOW_TLS_GROUP_ numbers; copied.
@@ -203,8 +204,8 @@ flow_tls_config_set_groups(struct flow_tls_config *c, const uint16_t *group,
 /**
  * @brief Offer or accept application protocols (ALPN, RFC 7301).
  *
- * Order is the preference; the server's decides.  A client that offers only
- * what the server does not have is refused with no_application_protocol.
+ * Order is the preference; the server's decides.  If no protocol of the client
+ * is one of the server's, the client is refused with no_application_protocol.
  *
  * @param[in,out] c      The configuration.
  * @param[in]     name   Names of 1..255 bytes; copied.
@@ -230,8 +231,8 @@ flow_tls_config_set_alpn(struct flow_tls_config *c, const char *const *name,
  * @param[in]     data     One or more PEM certificates, or one in DER.
  * @param[in]     len      Bytes.
  * @param[out]    ret_err  Why it failed; may be NULL.
- * @retval FLOW_OK       Every certificate was taken.
- * @retval FLOW_E_INVAL  One was not understood; none was taken.
+ * @retval FLOW_OK       Every certificate was added.
+ * @retval FLOW_E_INVAL  One was not understood; none was added.
  * @retval FLOW_E_NOTSUP @p c is a server's.
  * @retval FLOW_E_NOMEM  No memory.
  * @retval FLOW_E_BUSY   Frozen.
@@ -308,9 +309,9 @@ FLOW_API FLOW_MUST_USE enum flow_status flow_tls_config_add_keypair_file(
     flow_tls_passphrase_fn *passphrase, void *user, struct flow_error *ret_err);
 
 /**
- * @brief Take own certificates that have expired or are not valid yet.
+ * @brief Accept own certificates that have expired or are not valid yet.
  * @param[in,out] c      The configuration.
- * @param[in]     allow  Whether.
+ * @param[in]     allow  Whether to accept them.
  * @retval FLOW_OK      Set, for pairs added from now on.
  * @retval FLOW_E_BUSY  Frozen.
  * @par Since
@@ -320,13 +321,13 @@ FLOW_API FLOW_MUST_USE enum flow_status
 flow_tls_config_allow_expired(struct flow_tls_config *c, bool allow);
 
 /**
- * @brief Bound a handshake.
+ * @brief Limit the time and the bytes of a handshake.
  *
- * The time begins when the flow below is open: looking a name up and
- * connecting has limits of its own.  It holds besides the flow's deadlines and
- * the timeout of a dialled endpoint, which count from the start.  The bytes
- * bound what a peer may send before the handshake is over; 0-RTT data, which a
- * server reads over, has a limit of its own, 65,536 bytes.
+ * The time begins when the flow below is open: resolving a name and connecting
+ * have limits of their own.  The flow's deadlines and the timeout of a dialled
+ * endpoint, which count from the start, apply as well.  The bytes are those
+ * that a peer may send before the handshake is over; 0-RTT data, which a server
+ * skips, has a limit of its own, 65,536 bytes.
  *
  * @param[in,out] c          The configuration.
  * @param[in]     nsec       ns from when the flow below is open; 0: no limit;
@@ -343,13 +344,13 @@ flow_tls_config_set_handshake_limits(struct flow_tls_config *c, uint64_t nsec,
                                      size_t max_bytes);
 
 /**
- * @brief Take the end of the lower flow without close_notify for an end.
+ * @brief Accept the end of the lower flow without close_notify as an end.
  *
- * Reading then answers #FLOW_EOF, with #FLOW_END_GONE as its quality, where it
- * would be #FLOW_E_TRUNCATED.  For protocols that carry their own length.
+ * Reading then answers #FLOW_EOF, with #FLOW_END_GONE as its quality, instead
+ * of #FLOW_E_TRUNCATED.  Only for protocols whose messages state their length.
  *
  * @param[in,out] c         The configuration.
- * @param[in]     tolerate  Whether.
+ * @param[in]     tolerate  Whether to accept it.
  * @retval FLOW_OK      Set.
  * @retval FLOW_E_BUSY  Frozen.
  * @par Since
@@ -359,11 +360,11 @@ FLOW_API FLOW_MUST_USE enum flow_status
 flow_tls_config_tolerate_truncation(struct flow_tls_config *c, bool tolerate);
 
 /**
- * @brief Records that may be sealed with one key before it is replaced.
+ * @brief Limit the records that are sealed with one key.
  *
  * Lowers the limit of RFC 8446 5.5.  In TLS 1.3 we send a KeyUpdate at the
- * limit; if the peer's key has sealed as many records, it asks for the peer's
- * too.  The KeyUpdate counts as a record, and a key seals at least one other,
+ * limit; if the peer's key has sealed as many records, ours requests one of the
+ * peer.  The KeyUpdate counts as a record, and a key seals at least one other,
  * so 1 means the same as 2.  In TLS 1.2 the last record is kept for the end:
  * flow_shutdown() still sends close_notify, while a write sends the alert
  * internal_error and fails with #FLOW_E_PROTO.
@@ -381,9 +382,9 @@ FLOW_API FLOW_MUST_USE enum flow_status
 flow_tls_config_set_key_limit(struct flow_tls_config *c, uint64_t records);
 
 /**
- * @brief Do not verify the peer at all: anyone can be in between.
+ * @brief Do not verify the peer at all: anyone on the path can impersonate it.
  * @param[in,out] c     The client's configuration.
- * @param[in]     skip  Whether.
+ * @param[in]     skip  Whether to skip it.
  * @retval FLOW_OK      Set.
  * @retval FLOW_E_BUSY  Frozen.
  * @par Since
@@ -393,10 +394,10 @@ FLOW_API FLOW_MUST_USE enum flow_status
 flow_tls_config_insecure_skip_verify(struct flow_tls_config *c, bool skip);
 
 /**
- * @brief Verify the chain, not the name: anyone with a certificate can be in
- * between.
+ * @brief Verify the chain, not the name: anyone with a trusted certificate can
+ * impersonate the peer.
  * @param[in,out] c     The client's configuration.
- * @param[in]     skip  Whether.
+ * @param[in]     skip  Whether to skip it.
  * @retval FLOW_OK      Set.
  * @retval FLOW_E_BUSY  Frozen.
  * @par Since
