@@ -71,9 +71,9 @@ enum flow_status flow__handshake_step(struct flow__handshake *hs,
 void flow__handshake_offer_alert(struct flow__handshake *hs,
                                  struct flow *lower);
 
-/* Before the first step: limit the time from that step on to nsec ns, in which
- * the lower flow opens; 0: no limit.  The configuration's limit starts when the
- * lower flow is open. */
+/* Before the first step: limit the time from that step on, the opening of the
+ * lower flow included, to nsec ns; 0: no limit.  The configuration's limit
+ * starts when the lower flow is open. */
 void flow__handshake_limit_time(struct flow__handshake *hs, uint64_t nsec);
 
 /* One FLOW_READY_ bit of the lower flow. */

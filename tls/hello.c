@@ -342,15 +342,13 @@ hello_open_message(const uint8_t *msg, size_t len, uint8_t type,
                    struct flow__span *ret_body, struct flow__fault *fault)
 {
     if (len > 0 && msg[0] != type)
-        return flow__fault_proto(
-            fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
-            "another handshake message where a hello was due");
+        return flow__fault_proto(fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
+                                 "unexpected message instead of a hello");
     if (len < FLOW__HANDSHAKE_HEADER ||
         ((size_t)msg[1] << 16 | (size_t)msg[2] << 8 | msg[3]) !=
             len - FLOW__HANDSHAKE_HEADER)
-        return flow__fault_proto(
-            fault, FLOW__ALERT_DECODE_ERROR,
-            "length of a hello is not that of its message");
+        return flow__fault_proto(fault, FLOW__ALERT_DECODE_ERROR,
+                                 "wrong length of a hello");
     ret_body->base = msg + FLOW__HANDSHAKE_HEADER;
     ret_body->len = len - FLOW__HANDSHAKE_HEADER;
     return FLOW_OK;

@@ -162,8 +162,8 @@ incoming_take_message(struct flow__handshake *hs, enum flow__level level,
         return st;
     if ((row->flags & FLOW__ROW_IGNORED) != 0)
         return ++hs->warnings > INCOMING_WARNINGS_MAX
-                   ? incoming_refuse_misplaced(
-                         hs, "the peer floods us with HelloRequests", err)
+                   ? incoming_refuse_misplaced(hs, "too many HelloRequests",
+                                               err)
                    : FLOW_OK;
     st = incoming_note_message(hs, kind, msg, len, err);
     if (st == FLOW_OK)
@@ -251,8 +251,8 @@ incoming_take_alert(struct flow__handshake *hs, const uint8_t *data, size_t len,
     if (data[0] == FLOW__ALERT_LEVEL_WARNING && hs->version != FLOW_TLS_1_3 &&
         data[1] != FLOW__ALERT_CLOSE_NOTIFY)
         return ++hs->warnings > INCOMING_WARNINGS_MAX
-                   ? incoming_refuse_misplaced(
-                         hs, "the peer floods us with warnings", err)
+                   ? incoming_refuse_misplaced(hs, "too many warning alerts",
+                                               err)
                    : FLOW_OK;
     (void)flow_error_set(err, FLOW_E_PROTO, "tls", FLOW_DOMAIN_NONE, 0,
                          data[1] == FLOW__ALERT_CLOSE_NOTIFY

@@ -225,7 +225,7 @@ flow__mbed_check_chain(const uint8_t *msg, size_t len, bool tls13,
         if (count == CHAIN_MAX)
             return chain_refuse(
                 err, FLOW_E_AUTH,
-                "peer certificate refused: it comes with too many others");
+                "peer certificate refused: too many certificates in the chain");
         if (!flow__span_take_vec24(&list, &der) ||
             !chain_read_cert(der, &certs[count], &why) ||
             (tls13 && !flow__span_take_vec16(&list, &other)))

@@ -46,7 +46,7 @@ static const struct flow__mbed_meaning map[] = {
       FLOW__ALERT_PROTOCOL_VERSION, "no protocol version in common" },
     { MBEDTLS_ERR_SSL_HANDSHAKE_FAILURE, FLOW_E_PROTO,
       FLOW__ALERT_HANDSHAKE_FAILURE,
-      "no common ground: cipher suite, group or signature algorithm" },
+      "no cipher suite, group or signature algorithm in common" },
     { MBEDTLS_ERR_SSL_ILLEGAL_PARAMETER, FLOW_E_PROTO,
       FLOW__ALERT_ILLEGAL_PARAMETER,
       "a value in a message of the peer is not allowed" },

@@ -56,7 +56,7 @@ struct flow__messages {
     bool out_changed;       /* TLS 1.2: out had one */
 
     unsigned known; /* bit per kind: exported */
-    unsigned told;  /* bit per kind: was an event */
+    unsigned told;  /* bit per kind: reported as an event */
     uint8_t secret[FLOW__MESSAGES_SECRETS][FLOW__SECRET_MAX];
     size_t secret_len;
     uint8_t client_random[FLOW__RANDOM_LEN];
