@@ -67,7 +67,7 @@ agreement_choose(struct flow__handshake *hs,
     return FLOW_OK;
 }
 
-/* What the first ClientHello settles, once a certificate was chosen. */
+/* Keep what the first ClientHello asks for, once a certificate was chosen. */
 static enum flow_status
 agreement_begin_serving(struct flow__handshake *hs,
                         const struct flow__client_hello *ch,
@@ -139,8 +139,8 @@ flow__agreement_server_hello(struct flow__handshake *hs, const uint8_t *msg,
     hs->suite = flow__suite_find(hello.suite);
     if (hello.retry)
         return FLOW_OK;
-    /* RFC 7627 5.2: without it the session can be spliced.  Of a ServerHello of
-     * the peer a check has seen to that; this one may be ours. */
+    /* RFC 7627 5.2: without it two sessions can share a master secret.  A
+     * ServerHello of the peer was checked already; this one may be ours. */
     if (hello.version == FLOW_TLS_1_2 && !hello.extended_master_secret)
         return flow__handshake_refuse(
             hs, FLOW__ALERT_HANDSHAKE_FAILURE,

@@ -19,7 +19,7 @@
 
 static const uint8_t outgoing_change_cipher_spec[1] = { 1 };
 
-/* Something that no engine may do, or a cipher that fails. */
+/* A mistake of the engine, or a cipher that fails. */
 static enum flow_status
 outgoing_engine_failed(const struct flow__handshake *hs, struct flow_error *err)
 {
@@ -87,7 +87,7 @@ outgoing_take_secret12(struct flow__handshake *hs,
     return st;
 }
 
-/* A key is made once: a second one would begin its numbers again. */
+/* A key is made once: a second one would repeat its numbers. */
 static enum flow_status
 outgoing_take_secret(struct flow__handshake *hs,
                      const struct flow__engine_event *ev)
@@ -103,7 +103,7 @@ outgoing_take_secret(struct flow__handshake *hs,
 
 /* --- messages --- */
 
-/* RFC 8446 D.4: once, and only to a client that has asked for it. */
+/* RFC 8446 D.4: once, and only if the client's session id is not empty. */
 static enum flow_status
 outgoing_add_compatibility(struct flow__handshake *hs)
 {
@@ -133,7 +133,7 @@ outgoing_change_cipher(struct flow__handshake *hs, struct flow__order *order)
                             sizeof(outgoing_change_cipher_spec));
 }
 
-/* What a message of ours tells. */
+/* Note what a message of ours says. */
 static enum flow_status
 outgoing_note_message(struct flow__handshake *hs, enum flow__kind kind,
                       const struct flow__engine_event *ev,
@@ -206,8 +206,8 @@ outgoing_seal_flight(struct flow__handshake *hs,
 
     if (st != FLOW_OK) {
         (void)outgoing_status_error(hs, st, err);
-        /* The peer could not tell under which number an alert stands, unless
-         * it stands in the clear. */
+        /* Records of the flight that were not sent have used numbers: the peer
+         * could not open an alert after them, unless it is in the clear. */
         if (spent &&
             flow__order_facts(hs->order.state)->tx != FLOW__LEVEL_PLAIN)
             err->alert_sent = FLOW__ALERT_NONE;
