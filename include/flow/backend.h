@@ -22,11 +22,12 @@ extern "C" {
  * @brief For authors of backends, filters and layers.
  *
  * A flow is a struct whose first member is a struct flow, and a table of
- * operations.  Five operations are mandatory, seven have defaults.  The core
- * (flow_read() and so on) is the only caller: it checks arguments, keeps the
- * sticky states, the deadlines and the leases, opens the flow on first use and
- * refuses a second call of the same direction, so an operation may rely on all
- * of that.  The library's own backends use no more than this header;
+ * operations.  readv, writev, wait and close are mandatory, and so is shutdown
+ * for a flow with a half close and none below; the others have defaults.  The
+ * core (flow_read() and so on) is the only caller: it checks arguments, keeps
+ * the sticky states, the deadlines and the leases, opens the flow on first use
+ * and refuses a second call of the same direction, so an operation may rely on
+ * all of that.  The library's own backends use no more than this header;
  * docs/new-backend.md explains a whole backend.
  *
  * <!-- fragment -->

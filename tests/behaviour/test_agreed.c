@@ -195,6 +195,35 @@ a_filter_passes_on_the_facts_of_the_outer_connection(void **state)
     flow_close(raw[1]);
 }
 
+/* The client refuses the name of the certificate. */
+static void
+a_failed_handshake_has_no_facts(void **state)
+{
+    const struct flow_tls_info untouched = { .suite = 42 };
+    struct flow_tls_info info = untouched;
+    enum flow_status st = FLOW_AGAIN;
+    struct ends e = { 0 };
+    int step;
+
+    (void)state;
+    configure();
+    assert_status(flow_pair_new(TEST_ENV, 65536, NULL, &e.a, &e.b), FLOW_OK);
+    assert_status(
+        flow_tls_wrap_client(client, e.a, "wrong.example", 0, &e.a, NULL),
+        FLOW_OK);
+    assert_status(flow_tls_wrap_server(server, e.b, 0, &e.b, NULL), FLOW_OK);
+    for (step = 0; step < 100 && st == FLOW_AGAIN; step++) {
+        st = flow_open(e.a);
+        (void)!flow_open(e.b);
+    }
+    assert_status(st, FLOW_E_AUTH);
+    assert_status(flow_tls_get_info(e.a, &info), FLOW_AGAIN);
+    assert_status(flow_tls_get_info(e.b, &info), FLOW_AGAIN);
+    assert_memory_equal(&info, &untouched, sizeof(info));
+    ends_close(&e);
+    release();
+}
+
 int
 main(void)
 {
@@ -203,6 +232,7 @@ main(void)
         TEST(failed_freeze_leaves_the_versions_unchanged),
         TEST(only_a_verified_peer_has_no_flags),
         TEST(a_filter_passes_on_the_facts_of_the_outer_connection),
+        TEST(a_failed_handshake_has_no_facts),
     };
 
     return TEST_RUN(tests);
