@@ -163,7 +163,8 @@ config_narrow_versions(struct flow_tls_config *c, struct flow_error *err)
     return FLOW_OK;
 }
 
-/* Load and make what only a complete configuration can have. */
+/* Load the system's trust store, if needed, and make what depends on all
+ * settings: the candidates and the engine's configuration. */
 static enum flow_status
 config_complete(struct flow_tls_config *c, struct flow_error *err)
 {
@@ -199,10 +200,10 @@ config_freeze(struct flow_tls_config *c, struct flow_error *err)
         st = config_complete(c, err);
     if (st == FLOW_OK)
         return st;
-    /* Other suites may be set before the next attempt. */
+    /* The caller may set other suites before the next attempt ... */
     c->min_version = min;
     c->max_version = max;
-    /* Certificates may be added before it, to be trusted alone. */
+    /* ... or add certificates, which replace the system's. */
     if (given == NULL) {
         flow__trust_free(c->trust);
         c->trust = NULL;

@@ -14,7 +14,7 @@
 #define FLOW__MAX_ALPN   16
 
 /*
- * A configuration: config.c has its life and its settings, config_identity.c
+ * A configuration: config.c has its lifetime and settings, config_identity.c
  * the certificates of a server, config_trust.c those that are trusted.
  *
  * Members are written before the configuration is frozen, by one thread, and

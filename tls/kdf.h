@@ -21,7 +21,7 @@ enum flow_status flow__kdf_hkdf_expand(enum flow__hash hash, const uint8_t *prk,
                                        size_t info_len, uint8_t *out,
                                        size_t len);
 
-/* What the PRF of TLS 1.2 mixes (RFC 5246 5). */
+/* The inputs of the PRF of TLS 1.2 (RFC 5246 5). */
 struct flow__kdf_prf {
     enum flow__hash hash;
     const uint8_t *secret;

@@ -14,7 +14,7 @@
  * From what the engine exports to the keys of one direction: RFC 8446 7.1 to
  * 7.3 and RFC 5246 6.3.  All functions answer FLOW_OK, FLOW_E_NOMEM
  * (transient) or FLOW_E_SYS; on failure outputs are wiped and inputs as they
- * were.  Callers wipe what they got with flow_wipe().
+ * were.  Callers wipe the outputs with flow_wipe().
  */
 
 #define FLOW__SECRET_MAX  48
@@ -53,7 +53,7 @@ enum flow_status flow__keys_traffic(const struct flow__suite *suite,
 enum flow_status flow__keys_next(const struct flow__secret *secret,
                                  struct flow__secret *ret_next);
 
-/* What a TLS 1.2 key block is made of. */
+/* The inputs of a TLS 1.2 key block. */
 struct flow__keys12 {
     const uint8_t *master;        /* FLOW__MASTER_LEN bytes */
     const uint8_t *client_random; /* FLOW__RANDOM_LEN bytes each */

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* The longest text that is looked at: a full name and its trailing dot fit. */
+/* The longest input: a full name and its trailing dot fit. */
 #define NAME_TEXT_MAX  255
 #define NAME_LABEL_MAX 63
 
@@ -36,7 +36,7 @@ name_hex_value(char c)
 }
 
 /* Four decimal numbers of 0..255, without leading zeros: those mean octal to
- * some readers and decimal to others. */
+ * some programs and decimal to others. */
 static bool
 name_parse_ipv4(const char *text, size_t len, uint8_t *ret_ip)
 {

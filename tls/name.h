@@ -15,7 +15,7 @@
 #define FLOW__NAME_MAX 253
 
 enum flow__name_kind {
-    FLOW__NAME_INVALID = 0, /* neither; also what only looks like an address */
+    FLOW__NAME_INVALID = 0, /* neither, or similar to an address */
     FLOW__NAME_DNS = 1,
     FLOW__NAME_IP = 2
 };
@@ -33,8 +33,8 @@ struct flow__name {
  * Normalise a name: at most 255 bytes, ASCII, no NUL; lower case; one trailing
  * dot taken off; at most 253 bytes of labels of 1..63 letters, digits, '-' and
  * '_'.  A literal IPv4 or IPv6 address (without brackets or zone) is an IP.
- * What ends in an all-numeric label or holds a ':' without being an address is
- * FLOW__NAME_INVALID.  Returns ret_name->kind.
+ * Text that ends in an all-numeric label or holds a ':' without being an
+ * address is FLOW__NAME_INVALID.  Returns ret_name->kind.
  */
 enum flow__name_kind flow__name_parse(const char *text, size_t len,
                                       struct flow__name *ret_name);

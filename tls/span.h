@@ -7,12 +7,12 @@
 #include <stdint.h>
 
 /*
- * Bytes inside a message, read from the front.  A function that takes answers
- * false when there are not enough bytes; what is left is then not to be used.
+ * Bytes inside a message, read from the front.  A function that takes bytes
+ * answers false if there are too few; the span must not be used after that.
  * Numbers are in network byte order.
  */
 
-/* base is NULL when the thing is absent. */
+/* base is NULL if the field is absent. */
 struct flow__span {
     const uint8_t *base;
     size_t len;
