@@ -44,6 +44,8 @@
 #define BATCH_RECORDS  1024u
 #define SOCKET_BYTES   (64u * 1024u)
 #define SOCKET_RECORDS 128u
+#define ROOM_RECORDS   (512u * 1024u)
+#define ROOM_HANDSHAKE (32u * 1024u)
 #define IDLE           200u
 
 /* Index 0: libflow. */
@@ -195,7 +197,8 @@ slice_of_handshakes(const struct row *row, struct side *side)
         bool done[2] = { false, false };
         double server = 0;
 
-        side->conn = side->peer->connect(side->setup, row->carrier);
+        side->conn =
+            side->peer->connect(side->setup, row->carrier, ROOM_HANDSHAKE);
         while (!done[0] || !done[1]) {
             if (!done[0])
                 done[0] = side->peer->step(side->conn, BENCH_CLIENT);
@@ -262,7 +265,7 @@ open_sides(const struct row *row, struct side side[PEERS])
         if (s->setup == NULL)
             continue;
         if (row->size > 0) {
-            s->conn = s->peer->connect(s->setup, row->carrier);
+            s->conn = s->peer->connect(s->setup, row->carrier, ROOM_RECORDS);
             shake(s);
         }
         calibrate(row, s);
@@ -382,7 +385,7 @@ idle_bytes(const struct bench_peer *peer, const struct bench_terms *terms)
         return 0;
     for (unsigned i = 0; i < IDLE; i++) {
         side[i] = (struct side){ .peer = peer, .setup = setup };
-        side[i].conn = peer->connect(setup, BENCH_SOCKETS);
+        side[i].conn = peer->connect(setup, BENCH_SOCKETS, 0);
         shake(&side[i]);
         for (unsigned end = 0; end < 2; end++) {
             send_records(&side[i], end, CONTENT, 1);

@@ -50,8 +50,9 @@ struct bench_peer {
     void *(*setup)(const struct bench_terms *terms);
     void (*teardown)(void *setup);
 
-    /* Both ends of a connection; no byte has passed yet. */
-    void *(*connect)(void *setup, enum bench_transport transport);
+    /* Both ends of a connection; no byte has passed yet.  room: bytes that a
+     * transport in memory must hold in one direction. */
+    void *(*connect)(void *setup, enum bench_transport transport, size_t room);
 
     /* One step of an end's handshake; true: it is over. */
     bool (*step)(void *conn, enum bench_end end);

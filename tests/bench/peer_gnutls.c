@@ -27,7 +27,8 @@ struct gtls_half {
 
 struct gtls_conn {
     struct gtls_half end[2];
-    struct fifo *fifo; /* two, or NULL */
+    bool in_memory;
+    struct fifo fifo[2];
 };
 
 static void
@@ -140,7 +141,7 @@ gtls_open(struct gtls_setup *s, struct gtls_half *end, bool server)
 }
 
 static void *
-gtls_connect(void *setup, enum bench_transport transport)
+gtls_connect(void *setup, enum bench_transport transport, size_t room)
 {
     struct gtls_setup *s = setup;
     struct gtls_conn *c = calloc(1, sizeof(*c));
@@ -150,8 +151,10 @@ gtls_connect(void *setup, enum bench_transport transport)
     if (transport == BENCH_SOCKETS) {
         bench_sockets(fd);
     } else {
-        c->fifo = calloc(2, sizeof(*c->fifo));
-        bench_check(c->fifo != NULL, "memory");
+        c->in_memory = true;
+        bench_check(fifo_init(&c->fifo[0], room) &&
+                        fifo_init(&c->fifo[1], room),
+                    "memory");
     }
     for (unsigned i = 0; i < 2; i++) {
         struct gtls_half *end = &c->end[i];
@@ -218,7 +221,8 @@ gtls_close(void *conn)
 {
     struct gtls_conn *c = conn;
 
-    free(c->fifo);
+    free(c->fifo[0].data);
+    free(c->fifo[1].data);
     free(c);
 }
 

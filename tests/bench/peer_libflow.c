@@ -10,8 +10,6 @@
 
 /* libflow: over flow_pair_new() in memory, over adopted descriptors else. */
 
-#define CAPACITY (512u * 1024u)
-
 struct libflow_setup {
     struct flow_tls_config *config[2];
 };
@@ -89,7 +87,7 @@ libflow_teardown(void *setup)
 }
 
 static void *
-libflow_connect(void *setup, enum bench_transport transport)
+libflow_connect(void *setup, enum bench_transport transport, size_t room)
 {
     struct libflow_setup *s = setup;
     struct libflow_conn *c = calloc(1, sizeof(*c));
@@ -98,7 +96,7 @@ libflow_connect(void *setup, enum bench_transport transport)
 
     bench_check(c != NULL, "memory");
     if (transport == BENCH_MEMORY) {
-        bench_check(flow_pair_new(NULL, CAPACITY, NULL, &below[0], &below[1]) ==
+        bench_check(flow_pair_new(NULL, room, NULL, &below[0], &below[1]) ==
                         FLOW_OK,
                     "libflow: pair");
     } else {

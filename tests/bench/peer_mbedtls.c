@@ -37,7 +37,8 @@ struct mbed_half {
 
 struct mbed_conn {
     struct mbed_half end[2];
-    struct fifo *fifo; /* two, or NULL */
+    bool in_memory;
+    struct fifo fifo[2];
 };
 
 static const char *
@@ -157,7 +158,7 @@ mbed_pull(void *ctx, unsigned char *buf, size_t cap)
 }
 
 static void *
-mbed_connect(void *setup, enum bench_transport transport)
+mbed_connect(void *setup, enum bench_transport transport, size_t room)
 {
     struct mbed_setup *s = setup;
     struct mbed_conn *c = calloc(1, sizeof(*c));
@@ -167,14 +168,16 @@ mbed_connect(void *setup, enum bench_transport transport)
     if (transport == BENCH_SOCKETS) {
         bench_sockets(fd);
     } else {
-        c->fifo = calloc(2, sizeof(*c->fifo));
-        bench_check(c->fifo != NULL, "memory");
+        c->in_memory = true;
+        bench_check(fifo_init(&c->fifo[0], room) &&
+                        fifo_init(&c->fifo[1], room),
+                    "memory");
     }
     for (unsigned i = 0; i < 2; i++) {
         struct mbed_half *end = &c->end[i];
 
         end->fd = fd[i];
-        if (c->fifo != NULL) {
+        if (c->in_memory) {
             end->in = &c->fifo[i];
             end->out = &c->fifo[1 - i];
         }
@@ -240,7 +243,8 @@ mbed_close(void *conn)
 {
     struct mbed_conn *c = conn;
 
-    free(c->fifo);
+    free(c->fifo[0].data);
+    free(c->fifo[1].data);
     free(c);
 }
 
