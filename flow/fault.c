@@ -3,6 +3,18 @@
 
 #include <flow/backend.h>
 
+/*
+ * A filter that makes the flow below misbehave as a plan says: calls answer
+ * FLOW_AGAIN, move few bytes, come late, change a byte, or fail at an offset.
+ *
+ * Invariants: the same plan over the same calls makes the same faults, since
+ * every kind of call has a random generator of its own.  A call that was held
+ * up passes the next time, after its delay, and is reported ready then.  No
+ * call is held up that would answer FLOW_AGAIN anyway.
+ *
+ * Threads: one per direction, as for the flow below; no lock.
+ */
+
 /* Segments of a shortened call; a shorter vector is a short read too. */
 #define FAULT_SEGMENTS 16u
 

@@ -7,6 +7,17 @@
 #include "lib/atomic.h"
 #include "lib/checked.h"
 
+/*
+ * Questions about a flow: the core answers for the whole stack, asks the layer,
+ * or passes the key to the flow below, by the range of the key.
+ *
+ * Invariant: a key about security is never passed below a confidential layer
+ * (C64), so nothing is taken for a fact about the outermost security layer that
+ * an inner one answers.
+ *
+ * Locks: none; what a layer keeps of itself it guards itself.
+ */
+
 /* Longest description of one layer, and of a stack. */
 #define QUERY_LAYER_TEXT 160
 #define QUERY_STACK_TEXT 512

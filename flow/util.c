@@ -9,6 +9,16 @@
 #include "lib/atomic.h"
 #include "lib/bits.h"
 
+/*
+ * Calls that sleep: each is a loop over an operation and flow_wait().
+ *
+ * Invariants: a call returns only with its work done, an end, an error or
+ * FLOW_E_TIMEOUT, and tells how many bytes it has moved in every case.  A
+ * deadline that has passed ends a loop even if the flow is always ready.
+ *
+ * Locks: none.  Threads: as the operation that the call repeats.
+ */
+
 /* Bytes that flow_copy() moves at a time. */
 #define UTIL_COPY_SIZE 16384u
 

@@ -4,6 +4,17 @@
 #include "tls/config.h"
 #include "tls/tls_flow.h"
 
+/*
+ * A listener that accepts TLS flows from another listener.
+ *
+ * Invariants: it owns the listener below and a reference to the configuration.
+ * An accepted flow enters the limiter before it is given out and leaves it
+ * after its handshake.  While the limiter has no room, nothing is accepted from
+ * the listener below, whose backlog then fills.
+ *
+ * Locks: none of its own; the limiter has one.
+ */
+
 #define LISTENER_HANDSHAKES 1024u
 
 struct listener_tls {

@@ -13,6 +13,19 @@
 #include "backends/vchan/hyp_fake_dir.h"
 #include "backends/vchan/hyp_fake_set.h"
 
+/*
+ * The event channels of hyp_fake_domain.h: sockets whose names are the ports.
+ *
+ * Invariants: a channel forgets its port when it frees it, since another thread
+ * may get that port at once.  The set contains fd unless gone is set.  listens
+ * is set from the allocation until the peer binds, and again after that peer is
+ * gone.
+ *
+ * Locks: that of the channel, for its sockets; then the world's, for the port;
+ * then the domain's, for the list of channels.  Threads: notify and drain come
+ * from both directions of a flow.
+ */
+
 /* False with errno. */
 static bool
 fake_channel_port_address(const struct fake_hyp *h, uint32_t port,

@@ -13,6 +13,18 @@
 #include <xen/event_channel.h>
 #include <xen/xen.h>
 
+/*
+ * An event channel: a descriptor of /dev/xen/evtchn with one port bound to it.
+ * Event loops get the descriptor of its view (hyp_linux_view.h).
+ *
+ * Invariants: port is written once, before the channel is given out.  The
+ * kernel masks the port with each event, and draining unmasks it, so at most
+ * one event is queued.  The descriptor is non-blocking.
+ *
+ * Locks: none.  Threads: notify, drain and state are called from both
+ * directions of a flow; each is one call of the kernel or the hypervisor.
+ */
+
 struct vchan_channel {
     struct linux_hyp *hyp;
     xenevtchn_handle *handle;

@@ -10,6 +10,18 @@
 
 #define LINUX_GRANT_HINT "load the module, and see who may open /dev/xen"
 
+/*
+ * Regions of pages: our own, granted to a peer through xen-gntalloc, and a
+ * peer's, mapped through xen-gntdev.
+ *
+ * Invariants: each device is opened once, when it is first needed, and stays
+ * open until the handle is closed.  A region is not inherited by a child
+ * (MADV_DONTFORK), and a child that inherits the handle unmaps nothing.
+ *
+ * Locks: that of the handle, for opening a device only.  Threads: any, on
+ * different regions.
+ */
+
 struct grant_region {
     struct vchan_region base;
 };

@@ -19,6 +19,19 @@
 #define STORE_KEY_PORT "/event-channel"
 #define STORE_KEY_MAX  (VCHAN_BASE_MAX + 16)
 
+/*
+ * Offers in Xen's store: two keys below a base path, and watches of the store.
+ *
+ * Invariants: the keys of an offer appear and disappear in one transaction.  A
+ * client uses an offer only if its port is the same before and after it reads
+ * the page's reference, and if the owner of both keys is the server or domain
+ * 0.  A key that others have written below our path is never removed.
+ *
+ * Locks: none of ours; libxenstore serialises the requests of one connection.
+ * A watch has a connection of its own, so a request never waits for its events.
+ * Threads: any; both directions of a flow may use its watch at once.
+ */
+
 struct vchan_watch {
     struct vchan_hyp *hyp;
     struct xs_handle *store;

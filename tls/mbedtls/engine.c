@@ -13,6 +13,19 @@
 #include "tls/mbedtls/messages.h"
 #include "tls/mbedtls/verify.h"
 
+/*
+ * The engine of tls/engine.h over mbedTLS's public interface: one context per
+ * handshake, which reads and writes messages through messages.c.
+ *
+ * Invariants: a configuration is not changed once a context uses it.  The
+ * context never sees a record of the peer, and never application data.  A
+ * handshake runs between flow__mbed_enter() and flow__mbed_leave(), so a fork
+ * never divides a step of it.  ssl is set up before the engine is given out,
+ * and its user data is the engine.
+ *
+ * Locks: none of ours.  Threads: one at a time for one engine.
+ */
+
 /* Calls of mbedtls_ssl_handshake() for one message.  An engine that needs more
  * than this, and does not ask for a record, is in an endless loop. */
 #define ENGINE_CALLS_MAX 16

@@ -10,6 +10,17 @@
 #include "tls/mbedtls/compat.h"
 #include "tls/mbedtls/mbed.h"
 
+/*
+ * A server's certificate chain with its key, from PEM or DER.
+ *
+ * Invariants: a pair is given out only if the key belongs to the leaf, the leaf
+ * may be used by a TLS server, today unless the caller allows expired ones, and
+ * the engine can sign with the key.  It is not changed after that, and any
+ * thread may use it.  Copies of keys, of
+ * passphrases and of files that may hold a key are wiped before they are
+ * released, on every path.
+ */
+
 /* RFC 5280 4.2.1.6: GeneralName choice [2], dNSName. */
 #define KEYPAIR_SAN_DNS_NAME   (MBEDTLS_ASN1_CONTEXT_SPECIFIC | 2)
 #define KEYPAIR_PASSPHRASE_MAX 256
