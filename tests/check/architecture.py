@@ -8,11 +8,10 @@ Every path in it is a file or a directory of the tree.  A function is written
 A drawing has at most nine files, none of more than 700 lines.
 """
 
-import pathlib
 import re
-import sys
 
 import names
+import report
 
 DOCUMENT = "docs/architecture.md"
 DRAWING = re.compile(r"^```\n(.*?)^```$", re.M | re.S)
@@ -75,12 +74,5 @@ def violations(top):
         yield from check_drawing(top, drawing)
 
 
-def main(arguments):
-    top = pathlib.Path(arguments[0] if arguments else ".").resolve()
-    found = list(violations(top))
-    print("\n".join(found))
-    return 1 if found else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    report.main(violations)

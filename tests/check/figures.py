@@ -19,18 +19,13 @@ import architecture
 import names
 import partition
 import prose
+import report
 import tree
 
 PRODUCT = ("flow", "lib", "backends", "tls", "include")
 BRANCH = re.compile(r"\b(?:if|for|while|case)\b|&&|\|\||\?")
 CALL = re.compile(r"\b(\w+)\s*\(")
 DEFINED = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(\w+)", re.M)
-
-
-def sources(top, rooms=PRODUCT, suffix="[ch]"):
-    for room in rooms:
-        for path in sorted((top / room).rglob("*." + suffix)):
-            yield path.relative_to(top).as_posix(), path.read_text()
 
 
 def bodies(text):
@@ -72,7 +67,7 @@ def ninetieth(values):
 def public_functions(top):
     """Public functions, and those of them that a comment describes."""
     all_of_them = described = 0
-    for _, text in sources(top, ("include",)):
+    for _, text in report.sources(top, ("include",)):
         for found in re.finditer(r"^FLOW_API\b", text, re.M):
             all_of_them += 1
             described += text[:found.start()].rstrip().endswith("*/")
@@ -105,7 +100,7 @@ def shared_statics(top):
 
 
 def shared_macros(top):
-    return len(shared((macro, name) for name, text in sources(top)
+    return len(shared((macro, name) for name, text in report.sources(top, PRODUCT)
                       for macro in DEFINED.findall(text))[0])
 
 
@@ -141,10 +136,10 @@ def words_to_avoid(top):
 
 
 def figures(top):
-    every = [f for _, text in sources(top) for f in functions(text)]
+    every = [f for _, text in report.sources(top, PRODUCT) for f in functions(text)]
     lengths = [lines for _, lines, _ in every]
     branches = [complexity for _, _, complexity in every]
-    texts = dict(sources(top))
+    texts = dict(report.sources(top, PRODUCT))
     lines = {name: len(text.splitlines()) for name, text in texts.items()}
     conditions = sum(
         len(re.findall(r"^[ \t]*#[ \t]*if", text, re.M)) -

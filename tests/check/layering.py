@@ -8,9 +8,9 @@ compilers' builtins for atomic access stand in two headers only.
 """
 
 import fnmatch
-import pathlib
 import re
-import sys
+
+import report
 
 COMPILER = {
     "stdalign.h", "stdarg.h", "stdatomic.h", "stdbool.h", "stddef.h",
@@ -153,12 +153,5 @@ def violations(top):
             yield from check_file(top, path)
 
 
-def main(arguments):
-    top = pathlib.Path(arguments[0] if arguments else ".").resolve()
-    found = list(violations(top))
-    print("\n".join(found))
-    return 1 if found else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    report.main(violations)

@@ -17,7 +17,8 @@ undefines, as a short column of a table, ends with the table and needs no noun.
 
 import pathlib
 import re
-import sys
+
+import report
 
 # In flow/flow.c "flow_" would look public.
 NOUNS = {"flow/flow.c": {"front"}}
@@ -146,9 +147,7 @@ def carries(function, name):
 
 
 def files(top):
-    for room in ROOMS:
-        for path in sorted((top / room).rglob("*.[ch]")):
-            yield path.relative_to(top).as_posix(), path.read_text()
+    return report.sources(top, ROOMS)
 
 
 def local_names(top, rooms):
@@ -179,12 +178,5 @@ def violations(top):
             yield "%s stands in %s" % (function, ", ".join(sorted(set(names))))
 
 
-def main(arguments):
-    top = pathlib.Path(arguments[0] if arguments else ".").resolve()
-    found = list(violations(top))
-    print("\n".join(found))
-    return 1 if found else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    report.main(violations)

@@ -8,22 +8,15 @@ to those it includes.  So every file can be read after the files it depends on.
 No file has more than 700 lines.
 """
 
-import pathlib
 import re
-import sys
 
 import layering
 import names
+import report
 
 ROOMS = ("flow", "lib", "tls", "backends")
 LINES_MAX = 700
 WORD = re.compile(r"\b[A-Za-z_]\w*\b")
-
-
-def sources(top, suffix, rooms=ROOMS):
-    for room in rooms:
-        for path in sorted((top / room).rglob("*" + suffix)):
-            yield path.relative_to(top).as_posix(), path.read_text()
 
 
 def definitions(text):
@@ -39,7 +32,7 @@ def definitions(text):
 
 def call_graph(top):
     """The files of which a .c file names a function, by name."""
-    texts = dict(sources(top, ".c"))
+    texts = dict(report.sources(top, ROOMS, "c"))
     homes = {}
     for name, text in texts.items():
         for function in definitions(text):
@@ -57,7 +50,7 @@ def call_graph(top):
 
 def include_graph(top):
     graph = {}
-    for name, text in sources(top, ".h", ROOMS + ("include",)):
+    for name, text in report.sources(top, ROOMS + ("include",), "h"):
         found = (layering.resolve(top, top / name, quote, header)
                  for quote, header in layering.INCLUDE.findall(text))
         graph[name] = {target for target in found if target}
@@ -94,7 +87,7 @@ def check_circles(graph):
 
 
 def check_lengths(top):
-    for name, text in sources(top, ".[ch]", ROOMS + ("include",)):
+    for name, text in report.sources(top, ROOMS + ("include",)):
         lines = len(text.splitlines())
         if lines > LINES_MAX:
             yield "%s: %d lines, more than %d" % (name, lines, LINES_MAX)
@@ -106,12 +99,5 @@ def violations(top):
     yield from check_lengths(top)
 
 
-def main(arguments):
-    top = pathlib.Path(arguments[0] if arguments else ".").resolve()
-    found = list(violations(top))
-    print("\n".join(found))
-    return 1 if found else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    report.main(violations)

@@ -8,10 +8,9 @@ turn for which docs/style.md ("Plain English") asks another, and what to write
 instead.  PATH is a file or a directory below TOP; without any, the whole tree.
 """
 
-import pathlib
 import re
-import sys
 
+import report
 import tree
 
 # Files that quote the list.
@@ -261,19 +260,12 @@ def chosen(top, paths):
             yield name
 
 
-def violations(top, paths):
+def violations(top, *paths):
     for name in chosen(top, paths):
         if is_read(name):
             for line, word, instead in faults(name, (top / name).read_text()):
                 yield '%s:%d: "%s": write %s' % (name, line, word, instead)
 
 
-def main(arguments):
-    top = pathlib.Path(arguments[0] if arguments else ".").resolve()
-    found = list(violations(top, arguments[1:]))
-    print("\n".join(found))
-    return 1 if found else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    report.main(violations)

@@ -146,10 +146,10 @@ class Prose(unittest.TestCase):
                 (top / name).write_text("/* gate */\n")
             self.assertEqual(
                 [line.split(": ")[0]
-                 for line in prose.violations(top, ["tls", "tests/"])],
+                 for line in prose.violations(top, "tls", "tests/")],
                 ["tls/a.c:1"])
             self.assertEqual(
-                [line.split(": ")[0] for line in prose.violations(top, [])],
+                [line.split(": ")[0] for line in prose.violations(top)],
                 ["tls/a.c:1", "tlsb/a.c:1"])
 
 

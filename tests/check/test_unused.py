@@ -2,10 +2,9 @@
 # SPDX-License-Identifier: ISC
 """unused.py itself: a function that only tests call must be caught."""
 
-import pathlib
-import tempfile
 import unittest
 
+import planted
 import unused
 
 TREE = {
@@ -26,15 +25,11 @@ TREE = {
 }
 
 
-class Unused(unittest.TestCase):
-    def found(self, **changed):
-        with tempfile.TemporaryDirectory() as scratch:
-            top = pathlib.Path(scratch).resolve()
-            for name, text in {**TREE, **changed}.items():
-                path = top / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text)
-            return list(unused.violations(top))
+class Unused(planted.PlantedTest):
+    TREE = TREE
+
+    def check(self, top):
+        return unused.violations(top)
 
     def test_the_tree_passes(self):
         self.assertEqual(self.found(), [])

@@ -2,10 +2,9 @@
 # SPDX-License-Identifier: ISC
 """wire.py itself: a second name or a bare number must be caught."""
 
-import pathlib
-import tempfile
 import unittest
 
+import planted
 import wire
 
 TREE = {
@@ -23,20 +22,11 @@ TREE = {
 }
 
 
-class Wire(unittest.TestCase):
-    def found(self, **changed):
-        with tempfile.TemporaryDirectory() as scratch:
-            top = pathlib.Path(scratch).resolve()
-            for name, text in {**TREE, **changed}.items():
-                path = top / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text)
-            return list(wire.violations(top))
+class Wire(planted.PlantedTest):
+    TREE = TREE
 
-    def assert_caught(self, name, text, what):
-        found = self.found(**{name: text})
-        self.assertEqual(len(found), 1, found)
-        self.assertIn(what, found[0])
+    def check(self, top):
+        return wire.violations(top)
 
     def test_the_tree_passes(self):
         self.assertEqual(self.found(), [])

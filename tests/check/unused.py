@@ -8,11 +8,10 @@ tests call belongs in tests/support.  EXCEPT has those that code outside these
 directories calls, or that exist for a fake in the place of a system.
 """
 
-import pathlib
 import re
-import sys
 
 import names
+import report
 
 ROOMS = ("flow", "lib", "backends", "tls")
 EXCEPT = {
@@ -23,15 +22,12 @@ EXCEPT = {
 }
 DEFINED = re.compile(r"^(?:static inline [\w *]+\n)?(flow__\w+)\(", re.M)
 INCLUDE = re.compile(r"^\s*#\s*include[^\n]*", re.M)
-COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.S)
 
 
 def texts(top):
     """The code of each file, macros included."""
-    for room in ROOMS:
-        for path in sorted((top / room).rglob("*.[ch]")):
-            name = str(path.relative_to(top))
-            yield name, INCLUDE.sub("", COMMENT.sub("", path.read_text()))
+    for name, text in report.sources(top, ROOMS):
+        yield name, INCLUDE.sub("", report.COMMENT.sub("", text))
 
 
 def is_used(function, code):
@@ -61,12 +57,5 @@ def violations(top):
             yield "%s: the product does not use %s()" % (name, function)
 
 
-def main(arguments):
-    top = pathlib.Path(arguments[0] if arguments else ".").resolve()
-    found = list(violations(top))
-    print("\n".join(found))
-    return 1 if found else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    report.main(violations)

@@ -9,11 +9,10 @@ So no other file there defines one of these names, or a name that is the end of 
 two bytes from the headers in hexadecimal.
 """
 
-import pathlib
 import re
-import sys
 
 import names
+import report
 
 HEADERS = ("tls/wire.h", "lib/alert.h")
 ROOMS = ("flow", "lib", "backends", "tls")
@@ -21,11 +20,6 @@ ROOMS = ("flow", "lib", "backends", "tls")
 VALUE = re.compile(r"^[ \t]*(?:#[ \t]*define[ \t]+)?(\w+)[ \t]*(?:=|[ \t])[ \t]*"
                    r"(-?(?:0x[0-9a-fA-F]+|\d+))u?[ \t]*,?[ \t]*$", re.M)
 HEX = re.compile(r"\b0x([0-9a-fA-F]{4})u?\b")
-COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.S)
-
-
-def code(path):
-    return COMMENT.sub("", path.read_text())
 
 
 def known(top):
@@ -33,16 +27,15 @@ def known(top):
     return {
         name: int(number, 0)
         for header in HEADERS
-        for name, number in VALUE.findall(code(top / header))
+        for name, number in VALUE.findall(
+            report.COMMENT.sub("", (top / header).read_text()))
     }
 
 
 def files(top):
-    for room in ROOMS:
-        for path in sorted((top / room).rglob("*.[ch]")):
-            name = str(path.relative_to(top))
-            if name not in HEADERS:
-                yield name, code(path)
+    for name, text in report.sources(top, ROOMS):
+        if name not in HEADERS:
+            yield name, report.COMMENT.sub("", text)
 
 
 def is_defined(name, values):
@@ -71,12 +64,5 @@ def violations(top):
                 yield "%s: 0x%s has a name in the headers" % (name, digits)
 
 
-def main(arguments):
-    top = pathlib.Path(arguments[0] if arguments else ".").resolve()
-    found = list(violations(top))
-    print("\n".join(found))
-    return 1 if found else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    report.main(violations)
