@@ -156,7 +156,14 @@ flow__tls_query(struct flow *f, enum flow_query_key key, void *buf, size_t *len)
 enum flow_status
 flow_tls_get_info(struct flow *f, struct flow_tls_info *ret_info)
 {
-    size_t len = sizeof(*ret_info);
+    struct flow_tls_info info;
+    size_t len = sizeof(info);
+    enum flow_status st = flow_query(f, FLOW_QUERY_TLS_INFO, &info, &len);
 
-    return flow_query(f, FLOW_QUERY_TLS_INFO, ret_info, &len);
+    /* A backend of another release may have a shorter struct. */
+    if (st == FLOW_OK && len != sizeof(info))
+        return FLOW_E_NOTSUP;
+    if (st == FLOW_OK)
+        *ret_info = info;
+    return st;
 }

@@ -173,7 +173,8 @@ struct flow_tls_info {
  * @param[out] ret_info  The answer; pointers are valid until flow_close().
  * @retval FLOW_OK        Answered.
  * @retval FLOW_AGAIN     The handshake is not over, or it has failed.
- * @retval FLOW_E_NOTSUP  There is no TLS flow.
+ * @retval FLOW_E_NOTSUP  There is no TLS flow, or its struct is of another
+ *                        length.
  * @retval FLOW_E_INVAL   Another process began the handshake, which was not
  *                        over when this one was forked.
  * @par Threads

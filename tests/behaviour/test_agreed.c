@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+#include <flow/backend.h>
 #include <flow/pair.h>
 #include <flow/prefix.h>
 #include <flow/tls.h>
@@ -195,6 +196,36 @@ a_filter_passes_on_the_facts_of_the_outer_connection(void **state)
     flow_close(raw[1]);
 }
 
+/* A backend of another release, say, whose struct has fewer members. */
+static enum flow_status
+answer_shorter_info(struct flow *f, enum flow_query_key key, void *buf,
+                    size_t *len)
+{
+    static const uint32_t version = FLOW_TLS_1_3;
+
+    (void)f;
+    return key == (enum flow_query_key)FLOW_QUERY_TLS_INFO
+               ? flow_answer(buf, len, &version, sizeof(version))
+               : FLOW_E_NOTSUP;
+}
+
+static void
+an_answer_of_another_length_is_not_taken_for_facts(void **state)
+{
+    struct flow_tls_info info;
+    struct flow_ops other;
+    struct flow *f[2];
+
+    (void)state;
+    assert_status(flow_pair_new(TEST_ENV, 4096, NULL, &f[0], &f[1]), FLOW_OK);
+    other = *f[0]->ops;
+    other.query = answer_shorter_info;
+    f[0]->ops = &other;
+    assert_status(flow_tls_get_info(f[0], &info), FLOW_E_NOTSUP);
+    flow_close(f[0]);
+    flow_close(f[1]);
+}
+
 /* The client refuses the name of the certificate. */
 static void
 a_failed_handshake_has_no_facts(void **state)
@@ -232,6 +263,7 @@ main(void)
         TEST(failed_freeze_leaves_the_versions_unchanged),
         TEST(only_a_verified_peer_has_no_flags),
         TEST(a_filter_passes_on_the_facts_of_the_outer_connection),
+        TEST(an_answer_of_another_length_is_not_taken_for_facts),
         TEST(a_failed_handshake_has_no_facts),
     };
 
