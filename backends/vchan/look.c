@@ -70,6 +70,22 @@ look_enough(struct vchan_rx *rx, size_t want, enum flow_status st,
     return rx->fault != VCHAN_FAULT_NONE ? FLOW_E_PROTO : FLOW_AGAIN;
 }
 
+/* What either direction looks at before its ring: FLOW_OK, or why there is
+ * nothing to look at.  live is that of the direction. */
+static enum flow_status
+look_begin(struct vchan *v, struct vchan_live *live)
+{
+    enum flow_status st = flow__vchan_hyp_check(v->conn.hyp, NULL);
+
+    if (st != FLOW_OK)
+        return st;
+    if (load_acquire(&v->fault) != VCHAN_FAULT_NONE)
+        return FLOW_E_PROTO;
+    if (look_is_gone(v))
+        live->seen = VCHAN_LIVE_GONE;
+    return FLOW_OK;
+}
+
 enum flow_status
 flow__vchan_look_rx(struct vchan *v, size_t want, bool arm, uint32_t *ret_avail)
 {
@@ -77,12 +93,8 @@ flow__vchan_look_rx(struct vchan *v, size_t want, bool arm, uint32_t *ret_avail)
     enum flow_status st;
 
     *ret_avail = 0;
-    if ((st = flow__vchan_hyp_check(v->conn.hyp, NULL)) != FLOW_OK)
+    if ((st = look_begin(v, &v->rx.live)) != FLOW_OK)
         return st;
-    if (load_acquire(&v->fault) != VCHAN_FAULT_NONE)
-        return FLOW_E_PROTO;
-    if (look_is_gone(v))
-        v->rx.live.seen = VCHAN_LIVE_GONE;
     st = look_enough(&v->rx, want, flow__vchan_rx_look(&v->rx, ret_avail),
                      ret_avail);
     if (st == FLOW_AGAIN && arm)
@@ -109,12 +121,8 @@ flow__vchan_look_tx(struct vchan *v, size_t want, bool arm, uint32_t *ret_room)
     enum flow_status st;
 
     *ret_room = 0;
-    if ((st = flow__vchan_hyp_check(v->conn.hyp, NULL)) != FLOW_OK)
+    if ((st = look_begin(v, &v->tx.live)) != FLOW_OK)
         return st;
-    if (load_acquire(&v->fault) != VCHAN_FAULT_NONE)
-        return FLOW_E_PROTO;
-    if (look_is_gone(v))
-        v->tx.live.seen = VCHAN_LIVE_GONE;
     st = look_roomy(want, flow__vchan_tx_look(&v->tx, ret_room), ret_room);
     if (st == FLOW_AGAIN && arm)
         st = look_roomy(want, flow__vchan_tx_arm(&v->tx, ret_room), ret_room);
