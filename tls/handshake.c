@@ -96,8 +96,8 @@ handshake_lower_failed(struct flow *lower, enum flow_dir dir,
     return st;
 }
 
-/* Write our records to the lower flow, and flush it: nobody else would while we
- * wait for the peer's answer. */
+/* Write our records to the lower flow, and flush it: no other call does so
+ * while we wait for the peer's answer. */
 static enum flow_status
 handshake_flush_out(struct flow__handshake *hs, struct flow *lower,
                     struct flow_error *err)

@@ -166,7 +166,7 @@ reader_fill_cipher(struct flow__reader *r, struct flow *lower, size_t whole)
 }
 
 /* The next record in a lease of the lower flow, if that has all of it in one
- * piece and nobody else can change it there. */
+ * piece and only we can change it there. */
 static const uint8_t *
 reader_lease_record(struct flow__reader *r, struct flow *lower, size_t *ret_len)
 {

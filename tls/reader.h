@@ -23,7 +23,7 @@ struct flow__reader_result {
  * The peer's direction after the handshake: records of the lower flow become
  * plaintext.  Used under the TLS flow's read lock.
  *
- * Ciphertext is authenticated in memory that nobody else can write: in a lease
+ * Ciphertext is authenticated in memory that only we can write: in a lease
  * of the lower flow if that is private, else in a copy in cipher.  Plaintext is
  * written straight to the caller's buffer if the record fits, else into plain.
  * Neither queue holds memory while it is empty.

@@ -213,8 +213,8 @@ flow__tls_flush(struct flow *f)
  * Under tx_lock: close_notify is with the lower flow; its own end is next.
  *
  * A peer that has our close_notify may close at once.  If that beats the lower
- * flow's end, as it can when the lower flow is TLS too, nobody is left who
- * would want it, and nothing of ours is lost: it was flushed before.
+ * flow's end, as it can when the lower flow is TLS too, that end has no reader,
+ * and no byte of ours is lost: they were flushed before.
  */
 static enum flow_status
 transfer_end_lower(struct flow__tls *t)

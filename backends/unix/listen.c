@@ -22,7 +22,7 @@
  *   lock of the directory; without the lock nothing is replaced.
  * - The file is removed by the process that made it, and only while the path
  *   names the same file (device and inode).
- * - The mode is set before listen(2): nobody can connect until then.
+ * - The mode is set before listen(2): no client can connect until then.
  */
 
 /* The file of a bound socket, since its path may name another one later. */

@@ -28,7 +28,7 @@
 /* Values of the live bytes. */
 #define VCHAN_LIVE_GONE  0u
 #define VCHAN_LIVE_HERE  1u
-#define VCHAN_LIVE_NEVER 2u /* cli_live only: nobody has attached yet */
+#define VCHAN_LIVE_NEVER 2u /* cli_live only: no client has attached yet */
 
 /* Bits of the notify bytes: send an event after a write, or after a read.
  * Spelt as in Xen's header, since tests include both. */

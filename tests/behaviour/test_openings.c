@@ -177,10 +177,10 @@ failure_of_the_lower_flow_is_passed_on(void **state)
         make(role != 0);
         assert_status(flow_open(tls), FLOW_AGAIN);
         low->open_st = FLOW_E_CLOSED;
-        low->fail_text = "nobody listens";
+        low->fail_text = "no server listens";
         assert_status(flow_open(tls), FLOW_E_CLOSED);
         flow_get_error(tls, FLOW_WRITE, &err);
-        assert_string_equal(err.text, "nobody listens");
+        assert_string_equal(err.text, "no server listens");
         assert_int_equal(low->writes, 0);
         unmake();
     }

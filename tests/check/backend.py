@@ -22,7 +22,7 @@ MISTAKES = {
     "an end is told before the bytes": (
         "if (held == 0 && ended)", "if (ended)"
     ),
-    "a writer wakes nobody": (
+    "a writer wakes no thread": (
         "    q->written += *ret_len;\n"
         "    flow_event_signal(&e->cable->changed);\n",
         "    q->written += *ret_len;\n",

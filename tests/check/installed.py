@@ -13,8 +13,8 @@ says of compiling a program is run as it stands there.
 
 ENGINE is the object with the mbedTLS that is compiled in, before its names
 were hidden.  A program that defines every one of them itself, as one with
-another mbedTLS does, must link with either library, and its own must be called
-by nobody else.
+another mbedTLS does, must link with either library, and the library must not
+call its functions.
 """
 
 import json

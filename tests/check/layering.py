@@ -63,7 +63,7 @@ TABLE = [
     ("tests/*", ANY, ["**"]),
     ("subprojects/packagefiles/*", ANY, ["@/*"]),
 ]
-# Nobody but these may see the engine or Xen, whatever "any" says above.
+# Only these may see the engine or Xen, whatever "any" says above.
 RESERVED = [
     (re.compile(r"(mbedtls|psa)/"),
      ("tls/mbedtls/*", "tests/*", "subprojects/*")),

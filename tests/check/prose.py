@@ -44,6 +44,9 @@ RULES = (
         r"|knows|listens|locks|owns|polls|reads|sends|sleeps|speaks|tells"
         r"|trusts|uses|wakes|wants|waits|watches|works|writes))\b(?![^.?;]*\?)",
      'a named subject: "the flow that ...", "the code that ..."'),
+    # Not the user of that name, which stands in quotation marks.
+    (2, r"(?<!\")\b(?-i:[Nn]obody)\b",
+     'a named subject: "no client", "no thread", "no caller"'),
     (2, r"\bwho(?:so)?ever\b",
      'a named subject: "the thread that ...", "every caller that ..."'),
     (3, r"\bbells?\b", '"doorbell" or "notification"'),
@@ -64,7 +67,7 @@ RULES = (
      '"is not a ...", "there is no ..."'),
     (4, r"(?<!here )\b" + BE + r" (?-i:none)\b(?! of\b)",
      '"is not one", "does not exist", or the thing itself'),
-    (4, r"(?<!here )\b" + BE + r" (?:nobody|nothing)(?:'s\b|\s*[.;:]|\s*$)",
+    (4, r"(?<!here )\b" + BE + r" nothing(?:'s\b|\s*[.;:]|\s*$)",
      '"belongs to none of ...", "is empty", "is 0"'),
 )
 # "leaves nothing behind" and a server behind a proxy are what the words mean.

@@ -35,7 +35,7 @@ def places(lines, block):
 
 
 def unnamed(name, text):
-    """Blocks whose language nobody can tell."""
+    """Blocks that do not name their language."""
     open_fence = None
     lines = text.split("\n")
     for at, line in enumerate(lines):

@@ -39,6 +39,8 @@ class Prose(unittest.TestCase):
                  "who takes"),
                 ("It stops what waits; what waits is woken.", "what waits"),
                 ("Whoever holds the lock.", "Whoever"),
+                ("Nobody reads it.", "Nobody"),
+                ("The address is nobody's.", "nobody"),
         ):
             self.assert_caught(sentence, word)
         for sentence in (
@@ -48,6 +50,7 @@ class Prose(unittest.TestCase):
                 "Say what wakes the thread.",
                 "What was accepted is sent.",
                 "It does whatever its peer asks for.",
+                'Workers run as the user "nobody".',
         ):
             self.assert_clean(sentence)
 
@@ -79,7 +82,7 @@ class Prose(unittest.TestCase):
                 ("'x' is no option", "is no option"),
                 ("A name that is none.", "is none"),
                 ("Events without a byte are no storm.", "are no storm"),
-                ("The address is nobody's.", "is nobody's"),
+                ("The content is nothing.", "is nothing."),
         ):
             self.assert_caught(sentence, word)
         for sentence in (

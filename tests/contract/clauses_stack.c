@@ -483,7 +483,7 @@ c64_unknown_query_keys_are_passed_down(struct ends *e)
     len = sizeof(info);
     assert_status(flow_query(e->a, FLOW_QUERY_TLS_INFO, &info, &len),
                   e->stack->tls > 0 ? FLOW_OK : FLOW_E_NOTSUP);
-    /* Keys that nobody knows; from PRIVATE on a backend may have its own. */
+    /* Keys that no layer knows; from PRIVATE on a backend may have its own. */
     for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++)
         assert_status(
             flow_query(e->a, (enum flow_query_key)unknown[i], &info, &len),

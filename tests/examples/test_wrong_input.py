@@ -251,7 +251,7 @@ class WrongInput(support.Case):
         self.assertEqual(server.finish(), 0)
         self.assertEqual(server.errors, b"")
 
-    def test_output_that_nobody_reads(self):
+    def test_output_without_a_reader(self):
         """The error is about the output, not about the peer."""
         server = self.listen()
         reader, writer = support.os.pipe()

@@ -135,15 +135,15 @@ dialling_a_name_without_a_listener_fails(void **state)
 
     (void)state;
     flow__fake_init(&fake, 1);
-    f = dial(&fake.env, "pair:nobody", 0);
+    f = dial(&fake.env, "pair:nowhere", 0);
     assert_int_equal(flow_open(f), FLOW_E_CLOSED);
     assert_int_equal(flow_read(f, NULL, 1, &n), FLOW_E_CLOSED);
     assert_int_equal(flow_write(f, "x", 1, &n), FLOW_E_CLOSED);
     flow_get_error(f, FLOW_READ, &err);
-    assert_string_equal(err.detail, "pair:nobody");
+    assert_string_equal(err.detail, "pair:nowhere");
     flow_close(f);
     /* An end that was never opened disconnects its peer when it is closed. */
-    flow_close(dial(&fake.env, "pair:nobody", 0));
+    flow_close(dial(&fake.env, "pair:nowhere", 0));
     assert_int_equal(fake.live_blocks, 0);
 }
 

@@ -237,7 +237,7 @@ events_of_a_lost_descriptor_are_ignored(void **state)
     close(b[1]);
 }
 
-/* --- what nobody announced ------------------------------------------------ */
+/* --- unannounced closes --------------------------------------------------- */
 
 static unsigned looks;
 

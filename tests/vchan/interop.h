@@ -29,7 +29,7 @@ struct xen {
 void xen_start(struct xen *xen);
 void xen_stop(struct xen *xen);
 
-/* A server that nobody has attached to, and its control page's reference. */
+/* A server that no client has attached to, and its control page's reference. */
 struct peer *peer_serve(struct xen *xen, enum maker maker, size_t read_size,
                         size_t write_size, uint32_t *ret_ref);
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
-"""examples/tls_over_vchan: a text there, its length back, and no end that
-nobody made."""
+"""examples/tls_over_vchan: a text there, its length back, and no end
+before the program makes it."""
 
 import pathlib
 import signal

@@ -541,7 +541,7 @@ a_child_closes_what_it_inherited(void **state)
     start(&w, 0, NULL);
     world_connect(&w);
     assert_int_equal(flow__vchan_connect_on(flow__vchan_hyp_ref(w.client), 1,
-                                            "nobody", NULL, &dials, NULL),
+                                            "absent", NULL, &dials, NULL),
                      FLOW_OK);
     pid = fork();
     assert_true(pid >= 0);
@@ -567,7 +567,7 @@ a_child_closes_what_it_inherited(void **state)
 }
 
 static void
-a_server_that_died_leaves_keys_that_nobody_can_use(void **state)
+a_server_that_died_leaves_keys_that_no_client_can_use(void **state)
 {
     struct flow_error err;
     struct world w;
@@ -649,7 +649,7 @@ main(void)
         cmocka_unit_test(a_watch_that_is_refused_is_an_error_of_both_sides),
         cmocka_unit_test(a_killed_process_is_noticed_at_once),
         cmocka_unit_test(a_child_closes_what_it_inherited),
-        cmocka_unit_test(a_server_that_died_leaves_keys_that_nobody_can_use),
+        cmocka_unit_test(a_server_that_died_leaves_keys_that_no_client_can_use),
         cmocka_unit_test(keys_of_a_dead_server_do_not_spin_a_client),
     };
 

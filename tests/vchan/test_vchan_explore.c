@@ -15,7 +15,7 @@
  * until the buffer is empty.
  *
  * In every state: each byte read is the next byte written.  In every final
- * state: nobody sleeps, every published byte was read, both sides ended.
+ * state: no thread sleeps, every published byte was read, both sides ended.
  */
 #include <setjmp.h>
 #include <stdarg.h>

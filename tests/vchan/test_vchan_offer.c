@@ -52,7 +52,7 @@ two_clients_never_share_an_offer(void **state)
 /* After a client that has bound and not attached has left, the next one can
  * take the offer: an event channel can be bound again. */
 static void
-a_client_that_only_binds_blocks_nobody(void **state)
+a_client_that_only_binds_blocks_no_other(void **state)
 {
     struct vchan_channel *channel;
     struct flow_listener *l;
@@ -301,7 +301,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_clients_never_share_an_offer),
-        cmocka_unit_test(a_client_that_only_binds_blocks_nobody),
+        cmocka_unit_test(a_client_that_only_binds_blocks_no_other),
         cmocka_unit_test(an_offer_that_ends_during_an_attach_is_tried_again),
         cmocka_unit_test(an_invalid_page_of_a_withdrawn_offer_is_tried_again),
         cmocka_unit_test(a_page_that_is_not_offered_yet_is_tried_again),

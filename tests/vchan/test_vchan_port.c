@@ -336,7 +336,7 @@ a_lost_hypervisor_ends_everything(void **state)
     assert_int_equal(flow_open(f[1]), FLOW_OK);
     assert_int_equal(flow_accept(p.listener, &f[0]), FLOW_OK);
     assert_int_equal(flow__vchan_connect_on(flow__vchan_hyp_ref(p.hyp[1]), 1,
-                                            "nobody", NULL, &dials, NULL),
+                                            "absent", NULL, &dials, NULL),
                      FLOW_OK);
     assert_int_equal(flow_open(dials), FLOW_AGAIN);
     assert_int_equal(pthread_create(&thread[0], NULL, sleeper, f[0]), 0);
