@@ -2,14 +2,13 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include <gnutls/gnutls.h>
 
-#include "fifo.h"
+#include "link.h"
 #include "peer.h"
 
-/* GnuTLS: over functions that move bytes through a struct fifo, or over its own
+/* GnuTLS: over functions that move bytes through a struct link, or over its own
  * calls of a socket. */
 
 struct gtls_setup {
@@ -20,15 +19,13 @@ struct gtls_setup {
 /* One end, and where its bytes come from and go. */
 struct gtls_half {
     gnutls_session_t session;
-    struct fifo *in;
-    struct fifo *out;
-    int fd;
+    struct link *link;
+    enum bench_end end;
 };
 
 struct gtls_conn {
     struct gtls_half end[2];
-    bool in_memory;
-    struct fifo fifo[2];
+    struct link link;
 };
 
 static void
@@ -99,7 +96,7 @@ static ssize_t
 gtls_push(gnutls_transport_ptr_t ptr, const void *buf, size_t len)
 {
     struct gtls_half *end = ptr;
-    size_t done = fifo_put(end->out, buf, len);
+    size_t done = fifo_put(&end->link->fifo[1 - end->end], buf, len);
 
     if (done > 0)
         return (ssize_t)done;
@@ -111,7 +108,7 @@ static ssize_t
 gtls_pull(gnutls_transport_ptr_t ptr, void *buf, size_t cap)
 {
     struct gtls_half *end = ptr;
-    size_t done = fifo_get(end->in, buf, cap);
+    size_t done = fifo_get(&end->link->fifo[end->end], buf, cap);
 
     if (done > 0)
         return (ssize_t)done;
@@ -145,28 +142,19 @@ gtls_connect(void *setup, enum bench_transport transport, size_t room)
 {
     struct gtls_setup *s = setup;
     struct gtls_conn *c = calloc(1, sizeof(*c));
-    int fd[2] = { -1, -1 };
 
     bench_check(c != NULL, "memory");
-    if (transport == BENCH_SOCKETS) {
-        bench_sockets(fd);
-    } else {
-        c->in_memory = true;
-        bench_check(fifo_init(&c->fifo[0], room) &&
-                        fifo_init(&c->fifo[1], room),
-                    "memory");
-    }
+    link_open(&c->link, transport, room);
     for (unsigned i = 0; i < 2; i++) {
         struct gtls_half *end = &c->end[i];
 
         gtls_open(s, end, i == BENCH_SERVER);
-        end->fd = fd[i];
         if (transport == BENCH_SOCKETS) {
-            gnutls_transport_set_int(end->session, fd[i]);
+            gnutls_transport_set_int(end->session, c->link.fd[i]);
             continue;
         }
-        end->in = &c->fifo[i];
-        end->out = &c->fifo[1 - i];
+        end->link = &c->link;
+        end->end = i;
         gnutls_transport_set_ptr(end->session, end);
         gnutls_transport_set_push_function(end->session, gtls_push);
         gnutls_transport_set_pull_function(end->session, gtls_pull);
@@ -209,11 +197,10 @@ gtls_read(void *conn, enum bench_end end, uint8_t *buf, size_t cap)
 static void
 gtls_close_end(void *conn, enum bench_end end)
 {
-    struct gtls_half *half = &((struct gtls_conn *)conn)->end[end];
+    struct gtls_conn *c = conn;
 
-    gnutls_deinit(half->session);
-    if (half->fd >= 0)
-        close(half->fd);
+    gnutls_deinit(c->end[end].session);
+    link_close_end(&c->link, end);
 }
 
 static void
@@ -221,8 +208,7 @@ gtls_close(void *conn)
 {
     struct gtls_conn *c = conn;
 
-    free(c->fifo[0].data);
-    free(c->fifo[1].data);
+    link_close(&c->link);
     free(c);
 }
 

@@ -9,12 +9,12 @@
 #include <mbedtls/version.h>
 #include <psa/crypto.h>
 
-#include "fifo.h"
+#include "link.h"
 #include "peer.h"
 
 /*
  * mbedTLS in its stock configuration: over functions that move bytes through a
- * struct fifo, or read(2) and write(2).
+ * struct link, or read(2) and write(2).
  */
 
 struct mbed_setup {
@@ -30,15 +30,13 @@ struct mbed_setup {
 
 struct mbed_half {
     mbedtls_ssl_context ssl;
-    struct fifo *in;
-    struct fifo *out;
-    int fd;
+    struct link *link;
+    enum bench_end end;
 };
 
 struct mbed_conn {
     struct mbed_half end[2];
-    bool in_memory;
-    struct fifo fifo[2];
+    struct link link;
 };
 
 static const char *
@@ -141,8 +139,10 @@ static int
 mbed_push(void *ctx, const unsigned char *buf, size_t len)
 {
     struct mbed_half *end = ctx;
-    ssize_t done = end->fd >= 0 ? write(end->fd, buf, len)
-                                : (ssize_t)fifo_put(end->out, buf, len);
+    const int fd = end->link->fd[end->end];
+    ssize_t done =
+        fd >= 0 ? write(fd, buf, len)
+                : (ssize_t)fifo_put(&end->link->fifo[1 - end->end], buf, len);
 
     return done > 0 ? (int)done : MBEDTLS_ERR_SSL_WANT_WRITE;
 }
@@ -151,8 +151,10 @@ static int
 mbed_pull(void *ctx, unsigned char *buf, size_t cap)
 {
     struct mbed_half *end = ctx;
-    ssize_t done = end->fd >= 0 ? read(end->fd, buf, cap)
-                                : (ssize_t)fifo_get(end->in, buf, cap);
+    const int fd = end->link->fd[end->end];
+    ssize_t done =
+        fd >= 0 ? read(fd, buf, cap)
+                : (ssize_t)fifo_get(&end->link->fifo[end->end], buf, cap);
 
     return done > 0 ? (int)done : MBEDTLS_ERR_SSL_WANT_READ;
 }
@@ -162,25 +164,14 @@ mbed_connect(void *setup, enum bench_transport transport, size_t room)
 {
     struct mbed_setup *s = setup;
     struct mbed_conn *c = calloc(1, sizeof(*c));
-    int fd[2] = { -1, -1 };
 
     bench_check(c != NULL, "memory");
-    if (transport == BENCH_SOCKETS) {
-        bench_sockets(fd);
-    } else {
-        c->in_memory = true;
-        bench_check(fifo_init(&c->fifo[0], room) &&
-                        fifo_init(&c->fifo[1], room),
-                    "memory");
-    }
+    link_open(&c->link, transport, room);
     for (unsigned i = 0; i < 2; i++) {
         struct mbed_half *end = &c->end[i];
 
-        end->fd = fd[i];
-        if (c->in_memory) {
-            end->in = &c->fifo[i];
-            end->out = &c->fifo[1 - i];
-        }
+        end->link = &c->link;
+        end->end = i;
         mbedtls_ssl_init(&end->ssl);
         bench_check(mbedtls_ssl_setup(&end->ssl, &s->conf[i]) == 0,
                     "mbedTLS: connection");
@@ -231,11 +222,10 @@ mbed_read(void *conn, enum bench_end end, uint8_t *buf, size_t cap)
 static void
 mbed_close_end(void *conn, enum bench_end end)
 {
-    struct mbed_half *half = &((struct mbed_conn *)conn)->end[end];
+    struct mbed_conn *c = conn;
 
-    mbedtls_ssl_free(&half->ssl);
-    if (half->fd >= 0)
-        close(half->fd);
+    mbedtls_ssl_free(&c->end[end].ssl);
+    link_close_end(&c->link, end);
 }
 
 static void
@@ -243,8 +233,7 @@ mbed_close(void *conn)
 {
     struct mbed_conn *c = conn;
 
-    free(c->fifo[0].data);
-    free(c->fifo[1].data);
+    link_close(&c->link);
     free(c);
 }
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: ISC */
-#ifndef BENCH_FIFO_H
-#define BENCH_FIFO_H
+#ifndef BENCH_LINK_H
+#define BENCH_LINK_H
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "peer.h"
 
 /*
  * Memory between two ends of a library that has no transport in memory of its
@@ -20,13 +22,6 @@ struct fifo {
     size_t size;
     uint8_t *data;
 };
-
-static inline bool
-fifo_init(struct fifo *fifo, size_t size)
-{
-    *fifo = (struct fifo){ .size = size, .data = malloc(size) };
-    return fifo->data != NULL;
-}
 
 static inline size_t
 fifo_put(struct fifo *fifo, const void *buf, size_t len)
@@ -50,6 +45,45 @@ fifo_get(struct fifo *fifo, void *buf, size_t cap)
     if (fifo->head == fifo->tail)
         fifo->head = fifo->tail = 0;
     return len;
+}
+
+/*
+ * What joins the two ends of such a library: a fifo for each direction, or
+ * sockets.  End i reads fifo[i] and writes the other, or has fd[i]; without
+ * sockets both descriptors are -1.
+ */
+struct link {
+    struct fifo fifo[2];
+    int fd[2];
+};
+
+static inline void
+link_open(struct link *link, enum bench_transport transport, size_t room)
+{
+    *link = (struct link){ .fd = { -1, -1 } };
+    if (transport == BENCH_SOCKETS) {
+        bench_sockets(link->fd);
+        return;
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        link->fifo[i].size = room;
+        link->fifo[i].data = malloc(room);
+        bench_check(link->fifo[i].data != NULL, "memory");
+    }
+}
+
+static inline void
+link_close_end(struct link *link, enum bench_end end)
+{
+    if (link->fd[end] >= 0)
+        close(link->fd[end]);
+}
+
+static inline void
+link_close(struct link *link)
+{
+    free(link->fifo[0].data);
+    free(link->fifo[1].data);
 }
 
 #endif
