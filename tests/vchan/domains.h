@@ -77,6 +77,19 @@ world_listen(struct world *w, const struct flow_vchan_options *opt)
     w->listener = world_listen_for(w, 2, opt);
 }
 
+/* Two rings of a page each: a set has three pages. */
+#define SET_PAGES 3u
+
+static inline void
+world_listen_small(struct world *w, uint32_t pinned_max)
+{
+    const struct flow_vchan_options opt = { .read_size = 4096,
+                                            .write_size = 4096,
+                                            .pinned_max = pinned_max };
+
+    world_listen(w, &opt);
+}
+
 static inline struct flow *
 world_dial(struct vchan_hyp *hyp)
 {

@@ -12,19 +12,6 @@
 
 #include "domains.h"
 
-/* Two rings of a page each: a set has three. */
-#define SET_PAGES 3u
-
-static void
-listen_small(struct world *w, uint32_t pinned_max)
-{
-    const struct flow_vchan_options opt = { .read_size = 4096,
-                                            .write_size = 4096,
-                                            .pinned_max = pinned_max };
-
-    world_listen(w, &opt);
-}
-
 /*
  * A kernel that ends every grant at once and keeps the pages for as long as
  * they are mapped.  It charges them to no process; here they are counted.
@@ -65,7 +52,7 @@ a_client_that_keeps_its_mappings_exhausts_nothing(void **state)
     (void)state;
     world_start(&w, 0);
     grant_laxly(w.server);
-    listen_small(&w, 0);
+    world_listen_small(&w, 0);
     for (unsigned i = 0; i < CONNECTIONS; i++) {
         client_attach(w.client, &c[i]);
         assert_int_equal(flow_accept(w.listener, &f), FLOW_OK);
@@ -81,38 +68,53 @@ a_client_that_keeps_its_mappings_exhausts_nothing(void **state)
     world_stop(&w);
 }
 
+/* A client attaches; the server accepts its flow and closes it. */
+static void
+client_comes(struct world *w, struct client *c)
+{
+    struct flow *f;
+
+    client_attach(w->client, c);
+    assert_int_equal(flow_accept(w->listener, &f), FLOW_OK);
+    flow_close(f);
+}
+
+static void
+expect_limit(struct world *w)
+{
+    struct flow_error err;
+    struct flow *f;
+
+    assert_int_equal(flow_accept(w->listener, &f), FLOW_AGAIN);
+    flow_listener_get_error(w->listener, &err);
+    assert_int_equal(err.status, FLOW_E_NOMEM);
+    assert_string_equal(err.text,
+                        "the peer still maps too many pages of closed flows");
+}
+
 /* A client that keeps its channel bound may still use its pages: they are not
  * reused, and limited. */
 static void
 a_client_that_keeps_its_channels_is_limited(void **state)
 {
     struct flow_wait_set set;
-    struct flow_error err;
     struct client c[4];
     struct world w;
     struct flow *f;
 
     (void)state;
     world_start(&w, 0);
-    listen_small(&w, 2 * SET_PAGES);
+    world_listen_small(&w, 2 * SET_PAGES);
     for (unsigned i = 0; i < 3; i++) {
-        client_attach(w.client, &c[i]);
-        assert_int_equal(flow_accept(w.listener, &f), FLOW_OK);
-        flow_close(f);
+        client_comes(&w, &c[i]);
         assert_int_equal(ask(w.listener, FLOW_QUERY_PINNED_PAGES),
                          (i + 1) * SET_PAGES);
         /* These pages must not go to another client. */
         memset(c[i].ring->base, 0xee, VCHAN_PAGE_SIZE);
     }
     /* The published offer still serves one client; then the limit holds. */
-    client_attach(w.client, &c[3]);
-    assert_int_equal(flow_accept(w.listener, &f), FLOW_OK);
-    flow_close(f);
-    assert_int_equal(flow_accept(w.listener, &f), FLOW_AGAIN);
-    flow_listener_get_error(w.listener, &err);
-    assert_int_equal(err.status, FLOW_E_NOMEM);
-    assert_string_equal(err.text,
-                        "the peer still maps too many pages of closed flows");
+    client_comes(&w, &c[3]);
+    expect_limit(&w);
     flow_wait_set_init(&set);
     assert_false(flow_listener_wait_sources(w.listener, &set));
     assert_true(set.deadline > fake_now);
@@ -122,9 +124,7 @@ a_client_that_keeps_its_channels_is_limited(void **state)
     client_unmap(&c[1]);
     fake_now = set.deadline;
     assert_int_equal(flow_accept(w.listener, &f), FLOW_AGAIN);
-    client_attach(w.client, &c[1]);
-    assert_int_equal(flow_accept(w.listener, &f), FLOW_OK);
-    flow_close(f);
+    client_comes(&w, &c[1]);
     for (unsigned i = 0; i < 4; i++) {
         client_leave(&c[i]);
         client_unmap(&c[i]);
@@ -140,24 +140,16 @@ small_rings_pin_few_channels(void **state)
     const struct flow_vchan_options opt = { .read_size = 1024,
                                             .write_size = 2048,
                                             .pinned_channels_max = 2 };
-    struct flow_error err;
     struct client c[4];
     struct world w;
-    struct flow *f;
 
     (void)state;
     world_start(&w, 0);
     world_listen(&w, &opt);
     for (unsigned i = 0; i < 4; i++) {
-        client_attach(w.client, &c[i]);
-        assert_int_equal(flow_accept(w.listener, &f), FLOW_OK);
-        flow_close(f);
+        client_comes(&w, &c[i]);
     }
-    assert_int_equal(flow_accept(w.listener, &f), FLOW_AGAIN);
-    flow_listener_get_error(w.listener, &err);
-    assert_int_equal(err.status, FLOW_E_NOMEM);
-    assert_string_equal(err.text,
-                        "the peer still maps too many pages of closed flows");
+    expect_limit(&w);
     for (unsigned i = 0; i < 4; i++) {
         client_leave(&c[i]);
         client_unmap(&c[i]);

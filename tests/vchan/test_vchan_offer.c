@@ -18,6 +18,19 @@
 
 #define MSEC UINT64_C(1000000)
 
+/* Domain 1, the server's, makes the world in a place; domain 2 joins it. */
+static void
+make_domains(const struct place *p, struct vchan_hyp **ret_server,
+             struct vchan_hyp **ret_client)
+{
+    assert_int_equal(flow__vchan_fake_open(flow_env_default(), p->dir, 1,
+                                           VCHAN_FAKE_MAKE, ret_server, NULL),
+                     FLOW_OK);
+    assert_int_equal(flow__vchan_fake_open(flow_env_default(), p->dir, 2, 0,
+                                           ret_client, NULL),
+                     FLOW_OK);
+}
+
 static void
 two_clients_never_share_an_offer(void **state)
 {
@@ -109,6 +122,16 @@ bind_late(struct vchan_hyp *hyp, uint16_t peer, uint32_t port,
     return st;
 }
 
+/* Let the domain call back after its next bind. */
+static void
+bind_after(struct vchan_hyp *hyp)
+{
+    plain_events = hyp->events;
+    late_events = *plain_events;
+    late_events.bind = bind_late;
+    hyp->events = &late_events;
+}
+
 /*
  * A server ends between a client's bind and its map; another one starts after
  * it.
@@ -126,16 +149,8 @@ an_offer_that_ends_during_an_attach_is_tried_again(void **state)
 
     (void)state;
     place_make(&p);
-    assert_int_equal(flow__vchan_fake_open(flow_env_default(), p.dir, 1,
-                                           VCHAN_FAKE_MAKE, &server, NULL),
-                     FLOW_OK);
-    assert_int_equal(
-        flow__vchan_fake_open(flow_env_default(), p.dir, 2, 0, &client, NULL),
-        FLOW_OK);
-    plain_events = client->events;
-    late_events = *plain_events;
-    late_events.bind = bind_late;
-    client->events = &late_events;
+    make_domains(&p, &server, &client);
+    bind_after(client);
     assert_int_equal(flow__vchan_listen_on(flow__vchan_hyp_ref(server), 2,
                                            "flow", NULL, &l, NULL),
                      FLOW_OK);
@@ -192,16 +207,8 @@ an_invalid_page_of_a_withdrawn_offer_is_tried_again(void **state)
 
     (void)state;
     place_make(&p);
-    assert_int_equal(flow__vchan_fake_open(flow_env_default(), p.dir, 1,
-                                           VCHAN_FAKE_MAKE, &spoils, NULL),
-                     FLOW_OK);
-    assert_int_equal(
-        flow__vchan_fake_open(flow_env_default(), p.dir, 2, 0, &client, NULL),
-        FLOW_OK);
-    plain_events = client->events;
-    late_events = *plain_events;
-    late_events.bind = bind_late;
-    client->events = &late_events;
+    make_domains(&p, &spoils, &client);
+    bind_after(client);
     assert_int_equal(
         spoils->grants->share(spoils, 2, 1, true, none, &ref, &spoilt, NULL),
         FLOW_OK);
@@ -257,12 +264,7 @@ a_page_that_is_not_offered_yet_is_tried_again(void **state)
 
     (void)state;
     place_make(&p);
-    assert_int_equal(flow__vchan_fake_open(flow_env_default(), p.dir, 1,
-                                           VCHAN_FAKE_MAKE, &server, NULL),
-                     FLOW_OK);
-    assert_int_equal(
-        flow__vchan_fake_open(flow_env_default(), p.dir, 2, 0, &client, NULL),
-        FLOW_OK);
+    make_domains(&p, &server, &client);
     assert_int_equal(
         server->grants->share(server, 2, 1, true, none, &ref, &control, NULL),
         FLOW_OK);

@@ -19,19 +19,7 @@
 #include "domains.h"
 #include "loop.h"
 
-/* Two rings of a page each: a set has three. */
-#define SET_PAGES 3u
 static const struct vchan_orders small = { 12, 12 };
-
-static void
-listen_small(struct world *w, uint32_t pinned_max)
-{
-    const struct flow_vchan_options opt = { .read_size = 4096,
-                                            .write_size = 4096,
-                                            .pinned_max = pinned_max };
-
-    world_listen(w, &opt);
-}
 
 /* A foreign loop has registered the descriptor for the flow. */
 static void
@@ -44,7 +32,7 @@ a_foreign_loop_gets_no_event_of_a_closed_flow(void **state)
 
     (void)state;
     world_start(&w, 0);
-    listen_small(&w, 0);
+    world_listen_small(&w, 0);
     client_attach(w.client, &c);
     assert_int_equal(flow_accept(w.listener, &f), FLOW_OK);
     loop_add(loop, loop_fd_of_flow(f));
@@ -72,7 +60,7 @@ a_foreign_loop_gets_no_flow_event_for_its_listener(void **state)
 
     (void)state;
     world_start(&w, 0);
-    listen_small(&w, 0);
+    world_listen_small(&w, 0);
     for (unsigned i = 0; i < 2; i++) {
         offer = loop_fd_of_listener(w.listener);
         loop_add(loop, offer);
@@ -441,7 +429,7 @@ old_keys_lead_to_the_current_offer_of_a_set(void **state)
 
     (void)state;
     world_start(&w, 0);
-    listen_small(&w, 0);
+    world_listen_small(&w, 0);
     client_look(w.client, &ref, &port);
     client_attach(w.client, &c);
     assert_int_equal(flow_accept(w.listener, &f[0]), FLOW_OK);
@@ -478,7 +466,7 @@ a_flow_outlives_the_pool_of_its_listener(void **state)
 
     (void)state;
     world_start(&w, 0);
-    listen_small(&w, 0);
+    world_listen_small(&w, 0);
     assert_int_equal(flow__vchan_connect_on(flow__vchan_hyp_ref(w.client), 1,
                                             "x", NULL, &f[1], NULL),
                      FLOW_OK);
