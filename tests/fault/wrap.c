@@ -1,6 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 #include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+#if defined(__GLIBC__)
+#include <execinfo.h>
+#include <malloc.h>
+#endif
 
 #include "wrap.h"
 
@@ -23,6 +31,18 @@ static long live;
 static size_t fail_at;
 static bool fail_after;
 static bool failed;
+static size_t bytes;
+
+/* What is noted of an allocation. */
+#define NOTES   4096
+#define CALLERS 8
+static struct note {
+    void *ptr; /* NULL: the place is free */
+    size_t size;
+    void *caller[CALLERS];
+    int callers;
+} notes[NOTES];
+static bool is_noting;
 
 void
 wrap_begin(void)
@@ -70,11 +90,108 @@ refuse(void)
     return true;
 }
 
+#if defined(__GLIBC__)
+static size_t
+heap_size(void *ptr)
+{
+    return malloc_usable_size(ptr) + sizeof(size_t);
+}
+
+static void
+note(void *ptr)
+{
+    struct note *n = notes;
+
+    while (n < notes + NOTES && n->ptr != NULL)
+        n++;
+    if (n == notes + NOTES)
+        return;
+    n->ptr = ptr;
+    n->size = heap_size(ptr);
+    n->callers = backtrace(n->caller, CALLERS);
+}
+
+/* For addr2line(1): the callers' places in their files, without our own. */
+static void
+list(const struct note *n)
+{
+    char **names = backtrace_symbols(n->caller, n->callers);
+
+    fprintf(stderr, "%6zu", n->size);
+    for (int i = 2; names != NULL && i < n->callers; i++) {
+        const char *place = strchr(names[i], '(');
+
+        fprintf(stderr, " %.*s",
+                place != NULL ? (int)strcspn(place, ")") + 1 : 0, place);
+    }
+    fprintf(stderr, "\n");
+    free(names);
+}
+#else
+static size_t
+heap_size(void *ptr)
+{
+    (void)ptr;
+    return 0;
+}
+
+static void
+note(void *ptr)
+{
+    (void)ptr;
+}
+
+static void
+list(const struct note *n)
+{
+    fprintf(stderr, "%6zu\n", n->size);
+}
+#endif
+
+size_t
+wrap_bytes(void)
+{
+    return bytes;
+}
+
+void
+wrap_note(void)
+{
+    memset(notes, 0, sizeof(notes));
+    is_noting = true;
+}
+
+void
+wrap_list(void)
+{
+    is_noting = false;
+    for (struct note *n = notes; n < notes + NOTES; n++)
+        if (n->ptr != NULL)
+            list(n);
+}
+
 static void *
 count(void *ptr)
 {
-    live += ptr != NULL;
+    if (ptr == NULL)
+        return NULL;
+    live++;
+    bytes += heap_size(ptr);
+    if (is_noting)
+        note(ptr);
     return ptr;
+}
+
+static void
+uncount(void *ptr)
+{
+    if (ptr == NULL)
+        return;
+    live--;
+    bytes -= heap_size(ptr);
+    for (struct note *n = notes; is_noting && n < notes + NOTES; n++)
+        if (n->ptr == ptr)
+            n->ptr = NULL;
 }
 
 void *
@@ -92,10 +209,14 @@ __wrap_calloc(size_t n, size_t size)
 void *
 __wrap_realloc(void *ptr, size_t size)
 {
-    void *p = refuse() ? NULL : __real_realloc(ptr, size);
+    void *p;
 
-    if (ptr == NULL)
-        live += p != NULL;
+    if (refuse())
+        return NULL;
+    uncount(ptr);
+    p = __real_realloc(ptr, size);
+    /* On a failure the old block is as it was. */
+    (void)count(p != NULL || size == 0 ? p : ptr);
     return p;
 }
 
@@ -111,13 +232,13 @@ __wrap_posix_memalign(void **ret, size_t align, size_t size)
     int rc = refuse() ? ENOMEM : __real_posix_memalign(ret, align, size);
 
     if (rc == 0)
-        live++;
+        (void)count(*ret);
     return rc;
 }
 
 void
 __wrap_free(void *ptr)
 {
-    live -= ptr != NULL;
+    uncount(ptr);
     __real_free(ptr);
 }
