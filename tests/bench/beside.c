@@ -39,6 +39,7 @@
 #define SLICES         4
 #define SLICE_NSEC     5e6
 #define PEERS          4
+#define SUITES         (sizeof(suite_names) / sizeof(suite_names[0]))
 #define CONTENT        16384u
 #define BATCH_BYTES    (256u * 1024u)
 #define BATCH_RECORDS  1024u
@@ -333,7 +334,7 @@ measure(const struct row *row)
 }
 
 static const char *const suite_names[] = { "AES-128-GCM", "AES-256-GCM",
-                                           "ChaCha20-Poly1305" };
+                                           "ChaCha20-Poly1305", "AES-128-CCM" };
 
 static void
 measure_records(enum bench_suite suite, bool tls13, size_t size,
@@ -441,7 +442,7 @@ static void
 measure_all_records(void)
 {
     for (unsigned tls12 = 0; tls12 < 2; tls12++)
-        for (unsigned suite = 0; suite < 3; suite++)
+        for (unsigned suite = 0; suite < SUITES; suite++)
             measure_suite(suite, !tls12, BENCH_MEMORY);
     measure_suite(BENCH_AES_128_GCM, true, BENCH_SOCKETS);
 }

@@ -23,7 +23,8 @@ enum bench_transport {
 enum bench_suite {
     BENCH_AES_128_GCM,
     BENCH_AES_256_GCM,
-    BENCH_CHACHA20_POLY1305
+    BENCH_CHACHA20_POLY1305,
+    BENCH_AES_128_CCM /* in TLS 1.2 only with an ECDSA key */
 };
 
 /* The group of the key exchange.  In TLS 1.2 a client's groups are also those

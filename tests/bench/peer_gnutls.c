@@ -46,7 +46,7 @@ static void
 gtls_limit(struct gtls_setup *s, const struct bench_terms *terms)
 {
     static const char *const suite[] = { "AES-128-GCM", "AES-256-GCM",
-                                         "CHACHA20-POLY1305" };
+                                         "CHACHA20-POLY1305", "AES-128-CCM" };
     char text[512];
 
     (void)snprintf(text, sizeof(text),

@@ -27,8 +27,8 @@ libflow_version(void)
 static uint16_t
 libflow_suite(const struct bench_terms *terms)
 {
-    static const uint16_t tls13[] = { 0x1301, 0x1302, 0x1303 };
-    static const uint16_t tls12[2][3] = { { 0xc02b, 0xc02c, 0xcca9 },
+    static const uint16_t tls13[] = { 0x1301, 0x1302, 0x1303, 0x1304 };
+    static const uint16_t tls12[2][4] = { { 0xc02b, 0xc02c, 0xcca9, 0xc0ac },
                                           { 0xc02f, 0xc030, 0xcca8 } };
 
     return terms->tls13 ? tls13[terms->suite]

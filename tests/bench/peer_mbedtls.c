@@ -48,8 +48,8 @@ mbed_version(void)
 static int
 mbed_suite(const struct bench_terms *terms)
 {
-    static const int tls13[] = { 0x1301, 0x1302, 0x1303 };
-    static const int tls12[2][3] = { { 0xc02b, 0xc02c, 0xcca9 },
+    static const int tls13[] = { 0x1301, 0x1302, 0x1303, 0x1304 };
+    static const int tls12[2][4] = { { 0xc02b, 0xc02c, 0xcca9, 0xc0ac },
                                      { 0xc02f, 0xc030, 0xcca8 } };
 
     return terms->tls13 ? tls13[terms->suite]

@@ -38,11 +38,13 @@ openssl_limit(SSL_CTX *ctx, const struct bench_terms *terms)
 {
     static const char *const tls13[] = { "TLS_AES_128_GCM_SHA256",
                                          "TLS_AES_256_GCM_SHA384",
-                                         "TLS_CHACHA20_POLY1305_SHA256" };
+                                         "TLS_CHACHA20_POLY1305_SHA256",
+                                         "TLS_AES_128_CCM_SHA256" };
     static const char *const tls12[] = {
         "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256",
         "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384",
-        "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
+        "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305",
+        "ECDHE-ECDSA-AES128-CCM"
     };
     const int version = terms->tls13 ? TLS1_3_VERSION : TLS1_2_VERSION;
 
