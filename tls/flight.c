@@ -98,7 +98,7 @@ flight_seal_record(const struct flow__flight_part *part,
         *ret_spent = *ret_spent || st == FLOW_OK;
     }
     if (st == FLOW_OK)
-        out->end += n;
+        flow__queue_extend(out, n);
     return st == FLOW_OK || st == FLOW_E_NOMEM ? st : FLOW_E_SYS;
 }
 
@@ -132,6 +132,6 @@ flow__flight_seal(struct flow__flight *flight, struct flow__record_keys *keys,
     if (st == FLOW_OK)
         flow__flight_clear(flight);
     else
-        out->end = out->start + before;
+        out->end = out->start + (uint32_t)before;
     return st;
 }

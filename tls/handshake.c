@@ -140,7 +140,7 @@ handshake_fill_raw(struct flow__handshake *hs, struct flow *lower,
                               "no memory for the handshake");
     st = flow_read(lower, flow__queue_tail(&hs->raw),
                    flow__queue_room(&hs->raw), &n);
-    hs->raw.end += n;
+    flow__queue_extend(&hs->raw, n);
     if (st == FLOW_OK || st == FLOW_AGAIN)
         return st;
     if (st == FLOW_EOF) {
@@ -346,7 +346,7 @@ flow__handshake_is_fresh(const struct flow__handshake *hs)
 size_t
 flow__handshake_footprint(const struct flow__handshake *hs)
 {
-    return sizeof(*hs) + hs->raw.cap + hs->message.cap + hs->out.cap +
+    return sizeof(*hs) + (size_t)hs->raw.cap + hs->message.cap + hs->out.cap +
            hs->hello.cap + hs->alpn_len;
 }
 

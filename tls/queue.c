@@ -17,6 +17,9 @@
  * records does not move for each of them. */
 #define QUEUE_STEP 2048u
 
+/* The most that fits into the counts, in whole steps. */
+#define QUEUE_MAX (UINT32_MAX / QUEUE_STEP * QUEUE_STEP)
+
 void
 flow__queue_init(struct flow__queue *queue, const struct flow_env *env)
 {
@@ -43,18 +46,22 @@ static bool
 queue_move(struct flow__queue *queue, size_t len)
 {
     size_t used = flow__queue_len(queue);
-    size_t cap = (len + QUEUE_STEP - 1) / QUEUE_STEP * QUEUE_STEP;
-    /* Not zeroed: every byte is written before it is read. */
-    uint8_t *base = queue->env->alloc(queue->env->ctx, cap, 0);
+    size_t cap;
+    uint8_t *base;
 
+    if (len > QUEUE_MAX)
+        return false;
+    cap = (len + QUEUE_STEP - 1) / QUEUE_STEP * QUEUE_STEP;
+    /* Not zeroed: every byte is written before it is read. */
+    base = queue->env->alloc(queue->env->ctx, cap, 0);
     if (base == NULL)
         return false;
     if (used > 0)
         memcpy(base, flow__queue_data(queue), used);
     flow__queue_release(queue);
     queue->base = base;
-    queue->cap = cap;
-    queue->end = used;
+    queue->cap = (uint32_t)cap;
+    queue->end = (uint32_t)used;
     return true;
 }
 
@@ -69,7 +76,7 @@ flow__queue_reserve(struct flow__queue *queue, size_t len)
         return queue_move(queue, used + len);
     memmove(queue->base, flow__queue_data(queue), used);
     queue->start = 0;
-    queue->end = used;
+    queue->end = (uint32_t)used;
     return true;
 }
 
@@ -92,14 +99,14 @@ flow__queue_append(struct flow__queue *queue, const void *data, size_t len)
     if (!flow__queue_reserve(queue, len))
         return false;
     memcpy(flow__queue_tail(queue), data, len);
-    queue->end += len;
+    flow__queue_extend(queue, len);
     return true;
 }
 
 void
 flow__queue_consume(struct flow__queue *queue, size_t len)
 {
-    queue->start += len;
+    queue->start += (uint32_t)len;
     if (queue->start == queue->end)
         flow__queue_release(queue);
 }

@@ -13,14 +13,15 @@
  * engine.  It holds memory only while it holds bytes, and wipes it before it
  * gives it back, unless only ciphertext ever stands in it.
  *
- * Invariant: start <= end <= cap; base is NULL iff cap is 0.
+ * Invariant: start <= end <= cap; base is NULL iff cap is 0.  A queue of 4 GiB
+ * cannot be had: five of them are in every connection, so counts are short.
  */
 struct flow__queue {
     const struct flow_env *env;
     uint8_t *base;
-    size_t cap;
-    size_t start;
-    size_t end;
+    uint32_t cap;
+    uint32_t start;
+    uint32_t end;
     bool is_public; /* holds ciphertext only: not wiped */
 };
 
@@ -32,7 +33,7 @@ void flow__queue_release(struct flow__queue *queue);
 static inline size_t
 flow__queue_len(const struct flow__queue *queue)
 {
-    return queue->end - queue->start;
+    return (size_t)queue->end - queue->start;
 }
 
 static inline uint8_t *
@@ -51,7 +52,14 @@ flow__queue_tail(const struct flow__queue *queue)
 static inline size_t
 flow__queue_room(const struct flow__queue *queue)
 {
-    return queue->cap - queue->end;
+    return (size_t)queue->cap - queue->end;
+}
+
+/* len bytes were written after the last; they fit. */
+static inline void
+flow__queue_extend(struct flow__queue *queue, size_t len)
+{
+    queue->end += (uint32_t)len;
 }
 
 /* Make room for len more bytes after the last; bytes may move.  false: no

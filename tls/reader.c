@@ -146,7 +146,7 @@ reader_fill_cipher(struct flow__reader *r, struct flow *lower, size_t whole)
         return reader_no_memory();
     room = flow__queue_room(&r->cipher);
     st = flow_read(lower, flow__queue_tail(&r->cipher), room, &n);
-    r->cipher.end += n;
+    flow__queue_extend(&r->cipher, n);
     if (st == FLOW_OK && n == room && r->ahead < READER_AHEAD_MAX)
         r->ahead *= 2;
     else if (st == FLOW_OK && n < r->ahead / 4 && r->ahead > READER_AHEAD_MIN)
@@ -506,7 +506,7 @@ reader_deliver_data(struct flow__reader *r, struct reader_target *t, size_t len,
     }
     r->idle_records = 0;
     if (t->kind == ON_PLAIN) {
-        r->plain.end += len;
+        flow__queue_extend(&r->plain, len);
         return reader_result(FLOW_OK);
     }
     *ret_len = len;

@@ -119,7 +119,7 @@ writer_seal_to_out(struct flow__writer *w,
         flow__queue_consume(&w->out, 0);
         return writer_seal_failed(st);
     }
-    w->out.end += len;
+    flow__queue_extend(&w->out, len);
     return writer_ok();
 }
 
@@ -263,7 +263,7 @@ writer_seal_open(struct flow__writer *w)
                                     w->open.base, writer_open_len(w), &len);
     if (st != FLOW_OK)
         return writer_seal_failed(st);
-    w->open.end = len;
+    w->open.end = (uint32_t)len;
     w->has_open = false;
     if (flow__queue_len(&w->out) == 0) {
         w->out = w->open;
@@ -348,7 +348,7 @@ writer_ensure_open(struct flow__writer *w)
         return true;
     if (!flow__queue_reserve(&w->open, writer_record_len(w, w->limit)))
         return false;
-    w->open.end = flow__record_prefix(&w->keys);
+    w->open.end = (uint32_t)flow__record_prefix(&w->keys);
     w->has_open = true;
     return true;
 }
@@ -366,7 +366,7 @@ writer_hold(struct flow__writer *w, const struct flow_cvec *vec, size_t count,
     if (len > room)
         len = room;
     len = flow_cvec_get(vec, count, off, w->open.base + w->open.end, len);
-    w->open.end += len;
+    flow__queue_extend(&w->open, len);
     return len;
 }
 
@@ -581,7 +581,7 @@ flow__writer_commit(struct flow__writer *w, struct flow *lower, size_t used,
         writer_drop_open(w);
         return writer_result(FLOW_E_PROTO, FLOW__WRITER_DEAD);
     }
-    w->open.end += used;
+    flow__queue_extend(&w->open, used);
     if (writer_open_len(w) == 0) {
         writer_drop_open(w);
         return writer_ok();

@@ -141,7 +141,7 @@ messages_put_sealed(struct flow__messages *m, const uint8_t *msg, size_t len)
     st = flow__record_seal(&m->in_keys, &content, flow__queue_tail(&m->in),
                            &room);
     if (st == FLOW_OK)
-        m->in.end += room;
+        flow__queue_extend(&m->in, room);
     return st;
 }
 

@@ -259,7 +259,7 @@ a_partial_record_holds_what_it_needs(void **state)
             make(0x1301);
             low->ready = 0;
             assert_true(flow__queue_append(&r.cipher, some, sizeof(some)));
-            r.cipher.start = sizeof(some) - known;
+            r.cipher.start = (uint32_t)(sizeof(some) - known);
             memcpy(flow__queue_data(&r.cipher), large,
                    known < sizeof(large) ? known : sizeof(large));
             flow_wait_set_init(&set);
