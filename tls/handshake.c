@@ -343,6 +343,13 @@ flow__handshake_is_fresh(const struct flow__handshake *hs)
 }
 
 /* See tls/handshake.h. */
+struct flow__slot *
+flow__handshake_slot(struct flow__handshake *hs)
+{
+    return &hs->slot;
+}
+
+/* See tls/handshake.h. */
 size_t
 flow__handshake_footprint(const struct flow__handshake *hs)
 {
@@ -368,18 +375,16 @@ flow__handshake_take(struct flow__handshake *hs,
     ret_takeover->record_limit = hs->record_limit;
 
     ret_agreed->version = hs->version;
-    ret_agreed->suite = hs->suite;
     ret_agreed->group = hs->group;
     ret_agreed->resumed = hs->resumed;
     ret_agreed->alpn = flow__engine_alpn(hs->engine);
     ret_agreed->verify_flags = flow__engine_verify_flags(hs->engine);
     ret_agreed->names = hs->names;
-    ret_agreed->names_len = hs->names_len;
-    ret_agreed->server_name = hs->names;
-    ret_agreed->matched_name = hs->names + strlen(hs->names) + 1;
+    ret_agreed->same_name = hs->same_name;
     hs->names = NULL;
     ret_agreed->peer_chain = hs->chain;
-    ret_agreed->peer_chain_len = hs->chain_len;
+    /* Shorter than the message that it came in. */
+    ret_agreed->peer_chain_len = (uint32_t)hs->chain_len;
     hs->chain = NULL;
     hs->chain_len = 0;
 }

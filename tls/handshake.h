@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <flow/flow.h>
 #include <flow/tls.h>
@@ -20,22 +21,51 @@
  * flow (docs/tls.md).
  */
 struct flow__handshake;
+struct flow__slot;
 
-/* What both sides agreed on; owned by the TLS flow. */
+/* What both sides agreed on besides the suite, which the keys know; owned by
+ * the TLS flow.  Kept as long as the connection, so it is packed. */
 struct flow__agreed {
     uint16_t version;
-    const struct flow__suite *suite;
     uint16_t group; /* 0: not known */
-    bool resumed;
-    const char *alpn; /* the configuration's, or "" */
-    char *names;      /* the two that follow, names_len bytes */
-    size_t names_len;
-    const char *server_name;
-    const char *matched_name; /* may begin with a star */
     uint32_t verify_flags;
+    const char *alpn; /* the configuration's, or "" */
+    /* The name asked for, and unless same_name is set the certificate's name
+     * that matched it, each with its NUL.  NULL: both are "". */
+    char *names;
     uint8_t *peer_chain;
-    size_t peer_chain_len;
+    uint32_t peer_chain_len;
+    bool same_name; /* the two names are equal and stored once */
+    bool resumed;
 };
+
+static inline const char *
+flow__agreed_server_name(const struct flow__agreed *agreed)
+{
+    return agreed->names != NULL ? agreed->names : "";
+}
+
+/* May begin with a star. */
+static inline const char *
+flow__agreed_matched_name(const struct flow__agreed *agreed)
+{
+    const char *asked = flow__agreed_server_name(agreed);
+
+    return agreed->names == NULL || agreed->same_name
+               ? asked
+               : asked + strlen(asked) + 1;
+}
+
+/* Bytes of names. */
+static inline size_t
+flow__agreed_names_len(const struct flow__agreed *agreed)
+{
+    const char *last = flow__agreed_matched_name(agreed);
+
+    return agreed->names == NULL
+               ? 0
+               : (size_t)(last - agreed->names) + strlen(last) + 1;
+}
 
 /* What a handshake hands over when it is done. */
 struct flow__takeover {
@@ -84,6 +114,10 @@ uint64_t flow__handshake_deadline(const struct flow__handshake *hs);
 
 /* Whether nothing was read or written yet. */
 bool flow__handshake_is_fresh(const struct flow__handshake *hs);
+
+/* The place in the limiter of the listener that accepted the flow, if any.  The
+ * TLS flow enters it and leaves it. */
+struct flow__slot *flow__handshake_slot(struct flow__handshake *hs);
 
 /* Bytes held, without those of the engine. */
 size_t flow__handshake_footprint(const struct flow__handshake *hs);

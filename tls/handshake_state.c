@@ -34,21 +34,28 @@ flow__handshake_refuse(const struct flow__handshake *hs, enum flow__alert alert,
     return flow__handshake_fault(hs, FLOW_E_PROTO, &fault, err);
 }
 
-/* Keep the names without room to spare: they live as long as the connection. */
+/* Keep the names without room to spare: they live as long as the connection.
+ * Most certificates have the very name that was asked for, which is kept once.
+ * A server whose client asked for none keeps nothing. */
 static enum flow_status
 state_keep_names(struct flow__handshake *hs)
 {
     const char *asked = hs->server ? hs->sni : hs->name;
     size_t asked_len = strlen(asked) + 1;
+    size_t matched_len;
 
     if (!hs->server)
         flow__engine_matched_name(hs->engine, hs->pattern, sizeof(hs->pattern));
-    hs->names_len = asked_len + strlen(hs->pattern) + 1;
+    hs->same_name = strcmp(asked, hs->pattern) == 0;
+    if (hs->same_name && asked[0] == '\0')
+        return FLOW_OK;
+    matched_len = hs->same_name ? 0 : strlen(hs->pattern) + 1;
+    hs->names_len = asked_len + matched_len;
     hs->names = flow_env_alloc(hs->env, hs->names_len);
     if (hs->names == NULL)
         return FLOW_E_NOMEM;
     memcpy(hs->names, asked, asked_len);
-    memcpy(hs->names + asked_len, hs->pattern, strlen(hs->pattern) + 1);
+    memcpy(hs->names + asked_len, hs->pattern, matched_len);
     return FLOW_OK;
 }
 

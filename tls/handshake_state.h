@@ -7,6 +7,7 @@
 #include "tls/flight.h"
 #include "tls/handshake.h"
 #include "tls/hello.h"
+#include "tls/limiter.h"
 #include "tls/order.h"
 
 /*
@@ -37,6 +38,7 @@ struct flow__handshake {
     const struct flow_env *env;
     struct flow_tls_config *config; /* the TLS flow holds the reference */
     bool server;
+    struct flow__slot slot; /* the TLS flow's, while there is a handshake */
     enum flow__handshake_phase phase;
     struct flow_error failure;
     uint64_t time_limit;           /* ns from RUNNING on; 0: none */
@@ -86,7 +88,8 @@ struct flow__handshake {
 
     uint8_t *chain; /* the peer's certificates, when done */
     size_t chain_len;
-    char *names; /* asked for, and what matched it; each with its NUL */
+    char *names; /* as flow__agreed::names, names_len bytes */
+    bool same_name;
     size_t names_len;
 };
 

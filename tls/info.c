@@ -48,7 +48,7 @@ info_footprint(struct flow__tls *t)
 {
     size_t sum = sizeof(*t) + t->reader.cipher.cap + t->reader.plain.cap +
                  t->reader.post.cap + t->writer.out.cap + t->writer.open.cap +
-                 t->agreed.peer_chain_len + t->agreed.names_len;
+                 t->agreed.peer_chain_len + flow__agreed_names_len(&t->agreed);
 
     if (t->hs != NULL)
         sum += flow__handshake_footprint(t->hs);
@@ -62,18 +62,19 @@ info_footprint(struct flow__tls *t)
 static void
 info_fill(const struct flow__tls *t, struct flow_tls_info *info)
 {
+    const struct flow__suite *suite = t->writer.keys.suite;
     const struct flow__agreed *a = &t->agreed;
 
     memset(info, 0, sizeof(*info));
     info->version = (enum flow_tls_version)a->version;
-    info->suite = a->suite->id;
-    info->suite_name = a->suite->name;
+    info->suite = suite->id;
+    info->suite_name = suite->name;
     info->group = a->group;
     info->group_name = info_group_name(a->group);
     info->resumed = a->resumed;
     info->alpn = a->alpn;
-    info->server_name = a->server_name;
-    info->matched_name = a->matched_name;
+    info->server_name = flow__agreed_server_name(a);
+    info->matched_name = flow__agreed_matched_name(a);
     info->verify_flags = a->verify_flags;
     info->peer_chain = a->peer_chain;
     info->peer_chain_len = a->peer_chain_len;

@@ -2,6 +2,7 @@
 #include <flow/listener.h>
 
 #include "tls/config.h"
+#include "tls/limiter.h"
 #include "tls/tls_flow.h"
 
 /*
@@ -54,7 +55,7 @@ listener_accept(struct flow_listener *l, struct flow **ret_flow)
         return flow_listener_fail(l, st, FLOW_DOMAIN_NONE, 0,
                                   "a connection was dropped: no memory");
     }
-    flow__limiter_enter(t->limiter, &tls->slot, &tls->base);
+    flow__limiter_enter(t->limiter, flow__handshake_slot(tls->hs), &tls->base);
     *ret_flow = &tls->base;
     return FLOW_OK;
 }

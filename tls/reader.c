@@ -41,9 +41,9 @@
 static struct flow__reader_result
 reader_result(enum flow_status status)
 {
-    struct flow__reader_result r = {
-        status, false, { FLOW__ALERT_NONE, NULL }, FLOW__ALERT_NONE
-    };
+    struct flow__reader_result r = { .status = status,
+                                     .alert_received = FLOW__ALERT_NONE,
+                                     .fault = { FLOW__ALERT_NONE, NULL } };
 
     return r;
 }
@@ -81,7 +81,6 @@ flow__reader_init(struct flow__reader *r, const struct flow_env *env,
                   bool server, uint64_t key_limit)
 {
     memset(r, 0, sizeof(*r));
-    r->env = env;
     r->server = server;
     r->key_limit = key_limit;
     r->ahead = READER_AHEAD_MIN;
@@ -184,7 +183,7 @@ reader_lease_record(struct flow__reader *r, struct flow *lower, size_t *ret_len)
         (void)!flow_commit(lower, FLOW_READ, 0, 0);
         return NULL;
     }
-    r->leased = *ret_len;
+    r->leased = (uint32_t)*ret_len;
     return span[0].base;
 }
 

@@ -14,9 +14,9 @@
 /* The result of a call; status as for flow_ops::readv. */
 struct flow__reader_result {
     enum flow_status status;
+    int16_t alert_received;   /* -1: none */
     bool from_lower;          /* the lower flow has the reason */
     struct flow__fault fault; /* else: the reason, and the alert to send */
-    int alert_received;       /* -1: none */
 };
 
 /*
@@ -29,31 +29,30 @@ struct flow__reader_result {
  * Neither queue holds memory while it is empty.
  */
 struct flow__reader {
-    const struct flow_env *env;
     struct flow__record_keys keys;
     struct flow__secret secret; /* TLS 1.3 */
-    bool tls13;
-    bool server;          /* we are: the peer is a client */
-    uint64_t updates;     /* KeyUpdates received */
+    uint32_t ahead;             /* bytes to read in one call */
+    uint64_t updates;           /* KeyUpdates received */
     uint64_t key_limit;   /* records of a key of the peer before we ask for
                              another, 0: the suite's; TLS 1.3 */
-    bool renewal_asked;   /* of this key */
     uint64_t refuse_from; /* the key must be replaced before it; 0: none */
-    bool update_due;      /* a KeyUpdate came; no memory for its key yet */
-    bool update_asks;     /* it requests one of ours */
 
     struct flow__queue cipher;
     struct flow__queue plain;
     struct flow__queue post; /* a handshake message that is not whole yet */
-    size_t ahead;            /* bytes to read in one call */
-    size_t leased;           /* bytes of the record that the lower flow lends */
-    unsigned idle_records;   /* in a row without application data */
-
-    bool closed; /* close_notify came: what follows is not TLS */
-    bool ended;  /* the lower flow ended without it */
 
     /* The error that a look ahead found, for the next read; FLOW_OK: none. */
     struct flow__reader_result held;
+
+    uint32_t leased;      /* bytes of the record that the lower flow lends */
+    uint8_t idle_records; /* in a row without application data */
+    bool tls13;
+    bool server;        /* we are: the peer is a client */
+    bool renewal_asked; /* of this key */
+    bool update_due;    /* a KeyUpdate came; no memory for its key yet */
+    bool update_asks;   /* it requests one of ours */
+    bool closed;        /* close_notify came: what follows is not TLS */
+    bool ended;         /* the lower flow ended without it */
 
     /* Requests to the writing side; see flow__writer. */
     bool ask_update;

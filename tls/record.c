@@ -360,7 +360,7 @@ record_check_outside(const struct flow__record_keys *k, const uint8_t *rec,
     if (!record_inner_len(k, rec_len, ret_inner))
         return record_refuse(fault, FLOW__ALERT_BAD_RECORD_MAC,
                              "bad record MAC: record too short");
-    if (*ret_inner > k->plain_max + (record_is_tls13(k) ? 1 : 0))
+    if (*ret_inner > k->plain_max + (record_is_tls13(k) ? 1u : 0u))
         return record_refuse(fault, FLOW__ALERT_RECORD_OVERFLOW,
                              "record content is longer than allowed");
     if (k->seq == UINT64_MAX)

@@ -68,10 +68,10 @@ struct flow__record_keys {
     /* The key as the provider wants it, provider->ctx_size bytes of env; NULL
      * after flow__record_rest(), until the next record. */
     void *ctx;
-    uint64_t seq;     /* number of the next record */
-    uint64_t limit;   /* the suite's record limit; may be lowered */
-    size_t plain_max; /* largest content accepted */
+    uint64_t seq;   /* number of the next record */
+    uint64_t limit; /* the suite's record limit; may be lowered */
     struct flow__key_material keys;
+    uint16_t plain_max; /* largest content accepted */
 };
 
 /*

@@ -4,6 +4,7 @@
 #include "lib/atomic.h"
 #include "lib/bits.h"
 #include "tls/config.h"
+#include "tls/limiter.h"
 #include "tls/tls_flow.h"
 
 /*
@@ -20,6 +21,16 @@
 
 #define TLS_BOTH ((uint32_t)FLOW_READ | (uint32_t)FLOW_WRITE)
 
+/* Release the handshake, if there is one, and its place in the limiter. */
+static void
+tls_end_handshake(struct flow__tls *t)
+{
+    if (t->hs != NULL)
+        flow__limiter_leave(flow__handshake_slot(t->hs));
+    flow__handshake_free(t->hs);
+    t->hs = NULL;
+}
+
 /* The handshake is over: its keys and facts move in, its memory goes. */
 static void
 tls_take_over(struct flow__tls *t)
@@ -31,30 +42,29 @@ tls_take_over(struct flow__tls *t)
     if (t->config->server || t->config->skip_verify || t->config->skip_name)
         t->agreed.verify_flags |= FLOW_VERIFY_NOT_CHECKED;
     tls13 = t->agreed.version == FLOW_TLS_1_3;
-    t->writer.peer_limit = over.record_limit;
-    t->writer.limit = flow__min(t->writer.limit, over.record_limit);
+    t->writer.peer_limit = (uint16_t)over.record_limit;
+    t->writer.limit = (uint16_t)flow__min(t->writer.limit, over.record_limit);
     flow__reader_start(&t->reader, &over.rx, &over.rx_secret, &over.ahead,
                        tls13);
     flow__writer_start(&t->writer, &over.tx, &over.tx_secret, tls13);
     flow_wipe(&over, sizeof(over));
-    flow__handshake_free(t->hs);
-    t->hs = NULL;
-    flow__limiter_leave(&t->slot);
+    tls_end_handshake(t);
 }
 
 static enum flow_status
 tls_step_handshake(struct flow__tls *t, struct flow_error *err)
 {
+    struct flow__slot *slot = flow__handshake_slot(t->hs);
     enum flow_status st;
 
-    if (flow__limiter_has_dropped(&t->slot))
+    if (flow__limiter_has_dropped(slot))
         return flow_error_set(err, FLOW_E_TIMEOUT, "tls", FLOW_DOMAIN_NONE, 0,
                               "the peer said nothing for so long that newer "
                               "connections took its place");
     st = flow__handshake_step(t->hs, t->base.lower,
                               flow_opening_is_late(&t->base), err);
     if (st == FLOW_AGAIN)
-        flow__limiter_note(&t->slot, !flow__handshake_is_fresh(t->hs));
+        flow__limiter_note(slot, !flow__handshake_is_fresh(t->hs));
     return st;
 }
 
@@ -74,7 +84,7 @@ tls_open(struct flow *f)
         if (st == FLOW_OK)
             tls_take_over(t);
         if (st < 0) {
-            flow__limiter_leave(&t->slot);
+            flow__limiter_leave(flow__handshake_slot(t->hs));
             st = flow_fail_with(f, TLS_BOTH, &err);
         }
     }
@@ -125,12 +135,11 @@ tls_close(struct flow *f)
     const struct flow_env *env = f->env;
 
     tls_offer_alert(t);
-    flow__limiter_leave(&t->slot);
-    flow__handshake_free(t->hs);
+    tls_end_handshake(t);
     flow__reader_fini(&t->reader);
     flow__writer_fini(&t->writer);
     flow_env_free(env, t->agreed.peer_chain, t->agreed.peer_chain_len);
-    flow_env_free(env, t->agreed.names, t->agreed.names_len);
+    flow_env_free(env, t->agreed.names, flow__agreed_names_len(&t->agreed));
     flow_base_fini(f);
     flow_tls_config_unref(t->config);
     flow_lock_fini(&t->rx_lock);
@@ -161,7 +170,7 @@ tls_control_limit(struct flow__tls *t, int64_t value)
     /* A record that is held back was given room for the old limit. */
     if (t->writer.has_open)
         return FLOW_E_BUSY;
-    t->writer.limit = flow__min((size_t)value, t->writer.peer_limit);
+    t->writer.limit = (uint16_t)flow__min((size_t)value, t->writer.peer_limit);
     return FLOW_OK;
 }
 

@@ -8,7 +8,6 @@
 #include "lib/atomic.h"
 #include "lib/plat.h"
 #include "tls/handshake.h"
-#include "tls/limiter.h"
 #include "tls/reader.h"
 #include "tls/writer.h"
 
@@ -26,8 +25,6 @@ struct flow__tls {
     struct flow base;
     struct flow_tls_config *config;
     struct flow__handshake *hs;
-    struct flow__slot
-        slot; /* of the listener's limiter, during the handshake */
     struct flow_lock rx_lock;
     struct flow_lock tx_lock;
     struct flow__agreed agreed;

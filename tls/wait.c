@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+#include "tls/limiter.h"
 #include "tls/record.h"
 #include "tls/tls_flow.h"
 
@@ -53,7 +54,7 @@ wait_can_open(struct flow__tls *t, struct flow_wait_set *set)
     const struct flow_env *env = t->base.env;
     uint64_t deadline;
 
-    if (t->hs == NULL || flow__limiter_has_dropped(&t->slot))
+    if (t->hs == NULL || flow__limiter_has_dropped(flow__handshake_slot(t->hs)))
         return true;
     deadline = flow__handshake_deadline(t->hs);
     if (deadline != FLOW_NEVER && env->now(env->ctx) >= deadline)

@@ -42,9 +42,8 @@ flow__writer_init(struct flow__writer *w, const struct flow_env *env,
                   size_t limit, uint64_t key_limit)
 {
     memset(w, 0, sizeof(*w));
-    w->env = env;
-    w->limit = limit;
-    w->peer_limit = limit;
+    w->limit = (uint16_t)limit;
+    w->peer_limit = (uint16_t)limit;
     w->key_limit = key_limit;
     flow__queue_init(&w->out, env);
     flow__queue_init(&w->open, env);
@@ -268,7 +267,7 @@ writer_seal_open(struct flow__writer *w)
     if (flow__queue_len(&w->out) == 0) {
         w->out = w->open;
         w->out.is_public = true;
-        flow__queue_init(&w->open, w->env);
+        flow__queue_init(&w->open, w->open.env);
         return writer_ok();
     }
     if (!flow__queue_append(&w->out, w->open.base, len)) {

@@ -31,26 +31,24 @@
  * the next flush or close still sends it.
  */
 struct flow__writer {
-    const struct flow_env *env;
     struct flow__record_keys keys;
     struct flow__secret secret; /* TLS 1.3 */
-    bool tls13;
-    size_t limit;       /* plaintext bytes per record */
-    size_t peer_limit;  /* the most that the peer accepts */
+    uint32_t owed;      /* FLOW__OWED_ bits (atomic); see flow__writer_owe() */
     uint64_t key_limit; /* records per key, 0: the suite's */
     uint64_t updates;   /* KeyUpdates sent */
 
     struct flow__queue out;
     struct flow__queue open; /* filled from 0 to end */
+
+    uint16_t limit;      /* plaintext bytes per record */
+    uint16_t peer_limit; /* the most that the peer accepts */
+    bool tls13;
     bool open_is_leased;
     bool has_open;
-
     bool close_sealed; /* our close_notify is in out or was sent */
     bool spent;        /* the key's last record was an alert; TLS 1.2 */
     bool dead;         /* a fatal alert was sent or received */
     bool alert_queued; /* dead, and our alert is not sent yet */
-
-    uint32_t owed; /* FLOW__OWED_ bits (atomic); see flow__writer_owe() */
     /* For the reading side (atomic): a KeyUpdate that requests one was sealed.
      */
     uint8_t has_asked;
