@@ -10,6 +10,7 @@
 #include <flow/status.h>
 #include <flow/tls_config.h>
 
+#include "tls/keys.h"
 #include "tls/order_kinds.h"
 #include "tls/sni.h"
 #include "tls/suite.h"
@@ -94,10 +95,10 @@ enum flow__engine_kind {
  * it must be protected with.
  *
  * SECRET: level and is_write (else for reading) say what bytes protects, suite
- * with which cipher.  TLS 1.3 has a secret of 32 or 48 bytes for each direction
- * and each of the levels HANDSHAKE and DATA.  TLS 1.2 has one event for both
- * directions: level DATA, not is_write, bytes is the master secret, and the two
- * randoms are set.
+ * with which cipher, and keys[is_write] is the key and IV that were derived
+ * from it.  TLS 1.3 has a secret of 32 or 48 bytes for each direction and each
+ * of the levels HANDSHAKE and DATA.  TLS 1.2 has one event for both directions:
+ * level DATA, not is_write, bytes is the master secret, and both keys are set.
  */
 struct flow__engine_event {
     enum flow__engine_kind kind;
@@ -106,8 +107,7 @@ struct flow__engine_event {
     const uint8_t *bytes;
     size_t len;
     const struct flow__suite *suite;
-    const uint8_t *client_random; /* 32 bytes, else NULL */
-    const uint8_t *server_random;
+    const struct flow__key_material *keys[2]; /* to read with, to write with */
 };
 
 /* One handshake. */

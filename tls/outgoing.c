@@ -46,21 +46,17 @@ outgoing_take_secret13(struct flow__handshake *hs,
                        const struct flow__engine_event *ev)
 {
     struct flow__record_keys *keys = ev->is_write ? hs->tx : hs->rx;
-    struct flow__secret secret = { ev->suite->hash, { 0 } };
-    struct flow__key_material material;
+    struct flow__secret *kept = ev->is_write ? &hs->tx_secret : &hs->rx_secret;
     enum flow_status st;
 
-    if (ev->len != (size_t)secret.hash)
+    if (ev->len != (size_t)ev->suite->hash)
         return FLOW_E_SYS;
-    memcpy(secret.bytes, ev->bytes, ev->len);
-    st = flow__keys_traffic(ev->suite, &secret, &material);
-    if (st == FLOW_OK)
-        st = flow__record_init(&keys[ev->level], hs->env, ev->suite, &material,
-                               0);
-    if (st == FLOW_OK && ev->level == FLOW__LEVEL_DATA)
-        *(ev->is_write ? &hs->tx_secret : &hs->rx_secret) = secret;
-    flow_wipe(&material, sizeof(material));
-    flow_wipe(&secret, sizeof(secret));
+    st = flow__record_init(&keys[ev->level], hs->env, ev->suite,
+                           ev->keys[ev->is_write], 0);
+    if (st == FLOW_OK && ev->level == FLOW__LEVEL_DATA) {
+        kept->hash = ev->suite->hash;
+        memcpy(kept->bytes, ev->bytes, ev->len);
+    }
     return st;
 }
 
@@ -68,22 +64,15 @@ static enum flow_status
 outgoing_take_secret12(struct flow__handshake *hs,
                        const struct flow__engine_event *ev)
 {
-    const struct flow__keys12 from = { ev->bytes, ev->client_random,
-                                       ev->server_random };
-    struct flow__key_material client, server;
     enum flow_status st;
 
     if (ev->len != FLOW__MASTER_LEN)
         return FLOW_E_SYS;
-    st = flow__keys_tls12(ev->suite, &from, &client, &server);
-    if (st == FLOW_OK)
-        st = flow__record_init(&hs->tx[FLOW__LEVEL_DATA], hs->env, ev->suite,
-                               hs->server ? &server : &client, 0);
+    st = flow__record_init(&hs->tx[FLOW__LEVEL_DATA], hs->env, ev->suite,
+                           ev->keys[1], 0);
     if (st == FLOW_OK)
         st = flow__record_init(&hs->rx[FLOW__LEVEL_DATA], hs->env, ev->suite,
-                               hs->server ? &client : &server, 0);
-    flow_wipe(&client, sizeof(client));
-    flow_wipe(&server, sizeof(server));
+                               ev->keys[0], 0);
     return st;
 }
 

@@ -127,7 +127,9 @@ note_secret(struct side *s, const struct flow__engine_event *ev)
     for (size_t i = 0; i < s->secrets; i++)
         FUZZ_CHECK(s->secret[i].level != ev->level ||
                    s->secret[i].is_write != ev->is_write);
-    FUZZ_CHECK((ev->client_random != NULL) == (ev->suite->version == 0x0303));
+    for (int i = 0; i < 2; i++)
+        FUZZ_CHECK((ev->keys[i] != NULL) ==
+                   (i == ev->is_write || ev->suite->version == 0x0303));
     new->level = ev->level;
     new->is_write = ev->is_write;
     new->len = ev->len;

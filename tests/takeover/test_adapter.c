@@ -37,7 +37,7 @@ struct side {
     size_t secret_len[3][2];
     unsigned secrets;
     const struct flow__suite *suite;
-    uint8_t randoms[64];
+    struct flow__key_material keys[3][2];
     struct flow_error err;
 };
 
@@ -104,6 +104,8 @@ end(void)
 static void
 note_secret(struct side *s, const struct flow__engine_event *ev)
 {
+    int i;
+
     assert_non_null(ev->suite);
     assert_true(s->suite == NULL || s->suite == ev->suite);
     s->suite = ev->suite;
@@ -112,10 +114,12 @@ note_secret(struct side *s, const struct flow__engine_event *ev)
     memcpy(s->secret[ev->level][ev->is_write], ev->bytes, ev->len);
     s->secret_len[ev->level][ev->is_write] = ev->len;
     s->secrets++;
-    assert_int_equal(ev->client_random != NULL, ev->suite->version == 0x0303);
-    if (ev->client_random != NULL) {
-        memcpy(s->randoms, ev->client_random, 32);
-        memcpy(s->randoms + 32, ev->server_random, 32);
+    for (i = 0; i < 2; i++) {
+        bool is_set = i == ev->is_write || ev->suite->version == 0x0303;
+
+        assert_int_equal(ev->keys[i] != NULL, is_set);
+        if (is_set)
+            s->keys[ev->level][i] = *ev->keys[i];
     }
 }
 
@@ -194,6 +198,18 @@ assert_said(const struct side *s, const char *types)
         assert_int_equal(s->out[i].bytes[0], types[i]);
 }
 
+/* Each side writes with the keys that the other reads with. */
+static void
+assert_same_keys(int level)
+{
+    assert_memory_equal(&client.keys[level][1], &server.keys[level][0],
+                        sizeof(client.keys[level][1]));
+    assert_memory_equal(&client.keys[level][0], &server.keys[level][1],
+                        sizeof(client.keys[level][0]));
+    assert_memory_not_equal(&client.keys[level][0], &client.keys[level][1],
+                            sizeof(client.keys[level][0]));
+}
+
 static void
 assert_agreed(uint16_t version)
 {
@@ -206,7 +222,7 @@ assert_agreed(uint16_t version)
     assert_int_equal(server.secrets, client.secrets);
     if (version == 0x0303) {
         assert_memory_equal(client.secret[2][0], server.secret[2][0], 48);
-        assert_memory_equal(client.randoms, server.randoms, 64);
+        assert_same_keys(2);
         return;
     }
     for (level = 1; level <= 2; level++) {
@@ -219,6 +235,7 @@ assert_agreed(uint16_t version)
                             len);
         assert_memory_not_equal(client.secret[level][0],
                                 client.secret[level][1], len);
+        assert_same_keys(level);
     }
 }
 

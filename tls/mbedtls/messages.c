@@ -55,45 +55,55 @@ messages_is_known(const struct flow__messages *m,
 }
 
 static enum flow_status
-messages_make_keys13(struct flow__messages *m, bool of_client,
-                     struct flow__record_keys *keys)
+messages_derive13(struct flow__messages *m, enum flow__messages_secret kind)
 {
-    enum flow__messages_secret kind = of_client
-                                          ? FLOW__MESSAGES_CLIENT_HANDSHAKE
-                                          : FLOW__MESSAGES_SERVER_HANDSHAKE;
     struct flow__secret secret = { m->suite->hash, { 0 } };
-    struct flow__key_material material;
     enum flow_status st;
 
-    if (!messages_is_known(m, kind))
-        return FLOW_E_SYS;
     memcpy(secret.bytes, m->secret[kind], (size_t)secret.hash);
-    st = flow__keys_traffic(m->suite, &secret, &material);
-    if (st == FLOW_OK)
-        st = flow__record_init(keys, m->env, m->suite, &material, 0);
-    flow_wipe(&material, sizeof(material));
+    st = flow__keys_traffic(m->suite, &secret, &m->keys[kind]);
     flow_wipe(&secret, sizeof(secret));
+    if (st == FLOW_OK)
+        m->made |= 1u << kind;
     return st;
 }
 
 static enum flow_status
-messages_make_keys12(struct flow__messages *m, bool of_client,
-                     struct flow__record_keys *keys)
+messages_derive12(struct flow__messages *m)
 {
     const struct flow__keys12 from = { m->secret[FLOW__MESSAGES_MASTER],
                                        m->client_random, m->server_random };
-    struct flow__key_material client, server;
-    enum flow_status st;
+    enum flow_status st =
+        flow__keys_tls12(m->suite, &from, &m->keys[FLOW__MESSAGES_CLIENT_DATA],
+                         &m->keys[FLOW__MESSAGES_SERVER_DATA]);
 
-    if (!messages_is_known(m, FLOW__MESSAGES_MASTER))
-        return FLOW_E_SYS;
-    st = flow__keys_tls12(m->suite, &from, &client, &server);
     if (st == FLOW_OK)
-        st = flow__record_init(keys, m->env, m->suite,
-                               of_client ? &client : &server, 0);
-    flow_wipe(&client, sizeof(client));
-    flow_wipe(&server, sizeof(server));
+        m->made |=
+            1u << FLOW__MESSAGES_CLIENT_DATA | 1u << FLOW__MESSAGES_SERVER_DATA;
     return st;
+}
+
+/* The keys of a kind, derived when they are first needed. */
+static enum flow_status
+messages_derive(struct flow__messages *m, enum flow__messages_secret kind)
+{
+    if ((m->made & 1u << kind) != 0)
+        return FLOW_OK;
+    if (!messages_is_known(m,
+                           messages_is_tls13(m) ? kind : FLOW__MESSAGES_MASTER))
+        return FLOW_E_SYS;
+    return messages_is_tls13(m) ? messages_derive13(m, kind)
+                                : messages_derive12(m);
+}
+
+/* Which keys protect the handshake of one side. */
+static enum flow__messages_secret
+messages_kind_of(const struct flow__messages *m, bool of_client)
+{
+    if (messages_is_tls13(m))
+        return of_client ? FLOW__MESSAGES_CLIENT_HANDSHAKE
+                         : FLOW__MESSAGES_SERVER_HANDSHAKE;
+    return of_client ? FLOW__MESSAGES_CLIENT_DATA : FLOW__MESSAGES_SERVER_DATA;
 }
 
 /* Keys of one direction of the handshake, made when they are first needed. */
@@ -101,12 +111,18 @@ static enum flow_status
 messages_need_keys(struct flow__messages *m, bool of_client,
                    struct flow__record_keys *keys)
 {
+    enum flow__messages_secret kind;
+    enum flow_status st;
+
     if (keys->ctx != NULL)
         return FLOW_OK;
     if (m->suite == NULL)
         return FLOW_E_SYS;
-    return messages_is_tls13(m) ? messages_make_keys13(m, of_client, keys)
-                                : messages_make_keys12(m, of_client, keys);
+    kind = messages_kind_of(m, of_client);
+    st = messages_derive(m, kind);
+    return st == FLOW_OK
+               ? flow__record_init(keys, m->env, m->suite, &m->keys[kind], 0)
+               : st;
 }
 
 static enum flow_status
@@ -204,36 +220,56 @@ flow__messages_export(struct flow__messages *m, enum flow__messages_secret kind,
     m->known |= 1u << kind;
 }
 
-/* The next secret that was exported, if its suite is known. */
-static bool
-messages_next_secret(struct flow__messages *m,
+/* Both directions of TLS 1.2. */
+static enum flow_status
+messages_tell_master(struct flow__messages *m,
                      struct flow__engine_event *ret_event)
 {
-    bool of_client;
-    unsigned kind = 0;
+    enum flow_status st = messages_derive(m, FLOW__MESSAGES_CLIENT_DATA);
 
-    if (m->suite == NULL || m->known == m->told)
-        return false;
-    while (((m->known ^ m->told) & 1u << kind) == 0)
-        kind++;
-    m->told |= 1u << kind;
-    of_client = kind == FLOW__MESSAGES_CLIENT_HANDSHAKE ||
-                kind == FLOW__MESSAGES_CLIENT_DATA;
-    ret_event->kind = FLOW__ENGINE_SECRET;
+    ret_event->level = FLOW__LEVEL_DATA;
+    ret_event->keys[m->server] = &m->keys[FLOW__MESSAGES_SERVER_DATA];
+    ret_event->keys[!m->server] = &m->keys[FLOW__MESSAGES_CLIENT_DATA];
+    return st;
+}
+
+/* One direction and level of TLS 1.3. */
+static enum flow_status
+messages_tell_secret(struct flow__messages *m, enum flow__messages_secret kind,
+                     struct flow__engine_event *ret_event)
+{
+    bool of_client = kind == FLOW__MESSAGES_CLIENT_HANDSHAKE ||
+                     kind == FLOW__MESSAGES_CLIENT_DATA;
+
     ret_event->level = kind == FLOW__MESSAGES_CLIENT_HANDSHAKE ||
                                kind == FLOW__MESSAGES_SERVER_HANDSHAKE
                            ? FLOW__LEVEL_HANDSHAKE
                            : FLOW__LEVEL_DATA;
     ret_event->is_write = of_client != m->server;
+    ret_event->keys[ret_event->is_write] = &m->keys[kind];
+    return messages_derive(m, kind);
+}
+
+/* The next secret that was exported, if its suite is known; else FLOW_AGAIN. */
+static enum flow_status
+messages_next_secret(struct flow__messages *m,
+                     struct flow__engine_event *ret_event)
+{
+    unsigned kind = 0;
+
+    if (m->suite == NULL || m->known == m->told)
+        return FLOW_AGAIN;
+    while (((m->known ^ m->told) & 1u << kind) == 0)
+        kind++;
+    m->told |= 1u << kind;
+    ret_event->kind = FLOW__ENGINE_SECRET;
     ret_event->bytes = m->secret[kind];
     ret_event->len = m->secret_len;
     ret_event->suite = m->suite;
-    if (kind == FLOW__MESSAGES_MASTER) {
-        ret_event->is_write = false;
-        ret_event->client_random = m->client_random;
-        ret_event->server_random = m->server_random;
-    }
-    return true;
+    return kind == FLOW__MESSAGES_MASTER
+               ? messages_tell_master(m, ret_event)
+               : messages_tell_secret(m, (enum flow__messages_secret)kind,
+                                      ret_event);
 }
 
 static size_t
@@ -323,13 +359,12 @@ enum flow_status
 flow__messages_next(struct flow__messages *m,
                     struct flow__engine_event *ret_event)
 {
-    enum flow_status st = FLOW_AGAIN;
+    enum flow_status st;
 
     memset(ret_event, 0, sizeof(*ret_event));
     flow__queue_consume(&m->out, m->passed);
     m->passed = 0;
-    if (messages_next_secret(m, ret_event))
-        return FLOW_OK;
+    st = messages_next_secret(m, ret_event);
     while (st == FLOW_AGAIN && flow__queue_len(&m->out) > 0) {
         st = messages_pass_record(m, ret_event);
         if (st == FLOW_AGAIN) {

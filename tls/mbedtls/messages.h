@@ -17,6 +17,9 @@
  * count these records and not those on the wire.  A record of the engine is
  * opened with the engine's own key, and its content leaves as a message.
  *
+ * Keys are derived once, when a record or an event first needs them: those of
+ * the handshake serve both here and on the wire.
+ *
  * Invariants: no byte of in or out ever reaches the wire.  These records are
  * sealed with keys and numbers that records on the wire use too, and differ
  * from them in padding and order: if both were sent, nonces would repeat.  The
@@ -39,7 +42,7 @@ enum flow__messages_secret {
     FLOW__MESSAGES_SERVER_HANDSHAKE,
     FLOW__MESSAGES_CLIENT_DATA,
     FLOW__MESSAGES_SERVER_DATA,
-    FLOW__MESSAGES_MASTER, /* TLS 1.2 */
+    FLOW__MESSAGES_MASTER, /* TLS 1.2: its keys are those of the data */
     FLOW__MESSAGES_SECRETS /* how many kinds there are */
 };
 
@@ -57,10 +60,12 @@ struct flow__messages {
 
     unsigned known; /* bit per kind: exported */
     unsigned told;  /* bit per kind: reported as an event */
+    unsigned made;  /* bit per kind: its keys are derived */
     uint8_t secret[FLOW__MESSAGES_SECRETS][FLOW__SECRET_MAX];
     size_t secret_len;
     uint8_t client_random[FLOW__RANDOM_LEN];
     uint8_t server_random[FLOW__RANDOM_LEN];
+    struct flow__key_material keys[FLOW__MESSAGES_MASTER];
 
     struct flow__record_keys in_keys;  /* seal what the peer sent, again */
     struct flow__record_keys out_keys; /* open what the engine sealed */

@@ -273,8 +273,9 @@ struct flow__engine_conf {
 struct flow__engine {
     const struct flow_env *env;
     struct script *script;
-    const struct script_call *call; /* the last call */
-    unsigned next;                  /* the current event of that call */
+    const struct script_call *call;    /* the last call */
+    unsigned next;                     /* the current event of that call */
+    struct flow__key_material keys[2]; /* of the last event, by is_write */
 };
 
 enum flow_status
@@ -466,10 +467,27 @@ long_certificate(size_t len, size_t *ret_len)
     return bytes;
 }
 
+/* Both ends derive the same keys from the bytes of a secret. */
+static enum flow_status
+make_keys(struct flow__engine *e, struct flow__engine_event *event)
+{
+    static const uint8_t random[FLOW__RANDOM_LEN] = { 1 };
+    const struct flow__keys12 from = { event->bytes, random, random };
+    struct flow__secret secret = { event->suite->hash, { 0 } };
+    bool server = e->script == &script_server;
+
+    event->keys[0] = &e->keys[0];
+    event->keys[1] = &e->keys[1];
+    if (event->suite->version == 0x0303)
+        return flow__keys_tls12(event->suite, &from, &e->keys[!server],
+                                &e->keys[server]);
+    memcpy(secret.bytes, event->bytes, (size_t)secret.hash);
+    return flow__keys_traffic(event->suite, &secret, &e->keys[event->is_write]);
+}
+
 enum flow_status
 flow__engine_next(struct flow__engine *e, struct flow__engine_event *ret_event)
 {
-    static const uint8_t random[32] = { 1 };
     const struct script_event *event;
 
     if (e->next == e->call->events)
@@ -486,9 +504,7 @@ flow__engine_next(struct flow__engine *e, struct flow__engine_event *ret_event)
         ret_event->bytes =
             long_certificate(event->certificate, &ret_event->len);
     ret_event->suite = flow__suite_find(e->script->suite);
-    ret_event->client_random = random;
-    ret_event->server_random = random;
-    return FLOW_OK;
+    return event->is_secret ? make_keys(e, ret_event) : FLOW_OK;
 }
 
 enum flow__key_type
