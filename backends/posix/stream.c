@@ -33,12 +33,20 @@ stream_of(struct flow *f)
     return (struct flow__stream *)f;
 }
 
+_Static_assert(sizeof(union flow__sockaddr) <= UINT8_MAX,
+               "the length of an address fits into a byte");
+
 void *
 flow__stream_new(const struct flow_env *env, const struct flow_ops *ops,
-                 size_t size, uint32_t caps)
+                 size_t size, socklen_t peer_room, uint32_t caps)
 {
-    struct flow__stream *s = flow_env_alloc(env, size);
+    struct flow__stream *s;
 
+    /* The system tells the whole length of an address that it cut. */
+    if (peer_room > sizeof(union flow__sockaddr))
+        peer_room = 0;
+    size += peer_room;
+    s = flow_env_alloc(env, size);
     if (s == NULL)
         return NULL;
     if (flow_base_init(&s->base, ops, env, caps) != FLOW_OK) {
@@ -46,7 +54,8 @@ flow__stream_new(const struct flow_env *env, const struct flow_ops *ops,
         return NULL;
     }
     flow_lock_init(&s->lock);
-    s->size = size;
+    s->size = (uint16_t)size;
+    s->peer_room = (uint8_t)peer_room;
     s->in = -1;
     s->out = -1;
     s->is_socket = true;
@@ -56,13 +65,43 @@ flow__stream_new(const struct flow_env *env, const struct flow_ops *ops,
 }
 
 void
-flow__stream_connected(struct flow__stream *s, int fd,
-                       const union flow__sockaddr *peer, socklen_t peer_len)
+flow__stream_set_peer(struct flow__stream *s, const union flow__sockaddr *peer,
+                      socklen_t peer_len)
+{
+    uint8_t *end = (uint8_t *)s + s->size;
+
+    if (peer_len > s->peer_room)
+        peer_len = 0;
+    memcpy(end - s->peer_room, peer, peer_len);
+    s->peer_len = (uint8_t)peer_len;
+}
+
+socklen_t
+flow__stream_get_peer(const struct flow__stream *s,
+                      union flow__sockaddr *ret_peer)
+{
+    const uint8_t *end = (const uint8_t *)s + s->size;
+
+    memset(ret_peer, 0, sizeof(*ret_peer));
+    memcpy(ret_peer, end - s->peer_room, s->peer_len);
+    return s->peer_len;
+}
+
+void
+flow__stream_connected(struct flow__stream *s, int fd)
 {
     s->in = fd;
     s->out = fd;
-    s->peer = *peer;
-    s->peer_len = peer_len;
+}
+
+/* The text of the peer's address, or "". */
+static void
+stream_format_peer(const struct flow__stream *s, char text[FLOW__SOCKADDR_TEXT])
+{
+    union flow__sockaddr peer;
+    socklen_t len = flow__stream_get_peer(s, &peer);
+
+    flow__sockaddr_format(&peer, len, text);
 }
 
 enum flow_status
@@ -71,7 +110,7 @@ flow__stream_fail(struct flow__stream *s, uint32_t dirs, int code,
 {
     char peer[FLOW__SOCKADDR_TEXT];
 
-    flow__sockaddr_format(&s->peer, s->peer_len, peer);
+    stream_format_peer(s, peer);
     return flow_posix_fail(&s->base, dirs, code, fallback, peer);
 }
 
@@ -279,7 +318,7 @@ stream_answer_description(const struct flow__stream *s, void *buf, size_t *len)
     char peer[FLOW__SOCKADDR_TEXT];
     char text[FLOW__SOCKADDR_TEXT + 16];
 
-    flow__sockaddr_format(&s->peer, s->peer_len, peer);
+    stream_format_peer(s, peer);
     snprintf(text, sizeof(text), "%s%s%s", name, peer[0] != '\0' ? " " : "",
              peer);
     return flow_answer_string(buf, len, text);
@@ -302,7 +341,9 @@ static enum flow_status
 stream_answer(const struct flow__stream *s, enum flow_query_key key, void *buf,
               size_t *len)
 {
+    char peer[FLOW__SOCKADDR_TEXT];
     struct flow_buf_hints hints;
+    size_t size = s->size;
 
     if (key == FLOW_QUERY_DESCRIPTION)
         return stream_answer_description(s, buf, len);
@@ -313,13 +354,14 @@ stream_answer(const struct flow__stream *s, enum flow_query_key key, void *buf,
             return FLOW_AGAIN;
         if (s->peer_len == 0)
             return FLOW_E_NOTSUP;
-        return stream_answer_address(&s->peer, s->peer_len, buf, len);
+        stream_format_peer(s, peer);
+        return flow_answer_string(buf, len, peer);
     }
     if (key == FLOW_QUERY_FD)
         return s->in < 0 ? FLOW_AGAIN
                          : flow_answer(buf, len, &s->in, sizeof(s->in));
     if (key == FLOW_QUERY_FOOTPRINT)
-        return flow_answer(buf, len, &s->size, sizeof(s->size));
+        return flow_answer(buf, len, &size, sizeof(size));
     if (key == FLOW_QUERY_BUF_HINTS) {
         flow_buf_hints_init(&hints);
         return flow_answer(buf, len, &hints, sizeof(hints));
@@ -345,7 +387,10 @@ flow__stream_query(struct flow *f, enum flow_query_key key, void *buf,
 static bool
 stream_is_ip(const struct flow__stream *s)
 {
-    return s->is_socket && s->peer_len > 0 && s->peer.any.sa_family != AF_UNIX;
+    union flow__sockaddr peer;
+
+    return s->is_socket && flow__stream_get_peer(s, &peer) > 0 &&
+           peer.any.sa_family != AF_UNIX;
 }
 
 enum flow_status

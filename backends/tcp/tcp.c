@@ -34,7 +34,8 @@ tcp_open(struct flow *f)
     st = flow__tcp_dial_step(t->dial, &fd, &addr, &err);
     if (st == FLOW_OK) {
         len = flow__tcp_sockaddr(&addr, &peer);
-        flow__stream_connected(&t->stream, fd, &peer, len);
+        flow__stream_set_peer(&t->stream, &peer, len);
+        flow__stream_connected(&t->stream, fd);
         flow__tcp_tuning_apply(&t->tuning, fd);
     }
     if (st != FLOW_AGAIN) {
@@ -143,13 +144,14 @@ flow__tcp_accepted(const struct flow_env *env, int fd,
                    const union flow__sockaddr *peer, socklen_t peer_len,
                    const struct tcp_tuning *tuning, struct flow **ret_flow)
 {
-    struct tcp *t =
-        flow__stream_new(env, &tcp_ops, sizeof(*t), FLOW__STREAM_CAPS);
+    struct tcp *t = flow__stream_new(env, &tcp_ops, sizeof(*t), peer_len,
+                                     FLOW__STREAM_CAPS);
 
     if (t == NULL)
         return FLOW_E_NOMEM;
     t->tuning = *tuning;
-    flow__stream_connected(&t->stream, fd, peer, peer_len);
+    flow__stream_set_peer(&t->stream, peer, peer_len);
+    flow__stream_connected(&t->stream, fd);
     flow__tcp_tuning_apply(&t->tuning, fd);
     *ret_flow = &t->stream.base;
     return FLOW_OK;
@@ -220,7 +222,8 @@ tcp_new_dialling(const struct flow_env *env, const char *host, uint16_t port,
     /* A resolver need not wait for a descriptor. */
     if (literal->family == 0)
         caps &= ~FLOW_CAP_FD;
-    t = flow__stream_new(env, &tcp_ops, sizeof(*t), caps);
+    t = flow__stream_new(env, &tcp_ops, sizeof(*t), sizeof(struct sockaddr_in6),
+                         caps);
     if (t == NULL)
         return FLOW_E_NOMEM;
     t->dial =

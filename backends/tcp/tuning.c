@@ -39,11 +39,11 @@ tuning_refuse(struct flow_error *err, enum flow_status status, const char *text,
 }
 
 static bool
-tuning_whole_seconds(uint64_t nsec, int *ret_seconds)
+tuning_whole_seconds(uint64_t nsec, uint16_t *ret_seconds)
 {
     if (nsec > TUNING_TIME_MAX * TUNING_SECOND)
         return false;
-    *ret_seconds = (int)((nsec + TUNING_SECOND - 1) / TUNING_SECOND);
+    *ret_seconds = (uint16_t)((nsec + TUNING_SECOND - 1) / TUNING_SECOND);
     return true;
 }
 
@@ -62,7 +62,7 @@ flow__tcp_tuning_parse(const struct flow_tcp_options *opt,
     if (opt->keepalive_count > TUNING_COUNT_MAX)
         return tuning_refuse(err, FLOW_E_INVAL, "too many keepalive probes",
                              "give at most 127");
-    t.count = (int)opt->keepalive_count;
+    t.count = (uint8_t)opt->keepalive_count;
     times = t.idle != 0 || t.interval != 0 || t.count != 0;
     if (times && !TUNING_HAVE_TIMES)
         return tuning_refuse(err, FLOW_E_NOTSUP,

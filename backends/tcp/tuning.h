@@ -3,6 +3,7 @@
 #define BACKENDS_TCP_TUNING_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <flow/status.h>
 
@@ -12,9 +13,9 @@ struct flow_tcp_options;
 struct tcp_tuning {
     bool delay;
     bool keepalive;
-    int idle;     /* s */
-    int interval; /* s */
-    int count;
+    uint8_t count;
+    uint16_t idle;     /* s */
+    uint16_t interval; /* s */
 };
 
 /* Checks the options.  FLOW_E_INVAL or FLOW_E_NOTSUP fills err, unless NULL. */

@@ -83,9 +83,6 @@ adopt_take_over(struct flow__stream *s, int read_fd, int write_fd)
     s->out = write_fd;
     s->is_socket = adopt_get_option(write_fd, SO_TYPE) >= 0;
     s->in_is_socket = adopt_get_option(read_fd, SO_TYPE) >= 0;
-    s->peer_len = sizeof(s->peer);
-    if (getpeername(read_fd, &s->peer.any, &s->peer_len) < 0)
-        s->peer_len = 0;
     /* Processes share the mode of a terminal or pipe, so it is restored later.
      * A socket's mode does not matter and is not changed. */
     if (!s->in_is_socket)
@@ -105,18 +102,24 @@ flow_fd_adopt(const struct flow_env *env, int read_fd, int write_fd,
               struct flow **ret_flow, struct flow_error *ret_err)
 {
     enum flow_status st = adopt_check_fd(read_fd, O_WRONLY, ret_err);
+    union flow__sockaddr peer;
+    socklen_t peer_len = sizeof(peer);
     struct flow__stream *s;
 
     if (st == FLOW_OK)
         st = adopt_check_fd(write_fd, O_RDONLY, ret_err);
     if (st != FLOW_OK)
         return st;
+    if (getpeername(read_fd, &peer.any, &peer_len) < 0)
+        peer_len = 0;
     s = flow__stream_new(env != NULL ? env : flow_env_default(), &adopt_ops,
-                         sizeof(*s), adopt_capabilities(read_fd, write_fd));
+                         sizeof(*s), peer_len,
+                         adopt_capabilities(read_fd, write_fd));
     if (s == NULL)
         return flow_error_set(ret_err, FLOW_E_NOMEM, "fd", FLOW_DOMAIN_NONE, 0,
                               "no memory for a flow");
     adopt_take_over(s, read_fd, write_fd);
+    flow__stream_set_peer(s, &peer, peer_len);
     *ret_flow = &s->base;
     return FLOW_OK;
 }

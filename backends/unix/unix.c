@@ -83,17 +83,21 @@ unix_is_late(const struct unix_flow *u)
 static int
 unix_try_connect(struct unix_flow *u)
 {
+    union flow__sockaddr peer;
+    socklen_t len;
+
     if (u->in_progress)
         return flow_wait_fd_ready(NULL, u->fd, FLOW_WAIT_OUT) == 0
                    ? EAGAIN
                    : flow__fd_take_error(u->fd);
     if (u->retry != FLOW_NEVER && unix_now(u) < u->retry)
         return EAGAIN;
+    len = flow__stream_get_peer(&u->stream, &peer);
     if (u->fd < 0)
         u->fd = flow__fd_socket(AF_UNIX);
     if (u->fd < 0)
         return errno;
-    if (connect(u->fd, &u->stream.peer.any, u->stream.peer_len) == 0)
+    if (connect(u->fd, &peer.any, len) == 0)
         return 0;
     if (errno == EINPROGRESS || errno == EINTR) {
         u->in_progress = true;
@@ -118,11 +122,14 @@ unix_open_failed(struct unix_flow *u, int code)
 {
     struct flow_error err;
     char path[FLOW__SOCKADDR_TEXT];
+    union flow__sockaddr peer;
+    socklen_t len;
 
     if (code != EAGAIN)
         return flow__stream_fail(&u->stream, FLOW_READ | FLOW_WRITE, code,
                                  "connecting failed");
-    flow__sockaddr_format(&u->stream.peer, u->stream.peer_len, path);
+    len = flow__stream_get_peer(&u->stream, &peer);
+    flow__sockaddr_format(&peer, len, path);
     flow_error_set(&err, FLOW_E_TIMEOUT, "unix", FLOW_DOMAIN_NONE, 0,
                    "the listener's queue stayed full until the timeout");
     flow_error_set_detail(&err, path);
@@ -144,8 +151,7 @@ unix_open(struct flow *f)
     code = unix_try_connect(u);
     late = unix_is_late(u);
     if (code == 0) {
-        flow__stream_connected(&u->stream, u->fd, &u->stream.peer,
-                               u->stream.peer_len);
+        flow__stream_connected(&u->stream, u->fd);
         u->fd = -1;
     } else if (code != EAGAIN || late) {
         flow_fd_closing(f, -1);
@@ -214,13 +220,14 @@ flow__unix_accepted(const struct flow_env *env, int fd,
                     const union flow__sockaddr *peer, socklen_t peer_len,
                     struct flow **ret_flow)
 {
-    struct unix_flow *u =
-        flow__stream_new(env, &unix_ops, sizeof(*u), FLOW__STREAM_CAPS);
+    struct unix_flow *u = flow__stream_new(env, &unix_ops, sizeof(*u), peer_len,
+                                           FLOW__STREAM_CAPS);
 
     if (u == NULL)
         return FLOW_E_NOMEM;
     u->fd = -1;
-    flow__stream_connected(&u->stream, fd, peer, peer_len);
+    flow__stream_set_peer(&u->stream, peer, peer_len);
+    flow__stream_connected(&u->stream, fd);
     *ret_flow = &u->stream.base;
     return FLOW_OK;
 }
@@ -238,14 +245,14 @@ flow_unix_dial(const struct flow_env *env, const char *path,
     if (len == 0)
         return FLOW_E_INVAL;
     u = flow__stream_new(env != NULL ? env : flow_env_default(), &unix_ops,
-                         sizeof(*u), FLOW__STREAM_CAPS | FLOW_CAP_NEEDS_OPEN);
+                         sizeof(*u), len,
+                         FLOW__STREAM_CAPS | FLOW_CAP_NEEDS_OPEN);
     if (u == NULL)
         return flow_error_set(ret_err, FLOW_E_NOMEM, "unix", FLOW_DOMAIN_NONE,
                               0, "no memory for a flow");
     u->fd = -1;
     u->timeout = opt != NULL ? opt->timeout : 0;
-    u->stream.peer = addr;
-    u->stream.peer_len = len;
+    flow__stream_set_peer(&u->stream, &addr, len);
     *ret_flow = &u->stream.base;
     return FLOW_OK;
 }
