@@ -374,7 +374,7 @@ measure_handshakes(bool tls13, enum bench_group group, bool is_rsa)
 }
 
 /* Bytes that a server's end of an idle connection holds, its transport
- * included, after 16 KiB went each way. */
+ * included, after 16 KiB went each way and it waits for more. */
 static double
 idle_bytes(const struct bench_peer *peer, const struct bench_terms *terms)
 {
@@ -392,6 +392,7 @@ idle_bytes(const struct bench_peer *peer, const struct bench_terms *terms)
             send_records(&side[i], end, CONTENT, 1);
             receive(&side[i], 1 - end, CONTENT);
         }
+        peer->settle(side[i].conn, BENCH_SERVER);
     }
     before = mallinfo2().uordblks;
     for (unsigned i = 0; i < IDLE; i++)

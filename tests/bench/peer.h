@@ -69,6 +69,10 @@ struct bench_peer {
     /* Read up to cap bytes, at least one; how many. */
     size_t (*read)(void *conn, enum bench_end end, uint8_t *buf, size_t cap);
 
+    /* What an event loop does with an end that has nothing to read, before it
+     * waits for more. */
+    void (*settle)(void *conn, enum bench_end end);
+
     /* Release one end, with its side of the transport, in no orderly way. */
     void (*close_end)(void *conn, enum bench_end end);
 

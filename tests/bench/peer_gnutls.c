@@ -195,6 +195,17 @@ gtls_read(void *conn, enum bench_end end, uint8_t *buf, size_t cap)
 }
 
 static void
+gtls_settle(void *conn, enum bench_end end)
+{
+    struct gtls_conn *c = conn;
+    uint8_t byte;
+
+    bench_check(gnutls_record_recv(c->end[end].session, &byte, 1) ==
+                    GNUTLS_E_AGAIN,
+                "GnuTLS: nothing to read");
+}
+
+static void
 gtls_close_end(void *conn, enum bench_end end)
 {
     struct gtls_conn *c = conn;
@@ -221,6 +232,7 @@ const struct bench_peer bench_gnutls = {
     .step = gtls_step,
     .write = gtls_write,
     .read = gtls_read,
+    .settle = gtls_settle,
     .close_end = gtls_close_end,
     .close = gtls_close,
 };

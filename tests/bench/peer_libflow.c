@@ -155,6 +155,20 @@ libflow_read(void *conn, enum bench_end end, uint8_t *buf, size_t cap)
 }
 
 static void
+libflow_settle(void *conn, enum bench_end end)
+{
+    struct libflow_conn *c = conn;
+    struct flow_wait_set set;
+    uint8_t byte;
+    size_t done;
+
+    flow_wait_set_init(&set);
+    bench_check(flow_read(c->end[end], &byte, 1, &done) == FLOW_AGAIN &&
+                    flow_wait_sources(c->end[end], FLOW_READY_READ, &set) == 0,
+                "libflow: nothing to read");
+}
+
+static void
 libflow_close_end(void *conn, enum bench_end end)
 {
     struct libflow_conn *c = conn;
@@ -179,6 +193,7 @@ const struct bench_peer bench_libflow = {
     .write = libflow_write,
     .flush = libflow_flush,
     .read = libflow_read,
+    .settle = libflow_settle,
     .close_end = libflow_close_end,
     .close = libflow_close,
 };

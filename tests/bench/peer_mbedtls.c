@@ -220,6 +220,17 @@ mbed_read(void *conn, enum bench_end end, uint8_t *buf, size_t cap)
 }
 
 static void
+mbed_settle(void *conn, enum bench_end end)
+{
+    struct mbed_conn *c = conn;
+    uint8_t byte;
+
+    bench_check(mbedtls_ssl_read(&c->end[end].ssl, &byte, 1) ==
+                    MBEDTLS_ERR_SSL_WANT_READ,
+                "mbedTLS: nothing to read");
+}
+
+static void
 mbed_close_end(void *conn, enum bench_end end)
 {
     struct mbed_conn *c = conn;
@@ -246,6 +257,7 @@ const struct bench_peer bench_mbedtls = {
     .step = mbed_step,
     .write = mbed_write,
     .read = mbed_read,
+    .settle = mbed_settle,
     .close_end = mbed_close_end,
     .close = mbed_close,
 };

@@ -188,6 +188,19 @@ openssl_read(void *conn, enum bench_end end, uint8_t *buf, size_t cap)
 }
 
 static void
+openssl_settle(void *conn, enum bench_end end)
+{
+    struct openssl_conn *c = conn;
+    uint8_t byte;
+    size_t done;
+    int result = SSL_read_ex(c->end[end], &byte, 1, &done);
+
+    openssl_check(result == 0 &&
+                      SSL_get_error(c->end[end], result) == SSL_ERROR_WANT_READ,
+                  "OpenSSL: nothing to read");
+}
+
+static void
 openssl_close_end(void *conn, enum bench_end end)
 {
     struct openssl_conn *c = conn;
@@ -210,6 +223,7 @@ const struct bench_peer bench_openssl = {
     .step = openssl_step,
     .write = openssl_write,
     .read = openssl_read,
+    .settle = openssl_settle,
     .close_end = openssl_close_end,
     .close = openssl_close,
 };
