@@ -21,7 +21,7 @@ extern const struct flow_scheme flow__scheme_pair;
  * - A flow that connects is end 0 of a pair; its end 1 belongs to it until it
  * is queued.
  *
- * Lock order: the lock of the names, the lock of a pair, the lock of waits.
+ * Lock order: the lock of the names, the lock of waits.
  * fork(2) waits while the lock of the names is held.
  */
 struct pair_listener {

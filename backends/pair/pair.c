@@ -8,16 +8,19 @@
 #include "backends/pair/ring.h"
 
 /*
- * Two ends over two rings (pair.h has the invariants of a ring).
+ * Two ends over two rings (pair.h has the invariants of a ring, and the order
+ * of its loads and stores).
  *
- * - An operation takes one consistent copy of a ring's indexes under the lock,
- *   copies bytes without it, and then moves its own index under the lock.
- * - After it has moved an index it signals the event of the other end, outside
- *   of the lock except in close, where the other end may free the pair next.
- * - Both ends must be closed; the second frees the pair.
+ * - An operation looks at the other end's index, copies bytes, and then moves
+ *   its own index.  After that it signals the event of the other end.
+ * - A change of an index or of a mark comes before the signal.  A sleeper takes
+ *   the event's count before it looks, so it sees the change or does not sleep
+ *   (flow_event_signal()).
+ * - Both ends must be closed; the second frees the pair.  An end signals before
+ *   it counts itself as closed, since the other may free the pair then.
  *
- * Lock order: the pair's lock, then the lock of waits (flow_event_signal()).
- * The reader's and the writer's thread of each end may be here at once.
+ * There is no lock of a pair.  The reader's and the writer's thread of each end
+ * may be here at once.
  */
 #define PAIR_CAPACITY_MAX ((size_t)1 << 30)
 
@@ -27,54 +30,77 @@ pair_end_of(struct flow *f)
     return (struct pair_end *)f;
 }
 
-/* A consistent copy of the state of a ring. */
-struct pair_view {
+/* What a ring has for its reader. */
+struct pair_filled {
     uint32_t head;
-    uint32_t tail;
-    uint32_t used; /* Bytes to be read. */
-    uint32_t room; /* Bytes that can be written. */
+    uint32_t len;
     bool ended;
     bool writer_gone;
+};
+
+static struct pair_filled
+pair_look_filled(struct pair_ring *r)
+{
+    struct pair_filled v;
+
+    /* The marks before tail: what is there when one is set is all. */
+    v.ended = atomic_load_explicit(&r->ended, memory_order_acquire);
+    v.writer_gone = atomic_load_explicit(&r->writer_gone, memory_order_acquire);
+    v.head = atomic_load_explicit(&r->head, memory_order_acquire);
+    v.len = flow__ring_used(
+        atomic_load_explicit(&r->tail, memory_order_acquire), v.head);
+    if (v.len > r->size)
+        v.len = r->size;
+    if (atomic_load_explicit(&r->discards, memory_order_relaxed))
+        v.len = 0;
+    return v;
+}
+
+/* What a ring has for its writer. */
+struct pair_free {
+    uint32_t tail;
+    uint32_t len;
     bool reader_gone;
 };
 
-static struct pair_view
-pair_ring_look(const struct pair_end *e, const struct pair_ring *r)
+static struct pair_free
+pair_look_free(struct pair_ring *r)
 {
-    struct pair_view v;
+    struct pair_free v;
 
-    flow_lock_acquire(&e->pair->lock);
-    v.head = r->head;
-    v.tail = r->tail;
-    v.used = flow__ring_used(r->tail, r->head);
-    v.room = flow__ring_room(r->size, r->tail, r->head);
-    v.ended = r->ended;
-    v.writer_gone = r->writer_gone;
-    v.reader_gone = r->reader_gone;
-    flow_lock_release(&e->pair->lock);
+    v.reader_gone = atomic_load_explicit(&r->reader_gone, memory_order_acquire);
+    v.tail = atomic_load_explicit(&r->tail, memory_order_acquire);
+    v.len = flow__ring_room(
+        r->size, v.tail, atomic_load_explicit(&r->head, memory_order_acquire));
+    /* After discards there is nothing to keep. */
+    if (v.len > r->size ||
+        atomic_load_explicit(&r->discards, memory_order_acquire))
+        v.len = r->size;
     return v;
 }
 
 static void
-pair_ring_consume(struct pair_end *e, size_t len)
+pair_ring_consume(struct pair_ring *r, size_t len)
 {
-    flow_lock_acquire(&e->pair->lock);
-    e->in->head += (uint32_t)len;
-    flow_lock_release(&e->pair->lock);
-    if (len > 0)
-        flow_event_signal(&e->in->writable);
+    if (len == 0)
+        return;
+    atomic_store_explicit(&r->head,
+                          atomic_load_explicit(&r->head, memory_order_relaxed) +
+                              (uint32_t)len,
+                          memory_order_release);
+    flow_event_signal(&r->writable);
 }
 
 static void
-pair_ring_publish(struct pair_end *e, size_t len)
+pair_ring_publish(struct pair_ring *r, size_t len)
 {
-    flow_lock_acquire(&e->pair->lock);
-    e->out->tail += (uint32_t)len;
-    if (e->out->discards)
-        e->out->head = e->out->tail;
-    flow_lock_release(&e->pair->lock);
-    if (len > 0)
-        flow_event_signal(&e->out->readable);
+    if (len == 0)
+        return;
+    atomic_store_explicit(&r->tail,
+                          atomic_load_explicit(&r->tail, memory_order_relaxed) +
+                              (uint32_t)len,
+                          memory_order_release);
+    flow_event_signal(&r->readable);
 }
 
 /*
@@ -103,7 +129,7 @@ pair_ring_spans(const struct pair_ring *r, uint32_t index, uint32_t len,
 
 /* The status of a read from an empty ring. */
 static enum flow_status
-pair_read_end(struct pair_end *e, const struct pair_view *v)
+pair_read_end(struct pair_end *e, const struct pair_filled *v)
 {
     if (v->ended)
         return FLOW_EOF;
@@ -126,19 +152,19 @@ flow__pair_readv(struct flow *f, const struct flow_vec *vec, size_t count,
                  size_t *ret_len)
 {
     struct pair_end *e = pair_end_of(f);
-    struct pair_view v = pair_ring_look(e, e->in);
+    struct pair_filled v = pair_look_filled(e->in);
     struct flow_vec span[2];
     size_t done;
 
     *ret_len = 0;
-    if (v.used == 0)
+    if (v.len == 0)
         return pair_read_end(e, &v);
 
-    pair_ring_spans(e->in, v.head, v.used, 0, span);
+    pair_ring_spans(e->in, v.head, v.len, 0, span);
     done = flow_vec_put(vec, count, 0, span[0].base, span[0].len);
     if (done == span[0].len && span[1].len > 0)
         done += flow_vec_put(vec, count, done, span[1].base, span[1].len);
-    pair_ring_consume(e, done);
+    pair_ring_consume(e->in, done);
     *ret_len = done;
     return FLOW_OK;
 }
@@ -149,7 +175,7 @@ flow__pair_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
                   uint32_t flags, size_t *ret_len)
 {
     struct pair_end *e = pair_end_of(f);
-    struct pair_view v = pair_ring_look(e, e->out);
+    struct pair_free v = pair_look_free(e->out);
     struct flow_vec span[2];
     size_t done;
 
@@ -157,14 +183,14 @@ flow__pair_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
     *ret_len = 0;
     if (v.reader_gone)
         return pair_write_refused(e);
-    if (v.room == 0)
+    if (v.len == 0)
         return FLOW_AGAIN;
 
-    pair_ring_spans(e->out, v.tail, v.room, 0, span);
+    pair_ring_spans(e->out, v.tail, v.len, 0, span);
     done = flow_cvec_get(vec, count, 0, span[0].base, span[0].len);
     if (done == span[0].len && span[1].len > 0)
         done += flow_cvec_get(vec, count, done, span[1].base, span[1].len);
-    pair_ring_publish(e, done);
+    pair_ring_publish(e->out, done);
     *ret_len = done;
     return FLOW_OK;
 }
@@ -174,15 +200,10 @@ flow__pair_shutdown(struct flow *f, enum flow_dir dir)
 {
     struct pair_end *e = pair_end_of(f);
 
-    flow_lock_acquire(&e->pair->lock);
-    if (dir == FLOW_WRITE) {
-        e->out->ended = true;
-    } else {
-        /* The peer is not told, and its bytes are discarded from now on. */
-        e->in->discards = true;
-        e->in->head = e->in->tail;
-    }
-    flow_lock_release(&e->pair->lock);
+    /* The peer is not told of the end of reading; its bytes are discarded from
+     * now on. */
+    atomic_store_explicit(dir == FLOW_WRITE ? &e->out->ended : &e->in->discards,
+                          true, memory_order_release);
     flow_event_signal(dir == FLOW_WRITE ? &e->out->readable : &e->in->writable);
     return FLOW_OK;
 }
@@ -193,13 +214,13 @@ flow__pair_wait(struct flow *f, uint32_t interest, struct flow_wait_set *set)
     struct pair_end *e = pair_end_of(f);
     uint32_t in_seq = flow_event_sequence(&e->in->readable);
     uint32_t out_seq = flow_event_sequence(&e->out->writable);
-    struct pair_view in = pair_ring_look(e, e->in);
-    struct pair_view out = pair_ring_look(e, e->out);
+    struct pair_filled in = pair_look_filled(e->in);
+    struct pair_free out = pair_look_free(e->out);
     uint32_t ready = FLOW_READY_FLUSH | FLOW_READY_OPEN;
 
-    if (in.used >= flow_wanted(f, FLOW_READ) || in.ended || in.writer_gone)
+    if (in.len >= flow_wanted(f, FLOW_READ) || in.ended || in.writer_gone)
         ready |= FLOW_READY_READ;
-    if (out.room >= flow_wanted(f, FLOW_WRITE) || out.reader_gone)
+    if (out.len >= flow_wanted(f, FLOW_WRITE) || out.reader_gone)
         ready |= FLOW_READY_WRITE;
     if ((ready & interest) != 0)
         return ready & interest;
@@ -214,34 +235,34 @@ flow__pair_wait(struct flow *f, uint32_t interest, struct flow_wait_set *set)
 static enum flow_status
 pair_lease_read(struct pair_end *e, uint32_t want, struct flow_vec span[2])
 {
-    struct pair_view v = pair_ring_look(e, e->in);
+    struct pair_filled v = pair_look_filled(e->in);
     uint32_t to_end;
 
-    if (v.used == 0)
+    if (v.len == 0)
         return pair_read_end(e, &v);
-    if (v.used < want && !v.ended && !v.writer_gone)
+    if (v.len < want && !v.ended && !v.writer_gone)
         return FLOW_AGAIN;
-    if (want > v.used)
-        want = v.used;
+    if (want > v.len)
+        want = v.len;
 
     /* Copy the bytes at the start of the ring into the margin. */
     to_end = e->in->size - flow__ring_place(e->in->size, v.head);
     if (want > to_end)
         memcpy(e->in->buf.base + e->in->size, e->in->buf.base, want - to_end);
-    pair_ring_spans(e->in, v.head, v.used, want, span);
+    pair_ring_spans(e->in, v.head, v.len, want, span);
     return FLOW_OK;
 }
 
 static enum flow_status
 pair_lease_write(struct pair_end *e, uint32_t want, struct flow_vec span[2])
 {
-    struct pair_view v = pair_ring_look(e, e->out);
+    struct pair_free v = pair_look_free(e->out);
 
     if (v.reader_gone)
         return pair_write_refused(e);
-    if (v.room < want)
+    if (v.len < want)
         return FLOW_AGAIN;
-    pair_ring_spans(e->out, v.tail, v.room, want, span);
+    pair_ring_spans(e->out, v.tail, v.len, want, span);
     e->lent_first = span[0].len;
     return FLOW_OK;
 }
@@ -265,7 +286,8 @@ pair_fold_margin(struct pair_end *e, size_t used)
 {
     struct pair_ring *r = e->out;
     size_t first = used < e->lent_first ? used : e->lent_first;
-    size_t end = flow__ring_place(r->size, r->tail) + first;
+    uint32_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
+    size_t end = flow__ring_place(r->size, tail) + first;
 
     if (end > r->size)
         memcpy(r->buf.base, r->buf.base + r->size, end - r->size);
@@ -279,13 +301,13 @@ flow__pair_commit(struct flow *f, enum flow_dir dir, size_t used,
 
     (void)flags;
     if (dir == FLOW_READ) {
-        pair_ring_consume(e, used);
+        pair_ring_consume(e->in, used);
         return FLOW_OK;
     }
-    if (used > 0 && pair_ring_look(e, e->out).reader_gone)
+    if (used > 0 && pair_look_free(e->out).reader_gone)
         return pair_write_refused(e);
     pair_fold_margin(e, used);
-    pair_ring_publish(e, used);
+    pair_ring_publish(e->out, used);
     return FLOW_OK;
 }
 
@@ -347,7 +369,6 @@ pair_free(struct pair *p)
 {
     pair_ring_release(p, &p->ring[0]);
     pair_ring_release(p, &p->ring[1]);
-    flow_lock_fini(&p->lock);
     flow_env_free(p->env, p, sizeof(*p));
 }
 
@@ -356,18 +377,14 @@ flow__pair_close(struct flow *f)
 {
     struct pair_end *e = pair_end_of(f);
     struct pair *p = e->pair;
-    bool last;
 
     flow_base_fini(f);
-    flow_lock_acquire(&p->lock);
-    e->out->writer_gone = true;
-    e->in->reader_gone = true;
-    last = --p->open == 0;
-    /* Signal under the lock: after it the other end may free the pair. */
+    atomic_store_explicit(&e->out->writer_gone, true, memory_order_release);
+    atomic_store_explicit(&e->in->reader_gone, true, memory_order_release);
     flow_event_signal(&e->out->readable);
     flow_event_signal(&e->in->writable);
-    flow_lock_release(&p->lock);
-    if (last)
+    /* The other end may free the pair as soon as this one is closed. */
+    if (atomic_fetch_sub(&p->open, 1) == 1)
         pair_free(p);
 }
 
@@ -436,7 +453,6 @@ flow__pair_make(const struct flow_env *env, size_t capacity,
         return FLOW_E_NOMEM;
     p->env = env;
     p->policy = policy;
-    flow_lock_init(&p->lock);
     size = pair_round_up_pow2(capacity);
     st = pair_ring_init(p, &p->ring[0], size);
     if (st == FLOW_OK)
@@ -451,7 +467,7 @@ flow__pair_make(const struct flow_env *env, size_t capacity,
         pair_free(p);
         return st;
     }
-    p->open = 2;
+    atomic_store(&p->open, 2);
     *ret_pair = p;
     return FLOW_OK;
 }

@@ -2,13 +2,13 @@
 #ifndef BACKENDS_PAIR_PAIR_H
 #define BACKENDS_PAIR_PAIR_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <flow/backend.h>
 #include <flow/buf.h>
-#include <flow/port.h>
 
 /* Bytes per direction of a pair that was made by name. */
 #define PAIR_DEFAULT_CAPACITY ((size_t)65536)
@@ -22,22 +22,39 @@
  * large as the ring: after the ring is a margin, into which a lease of
  * contiguous bytes continues past the end of the ring (decision 0010).
  *
- * - Under the pair's lock: tail - head <= size.  Only the reader moves head,
- * and only the writer moves tail, so each uses its own part of the memory
- * without the lock.
+ * There is no lock.  The members, the thread that stores them, and the order in
+ * which other threads see them:
+ *
+ * - tail is the writer's.  It is stored with release after the bytes before it
+ *   were written; the reader loads it with acquire before it reads them.
+ * - head is the reader's.  It is stored with release after the bytes before it
+ *   were read; the writer loads it with acquire before it writes over them.
+ * - ended and writer_gone are stored with release after the last tail.  A
+ *   reader loads them before tail, so that if one of them is set, no bytes come
+ *   after those that it finds.
+ * - discards and reader_gone are stored by the reader, which reads no byte
+ *   afterwards.  After discards, head says nothing any more: for the writer the
+ *   ring is empty, and for the reader too.
+ * - Each end has at most one thread that moves its index: the core lets one
+ * call of a direction run at a time.  Other threads look at the indexes only to
+ *   tell what is ready.
+ * - tail - head <= size for the thread of either end.  A third thread loads the
+ *   two at different times, so what it computes is limited to 0..size.
  * - The margin belongs to the reader while the filled part wraps and to the
- *   writer while the free part wraps.  The two never wrap at once, and no part
- *   that is lent becomes the other's.
+ *   writer while the free part wraps.  The two never wrap at once: an end
+ *   computes its part from its own index and from an older one of the other
+ *   end, which makes the part smaller and not longer, and its own index does
+ *   not move while the part is lent.
  */
 struct pair_ring {
     struct flow_buf buf;
     uint32_t size;
-    uint32_t head;
-    uint32_t tail;
-    bool ended;       /* The writer called flow_shutdown(). */
-    bool writer_gone; /* The writer closed its end. */
-    bool reader_gone;
-    bool discards; /* The reader called flow_shutdown(). */
+    _Atomic uint32_t head;
+    _Atomic uint32_t tail;
+    atomic_bool ended;       /* The writer called flow_shutdown(). */
+    atomic_bool writer_gone; /* The writer closed its end. */
+    atomic_bool reader_gone;
+    atomic_bool discards; /* The reader called flow_shutdown(). */
     struct flow_event readable;
     struct flow_event writable;
 };
@@ -56,8 +73,7 @@ struct pair_end {
 struct pair {
     const struct flow_env *env;
     const struct flow_buf_policy *policy; /* NULL: env. */
-    struct flow_lock lock;
-    unsigned open; /* Ends that are not closed. */
+    atomic_uint open;                     /* Ends that are not closed. */
     struct pair_ring ring[2];
     struct pair_end end[2];
     char name[PAIR_NAME_MAX + 1]; /* Empty: not made by name. */
