@@ -11,10 +11,13 @@
  *
  * Invariants: state[i] leaves FLOW_OK once and does not change again, so the
  * first end of a direction is its end (C04).  busy[i] is set between enter and
- * leave: one call of a direction at a time.  One thread at a time is inside the
- * opening.  It looks again at what the thread before it achieved, so that an
- * opening that has failed is not tried again (C50).  noted[i] is FLOW_OK, or
- * reason[i] is not NULL, or error[i] is a record with the status noted[i].
+ * leave: one call of a direction at a time.  The exchange that sets it is the
+ * one locked instruction of a call that moves bytes; leave stores with release,
+ * so that the next call, in whichever thread, sees all that this one did.  One
+ * thread at a time is inside the opening.  It looks again at what the thread
+ * before it achieved, so that an opening that has failed is not tried again
+ * (C50).  noted[i] is FLOW_OK, or reason[i] is not NULL, or error[i] is a
+ * record with the status noted[i].
  *
  * Locks: the wait lock, for the error records and for the chain of flows above
  * a flow; nothing is allocated under it.  All else is atomic.
@@ -322,9 +325,10 @@ enum flow_status
 flow__enter_data(struct flow *f, enum flow_dir dir)
 {
     enum flow_status st = flow__enter(f, dir);
+    size_t *wanted = &f->wanted[flow__index(dir)];
 
-    if (st == FLOW_OK)
-        flow__store(&f->wanted[flow__index(dir)], 0);
+    if (st == FLOW_OK && flow__load(wanted) != 0)
+        flow__store(wanted, 0);
     return st;
 }
 
@@ -338,7 +342,7 @@ flow_wanted(const struct flow *f, enum flow_dir dir)
 void
 flow__leave(struct flow *f, enum flow_dir dir)
 {
-    flow__store(&f->busy[flow__index(dir)], 0);
+    flow__store_release(&f->busy[flow__index(dir)], 0);
 }
 
 /* --- the opening ---------------------------------------------------------- */

@@ -445,6 +445,42 @@ FLOW_API void flow_fd_closing(struct flow *f, int fd);
 FLOW_API size_t flow_wanted(const struct flow *f, enum flow_dir dir);
 
 /**
+ * @brief What flow_with_lease() calls while it has memory of a flow.
+ *
+ * It must not call the flow in the direction of the lease.
+ *
+ * @param[in,out] ctx   The caller's.
+ * @param[in]     span  As flow_lease() returns them.
+ * @return Bytes to commit, at most those of both spans.
+ */
+typedef size_t flow_lease_fn(void *ctx, const struct flow_vec span[2]);
+
+/**
+ * @brief Lease memory of a flow, use it, and commit, in one call.
+ *
+ * For a layer that fills or reads memory of the flow below: it does what
+ * flow_lease(), the function and flow_commit() without flags do one after the
+ * other, at the cost of one call.  Until it returns, other calls of the
+ * direction answer #FLOW_E_BUSY.
+ *
+ * @param[in,out] f     The flow.
+ * @param[in]     dir   One direction.
+ * @param[in]     want  As flow_lease().
+ * @param[in]     use   Called once if memory was lent, and otherwise not.
+ * @param[in,out] ctx   Passed to @p use.
+ * @return If @p use was called, what flow_commit() would return, and otherwise
+ *         what flow_lease() would.  If @p use returns more than was lent, no
+ *         byte is committed and the answer is #FLOW_E_INVAL.
+ * @par Threads
+ * As flow_lease().
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_with_lease(struct flow *f, enum flow_dir dir, size_t want,
+                flow_lease_fn *use, void *ctx);
+
+/**
  * @brief Capabilities that a filter passing everything through may forward.
  *
  * @param[in] caps  Capabilities of the lower flow.

@@ -463,6 +463,98 @@ each_flow_has_a_user_pointer(void **state)
     flow_close(&top->base);
 }
 
+/* What a flow_lease_fn finds and does. */
+struct borrower {
+    struct flow *f;
+    size_t len;  /* lent */
+    size_t used; /* to commit */
+    bool aborts;
+};
+
+static size_t
+borrow(void *ctx, const struct flow_vec span[2])
+{
+    struct borrower *b = ctx;
+    struct flow_vec again[2];
+    char c = 0;
+    size_t n;
+
+    b->len = span[0].len + span[1].len;
+    /* The direction is in use, the other is free. */
+    assert_int_equal(flow_write(b->f, &c, 1, &n), FLOW_E_BUSY);
+    assert_int_equal(flow_lease(b->f, FLOW_WRITE, 1, again), FLOW_E_BUSY);
+    assert_int_equal(flow_commit(b->f, FLOW_WRITE, 1, 0), FLOW_E_INVAL);
+    assert_int_equal(flow_read(b->f, &c, 1, &n), FLOW_OK);
+    if (b->aborts)
+        flow_abort(b->f);
+    return b->used;
+}
+
+static void
+a_lease_may_last_for_one_call(void **state)
+{
+    struct mock *m = new_mock();
+    struct borrower b = { &m->base, 0, 3, false };
+
+    (void)state;
+    assert_int_equal(flow_with_lease(&m->base, FLOW_WRITE, 8, borrow, &b),
+                     FLOW_OK);
+    assert_int_equal(b.len, 8);
+    assert_int_equal(m->leases, 1);
+    assert_int_equal(m->commits, 1);
+    assert_int_equal(m->used, 3);
+    /* It is over. */
+    assert_int_equal(flow_commit(&m->base, FLOW_WRITE, 0, 0), FLOW_E_INVAL);
+    b.used = 9;
+    assert_int_equal(flow_with_lease(&m->base, FLOW_WRITE, 8, borrow, &b),
+                     FLOW_E_INVAL);
+    assert_int_equal(m->commits, 2);
+    assert_int_equal(m->used, 0);
+    b.used = 8;
+    assert_int_equal(flow_with_lease(&m->base, FLOW_WRITE, 8, borrow, &b),
+                     FLOW_OK);
+    assert_int_equal(m->used, 8);
+    flow_close(&m->base);
+}
+
+static void
+a_lease_of_one_call_may_be_refused(void **state)
+{
+    struct mock *m = new_mock();
+    struct borrower b = { &m->base, 0, 3, false };
+    struct flow_vec span[2];
+
+    (void)state;
+    assert_int_equal(flow_with_lease(&m->base, FLOW_WRITE, 0, borrow, &b),
+                     FLOW_E_INVAL);
+    m->lease_st = FLOW_AGAIN;
+    assert_int_equal(flow_with_lease(&m->base, FLOW_WRITE, 8, borrow, &b),
+                     FLOW_AGAIN);
+    assert_int_equal(flow_wanted(&m->base, FLOW_WRITE), 8);
+    m->lease_st = FLOW_OK;
+    assert_int_equal(flow_lease(&m->base, FLOW_WRITE, 1, span), FLOW_OK);
+    assert_int_equal(flow_with_lease(&m->base, FLOW_WRITE, 8, borrow, &b),
+                     FLOW_E_BUSY);
+    assert_int_equal(b.len, 0);
+    assert_int_equal(m->commits, 0);
+    flow_close(&m->base);
+}
+
+/* C58: what was borrowed when the flow ends is given back without bytes. */
+static void
+a_flow_may_end_while_its_memory_is_used(void **state)
+{
+    struct mock *m = new_mock();
+    struct borrower b = { &m->base, 0, 3, true };
+
+    (void)state;
+    assert_int_equal(flow_with_lease(&m->base, FLOW_WRITE, 8, borrow, &b),
+                     FLOW_E_CANCELED);
+    assert_int_equal(m->commits, 1);
+    assert_int_equal(m->used, 0);
+    flow_close(&m->base);
+}
+
 int
 main(void)
 {
@@ -488,6 +580,9 @@ main(void)
         TEST(operation_tables_of_another_version_are_refused),
         TEST(timeout_is_relative_to_now),
         TEST(each_flow_has_a_user_pointer),
+        TEST(a_lease_may_last_for_one_call),
+        TEST(a_lease_of_one_call_may_be_refused),
+        TEST(a_flow_may_end_while_its_memory_is_used),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
