@@ -26,10 +26,13 @@
     __atomic_compare_exchange_n((ptr), (expected), (value), 0,                 \
                                 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
 
-/* For values that only tell whether other memory may be read. */
+/* For values that only tell whether other memory may be read, or used. */
 #define flow__load_acquire(ptr) __atomic_load_n((ptr), __ATOMIC_ACQUIRE)
 #define flow__store_release(ptr, value)                                        \
     __atomic_store_n((ptr), (value), __ATOMIC_RELEASE)
+
+#define flow__swap_acquire(ptr, value)                                         \
+    __atomic_exchange_n((ptr), (value), __ATOMIC_ACQUIRE)
 
 /* For counters and hints, of which an old value does no harm. */
 #define flow__load_relaxed(ptr) __atomic_load_n((ptr), __ATOMIC_RELAXED)

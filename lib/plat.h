@@ -27,6 +27,14 @@
 void flow__wait_lock(void);
 void flow__wait_unlock(void);
 
+/*
+ * Let other threads run, while one of them holds a latch (lib/latch.h) for a
+ * moment.  tries: how often this was called in a row.  From some number on it
+ * sleeps briefly, so that a holder with a lower priority gets the processor
+ * too.  Nothing, where there is one thread.
+ */
+void flow__plat_pause(unsigned tries);
+
 /* Monotonic nanoseconds, >= 2; seconds since 1970 or -1. */
 uint64_t flow__plat_now(void);
 int64_t flow__plat_wall(void);

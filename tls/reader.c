@@ -5,7 +5,7 @@
 
 #include <flow/backend.h>
 
-#include "tls/order.h"
+#include "tls/post.h"
 
 /*
  * The peer's direction after the handshake.  A record is found in cipher or in
@@ -29,50 +29,16 @@
  * more while the lower flow fills all of it. */
 #define READER_AHEAD_MIN 2048u
 #define READER_AHEAD_MAX 65536u
-/* Records without data that a peer may send in a row: empty ones, warnings,
- * KeyUpdates, tickets. */
-#define READER_IDLE_RECORDS_MAX 32u
-/* A NewSessionTicket may have more than 2^16 bytes; no server sends that. */
-#define READER_POST_MESSAGE_MAX 16384u
 
 /* Records up to this size are opened before a reader is woken for them. */
 #define READER_LOOK_AHEAD_MAX 1024u
 
 static struct flow__reader_result
-reader_result(enum flow_status status)
-{
-    struct flow__reader_result r = { .status = status,
-                                     .alert_received = FLOW__ALERT_NONE,
-                                     .fault = { FLOW__ALERT_NONE, NULL } };
-
-    return r;
-}
-
-static struct flow__reader_result
 reader_from_lower(enum flow_status status)
 {
-    struct flow__reader_result r = reader_result(status);
+    struct flow__reader_result r = flow__reader_result_of(status);
 
     r.from_lower = true;
-    return r;
-}
-
-static struct flow__reader_result
-reader_refuse(enum flow__alert alert, const char *text)
-{
-    struct flow__reader_result r = reader_result(FLOW_E_PROTO);
-
-    r.fault.alert = alert;
-    r.fault.text = text;
-    return r;
-}
-
-static struct flow__reader_result
-reader_no_memory(void)
-{
-    struct flow__reader_result r = reader_result(FLOW_E_NOMEM);
-
-    r.fault.text = "no memory to decrypt a record";
     return r;
 }
 
@@ -84,7 +50,7 @@ flow__reader_init(struct flow__reader *r, const struct flow_env *env,
     r->server = server;
     r->key_limit = key_limit;
     r->ahead = READER_AHEAD_MIN;
-    r->held = reader_result(FLOW_OK);
+    r->held = flow__reader_result_of(FLOW_OK);
     flow__queue_init(&r->cipher, env);
     flow__queue_init(&r->plain, env);
     flow__queue_init(&r->post, env);
@@ -133,262 +99,79 @@ reader_measure(const uint8_t *p, size_t len, size_t *ret_whole,
     return len >= *ret_whole ? FLOW_OK : FLOW_AGAIN;
 }
 
+/* Whether the lower flow lends memory that only we can change. */
+static bool
+reader_can_lease(const struct flow *lower)
+{
+    return (flow_caps(lower) &
+            (FLOW_CAP_LEASE_READ | FLOW_CAP_LEASE_VOLATILE)) ==
+           FLOW_CAP_LEASE_READ;
+}
+
+/* After a read of n bytes into room: read more at once while there is more. */
+static void
+reader_adapt_ahead(struct flow__reader *r, size_t room, size_t n)
+{
+    if (n == room && r->ahead < READER_AHEAD_MAX)
+        r->ahead *= 2;
+    else if (n < r->ahead / 4 && r->ahead > READER_AHEAD_MIN)
+        r->ahead /= 2;
+}
+
+/*
+ * Read into cipher until it has a whole record, and from a flow that lends no
+ * memory also what comes after it.  From one that does, the record is the last
+ * that is copied: cipher is empty after it, and the next is leased.
+ */
 static struct flow__reader_result
 reader_fill_cipher(struct flow__reader *r, struct flow *lower, size_t whole)
 {
     size_t missing = whole - flow__queue_len(&r->cipher);
+    bool lends = reader_can_lease(lower);
     size_t room, n;
     enum flow_status st;
 
     if (!flow__queue_reserve(&r->cipher,
-                             missing > r->ahead ? missing : r->ahead))
-        return reader_no_memory();
-    room = flow__queue_room(&r->cipher);
+                             lends || missing > r->ahead ? missing : r->ahead))
+        return flow__reader_no_memory();
+    room = lends ? missing : flow__queue_room(&r->cipher);
     st = flow_read(lower, flow__queue_tail(&r->cipher), room, &n);
     flow__queue_extend(&r->cipher, n);
-    if (st == FLOW_OK && n == room && r->ahead < READER_AHEAD_MAX)
-        r->ahead *= 2;
-    else if (st == FLOW_OK && n < r->ahead / 4 && r->ahead > READER_AHEAD_MIN)
-        r->ahead /= 2;
+    if (st == FLOW_OK && !lends)
+        reader_adapt_ahead(r, room, n);
     /* A connection may be idle for long.  Keep memory only for a record that
      * has begun, whose length its header states. */
     if (st == FLOW_AGAIN)
         flow__queue_trim(&r->cipher, whole);
     if (st == FLOW_OK || st == FLOW_AGAIN)
-        return reader_result(st);
+        return flow__reader_result_of(st);
     flow__queue_consume(&r->cipher, 0);
     if (st == FLOW_EOF) {
         r->ended = true;
-        return reader_result(FLOW_E_TRUNCATED);
+        return flow__reader_result_of(FLOW_E_TRUNCATED);
     }
     return reader_from_lower(st);
 }
 
-/* The next record in a lease of the lower flow, if that has all of it in one
- * piece and only we can change it there. */
-static const uint8_t *
-reader_lease_record(struct flow__reader *r, struct flow *lower, size_t *ret_len)
-{
-    const uint32_t caps = flow_caps(lower);
-    struct flow_vec span[2];
-    struct flow__fault fault;
-
-    if (flow__queue_len(&r->cipher) > 0 || (caps & FLOW_CAP_LEASE_READ) == 0 ||
-        (caps & FLOW_CAP_LEASE_VOLATILE) != 0)
-        return NULL;
-    if (flow_lease(lower, FLOW_READ, 1, span) != FLOW_OK)
-        return NULL;
-    if (reader_measure(span[0].base, span[0].len, ret_len, &fault) != FLOW_OK) {
-        /* An error is found again in the copy, and reported then. */
-        (void)!flow_commit(lower, FLOW_READ, 0, 0);
-        return NULL;
-    }
-    r->leased = (uint32_t)*ret_len;
-    return span[0].base;
-}
-
+/* Fill cipher until it begins with a whole record, of *ret_len bytes. */
 static struct flow__reader_result
-reader_next_record(struct flow__reader *r, struct flow *lower,
-                   const uint8_t **ret_record, size_t *ret_len)
+reader_next_record(struct flow__reader *r, struct flow *lower, size_t *ret_len)
 {
     struct flow__reader_result res;
     struct flow__fault fault;
     enum flow_status st;
 
-    *ret_record = reader_lease_record(r, lower, ret_len);
-    if (*ret_record != NULL)
-        return reader_result(FLOW_OK);
     for (;;) {
         st = reader_measure(flow__queue_data(&r->cipher),
                             flow__queue_len(&r->cipher), ret_len, &fault);
-        if (st == FLOW_OK) {
-            *ret_record = flow__queue_data(&r->cipher);
-            return reader_result(FLOW_OK);
-        }
+        if (st == FLOW_OK)
+            return flow__reader_result_of(FLOW_OK);
         if (st != FLOW_AGAIN)
-            return reader_refuse(fault.alert, fault.text);
+            return flow__reader_refuse(fault.alert, fault.text);
         res = reader_fill_cipher(r, lower, *ret_len);
         if (res.status != FLOW_OK)
             return res;
     }
-}
-
-static void
-reader_drop_record(struct flow__reader *r, struct flow *lower, size_t len)
-{
-    if (r->leased > 0)
-        (void)!flow_commit(lower, FLOW_READ, len, 0);
-    else
-        flow__queue_consume(&r->cipher, len);
-    r->leased = 0;
-}
-
-static struct flow__reader_result
-reader_take_alert(struct flow__reader *r, const uint8_t *content, size_t len)
-{
-    struct flow__reader_result res;
-
-    if (len != 2)
-        return reader_refuse(FLOW__ALERT_DECODE_ERROR, "malformed alert");
-    if (content[1] == FLOW__ALERT_CLOSE_NOTIFY) {
-        r->closed = true;
-        return reader_result(FLOW_EOF);
-    }
-    /* RFC 8446 6.1: user_canceled announces a close_notify. */
-    if ((content[0] == FLOW__ALERT_LEVEL_WARNING && !r->tls13) ||
-        content[1] == FLOW__ALERT_USER_CANCELED)
-        return reader_result(FLOW_OK);
-    res = reader_refuse(FLOW__ALERT_NONE, FLOW__ALERT_RECEIVED_TEXT);
-    res.alert_received = content[1];
-    return res;
-}
-
-/* Make the key that a KeyUpdate announced.  The message is consumed, so a key
- * that cannot be made now stays due. */
-static struct flow__reader_result
-reader_next_key(struct flow__reader *r)
-{
-    enum flow_status st = flow__record_update(&r->keys, &r->secret);
-
-    if (st == FLOW_E_NOMEM)
-        return reader_no_memory();
-    r->update_due = false;
-    r->renewal_asked = false;
-    /* The record that ends the old key may have reached that key's limit. */
-    r->ask_renewal = false;
-    r->refuse_from = 0;
-    if (st != FLOW_OK)
-        return reader_refuse(FLOW__ALERT_INTERNAL_ERROR,
-                             "the next keys cannot be made");
-    r->updates++;
-    if (r->update_asks)
-        r->ask_update = true;
-    return reader_result(FLOW_OK);
-}
-
-/* The rows of these states say what may come after the handshake. */
-static enum flow__order_state
-reader_state(const struct flow__reader *r)
-{
-    if (r->tls13)
-        return r->server ? FLOW__STATE_S13_OPEN : FLOW__STATE_C13_OPEN;
-    return r->server ? FLOW__STATE_S12_OPEN : FLOW__STATE_C12_OPEN;
-}
-
-/* The row of a whole message, if its check accepts it. */
-static enum flow_status
-reader_find_row(const struct flow__reader *r, const uint8_t *msg, size_t len,
-                const struct flow__order_row **ret_row,
-                struct flow__fault *fault)
-{
-    static const struct flow__check_facts facts = { .peer_key =
-                                                        FLOW__KEY_OTHER };
-    const struct flow__span none = { NULL, 0 };
-    const struct flow__order at = { reader_state(r), false };
-    enum flow_status st =
-        flow__order_find(&at, false, flow__order_kind(&at, msg, len, none),
-                         FLOW__LEVEL_DATA, ret_row, fault);
-
-    if (st != FLOW_OK || (*ret_row)->check == NULL)
-        return st;
-    return (*ret_row)->check(&facts, msg, len, fault);
-}
-
-/* Take a whole message after the handshake.  Tickets are skipped, since
- * sessions are not resumed. */
-static struct flow__reader_result
-reader_take_message(struct flow__reader *r, const uint8_t *msg, size_t len,
-                    bool is_last)
-{
-    const struct flow__order_row *row;
-    struct flow__fault fault;
-
-    if (reader_find_row(r, msg, len, &row, &fault) != FLOW_OK)
-        return reader_refuse(fault.alert, fault.text);
-    if ((row->flags & FLOW__ROW_LAST) != 0 && !is_last)
-        return reader_refuse(FLOW__ALERT_UNEXPECTED_MESSAGE,
-                             "a message spans the change of keys");
-    if ((row->flags & FLOW__ROW_NO_RENEGOTIATION) != 0)
-        r->ask_refusal = true;
-    if (row->kind != FLOW__KIND_KEY_UPDATE)
-        return reader_result(FLOW_OK);
-    /* RFC 8446 4.6.3 */
-    r->update_due = true;
-    r->update_asks = msg[FLOW__HANDSHAKE_HEADER] == FLOW__KEY_UPDATE_REQUESTED;
-    return reader_next_key(r);
-}
-
-/* Take the whole messages at the front, *ret_used bytes. */
-static struct flow__reader_result
-reader_take_messages(struct flow__reader *r, const uint8_t *msg, size_t len,
-                     size_t *ret_used)
-{
-    struct flow__reader_result res = reader_result(FLOW_OK);
-    size_t whole;
-
-    *ret_used = 0;
-    for (; res.status == FLOW_OK && len >= FLOW__HANDSHAKE_HEADER;
-         msg += whole, len -= whole) {
-        whole = FLOW__HANDSHAKE_HEADER +
-                ((size_t)msg[1] << 16 | (size_t)msg[2] << 8 | msg[3]);
-        if (whole > READER_POST_MESSAGE_MAX)
-            return reader_refuse(
-                FLOW__ALERT_DECODE_ERROR,
-                "a handshake message is longer than 16,384 bytes");
-        if (len < whole)
-            break;
-        res = reader_take_message(r, msg, whole, len == whole);
-        *ret_used += whole;
-    }
-    return res;
-}
-
-/* Take handshake bytes.  Only an incomplete message is stored. */
-static struct flow__reader_result
-reader_take_handshake(struct flow__reader *r, const uint8_t *content,
-                      size_t len)
-{
-    struct flow__reader_result res;
-    size_t used = 0;
-
-    if (flow__queue_len(&r->post) == 0) {
-        res = reader_take_messages(r, content, len, &used);
-        if (res.status != FLOW_OK || used == len)
-            return res;
-    }
-    /* The record is consumed, so the call cannot be repeated. */
-    if (!flow__queue_append(&r->post, content + used, len - used)) {
-        res = reader_refuse(FLOW__ALERT_INTERNAL_ERROR,
-                            "no memory for a handshake message");
-        res.status = FLOW_E_SYS;
-        return res;
-    }
-    res = reader_take_messages(r, flow__queue_data(&r->post),
-                               flow__queue_len(&r->post), &used);
-    flow__queue_consume(&r->post, used);
-    return res;
-}
-
-/* Take a record without application data. */
-static struct flow__reader_result
-reader_take_other(struct flow__reader *r, uint8_t type, const uint8_t *content,
-                  size_t len)
-{
-    if (++r->idle_records > READER_IDLE_RECORDS_MAX)
-        return reader_refuse(FLOW__ALERT_UNEXPECTED_MESSAGE,
-                             "too many records in a row without data");
-    if (type == FLOW__CONTENT_HANDSHAKE)
-        return reader_take_handshake(r, content, len);
-    /* RFC 8446 5.1: nothing comes between the fragments of a message. */
-    if (flow__queue_len(&r->post) > 0)
-        return reader_refuse(FLOW__ALERT_UNEXPECTED_MESSAGE,
-                             "the peer interrupted a handshake message");
-    if (type == FLOW__CONTENT_ALERT)
-        return reader_take_alert(r, content, len);
-    if (type == FLOW__CONTENT_APPLICATION_DATA)
-        return reader_result(FLOW_OK);
-    return reader_refuse(FLOW__ALERT_UNEXPECTED_MESSAGE,
-                         "change_cipher_spec after the handshake");
 }
 
 /* Where a record is opened, and what is done with its content then. */
@@ -501,19 +284,19 @@ reader_deliver_data(struct flow__reader *r, struct reader_target *t, size_t len,
 
     if (why != NULL) {
         flow_wipe(t->out, len);
-        return reader_refuse(FLOW__ALERT_UNEXPECTED_MESSAGE, why);
+        return flow__reader_refuse(FLOW__ALERT_UNEXPECTED_MESSAGE, why);
     }
     r->idle_records = 0;
     if (t->kind == ON_PLAIN) {
         flow__queue_extend(&r->plain, len);
-        return reader_result(FLOW_OK);
+        return flow__reader_result_of(FLOW_OK);
     }
     *ret_len = len;
     if (t->kind == ON_SMALL) {
         (void)flow_vec_put(vec, count, 0, t->out, len);
         flow_wipe(t->out, len);
     }
-    return reader_result(FLOW_OK);
+    return flow__reader_result_of(FLOW_OK);
 }
 
 /* Deliver or handle a record that was opened at its target. */
@@ -527,11 +310,93 @@ reader_deliver(struct flow__reader *r, const struct flow__record_opened *opened,
     reader_count_record(r);
     if (opened->type == FLOW__CONTENT_APPLICATION_DATA && opened->len > 0)
         return reader_deliver_data(r, t, opened->len, vec, count, ret_len);
-    res = reader_take_other(r, opened->type, t->out, opened->len);
+    res = flow__post_take(r, opened->type, t->out, opened->len);
     flow_wipe(t->out, opened->len);
     if (t->kind == ON_PLAIN)
         flow__queue_consume(&r->plain, 0);
     return res;
+}
+
+/* A read, as far as one record. */
+struct reader_call {
+    struct flow__reader *r;
+    const struct flow_vec *vec;
+    size_t count;
+    size_t ret_len; /* bytes in vec */
+    struct flow__reader_result res;
+    size_t want; /* contiguous bytes to lease next, 0: none */
+    bool leased; /* a record was found in a lease */
+};
+
+/* Open and deliver one whole record; returns how many bytes are consumed: all,
+ * unless it could not be opened. */
+static size_t
+reader_open_record(struct reader_call *c, const uint8_t *record, size_t len)
+{
+    struct flow__reader *r = c->r;
+    struct flow__record_opened opened;
+    struct flow__fault fault = { FLOW__ALERT_NONE, NULL };
+    struct reader_target target;
+    enum flow_status st;
+
+    if (!reader_choose_target(r, c->vec, c->count, record,
+                              flow__record_room(&r->keys, len), &target)) {
+        c->res = flow__reader_no_memory();
+        return 0;
+    }
+    st = flow__record_open(&r->keys, record, len, target.out, &opened, &fault);
+    if (st == FLOW_OK) {
+        c->res =
+            reader_deliver(r, &opened, &target, c->vec, c->count, &c->ret_len);
+        return len;
+    }
+    if (target.kind == ON_PLAIN)
+        flow__queue_consume(&r->plain, 0);
+    if (st == FLOW_E_NOMEM) {
+        c->res = flow__reader_no_memory();
+        return 0;
+    }
+    c->res = flow__reader_refuse(fault.alert, fault.text);
+    c->res.status = st;
+    return 0;
+}
+
+/* A flow_lease_fn: open the record at the front if it is in one piece.  If it
+ * is there in two, it is in one after a lease of its length.  A malformed
+ * header is found again in the copy, and reported then. */
+static size_t
+reader_use_lease(void *ctx, const struct flow_vec span[2])
+{
+    struct reader_call *c = ctx;
+    struct flow__fault fault;
+    size_t whole;
+    enum flow_status st =
+        reader_measure(span[0].base, span[0].len, &whole, &fault);
+
+    c->want = 0;
+    if (st == FLOW_OK) {
+        c->leased = true;
+        return reader_open_record(c, span[0].base, whole);
+    }
+    if (st == FLOW_AGAIN && whole <= span[0].len + span[1].len)
+        c->want = whole;
+    return 0;
+}
+
+/* Read one record in a lease of the lower flow; false: it has none that is
+ * whole, or lends none. */
+static bool
+reader_read_leased(struct reader_call *c, struct flow *lower)
+{
+    enum flow_status st;
+
+    if (flow__queue_len(&c->r->cipher) > 0 || !reader_can_lease(lower))
+        return false;
+    c->want = 1;
+    do {
+        st = flow_with_lease(lower, FLOW_READ, c->want, reader_use_lease, c);
+    } while (st == FLOW_OK && c->want > 0);
+    return c->leased;
 }
 
 /* Read one record; FLOW_OK even if it had no data. */
@@ -539,45 +404,31 @@ static struct flow__reader_result
 reader_read_record(struct flow__reader *r, struct flow *lower,
                    const struct flow_vec *vec, size_t count, size_t *ret_len)
 {
-    struct flow__record_opened opened;
-    struct flow__reader_result res;
-    struct flow__fault fault = { FLOW__ALERT_NONE, NULL };
-    const uint8_t *record;
-    struct reader_target target;
+    struct reader_call c = { .r = r, .vec = vec, .count = count };
     size_t len;
-    enum flow_status st;
 
     if (r->held.status != FLOW_OK) {
-        res = r->held;
-        r->held = reader_result(FLOW_OK);
-        return res;
+        c.res = r->held;
+        r->held = flow__reader_result_of(FLOW_OK);
+        return c.res;
     }
     if (r->update_due)
-        return reader_next_key(r);
+        return flow__post_next_key(r);
     if (r->closed)
-        return reader_result(FLOW_EOF);
+        return flow__reader_result_of(FLOW_EOF);
     if (r->ended && flow__queue_len(&r->cipher) == 0)
-        return reader_result(FLOW_E_TRUNCATED);
-    res = reader_next_record(r, lower, &record, &len);
-    if (res.status != FLOW_OK)
-        return res;
-    if (!reader_choose_target(r, vec, count, record,
-                              flow__record_room(&r->keys, len), &target)) {
-        reader_drop_record(r, lower, 0);
-        return reader_no_memory();
+        return flow__reader_result_of(FLOW_E_TRUNCATED);
+    if (!reader_read_leased(&c, lower)) {
+        c.res = reader_next_record(r, lower, &len);
+        if (c.res.status != FLOW_OK)
+            return c.res;
+        flow__queue_consume(
+            &r->cipher,
+            reader_open_record(&c, flow__queue_data(&r->cipher), len));
     }
-    st = flow__record_open(&r->keys, record, len, target.out, &opened, &fault);
-    if (target.kind == ON_PLAIN && st != FLOW_OK)
-        flow__queue_consume(&r->plain, 0);
-    reader_drop_record(r, lower, st == FLOW_OK ? len : 0);
-    if (st == FLOW_E_NOMEM)
-        return reader_no_memory();
-    if (st != FLOW_OK) {
-        res = reader_refuse(fault.alert, fault.text);
-        res.status = st;
-        return res;
-    }
-    return reader_deliver(r, &opened, &target, vec, count, ret_len);
+    if (c.ret_len > 0)
+        *ret_len = c.ret_len;
+    return c.res;
 }
 
 /* See tls/reader.h. */
@@ -585,7 +436,7 @@ struct flow__reader_result
 flow__reader_read(struct flow__reader *r, struct flow *lower,
                   const struct flow_vec *vec, size_t count, size_t *ret_len)
 {
-    struct flow__reader_result res = reader_result(FLOW_OK);
+    struct flow__reader_result res = flow__reader_result_of(FLOW_OK);
 
     *ret_len = 0;
     while (res.status == FLOW_OK && *ret_len == 0 &&
@@ -603,7 +454,7 @@ flow__reader_read(struct flow__reader *r, struct flow *lower,
 struct flow__reader_result
 flow__reader_gather(struct flow__reader *r, struct flow *lower, size_t want)
 {
-    struct flow__reader_result res = reader_result(FLOW_OK);
+    struct flow__reader_result res = flow__reader_result_of(FLOW_OK);
     size_t none;
 
     while (res.status == FLOW_OK && flow__queue_len(&r->plain) < want)
@@ -628,7 +479,7 @@ reader_settle(struct flow__reader *r, struct flow *lower, size_t want,
         enum flow_status st;
 
         if (r->update_due) {
-            r->held = reader_next_key(r);
+            r->held = flow__post_next_key(r);
             continue;
         }
         st = reader_measure(flow__queue_data(&r->cipher),
@@ -642,16 +493,35 @@ reader_settle(struct flow__reader *r, struct flow *lower, size_t want,
     return true;
 }
 
+/* A flow_lease_fn: the length of the record at the front if all of it is there,
+ * and otherwise 0, to a size_t. */
+static size_t
+reader_peek(void *ctx, const struct flow_vec span[2])
+{
+    uint8_t header[FLOW__RECORD_HEADER];
+    struct flow__fault fault;
+    size_t whole;
+    size_t i;
+
+    for (i = 0; i < sizeof(header) && i < span[0].len + span[1].len; i++)
+        header[i] = i < span[0].len
+                        ? ((const uint8_t *)span[0].base)[i]
+                        : ((const uint8_t *)span[1].base)[i - span[0].len];
+    if (reader_measure(header, i, &whole, &fault) == FLOW_AGAIN &&
+        whole > FLOW__RECORD_HEADER && whole <= span[0].len + span[1].len)
+        *(size_t *)ctx = whole;
+    return 0;
+}
+
 /* Whether the lower flow lends a record that is assumed to have data. */
 static bool
 reader_lends_large(struct flow__reader *r, struct flow *lower)
 {
-    size_t len;
+    size_t len = 0;
 
-    if (reader_lease_record(r, lower, &len) == NULL)
-        return false;
-    reader_drop_record(r, lower, 0);
-    return len > READER_LOOK_AHEAD_MAX;
+    return flow__queue_len(&r->cipher) == 0 && reader_can_lease(lower) &&
+           flow_with_lease(lower, FLOW_READ, 1, reader_peek, &len) == FLOW_OK &&
+           len > READER_LOOK_AHEAD_MAX;
 }
 
 /* See tls/reader.h. */

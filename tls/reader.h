@@ -19,12 +19,42 @@ struct flow__reader_result {
     struct flow__fault fault; /* else: the reason, and the alert to send */
 };
 
+static inline struct flow__reader_result
+flow__reader_result_of(enum flow_status status)
+{
+    struct flow__reader_result r = { .status = status,
+                                     .alert_received = FLOW__ALERT_NONE,
+                                     .fault = { FLOW__ALERT_NONE, NULL } };
+
+    return r;
+}
+
+static inline struct flow__reader_result
+flow__reader_refuse(enum flow__alert alert, const char *text)
+{
+    struct flow__reader_result r = flow__reader_result_of(FLOW_E_PROTO);
+
+    r.fault.alert = alert;
+    r.fault.text = text;
+    return r;
+}
+
+static inline struct flow__reader_result
+flow__reader_no_memory(void)
+{
+    struct flow__reader_result r = flow__reader_result_of(FLOW_E_NOMEM);
+
+    r.fault.text = "no memory to decrypt a record";
+    return r;
+}
+
 /*
  * The peer's direction after the handshake: records of the lower flow become
  * plaintext.  Used under the TLS flow's read lock.
  *
  * Ciphertext is authenticated in memory that only we can write: in a lease
- * of the lower flow if that is private, else in a copy in cipher.  Plaintext is
+ * of the lower flow if that is private and has the whole record, else in a copy
+ * in cipher.  Plaintext is
  * written straight to the caller's buffer if the record fits, else into plain.
  * Neither queue holds memory while it is empty.
  */
@@ -44,7 +74,6 @@ struct flow__reader {
     /* The error that a look ahead found, for the next read; FLOW_OK: none. */
     struct flow__reader_result held;
 
-    uint32_t leased;      /* bytes of the record that the lower flow lends */
     uint8_t idle_records; /* in a row without application data */
     bool tls13;
     bool server;        /* we are: the peer is a client */

@@ -142,8 +142,6 @@ tls_close(struct flow *f)
     flow_env_free(env, t->agreed.names, flow__agreed_names_len(&t->agreed));
     flow_base_fini(f);
     flow_tls_config_unref(t->config);
-    flow_lock_fini(&t->rx_lock);
-    flow_lock_fini(&t->tx_lock);
     flow_wipe(t, sizeof(*t));
     flow_env_free(env, t, sizeof(*t));
 }
@@ -287,8 +285,6 @@ flow__tls_wrap(struct flow_tls_config *c, struct flow *lower,
         return flow_error_set(err, st, "tls", FLOW_DOMAIN_NONE, 0,
                               "no flow can be made of these operations");
     }
-    flow_lock_init(&t->rx_lock);
-    flow_lock_init(&t->tx_lock);
     flow__reader_init(&t->reader, env, c->server, c->key_limit);
     flow__writer_init(&t->writer, env, FLOW__RECORD_PLAIN_MAX, c->key_limit);
     t->config = flow_tls_config_ref(c);

@@ -6,6 +6,7 @@
 #include <flow/tls.h>
 
 #include "lib/atomic.h"
+#include "lib/latch.h"
 #include "lib/plat.h"
 #include "tls/handshake.h"
 #include "tls/reader.h"
@@ -25,8 +26,8 @@ struct flow__tls {
     struct flow base;
     struct flow_tls_config *config;
     struct flow__handshake *hs;
-    struct flow_lock rx_lock;
-    struct flow_lock tx_lock;
+    struct flow__latch rx_lock;
+    struct flow__latch tx_lock;
     struct flow__agreed agreed;
     struct flow__reader reader;
     struct flow__writer writer;
@@ -48,15 +49,15 @@ flow__tls_cast(struct flow *f)
 static inline void
 flow__tls_lock(struct flow__tls *t)
 {
-    flow_lock_acquire(&t->rx_lock);
-    flow_lock_acquire(&t->tx_lock);
+    flow__latch_acquire(&t->rx_lock);
+    flow__latch_acquire(&t->tx_lock);
 }
 
 static inline void
 flow__tls_unlock(struct flow__tls *t)
 {
-    flow_lock_release(&t->tx_lock);
-    flow_lock_release(&t->rx_lock);
+    flow__latch_release(&t->tx_lock);
+    flow__latch_release(&t->rx_lock);
 }
 
 /* Whether another process began the handshake.  Its copy here may be closed,

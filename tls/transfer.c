@@ -34,9 +34,9 @@ flow__tls_refuse_inherited(struct flow__tls *t, uint32_t dirs)
 static void
 transfer_push_refusal(struct flow__tls *t)
 {
-    flow_lock_acquire(&t->tx_lock);
+    flow__latch_acquire(&t->tx_lock);
     flow__writer_push_owed(&t->writer, t->base.lower);
-    flow_lock_release(&t->tx_lock);
+    flow__latch_release(&t->tx_lock);
 }
 
 /* See tls/tls_flow.h. */
@@ -72,13 +72,13 @@ transfer_fail_reading(struct flow__tls *t, const struct flow__reader_result *r)
                          r->fault.text != NULL ? r->fault.text
                                                : "a record cannot be opened");
     err.alert_received = (int16_t)r->alert_received;
-    flow_lock_acquire(&t->tx_lock);
+    flow__latch_acquire(&t->tx_lock);
     if (r->fault.alert != FLOW__ALERT_NONE &&
         flow__writer_alert(&t->writer, t->base.lower, r->fault.alert))
         err.alert_sent = (int16_t)r->fault.alert;
     t->writer.dead = true;
     (void)flow_fail_with(&t->base, FLOW_READ, &err);
-    flow_lock_release(&t->tx_lock);
+    flow__latch_release(&t->tx_lock);
     /* Wake blocked writers: their next write fails. */
     flow_wake(&t->base, FLOW_WRITE);
     return r->status;
@@ -120,7 +120,7 @@ flow__tls_readv(struct flow *f, const struct flow_vec *vec, size_t count,
 
     if (flow__tls_is_inherited(t))
         return flow__tls_refuse_inherited(t, FLOW_READ);
-    flow_lock_acquire(&t->rx_lock);
+    flow__latch_acquire(&t->rx_lock);
     r = flow__reader_read(&t->reader, f->lower, vec, count, ret_len);
     /* Bytes that came are delivered; what else there is comes next. */
     if (*ret_len > 0) {
@@ -129,7 +129,7 @@ flow__tls_readv(struct flow *f, const struct flow_vec *vec, size_t count,
     } else {
         st = transfer_finish_read(t, &r);
     }
-    flow_lock_release(&t->rx_lock);
+    flow__latch_release(&t->rx_lock);
     return st;
 }
 
@@ -180,10 +180,10 @@ flow__tls_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
 
     if (flow__tls_is_inherited(t))
         return flow__tls_refuse_inherited(t, FLOW_WRITE);
-    flow_lock_acquire(&t->tx_lock);
+    flow__latch_acquire(&t->tx_lock);
     r = flow__writer_write(&t->writer, f->lower, vec, count, flags, ret_len);
     st = transfer_finish_write(t, &r);
-    flow_lock_release(&t->tx_lock);
+    flow__latch_release(&t->tx_lock);
     return st;
 }
 
@@ -197,7 +197,7 @@ flow__tls_flush(struct flow *f)
 
     if (flow__tls_is_inherited(t))
         return flow__tls_refuse_inherited(t, FLOW_WRITE);
-    flow_lock_acquire(&t->tx_lock);
+    flow__latch_acquire(&t->tx_lock);
     r = flow__writer_flush(&t->writer, f->lower);
     st = transfer_finish_write(t, &r);
     if (st == FLOW_OK) {
@@ -205,7 +205,7 @@ flow__tls_flush(struct flow *f)
         if (st < 0)
             st = flow_fail_lower(f, FLOW_WRITE, FLOW_WRITE, st);
     }
-    flow_lock_release(&t->tx_lock);
+    flow__latch_release(&t->tx_lock);
     return st;
 }
 
@@ -246,12 +246,12 @@ flow__tls_shutdown(struct flow *f, enum flow_dir dir)
         return flow__tls_refuse_inherited(t, (uint32_t)dir);
     if (dir == FLOW_READ)
         return FLOW_OK;
-    flow_lock_acquire(&t->tx_lock);
+    flow__latch_acquire(&t->tx_lock);
     r = flow__writer_close(&t->writer, f->lower);
     st = transfer_finish_write(t, &r);
     if (st == FLOW_OK)
         st = transfer_end_lower(t);
-    flow_lock_release(&t->tx_lock);
+    flow__latch_release(&t->tx_lock);
     return st;
 }
 
@@ -294,17 +294,17 @@ flow__tls_lease(struct flow *f, enum flow_dir dir, size_t want,
                 struct flow_vec ret_span[2])
 {
     struct flow__tls *t = flow__tls_cast(f);
-    struct flow_lock *lock = dir == FLOW_READ ? &t->rx_lock : &t->tx_lock;
+    struct flow__latch *lock = dir == FLOW_READ ? &t->rx_lock : &t->tx_lock;
     enum flow_status st;
 
     ret_span[1].base = NULL;
     ret_span[1].len = 0;
     if (flow__tls_is_inherited(t))
         return flow__tls_refuse_inherited(t, (uint32_t)dir);
-    flow_lock_acquire(lock);
+    flow__latch_acquire(lock);
     st = dir == FLOW_READ ? transfer_lease_read(t, want, ret_span)
                           : transfer_lease_write(t, want, ret_span);
-    flow_lock_release(lock);
+    flow__latch_release(lock);
     return st;
 }
 
@@ -319,14 +319,14 @@ flow__tls_commit(struct flow *f, enum flow_dir dir, size_t used, uint32_t flags)
     if (flow__tls_is_inherited(t))
         return flow__tls_refuse_inherited(t, (uint32_t)dir);
     if (dir == FLOW_READ) {
-        flow_lock_acquire(&t->rx_lock);
+        flow__latch_acquire(&t->rx_lock);
         flow__queue_consume(&t->reader.plain, used);
-        flow_lock_release(&t->rx_lock);
+        flow__latch_release(&t->rx_lock);
         return FLOW_OK;
     }
-    flow_lock_acquire(&t->tx_lock);
+    flow__latch_acquire(&t->tx_lock);
     r = flow__writer_commit(&t->writer, f->lower, used, flags);
     st = transfer_finish_write(t, &r);
-    flow_lock_release(&t->tx_lock);
+    flow__latch_release(&t->tx_lock);
     return st;
 }

@@ -83,13 +83,13 @@ wait_open(struct flow__tls *t, struct flow_wait_set *set)
 static void
 wait_rest(struct flow__tls *t)
 {
-    if (flow_lock_try(&t->rx_lock)) {
+    if (flow__latch_try(&t->rx_lock)) {
         flow__record_rest(&t->reader.keys);
-        flow_lock_release(&t->rx_lock);
+        flow__latch_release(&t->rx_lock);
     }
-    if (flow_lock_try(&t->tx_lock)) {
+    if (flow__latch_try(&t->tx_lock)) {
         flow__record_rest(&t->writer.keys);
-        flow_lock_release(&t->tx_lock);
+        flow__latch_release(&t->tx_lock);
     }
 }
 
@@ -100,22 +100,22 @@ wait_data(struct flow__tls *t, uint32_t interest, struct flow_wait_set *set)
     uint32_t ready = 0;
 
     if ((interest & FLOW_READY_READ) != 0) {
-        flow_lock_acquire(&t->rx_lock);
+        flow__latch_acquire(&t->rx_lock);
         if (flow__reader_wait(&t->reader, f->lower, flow_wanted(f, FLOW_READ),
                               set))
             ready |= FLOW_READY_READ;
         flow__tls_pass_owed(t);
-        flow_lock_release(&t->rx_lock);
+        flow__latch_release(&t->rx_lock);
     }
     /* A reader does not wait for the writer's lock. */
     if ((interest & (FLOW_READY_WRITE | FLOW_READY_FLUSH)) == 0)
         return ready;
-    flow_lock_acquire(&t->tx_lock);
+    flow__latch_acquire(&t->tx_lock);
     if ((interest & FLOW_READY_WRITE) != 0 && wait_can_write(t, set))
         ready |= FLOW_READY_WRITE;
     if ((interest & FLOW_READY_FLUSH) != 0 && wait_can_flush(t, set))
         ready |= FLOW_READY_FLUSH;
-    flow_lock_release(&t->tx_lock);
+    flow__latch_release(&t->tx_lock);
     return ready;
 }
 

@@ -5,15 +5,18 @@
 
 #include <flow/backend.h>
 
+#include "lib/assert.h"
 #include "lib/atomic.h"
+#include "tls/batch.h"
 
 /*
  * Our direction after the handshake.  A call first drains what is sealed, then
  * sends what is owed, then accepts bytes, so records leave in the order of
  * their numbers.
  *
- * Invariants: a record is sealed once; what the flow below does not accept of
- * it stays in out, and nothing is accepted until out is empty.  Bytes count as
+ * Invariants: a record is sealed once, after memory for all of it was reserved,
+ * in a lease of the flow below or in out.  What the flow below does not accept
+ * stays in out, and nothing is accepted until out is empty.  Bytes count as
  * accepted when they are sealed or in open, and stay accepted.  The last record
  * of a key is kept for a KeyUpdate or an alert.  Once close_sealed, spent or
  * dead is set nothing more is sealed.
@@ -192,11 +195,19 @@ writer_seal_refusal(struct flow__writer *w)
     return r;
 }
 
+/* Take what is owed.  Most records are sealed while nothing is, and a load
+ * costs less than an exchange. */
+static uint32_t
+writer_take_owed(struct flow__writer *w)
+{
+    return flow__load(&w->owed) != 0 ? flow__swap(&w->owed, 0) : 0;
+}
+
 /* However often the peer asked, one answer is due. */
 static struct flow__writer_result
 writer_seal_update(struct flow__writer *w)
 {
-    uint32_t owed = flow__swap(&w->owed, 0);
+    uint32_t owed = writer_take_owed(w);
     struct flow__writer_result r;
 
     if (owed == 0 && !writer_key_is_used_up(w, 0))
@@ -219,7 +230,7 @@ writer_seal_owed(struct flow__writer *w)
     if (w->tls13)
         return writer_seal_update(w);
     /* A warning may be left out; a record that is held back needs a number. */
-    if (flow__swap(&w->owed, 0) != 0 &&
+    if (writer_take_owed(w) != 0 &&
         !writer_key_is_used_up(w, w->has_open ? 1 : 0))
         return writer_seal_refusal(w);
     return writer_ok();
@@ -245,7 +256,8 @@ writer_drop_open(struct flow__writer *w)
     w->has_open = false;
 }
 
-/* Seal the open record in place; its memory becomes out. */
+/* Seal the open record in place; its memory becomes out, which is empty, since
+ * it is drained before a record is sealed. */
 static struct flow__writer_result
 writer_seal_open(struct flow__writer *w)
 {
@@ -258,23 +270,16 @@ writer_seal_open(struct flow__writer *w)
         writer_drop_open(w);
         return writer_ok();
     }
+    flow__assert(flow__queue_len(&w->out) == 0);
     st = flow__record_seal_in_place(&w->keys, FLOW__CONTENT_APPLICATION_DATA,
                                     w->open.base, writer_open_len(w), &len);
     if (st != FLOW_OK)
         return writer_seal_failed(st);
     w->open.end = (uint32_t)len;
     w->has_open = false;
-    if (flow__queue_len(&w->out) == 0) {
-        w->out = w->open;
-        w->out.is_public = true;
-        flow__queue_init(&w->open, w->open.env);
-        return writer_ok();
-    }
-    if (!flow__queue_append(&w->out, w->open.base, len)) {
-        w->dead = true;
-        return writer_result(FLOW_E_SYS, FLOW__WRITER_CIPHER);
-    }
-    flow__queue_release(&w->open);
+    w->out = w->open;
+    w->out.is_public = true;
+    flow__queue_init(&w->open, w->open.env);
     return writer_ok();
 }
 
@@ -369,77 +374,92 @@ writer_hold(struct flow__writer *w, const struct flow_cvec *vec, size_t count,
     return len;
 }
 
-/* Seal straight from the caller's vector into private memory of the lower flow;
- * false if it lends none. */
-static bool
-writer_seal_to_lower(struct flow__writer *w, struct flow *lower,
-                     const struct flow__record_content *content,
-                     struct flow__writer_result *ret)
+/* How many records the key may still seal; the last is kept, as above.  At
+ * least one, since the caller has seen that it is not used up. */
+static uint64_t
+writer_records_left(const struct flow__writer *w)
 {
-    const uint32_t not_private =
-        FLOW_CAP_LEASE_VOLATILE | FLOW_CAP_LEASE_SHARED;
-    uint32_t caps = flow_caps(lower);
-    size_t need = writer_record_len(w, content->len);
-    struct flow_vec span[2];
-    size_t len = 0;
-    enum flow_status st, committed;
+    uint64_t left = flow__record_left(&w->keys);
 
-    if ((caps & FLOW_CAP_LEASE_WRITE) == 0 || (caps & not_private) != 0)
-        return false;
-    if (flow_lease(lower, FLOW_WRITE, need, span) != FLOW_OK)
-        return false;
-    st = flow__record_seal(&w->keys, content, span[0].base, &len);
-    committed = flow_commit(lower, FLOW_WRITE, st == FLOW_OK ? len : 0, 0);
-    if (committed != FLOW_OK)
-        *ret = writer_result(committed, FLOW__WRITER_LOWER);
-    else
-        *ret = st == FLOW_OK ? writer_ok() : writer_seal_failed(st);
-    return true;
+    if (w->key_limit != 0 && w->key_limit - w->keys.seq < left)
+        left = w->key_limit > w->keys.seq ? w->key_limit - w->keys.seq : 0;
+    return left > 1 ? left - 1 : 1;
 }
 
+/* Seal a batch, straight into memory of the lower flow or else into out, which
+ * is passed on with one write.  If the lower flow fails for good meanwhile, the
+ * records that it took whole are accepted. */
 static struct flow__writer_result
-writer_seal_from(struct flow__writer *w, struct flow *lower,
-                 const struct flow_cvec *vec, size_t off, size_t len)
+writer_seal_batch(struct flow__writer *w, struct flow *lower,
+                  struct flow__batch *b)
 {
-    const struct flow__record_content content = {
-        FLOW__CONTENT_APPLICATION_DATA, vec, off, len
-    };
     struct flow__writer_result r;
+    enum flow_status st, taken;
+    size_t filled;
 
-    if (writer_seal_to_lower(w, lower, &content, &r))
-        return r;
-    r = writer_seal_to_out(w, &content);
-    return r.status == FLOW_OK ? flow__writer_drain(w, lower) : r;
+    if (flow__batch_to_lower(b, lower, &st, &taken)) {
+        if (taken != FLOW_OK)
+            return writer_result(taken, FLOW__WRITER_LOWER);
+        return st == FLOW_OK ? writer_ok() : writer_seal_failed(st);
+    }
+    st = flow__batch_to_queue(b, &w->out);
+    if (st != FLOW_OK)
+        return writer_seal_failed(st);
+    filled = flow__queue_len(&w->out);
+    r = flow__writer_drain(w, lower);
+    if (flow_status_is_sticky(r.status))
+        flow__batch_keep(b, filled - flow__queue_len(&w->out));
+    return r;
 }
 
-/* Accept at most one record; *ret_len bytes are accepted even if FLOW_AGAIN
- * says that the lower flow accepts no more. */
+/* Hold back what FLOW_MORE or an open record asks for.  *ret_len bytes are
+ * accepted. */
 static struct flow__writer_result
-writer_write_some(struct flow__writer *w, struct flow *lower,
+writer_write_open(struct flow__writer *w, struct flow *lower,
                   const struct flow_cvec *vec, size_t count, size_t off,
                   size_t len, uint32_t flags, size_t *ret_len)
 {
     struct flow__writer_result r;
 
+    *ret_len = writer_hold(w, vec, count, off, len);
+    if (*ret_len == 0 && !w->has_open)
+        return writer_result(FLOW_E_NOMEM, FLOW__WRITER_MEMORY);
+    if (writer_open_len(w) < w->limit &&
+        ((flags & FLOW_MORE) != 0 || *ret_len < len))
+        return writer_ok();
+    r = writer_seal_open(w);
+    return r.status == FLOW_OK ? flow__writer_drain(w, lower) : r;
+}
+
+/* Accept some records; *ret_len bytes are accepted even if FLOW_AGAIN says that
+ * the lower flow accepts no more.  *records is how many the call has sealed. */
+static struct flow__writer_result
+writer_write_some(struct flow__writer *w, struct flow *lower,
+                  const struct flow_cvec *vec, size_t count, size_t off,
+                  size_t len, uint32_t flags, unsigned *records,
+                  size_t *ret_len)
+{
+    struct flow__batch b = {
+        .keys = &w->keys, .vec = vec, .off = off, .len = len, .limit = w->limit
+    };
+    struct flow__writer_result r;
+
     *ret_len = 0;
     if (w->has_open || ((flags & FLOW_MORE) != 0 && len < w->limit)) {
-        *ret_len = writer_hold(w, vec, count, off, len);
-        if (*ret_len == 0 && !w->has_open)
-            return writer_result(FLOW_E_NOMEM, FLOW__WRITER_MEMORY);
-        if (writer_open_len(w) < w->limit &&
-            ((flags & FLOW_MORE) != 0 || *ret_len < len))
-            return writer_ok();
-        r = writer_seal_open(w);
-        return r.status == FLOW_OK ? flow__writer_drain(w, lower) : r;
+        ++*records;
+        return writer_write_open(w, lower, vec, count, off, len, flags,
+                                 ret_len);
     }
-    if (len > w->limit)
-        len = w->limit;
-    r = writer_seal_from(w, lower, vec, off, len);
+    if ((flags & FLOW_MORE) != 0)
+        b.len -= len % w->limit;
+    b.most = FLOW__WRITER_RECORDS - *records;
+    if (b.most > writer_records_left(w))
+        b.most = (unsigned)writer_records_left(w);
+    r = writer_seal_batch(w, lower, &b);
+    *records += b.records;
     /* Sealed bytes are accepted even if the lower flow fails for a moment:
      * written again they would arrive twice (C05). */
-    if (r.status >= 0 ||
-        (r.cause == FLOW__WRITER_LOWER && !flow_status_is_sticky(r.status)))
-        *ret_len = len;
+    *ret_len = b.done;
     return r;
 }
 
@@ -451,12 +471,11 @@ flow__writer_write(struct flow__writer *w, struct flow *lower,
 {
     size_t total = flow_cvec_len(vec, count);
     struct flow__writer_result r = writer_ok();
-    unsigned records;
+    unsigned records = 0;
     size_t n;
 
     *ret_len = 0;
-    for (records = 0; *ret_len < total && records < FLOW__WRITER_RECORDS;
-         records++) {
+    while (*ret_len < total && records < FLOW__WRITER_RECORDS) {
         r = writer_make_way(w, lower);
         /* Once bytes were accepted no alert is sent: the caller can still shut
          * down. */
@@ -465,7 +484,7 @@ flow__writer_write(struct flow__writer *w, struct flow *lower,
         if (r.status != FLOW_OK || !writer_has_room(w))
             break;
         r = writer_write_some(w, lower, vec, count, *ret_len, total - *ret_len,
-                              flags, &n);
+                              flags, &records, &n);
         *ret_len += n;
         if (r.status != FLOW_OK)
             break;

@@ -22,10 +22,10 @@
  * lower flow.  Used under the TLS flow's write lock.
  *
  * A record is sealed once; what the lower flow does not accept of it stays in
- * out.  New plaintext is accepted only while out is empty, so at most one
- * record waits there, and after it perhaps a fatal alert.  Bytes that FLOW_MORE
- * or a lease holds back are in open, unsealed, with room for header and tag
- * around them.
+ * out.  New plaintext is accepted only while out is empty, so at most the
+ * records of one write wait there, and after them perhaps a fatal alert.  Bytes
+ * that FLOW_MORE or a lease holds back are in open, unsealed, with room for
+ * header and tag around them.
  *
  * Once dead is set, nothing more is accepted.  If our alert was queued then,
  * the next flush or close still sends it.

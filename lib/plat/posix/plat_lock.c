@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include <pthread.h>
+#include <sched.h>
+#include <time.h>
 
 #include "lib/atomic.h"
 #include "lib/plat.h"
@@ -70,6 +72,22 @@ void
 flow__wait_unlock(void)
 {
     pthread_mutex_unlock(&lock_wait_mutex);
+}
+
+/* Pauses that give up the rest of a time slice, and the length of the others:
+ * a latch is held for a system call or for some records. */
+#define LOCK_YIELDS   8u
+#define LOCK_PAUSE_NS 20000
+
+void
+flow__plat_pause(unsigned tries)
+{
+    const struct timespec pause = { 0, LOCK_PAUSE_NS };
+
+    if (tries < LOCK_YIELDS)
+        sched_yield();
+    else
+        nanosleep(&pause, NULL);
 }
 
 /* States of flow_once(). */

@@ -2,6 +2,8 @@
 #include "tests/unit/tls/bytes.h"
 #include "tests/unit/tls/psa.h"
 
+#include <flow/pair.h>
+
 #include "lib/plat/fake/fake.h"
 #include "tests/unit/mock_flow.h"
 #include "tls/reader.h"
@@ -278,6 +280,102 @@ a_partial_record_holds_what_it_needs(void **state)
         }
 }
 
+/* The peer's next record, of len bytes of data, into a flow. */
+static void
+send_over(struct flow *f, size_t len, size_t *ret_total)
+{
+    static uint8_t data[2000];
+    static uint8_t record[2100];
+    const struct flow_cvec vec = { data, len };
+    const struct flow__record_content content = {
+        FLOW__CONTENT_APPLICATION_DATA, &vec, 0, len
+    };
+    size_t n;
+
+    memset(data, (int)theirs.seq, sizeof(data));
+    assert_int_equal(flow__record_seal(&theirs, &content, record, ret_total),
+                     FLOW_OK);
+    assert_int_equal(flow_write(f, record, *ret_total, &n), FLOW_OK);
+    assert_int_equal(n, *ret_total);
+}
+
+static void
+receive_over(struct flow *f, size_t len)
+{
+    uint8_t got[2000];
+    const struct flow_vec vec = { got, sizeof(got) };
+    const uint8_t mark = (uint8_t)r.keys.seq;
+    size_t n;
+
+    assert_int_equal(flow__reader_read(&r, f, &vec, 1, &n).status, FLOW_OK);
+    assert_int_equal(n, len);
+    for (size_t i = 0; i < len; i++)
+        assert_int_equal(got[i], mark);
+}
+
+/* Records of two lengths in a ring of 4 KiB, so that some record wraps at
+ * nearly every place, its header too.  None is copied. */
+static void
+a_record_that_wraps_is_leased(void **state)
+{
+    struct flow *a, *b;
+    struct flow_wait_set set;
+    uint64_t allocs;
+    size_t total;
+
+    (void)state;
+    make(0x1301);
+    r.keys.limit = UINT64_MAX;
+    assert_int_equal(flow_pair_new(&fake.env, 4096, NULL, &a, &b), FLOW_OK);
+    allocs = fake.allocs;
+    for (size_t i = 0; i < 5000; i++) {
+        const size_t len = i % 3 == 0 ? 1337 : 2000 - i % 700;
+
+        send_over(a, len, &total);
+        flow_wait_set_init(&set);
+        assert_true(flow__reader_wait(&r, b, 1, &set));
+        receive_over(b, len);
+        assert_int_equal(fake.allocs, allocs);
+    }
+    flow_close(a);
+    flow_close(b);
+    unmake();
+}
+
+/* A record of which the lower flow has a part is copied, and no byte more. */
+static void
+after_a_copied_record_the_next_is_leased(void **state)
+{
+    static const size_t parts[] = { 1, 4, 5, 6, 1000 };
+    uint8_t rest[2100];
+    struct flow *a, *b;
+    uint64_t allocs;
+    size_t total, n;
+
+    (void)state;
+    make(0x1301);
+    assert_int_equal(flow_pair_new(&fake.env, 8192, NULL, &a, &b), FLOW_OK);
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        send_over(a, 1500, &total);
+        assert_int_equal(flow_read(b, rest, total, &n), FLOW_OK);
+        assert_int_equal(flow_write(a, rest, parts[i], &n), FLOW_OK);
+        assert_int_equal(flow__reader_read(&r, b, NULL, 0, &n).status,
+                         FLOW_AGAIN);
+        assert_int_equal(flow__queue_len(&r.cipher), parts[i]);
+        assert_int_equal(flow_write(a, rest + parts[i], total - parts[i], &n),
+                         FLOW_OK);
+        send_over(a, 1600, &total);
+        receive_over(b, 1500);
+        assert_int_equal(flow__queue_len(&r.cipher), 0);
+        allocs = fake.allocs;
+        receive_over(b, 1600);
+        assert_int_equal(fake.allocs, allocs);
+    }
+    flow_close(a);
+    flow_close(b);
+    unmake();
+}
+
 int
 main(void)
 {
@@ -289,6 +387,8 @@ main(void)
         cmocka_unit_test(peer_that_updated_its_key_is_not_asked),
         cmocka_unit_test(only_data_reaches_the_callers_memory),
         cmocka_unit_test(a_partial_record_holds_what_it_needs),
+        cmocka_unit_test(a_record_that_wraps_is_leased),
+        cmocka_unit_test(after_a_copied_record_the_next_is_leased),
     };
 
     return cmocka_run_group_tests(tests, start_psa, NULL);

@@ -3,6 +3,7 @@
 
 #include "lib/plat/fake/fake.h"
 #include "tests/unit/mock_flow.h"
+#include "tls/batch.h"
 #include "tls/mbedtls/psa.h"
 #include "tls/writer.h"
 
@@ -356,6 +357,90 @@ key_at_its_limit_allows_an_orderly_end(void **state)
                      FLOW__WRITER_EXHAUSTED);
 }
 
+/* Four large records are sealed into memory for all of them, and the lower flow
+ * is called once. */
+static void
+several_records_take_one_write(void **state)
+{
+    static const uint8_t text[4 * FLOW__RECORD_PLAIN_MAX];
+    const struct flow_cvec vec = { text, sizeof(text) };
+    size_t n;
+
+    (void)state;
+    assert_int_equal(flow__writer_write(&w, &low->base, &vec, 1, 0, &n).status,
+                     FLOW_OK);
+    assert_int_equal(n, sizeof(text));
+    assert_int_equal(w.keys.seq, 4);
+    assert_int_equal(low->writes, 1);
+}
+
+/* Without memory for the records no number is spent, however many there are. */
+static void
+a_failed_allocation_spends_no_number(void **state)
+{
+    static const uint8_t text[3 * FLOW__RECORD_PLAIN_MAX];
+    const struct flow_cvec vec = { text, sizeof(text) };
+    struct flow__writer_result r;
+    size_t n;
+
+    (void)state;
+    for (uint64_t nth = 1;; nth++) {
+        fake.fail_at = fake.allocs + nth;
+        r = flow__writer_write(&w, &low->base, &vec, 1, 0, &n);
+        if (r.status == FLOW_OK)
+            break;
+        assert_int_equal(r.status, FLOW_E_NOMEM);
+        assert_int_equal(n, 0);
+        assert_int_equal(w.keys.seq, 0);
+        assert_null(w.out.base);
+    }
+    assert_int_equal(n, sizeof(text));
+    assert_int_equal(w.keys.seq, 3);
+}
+
+/* A batch ends before the record that the key keeps for its update. */
+static void
+a_batch_ends_with_its_key(void **state)
+{
+    static const uint8_t text[6 * FLOW__RECORD_PLAIN_MAX];
+    const struct flow_cvec vec = { text, sizeof(text) };
+    size_t n;
+
+    (void)state;
+    w.key_limit = 3;
+    assert_int_equal(flow__writer_write(&w, &low->base, &vec, 1, 0, &n).status,
+                     FLOW_OK);
+    assert_int_equal(n, sizeof(text));
+    assert_int_equal(w.updates, 2);
+    assert_int_equal(w.keys.seq, 2);
+}
+
+/* Of records that the lower flow took in part, the whole ones count. */
+static void
+records_that_were_taken_whole_are_kept(void **state)
+{
+    static const uint8_t text[250] = { 7 };
+    const struct flow_cvec vec = { text, sizeof(text) };
+    static const size_t kept[][2] = { { 0, 0 },     { 121, 0 },   { 122, 100 },
+                                      { 243, 100 }, { 244, 200 }, { 315, 200 },
+                                      { 316, 250 } };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+        struct flow__batch b = {
+            .keys = &w.keys, .vec = &vec, .len = 250, .limit = 100, .most = 9
+        };
+
+        assert_int_equal(flow__batch_to_queue(&b, &w.out), FLOW_OK);
+        assert_int_equal(b.records, 3);
+        assert_int_equal(b.done, 250);
+        assert_int_equal(flow__queue_len(&w.out), 316);
+        flow__batch_keep(&b, kept[i][0]);
+        assert_int_equal(b.done, kept[i][1]);
+        flow__queue_release(&w.out);
+    }
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int
@@ -373,6 +458,10 @@ main(void)
         TEST(key_update_survives_a_failed_allocation),
         TEST(last_record_of_a_key_is_an_alert),
         TEST(key_at_its_limit_allows_an_orderly_end),
+        TEST(several_records_take_one_write),
+        TEST(a_failed_allocation_spends_no_number),
+        TEST(a_batch_ends_with_its_key),
+        TEST(records_that_were_taken_whole_are_kept),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
