@@ -68,7 +68,7 @@ RESERVED = [
     (re.compile(r"(mbedtls|psa)/"),
      ("tls/mbedtls/*", "tests/*", "subprojects/*")),
     (re.compile(r"openssl/"),
-     ("tls/libcrypto/*", "tests/*", "examples/*")),
+     ("tls/libcrypto/*", "tests/*", "examples/*", "subprojects/*")),
     (re.compile(r"intel-ipsec-mb"), ("tls/ipsecmb/*", "tests/*")),
     (re.compile(r"xen"),
      ("backends/vchan/hyp_linux*", "tests/*")),

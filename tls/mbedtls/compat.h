@@ -42,6 +42,13 @@ int flow__mbed_check_pair(const mbedtls_pk_context *public_key,
                           const mbedtls_pk_context *key);
 
 /*
+ * Let libcrypto sign with a private key, where this build of mbedTLS has it.
+ * The key is then for signing only, and its private part cannot be read from
+ * it: 0, or a number that says that there was no memory.
+ */
+int flow__mbed_settle_key(mbedtls_pk_context *key);
+
+/*
  * Check the key share in a ServerKeyExchange of TLS 1.2, after mbedTLS found
  * its signature valid: 0 or an error number.  3.6 has checked it already.  4.x
  * checks it only when it answers the ServerHelloDone, and reports a wrong one

@@ -408,7 +408,8 @@ flow__keypair_new(const struct flow_env *env,
         st = keypair_check_usage(pair, in, err);
     if (st == FLOW_OK)
         st = keypair_check_pair(pair, in, err);
-    rc = flow__mbed_result(0);
+    rc = flow__mbed_result(st == FLOW_OK ? flow__mbed_settle_key(&pair->key)
+                                         : 0);
     flow__mbed_leave();
     if (rc != 0)
         st = keypair_fail(err, FLOW_E_NOMEM, rc, NULL, "no memory");

@@ -142,6 +142,23 @@ flow__mbed_check_pair(const mbedtls_pk_context *public_key,
     return mbedtls_pk_check_pair(public_key, key, major3_random_bytes, NULL);
 }
 
+/* Our build has it where it has libcrypto (libflow/key.h). */
+#ifdef FLOW_MBEDTLS_LIBCRYPTO
+int flow__key_settle(mbedtls_pk_context *pk);
+#endif
+
+/* See tls/mbedtls/compat.h. */
+int
+flow__mbed_settle_key(mbedtls_pk_context *key)
+{
+#ifdef FLOW_MBEDTLS_LIBCRYPTO
+    return flow__key_settle(key);
+#else
+    (void)key;
+    return 0;
+#endif
+}
+
 /* See tls/mbedtls/compat.h. */
 int
 flow__mbed_check_share(const uint8_t *msg, size_t len)

@@ -114,6 +114,19 @@
 #define MBEDTLS_PKCS1_V21
 #define MBEDTLS_RSA_C
 
+/*
+ * What libcrypto computes, if this build has it: key agreement, signatures of
+ * curves that are verified, and hashes.  Signing and the public operation of
+ * RSA need no hook (key.c, rsa_public.c).
+ */
+#ifdef FLOW_MBEDTLS_LIBCRYPTO
+#define MBEDTLS_ECDH_COMPUTE_SHARED_ALT
+#define MBEDTLS_ECDH_GEN_PUBLIC_ALT
+#define MBEDTLS_ECDSA_VERIFY_ALT
+#define MBEDTLS_SHA256_ALT
+#define MBEDTLS_SHA512_ALT
+#endif
+
 /* Certificates and keys, from memory: files are read by our POSIX helper. */
 #define MBEDTLS_ASN1_PARSE_C
 #define MBEDTLS_ASN1_WRITE_C
