@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 #include "flow/registry.h"
 
+_Static_assert(FLOW_WAIT_SOURCES <= 8, "used and events have a bit for each");
+
 /* Reports taken from the system at a time. */
 #define REGISTRY_BATCH 128
 
-static struct flow__source *
+static union flow__source *
 registry_source(const struct flow__registration *r, size_t i)
 {
     if (i < FLOW__SOURCES_INSIDE)
-        return (struct flow__source *)(uintptr_t)&r->inside[i];
+        return (union flow__source *)(uintptr_t)&r->inside[i];
     return &r->others[i - FLOW__SOURCES_INSIDE];
 }
 
@@ -18,16 +20,22 @@ registry_is_used(const struct flow__registration *r, size_t i)
     return (r->used & (1u << i)) != 0;
 }
 
+static bool
+registry_is_fd(const struct flow__registration *r, size_t i)
+{
+    return (r->used & ~r->events & (1u << i)) != 0;
+}
+
 /* The source of an entry for a descriptor, or NULL. */
-static struct flow__source *
+static union flow__source *
 registry_find(const struct flow__registration *r, int fd)
 {
-    struct flow__source *s;
+    union flow__source *s;
     size_t i;
 
     for (i = 0; i < FLOW_WAIT_SOURCES && r->used >> i != 0; i++) {
         s = registry_source(r, i);
-        if (registry_is_used(r, i) && s->event == NULL && s->at.fd.fd == fd)
+        if (registry_is_fd(r, i) && s->fd.fd == fd)
             return s;
     }
     return NULL;
@@ -64,13 +72,13 @@ registry_key(const struct flow__slot *slot, int fd)
 }
 
 static void
-registry_unlink(struct flow__slot *slot, struct flow__source *s)
+registry_unlink(struct flow__slot *slot, union flow__source *s)
 {
-    struct flow__source **link = &slot->first;
+    union flow__source **link = &slot->first;
 
     while (*link != s)
-        link = &(*link)->at.fd.next;
-    *link = s->at.fd.next;
+        link = &(*link)->fd.next;
+    *link = s->fd.next;
 }
 
 /* Take every source of a slot from its entry, except those of one. */
@@ -78,13 +86,13 @@ static void
 registry_lose(struct flow__registry *reg, struct flow__slot *slot,
               const struct flow__registration *except)
 {
-    struct flow__source *s = slot->first;
+    union flow__source *s = slot->first;
     struct flow__registration *r;
 
     while (s != NULL) {
-        r = s->owner;
+        r = s->fd.owner;
         if (r == except) {
-            s = s->at.fd.next;
+            s = s->fd.next;
             continue;
         }
         /* The list changes: start again. */
@@ -115,11 +123,11 @@ registry_set(struct flow__registry *reg, int fd, uint32_t events)
 static uint32_t
 registry_wanted(const struct flow__slot *slot)
 {
-    const struct flow__source *s;
+    const union flow__source *s;
     uint32_t events = 0;
 
-    for (s = slot->first; s != NULL; s = s->at.fd.next)
-        events |= s->at.fd.wanted;
+    for (s = slot->first; s != NULL; s = s->fd.next)
+        events |= s->fd.wanted;
     return events;
 }
 
@@ -127,9 +135,9 @@ registry_wanted(const struct flow__slot *slot)
  * new source always sets the registration, to find a number that was closed
  * without flow_fd_closing() and used again. */
 static bool
-registry_update(struct flow__registry *reg, struct flow__source *s, bool is_new)
+registry_update(struct flow__registry *reg, union flow__source *s, bool is_new)
 {
-    int fd = s->at.fd.fd;
+    int fd = s->fd.fd;
     struct flow__slot *slot = &reg->slots[fd];
     uint32_t events = registry_wanted(slot);
     enum flow_status st;
@@ -139,18 +147,19 @@ registry_update(struct flow__registry *reg, struct flow__source *s, bool is_new)
     st = registry_set(reg, fd, events);
     if (st == FLOW_E_CLOSED) {
         slot->events = 0;
-        registry_lose(reg, slot, s->owner);
-        st = registry_set(reg, fd, s->at.fd.wanted);
+        registry_lose(reg, slot, s->fd.owner);
+        st = registry_set(reg, fd, s->fd.wanted);
     }
     return st == FLOW_OK;
 }
 
 /* --- the sources of an entry -------------------------------------------- */
 
-static struct flow__source *
-registry_new_source(struct flow__registry *reg, struct flow__registration *r)
+static union flow__source *
+registry_new_source(struct flow__registry *reg, struct flow__registration *r,
+                    bool is_event)
 {
-    struct flow__source *s;
+    union flow__source *s;
     size_t i = 0;
 
     while (registry_is_used(r, i))
@@ -162,9 +171,9 @@ registry_new_source(struct flow__registry *reg, struct flow__registration *r)
     if (i >= FLOW__SOURCES_INSIDE && r->others == NULL)
         return NULL;
     s = registry_source(r, i);
-    r->used |= 1u << i;
-    s->owner = r;
-    s->event = NULL;
+    r->used = (uint8_t)(r->used | 1u << i);
+    if (is_event)
+        r->events = (uint8_t)(r->events | 1u << i);
     return s;
 }
 
@@ -172,20 +181,22 @@ static void
 registry_drop_source(struct flow__registry *reg, struct flow__registration *r,
                      size_t i)
 {
-    struct flow__source *s = registry_source(r, i);
+    union flow__source *s = registry_source(r, i);
+    bool is_fd = registry_is_fd(r, i);
     struct flow__slot *slot;
     uint32_t left;
 
-    r->used &= ~(1u << i);
-    if (s->event != NULL) {
-        flow_event_disarm(&s->at.node);
+    r->used = (uint8_t)(r->used & ~(1u << i));
+    r->events &= r->used;
+    if (!is_fd) {
+        flow_event_disarm(&s->node);
         return;
     }
-    slot = &reg->slots[s->at.fd.fd];
+    slot = &reg->slots[s->fd.fd];
     registry_unlink(slot, s);
     left = registry_wanted(slot);
     /* It can only fail where the descriptor is gone already. */
-    if (left != slot->events && registry_set(reg, s->at.fd.fd, left) != FLOW_OK)
+    if (left != slot->events && registry_set(reg, s->fd.fd, left) != FLOW_OK)
         slot->events = left & 3u;
 }
 
@@ -207,26 +218,27 @@ static bool
 registry_watch_fd(struct flow__registry *reg, struct flow__registration *r,
                   const struct flow_wait_source *wanted)
 {
-    struct flow__source *s = registry_find(r, wanted->fd);
+    union flow__source *s = registry_find(r, wanted->fd);
     bool is_new = s == NULL;
     struct flow__slot *slot;
     size_t i;
 
-    if (!is_new && s->at.fd.wanted == wanted->events)
+    if (!is_new && s->fd.wanted == wanted->events)
         return true;
     if (is_new) {
         if (!registry_grow(reg, wanted->fd))
             return false;
-        s = registry_new_source(reg, r);
+        s = registry_new_source(reg, r, false);
         if (s == NULL)
             return false;
+        s->fd.owner = r;
         slot = &reg->slots[wanted->fd];
-        s->at.fd.fd = wanted->fd;
-        s->at.fd.next = slot->first;
+        s->fd.fd = wanted->fd;
+        s->fd.next = slot->first;
         slot->first = s;
     }
-    s->at.fd.wanted = wanted->events & 3u;
-    s->at.fd.ready = 0;
+    s->fd.wanted = wanted->events & 3u;
+    s->fd.ready = 0;
     if (registry_update(reg, s, is_new))
         return true;
     for (i = 0; registry_source(r, i) != s;)
@@ -239,13 +251,11 @@ static bool
 registry_watch_event(struct flow__registry *reg, struct flow__registration *r,
                      const struct flow_wait_source *wanted, bool *ret_signalled)
 {
-    struct flow__source *s = registry_new_source(reg, r);
+    union flow__source *s = registry_new_source(reg, r, true);
 
     if (s == NULL)
         return false;
-    s->event = wanted->event;
-    if (!flow_event_arm(wanted->event, &s->at.node, &r->waker,
-                        wanted->sequence))
+    if (!flow_event_arm(wanted->event, &s->node, &r->waker, wanted->sequence))
         *ret_signalled = true;
     return true;
 }
@@ -267,13 +277,13 @@ static void
 registry_keep(struct flow__registry *reg, struct flow__registration *r,
               const struct flow_wait_set *set)
 {
-    const struct flow__source *s;
+    const union flow__source *s;
     size_t i;
 
     for (i = 0; r->used >> i != 0; i++) {
         s = registry_source(r, i);
         if (registry_is_used(r, i) &&
-            (s->event != NULL || !registry_names(set, s->at.fd.fd)))
+            (!registry_is_fd(r, i) || !registry_names(set, s->fd.fd)))
             registry_drop_source(reg, r, i);
     }
 }
@@ -303,13 +313,13 @@ flow__registry_watch(struct flow__registry *reg, struct flow__registration *r,
 static size_t
 registry_fds(const struct flow__registration *r, int fd[FLOW_WAIT_SOURCES])
 {
-    const struct flow__source *s;
+    const union flow__source *s;
     size_t i, count = 0;
 
     for (i = 0; r->used >> i != 0; i++) {
         s = registry_source(r, i);
-        if (registry_is_used(r, i) && s->event == NULL)
-            fd[count++] = s->at.fd.fd;
+        if (registry_is_fd(r, i))
+            fd[count++] = s->fd.fd;
     }
     return count;
 }
@@ -366,16 +376,16 @@ registry_take(struct flow__registry *reg,
 {
     size_t fd = (size_t)(event->key & UINT32_MAX);
     struct flow__slot *slot = &reg->slots[fd];
-    struct flow__source *s;
+    union flow__source *s;
     bool again;
 
     if (fd >= reg->slot_count || slot->first == NULL ||
         registry_key(slot, (int)fd) != event->key)
         return REGISTRY_STALE;
-    for (s = slot->first; s != NULL; s = s->at.fd.next) {
-        s->at.fd.ready |= (uint8_t)(s->at.fd.wanted & event->events);
-        if (s->at.fd.ready != 0)
-            reg->reported(s->owner);
+    for (s = slot->first; s != NULL; s = s->fd.next) {
+        s->fd.ready |= (uint8_t)(s->fd.wanted & event->events);
+        if (s->fd.ready != 0)
+            reg->reported(s->fd.owner);
     }
     again = slot->survey == reg->survey;
     slot->survey = reg->survey;
@@ -455,20 +465,20 @@ uint32_t
 flow__registration_ready(const struct flow__registration *r, int fd,
                          uint32_t events)
 {
-    const struct flow__source *s = registry_find(r, fd);
+    const union flow__source *s = registry_find(r, fd);
 
-    return s != NULL ? s->at.fd.ready & events : 0;
+    return s != NULL ? s->fd.ready & events : 0;
 }
 
 void
 flow__registration_used(struct flow__registration *r)
 {
-    struct flow__source *s;
+    union flow__source *s;
     size_t i;
 
     for (i = 0; r->used >> i != 0; i++) {
         s = registry_source(r, i);
-        if (registry_is_used(r, i) && s->event == NULL)
-            s->at.fd.ready = 0;
+        if (registry_is_fd(r, i))
+            s->fd.ready = 0;
     }
 }

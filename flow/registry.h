@@ -16,9 +16,11 @@
  * an earlier one is recognised and ignored.  Several entries may wait for one
  * descriptor: the slot of its number has a list of their sources.
  *
- * Invariant: a slot has sources iff its number is in the poll set, with the
- * union of what they want.  The set may also have descriptors that were closed
- * without flow_fd_closing(); when one is reported, the set is renewed.
+ * Invariants: source i of an entry is in use iff bit i of used is set, and is
+ * then an event iff bit i of events is, else a descriptor.  A slot has sources
+ * iff its number is in the poll set, with the union of what they want.  The set
+ * may also have descriptors that were closed without flow_fd_closing(); when
+ * one is reported, the set is renewed.
  *
  * A child of the process that made the registry shares the poll set with it.
  * In the child nothing here calls the system, since the registrations are the
@@ -30,18 +32,15 @@
 struct flow__registration;
 
 /* Something that an entry is registered with. */
-struct flow__source {
-    struct flow__registration *owner;
-    struct flow_event *event; /* NULL: a descriptor */
-    union {
-        struct flow_event_node node;
-        struct {
-            struct flow__source *next; /* of the same descriptor */
-            int fd;
-            uint8_t wanted; /* FLOW_WAIT_ bits */
-            uint8_t ready;  /* reported by the system, not used since */
-        } fd;
-    } at;
+union flow__source {
+    struct flow_event_node node; /* of an event */
+    struct {
+        struct flow__registration *owner;
+        union flow__source *next; /* of the same descriptor */
+        int fd;
+        uint8_t wanted; /* FLOW_WAIT_ bits */
+        uint8_t ready;  /* reported by the system, not used since */
+    } fd;
 };
 
 /* Sources that need no memory of their own: a socket has one. */
@@ -50,14 +49,15 @@ struct flow__source {
 /* The sources of one entry. */
 struct flow__registration {
     struct flow_waker waker; /* armed at every event */
-    struct flow__source inside[FLOW__SOURCES_INSIDE];
-    struct flow__source *others; /* the rest of FLOW_WAIT_SOURCES, or NULL */
-    uint32_t used;               /* bit i: source i is in use */
+    union flow__source inside[FLOW__SOURCES_INSIDE];
+    union flow__source *others; /* the rest of FLOW_WAIT_SOURCES, or NULL */
+    uint8_t used;               /* bit i: source i is in use */
+    uint8_t events;             /* bit i: and is an event */
 };
 
 /* What is registered under the number of a descriptor. */
 struct flow__slot {
-    struct flow__source *first;
+    union flow__source *first;
     uint32_t generation;
     uint32_t events : 2;
     uint32_t survey : 30; /* the last one that reported it */
