@@ -52,12 +52,20 @@ flow__fd_set_option(int fd, int level, int name, int value)
 }
 
 int
+flow__fd_get_option(int fd, int level, int name, int *ret_value)
+{
+    socklen_t len = sizeof(*ret_value);
+
+    *ret_value = 0;
+    return getsockopt(fd, level, name, ret_value, &len);
+}
+
+int
 flow__fd_take_error(int fd)
 {
-    int code = 0;
-    socklen_t len = sizeof(code);
+    int code;
 
-    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &code, &len) < 0)
+    if (flow__fd_get_option(fd, SOL_SOCKET, SO_ERROR, &code) < 0)
         return errno;
     return code;
 }

@@ -26,6 +26,7 @@ int flow__fd_set_nonblocking(int fd, bool on);
 int flow__fd_set_cloexec(int fd);
 /* An integer socket option. */
 int flow__fd_set_option(int fd, int level, int name, int value);
+int flow__fd_get_option(int fd, int level, int name, int *ret_value);
 /* The pending error of a socket (SO_ERROR), which the call clears; 0: none. */
 int flow__fd_take_error(int fd);
 

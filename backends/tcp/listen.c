@@ -10,18 +10,45 @@
 #include "backends/posix/fd_io.h"
 #include "backends/tcp/tcp.h"
 
+/*
+ * A listener of TCP.
+ *
+ * The options of its connections are set on the listening socket, since most
+ * systems give them to the sockets that it accepts.  No standard says so, so
+ * the first connection is asked whether it has them; if not, each gets them.
+ *
+ * The core lets one thread at a time call a listener; there is no lock.
+ */
+
 struct tcp_listener {
     struct flow__acceptor acceptor;
     struct tcp_tuning tuning;
+    enum {
+        TCP_LISTEN_UNKNOWN, /* no connection was accepted yet */
+        TCP_LISTEN_INHERITS,
+        TCP_LISTEN_SETS_EACH
+    } options;
 };
+
+static void
+tcp_listen_tune(struct tcp_listener *l, int fd)
+{
+    if (l->options == TCP_LISTEN_UNKNOWN)
+        l->options = flow__tcp_tuning_is_applied(&l->tuning, fd)
+                         ? TCP_LISTEN_INHERITS
+                         : TCP_LISTEN_SETS_EACH;
+    if (l->options == TCP_LISTEN_SETS_EACH)
+        flow__tcp_tuning_apply(&l->tuning, fd);
+}
 
 static enum flow_status
 tcp_listen_make_flow(struct flow__acceptor *a, int fd,
                      const union flow__sockaddr *peer, socklen_t peer_len,
                      struct flow **ret_flow)
 {
-    const struct tcp_listener *l = (const struct tcp_listener *)a;
+    struct tcp_listener *l = (struct tcp_listener *)a;
 
+    tcp_listen_tune(l, fd);
     return flow__tcp_accepted(a->base.env, fd, peer, peer_len, &l->tuning,
                               ret_flow);
 }
@@ -150,6 +177,7 @@ flow_tcp_listen(const struct flow_env *env, const char *host, uint16_t port,
     }
     l->acceptor.make = tcp_listen_make_flow;
     l->tuning = tuning;
+    flow__tcp_tuning_apply(&tuning, fd);
     *ret_listener = &l->acceptor.base;
     return FLOW_OK;
 }

@@ -152,7 +152,6 @@ flow__tcp_accepted(const struct flow_env *env, int fd,
     t->tuning = *tuning;
     flow__stream_set_peer(&t->stream, peer, peer_len);
     flow__stream_connected(&t->stream, fd);
-    flow__tcp_tuning_apply(&t->tuning, fd);
     *ret_flow = &t->stream.base;
     return FLOW_OK;
 }

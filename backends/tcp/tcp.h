@@ -16,7 +16,8 @@ struct tcp {
     bool held_back; /* The last write had FLOW_MORE; the writer's. */
 };
 
-/* Makes a flow of an accepted connection; on FLOW_OK it owns the descriptor. */
+/* Makes a flow of an accepted connection that has its options; on FLOW_OK it
+ * owns the descriptor. */
 enum flow_status flow__tcp_accepted(const struct flow_env *env, int fd,
                                     const union flow__sockaddr *peer,
                                     socklen_t peer_len,

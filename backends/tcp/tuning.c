@@ -80,6 +80,35 @@ tuning_set_number(int fd, int name, int value)
         (void)flow__fd_set_option(fd, IPPROTO_TCP, name, value);
 }
 
+static bool
+tuning_has_number(int fd, int name, int value)
+{
+    int is;
+
+    return value == 0 ||
+           (flow__fd_get_option(fd, IPPROTO_TCP, name, &is) == 0 &&
+            is == value);
+}
+
+/* Some systems answer a bit that is not 1. */
+static bool
+tuning_has_switch(int fd, int level, int name, bool value)
+{
+    int is;
+
+    return flow__fd_get_option(fd, level, name, &is) == 0 && (is != 0) == value;
+}
+
+bool
+flow__tcp_tuning_is_applied(const struct tcp_tuning *tuning, int fd)
+{
+    return tuning_has_switch(fd, IPPROTO_TCP, TCP_NODELAY, !tuning->delay) &&
+           tuning_has_switch(fd, SOL_SOCKET, SO_KEEPALIVE, tuning->keepalive) &&
+           tuning_has_number(fd, TCP_KEEPIDLE, tuning->idle) &&
+           tuning_has_number(fd, TCP_KEEPINTVL, tuning->interval) &&
+           tuning_has_number(fd, TCP_KEEPCNT, tuning->count);
+}
+
 /* Ignores errors: a connection works without the options. */
 void
 flow__tcp_tuning_apply(const struct tcp_tuning *tuning, int fd)

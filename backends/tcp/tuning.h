@@ -25,4 +25,7 @@ enum flow_status flow__tcp_tuning_parse(const struct flow_tcp_options *opt,
 
 void flow__tcp_tuning_apply(const struct tcp_tuning *tuning, int fd);
 
+/* Whether a socket has these options already. */
+bool flow__tcp_tuning_is_applied(const struct tcp_tuning *tuning, int fd);
+
 #endif
