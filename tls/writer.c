@@ -493,19 +493,24 @@ flow__writer_write(struct flow__writer *w, struct flow *lower,
     return *ret_len > 0 ? writer_ok() : r;
 }
 
-/* See tls/writer.h. */
-struct flow__writer_result
-flow__writer_flush(struct flow__writer *w, struct flow *lower)
+/* Seal what was accepted, into out. */
+static struct flow__writer_result
+writer_seal_rest(struct flow__writer *w, struct flow *lower)
 {
     struct flow__writer_result r;
 
     if (w->dead)
         return writer_push_alert(w, lower);
     r = writer_make_way(w, lower);
-    if (r.status != FLOW_OK)
-        return r;
-    if (!w->open_is_leased)
-        r = writer_seal_open(w);
+    return r.status == FLOW_OK && !w->open_is_leased ? writer_seal_open(w) : r;
+}
+
+/* See tls/writer.h. */
+struct flow__writer_result
+flow__writer_flush(struct flow__writer *w, struct flow *lower)
+{
+    struct flow__writer_result r = writer_seal_rest(w, lower);
+
     return r.status == FLOW_OK ? flow__writer_drain(w, lower) : r;
 }
 
@@ -526,7 +531,12 @@ flow__writer_close(struct flow__writer *w, struct flow *lower)
     struct flow__writer_result r;
 
     if (!w->close_sealed) {
-        r = flow__writer_flush(w, lower);
+        r = writer_seal_rest(w, lower);
+        /* The last record and close_notify leave together, unless the record
+         * would have to be moved for that. */
+        if (r.status == FLOW_OK &&
+            flow__queue_room(&w->out) < writer_record_len(w, sizeof(notify)))
+            r = flow__writer_drain(w, lower);
         if (r.status != FLOW_OK)
             return r;
         r = writer_seal_bytes(w, FLOW__CONTENT_ALERT, notify, sizeof(notify));

@@ -204,6 +204,25 @@ one_call_seals_a_bounded_number_of_records(void **state)
     assert_int_equal(n, vec.len);
 }
 
+/* What was held back and close_notify are one write of the lower flow. */
+static void
+last_record_and_close_notify_leave_together(void **state)
+{
+    static const uint8_t text[100] = { 7 };
+    const struct flow_cvec vec = { text, sizeof(text) };
+    size_t n;
+
+    (void)state;
+    assert_int_equal(
+        flow__writer_write(&w, &low->base, &vec, 1, FLOW_MORE, &n).status,
+        FLOW_OK);
+    assert_int_equal(n, sizeof(text));
+    assert_int_equal(low->writes, 0);
+    assert_int_equal(flow__writer_close(&w, &low->base).status, FLOW_OK);
+    assert_int_equal(low->writes, 1);
+    assert_int_equal(w.keys.seq, 2);
+}
+
 /* The lower flow is full when the connection fails: the alert waits for room as
  * any record does, then the writer reports the failure. */
 static void
@@ -454,6 +473,7 @@ main(void)
         TEST(key_update_request_survives_a_failed_allocation),
         TEST(idle_key_is_not_updated),
         TEST(one_call_seals_a_bounded_number_of_records),
+        TEST(last_record_and_close_notify_leave_together),
         TEST(alert_waits_for_room),
         TEST(key_update_survives_a_failed_allocation),
         TEST(last_record_of_a_key_is_an_alert),
