@@ -12,10 +12,12 @@
  * to DONE or FAILED.
  *
  * Invariants: while out holds records nothing is read, so the next message of
- * the peer can only answer what it has been sent.  A failure is recorded once,
- * and from then on the only thing sent is its alert, until it has left or its
- * time is over.  The engine is freed at that point: a failed handshake runs no
- * code of mbedTLS.
+ * the peer can only answer what it has been sent.  If a step sends a flight
+ * after it has read all that the lower flow had, it ends there and does not
+ * read: the answer takes a round trip.  A failure is recorded once, and from
+ * then on the only thing sent is its alert, until it has left or its time is
+ * over.  The engine is freed at that point: a failed handshake runs no code of
+ * mbedTLS.
  *
  * Locks: every function runs under both locks of the TLS flow (tls/tls_flow.h)
  * and takes those of the flow below inside them.
@@ -43,6 +45,7 @@ flow__handshake_new(struct flow_tls_config *config, const struct flow_env *env,
     hs->server = config->server;
     hs->time_limit = config->handshake_time;
     hs->record_limit = FLOW__RECORD_PLAIN_MAX;
+    hs->is_drained = true;
     flow__order_init(&hs->order, hs->server);
     flow__queue_init(&hs->raw, env);
     flow__queue_init(&hs->message, env);
@@ -114,6 +117,7 @@ handshake_flush_out(struct flow__handshake *hs, struct flow *lower,
             return st;
         flow__queue_consume(&hs->out, n);
         hs->unflushed = true;
+        hs->is_quiet = hs->is_drained;
     }
     if (!hs->unflushed)
         return FLOW_OK;
@@ -140,6 +144,7 @@ handshake_fill_raw(struct flow__handshake *hs, struct flow *lower,
                               "no memory for the handshake");
     st = flow_read(lower, flow__queue_tail(&hs->raw),
                    flow__queue_room(&hs->raw), &n);
+    hs->is_drained = n < flow__queue_room(&hs->raw);
     flow__queue_extend(&hs->raw, n);
     if (st == FLOW_OK || st == FLOW_AGAIN)
         return st;
@@ -251,7 +256,7 @@ handshake_advance(struct flow__handshake *hs, struct flow *lower,
     enum flow_status st = flow__incoming_next(hs, err);
 
     if (st == FLOW_AGAIN)
-        return handshake_fill_raw(hs, lower, err);
+        return hs->is_quiet ? FLOW_AGAIN : handshake_fill_raw(hs, lower, err);
     if (st != FLOW_OK)
         handshake_give_up(hs, err);
     return FLOW_OK;
@@ -279,6 +284,7 @@ flow__handshake_step(struct flow__handshake *hs, struct flow *lower,
     enum flow_status st = FLOW_OK;
 
     flow_error_clear(err);
+    hs->is_quiet = false;
     if (hs->phase < FLOW__PHASE_RUNNING)
         st = handshake_start(hs, lower, err);
     if (st >= 0 && hs->phase != FLOW__PHASE_FAILED && is_late)

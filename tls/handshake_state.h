@@ -54,6 +54,8 @@ struct flow__handshake {
     struct flow__flight flight; /* messages of ours */
     struct flow__queue out;     /* records for the lower flow */
     bool unflushed;             /* the lower flow may hold records back */
+    bool is_drained;            /* the last read took all that there was */
+    bool is_quiet;              /* this step sent after such a read */
     size_t taken;               /* bytes of records looked at */
     bool header_checked;        /* of the record that raw begins with */
     bool ccs_sent;              /* TLS 1.3: the one of RFC 8446 D.4 */
