@@ -8,9 +8,10 @@
 #include "tls/kdf.h"
 
 /*
- * How often a handshake derives its keys.  The linker gives every call of the
- * two derivations to this file, which notes the input: both ends of a
- * connection derive each key, and no end does so twice.
+ * How often a handshake derives its keys and asks the system for random bytes.
+ * The linker gives every such call to this file.  It notes the input of the
+ * derivations: both ends of a connection derive each key, and no end does so
+ * twice.
  */
 
 #define DERIVATIONS_MAX 32
@@ -23,6 +24,7 @@ struct derivation {
 
 static struct derivation noted[DERIVATIONS_MAX];
 static size_t noted_count;
+static size_t random_calls;
 
 /* The linker's names. */
 enum flow_status
@@ -37,6 +39,8 @@ enum flow_status __real_flow__kdf_tls12_prf(const struct flow__kdf_prf *prf,
                                             uint8_t *out, size_t len);
 enum flow_status __wrap_flow__kdf_tls12_prf(const struct flow__kdf_prf *prf,
                                             uint8_t *out, size_t len);
+bool __real_flow__plat_random(void *buf, size_t len);
+bool __wrap_flow__plat_random(void *buf, size_t len);
 
 static void
 note(const uint8_t *secret, size_t secret_len, const uint8_t *more,
@@ -77,15 +81,23 @@ __wrap_flow__kdf_tls12_prf(const struct flow__kdf_prf *prf, uint8_t *out,
     return __real_flow__kdf_tls12_prf(prf, out, len);
 }
 
+bool
+__wrap_flow__plat_random(void *buf, size_t len)
+{
+    random_calls++;
+    return __real_flow__plat_random(buf, len);
+}
+
 static void
 shake_hands(layer_fn *tls, size_t derivations)
 {
     struct ends e;
     size_t count, i;
 
-    noted_count = 0;
     ends_make_bare(&e, backends(&count));
     tls(&e);
+    noted_count = 0;
+    random_calls = 0;
     step_open(&e);
     ends_close(&e);
     assert_int_equal(noted_count, derivations);
@@ -109,12 +121,25 @@ tls12_derives_each_key_once(void **state)
     shake_hands(layer_tls12, 1);
 }
 
+/* At most once for each message that the engine answers or whose key it agrees
+ * on, however often the engine takes some. */
+static void
+a_flight_asks_for_random_bytes_once(void **state)
+{
+    (void)state;
+    shake_hands(layer_tls13, 8);
+    assert_in_range(random_calls, 1, 3);
+    shake_hands(layer_tls12, 1);
+    assert_in_range(random_calls, 1, 4);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(tls13_derives_each_key_once),
         TEST(tls12_derives_each_key_once),
+        TEST(a_flight_asks_for_random_bytes_once),
     };
 
     return TEST_RUN(tests);

@@ -11,6 +11,7 @@
 #include "tls/mbedtls/compat.h"
 #include "tls/mbedtls/mbed.h"
 #include "tls/mbedtls/messages.h"
+#include "tls/mbedtls/random.h"
 #include "tls/mbedtls/verify.h"
 
 /*
@@ -385,15 +386,18 @@ static enum flow_status
 engine_run(struct flow__engine *e, const uint8_t *msg, struct flow_error *err)
 {
     int rc = MBEDTLS_ERR_SSL_WANT_READ;
+    struct flow__random_pool pool;
 
     e->messages.starved = false;
     flow__mbed_enter();
+    flow__random_begin(&pool);
     for (int i = 0;
          i < ENGINE_CALLS_MAX && !e->messages.starved &&
          (rc == MBEDTLS_ERR_SSL_WANT_READ || rc == MBEDTLS_ERR_SSL_WANT_WRITE);
          i++)
         rc = mbedtls_ssl_handshake(&e->ssl);
     rc = flow__mbed_result(rc);
+    flow__random_end(&pool);
     flow__mbed_leave();
     if (rc == 0)
         return FLOW_OK;

@@ -14,6 +14,7 @@
 #include <psa/crypto.h>
 
 #include "lib/plat.h"
+#include "tls/mbedtls/random.h"
 
 /* mbedTLS 3.6. */
 
@@ -115,7 +116,7 @@ static int
 major3_random_bytes(void *ctx, unsigned char *buf, size_t len)
 {
     (void)ctx;
-    return flow__plat_random(buf, len) ? 0 : PSA_ERROR_INSUFFICIENT_ENTROPY;
+    return flow__random_bytes(buf, len) ? 0 : PSA_ERROR_INSUFFICIENT_ENTROPY;
 }
 
 /* See tls/mbedtls/compat.h. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/plat.h"
 #include "tls/mbedtls/mbed.h"
+#include "tls/mbedtls/random.h"
 
 /*
  * mbedTLS loses the cause when an allocation fails: a digest without memory is
@@ -8,15 +9,19 @@
  * parameter of the peer.  Our build calls flow__mbed_note_no_memory() for every
  * allocation that fails (subprojects/packagefiles/mbedtls/libflow/memory.c).
  *
- * Invariant: the thread's word is 1 if an allocation of mbedTLS has failed in
- * this thread since it entered, else 0.  Each thread has its own.
+ * Invariant: the lowest bit of the thread's word is 1 if an allocation of
+ * mbedTLS has failed in this thread since it entered, else 0.  The rest is the
+ * pool of random bytes that the thread uses, or 0.  Each thread has its own
+ * word.
  */
+
+#define MEMORY_FAILED ((uintptr_t)1)
 
 /* See tls/mbedtls/mbed.h. */
 void
 flow__mbed_note_no_memory(void)
 {
-    *flow__plat_thread_word() = 1;
+    *flow__plat_thread_word() |= MEMORY_FAILED;
 }
 
 /* See tls/mbedtls/mbed.h. */
@@ -30,5 +35,24 @@ flow__mbed_watch_memory(void)
 int
 flow__mbed_result(int code)
 {
-    return *flow__plat_thread_word() != 0 ? MBEDTLS_ERR_SSL_ALLOC_FAILED : code;
+    return (*flow__plat_thread_word() & MEMORY_FAILED) != 0
+               ? MBEDTLS_ERR_SSL_ALLOC_FAILED
+               : code;
+}
+
+/* See tls/mbedtls/random.h. */
+void
+flow__mbed_use_pool(struct flow__random_pool *pool)
+{
+    uintptr_t *word = flow__plat_thread_word();
+
+    *word = (*word & MEMORY_FAILED) | (uintptr_t)pool;
+}
+
+/* See tls/mbedtls/random.h. */
+struct flow__random_pool *
+flow__mbed_pool(void)
+{
+    return (struct flow__random_pool *)(*flow__plat_thread_word() &
+                                        ~MEMORY_FAILED);
 }

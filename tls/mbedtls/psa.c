@@ -5,6 +5,7 @@
 
 #include "lib/plat.h"
 #include "tls/mbedtls/compat.h"
+#include "tls/mbedtls/random.h"
 
 #ifdef MBEDTLS_PSA_CRYPTO_EXTERNAL_RNG
 
@@ -15,7 +16,7 @@ mbedtls_psa_external_get_random(mbedtls_psa_external_random_context_t *context,
                                 size_t *output_length)
 {
     (void)context;
-    if (!flow__plat_random(output, output_size))
+    if (!flow__random_bytes(output, output_size))
         return PSA_ERROR_INSUFFICIENT_ENTROPY;
     *output_length = output_size;
     return PSA_SUCCESS;
