@@ -19,7 +19,8 @@
  * parsed; but it is read and dropped up to its end.  If a socket is closed with
  * unread input, the kernel sends a reset, and the peer may lose the response.
  * For the same reason ENDING sends close_notify and FIN, and DRAINING waits for
- * the peer to end its direction.
+ * the peer to end its direction.  Input is read only when there is nothing to
+ * write, so that a small response costs no system call that finds nothing.
  */
 enum state {
     CONN_OPENING,   /* connected, handshake under way */
@@ -288,7 +289,6 @@ conn_step_answering(struct conn *c)
     size_t count, len;
     bool last;
 
-    conn_drain(c);
     count = conn_rest_of_answer(c, vec, &len);
     last = c->sent + len == total;
     st = flow_writev(c->flow, vec, count, last ? FLOW_FIN : 0, &len);
@@ -296,14 +296,15 @@ conn_step_answering(struct conn *c)
         c->sent += len;
         conn_set_deadline(c, c->site->idle_timeout);
     }
-    if (st == FLOW_AGAIN)
-        return st;
-    if (st != FLOW_OK) {
+    if (st < 0) {
         conn_log_failure(c, FLOW_WRITE);
         return st;
     }
-    if (c->sent < total)
+    if (c->sent < total) {
+        /* A peer that sends before it reads must not block us. */
+        conn_drain(c);
         return FLOW_AGAIN; /* let other connections have their turn */
+    }
     c->state = CONN_ENDING;
     return FLOW_OK;
 }
@@ -311,12 +312,12 @@ conn_step_answering(struct conn *c)
 static enum flow_status
 conn_step_ending(struct conn *c)
 {
-    enum flow_status st;
+    enum flow_status st = flow_shutdown(c->flow, FLOW_WRITE);
 
-    conn_drain(c);
-    st = flow_shutdown(c->flow, FLOW_WRITE);
-    if (st == FLOW_AGAIN)
+    if (st == FLOW_AGAIN) {
+        conn_drain(c);
         return st;
+    }
     if (st != FLOW_OK) {
         conn_log_failure(c, FLOW_WRITE);
         return st;

@@ -19,9 +19,6 @@
 /* Descriptors besides connections: standard streams, listeners, the poller and
  * the library's reserve. */
 #define OTHER_DESCRIPTORS 32
-/* Connections accepted in one turn of the loop. */
-#define ACCEPT_TURN 64
-
 static const char help_text[] =
     "usage: flow-site --listen ADDR:PORT --cert FILE --key FILE\n"
     "                 --serve NAME=FILE... [OPTION...]\n"
@@ -378,24 +375,23 @@ site_unwatch_listeners(struct site *s)
     s->listening = false;
 }
 
+/* One connection for each report: asking whether there is another would cost a
+ * system call, and the poller tells it anyway. */
 static void
-site_accept_some(struct site *s, struct flow_listener *l)
+site_accept(struct site *s, struct flow_listener *l)
 {
     struct flow_error err;
     struct flow *flow;
-    int i;
+    enum flow_status st;
 
-    for (i = 0; i < ACCEPT_TURN && s->conn_count < s->max_connections; i++) {
-        enum flow_status st = flow_accept(l, &flow);
-
-        if (st == FLOW_AGAIN)
-            return;
-        if (st != FLOW_OK) {
-            flow_listener_get_error(l, &err);
-            cli_flow_error("cannot accept a connection", &err);
-            return;
-        }
+    if (s->conn_count >= s->max_connections)
+        return;
+    st = flow_accept(l, &flow);
+    if (st == FLOW_OK) {
         conn_start(s, flow, l == s->plain);
+    } else if (st != FLOW_AGAIN) {
+        flow_listener_get_error(l, &err);
+        cli_flow_error("cannot accept a connection", &err);
     }
 }
 
@@ -426,7 +422,7 @@ site_turn(struct site *s)
     }
     for (i = 0; i < count; i++) {
         if (event[i].listener != NULL)
-            site_accept_some(s, event[i].listener);
+            site_accept(s, event[i].listener);
         else if (event[i].flow != NULL)
             conn_event(event[i].user, event[i].ready);
     }
