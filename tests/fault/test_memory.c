@@ -3,6 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifdef TEST_LIBCRYPTO
+#include <openssl/crypto.h>
+#endif
+
 #include <flow/pair.h>
 #include <flow/tls.h>
 
@@ -181,6 +185,12 @@ failed_environment_allocations_are_reported_with_tls(void **state)
 
 static size_t stride = 1;
 
+#ifdef TEST_LIBCRYPTO
+#define KEPT 1
+#else
+#define KEPT 0
+#endif
+
 #ifdef TEST_MBEDTLS_TELLS
 static size_t
 passphrase(void *user, char *buf, size_t cap)
@@ -194,27 +204,33 @@ passphrase(void *user, char *buf, size_t cap)
 }
 
 /* A key is parsed as one format after another; a failed allocation does not
- * make the key invalid, nor the passphrase wrong. */
+ * make the key invalid, nor the passphrase wrong.  libcrypto does without some
+ * of its allocations, such as those of a cache; and without the rest mbedTLS
+ * keeps the key. */
 static void
 loading_an_encrypted_key_reports_failed_allocations(void **state)
 {
     struct flow_tls_config *c;
     struct flow_error err;
-    enum flow_status st = FLOW_E_NOMEM;
+    enum flow_status st;
+    bool failed = true;
     size_t n;
 
     (void)state;
-    for (n = 1; st != FLOW_OK; n++) {
+    for (n = 1; failed; n++) {
         assert_status(flow_tls_config_new_server(TEST_ENV, &c, NULL), FLOW_OK);
         wrap_begin();
         wrap_fail(n, false);
         st = flow_tls_config_add_keypair_file(
             c, pki("p256.pem"), pki("encrypted.key"), passphrase, NULL, &err);
-        assert_status(st, wrap_failed() ? FLOW_E_NOMEM : FLOW_OK);
-        if (wrap_failed())
-            assert_string_equal(err.layers[0], "tls config");
+        failed = wrap_failed();
         wrap_fail(0, false);
         flow_tls_config_unref(c);
+        if (KEPT > 0 && failed && st == FLOW_OK)
+            continue;
+        assert_status(st, failed ? FLOW_E_NOMEM : FLOW_OK);
+        if (failed)
+            assert_string_equal(err.layers[0], "tls config");
     }
     assert_true(n > 30);
 }
@@ -243,8 +259,9 @@ sweep_program(enum stack_kind kind)
         wrap_fail(0, false);
         assert_int_equal(atomic_load(&test_env.live), 0);
         /* mbedTLS 3.6.7 leaks the cipher contexts of a TLS 1.3 transform if the
-         * memory for the rest of it is missing. */
-        if (wrap_live() > (kind == TLS_1_3 ? 3 : 0))
+         * memory for the rest of it is missing.  libcrypto keeps the text of
+         * an error for its next one. */
+        if (wrap_live() > (kind == TLS_1_3 ? 3 : 0) + KEPT)
             fail_msg("%ld allocations were not given back", wrap_live());
         lost += wrap_live() != 0;
         assert_true(st <= FLOW_OK);
@@ -344,6 +361,34 @@ key_update_survives_failed_allocations(void **state)
 }
 #endif
 
+#ifdef TEST_LIBCRYPTO
+/* libcrypto's allocations, which then are the program's. */
+
+static void *
+crypto_malloc(size_t size, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    return malloc(size);
+}
+
+static void *
+crypto_realloc(void *ptr, size_t size, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    return realloc(ptr, size);
+}
+
+static void
+crypto_free(void *ptr, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    free(ptr);
+}
+#endif
+
 /* usage: test_memory [STRIDE]: after the first 300 allocations of the program,
  * every STRIDEth one fails. */
 int
@@ -368,6 +413,11 @@ main(int argc, char **argv)
 #else
     (void)argc;
     (void)argv;
+#endif
+#ifdef TEST_LIBCRYPTO
+    if (CRYPTO_set_mem_functions(crypto_malloc, crypto_realloc, crypto_free) !=
+        1)
+        return 1;
 #endif
     return TEST_RUN(tests);
 }

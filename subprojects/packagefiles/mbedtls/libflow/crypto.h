@@ -21,6 +21,9 @@ void flow__crypto_end(void);
  */
 int flow__crypto_cause(int no_memory, int other);
 
+/* Tell libflow, and return no_memory. */
+int flow__crypto_no_memory(int no_memory);
+
 /* Whether the last error of the operation has this reason, in that part of
  * libcrypto. */
 bool flow__crypto_reason(int lib, int reason);

@@ -181,9 +181,11 @@ curve_read_point(const struct curve_work *w, const uint8_t *bytes)
         return EC_POINT_is_at_infinity(w->group, w->point)
                    ? MBEDTLS_ERR_ECP_INVALID_KEY
                    : 0;
+    /* The last error may also be the consequence of a failed allocation. */
     if (flow__crypto_reason(ERR_LIB_EC, EC_R_INVALID_ENCODING) ||
         flow__crypto_reason(ERR_LIB_EC, EC_R_POINT_IS_NOT_ON_CURVE))
-        return MBEDTLS_ERR_ECP_INVALID_KEY;
+        return flow__crypto_cause(MBEDTLS_ERR_ECP_ALLOC_FAILED,
+                                  MBEDTLS_ERR_ECP_INVALID_KEY);
     return curve_failed();
 }
 

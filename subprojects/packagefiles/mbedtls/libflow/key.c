@@ -8,7 +8,6 @@
 #include <openssl/params.h>
 
 #include <mbedtls/ecp.h>
-#include <mbedtls/error.h>
 #include <mbedtls/md.h>
 #include <mbedtls/platform.h>
 #include <mbedtls/platform_util.h>
@@ -52,7 +51,18 @@ key_write_native(const mbedtls_mpi *number, uint8_t *octets, size_t len)
 #endif
 }
 
-/* An object of libcrypto, or NULL. */
+/* Whether libcrypto has signatures for it. */
+static bool
+key_can_sign(EVP_PKEY *object)
+{
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, object, NULL);
+    const bool can = ctx != NULL && EVP_PKEY_sign_init(ctx) == 1;
+
+    EVP_PKEY_CTX_free(ctx);
+    return can;
+}
+
+/* An object of libcrypto with which it can sign, or NULL. */
 static EVP_PKEY *
 key_make_object(const char *type, OSSL_PARAM *params)
 {
@@ -62,6 +72,10 @@ key_make_object(const char *type, OSSL_PARAM *params)
     if (ctx != NULL && EVP_PKEY_fromdata_init(ctx) == 1)
         (void)EVP_PKEY_fromdata(ctx, &object, EVP_PKEY_KEYPAIR, params);
     EVP_PKEY_CTX_free(ctx);
+    if (object != NULL && !key_can_sign(object)) {
+        EVP_PKEY_free(object);
+        object = NULL;
+    }
     return object;
 }
 
@@ -141,22 +155,29 @@ key_of(const mbedtls_pk_context *pk)
     return pk->pk_ctx;
 }
 
-/* Sign with what params choose. */
+/* Sign with what params choose.  libcrypto can sign any hash with a settled
+ * key, in a buffer that is large enough; what it can lack is memory, or random
+ * numbers, which are reported alike. */
 static int
 key_sign(const struct key *key, const OSSL_PARAM *params,
          const unsigned char *hash, size_t hash_len, unsigned char *sig,
          size_t sig_size, size_t *sig_len)
 {
     EVP_PKEY_CTX *ctx;
+    size_t len = sig_size;
     int rc = 0;
 
+    if (sig_size < (size_t)EVP_PKEY_get_size(key->object))
+        return MBEDTLS_ERR_PK_BUFFER_TOO_SMALL;
     flow__crypto_begin();
     ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key->object, NULL);
-    *sig_len = sig_size;
+    /* Without memory for ECDSA's encoding it returns 1, and -1 as the length.
+     */
     if (ctx == NULL || EVP_PKEY_sign_init_ex(ctx, params) != 1 ||
-        EVP_PKEY_sign(ctx, sig, sig_len, hash, hash_len) != 1)
-        rc = flow__crypto_cause(MBEDTLS_ERR_PK_ALLOC_FAILED,
-                                MBEDTLS_ERR_PLATFORM_HW_ACCEL_FAILED);
+        EVP_PKEY_sign(ctx, sig, &len, hash, hash_len) != 1 || len > sig_size)
+        rc = flow__crypto_no_memory(MBEDTLS_ERR_PK_ALLOC_FAILED);
+    else
+        *sig_len = len;
     EVP_PKEY_CTX_free(ctx);
     flow__crypto_end();
     return rc;

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "common.h"
 
-#include <stdlib.h>
-
 #include <openssl/bn.h>
 
 #include <mbedtls/bignum.h>
