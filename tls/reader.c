@@ -5,6 +5,7 @@
 
 #include <flow/backend.h>
 
+#include "lib/bits.h"
 #include "tls/post.h"
 
 /*
@@ -28,7 +29,7 @@
 /* Bytes to read in one call: room for one small record up to four large ones,
  * more while the lower flow fills all of it. */
 #define READER_AHEAD_MIN 2048u
-#define READER_AHEAD_MAX 65536u
+#define READER_AHEAD_MAX (4u * FLOW__RECORD_MAX)
 
 /* Records up to this size are opened before a reader is woken for them. */
 #define READER_LOOK_AHEAD_MAX 1024u
@@ -112,10 +113,43 @@ reader_can_lease(const struct flow *lower)
 static void
 reader_adapt_ahead(struct flow__reader *r, size_t room, size_t n)
 {
-    if (n == room && r->ahead < READER_AHEAD_MAX)
-        r->ahead *= 2;
+    if (n == room)
+        r->ahead = (uint32_t)flow__min(2 * (size_t)r->ahead, READER_AHEAD_MAX);
     else if (n < r->ahead / 4 && r->ahead > READER_AHEAD_MIN)
         r->ahead /= 2;
+}
+
+/*
+ * How many bytes to read after the end of a record, at most max: as many
+ * records as the last one was long, since most streams repeat a length.  What
+ * is read then ends with a record, and no part of one has to move to other
+ * memory.
+ */
+static size_t
+reader_ahead(const struct flow__reader *r, size_t max)
+{
+    return r->step == 0 ? max : max / r->step * r->step;
+}
+
+/* Make room in cipher, of which the first missing bytes end a record; returns
+ * how many bytes to read there, 0: no memory.  A part of a record moves only if
+ * the rest does not fit after it. */
+static size_t
+reader_make_room(struct flow__reader *r, bool lends, size_t missing)
+{
+    size_t want = missing;
+    size_t room;
+
+    if (!lends && flow__queue_len(&r->cipher) == 0) {
+        want = reader_ahead(r, r->ahead);
+        want = flow__max(want, flow__max(missing, r->step));
+    }
+    if (!flow__queue_reserve(&r->cipher, want))
+        return 0;
+    room = flow__queue_room(&r->cipher);
+    if (lends || want > missing)
+        return want;
+    return missing + reader_ahead(r, room - missing);
 }
 
 /*
@@ -126,15 +160,14 @@ reader_adapt_ahead(struct flow__reader *r, size_t room, size_t n)
 static struct flow__reader_result
 reader_fill_cipher(struct flow__reader *r, struct flow *lower, size_t whole)
 {
-    size_t missing = whole - flow__queue_len(&r->cipher);
-    bool lends = reader_can_lease(lower);
-    size_t room, n;
+    const bool lends = reader_can_lease(lower);
+    const size_t room =
+        reader_make_room(r, lends, whole - flow__queue_len(&r->cipher));
     enum flow_status st;
+    size_t n;
 
-    if (!flow__queue_reserve(&r->cipher,
-                             lends || missing > r->ahead ? missing : r->ahead))
+    if (room == 0)
         return flow__reader_no_memory();
-    room = lends ? missing : flow__queue_room(&r->cipher);
     st = flow_read(lower, flow__queue_tail(&r->cipher), room, &n);
     flow__queue_extend(&r->cipher, n);
     if (st == FLOW_OK && !lends)
@@ -165,13 +198,15 @@ reader_next_record(struct flow__reader *r, struct flow *lower, size_t *ret_len)
         st = reader_measure(flow__queue_data(&r->cipher),
                             flow__queue_len(&r->cipher), ret_len, &fault);
         if (st == FLOW_OK)
-            return flow__reader_result_of(FLOW_OK);
+            break;
         if (st != FLOW_AGAIN)
             return flow__reader_refuse(fault.alert, fault.text);
         res = reader_fill_cipher(r, lower, *ret_len);
         if (res.status != FLOW_OK)
             return res;
     }
+    r->step = (uint16_t)*ret_len;
+    return flow__reader_result_of(FLOW_OK);
 }
 
 /* Where a record is opened, and what is done with its content then. */

@@ -74,6 +74,7 @@ struct flow__reader {
     /* The error that a look ahead found, for the next read; FLOW_OK: none. */
     struct flow__reader_result held;
 
+    uint16_t step;        /* length of the record before, 0: none came */
     uint8_t idle_records; /* in a row without application data */
     bool tls13;
     bool server;        /* we are: the peer is a client */
