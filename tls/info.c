@@ -8,7 +8,7 @@ info_end_of_reading(const struct flow__tls *t)
 {
     if (t->reader.closed)
         return FLOW_END_AUTHENTICATED;
-    return t->gone ? FLOW_END_GONE : FLOW_END_NONE;
+    return t->reader.gone ? FLOW_END_GONE : FLOW_END_NONE;
 }
 
 static uint32_t

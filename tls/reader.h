@@ -83,6 +83,7 @@ struct flow__reader {
     bool update_asks;   /* it requests one of ours */
     bool closed;        /* close_notify came: what follows is not TLS */
     bool ended;         /* the lower flow ended without it */
+    bool gone;          /* reading failed, or ended without it */
 
     /* Requests to the writing side; see flow__writer. */
     bool ask_update;

@@ -36,7 +36,6 @@ struct flow__tls {
     bool settled;     /* it has gone down, or it does not any more */
     bool ended;       /* and that is done */
     bool tolerate;    /* a missing close_notify is an end */
-    bool gone;        /* reading ended without close_notify */
 };
 
 static inline struct flow__tls *

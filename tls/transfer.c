@@ -95,7 +95,7 @@ transfer_finish_read(struct flow__tls *t, const struct flow__reader_result *r)
         r->status == FLOW_EOF)
         return r->status;
     /* No close_notify can come any more, whatever it was (C30). */
-    t->gone = flow_status_is_sticky(r->status);
+    t->reader.gone = flow_status_is_sticky(r->status);
     if (r->status == FLOW_E_TRUNCATED && t->tolerate)
         return FLOW_EOF;
     if (r->from_lower)
