@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
-"""fetch_mbedtls.py reads apt's configuration as apt does."""
+"""fetch_source.py reads apt's configuration as apt does."""
 
 import pathlib
 import sys
@@ -9,7 +9,7 @@ import unittest
 from unittest import mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-import fetch_mbedtls
+import fetch_source
 
 DEB822 = """\
 # the archive
@@ -59,8 +59,8 @@ class AptConfiguration(unittest.TestCase):
                 (etc / name.replace("__", "/").replace("_", ".")).write_text(
                     text
                 )
-            with mock.patch("fetch_mbedtls.codename", return_value=release):
-                return fetch_mbedtls.debian_sources("forky", etc)
+            with mock.patch("fetch_source.codename", return_value=release):
+                return fetch_source.debian_sources("forky", etc)
 
     def test_deb822(self):
         text = self.sources(
@@ -93,15 +93,18 @@ class AptConfiguration(unittest.TestCase):
         )
 
     def test_no_mirror(self):
-        with self.assertRaises(fetch_mbedtls.Failed):
+        with self.assertRaises(fetch_source.Failed):
             self.sources("trixie", **{"sources.list": ONE_LINE})
 
     def test_releases(self):
-        self.assertEqual(fetch_mbedtls.release("3.6.7-3"), (3, 6, 7))
+        self.assertEqual(fetch_source.release("3.6.7-3"), (3, 6, 7))
         self.assertEqual(
-            fetch_mbedtls.release("3.6.6-0.1~deb13u1"), (3, 6, 6)
+            fetch_source.release("3.6.6-0.1~deb13u1"), (3, 6, 6)
         )
-        self.assertIsNone(fetch_mbedtls.release("4.0.0~beta-1"))
+        self.assertEqual(
+            fetch_source.release("2.2.1+dfsg1-1+deb13u1"), (2, 2, 1)
+        )
+        self.assertIsNone(fetch_source.release("4.0.0~beta-1"))
 
 
 if __name__ == "__main__":
