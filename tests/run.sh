@@ -59,6 +59,7 @@ done
 
 setup_tools build test || exit 1
 setup_mbedtls || exit 1
+setup_lwip
 
 build=${FLOW_BUILD:-build-run}
 jobs=${FLOW_JOBS:-$(nproc 2>/dev/null || echo 2)}

@@ -7,6 +7,7 @@
 #     . tests/setup.sh
 #     setup_tools build test || exit 1
 #     setup_mbedtls || exit 1
+#     setup_lwip
 #
 # Missing packages are installed on Debian and named on other systems.  If nothing
 # is missing, nothing is changed and the network is not used.
@@ -205,6 +206,11 @@ setup_mbedtls_system() {
 
 setup_mbedtls_source() {
     python3 tests/fetch_mbedtls.py
+}
+
+# The source of lwIP, without which the build leaves that backend out.
+setup_lwip() {
+    python3 tests/fetch_lwip.py || setup_say 'continuing without lwIP'
 }
 
 # Debian's mbedTLS, if the version that apt would install is recent enough.

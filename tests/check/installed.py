@@ -255,7 +255,7 @@ def beside_another_mbedtls(scratch, compiler, where, engine, flags):
         raise SystemExit("libflow.a shows: %s" % " ".join(shown[:20]))
 
 
-def check_documents(root, bundled):
+def check_documents(root, bundled, backends):
     """What a package of libflow has to carry, with every link in it good."""
     (place,) = root.rglob("doc/libflow")
     wanted = ["LICENSE", "README.md", "docs/index.md", "docs/contract.md"]
@@ -266,6 +266,10 @@ def check_documents(root, bundled):
         place / "LICENSE.mbedtls"
     ).read_text():
         raise SystemExit("LICENSE.mbedtls: not the terms of mbedTLS")
+    if "lwip" in backends and "Swedish Institute of Computer Science" not in (
+        place / "LICENSE.lwip"
+    ).read_text():
+        raise SystemExit("LICENSE.lwip: not the terms of lwIP")
     (overview,) = root.rglob("man7/flow.7")
     (header,) = root.rglob("include/flow/flow.h")
     conventions = re.findall(r"(?m)^ \* - \*\*([A-Za-z ]+)", header.read_text())
@@ -343,7 +347,7 @@ def main(arguments):
     with tempfile.TemporaryDirectory() as scratch:
         scratch = pathlib.Path(scratch)
         where = install(build, scratch / "root")
-        check_documents(scratch / "root", bool(engine))
+        check_documents(scratch / "root", bool(engine), backends.split())
         environment = dict(os.environ)
         environment["PKG_CONFIG_PATH"] = os.pathsep.join(
             filter(None, [str(where), environment.get("PKG_CONFIG_PATH")])

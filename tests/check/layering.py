@@ -48,6 +48,8 @@ TABLE = [
      PUBLIC + ["lib/*.h", "tls/*.h"]),
     ("tls/posix/*", ANY, PUBLIC + ["lib/*.h", "tls/*.h", "@/*"]),
     ("tls/*", FREESTANDING, PUBLIC + ["lib/*.h", "tls/*.h"]),
+    ("backends/lwip/*", FREESTANDING | {"lwip/*", "netif/*"},
+     PUBLIC + ["+/*"]),
     ("backends/pair/*", FREESTANDING, PUBLIC + ["+/*"]),
     ("backends/vchan/hyp_*", ANY, PUBLIC + ["+/*"]),
     ("backends/vchan/*", FREESTANDING, PUBLIC + ["+/*"]),
@@ -63,10 +65,12 @@ TABLE = [
     ("tests/*", ANY, ["**"]),
     ("subprojects/packagefiles/*", ANY, ["@/*"]),
 ]
-# Only these may see the engine or Xen, whatever "any" says above.
+# Only these may see the engine, lwIP or Xen, whatever "any" says above.
 RESERVED = [
     (re.compile(r"(mbedtls|psa)/"),
      ("tls/mbedtls/*", "tests/*", "subprojects/*")),
+    (re.compile(r"(lwip|netif)/"),
+     ("backends/lwip/*", "tests/*", "subprojects/*")),
     (re.compile(r"openssl/"),
      ("tls/libcrypto/*", "tests/*", "examples/*", "subprojects/*")),
     (re.compile(r"intel-ipsec-mb"), ("tls/ipsecmb/*", "tests/*")),
@@ -78,7 +82,7 @@ RESERVED = [
 BUILTIN = re.compile(r"\b__(?:atomic|sync)_\w+")
 ATOMIC = ("lib/atomic.h", "backends/vchan/atomic.h", "tests/*", "subprojects/*")
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.M)
-SKIPPED = re.compile(r"(^|/)(\.|build|subprojects/(mbedtls-|packagecache))")
+SKIPPED = re.compile(r"(^|/)(\.|build|subprojects/(mbedtls-|lwip-|packagecache))")
 
 
 def matches(name, patterns):

@@ -140,6 +140,18 @@ class Options(unittest.TestCase):
     def test_programs_that_are_not_built(self):
         self.assert_refused(self.configure("-Dprograms=enabled"), "programs")
 
+    def backends(self, *options):
+        done = self.configure("-Dtls=disabled", *options)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        return re.search(r"backends: (.*)", done.stdout).group(1).split()
+
+    def test_lwip_is_built_where_its_source_is(self):
+        there = (TOP / "subprojects" / "lwip-2.2.1").is_dir()
+        self.assertEqual("lwip" in self.backends(), there)
+        self.assertNotIn("lwip", self.backends("-Dlwip=disabled"))
+        if there:
+            self.assertIn("lwip", self.backends("-Dlwip=enabled"))
+
     def test_xen_without_its_libraries(self):
         self.assert_refused(self.configure("-Dxen=enabled"), "xen")
 

@@ -81,6 +81,15 @@ class Layering(planted.PlantedTest):
             "backends/tcp/x.c", "#include <mbedtls/ssl.h>\n", "mbedtls/"
         )
 
+    def test_lwip_only_where_it_lives(self):
+        self.assert_caught("backends/tcp/x.c", "#include <lwip/tcp.h>\n",
+                           "lwip/")
+        self.assert_caught("backends/lwip/x.c", "#include <poll.h>\n",
+                           "poll.h")
+        self.assertEqual(
+            self.found(**{"backends/lwip/x.c": "#include <lwip/tcp.h>\n"}), []
+        )
+
     def test_backends_are_strangers(self):
         self.assert_caught(
             "backends/unix/x.c", '#include "backends/tcp/addr.h"\n', "addr.h"

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
-SKIPPED = re.compile(r"(^|/)(\.git|build[^/]*|subprojects/mbedtls-[^/]*"
+SKIPPED = re.compile(r"(^|/)(\.git|build[^/]*|subprojects/(?:mbedtls|lwip)-[^/]*"
                      r"|packagecache|\.cache|__pycache__)/")
 SOURCE = re.compile(r"\.([ch]|py|sh|in)$|(^|/)meson(\.build|_options\.txt)$"
                     r"|^\.ci/|^tests/.*\.supp$")
@@ -19,7 +19,7 @@ MARKS = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")
 FOREIGN = re.compile(r"SPDX-License-Identifier: (?!ISC\b)|Copyright (?!.*libflow)"
                      r"|GNU General Public|Apache License|All rights reserved")
 CONFLICT = re.compile(r"^([<>|])\1{6} ")
-SUBPROJECTS = re.compile(r"subprojects/(mbedtls\.wrap|packagefiles/)")
+SUBPROJECTS = re.compile(r"subprojects/((mbedtls|lwip)\.wrap|packagefiles/)")
 # Data that no editor may add a line to.
 DATA = re.compile(r"^tests/.*\.(bin|der|pem|hex|txt|list|html|pdf)$|^docs/.*\.svg$")
 

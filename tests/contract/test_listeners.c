@@ -6,6 +6,9 @@
 #include <unistd.h>
 
 #include <flow/endpoint.h>
+#ifdef TEST_LWIP
+#include <flow/lwip.h>
+#endif
 #include <flow/tcp.h>
 #include <flow/tls.h>
 #include <flow/unix.h>
@@ -30,6 +33,9 @@ static const struct kind kinds[] = {
     { "tcp", "tcp://127.0.0.1:0", false, true },
     { "unix", NULL, false, true },
     { "pair", "pair:listeners", false, false },
+#ifdef TEST_LWIP
+    { "lwip", "lwip://127.0.0.1:0", false, false },
+#endif
 #ifdef TEST_TLS
     { "tls+tcp", "tls+tcp://127.0.0.1:0", true, true },
     { "tls+pair", "tls+pair:listeners", true, false },
@@ -47,6 +53,9 @@ listen_on(const struct kind *k)
     char line[300];
     enum flow_status st;
 
+#ifdef TEST_LWIP
+    assert_status(flow_lwip_start(NULL, NULL), FLOW_OK);
+#endif
     if (k->endpoint == NULL) {
         snprintf(socket_path, sizeof(socket_path), "test-%ld.sock",
                  (long)getpid());
@@ -80,12 +89,12 @@ dial(const struct kind *k, struct flow_listener *l)
     if (k->endpoint == NULL) {
         assert_status(flow_unix_dial(TEST_ENV, socket_path, NULL, &f, NULL),
                       FLOW_OK);
-    } else if (strstr(k->endpoint, "tcp:") != NULL) {
+    } else if (strstr(k->endpoint, "://") != NULL) {
         assert_status(
             flow_listener_query(l, FLOW_QUERY_LOCAL_ADDRESS, address, &len),
             FLOW_OK);
-        snprintf(name, sizeof(name), "%stcp://%s", k->tls ? "tls+" : "",
-                 address);
+        snprintf(name, sizeof(name), "%.*s://%s",
+                 (int)strcspn(k->endpoint, ":"), k->endpoint, address);
         assert_status(flow_endpoint_dial(TEST_ENV, name, &opt, &f, NULL),
                       FLOW_OK);
     } else {

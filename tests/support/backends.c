@@ -6,6 +6,9 @@
 #include <unistd.h>
 
 #include <flow/listener.h>
+#ifdef TEST_LWIP
+#include <flow/lwip.h>
+#endif
 #include <flow/pair.h>
 #include <flow/tcp.h>
 #include <flow/unix.h>
@@ -152,6 +155,30 @@ make_vchan_lent(void *ctx, const struct flow_env *env, struct flow **ret_a,
 }
 #endif
 
+#ifdef TEST_LWIP
+/* The stack's clock is the system's: it is started once per process, and tests
+ * stop and reset theirs. */
+static enum flow_status
+make_lwip(void *ctx, const struct flow_env *env, struct flow **ret_a,
+          struct flow **ret_b)
+{
+    struct flow_listener *l;
+    char address[64];
+    size_t len = sizeof(address);
+
+    (void)ctx;
+    must_ok(flow_lwip_start(NULL, NULL), "start");
+    must_ok(flow_lwip_listen(env, "127.0.0.1", 0, NULL, &l, NULL), "listen");
+    must_ok(flow_listener_query(l, FLOW_QUERY_LOCAL_ADDRESS, address, &len),
+            "address");
+    must_ok(flow_lwip_dial(env, "127.0.0.1",
+                           (uint16_t)atoi(strrchr(address, ':') + 1), NULL,
+                           ret_a, NULL),
+            "dial");
+    return join(*ret_a, l, ret_b);
+}
+#endif
+
 #define CAPS_STREAM                                                            \
     (FLOW_CAP_HALF_CLOSE_WRITE | FLOW_CAP_HALF_CLOSE_READ |                    \
      FLOW_CAP_ORDERLY_END | FLOW_CAP_DUPLEX)
@@ -173,6 +200,11 @@ static const struct flow_contract_backend backend_table[] = {
     { "unix", make_unix, NULL, CAPS_SOCKET,
       STATUS_BIT(FLOW_EOF) | STATUS_BIT(FLOW_E_RESET),
       STATUS_BIT(FLOW_EOF) | STATUS_BIT(FLOW_E_RESET), true, false },
+#ifdef TEST_LWIP
+    { "lwip", make_lwip, NULL, CAPS_STREAM | FLOW_CAP_LEASE_READ,
+      STATUS_BIT(FLOW_EOF) | STATUS_BIT(FLOW_E_RESET), STATUS_BIT(FLOW_E_RESET),
+      true, true },
+#endif
 #ifdef TEST_VCHAN
     { "vchan", make_vchan, NULL, CAPS_VCHAN, STATUS_BIT(FLOW_EOF),
       STATUS_BIT(FLOW_EOF), false, true },
