@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "tls/handshake_state.h"
-#include "tls/sni.h"
 
 /*
  * What the hellos of both sides settle, noted in the handshake as each is sent
@@ -17,16 +16,15 @@
 
 static void
 agreement_note_decision(struct flow__handshake *hs,
-                        const struct flow__client_hello *ch,
-                        const struct flow__sni_decision *d)
+                        const struct flow_tls_sni_decision *d)
 {
-    hs->pair = hs->config->pair[d->index];
-    if (ch->sni_state == FLOW__SNI_NAME)
-        memcpy(hs->sni, ch->sni.dns, ch->sni.dns_len + 1);
-    if (d->pattern.base != NULL && d->pattern.len < sizeof(hs->pattern)) {
-        memcpy(hs->pattern, d->pattern.base, d->pattern.len);
-        hs->pattern[d->pattern.len] = '\0';
-    }
+    const struct flow_tls_config *c = hs->config;
+
+    hs->pair = flow__sni_pair(c->sni, d->entry, d->identity);
+    hs->conf = c->entry_engine[d->entry] != NULL ? c->entry_engine[d->entry]
+                                                 : c->engine;
+    hs->entry = (uint16_t)d->entry;
+    memcpy(hs->pattern, d->pattern, strlen(d->pattern) + 1);
 }
 
 static void
@@ -38,43 +36,89 @@ agreement_note_session_id(struct flow__handshake *hs,
 }
 
 /* See tls/handshake_state.h. */
-struct flow__sni_policy
-flow__agreement_policy(const struct flow__handshake *hs)
+struct flow_tls_sni_terms
+flow__agreement_terms(const struct flow__handshake *hs)
 {
     const struct flow_tls_config *c = hs->config;
-    const struct flow__sni_policy policy = {
-        .min_version = (uint16_t)c->min_version,
-        .max_version = (uint16_t)c->max_version,
+    const struct flow_tls_sni_terms terms = {
+        .min_version = c->min_version,
+        .max_version = c->max_version,
         .suites = c->suite,
         .suite_count = c->suite_count,
+        .alpn = (const char *const *)c->alpn,
+        .alpn_count = c->alpn_count,
+        .now = hs->env->wall(hs->env->ctx),
+        .answer = FLOW_TLS_SNI_NOT_ASKED,
     };
 
-    return policy;
+    return terms;
+}
+
+/* Ask the callback.  The count is read first, so that an answer that comes
+ * meanwhile is not missed. */
+static int
+agreement_ask(struct flow__handshake *hs,
+              const struct flow_tls_sni_client *client)
+{
+    const struct flow_tls_sni *s = hs->config->sni;
+    int answer;
+
+    if (s->answered != NULL)
+        hs->answers = flow_event_sequence(s->answered);
+    answer = s->lookup(s->lookup_user, client);
+    hs->is_asking = answer == FLOW_TLS_SNI_PENDING;
+    return answer;
+}
+
+static enum flow_status
+agreement_decide(struct flow__handshake *hs,
+                 const struct flow_tls_sni_client *client,
+                 struct flow_tls_sni_decision *ret_decision)
+{
+    struct flow_tls_sni_terms terms = flow__agreement_terms(hs);
+    enum flow_status st =
+        flow_tls_sni_select(hs->config->sni, client, &terms, ret_decision);
+
+    if (st != FLOW_OK || ret_decision->outcome != FLOW_TLS_SNI_ASK)
+        return st;
+    terms.answer = agreement_ask(hs, client);
+    if (hs->is_asking)
+        return FLOW_AGAIN;
+    return flow_tls_sni_select(hs->config->sni, client, &terms, ret_decision);
 }
 
 static enum flow_status
 agreement_choose(struct flow__handshake *hs,
-                 const struct flow__client_hello *ch, struct flow_error *err)
+                 const struct flow__client_hello *ch,
+                 enum flow_tls_version *ret_version, struct flow_error *err)
 {
-    const struct flow_tls_config *c = hs->config;
-    const struct flow__sni_policy policy = flow__agreement_policy(hs);
-    struct flow__sni_decision decision;
+    struct flow_tls_sni_client client;
+    struct flow_tls_sni_decision decision;
+    struct flow__fault fault;
+    enum flow_status st;
 
-    flow__sni_select(c->candidate, c->pair_count, &policy, ch, &decision);
-    if (!decision.serve)
-        return flow__handshake_fault(hs, FLOW_E_PROTO, &decision.fault, err);
-    agreement_note_decision(hs, ch, &decision);
-    return FLOW_OK;
+    flow__sni_client_fill(&client, ch);
+    memcpy(hs->sni, client.name, strlen(client.name) + 1);
+    st = agreement_decide(hs, &client, &decision);
+    if (st == FLOW_AGAIN)
+        return st;
+    if (st == FLOW_OK && decision.outcome == FLOW_TLS_SNI_SERVED) {
+        agreement_note_decision(hs, &decision);
+        *ret_version = decision.version;
+        return FLOW_OK;
+    }
+    fault.alert = (enum flow__alert)decision.alert;
+    fault.text = decision.text;
+    return flow__handshake_fault(hs, FLOW_E_PROTO, &fault, err);
 }
 
 /* Keep what the first ClientHello asks for, once a certificate was chosen. */
 static enum flow_status
 agreement_begin_serving(struct flow__handshake *hs,
                         const struct flow__client_hello *ch,
-                        struct flow_error *err)
+                        enum flow_tls_version version, struct flow_error *err)
 {
-    const struct flow__sni_policy policy = flow__agreement_policy(hs);
-    enum flow_status st = FLOW_OK;
+    enum flow_status st;
 
     if (ch->alpn.len > 0) {
         hs->alpn = flow_env_alloc(hs->env, ch->alpn.len);
@@ -83,8 +127,7 @@ agreement_begin_serving(struct flow__handshake *hs,
         memcpy(hs->alpn, ch->alpn.base, ch->alpn.len);
         hs->alpn_len = ch->alpn.len;
     }
-    st = flow__engine_new(hs->config->engine, hs->pair,
-                          flow__sni_version(&policy, ch), NULL, false,
+    st = flow__engine_new(hs->conf, hs->pair, (uint16_t)version, NULL, false,
                           &hs->engine);
     return st == FLOW_OK ? st : flow__handshake_fault(hs, st, NULL, err);
 }
@@ -94,6 +137,7 @@ enum flow_status
 flow__agreement_client_hello(struct flow__handshake *hs, const uint8_t *msg,
                              size_t len, struct flow_error *err)
 {
+    enum flow_tls_version version = FLOW_TLS_1_2;
     struct flow__client_hello ch;
     struct flow__fault fault;
     enum flow_status st = flow__hello_parse_client(msg, len, &ch, &fault);
@@ -104,8 +148,8 @@ flow__agreement_client_hello(struct flow__handshake *hs, const uint8_t *msg,
     hs->skip_early = ch.early_data;
     if (hs->engine != NULL)
         return FLOW_OK;
-    st = agreement_choose(hs, &ch, err);
-    return st == FLOW_OK ? agreement_begin_serving(hs, &ch, err) : st;
+    st = agreement_choose(hs, &ch, &version, err);
+    return st == FLOW_OK ? agreement_begin_serving(hs, &ch, version, err) : st;
 }
 
 /* See tls/handshake_state.h. */

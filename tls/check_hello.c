@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "tls/checks.h"
+#include "tls/sni.h"
 
 /* The hellos and EncryptedExtensions: everything agreed on must have been
  * offered. */
@@ -19,11 +20,12 @@ flow__check_client_hello(const struct flow__check_facts *facts,
     if (st != FLOW_OK)
         return st;
     /* RFC 7507 3 */
-    if (ch.fallback_scsv && ch.max_version < facts->policy->max_version)
+    if (ch.fallback_scsv &&
+        ch.max_version < (uint16_t)facts->terms->max_version)
         return flow__fault_proto(ret_fault, FLOW__ALERT_INAPPROPRIATE_FALLBACK,
                                  "inappropriate fallback: both sides support "
                                  "a higher version");
-    version = flow__sni_version(facts->policy, &ch);
+    version = flow__sni_client_version(facts->terms, &ch);
     /* RFC 8446 9.2, 4.2.9; the engine checks groups and key shares. */
     if (version == FLOW_TLS_1_3 &&
         (ch.psk ? !ch.psk_modes : ch.sigalgs.base == NULL))

@@ -10,7 +10,7 @@
 
 #include "tls/alert.h"
 #include "tls/hello.h"
-#include "tls/sni.h"
+#include "tls/key_type.h"
 #include "tls/suite.h"
 
 /*
@@ -25,7 +25,7 @@ struct flow__check_facts {
     /* Whether it offers to resume a session of TLS 1.2. */
     bool resumes;
     /* What the server may negotiate.  Server only, else NULL. */
-    const struct flow__sni_policy *policy;
+    const struct flow_tls_sni_terms *terms;
     /* Server, of a second ClientHello: what the first one asked for. */
     const char *name; /* "" for none */
     struct flow__span alpn;

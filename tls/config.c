@@ -121,10 +121,8 @@ flow_tls_config_unref(struct flow_tls_config *c)
     if (c == NULL || flow__sub(&c->refs, 1) != 1)
         return;
     flow__engine_conf_free(c->engine);
-    flow__config_free_candidates(c);
-    for (size_t i = 0; i < c->pair_count; i++)
-        flow__keypair_free(c->pair[i]);
-    flow_env_free(c->env, c->pair, c->pair_count * sizeof(*c->pair));
+    flow__config_free_entries(c);
+    flow_tls_sni_unref(c->sni);
     flow__trust_free(c->trust);
     config_free_alpn(c);
     flow_lock_fini(&c->lock);
@@ -164,13 +162,14 @@ config_narrow_versions(struct flow_tls_config *c, struct flow_error *err)
 }
 
 /* Load the system's trust store, if needed, and make what depends on all
- * settings: the candidates and the engine's configuration. */
+ * settings: the engine's configuration, and those of the entries. */
 static enum flow_status
 config_complete(struct flow_tls_config *c, struct flow_error *err)
 {
+    struct flow__engine_terms terms;
     enum flow_status st;
 
-    if (c->server && c->pair_count == 0) {
+    if (c->server && (c->sni == NULL || c->sni->entry_count == 0)) {
         (void)flow__config_refuse(err, FLOW_E_INVAL,
                                   "a server needs a certificate");
         if (err != NULL)
@@ -178,13 +177,16 @@ config_complete(struct flow_tls_config *c, struct flow_error *err)
         return FLOW_E_INVAL;
     }
     st = flow__config_complete_trust(c, err);
-    if (st == FLOW_OK && c->server)
-        st = flow__config_make_candidates(c, err);
     if (st != FLOW_OK)
         return st;
-    st = flow__engine_conf_new(c, &c->engine, err);
-    if (st != FLOW_OK)
-        flow__config_free_candidates(c);
+    terms = flow__config_terms(c);
+    st = flow__engine_conf_new(c, &terms, &c->engine, err);
+    if (st == FLOW_OK && c->server)
+        st = flow__config_complete_entries(c, err);
+    if (st != FLOW_OK) {
+        flow__engine_conf_free(c->engine);
+        c->engine = NULL;
+    }
     return st;
 }
 

@@ -37,12 +37,9 @@ struct flow_tls_config {
     char *alpn[FLOW__MAX_ALPN + 1]; /* ended by NULL */
     size_t alpn_count;
 
-    struct flow__keypair **pair;
-    size_t pair_count;
-    /* Once frozen, for flow__sni_select(): one per pair, and all names. */
-    struct flow__sni_candidate *candidate;
-    struct flow__span *name;
-    size_t name_count;
+    /* Server: its certificates; NULL until there is one. */
+    struct flow_tls_sni *sni;
+    bool is_given;             /* sni is the application's, not made of pairs */
     struct flow__trust *trust; /* NULL: the system's, when frozen */
 
     bool allow_expired;
@@ -54,6 +51,9 @@ struct flow_tls_config {
     uint64_t key_limit;
 
     struct flow__engine_conf *engine; /* once frozen */
+    /* Server, once frozen: one for each entry of sni, NULL where the entry
+     * adds nothing and engine serves. */
+    struct flow__engine_conf **entry_engine;
 };
 
 static inline bool
@@ -70,20 +70,51 @@ flow__config_refuse(struct flow_error *err, enum flow_status status,
     return flow_error_set(err, status, "tls config", FLOW_DOMAIN_NONE, 0, text);
 }
 
+/* What the configuration itself negotiates. */
+static inline struct flow__engine_terms
+flow__config_terms(const struct flow_tls_config *c)
+{
+    const struct flow__engine_terms terms = {
+        .min_version = (uint16_t)c->min_version,
+        .max_version = (uint16_t)c->max_version,
+        .alpn = c->alpn,
+        .alpn_count = c->alpn_count,
+    };
+
+    return terms;
+}
+
 /*
  * config_file.c
  */
 
 /* Read a whole file; the error names it.  On FLOW_OK the bytes are the
  * caller's, to be given to flow__config_free_file(). */
-enum flow_status flow__config_read_file(const struct flow_tls_config *c,
+enum flow_status flow__config_read_file(const struct flow_env *env,
                                         const char *path, uint8_t **ret_data,
                                         size_t *ret_len,
                                         struct flow_error *err);
 
 /* Wipe and release it; it may have been a key. */
-void flow__config_free_file(const struct flow_tls_config *c, uint8_t *data,
+void flow__config_free_file(const struct flow_env *env, uint8_t *data,
                             size_t len);
+
+/* A chain and its key, read from files; data is what input points to. */
+struct flow__config_pair_files {
+    struct flow__keypair_input input;
+    uint8_t *chain;
+    uint8_t *key;
+};
+
+/* Read both.  On FLOW_OK they are the caller's, to be given to
+ * flow__config_free_pair(). */
+enum flow_status
+flow__config_read_pair(const struct flow_env *env, const char *chain_path,
+                       const char *key_path, flow_tls_passphrase_fn *passphrase,
+                       void *user, struct flow__config_pair_files *ret_files,
+                       struct flow_error *err);
+void flow__config_free_pair(const struct flow_env *env,
+                            struct flow__config_pair_files *files);
 
 /*
  * config_trust.c
@@ -98,10 +129,10 @@ enum flow_status flow__config_complete_trust(struct flow_tls_config *c,
  * config_identity.c
  */
 
-/* When freezing a server: fill candidate and name.  On an error neither has
- * memory. */
-enum flow_status flow__config_make_candidates(struct flow_tls_config *c,
-                                              struct flow_error *err);
-void flow__config_free_candidates(struct flow_tls_config *c);
+/* When freezing a server: fill entry_engine, and freeze sni.  On an error
+ * entry_engine has no memory. */
+enum flow_status flow__config_complete_entries(struct flow_tls_config *c,
+                                               struct flow_error *err);
+void flow__config_free_entries(struct flow_tls_config *c);
 
 #endif

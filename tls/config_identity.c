@@ -1,30 +1,23 @@
 /* SPDX-License-Identifier: ISC */
-#include <string.h>
-
 #include "tls/config.h"
 
 /*
- * The certificates that a server shows, each with its key: pairs, and once
- * frozen the list of candidates from which tls/sni.c selects one.
+ * The certificates that a server shows: the selector of the configuration, and
+ * what its entries negotiate.
  *
- * Invariant: candidate i is pair i, and its names point into that pair.
+ * Invariant: a selector that is made of pairs belongs to this configuration
+ * alone, and is frozen with it.
  */
 
 static enum flow_status
-identity_append(struct flow_tls_config *c, struct flow__keypair *pair)
+identity_check_state(const struct flow_tls_config *c, struct flow_error *err)
 {
-    size_t n = c->pair_count;
-    struct flow__keypair **grown =
-        flow_env_alloc(c->env, (n + 1) * sizeof(*grown));
-
-    if (grown == NULL)
-        return FLOW_E_NOMEM;
-    if (n > 0)
-        memcpy(grown, c->pair, n * sizeof(*grown));
-    grown[n] = pair;
-    flow_env_free(c->env, c->pair, n * sizeof(*grown));
-    c->pair = grown;
-    c->pair_count = n + 1;
+    if (flow__config_is_frozen(c))
+        return flow__config_refuse(err, FLOW_E_BUSY,
+                                   "the configuration is in use");
+    if (!c->server)
+        return flow__config_refuse(err, FLOW_E_NOTSUP,
+                                   "client certificates are not supported");
     return FLOW_OK;
 }
 
@@ -33,23 +26,25 @@ identity_add(struct flow_tls_config *c, const struct flow__keypair_input *in,
              struct flow_error *err)
 {
     struct flow__keypair *pair;
-    enum flow_status st;
+    enum flow_status st = identity_check_state(c, err);
 
-    if (flow__config_is_frozen(c))
-        return flow__config_refuse(err, FLOW_E_BUSY,
-                                   "the configuration is in use");
-    if (!c->server)
-        return flow__config_refuse(err, FLOW_E_NOTSUP,
-                                   "client certificates are not supported");
-    st = flow__keypair_new(c->env, in, &pair, err);
     if (st != FLOW_OK)
         return st;
-    st = identity_append(c, pair);
-    if (st != FLOW_OK) {
+    if (c->is_given)
+        return flow__config_refuse(err, FLOW_E_INVAL,
+                                   "the configuration has a selector, to which "
+                                   "certificates are added");
+    if (c->sni == NULL)
+        st = flow_tls_sni_new(c->env, &c->sni, err);
+    if (st == FLOW_OK)
+        st = flow__keypair_new(c->env, in, &pair, err);
+    if (st != FLOW_OK)
+        return st;
+    st = flow__sni_add_pair(
+        c->sni, pair, c->allow_expired ? FLOW_TLS_SNI_ALLOW_EXPIRED : 0, err);
+    if (st != FLOW_OK)
         flow__keypair_free(pair);
-        return flow__config_refuse(err, st, "no memory");
-    }
-    return FLOW_OK;
+    return st;
 }
 
 /* See <flow/tls_config.h>. */
@@ -79,79 +74,111 @@ flow_tls_config_add_keypair_file(struct flow_tls_config *c,
                                  flow_tls_passphrase_fn *passphrase, void *user,
                                  struct flow_error *ret_err)
 {
-    struct flow__keypair_input in = {
-        .chain_name = chain_path,
-        .key_name = key_path,
-        .passphrase = passphrase,
-        .user = user,
-        .allow_expired = c->allow_expired,
-    };
-    uint8_t *chain, *key;
-    enum flow_status st;
+    struct flow__config_pair_files files;
+    enum flow_status st = flow__config_read_pair(
+        c->env, chain_path, key_path, passphrase, user, &files, ret_err);
 
-    st = flow__config_read_file(c, chain_path, &chain, &in.chain_len, ret_err);
     if (st != FLOW_OK)
         return st;
-    st = flow__config_read_file(c, key_path, &key, &in.key_len, ret_err);
-    if (st == FLOW_OK) {
-        in.chain = chain;
-        in.key = key;
-        st = identity_add(c, &in, ret_err);
-        flow__config_free_file(c, key, in.key_len);
-    }
-    flow__config_free_file(c, chain, in.chain_len);
+    files.input.allow_expired = c->allow_expired;
+    st = identity_add(c, &files.input, ret_err);
+    flow__config_free_pair(c->env, &files);
     return st;
+}
+
+/* Whether every certificate has its key. */
+static bool
+identity_has_keys(const struct flow_tls_sni *s)
+{
+    for (size_t i = 0; i < s->entry_count; i++)
+        for (size_t j = 0; j < s->entry[i].identity_count; j++)
+            if (flow__sni_pair(s, i, j) == NULL)
+                return false;
+    return true;
+}
+
+/* See <flow/tls_sni.h>. */
+enum flow_status
+flow_tls_config_set_sni(struct flow_tls_config *c, struct flow_tls_sni *s,
+                        struct flow_error *ret_err)
+{
+    enum flow_status st = identity_check_state(c, ret_err);
+
+    if (st != FLOW_OK)
+        return st;
+    if (c->sni != NULL && (c->is_given || c->sni->entry_count > 0))
+        return flow__config_refuse(ret_err, FLOW_E_INVAL,
+                                   "the configuration has certificates");
+    if (!identity_has_keys(s))
+        return flow__config_refuse(ret_err, FLOW_E_INVAL,
+                                   "the selector has a certificate without a "
+                                   "key");
+    st = flow_tls_sni_freeze(s, ret_err);
+    if (st != FLOW_OK)
+        return st;
+    flow_tls_sni_unref(c->sni);
+    c->sni = flow_tls_sni_ref(s);
+    c->is_given = true;
+    return FLOW_OK;
 }
 
 /* See tls/config.h. */
 void
-flow__config_free_candidates(struct flow_tls_config *c)
+flow__config_free_entries(struct flow_tls_config *c)
 {
-    flow_env_free(c->env, c->candidate, c->pair_count * sizeof(*c->candidate));
-    flow_env_free(c->env, c->name, c->name_count * sizeof(*c->name));
-    c->candidate = NULL;
-    c->name = NULL;
-    c->name_count = 0;
+    if (c->entry_engine == NULL)
+        return;
+    for (size_t i = 0; i < c->sni->entry_count; i++)
+        flow__engine_conf_free(c->entry_engine[i]);
+    flow_env_free(c->env, c->entry_engine,
+                  c->sni->entry_count * sizeof(*c->entry_engine));
+    c->entry_engine = NULL;
 }
 
-static size_t
-identity_count_names(const struct flow__keypair *pair)
+/* Make what an entry needs that does not negotiate as the configuration does.
+ */
+static enum flow_status
+identity_complete_entry(struct flow_tls_config *c, size_t index,
+                        struct flow_error *err)
 {
-    const uint8_t *name;
-    size_t len, n = 0;
+    const struct flow__sni_entry *e = &c->sni->entry[index];
+    struct flow__engine_terms terms = flow__config_terms(c);
 
-    while (flow__keypair_name(pair, n, &name, &len))
-        n++;
-    return n;
+    if (e->min_version > terms.min_version)
+        terms.min_version = e->min_version;
+    if (e->max_version != 0 && e->max_version < terms.max_version)
+        terms.max_version = e->max_version;
+    if (terms.min_version > terms.max_version) {
+        (void)flow__config_refuse(err, FLOW_E_INVAL,
+                                  "an entry allows no version of the "
+                                  "configuration");
+        flow_error_set_detail(err, e->id);
+        return FLOW_E_INVAL;
+    }
+    if (e->alpn_count > 0) {
+        terms.alpn = e->alpn;
+        terms.alpn_count = e->alpn_count;
+    } else if (e->min_version == 0 && e->max_version == 0) {
+        return FLOW_OK;
+    }
+    return flow__engine_conf_new(c, &terms, &c->entry_engine[index], err);
 }
 
 /* See tls/config.h. */
 enum flow_status
-flow__config_make_candidates(struct flow_tls_config *c, struct flow_error *err)
+flow__config_complete_entries(struct flow_tls_config *c, struct flow_error *err)
 {
-    struct flow__span *next;
+    enum flow_status st = FLOW_OK;
 
-    for (size_t i = 0; i < c->pair_count; i++)
-        c->name_count += identity_count_names(c->pair[i]);
-    c->candidate =
-        flow_env_alloc(c->env, c->pair_count * sizeof(*c->candidate));
-    if (c->name_count > 0)
-        c->name = flow_env_alloc(c->env, c->name_count * sizeof(*c->name));
-    if (c->candidate == NULL || (c->name_count > 0 && c->name == NULL)) {
-        flow__config_free_candidates(c);
+    c->entry_engine =
+        flow_env_alloc(c->env, c->sni->entry_count * sizeof(*c->entry_engine));
+    if (c->entry_engine == NULL)
         return flow__config_refuse(err, FLOW_E_NOMEM, "no memory");
-    }
-    next = c->name;
-    for (size_t i = 0; i < c->pair_count; i++) {
-        struct flow__sni_candidate *cand = &c->candidate[i];
-
-        cand->names = next;
-        cand->key = flow__keypair_type(c->pair[i]);
-        while (flow__keypair_name(c->pair[i], cand->name_count, &next->base,
-                                  &next->len)) {
-            cand->name_count++;
-            next++;
-        }
-    }
-    return FLOW_OK;
+    for (size_t i = 0; i < c->sni->entry_count && st == FLOW_OK; i++)
+        st = identity_complete_entry(c, i, err);
+    if (st == FLOW_OK)
+        st = flow_tls_sni_freeze(c->sni, err);
+    if (st != FLOW_OK)
+        flow__config_free_entries(c);
+    return st;
 }

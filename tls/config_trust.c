@@ -95,11 +95,11 @@ flow_tls_config_add_trust_file(struct flow_tls_config *c, const char *path,
     enum flow_status st = trust_may_add(c, ret_err);
 
     if (st == FLOW_OK)
-        st = flow__config_read_file(c, path, &data, &len, ret_err);
+        st = flow__config_read_file(c->env, path, &data, &len, ret_err);
     if (st != FLOW_OK)
         return st;
     st = trust_add(c, path, data, len, ret_err);
-    flow__config_free_file(c, data, len);
+    flow__config_free_file(c->env, data, len);
     return st;
 }
 
@@ -114,7 +114,7 @@ trust_load_system(struct flow_tls_config *c, struct flow_error *err)
         uint8_t *data;
         size_t len, count = 0;
         enum flow_status st =
-            flow__config_read_file(c, *path, &data, &len, &ignored);
+            flow__config_read_file(c->env, *path, &data, &len, &ignored);
 
         if (st == FLOW_E_NOMEM)
             return flow__config_refuse(err, st,
@@ -122,7 +122,7 @@ trust_load_system(struct flow_tls_config *c, struct flow_error *err)
         if (st != FLOW_OK)
             continue;
         st = flow__trust_add(c->trust, data, len, false, &count, err);
-        flow__config_free_file(c, data, len);
+        flow__config_free_file(c->env, data, len);
         if (st != FLOW_OK || count > 0)
             return st;
     }

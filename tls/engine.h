@@ -10,9 +10,9 @@
 #include <flow/status.h>
 #include <flow/tls_config.h>
 
+#include "tls/key_type.h"
 #include "tls/keys.h"
 #include "tls/order_kinds.h"
-#include "tls/sni.h"
 #include "tls/suite.h"
 
 /*
@@ -41,10 +41,13 @@ struct flow__keypair_input {
     flow_tls_passphrase_fn *passphrase;
     void *user;
     bool allow_expired;
+    flow_tls_sni_report_fn *report; /* of every problem; may be NULL */
+    void *report_user;
 };
 
 /* Parse and check: the key matches, the leaf is for TLS servers and valid at
- * env's wall clock. */
+ * env's wall clock, each certificate is issued by the next.  Every problem is
+ * reported; err gets the first. */
 enum flow_status flow__keypair_new(const struct flow_env *env,
                                    const struct flow__keypair_input *in,
                                    struct flow__keypair **ret_pair,
@@ -55,6 +58,16 @@ enum flow__key_type flow__keypair_type(const struct flow__keypair *pair);
 /* The i-th dNSName of the leaf, not NUL terminated; false after the last. */
 bool flow__keypair_name(const struct flow__keypair *pair, size_t i,
                         const uint8_t **ret_name, size_t *ret_len);
+
+/* When the leaf is valid, in seconds since 1970, bounds included. */
+void flow__keypair_validity(const struct flow__keypair *pair,
+                            int64_t *ret_not_before, int64_t *ret_not_after);
+
+/* The signature schemes (RFC 8446 4.2.3) of the chain, without those of
+ * self-signed certificates and those that have no number: at most cap.  Returns
+ * how many. */
+size_t flow__keypair_schemes(const struct flow__keypair *pair, uint16_t *ret,
+                             size_t cap);
 
 /* Certificates that are trusted. */
 struct flow__trust;
@@ -76,8 +89,17 @@ enum flow_status flow__trust_add(struct flow__trust *trust, const void *data,
 /* What handshakes of one configuration share. */
 struct flow__engine_conf;
 
+/* What they negotiate besides what the configuration says. */
+struct flow__engine_terms {
+    uint16_t min_version;
+    uint16_t max_version;
+    char *const *alpn; /* outlives the engine's configuration */
+    size_t alpn_count;
+};
+
 /* c is complete and no longer changes; it outlives the result. */
 enum flow_status flow__engine_conf_new(const struct flow_tls_config *c,
+                                       const struct flow__engine_terms *terms,
                                        struct flow__engine_conf **ret_conf,
                                        struct flow_error *err);
 void flow__engine_conf_free(struct flow__engine_conf *conf);

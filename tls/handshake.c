@@ -211,6 +211,7 @@ static void
 handshake_give_up(struct flow__handshake *hs, const struct flow_error *err)
 {
     hs->phase = FLOW__PHASE_FAILED;
+    hs->is_asking = false;
     hs->failure = *err;
     flow__engine_free(hs->engine);
     hs->engine = NULL;
@@ -248,13 +249,16 @@ handshake_linger(struct flow__handshake *hs, struct flow *lower, bool is_late,
     return err->status;
 }
 
-/* Process one record.  FLOW_AGAIN: the lower flow has no more now. */
+/* Process one record.  FLOW_AGAIN: the lower flow has no more now, or the
+ * callback of the selector has no answer. */
 static enum flow_status
 handshake_advance(struct flow__handshake *hs, struct flow *lower,
                   struct flow_error *err)
 {
     enum flow_status st = flow__incoming_next(hs, err);
 
+    if (st >= 0 && hs->is_asking)
+        return FLOW_AGAIN;
     if (st == FLOW_AGAIN)
         return hs->is_quiet ? FLOW_AGAIN : handshake_fill_raw(hs, lower, err);
     if (st != FLOW_OK)
@@ -334,6 +338,19 @@ flow__handshake_wants(const struct flow__handshake *hs)
 }
 
 /* See tls/handshake.h. */
+bool
+flow__handshake_is_asking(const struct flow__handshake *hs,
+                          struct flow_event **ret_answered,
+                          uint32_t *ret_sequence)
+{
+    if (!hs->is_asking)
+        return false;
+    *ret_answered = hs->config->sni->answered;
+    *ret_sequence = hs->answers;
+    return true;
+}
+
+/* See tls/handshake.h. */
 uint64_t
 flow__handshake_deadline(const struct flow__handshake *hs)
 {
@@ -385,6 +402,7 @@ flow__handshake_take(struct flow__handshake *hs,
     ret_agreed->resumed = hs->resumed;
     ret_agreed->alpn = flow__engine_alpn(hs->engine);
     ret_agreed->verify_flags = flow__engine_verify_flags(hs->engine);
+    ret_agreed->entry = hs->entry;
     ret_agreed->names = hs->names;
     ret_agreed->same_name = hs->same_name;
     hs->names = NULL;

@@ -35,6 +35,7 @@ struct flow__agreed {
     char *names;
     uint8_t *peer_chain;
     uint32_t peer_chain_len;
+    uint16_t entry; /* server: of the configuration's selector */
     bool same_name; /* the two names are equal and stored once */
     bool resumed;
 };
@@ -108,6 +109,13 @@ void flow__handshake_limit_time(struct flow__handshake *hs, uint64_t nsec);
 
 /* One FLOW_READY_ bit of the lower flow. */
 uint32_t flow__handshake_wants(const struct flow__handshake *hs);
+
+/* Whether the callback of the selector is to answer: then the lower flow does
+ * not matter, and *ret_answered, which may be NULL, is signalled after
+ * *ret_sequence. */
+bool flow__handshake_is_asking(const struct flow__handshake *hs,
+                               struct flow_event **ret_answered,
+                               uint32_t *ret_sequence);
 
 /* When it must be done, monotonic ns; FLOW_NEVER: no limit, or none yet. */
 uint64_t flow__handshake_deadline(const struct flow__handshake *hs);

@@ -9,6 +9,7 @@
 #include "tls/hello.h"
 #include "tls/limiter.h"
 #include "tls/order.h"
+#include "tls/sni.h"
 
 /*
  * What the files of the handshake share; nothing else includes it:
@@ -83,10 +84,14 @@ struct flow__handshake {
 
     /* Server: what the ClientHello asked for. */
     struct flow__keypair *pair;
-    uint8_t *alpn; /* as in the first ClientHello */
+    struct flow__engine_conf *conf;
+    uint16_t entry;   /* of the selector */
+    bool is_asking;   /* the callback's answer is pending ... */
+    uint32_t answers; /* ... and how many there were before */
+    uint8_t *alpn;    /* as in the first ClientHello */
     size_t alpn_len;
     char sni[FLOW__NAME_MAX + 1];
-    char pattern[FLOW__NAME_MAX + 3]; /* client: the name that matched */
+    char pattern[FLOW__NAME_MAX + 4]; /* client: the name that matched */
 
     uint8_t *chain; /* the peer's certificates, when done */
     size_t chain_len;
@@ -143,11 +148,12 @@ bool flow__outgoing_alert(struct flow__handshake *hs, int alert);
 /* agreement.c */
 
 /* What the configuration lets a server negotiate. */
-struct flow__sni_policy
-flow__agreement_policy(const struct flow__handshake *hs);
+struct flow_tls_sni_terms
+flow__agreement_terms(const struct flow__handshake *hs);
 
 /* Server: a ClientHello was received.  The first one chooses a certificate and
- * makes the engine. */
+ * makes the engine.  FLOW_AGAIN: is_asking is set, and the same message has to
+ * come again once there is an answer. */
 enum flow_status flow__agreement_client_hello(struct flow__handshake *hs,
                                               const uint8_t *msg, size_t len,
                                               struct flow_error *err);

@@ -73,10 +73,10 @@ incoming_check_message(struct flow__handshake *hs,
                        const struct flow__order_row *row, const uint8_t *msg,
                        size_t len, struct flow_error *err)
 {
-    const struct flow__sni_policy policy = flow__agreement_policy(hs);
+    const struct flow_tls_sni_terms terms = flow__agreement_terms(hs);
     const struct flow__check_facts facts = {
         .offer = hs->server ? NULL : &hs->offer,
-        .policy = hs->server ? &policy : NULL,
+        .terms = hs->server ? &terms : NULL,
         .name = hs->sni,
         .alpn = { hs->alpn, hs->alpn_len },
         .suite = hs->suite,
@@ -184,7 +184,8 @@ incoming_change_is_due(const struct flow__handshake *hs)
                             FLOW__LEVEL_PLAIN, &row, &fault) == FLOW_OK;
 }
 
-/* Take the first message of the queue.  FLOW_AGAIN: it is not whole yet. */
+/* Take the first message of the queue.  FLOW_AGAIN: it is not whole yet, or the
+ * choice of a certificate waits for the callback. */
 static enum flow_status
 incoming_next_message(struct flow__handshake *hs, enum flow__level level,
                       struct flow_error *err)
@@ -218,22 +219,29 @@ incoming_next_message(struct flow__handshake *hs, enum flow__level level,
     return st;
 }
 
+static enum flow_status
+incoming_take_messages(struct flow__handshake *hs, enum flow__level level,
+                       struct flow_error *err)
+{
+    enum flow_status st;
+
+    do {
+        st = incoming_next_message(hs, level, err);
+    } while (st == FLOW_OK);
+    return st == FLOW_AGAIN ? FLOW_OK : st;
+}
+
 /* Join fragments into messages. */
 static enum flow_status
 incoming_take_fragment(struct flow__handshake *hs, enum flow__level level,
                        const uint8_t *data, size_t len, struct flow_error *err)
 {
-    enum flow_status st;
-
     if (len == 0)
         return incoming_refuse_misplaced(
             hs, "the peer sent an empty handshake record", err);
     if (!flow__queue_append(&hs->message, data, len))
         return flow__handshake_fault(hs, FLOW_E_NOMEM, NULL, err);
-    do {
-        st = incoming_next_message(hs, level, err);
-    } while (st == FLOW_OK);
-    return st == FLOW_AGAIN ? FLOW_OK : st;
+    return incoming_take_messages(hs, level, err);
 }
 
 /* --- alerts, change_cipher_spec, 0-RTT data --- */
@@ -436,6 +444,9 @@ flow__incoming_next(struct flow__handshake *hs, struct flow_error *err)
     size_t len;
     enum flow_status st;
 
+    /* The ClientHello is at the front of the queue; its record was taken. */
+    if (hs->is_asking)
+        return incoming_take_messages(hs, FLOW__LEVEL_PLAIN, err);
     if (flow__queue_len(&hs->raw) < FLOW__RECORD_HEADER)
         return FLOW_AGAIN;
     if (!hs->header_checked) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include <string.h>
 
+#include "tls/config.h"
 #include "tls/tls_flow.h"
 
 static uint32_t
@@ -75,6 +76,9 @@ info_fill(const struct flow__tls *t, struct flow_tls_info *info)
     info->alpn = a->alpn;
     info->server_name = flow__agreed_server_name(a);
     info->matched_name = flow__agreed_matched_name(a);
+    info->entry = t->config->server
+                      ? flow_tls_sni_entry_id(t->config->sni, a->entry)
+                      : "";
     info->verify_flags = a->verify_flags;
     info->peer_chain = a->peer_chain;
     info->peer_chain_len = a->peer_chain_len;

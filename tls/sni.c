@@ -3,250 +3,378 @@
 
 #include <string.h>
 
-#include "tls/suite.h"
+#include "lib/atomic.h"
+#include "lib/checked.h"
 
-/* Signature schemes (RFC 8446 4.2.3) with which a type of key can sign, ended
- * by 0.  In TLS 1.2 the second byte names only the kind of key (RFC 5246
- * 7.4.1.4.1), so any curve signs with any hash, and with RSA keys the engine
- * signs PKCS#1. */
-static const uint16_t sni_p256_13[] = { FLOW__SIGN_ECDSA_SECP256R1_SHA256, 0 };
-static const uint16_t sni_p384_13[] = { FLOW__SIGN_ECDSA_SECP384R1_SHA384, 0 };
-static const uint16_t sni_p521_13[] = { FLOW__SIGN_ECDSA_SECP521R1_SHA512, 0 };
-static const uint16_t sni_rsa_13[] = { FLOW__SIGN_RSA_PSS_RSAE_SHA256,
-                                       FLOW__SIGN_RSA_PSS_RSAE_SHA384,
-                                       FLOW__SIGN_RSA_PSS_RSAE_SHA512, 0 };
-static const uint16_t sni_ecdsa_12[] = { FLOW__SIGN_ECDSA_SECP256R1_SHA256,
-                                         FLOW__SIGN_ECDSA_SECP384R1_SHA384,
-                                         FLOW__SIGN_ECDSA_SECP521R1_SHA512, 0 };
-static const uint16_t sni_rsa_12[] = { FLOW__SIGN_RSA_PKCS1_SHA256,
-                                       FLOW__SIGN_RSA_PKCS1_SHA384,
-                                       FLOW__SIGN_RSA_PKCS1_SHA512, 0 };
+/*
+ * A selector: its lifetime, its policy and its entries.
+ *
+ * Invariants: a setter answers FLOW_E_BUSY once frozen is set; after that only
+ * refs changes, so any thread may use it without a lock.  frozen is set with
+ * release order after all that it stands for, and read with acquire order.  A
+ * function that fails leaves the selector as it was.
+ *
+ * Locks: lock guards the freezing alone (sni_check.c).
+ */
 
-struct sni_key {
-    const uint16_t *schemes13;
-    const uint16_t *schemes12;
-    enum flow__suite_auth auth;
-    uint16_t group; /* its curve, 0: none */
-};
+#define SNI_ALPN_MAX 16
+#define SNI_ACME     "acme-tls/1"
 
-static const struct sni_key sni_keys[] = {
-    [FLOW__KEY_P256] = { sni_p256_13, sni_ecdsa_12, FLOW__AUTH_ECDSA,
-                         FLOW_TLS_GROUP_P256 },
-    [FLOW__KEY_P384] = { sni_p384_13, sni_ecdsa_12, FLOW__AUTH_ECDSA,
-                         FLOW_TLS_GROUP_P384 },
-    [FLOW__KEY_P521] = { sni_p521_13, sni_ecdsa_12, FLOW__AUTH_ECDSA,
-                         FLOW_TLS_GROUP_P521 },
-    [FLOW__KEY_RSA] = { sni_rsa_13, sni_rsa_12, FLOW__AUTH_RSA, 0 },
-};
-
-static bool
-sni_offers_any(struct flow__span list, const uint16_t *values)
+/* See <flow/tls_sni.h>. */
+enum flow_status
+flow_tls_sni_new(const struct flow_env *env, struct flow_tls_sni **ret_sni,
+                 struct flow_error *ret_err)
 {
-    for (; *values != 0; values++)
-        if (flow__span_has_u16(list, *values))
-            return true;
-    return false;
+    struct flow_tls_sni *s;
+
+    if (env == NULL)
+        env = flow_env_default();
+    s = flow_env_alloc(env, sizeof(*s));
+    if (s == NULL)
+        return flow__sni_no_memory(ret_err);
+    s->env = env;
+    s->refs = 1;
+    s->default_entry = FLOW__SNI_ALL;
+    flow_lock_init(&s->lock);
+    *ret_sni = s;
+    return FLOW_OK;
 }
 
-static bool
-sni_allowed(const struct flow__sni_policy *policy, uint16_t suite)
+/* See <flow/tls_sni.h>. */
+struct flow_tls_sni *
+flow_tls_sni_ref(struct flow_tls_sni *s)
 {
-    if (policy->suites == NULL)
-        return true;
-    for (size_t i = 0; i < policy->suite_count; i++)
-        if (policy->suites[i] == suite)
-            return true;
-    return false;
+    (void)flow__add(&s->refs, 1);
+    return s;
 }
 
-/* Whether both sides have a TLS 1.2 suite for this kind of key. */
-static bool
-sni_has_suite12(enum flow__suite_auth auth,
-                const struct flow__sni_policy *policy,
-                const struct flow__client_hello *hello)
-{
-    const struct flow__suite *suite;
-
-    for (size_t i = 0; (suite = flow__suite_at(i)) != NULL; i++)
-        if (suite->version == FLOW_TLS_1_2 && suite->auth == auth &&
-            sni_allowed(policy, suite->id) &&
-            flow__span_has_u16(hello->suites, suite->id))
-            return true;
-    return false;
-}
-
-bool
-flow__sni_usable(enum flow__key_type key, uint16_t version,
-                 const struct flow__sni_policy *policy,
-                 const struct flow__client_hello *hello)
-{
-    const struct sni_key *facts = &sni_keys[key];
-
-    /* Without the extension, TLS 1.2 means SHA-1, with which we never sign. */
-    if (version == FLOW_TLS_1_3)
-        return sni_offers_any(hello->sigalgs, facts->schemes13);
-    if (!sni_offers_any(hello->sigalgs, facts->schemes12) ||
-        !sni_has_suite12(facts->auth, policy, hello))
-        return false;
-    /* RFC 8422 5.1: the curve of the key must be among the client's. */
-    return facts->group == 0 || hello->groups.base == NULL ||
-           flow__span_has_u16(hello->groups, facts->group);
-}
-
-/* The highest version of the policy that the client offers. */
-uint16_t
-flow__sni_version(const struct flow__sni_policy *policy,
-                  const struct flow__client_hello *hello)
-{
-    for (uint16_t v = policy->max_version; v >= policy->min_version; v--) {
-        bool offered =
-            hello->versions.base != NULL
-                ? flow__span_has_u16(hello->versions, v)
-                : v == FLOW_TLS_1_2 && hello->legacy_version >= FLOW_TLS_1_2;
-        if (offered)
-            return v;
-    }
-    return 0;
-}
-
-/* What flow__sni_select() was called with, and the version it chose. */
-struct sni_search {
-    const struct flow__sni_candidate *candidates;
-    size_t count;
-    const struct flow__sni_policy *policy;
-    const struct flow__client_hello *hello;
-    uint16_t version;
-};
-
-static enum flow__name_match
-sni_best_match(const struct flow__sni_candidate *c,
-               const struct flow__name *name, struct flow__span *ret_pattern)
-{
-    enum flow__name_match best = FLOW__MATCH_NONE;
-
-    for (size_t i = 0; i < c->name_count && best != FLOW__MATCH_EXACT; i++) {
-        enum flow__name_match m = flow__name_compare(
-            (const char *)c->names[i].base, c->names[i].len, name);
-
-        if (m == FLOW__MATCH_NONE || (best != FLOW__MATCH_NONE && m >= best))
-            continue;
-        best = m;
-        *ret_pattern = c->names[i];
-    }
-    return best;
-}
-
-/* Take a candidate if it is usable and better than what was found. */
 static void
-sni_consider(const struct sni_search *s, size_t index, enum flow__sni_kind kind,
-             struct flow__span pattern, struct flow__sni_decision *d)
+sni_free_alpn(const struct flow_env *env, struct flow__sni_entry *e)
 {
-    enum flow__key_type key = s->candidates[index].key;
-
-    if (!flow__sni_usable(key, s->version, s->policy, s->hello))
+    if (e->alpn == NULL)
         return;
-    if (d->serve && (kind > d->kind ||
-                     (kind == d->kind && key >= s->candidates[d->index].key)))
-        return;
-    d->serve = true;
-    d->index = index;
-    d->kind = kind;
-    d->pattern = pattern;
-}
-
-/* Look the name up; false when no candidate has it. */
-static bool
-sni_by_name(const struct sni_search *s, struct flow__sni_decision *d)
-{
-    bool configured = false;
-
-    for (size_t i = 0; i < s->count; i++) {
-        struct flow__span pattern = { NULL, 0 };
-        enum flow__name_match m =
-            sni_best_match(&s->candidates[i], &s->hello->sni, &pattern);
-
-        if (m == FLOW__MATCH_NONE)
-            continue;
-        configured = true;
-        sni_consider(s, i,
-                     m == FLOW__MATCH_EXACT ? FLOW__SNI_MATCH_EXACT
-                                            : FLOW__SNI_MATCH_WILDCARD,
-                     pattern, d);
-    }
-    return configured;
-}
-
-static bool
-sni_has_pattern(const struct flow__sni_candidate *c, struct flow__span name)
-{
-    for (size_t i = 0; i < c->name_count; i++)
-        if (c->names[i].len == name.len &&
-            memcmp(c->names[i].base, name.base, name.len) == 0)
-            return true;
-    return false;
-}
-
-/* Two key pairs for the same site: each has all names of the other. */
-static bool
-sni_same_names(const struct flow__sni_candidate *a,
-               const struct flow__sni_candidate *b)
-{
-    for (size_t i = 0; i < a->name_count; i++)
-        if (!sni_has_pattern(b, a->names[i]))
-            return false;
-    for (size_t i = 0; i < b->name_count; i++)
-        if (!sni_has_pattern(a, b->names[i]))
-            return false;
-    return true;
+    for (size_t i = 0; i < e->alpn_count; i++)
+        if (e->alpn[i] != NULL)
+            flow_env_free(env, e->alpn[i], strlen(e->alpn[i]) + 1);
+    flow_env_free(env, e->alpn, (e->alpn_count + 1) * sizeof(*e->alpn));
+    e->alpn = NULL;
+    e->alpn_count = 0;
 }
 
 static void
-sni_by_default(const struct sni_search *s, enum flow__sni_kind kind,
-               struct flow__sni_decision *d)
+sni_free_entry(const struct flow_env *env, struct flow__sni_entry *e)
 {
-    const struct flow__span none = { NULL, 0 };
-
-    for (size_t i = 0; i < s->count; i++)
-        if (i == 0 || sni_same_names(&s->candidates[0], &s->candidates[i]))
-            sni_consider(s, i, kind, none, d);
+    for (size_t i = 0; i < e->identity_count; i++)
+        flow__sni_identity_fini(env, &e->identity[i]);
+    flow_env_free(env, e->identity, e->identity_cap * sizeof(*e->identity));
+    sni_free_alpn(env, e);
 }
 
-static void
-sni_refuse(struct flow__sni_decision *d, enum flow__alert alert,
-           const char *text)
-{
-    d->fault.alert = alert;
-    d->fault.text = text;
-}
-
+/* See <flow/tls_sni.h>. */
 void
-flow__sni_select(const struct flow__sni_candidate *candidates, size_t count,
-                 const struct flow__sni_policy *policy,
-                 const struct flow__client_hello *hello,
-                 struct flow__sni_decision *ret_decision)
+flow_tls_sni_unref(struct flow_tls_sni *s)
 {
-    struct sni_search s = { candidates, count, policy, hello,
-                            flow__sni_version(policy, hello) };
-    struct flow__sni_decision *d = ret_decision;
+    if (s == NULL || flow__sub(&s->refs, 1) != 1)
+        return;
+    for (size_t i = 0; i < s->entry_count; i++)
+        sni_free_entry(s->env, &s->entry[i]);
+    flow_env_free(s->env, s->entry, s->entry_cap * sizeof(*s->entry));
+    flow__sni_cut_patterns(s, 0);
+    flow_env_free(s->env, s->pattern, s->pattern_cap * sizeof(*s->pattern));
+    flow_lock_fini(&s->lock);
+    flow_env_free(s->env, s, sizeof(*s));
+}
 
-    memset(d, 0, sizeof(*d));
-    d->fault.alert = FLOW__ALERT_NONE;
-    d->version = s.version;
-    if (hello->sni_state == FLOW__SNI_INVALID) {
-        sni_refuse(d, FLOW__ALERT_UNRECOGNIZED_NAME,
-                   "client sent an invalid host name");
-        return;
+/* See <flow/tls_sni.h>. */
+enum flow_status
+flow_tls_sni_set_report(struct flow_tls_sni *s, flow_tls_sni_report_fn *report,
+                        void *user)
+{
+    if (flow__sni_is_frozen(s))
+        return FLOW_E_BUSY;
+    s->report = report;
+    s->report_user = user;
+    return FLOW_OK;
+}
+
+/* See <flow/tls_sni.h>. */
+enum flow_status
+flow_tls_sni_set_lookup(struct flow_tls_sni *s, flow_tls_sni_lookup_fn *lookup,
+                        void *user, struct flow_event *answered)
+{
+    if (flow__sni_is_frozen(s))
+        return FLOW_E_BUSY;
+    s->lookup = lookup;
+    s->lookup_user = user;
+    s->answered = answered;
+    return FLOW_OK;
+}
+
+static bool
+sni_is_action(enum flow_tls_sni_action action, bool compat)
+{
+    return action >= FLOW_TLS_SNI_USE_DEFAULT &&
+           action <=
+               (compat ? FLOW_TLS_SNI_USE_DEFAULT_OR_FIRST : FLOW_TLS_SNI_DROP);
+}
+
+/* See <flow/tls_sni.h>. */
+enum flow_status
+flow_tls_sni_set_policy(struct flow_tls_sni *s,
+                        const struct flow_tls_sni_policy *policy)
+{
+    if (flow__sni_is_frozen(s))
+        return FLOW_E_BUSY;
+    if (!sni_is_action(policy->on_no_name, policy->compat) ||
+        !sni_is_action(policy->on_unknown, policy->compat))
+        return FLOW_E_INVAL;
+    s->policy = *policy;
+    return FLOW_OK;
+}
+
+static const char *
+sni_check_versions(const struct flow_tls_sni_entry *entry)
+{
+    unsigned min = (unsigned)entry->min_version;
+    unsigned max = (unsigned)entry->max_version;
+
+    if ((min != 0 && min != FLOW_TLS_1_2 && min != FLOW_TLS_1_3) ||
+        (max != 0 && max != FLOW_TLS_1_2 && max != FLOW_TLS_1_3) ||
+        (max != 0 && min > max))
+        return "is not a valid range of versions";
+    return NULL;
+}
+
+static bool
+sni_is_protocol(const char *name)
+{
+    size_t len = strlen(name);
+
+    return len >= 1 && len <= 255;
+}
+
+/* RFC 8737 3: acme-tls/1 shows that a challenge is answered, so it is not
+ * offered beside protocols that serve content. */
+static const char *
+sni_check_alpn(const struct flow_tls_sni_entry *entry)
+{
+    if (entry->alpn_count > SNI_ALPN_MAX)
+        return "has more than 16 application protocols";
+    if (entry->require_alpn != NULL && entry->alpn_count > 0)
+        return "requires a protocol, which is then the only one: remove the "
+               "list";
+    if (entry->require_alpn != NULL && !sni_is_protocol(entry->require_alpn))
+        return "requires a protocol whose name is not 1 to 255 bytes long";
+    for (size_t i = 0; i < entry->alpn_count; i++) {
+        if (!sni_is_protocol(entry->alpn[i]))
+            return "has a protocol whose name is not 1 to 255 bytes long";
+        if (strcmp(entry->alpn[i], SNI_ACME) == 0)
+            return "has " SNI_ACME ", which an entry can only require";
     }
-    if (s.version == 0) {
-        sni_refuse(d, FLOW__ALERT_PROTOCOL_VERSION,
-                   "client offers no TLS version that is allowed here");
-        return;
+    return NULL;
+}
+
+static const char *
+sni_check_id(const struct flow_tls_sni *s,
+             const struct flow_tls_sni_entry *entry)
+{
+    if (entry->id == NULL || entry->id[0] == '\0' ||
+        strlen(entry->id) > FLOW__SNI_ID_MAX)
+        return "has an id that is not 1 to 63 bytes long";
+    for (size_t i = 0; i < s->entry_count; i++)
+        if (strcmp(s->entry[i].id, entry->id) == 0)
+            return "has the id of another entry";
+    return NULL;
+}
+
+static const char *
+sni_check_default(const struct flow_tls_sni *s,
+                  const struct flow_tls_sni_entry *entry)
+{
+    return (entry->flags & FLOW_TLS_SNI_IS_DEFAULT) != 0 &&
+                   s->default_entry != FLOW__SNI_ALL
+               ? "is a second default entry"
+               : NULL;
+}
+
+/* Report every problem of an entry but those of its patterns. */
+static enum flow_status
+sni_check_entry(const struct flow_tls_sni *s,
+                const struct flow_tls_sni_entry *entry, struct flow_error *err)
+{
+    const char *const why[] = { sni_check_id(s, entry),
+                                sni_check_default(s, entry),
+                                sni_check_versions(entry),
+                                sni_check_alpn(entry) };
+    enum flow_status st = FLOW_OK;
+
+    for (size_t i = 0; i < sizeof(why) / sizeof(why[0]); i++)
+        if (why[i] != NULL)
+            st = flow__sni_problem(s, err, FLOW_E_INVAL, why[i], entry->id,
+                                   NULL);
+    return st;
+}
+
+static enum flow_status
+sni_copy_alpn(const struct flow_env *env, struct flow__sni_entry *e,
+              const char *const *list, size_t count)
+{
+    if (count == 0)
+        return FLOW_OK;
+    e->alpn = flow_env_alloc(env, (count + 1) * sizeof(*e->alpn));
+    if (e->alpn == NULL)
+        return FLOW_E_NOMEM;
+    e->alpn_count = count;
+    for (size_t i = 0; i < count; i++) {
+        e->alpn[i] = flow__sni_copy(env, list[i], strlen(list[i]));
+        if (e->alpn[i] == NULL)
+            return FLOW_E_NOMEM;
     }
-    if (hello->sni_state != FLOW__SNI_NAME)
-        sni_by_default(&s, FLOW__SNI_MATCH_NO_NAME, d);
-    else if (!sni_by_name(&s, d))
-        sni_by_default(&s, FLOW__SNI_MATCH_DEFAULT, d);
-    if (!d->serve)
-        sni_refuse(d, FLOW__ALERT_HANDSHAKE_FAILURE,
-                   "client can use none of the keys for this name");
+    return FLOW_OK;
+}
+
+/* Add one pattern of the entry that will be the next. */
+static enum flow_status
+sni_add_pattern(struct flow_tls_sni *s, struct flow__sni_entry *e,
+                const char *text, struct flow_error *err)
+{
+    struct flow__sni_pattern pattern;
+    const char *why;
+    enum flow_status st = flow__sni_pattern_parse(s->env, text, strlen(text),
+                                                  e->flags, &pattern, &why);
+
+    if (st == FLOW_E_INVAL)
+        return flow__sni_problem(s, err, st, why, e->id, text);
+    if (st != FLOW_OK)
+        return st;
+    if (pattern.class != FLOW__SNI_CLASS_CERT) {
+        pattern.entry = s->entry_count;
+        return flow__sni_add_pattern(s, &pattern);
+    }
+    flow_env_free(s->env, pattern.shown, pattern.shown_len + 1);
+    e->uses_cert_names = true;
+    return FLOW_OK;
+}
+
+/* Add all of them; every one that is not valid is reported. */
+static enum flow_status
+sni_add_patterns(struct flow_tls_sni *s, struct flow__sni_entry *e,
+                 const struct flow_tls_sni_entry *entry, struct flow_error *err)
+{
+    enum flow_status st = FLOW_OK;
+
+    for (size_t i = 0; i < entry->pattern_count && st != FLOW_E_NOMEM; i++) {
+        enum flow_status one = sni_add_pattern(s, e, entry->patterns[i], err);
+
+        if (one != FLOW_OK)
+            st = one;
+    }
+    return st;
+}
+
+static enum flow_status
+sni_fill_entry(struct flow_tls_sni *s, struct flow__sni_entry *e,
+               const struct flow_tls_sni_entry *entry, struct flow_error *err)
+{
+    bool requires = entry->require_alpn != NULL;
+    void *array = s->entry;
+    bool ok = flow__sni_grow(s->env, &array, &s->entry_cap, s->entry_count,
+                             sizeof(*s->entry));
+    enum flow_status st;
+
+    s->entry = array;
+    memcpy(e->id, entry->id, strlen(entry->id) + 1);
+    e->flags = entry->flags;
+    e->min_version = (uint16_t)entry->min_version;
+    e->max_version = (uint16_t)entry->max_version;
+    e->user = entry->user;
+    e->requires_alpn = requires;
+    if (!ok)
+        return FLOW_E_NOMEM;
+    st = sni_copy_alpn(s->env, e, requires ? &entry->require_alpn : entry->alpn,
+                       requires ? 1 : entry->alpn_count);
+    return st == FLOW_OK ? sni_add_patterns(s, e, entry, err) : st;
+}
+
+/* See <flow/tls_sni.h>. */
+enum flow_status
+flow_tls_sni_add_entry(struct flow_tls_sni *s,
+                       const struct flow_tls_sni_entry *entry,
+                       size_t *ret_index, struct flow_error *ret_err)
+{
+    const size_t patterns = s->pattern_count;
+    struct flow__sni_entry e = { .flags = 0 };
+    enum flow_status st;
+
+    if (flow__sni_is_frozen(s))
+        return flow__sni_busy(ret_err);
+    if (ret_err != NULL)
+        flow_error_clear(ret_err);
+    if (s->entry_count == FLOW__SNI_ENTRIES_MAX)
+        return flow__sni_problem(s, ret_err, FLOW_E_INVAL,
+                                 "a selector has at most 65535 entries", NULL,
+                                 NULL);
+    st = sni_check_entry(s, entry, ret_err);
+    if (st != FLOW_OK)
+        return st;
+    st = sni_fill_entry(s, &e, entry, ret_err);
+    if (st != FLOW_OK) {
+        flow__sni_cut_patterns(s, patterns);
+        sni_free_alpn(s->env, &e);
+        return st == FLOW_E_NOMEM ? flow__sni_no_memory(ret_err) : st;
+    }
+    if ((e.flags & FLOW_TLS_SNI_IS_DEFAULT) != 0)
+        s->default_entry = s->entry_count;
+    *ret_index = s->entry_count;
+    s->entry[s->entry_count++] = e;
+    return FLOW_OK;
+}
+
+/* See tls/sni.h. */
+void
+flow__sni_drop_last(struct flow_tls_sni *s)
+{
+    s->entry_count--;
+    sni_free_entry(s->env, &s->entry[s->entry_count]);
+    if (s->default_entry == s->entry_count)
+        s->default_entry = FLOW__SNI_ALL;
+}
+
+/* See <flow/tls_sni.h>. */
+const char *
+flow_tls_sni_entry_id(const struct flow_tls_sni *s, size_t entry)
+{
+    return entry < s->entry_count ? s->entry[entry].id : NULL;
+}
+
+/* See <flow/tls_sni.h>. */
+void *
+flow_tls_sni_entry_user(const struct flow_tls_sni *s, size_t entry)
+{
+    return entry < s->entry_count ? s->entry[entry].user : NULL;
+}
+
+/* See <flow/tls_sni.h>. */
+bool
+flow_tls_sni_entry_covers(const struct flow_tls_sni *s, size_t entry,
+                          const char *host)
+{
+    struct flow__name name;
+    bool is_covered = false;
+    size_t rest;
+
+    if (flow__name_parse(host, strlen(host), &name) != FLOW__NAME_DNS)
+        return false;
+    for (size_t i = 0; i < s->pattern_count; i++) {
+        const struct flow__sni_pattern *p = &s->pattern[i];
+
+        if (p->entry != entry || p->class == FLOW__SNI_CLASS_ANY ||
+            !flow__sni_pattern_matches(p, name.dns, name.dns_len, &rest))
+            continue;
+        if (p->class == FLOW__SNI_CLASS_EXACT)
+            return true;
+        /* They come last in the index. */
+        is_covered = p->class != FLOW__SNI_CLASS_NOT;
+    }
+    return is_covered;
 }

@@ -47,6 +47,32 @@ wait_can_flush(struct flow__tls *t, struct flow_wait_set *set)
     return flow_wait_sources(t->base.lower, FLOW_READY_FLUSH, set) != 0;
 }
 
+/* Whether the application has signalled an answer. */
+static bool
+wait_for_answer(struct flow_event *answered, uint32_t sequence,
+                struct flow_wait_set *set)
+{
+    if (answered == NULL)
+        return false;
+    if (flow_event_sequence(answered) != sequence)
+        return true;
+    flow_wait_add_event(set, answered, sequence);
+    return false;
+}
+
+/* Under both locks: whether what the handshake waits for is there. */
+static bool
+wait_for_peer(struct flow__tls *t, struct flow_wait_set *set)
+{
+    struct flow_event *answered;
+    uint32_t sequence;
+
+    if (flow__handshake_is_asking(t->hs, &answered, &sequence))
+        return wait_for_answer(answered, sequence, set);
+    return flow_wait_sources(t->base.lower, flow__handshake_wants(t->hs),
+                             set) != 0;
+}
+
 /* Under both locks: whether a step of the handshake would make progress. */
 static bool
 wait_can_open(struct flow__tls *t, struct flow_wait_set *set)
@@ -59,8 +85,7 @@ wait_can_open(struct flow__tls *t, struct flow_wait_set *set)
     deadline = flow__handshake_deadline(t->hs);
     if (deadline != FLOW_NEVER && env->now(env->ctx) >= deadline)
         return true;
-    if (flow_wait_sources(t->base.lower, flow__handshake_wants(t->hs), set) !=
-        0)
+    if (wait_for_peer(t, set))
         return true;
     flow_wait_add_time(set, deadline);
     return false;

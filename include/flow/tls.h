@@ -151,8 +151,12 @@ struct flow_tls_info {
     bool resumed;                  /**< An earlier session was resumed. */
     const char *alpn;              /**< Agreed protocol, "" for none. */
     const char *server_name;       /**< Asked for, normalised; "" for none. */
-    const char *matched_name;      /**< The certificate's name that matched,
-                                        "" when the default was used. */
+    const char *matched_name;      /**< Server: the pattern of the entry that
+                                        matched; client: the certificate's
+                                        name; "" if none did. */
+    const char *entry;             /**< Server: the id of the selector's entry
+                                        that served (flow/tls_sni.h), else "".
+                                        */
     uint32_t verify_flags;         /**< FLOW_VERIFY_ bits; 0 only when the
                                         peer's chain and name were verified. */
     const uint8_t *peer_chain;     /**< DER certificates one after another,

@@ -263,10 +263,15 @@ flow_tls_config_add_trust_file(struct flow_tls_config *c, const char *path,
  * A server may have several: a handshake gets the one whose names (from the
  * leaf's subjectAltName) match the name asked for, exact before one-label
  * wildcard, else the first that was added; of equal matches the one whose key
- * type suits the client.  The pair is checked now: the key must match the
- * leaf, and the leaf must be valid today (flow_tls_config_allow_expired()).  If
- * the leaf has a keyUsage, it must include digitalSignature, and if it has an
- * extendedKeyUsage, serverAuth.  An RSA key must have at least 2048 bits.
+ * type suits the client.  Two pairs with the same kind of key and validity must
+ * not have a name in common.  This is short for a selector (flow/tls_sni.h),
+ * which can do more; flow_tls_config_set_sni() takes the place of all pairs.
+ *
+ * The pair is checked now: the key must match the leaf, the leaf must be valid
+ * today (flow_tls_config_allow_expired()), and each certificate must be issued
+ * by the next.  If the leaf has a keyUsage, it must include digitalSignature,
+ * and if it has an extendedKeyUsage, serverAuth.  An RSA key must have at least
+ * 2048 bits.
  *
  * @param[in,out] c           The configuration.
  * @param[in]     chain       PEM, leaf first, or one certificate in DER.

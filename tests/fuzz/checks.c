@@ -50,7 +50,7 @@ is_of_both(flow__check_fn *check)
 
 struct situation {
     struct flow__client_hello offer;
-    struct flow__sni_policy policy;
+    struct flow_tls_sni_terms terms;
     struct flow__check_facts facts;
 };
 
@@ -66,10 +66,9 @@ make_situation(struct situation *s, const uint8_t *choice, bool needs_suite,
     memset(s, 0, sizeof(*s));
     FUZZ_CHECK(flow__hello_parse_client(offer_bytes, sizeof(offer_bytes),
                                         &s->offer, &fault) == FLOW_OK);
-    s->policy.min_version = (choice[0] & 1) != 0 ? 0x0304 : 0x0303;
-    s->policy.max_version =
-        (choice[0] & 2) != 0 ? s->policy.min_version : 0x0304;
-    s->facts.policy = &s->policy;
+    s->terms.min_version = (choice[0] & 1) != 0 ? 0x0304 : 0x0303;
+    s->terms.max_version = (choice[0] & 2) != 0 ? s->terms.min_version : 0x0304;
+    s->facts.terms = &s->terms;
     s->facts.name = (choice[0] & 16) != 0 ? "a.example" : "";
     s->facts.offer = is_server ? NULL : &s->offer;
     s->facts.resumes = (choice[0] & 4) != 0;

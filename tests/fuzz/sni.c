@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: ISC */
 #include <string.h>
 
+#include <flow/tls_sni.h>
+
 #include "tests/fuzz/fuzz.h"
-#include "tls/sni.h"
 
 /*
- * Input: a byte with the number of key pairs; for each a byte with its key and
- * the number of its names, then the names, each as a length and bytes; a byte
- * for the policy; then a ClientHello.
+ * Input: a byte with the policy; a byte with the number of entries; for each a
+ * byte with its key and flags and the number of its patterns, then the
+ * patterns, each as a length and bytes, which are names of its certificate too;
+ * then a ClientHello.
  */
 
-#define PAIRS 8
-#define NAMES 4
+#define ENTRIES  8
+#define PATTERNS 4
 
 struct input {
     const uint8_t *at;
@@ -27,84 +29,119 @@ next(struct input *in)
     return *in->at++;
 }
 
-static struct flow__span
-next_name(struct input *in)
+static void
+next_text(struct input *in, char *ret)
 {
     size_t len = next(in) % 64;
-    struct flow__span name;
 
     if (len > in->left)
         len = in->left;
-    name.base = in->at;
-    name.len = len;
+    memcpy(ret, in->at, len);
+    ret[len] = '\0';
     in->at += len;
     in->left -= len;
-    return name;
 }
 
 static void
-check_served(const struct flow__sni_candidate *c, size_t count,
-             const struct flow__sni_policy *policy,
-             const struct flow__client_hello *h,
-             const struct flow__sni_decision *d)
+add_entry(struct flow_tls_sni *s, struct input *in, size_t number)
 {
-    static const enum flow__name_match match[] = {
-        [FLOW__SNI_MATCH_EXACT] = FLOW__MATCH_EXACT,
-        [FLOW__SNI_MATCH_WILDCARD] = FLOW__MATCH_WILDCARD,
+    char text[PATTERNS][64];
+    const char *patterns[PATTERNS];
+    const char id[] = { (char)('a' + number), '\0' };
+    const uint8_t what = next(in);
+    struct flow_tls_sni_entry entry = { .id = id,
+                                        .patterns = patterns,
+                                        .pattern_count = what >> 2 & 3 };
+    struct flow_tls_sni_identity identity = {
+        .key = (enum flow_tls_key)(what & 3),
+        .names = patterns,
+        .name_count = entry.pattern_count,
     };
+    size_t index;
 
-    FUZZ_CHECK(d->index < count && d->version != 0);
-    FUZZ_CHECK(d->fault.alert == FLOW__ALERT_NONE);
-    FUZZ_CHECK(flow__sni_usable(c[d->index].key, d->version, policy, h));
-    if (d->kind == FLOW__SNI_MATCH_NO_NAME) {
-        FUZZ_CHECK(h->sni_state != FLOW__SNI_NAME);
+    entry.flags = (what >> 4) | FLOW_TLS_SNI_ALLOW_NAME_MISMATCH |
+                  (number == 0 ? FLOW_TLS_SNI_IS_DEFAULT : 0);
+    for (size_t i = 0; i < entry.pattern_count; i++) {
+        next_text(in, text[i]);
+        patterns[i] = text[i];
+    }
+    if (flow_tls_sni_add_entry(s, &entry, &index, NULL) == FLOW_OK)
+        FUZZ_CHECK(flow_tls_sni_add_identity(s, index, &identity, NULL) ==
+                   FLOW_OK);
+}
+
+static void
+check_reasons(const struct flow_tls_sni *s,
+              const struct flow_tls_sni_client *client,
+              const struct flow_tls_sni_terms *terms,
+              const struct flow_tls_sni_decision *d)
+{
+    struct flow_tls_sni_verdict v;
+    size_t chosen = 0, index = 0;
+
+    while (flow_tls_sni_explain(s, client, terms, d, index++, &v) == FLOW_OK) {
+        FUZZ_CHECK(v.text != NULL && v.pattern != NULL);
+        chosen += v.reason == FLOW_TLS_SNI_CHOSEN ? 1 : 0;
+        /* A certificate that is usable and matches better would be chosen. */
+        FUZZ_CHECK(v.reason != FLOW_TLS_SNI_LESS_EXACT || v.kind > d->kind);
+    }
+    FUZZ_CHECK(chosen == (d->outcome == FLOW_TLS_SNI_SERVED ? 1 : 0));
+}
+
+static void
+check_decision(const struct flow_tls_sni *s,
+               const struct flow_tls_sni_client *client,
+               const struct flow_tls_sni_decision *d)
+{
+    if (d->outcome != FLOW_TLS_SNI_SERVED) {
+        FUZZ_CHECK(d->text != NULL);
+        FUZZ_CHECK(d->outcome == FLOW_TLS_SNI_DROPPED || d->alert >= 0);
         return;
     }
-    FUZZ_CHECK(h->sni_state == FLOW__SNI_NAME);
-    if (d->kind != FLOW__SNI_MATCH_DEFAULT) {
-        FUZZ_CHECK(flow__name_compare((const char *)d->pattern.base,
-                                      d->pattern.len,
-                                      &h->sni) == match[d->kind]);
-        return;
-    }
-    /* The default pair is for names that no pair has. */
-    for (size_t i = 0; i < count; i++)
-        for (size_t n = 0; n < c[i].name_count; n++)
-            FUZZ_CHECK(flow__name_compare((const char *)c[i].names[n].base,
-                                          c[i].names[n].len,
-                                          &h->sni) == FLOW__MATCH_NONE);
+    FUZZ_CHECK(d->alert == -1 && flow_tls_sni_entry_id(s, d->entry) != NULL);
+    FUZZ_CHECK(d->version != 0);
+    if (d->kind <= FLOW_TLS_SNI_TRAILING)
+        FUZZ_CHECK(flow_tls_sni_entry_covers(s, d->entry, client->name));
+    if (d->kind == FLOW_TLS_SNI_DEFAULT && client->state == FLOW_TLS_SNI_NAME)
+        for (size_t i = 0; flow_tls_sni_entry_id(s, i) != NULL; i++)
+            FUZZ_CHECK(!flow_tls_sni_entry_covers(s, i, client->name));
 }
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     struct input in = { data, len };
-    struct flow__sni_candidate c[PAIRS];
-    struct flow__span names[PAIRS][NAMES];
-    struct flow__sni_policy policy = { 0x0303, 0x0304, NULL, 0 };
-    struct flow__client_hello h;
-    struct flow__sni_decision d;
-    struct flow__fault fault;
-    const size_t count = 1 + next(&in) % PAIRS;
+    const struct flow_tls_sni_terms terms = {
+        .min_version = FLOW_TLS_1_2,
+        .max_version = FLOW_TLS_1_3,
+        .now = -1,
+        .answer = FLOW_TLS_SNI_NOT_ASKED,
+    };
+    const uint8_t rules = next(&in);
+    const size_t count = 1 + next(&in) % ENTRIES;
+    struct flow_tls_sni_policy policy = {
+        .on_no_name = (enum flow_tls_sni_action)(rules & 1),
+        .on_unknown = (enum flow_tls_sni_action)(rules >> 1 & 1),
+        .invalid_is_unknown = (rules & 4) != 0,
+        .reject_ip_literal = (rules & 8) != 0,
+        .list_order = (rules & 16) != 0,
+        .key_before_exact = (rules & 32) != 0,
+    };
+    struct flow_tls_sni_decision d;
+    struct flow_tls_sni_client client;
+    struct flow_tls_sni *s;
 
-    for (size_t i = 0; i < count; i++) {
-        const uint8_t what = next(&in);
-
-        c[i].key = (enum flow__key_type)(what & 3);
-        c[i].name_count = what >> 2 & 3;
-        c[i].names = names[i];
-        for (size_t n = 0; n < c[i].name_count; n++)
-            names[i][n] = next_name(&in);
-    }
-    const uint8_t versions = next(&in);
-    policy.min_version = versions & 1 ? 0x0304 : 0x0303;
-    policy.max_version = versions & 2 ? policy.min_version : 0x0304;
-    if (flow__hello_parse_client(in.at, in.left, &h, &fault) != FLOW_OK)
+    if (flow_tls_sni_new(NULL, &s, NULL) != FLOW_OK)
         return 0;
-    flow__sni_select(c, count, &policy, &h, &d);
-    if (d.serve)
-        check_served(c, count, &policy, &h, &d);
-    else
-        FUZZ_CHECK(d.fault.alert != FLOW__ALERT_NONE && d.fault.text != NULL);
+    FUZZ_CHECK(flow_tls_sni_set_policy(s, &policy) == FLOW_OK);
+    for (size_t i = 0; i < count; i++)
+        add_entry(s, &in, i);
+    if (flow_tls_sni_freeze(s, NULL) == FLOW_OK &&
+        flow_tls_sni_client_read(in.at, in.left, &client, NULL) == FLOW_OK) {
+        FUZZ_CHECK(flow_tls_sni_select(s, &client, &terms, &d) == FLOW_OK);
+        check_decision(s, &client, &d);
+        check_reasons(s, &client, &terms, &d);
+    }
+    flow_tls_sni_unref(s);
     return 0;
 }

@@ -84,7 +84,7 @@ start(void)
                                    "server.example", false, &client.engine),
                   FLOW_OK);
     assert_status(flow__engine_new(server.config->engine,
-                                   server.config->pair[0],
+                                   flow__sni_pair(server.config->sni, 0, 0),
                                    (uint16_t)server.config->max_version, NULL,
                                    false, &server.engine),
                   FLOW_OK);

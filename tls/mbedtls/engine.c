@@ -67,23 +67,24 @@ struct flow__engine {
 
 static void
 engine_copy_lists(struct flow__engine_conf *conf,
-                  const struct flow_tls_config *c)
+                  const struct flow_tls_config *c,
+                  const struct flow__engine_terms *terms)
 {
     for (size_t i = 0; i < c->suite_count; i++)
         conf->suites[i] = c->suite[i];
     memcpy(conf->groups, c->group, c->group_count * sizeof(*c->group));
-    for (size_t i = 0; i < c->alpn_count; i++)
-        conf->alpn[i] = c->alpn[i];
+    for (size_t i = 0; i < terms->alpn_count; i++)
+        conf->alpn[i] = terms->alpn[i];
 }
 
 static void
 engine_set_policy(mbedtls_ssl_config *ssl, const struct flow_tls_config *c,
-                  uint16_t min_version)
+                  uint16_t min_version, uint16_t max_version)
 {
     mbedtls_ssl_conf_min_tls_version(ssl,
                                      (mbedtls_ssl_protocol_version)min_version);
-    mbedtls_ssl_conf_max_tls_version(
-        ssl, (mbedtls_ssl_protocol_version)c->max_version);
+    mbedtls_ssl_conf_max_tls_version(ssl,
+                                     (mbedtls_ssl_protocol_version)max_version);
     flow__mbed_conf_random(ssl);
 #if defined(MBEDTLS_SSL_EXTENDED_MASTER_SECRET)
     mbedtls_ssl_conf_extended_master_secret(ssl,
@@ -125,7 +126,7 @@ engine_set_keypair(mbedtls_ssl_context *ssl)
 
 static int
 engine_set_config(struct flow__engine_conf *conf, mbedtls_ssl_config *ssl,
-                  uint16_t min_version)
+                  uint16_t min_version, uint16_t max_version)
 {
     const struct flow_tls_config *c = conf->config;
     int rc = mbedtls_ssl_config_defaults(
@@ -137,16 +138,18 @@ engine_set_config(struct flow__engine_conf *conf, mbedtls_ssl_config *ssl,
     mbedtls_ssl_conf_ciphersuites(ssl, conf->suites);
     mbedtls_ssl_conf_groups(ssl, conf->groups);
     mbedtls_ssl_conf_sig_algs(ssl, engine_sig_algs);
-    engine_set_policy(ssl, c, min_version);
+    engine_set_policy(ssl, c, min_version, max_version);
     if (c->server)
         mbedtls_ssl_conf_cert_cb(ssl, engine_set_keypair);
-    return c->alpn_count > 0 ? mbedtls_ssl_conf_alpn_protocols(ssl, conf->alpn)
-                             : 0;
+    return conf->alpn[0] != NULL
+               ? mbedtls_ssl_conf_alpn_protocols(ssl, conf->alpn)
+               : 0;
 }
 
 /* See tls/engine.h. */
 enum flow_status
 flow__engine_conf_new(const struct flow_tls_config *c,
+                      const struct flow__engine_terms *terms,
                       struct flow__engine_conf **ret_conf,
                       struct flow_error *err)
 {
@@ -159,10 +162,11 @@ flow__engine_conf_new(const struct flow_tls_config *c,
     conf->config = c;
     mbedtls_ssl_config_init(&conf->ssl);
     mbedtls_ssl_config_init(&conf->ssl13);
-    engine_copy_lists(conf, c);
-    rc = engine_set_config(conf, &conf->ssl, (uint16_t)c->min_version);
-    if (rc == 0 && c->server && c->max_version == FLOW_TLS_1_3)
-        rc = engine_set_config(conf, &conf->ssl13, FLOW_TLS_1_3);
+    engine_copy_lists(conf, c, terms);
+    rc = engine_set_config(conf, &conf->ssl, terms->min_version,
+                           terms->max_version);
+    if (rc == 0 && c->server && terms->max_version == FLOW_TLS_1_3)
+        rc = engine_set_config(conf, &conf->ssl13, FLOW_TLS_1_3, FLOW_TLS_1_3);
     if (rc != 0) {
         flow__engine_conf_free(conf);
         return flow_error_set(err, FLOW_E_INVAL, "tls config",

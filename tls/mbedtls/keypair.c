@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include <mbedtls/asn1.h>
-#include <mbedtls/oid.h>
 #include <mbedtls/pem.h>
 #include <mbedtls/platform.h>
 #include <psa/crypto.h>
@@ -21,8 +20,6 @@
  * released, on every path.
  */
 
-/* RFC 5280 4.2.1.6: GeneralName choice [2], dNSName. */
-#define KEYPAIR_SAN_DNS_NAME   (MBEDTLS_ASN1_CONTEXT_SPECIFIC | 2)
 #define KEYPAIR_PASSPHRASE_MAX 256
 
 static bool
@@ -112,41 +109,6 @@ flow__mbed_parse_certs(const struct flow_env *env, mbedtls_x509_crt *chain,
     return 0;
 }
 
-/* Days since 1970-01-01 in the proleptic Gregorian calendar. */
-static int64_t
-keypair_days_since_epoch(int64_t y, int64_t m, int64_t d)
-{
-    int64_t era, year_of_era, day_of_year;
-
-    y -= m <= 2 ? 1 : 0;
-    era = (y >= 0 ? y : y - 399) / 400;
-    year_of_era = y - era * 400;
-    day_of_year = (153 * (m + (m > 2 ? -3 : 9)) + 2) / 5 + d - 1;
-    return era * 146097 + year_of_era * 365 + year_of_era / 4 -
-           year_of_era / 100 + day_of_year - 719468;
-}
-
-static int64_t
-keypair_seconds_of(const mbedtls_x509_time *t)
-{
-    return keypair_days_since_epoch(t->year, t->mon, t->day) * 86400 +
-           (int64_t)t->hour * 3600 + (int64_t)t->min * 60 + t->sec;
-}
-
-uint32_t
-flow__mbed_validity(const struct flow_env *env, const mbedtls_x509_crt *cert)
-{
-    int64_t now = env->wall(env->ctx);
-
-    if (now < 0)
-        return 0;
-    if (now > keypair_seconds_of(&cert->valid_to))
-        return FLOW_VERIFY_EXPIRED;
-    if (now < keypair_seconds_of(&cert->valid_from))
-        return FLOW_VERIFY_FUTURE;
-    return 0;
-}
-
 static enum flow_status
 keypair_fail(struct flow_error *err, enum flow_status st, int code,
              const char *name, const char *text)
@@ -164,16 +126,19 @@ keypair_parse_chain(struct flow__keypair *pair,
                     const struct flow__keypair_input *in,
                     struct flow_error *err)
 {
+    const char *why;
     size_t bad;
     int rc = flow__mbed_parse_certs(pair->env, &pair->chain, in->chain,
                                     in->chain_len, true, &bad);
 
     if (flow__mbed_no_memory(rc))
         return keypair_fail(err, FLOW_E_NOMEM, rc, in->chain_name, "no memory");
-    if (rc != 0 || pair->chain.version == 0)
-        return keypair_fail(err, FLOW_E_INVAL, rc, in->chain_name,
-                            "certificate chain is not understood");
-    return FLOW_OK;
+    if (rc == 0 && pair->chain.version != 0)
+        return FLOW_OK;
+    why = flow__mbed_refused_kind(pair->env, in->chain, in->chain_len);
+    return keypair_fail(err, FLOW_E_INVAL, rc, in->chain_name,
+                        why != NULL ? why
+                                    : "certificate chain is not understood");
 }
 
 static int
@@ -231,8 +196,12 @@ keypair_parse_key_bytes(struct flow__keypair *pair,
 }
 
 static enum flow_status
-keypair_key_error(struct flow_error *err, int rc, const char *name)
+keypair_key_error(const struct flow__keypair *pair,
+                  const struct flow__keypair_input *in, int rc,
+                  struct flow_error *err)
 {
+    const char *name = in->key_name;
+    const char *why;
     enum flow_status st;
 
     if (flow__mbed_no_memory(rc))
@@ -251,8 +220,10 @@ keypair_key_error(struct flow_error *err, int rc, const char *name)
         return keypair_fail(err, FLOW_E_AUTH, rc, name,
                             "passphrase of the private key is wrong");
     default:
+        why = flow__mbed_refused_kind(pair->env, in->key, in->key_len);
         return keypair_fail(err, FLOW_E_INVAL, rc, name,
-                            "private key is not understood");
+                            why != NULL ? why
+                                        : "private key is not understood");
     }
 }
 
@@ -273,113 +244,26 @@ keypair_parse_key(struct flow__keypair *pair,
         rc = keypair_parse_key_bytes(pair, in, pem, in->key_len + 1);
         keypair_free_pem(pair->env, pem, in->key_len);
     }
-    return rc == 0 ? FLOW_OK : keypair_key_error(err, rc, in->key_name);
+    return rc == 0 ? FLOW_OK : keypair_key_error(pair, in, rc, err);
 }
 
-/* See tls/mbedtls/mbed.h. */
-enum flow__key_type
-flow__mbed_key_type(const mbedtls_pk_context *pk)
-{
-    psa_key_attributes_t attributes = PSA_KEY_ATTRIBUTES_INIT;
-    psa_key_type_t type;
-
-    /* The public part suffices, and a certificate has no other. */
-    if (mbedtls_pk_get_psa_attributes(pk, PSA_KEY_USAGE_VERIFY_HASH,
-                                      &attributes) != 0)
-        return FLOW__KEY_OTHER;
-    type = psa_get_key_type(&attributes);
-    if (PSA_KEY_TYPE_IS_RSA(type))
-        return FLOW__KEY_RSA;
-    /* Check the family and not the size alone: a system's build may have other
-     * curves of 256 bits, for which TLS has no signature scheme. */
-    if (type != PSA_KEY_TYPE_ECC_PUBLIC_KEY(PSA_ECC_FAMILY_SECP_R1))
-        return FLOW__KEY_OTHER;
-    switch (psa_get_key_bits(&attributes)) {
-    case 256:
-        return FLOW__KEY_P256;
-    case 384:
-        return FLOW__KEY_P384;
-    case 521:
-        return FLOW__KEY_P521;
-    default:
-        return FLOW__KEY_OTHER;
-    }
-}
-
-/* The shortest RSA key that today's clients accept, mbedTLS's among them. */
-#define KEYPAIR_RSA_BITS_MIN 2048u
-
+/* Parse both parts, so that each that is not understood is reported. */
 static enum flow_status
-keypair_find_type(struct flow__keypair *pair, struct flow_error *err,
-                  const char *name)
+keypair_parse(struct flow__keypair *pair, const struct flow__keypair_input *in,
+              struct flow_error *err)
 {
-    pair->type = flow__mbed_key_type(&pair->key);
-    if (pair->type == FLOW__KEY_OTHER)
-        return keypair_fail(
-            err, FLOW_E_INVAL, 0, name,
-            "private key is neither RSA nor ECDSA P-256, P-384, P-521");
-    if (pair->type != FLOW__KEY_RSA ||
-        mbedtls_pk_get_bitlen(&pair->key) >= KEYPAIR_RSA_BITS_MIN)
-        return FLOW_OK;
-    (void)keypair_fail(err, FLOW_E_AUTH, 0, name,
-                       "RSA key is too short: fewer than 2048 bits");
-    if (err != NULL) {
-        err->verify_flags = FLOW_VERIFY_WEAK;
-        err->hint = "have a certificate issued for a longer key, or for P-256";
-    }
-    return FLOW_E_AUTH;
-}
+    struct flow_error problem;
+    enum flow_status chain, key;
 
-/* Peers refuse other certificates, and the engine does not use them. */
-static enum flow_status
-keypair_check_usage(const struct flow__keypair *pair,
-                    const struct flow__keypair_input *in,
-                    struct flow_error *err)
-{
-    const char *text = NULL;
-
-    if (mbedtls_x509_crt_check_extended_key_usage(
-            &pair->chain, MBEDTLS_OID_SERVER_AUTH,
-            MBEDTLS_OID_SIZE(MBEDTLS_OID_SERVER_AUTH)) != 0)
-        text = "certificate is not for servers: serverAuth is not in its "
-               "extendedKeyUsage";
-    else if (mbedtls_x509_crt_check_key_usage(
-                 &pair->chain, MBEDTLS_X509_KU_DIGITAL_SIGNATURE) != 0)
-        text = "certificate is not for TLS: digitalSignature is not in its "
-               "keyUsage";
-    if (text == NULL)
-        return FLOW_OK;
-    (void)keypair_fail(err, FLOW_E_AUTH, 0, in->chain_name, text);
-    if (err != NULL) {
-        err->verify_flags = FLOW_VERIFY_USAGE;
-        err->hint = "have one issued for TLS servers";
-    }
-    return FLOW_E_AUTH;
-}
-
-static enum flow_status
-keypair_check_pair(struct flow__keypair *pair,
-                   const struct flow__keypair_input *in, struct flow_error *err)
-{
-    uint32_t validity = flow__mbed_validity(pair->env, &pair->chain);
-    int rc = flow__mbed_check_pair(&pair->chain.pk, &pair->key);
-    enum flow_status st;
-
-    if (rc != 0)
-        return keypair_fail(err, FLOW_E_INVAL, rc, in->key_name,
-                            "private key does not belong to the certificate");
-    if (validity == 0 || in->allow_expired)
-        return FLOW_OK;
-    st = keypair_fail(err, FLOW_E_AUTH, 0, in->chain_name,
-                      validity == FLOW_VERIFY_EXPIRED
-                          ? "certificate has expired"
-                          : "certificate is not valid yet");
-    if (err != NULL) {
-        err->verify_flags = validity;
-        err->hint = "renew it, check the clock, or call "
-                    "flow_tls_config_allow_expired()";
-    }
-    return st;
+    flow_error_clear(&problem);
+    chain = keypair_parse_chain(pair, in, &problem);
+    if (chain != FLOW_OK)
+        (void)flow__mbed_note_problem(in, err, &problem);
+    flow_error_clear(&problem);
+    key = keypair_parse_key(pair, in, &problem);
+    if (key != FLOW_OK)
+        (void)flow__mbed_note_problem(in, err, &problem);
+    return chain != FLOW_OK ? chain : key;
 }
 
 /* See tls/engine.h. */
@@ -394,20 +278,16 @@ flow__keypair_new(const struct flow_env *env,
 
     if (pair == NULL)
         return keypair_fail(err, FLOW_E_NOMEM, 0, NULL, "no memory");
+    if (err != NULL)
+        flow_error_clear(err);
     pair->env = env;
     mbedtls_x509_crt_init(&pair->chain);
     mbedtls_pk_init(&pair->key);
 
     flow__mbed_enter();
-    st = keypair_parse_chain(pair, in, err);
+    st = keypair_parse(pair, in, err);
     if (st == FLOW_OK)
-        st = keypair_parse_key(pair, in, err);
-    if (st == FLOW_OK)
-        st = keypair_find_type(pair, err, in->key_name);
-    if (st == FLOW_OK)
-        st = keypair_check_usage(pair, in, err);
-    if (st == FLOW_OK)
-        st = keypair_check_pair(pair, in, err);
+        st = flow__mbed_check_keypair(pair, in, err);
     rc = flow__mbed_result(st == FLOW_OK ? flow__mbed_settle_key(&pair->key)
                                          : 0);
     flow__mbed_leave();
@@ -432,33 +312,6 @@ flow__keypair_free(struct flow__keypair *pair)
     mbedtls_pk_free(&pair->key);
     flow__mbed_leave();
     flow_env_free(pair->env, pair, sizeof(*pair));
-}
-
-/* See tls/engine.h. */
-enum flow__key_type
-flow__keypair_type(const struct flow__keypair *pair)
-{
-    return pair->type;
-}
-
-/* See tls/engine.h. */
-bool
-flow__keypair_name(const struct flow__keypair *pair, size_t i,
-                   const uint8_t **ret_name, size_t *ret_len)
-{
-    const mbedtls_x509_sequence *san = &pair->chain.subject_alt_names;
-
-    for (; san != NULL; san = san->next) {
-        if (san->buf.tag != KEYPAIR_SAN_DNS_NAME || san->buf.p == NULL)
-            continue;
-        if (i == 0) {
-            *ret_name = san->buf.p;
-            *ret_len = san->buf.len;
-            return true;
-        }
-        i--;
-    }
-    return false;
 }
 
 /* See tls/engine.h. */

@@ -74,6 +74,24 @@ enum flow_status flow__mbed_error(struct flow_error *err,
 enum flow__key_type flow__mbed_key_type(const mbedtls_pk_context *pk);
 
 /*
+ * pair_check.c
+ */
+
+/* Report a problem of a pair, store it in err unless err has one already, and
+ * return its status. */
+enum flow_status flow__mbed_note_problem(const struct flow__keypair_input *in,
+                                         struct flow_error *err,
+                                         const struct flow_error *problem);
+/* Check what tls/engine.h says of a pair; the first problem is the result. */
+enum flow_status flow__mbed_check_keypair(struct flow__keypair *pair,
+                                          const struct flow__keypair_input *in,
+                                          struct flow_error *err);
+/* What is wrong with a certificate or a key that mbedTLS does not understand,
+ * if its kind is known here; else NULL. */
+const char *flow__mbed_refused_kind(const struct flow_env *env,
+                                    const void *data, size_t len);
+
+/*
  * Parse one DER or any number of PEM certificates, appending to chain.
  * *ret_bad: the number, from 1, of the first block that was not understood; 0:
  * none.  strict stops there with its mbedTLS number, else it is left out.

@@ -40,6 +40,7 @@ key() {
     case $2 in
     p256) openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$1.key" ;;
     p384) openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-384 -out "$1.key" ;;
+    ed25519) openssl genpkey -algorithm ED25519 -out "$1.key" ;;
     rsa) openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out "$1.key" ;;
     esac 2>/dev/null
 }
@@ -86,6 +87,7 @@ names=DNS:server.example,DNS:localhost,IP:127.0.0.1,IP:::1
 leaf p256 p256 ca "$names"
 leaf p384 p384 ca "$names"
 leaf rsa rsa ca "$names"
+leaf ed25519 ed25519 ca "$names"
 leaf second p256 ca DNS:second.example
 leaf wildcard p256 ca DNS:*.wild.example
 leaf expired p256 ca "$names" 20200101000000Z 20210101000000Z

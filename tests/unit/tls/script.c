@@ -313,6 +313,25 @@ flow__keypair_type(const struct flow__keypair *pair)
     return FLOW__KEY_P256;
 }
 
+void
+flow__keypair_validity(const struct flow__keypair *pair,
+                       int64_t *ret_not_before, int64_t *ret_not_after)
+{
+    (void)pair;
+    *ret_not_before = 0;
+    *ret_not_after = 0;
+}
+
+size_t
+flow__keypair_schemes(const struct flow__keypair *pair, uint16_t *ret,
+                      size_t cap)
+{
+    (void)pair;
+    (void)ret;
+    (void)cap;
+    return 0;
+}
+
 bool
 flow__keypair_name(const struct flow__keypair *pair, size_t i,
                    const uint8_t **ret_name, size_t *ret_len)
@@ -357,9 +376,11 @@ flow__trust_add(struct flow__trust *trust, const void *data, size_t len,
 
 enum flow_status
 flow__engine_conf_new(const struct flow_tls_config *c,
+                      const struct flow__engine_terms *terms,
                       struct flow__engine_conf **ret_conf,
                       struct flow_error *err)
 {
+    (void)terms;
     (void)err;
     *ret_conf = flow_env_alloc(c->env, sizeof(**ret_conf));
     if (*ret_conf == NULL)

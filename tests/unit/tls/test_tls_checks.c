@@ -48,7 +48,7 @@ struct example {
     size_t check;
     int alert; /* FLOW__ALERT_NONE: it passes */
     struct flow__client_hello offer;
-    struct flow__sni_policy policy;
+    struct flow_tls_sni_terms terms;
     uint8_t alpn[16]; /* storage of facts.alpn */
     struct flow__check_facts facts;
     uint8_t msg[MESSAGE_MAX];
@@ -101,7 +101,7 @@ set_fact(struct example *e, const char *word)
     else if (strncmp(word, "group=", 6) == 0)
         e->facts.group = number;
     else if (strncmp(word, "max=", 4) == 0)
-        e->policy.max_version = number;
+        e->terms.max_version = number;
     else if (strncmp(word, "name=", 5) == 0)
         e->facts.name = word + 5;
     else if (strncmp(word, "alpn=", 5) == 0)
@@ -126,9 +126,9 @@ init_facts(struct example *e)
                                               &e->offer, &fault),
                      FLOW_OK);
     e->facts.offer = &e->offer;
-    e->policy.min_version = 0x0303;
-    e->policy.max_version = 0x0304;
-    e->facts.policy = &e->policy;
+    e->terms.min_version = (enum flow_tls_version)0x0303;
+    e->terms.max_version = (enum flow_tls_version)0x0304;
+    e->facts.terms = &e->terms;
     e->facts.name = "";
     e->facts.peer_key = FLOW__KEY_OTHER;
 }

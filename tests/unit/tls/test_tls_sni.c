@@ -1,487 +1,629 @@
 /* SPDX-License-Identifier: ISC */
+#include <pthread.h>
+
+#include "tests/support/env.h"
 #include "tests/unit/tls/bytes.h"
-
-#include "tls/sni.h"
-#include "tls/suite.h"
-
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-#define NAMES    3
-#define PAIRS    6
-#define NUMBERS  16
-
-/* A ClientHello in the form that the parser returns. */
-struct client {
-    struct flow__client_hello hello;
-    uint8_t sigalgs[2 * NUMBERS];
-    uint8_t groups[2 * NUMBERS];
-    uint8_t suites[2 * NUMBERS];
-    uint8_t versions[2 * NUMBERS];
-};
-
-static struct flow__span
-numbers(uint8_t *out, const uint16_t *list, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        out[2 * i] = (uint8_t)(list[i] >> 8);
-        out[2 * i + 1] = (uint8_t)list[i];
-    }
-    return (struct flow__span){ out, 2 * count };
-}
-
-static void
-set_name(struct client *c, const char *name)
-{
-    c->hello.sni_state = FLOW__SNI_ABSENT;
-    memset(&c->hello.sni, 0, sizeof(c->hello.sni));
-    if (name == NULL)
-        return;
-    c->hello.sni_state = FLOW__SNI_NAME;
-    assert_int_equal(flow__name_parse(name, strlen(name), &c->hello.sni),
-                     FLOW__NAME_DNS);
-}
-
-/* A client of today: both versions, every key. */
-static void
-modern(struct client *c, const char *name)
-{
-    static const uint16_t sigalgs[] = { 0x0403, 0x0503, 0x0603, 0x0804,
-                                        0x0805, 0x0806, 0x0401 };
-    static const uint16_t groups[] = { 0x001d, 0x0017, 0x0018, 0x0019 };
-    static const uint16_t suites[] = { 0x1301, 0xc02b, 0xc02f };
-    static const uint16_t versions[] = { 0x0304, 0x0303 };
-
-    memset(c, 0, sizeof(*c));
-    c->hello.legacy_version = 0x0303;
-    c->hello.sigalgs = numbers(c->sigalgs, sigalgs, COUNT(sigalgs));
-    c->hello.groups = numbers(c->groups, groups, COUNT(groups));
-    c->hello.suites = numbers(c->suites, suites, COUNT(suites));
-    c->hello.versions = numbers(c->versions, versions, COUNT(versions));
-    set_name(c, name);
-}
-
-static const struct flow__sni_policy both = { 0x0303, 0x0304, NULL, 0 };
-
-/* Key pairs, with their names separated by blanks. */
-struct store {
-    struct flow__sni_candidate pair[PAIRS];
-    struct flow__span name[PAIRS][NAMES];
-    size_t count;
-};
-
-static void
-add_pair(struct store *s, enum flow__key_type key, const char *names)
-{
-    struct flow__sni_candidate *c = &s->pair[s->count];
-    struct flow__span *name = s->name[s->count++];
-
-    memset(c, 0, sizeof(*c));
-    c->names = name;
-    c->key = key;
-    while (*names != '\0') {
-        size_t len = strcspn(names, " ");
-
-        name[c->name_count++] =
-            (struct flow__span){ (const uint8_t *)names, len };
-        names += len + (names[len] == ' ');
-    }
-}
-
-static void
-assert_serves(const struct store *s, const struct client *c, size_t index,
-              enum flow__sni_kind kind, const char *pattern)
-{
-    struct flow__sni_decision d;
-
-    flow__sni_select(s->pair, s->count, &both, &c->hello, &d);
-    assert_true(d.serve);
-    assert_int_equal(d.fault.alert, FLOW__ALERT_NONE);
-    assert_int_equal(d.index, index);
-    assert_int_equal(d.kind, kind);
-    assert_int_equal(d.pattern.len, strlen(pattern));
-    assert_memory_equal(d.pattern.base, pattern, strlen(pattern));
-}
-
-static void
-assert_refuses(const struct store *s, const struct client *c,
-               const struct flow__sni_policy *policy, enum flow__alert alert)
-{
-    struct flow__sni_decision d;
-
-    flow__sni_select(s->pair, s->count, policy, &c->hello, &d);
-    assert_false(d.serve);
-    assert_int_equal(d.fault.alert, alert);
-    assert_non_null(d.fault.text);
-}
-
-static void
-exact_before_wildcard_before_default(void **state)
-{
-    struct store s = { .count = 0 };
-    struct client c;
-
-    (void)state;
-    add_pair(&s, FLOW__KEY_P256, "default.test");
-    add_pair(&s, FLOW__KEY_P256, "*.example.org");
-    add_pair(&s, FLOW__KEY_RSA, "other.test WWW.example.org");
-    modern(&c, "www.example.org");
-    assert_serves(&s, &c, 2, FLOW__SNI_MATCH_EXACT, "WWW.example.org");
-    modern(&c, "mail.example.org");
-    assert_serves(&s, &c, 1, FLOW__SNI_MATCH_WILDCARD, "*.example.org");
-    modern(&c, "a.b.example.org");
-    assert_serves(&s, &c, 0, FLOW__SNI_MATCH_DEFAULT, "");
-    modern(&c, "default.test");
-    assert_serves(&s, &c, 0, FLOW__SNI_MATCH_EXACT, "default.test");
-    modern(&c, NULL);
-    assert_serves(&s, &c, 0, FLOW__SNI_MATCH_NO_NAME, "");
-    c.hello.sni_state = FLOW__SNI_IP_LITERAL;
-    assert_serves(&s, &c, 0, FLOW__SNI_MATCH_NO_NAME, "");
-    c.hello.sni_state = FLOW__SNI_INVALID;
-    assert_refuses(&s, &c, &both, FLOW__ALERT_UNRECOGNIZED_NAME);
-}
-
-static void
-the_key_follows_the_client(void **state)
-{
-    static const uint16_t rsa_only[] = { 0x0804, 0x0401 };
-    static const uint16_t pkcs1_only[] = { 0x0401, 0x0501 };
-    static const uint16_t p384_only[] = { 0x0503 };
-    struct store s = { .count = 0 };
-    struct client c;
-
-    (void)state;
-    add_pair(&s, FLOW__KEY_RSA, "example.org");
-    add_pair(&s, FLOW__KEY_P384, "example.org");
-    add_pair(&s, FLOW__KEY_P256, "example.org");
-    add_pair(&s, FLOW__KEY_P256, "example.org");
-    modern(&c, "example.org");
-    assert_serves(&s, &c, 2, FLOW__SNI_MATCH_EXACT, "example.org");
-    c.hello.sigalgs = numbers(c.sigalgs, rsa_only, 2);
-    assert_serves(&s, &c, 0, FLOW__SNI_MATCH_EXACT, "example.org");
-    c.hello.sigalgs = numbers(c.sigalgs, p384_only, 1);
-    assert_serves(&s, &c, 1, FLOW__SNI_MATCH_EXACT, "example.org");
-    /* PKCS#1 schemes do not count in TLS 1.3; in TLS 1.2 they do. */
-    c.hello.sigalgs = numbers(c.sigalgs, pkcs1_only, 2);
-    assert_refuses(&s, &c, &both, FLOW__ALERT_HANDSHAKE_FAILURE);
-    c.hello.versions.base = NULL;
-    assert_serves(&s, &c, 0, FLOW__SNI_MATCH_EXACT, "example.org");
-    /* Without the extension, TLS 1.2 implies SHA-1 schemes. */
-    c.hello.sigalgs.base = NULL;
-    c.hello.sigalgs.len = 0;
-    assert_refuses(&s, &c, &both, FLOW__ALERT_HANDSHAKE_FAILURE);
-    /* The default is chosen by key as well, among pairs of the same names. */
-    modern(&c, NULL);
-    assert_serves(&s, &c, 2, FLOW__SNI_MATCH_NO_NAME, "");
-    c.hello.sigalgs = numbers(c.sigalgs, rsa_only, 2);
-    assert_serves(&s, &c, 0, FLOW__SNI_MATCH_NO_NAME, "");
-}
-
-static void
-an_unusable_key_falls_to_a_wildcard_and_no_further(void **state)
-{
-    static const uint16_t rsa_only[] = { 0x0804 };
-    struct store s = { .count = 0 };
-    struct client c;
-
-    (void)state;
-    add_pair(&s, FLOW__KEY_RSA, "default.test");
-    add_pair(&s, FLOW__KEY_P256, "www.example.org");
-    modern(&c, "www.example.org");
-    c.hello.sigalgs = numbers(c.sigalgs, rsa_only, 1);
-    assert_refuses(&s, &c, &both, FLOW__ALERT_HANDSHAKE_FAILURE);
-    add_pair(&s, FLOW__KEY_RSA, "*.example.org");
-    assert_serves(&s, &c, 2, FLOW__SNI_MATCH_WILDCARD, "*.example.org");
-}
-
-static void
-tls12_needs_suite_and_curve(void **state)
-{
-    static const uint16_t rsa_suite[] = { 0xc02f };
-    static const uint16_t x25519_only[] = { 0x001d };
-    static const uint16_t no_ecdsa[] = { 0xc02f, 0x1301 };
-    const struct flow__sni_policy only_rsa = { 0x0303, 0x0304, no_ecdsa, 2 };
-    struct store s = { .count = 0 };
-    struct client c;
-
-    (void)state;
-    add_pair(&s, FLOW__KEY_P256, "a.test");
-    modern(&c, "a.test");
-    c.hello.versions.base = NULL;
-    assert_serves(&s, &c, 0, FLOW__SNI_MATCH_EXACT, "a.test");
-    assert_refuses(&s, &c, &only_rsa, FLOW__ALERT_HANDSHAKE_FAILURE);
-    c.hello.groups = numbers(c.groups, x25519_only, 1);
-    assert_refuses(&s, &c, &both, FLOW__ALERT_HANDSHAKE_FAILURE);
-    c.hello.groups.base = NULL;
-    assert_serves(&s, &c, 0, FLOW__SNI_MATCH_EXACT, "a.test");
-    c.hello.suites = numbers(c.suites, rsa_suite, 1);
-    assert_refuses(&s, &c, &both, FLOW__ALERT_HANDSHAKE_FAILURE);
-}
-
-static void
-versions_are_agreed_first(void **state)
-{
-    const struct flow__sni_policy only13 = { 0x0304, 0x0304, NULL, 0 };
-    const struct flow__sni_policy only12 = { 0x0303, 0x0303, NULL, 0 };
-    static const uint16_t old[] = { 0x0302, 0x0301 };
-    struct store s = { .count = 0 };
-    struct client c;
-
-    (void)state;
-    add_pair(&s, FLOW__KEY_P256, "a.test");
-    modern(&c, "a.test");
-    assert_int_equal(flow__sni_version(&both, &c.hello), 0x0304);
-    assert_int_equal(flow__sni_version(&only12, &c.hello), 0x0303);
-    c.hello.versions.base = NULL;
-    assert_int_equal(flow__sni_version(&both, &c.hello), 0x0303);
-    assert_int_equal(flow__sni_version(&only13, &c.hello), 0);
-    assert_refuses(&s, &c, &only13, FLOW__ALERT_PROTOCOL_VERSION);
-    c.hello.legacy_version = 0x0302;
-    assert_refuses(&s, &c, &both, FLOW__ALERT_PROTOCOL_VERSION);
-    c.hello.legacy_version = 0x0303;
-    c.hello.versions = numbers(c.versions, old, 2);
-    assert_refuses(&s, &c, &both, FLOW__ALERT_PROTOCOL_VERSION);
-}
+#include "tests/unit/tls/sni_model.h"
+#include "tests/unit/tls/sni_table.h"
 
 /*
- * The oracle: the rules of docs/sni.md in another form, which scores every
- * candidate and takes the best.
+ * The selector: the cases of sni_cases.txt, and random selectors and clients,
+ * against sni_model.c; the reasons it gives; what it refuses; failing memory;
+ * threads on one snapshot.
  */
 
-static bool
-oracle_has(struct flow__span list, unsigned value)
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+#define CASES    300
+
+static struct flow_tls_sni *
+make(const struct model *m)
 {
-    for (size_t i = 0; i + 1 < list.len; i += 2)
-        if (list.base[i] * 256u + list.base[i + 1] == value)
-            return true;
-    return false;
-}
+    struct flow_tls_sni *s;
+    struct flow_error err;
 
-static bool
-oracle_usable(enum flow__key_type key, bool tls13,
-              const struct flow__client_hello *h)
-{
-    const bool rsa = key == FLOW__KEY_RSA;
-    const unsigned curve = 0x17u + (unsigned)key;
-    bool suite = false;
-
-    if (tls13 && rsa)
-        return oracle_has(h->sigalgs, 0x0804) ||
-               oracle_has(h->sigalgs, 0x0805) || oracle_has(h->sigalgs, 0x0806);
-    if (tls13)
-        return oracle_has(h->sigalgs, 0x0403 + ((unsigned)key << 8));
-    for (size_t i = 0; i + 1 < h->suites.len; i += 2) {
-        const struct flow__suite *s = flow__suite_find(
-            (uint16_t)(h->suites.base[i] << 8 | h->suites.base[i + 1]));
-
-        if (s != NULL && strstr(s->name, rsa ? "ECDHE_RSA" : "ECDHE_ECDSA"))
-            suite = true;
-    }
-    for (unsigned hash = 4; hash <= 6; hash++)
-        if (suite && oracle_has(h->sigalgs, hash << 8 | (rsa ? 1 : 3)))
-            return rsa || h->groups.base == NULL ||
-                   oracle_has(h->groups, curve);
-    return false;
-}
-
-/* 0: exact, 1: wildcard, 9: no match. */
-static int
-oracle_tier(const struct flow__sni_candidate *c, const char *name)
-{
-    int best = 9;
-
-    for (size_t i = 0; i < c->name_count; i++) {
-        char text[64];
-        const char *dot = strchr(name, '.');
-
-        memcpy(text, c->names[i].base, c->names[i].len);
-        text[c->names[i].len] = '\0';
-        if (strcmp(text, name) == 0)
-            best = 0;
-        else if (best > 0 && text[0] == '*' && dot != NULL &&
-                 strchr(dot + 1, '.') != NULL && strcmp(text + 1, dot) == 0)
-            best = 1;
-    }
-    return best;
-}
-
-static bool
-oracle_same(const struct flow__sni_candidate *a,
-            const struct flow__sni_candidate *b)
-{
-    const struct flow__sni_candidate *const ab[] = { a, b };
-
-    for (int side = 0; side < 2; side++)
-        for (size_t i = 0; i < ab[side]->name_count; i++) {
-            bool found = false;
-
-            for (size_t j = 0; j < ab[1 - side]->name_count; j++)
-                if (ab[side]->names[i].len == ab[1 - side]->names[j].len &&
-                    memcmp(ab[side]->names[i].base, ab[1 - side]->names[j].base,
-                           ab[side]->names[i].len) == 0)
-                    found = true;
-            if (!found)
-                return false;
-        }
-    return true;
-}
-
-/* The index of the key pair, or -alert. */
-static int
-oracle(const struct store *s, const struct client *c, int *ret_tier)
-{
-    const struct flow__client_hello *h = &c->hello;
-    const bool tls13 = oracle_has(h->versions, 0x0304);
-    const bool tls12 = h->versions.base == NULL
-                           ? h->legacy_version >= 0x0303
-                           : oracle_has(h->versions, 0x0303);
-    bool configured = false;
-    int best = -1;
-    int best_score = 1 << 20;
-
-    if (h->sni_state == FLOW__SNI_INVALID)
-        return -FLOW__ALERT_UNRECOGNIZED_NAME;
-    if (!tls13 && !tls12)
-        return -FLOW__ALERT_PROTOCOL_VERSION;
-    if (h->sni_state == FLOW__SNI_NAME)
-        for (size_t i = 0; i < s->count; i++)
-            configured |= oracle_tier(&s->pair[i], h->sni.dns) < 9;
-    for (size_t i = 0; i < s->count; i++) {
-        int tier = 9;
-
-        if (configured)
-            tier = oracle_tier(&s->pair[i], h->sni.dns);
-        else if (oracle_same(&s->pair[0], &s->pair[i]))
-            tier = h->sni_state == FLOW__SNI_NAME ? 2 : 3;
-        if (tier == 9 || !oracle_usable(s->pair[i].key, tls13, h))
-            continue;
-        int score = tier * 10000 + (int)s->pair[i].key * 100 + (int)i;
-        if (score < best_score) {
-            best_score = score;
-            best = (int)i;
-            *ret_tier = tier;
-        }
-    }
-    return best >= 0 ? best : -FLOW__ALERT_HANDSHAKE_FAILURE;
-}
-
-static const char *const universe[] = {
-    "a.test",   "b.test",     "*.test",     "a.x.test",  "b.x.test",
-    "*.x.test", "*.a.x.test", "c.a.x.test", "localhost", "*.y.test",
-};
-
-static struct flow__span
-random_subset(uint8_t *out, const uint16_t *from, size_t count, uint32_t mask)
-{
-    uint16_t list[NUMBERS];
-    size_t n = 0;
-
-    for (size_t i = 0; i < count; i++)
-        if (mask >> i & 1)
-            list[n++] = from[i];
-    return numbers(out, list, n);
+    assert_int_equal(table_make(NULL, m, &s, &err), FLOW_OK);
+    if (flow_tls_sni_freeze(s, &err) != FLOW_OK)
+        fail_msg("%s (%s)", err.text, err.detail);
+    return s;
 }
 
 static void
-random_client(struct client *c, uint64_t *seed)
+decide(const struct model *m, const struct flow_tls_sni *s,
+       const struct flow_tls_sni_client *client,
+       struct flow_tls_sni_terms *terms, struct flow_tls_sni_decision *d)
 {
-    static const uint16_t sigalgs[] = { 0x0403, 0x0503, 0x0603, 0x0804, 0x0806,
-                                        0x0401, 0x0601, 0x0201, 0x0807 };
-    static const uint16_t groups[] = { 0x001d, 0x0017, 0x0018, 0x0019 };
-    static const uint16_t suites[] = { 0x1301, 0xc02b, 0xc02f, 0xc0ae, 0x009c };
-    static const uint16_t versions[] = { 0x0304, 0x0303, 0x0302 };
-    static const char *const names[] = {
-        "a.test",    "b.test",   "c.test",     "a.x.test",
-        "c.x.test",  "x.test",   "c.a.x.test", "d.a.x.test",
-        "localhost", "a.y.test", "a.b.y.test",
-    };
+    table_terms(terms);
+    assert_int_equal(flow_tls_sni_select(s, client, terms, d), FLOW_OK);
+    if (d->outcome != FLOW_TLS_SNI_ASK)
+        return;
+    assert_true(m->has_callback);
+    terms->answer = m->answer;
+    assert_int_equal(flow_tls_sni_select(s, client, terms, d), FLOW_OK);
+}
 
-    memset(c, 0, sizeof(*c));
-    c->hello.legacy_version = next_random(seed) % 8 ? 0x0303 : 0x0302;
-    c->hello.sigalgs =
-        random_subset(c->sigalgs, sigalgs, COUNT(sigalgs), next_random(seed));
-    c->hello.suites =
-        random_subset(c->suites, suites, COUNT(suites), next_random(seed));
-    if (next_random(seed) % 4 != 0)
-        c->hello.groups =
-            random_subset(c->groups, groups, COUNT(groups), next_random(seed));
-    if (next_random(seed) % 4 != 0)
-        c->hello.versions = random_subset(c->versions, versions,
-                                          COUNT(versions), next_random(seed));
-    set_name(c, names[next_random(seed) % COUNT(names)]);
-    switch (next_random(seed) % 16) {
-    case 0:
-        set_name(c, NULL);
-        break;
-    case 1:
-        c->hello.sni_state = FLOW__SNI_IP_LITERAL;
-        break;
-    case 2:
-        c->hello.sni_state = FLOW__SNI_INVALID;
-        break;
-    default:
-        break;
+/* One certificate is chosen if one is served; the others have reasons that fit
+ * the decision. */
+static void
+check_reasons(const struct flow_tls_sni *s,
+              const struct flow_tls_sni_client *client,
+              const struct flow_tls_sni_terms *terms,
+              const struct flow_tls_sni_decision *d)
+{
+    struct flow_tls_sni_verdict v;
+    size_t chosen = 0, index = 0;
+
+    while (flow_tls_sni_explain(s, client, terms, d, index++, &v) == FLOW_OK) {
+        assert_non_null(v.text);
+        assert_string_equal(v.id, flow_tls_sni_entry_id(s, v.entry));
+        if (v.reason == FLOW_TLS_SNI_CHOSEN) {
+            assert_int_equal(v.entry, d->entry);
+            assert_int_equal(v.identity, d->identity);
+            chosen++;
+        }
+        if (v.reason == FLOW_TLS_SNI_NOT_REACHED)
+            assert_int_not_equal(d->outcome, FLOW_TLS_SNI_SERVED);
+        if (v.reason == FLOW_TLS_SNI_LESS_EXACT)
+            assert_true(v.kind > d->kind);
     }
+    assert_int_equal(chosen, d->outcome == FLOW_TLS_SNI_SERVED ? 1 : 0);
+}
+
+/* What the selector decides, in words, after it was compared with the model. */
+static void
+ask(const struct model *m, const struct flow_tls_sni *s,
+    const struct model_client *c, char *buf, size_t cap)
+{
+    struct flow_tls_sni_decision d;
+    struct flow_tls_sni_terms terms;
+    struct table_client client;
+    struct model_answer want;
+    char expected[256];
+
+    table_make_client(c, &client);
+    decide(m, s, &client.client, &terms, &d);
+    model_select(m, c, &want);
+    table_write(m, &want, expected, sizeof(expected));
+    table_write_decision(m, &d, buf, cap);
+    assert_string_equal(buf, expected);
+    assert_int_equal(d.text != NULL, d.outcome != FLOW_TLS_SNI_SERVED);
+    check_reasons(s, &client.client, &terms, &d);
+}
+
+static char *
+next_line(char **text)
+{
+    char *line = *text;
+    char *end = strchr(line, '\n');
+
+    if (end == NULL)
+        return NULL;
+    *end = '\0';
+    *text = end + 1;
+    return line;
 }
 
 static void
-decisions_are_those_of_the_oracle(void **state)
+the_cases_of_the_table(void **state)
 {
-    static const enum flow__sni_kind kinds[] = { FLOW__SNI_MATCH_EXACT,
-                                                 FLOW__SNI_MATCH_WILDCARD,
-                                                 FLOW__SNI_MATCH_DEFAULT,
-                                                 FLOW__SNI_MATCH_NO_NAME };
-    unsigned seen[4] = { 0 };
-    unsigned refused = 0;
-    uint64_t seed = 20261124;
+    size_t len;
+    uint8_t *file =
+        load_file(getenv("FLOW_TEST_VECTORS"), "sni_cases.txt", &len);
+    char *text = malloc(len + 1);
+    char *rest = text;
+    struct model m = { .entry_count = 0 };
+    struct flow_tls_sni *s = NULL;
+    size_t cases = 0;
 
     (void)state;
-    for (int round = 0; round < 200000; round++) {
-        struct store s = { .count = 0 };
-        struct flow__sni_decision d;
-        struct client c;
-        char names[PAIRS][64];
-        int tier = 9;
+    memcpy(text, file, len);
+    text[len] = '\0';
+    free(file);
+    for (char *line = next_line(&rest); line != NULL; line = next_line(&rest)) {
+        char *arrow = strstr(line, " -> ");
+        struct model_client c;
+        char got[256];
 
-        for (size_t n = 1 + next_random(&seed) % PAIRS; n > 0; n--) {
-            char *text = names[s.count];
-
-            text[0] = '\0';
-            for (size_t k = next_random(&seed) % (NAMES + 1); k > 0; k--) {
-                if (text[0] != '\0')
-                    strcat(text, " ");
-                strcat(text, universe[next_random(&seed) % COUNT(universe)]);
-            }
-            add_pair(&s, (enum flow__key_type)(next_random(&seed) % 4), text);
-        }
-        random_client(&c, &seed);
-        int want = oracle(&s, &c, &tier);
-        flow__sni_select(s.pair, s.count, &both, &c.hello, &d);
-        if (want < 0) {
-            assert_false(d.serve);
-            assert_int_equal(d.fault.alert, -want);
-            refused++;
+        if (line[0] == '#' || line[0] == '\0')
+            continue;
+        if (arrow == NULL) {
+            flow_tls_sni_unref(s);
+            s = NULL;
+            table_read(&m, line);
             continue;
         }
-        assert_true(d.serve);
-        assert_int_equal(d.index, want);
-        assert_int_equal(d.kind, kinds[tier]);
-        assert_int_equal(d.pattern.base != NULL, tier < 2);
-        seen[tier]++;
+        *arrow = '\0';
+        if (s == NULL)
+            s = make(&m);
+        table_read_client(&c, line);
+        ask(&m, s, &c, got, sizeof(got));
+        if (strcmp(got, arrow + 4) != 0)
+            fail_msg("%s: %s, not %s", line, got, arrow + 4);
+        cases++;
     }
-    for (int i = 0; i < 4; i++)
-        assert_true(seen[i] > 1000);
-    assert_true(refused > 1000);
+    flow_tls_sni_unref(s);
+    free(text);
+    assert_true(cases >= CASES);
+}
+
+/* --- random selectors --- */
+
+static const char *const name_universe[] = {
+    "a.test",          "www.a.test",  "x.a.test",   "x.y.a.test",
+    "b.test",          "www.b.test",  "WWW.B.test", "example.org",
+    "www.example.org", "a.b.c.d.org", "d.org",      "test",
+    "www.test.other"
+};
+static const char *const pattern_universe[] = {
+    "a.test",     "www.a.test", "*.a.test", "**.a.test",   ".a.test",
+    "*.y.a.test", "**.test.x",  ".d.org",   "**.c.d.org",  "b.test",
+    "*.b.test",   "www.*",      "a.*",      "www.test.*",  "!www.a.test",
+    "!x.a.test",  "*",          "@cert",    "example.org", "*.example.org",
+    "!d.org",     "a.b.c.d.org"
+};
+static const char *const alpn_universe[] = { "h2", "http/1.1", "acme-tls/1",
+                                             "x" };
+
+static void
+pick(struct model_words *w, const char *const *universe, size_t count,
+     size_t most, uint64_t *seed)
+{
+    w->count = 0;
+    for (size_t n = next_random(seed) % (most + 1); n > 0; n--)
+        strcpy(w->word[w->count++], universe[next_random(seed) % count]);
+}
+
+static void
+random_entry(struct model_entry *e, size_t index, uint64_t *seed)
+{
+    memset(e, 0, sizeof(*e));
+    snprintf(e->id, sizeof(e->id), "e%zu", index);
+    e->is_loose = true;
+    pick(&e->patterns, pattern_universe, COUNT(pattern_universe), 5, seed);
+    e->identity_count = 1 + next_random(seed) % 3;
+    for (size_t i = 0; i < e->identity_count; i++) {
+        struct model_identity *id = &e->identity[i];
+
+        id->key = (int)(next_random(seed) % 4);
+        pick(&id->names, pattern_universe, 7, 3, seed);
+        id->is_expired = next_random(seed) % 4 == 0;
+        id->scheme = next_random(seed) % 3 == 0 ? 0x0603 : 0;
+    }
+    if (next_random(seed) % 4 == 0)
+        e->min = 13;
+    else if (next_random(seed) % 4 == 0)
+        e->max = 12;
+    e->is_required = next_random(seed) % 5 == 0;
+    if (e->is_required || next_random(seed) % 3 == 0)
+        strcpy(e->alpn.word[e->alpn.count++],
+               alpn_universe[e->is_required ? 2 : next_random(seed) % 2]);
+}
+
+static void
+random_model(struct model *m, uint64_t *seed)
+{
+    memset(m, 0, sizeof(*m));
+    m->compat = next_random(seed) % 4 == 0;
+    m->on_no_name = (int)(next_random(seed) % (m->compat ? 5 : 3));
+    m->on_unknown = (int)(next_random(seed) % (m->compat ? 5 : 3));
+    m->invalid_is_unknown = next_random(seed) % 2 == 0;
+    m->reject_ip_literal = next_random(seed) % 2 == 0;
+    m->list_order = next_random(seed) % 4 == 0;
+    m->key_before_exact = next_random(seed) % 4 == 0;
+    m->has_callback = next_random(seed) % 4 == 0;
+    m->entry_count = 1 + next_random(seed) % MODEL_ENTRIES;
+    m->answer = (int)(next_random(seed) % (m->entry_count + 1)) - 1;
+    for (size_t i = 0; i < m->entry_count; i++)
+        random_entry(&m->entry[i], i, seed);
+    m->entry[next_random(seed) % m->entry_count].is_default = true;
+}
+
+static void
+random_client(struct model_client *c, uint64_t *seed)
+{
+    static const char *const words[] = {
+        "rsa",        "pkcs1",         "p256",   "p384",       "p521",
+        "no-sigalgs", "sha256-chains", "x25519", "rsa-suites", "ecdsa-suites",
+        "only12",     "only13",        "only11", "old",        "no-groups"
+    };
+    char text[256];
+    unsigned kind = (unsigned)(next_random(seed) % 16);
+
+    snprintf(text, sizeof(text), "ask %s",
+             kind == 0   ? "-"
+             : kind == 1 ? "192.0.2.1"
+             : kind == 2
+                 ? "a..b"
+                 : name_universe[next_random(seed) % COUNT(name_universe)]);
+    for (size_t n = next_random(seed) % 3; n > 0; n--) {
+        strcat(text, " ");
+        strcat(text, words[next_random(seed) % COUNT(words)]);
+    }
+    table_read_client(c, text);
+    if (next_random(seed) % 3 == 0)
+        pick(&c->alpn, alpn_universe, COUNT(alpn_universe), 3, seed);
+}
+
+static void
+random_selectors_agree_with_the_model(void **state)
+{
+    uint64_t seed = 20261128;
+    unsigned made = 0, kinds[9] = { 0 };
+
+    (void)state;
+    for (unsigned round = 0; round < 30000; round++) {
+        struct model m;
+        struct flow_tls_sni *s;
+        struct flow_error err;
+
+        random_model(&m, &seed);
+        assert_int_equal(table_make(NULL, &m, &s, &err), FLOW_OK);
+        /* Some have duplicates, which are refused. */
+        if (flow_tls_sni_freeze(s, &err) == FLOW_OK) {
+            made++;
+            for (unsigned i = 0; i < 8; i++) {
+                struct flow_tls_sni_decision d;
+                struct flow_tls_sni_terms terms;
+                struct table_client client;
+                struct model_client c;
+                char got[256];
+
+                random_client(&c, &seed);
+                ask(&m, s, &c, got, sizeof(got));
+                table_make_client(&c, &client);
+                decide(&m, s, &client.client, &terms, &d);
+                if (d.outcome == FLOW_TLS_SNI_SERVED)
+                    kinds[d.kind]++;
+            }
+        }
+        flow_tls_sni_unref(s);
+    }
+    assert_true(made > 5000);
+    for (size_t i = 0; i < COUNT(kinds); i++)
+        assert_true(kinds[i] > 100);
+}
+
+/* --- what is refused --- */
+
+struct problems {
+    size_t count;
+    char text[16][160];
+};
+
+static void
+note_problem(void *user, const struct flow_error *problem)
+{
+    struct problems *p = user;
+
+    assert_true(p->count < COUNT(p->text));
+    snprintf(p->text[p->count++], sizeof(p->text[0]), "%s (%s)", problem->text,
+             problem->detail);
+}
+
+static void
+assert_problem(const struct problems *p, const char *part)
+{
+    for (size_t i = 0; i < p->count; i++)
+        if (strstr(p->text[i], part) != NULL)
+            return;
+    fail_msg("no problem about: %s", part);
+}
+
+static enum flow_status
+add(struct flow_tls_sni *s, const char *id, const char *pattern, uint32_t flags,
+    size_t *ret_index)
+{
+    struct flow_tls_sni_entry entry = {
+        .id = id, .patterns = &pattern, .pattern_count = 1, .flags = flags
+    };
+
+    return flow_tls_sni_add_entry(s, &entry, ret_index, NULL);
+}
+
+static void
+add_cert(struct flow_tls_sni *s, size_t entry, enum flow_tls_key key,
+         const char *name)
+{
+    const struct flow_tls_sni_identity facts = { .key = key,
+                                                 .names = &name,
+                                                 .name_count = 1 };
+
+    assert_int_equal(flow_tls_sni_add_identity(s, entry, &facts, NULL),
+                     FLOW_OK);
+}
+
+static void
+every_problem_is_reported(void **state)
+{
+    struct problems p = { .count = 0 };
+    struct flow_tls_sni_policy strict;
+    struct flow_tls_sni *s;
+    struct flow_error err;
+    size_t a, b, c, d;
+
+    (void)state;
+    assert_int_equal(flow_tls_sni_new(NULL, &s, &err), FLOW_OK);
+    assert_int_equal(flow_tls_sni_set_report(s, note_problem, &p), FLOW_OK);
+    assert_int_equal(add(s, "a", "a.test", 0, &a), FLOW_OK);
+    assert_int_equal(add(s, "b", "A.test.", 0, &b), FLOW_OK);
+    assert_int_equal(add(s, "c", "*.c.test", 0, &c), FLOW_OK);
+    assert_int_equal(add(s, "d", "!d.test", 0, &d), FLOW_OK);
+    add_cert(s, a, FLOW_TLS_KEY_RSA, "a.test");
+    add_cert(s, b, FLOW_TLS_KEY_RSA, "a.test");
+    add_cert(s, c, FLOW_TLS_KEY_P256, "c.test");
+    assert_int_equal(flow_tls_sni_freeze(s, &err), FLOW_E_INVAL);
+    assert_int_equal(p.count, 4);
+    assert_problem(&p, "no certificate (entry d)");
+    assert_problem(&p, "needs a default entry");
+    assert_problem(&p, "not for this name (entry c: *.c.test)");
+    assert_problem(&p, "same kind of key (entry a: a.test)");
+    assert_string_equal(err.text, "an entry has no certificate");
+    /* It can be mended. */
+    p.count = 0;
+    add_cert(s, d, FLOW_TLS_KEY_P256, "d.test");
+    add_cert(s, c, FLOW_TLS_KEY_P384, "*.c.test");
+    flow_tls_sni_preset(FLOW_TLS_SNI_STRICT, &strict);
+    strict.on_no_name = FLOW_TLS_SNI_REJECT;
+    assert_int_equal(flow_tls_sni_set_policy(s, &strict), FLOW_OK);
+    assert_int_equal(flow_tls_sni_freeze(s, &err), FLOW_E_INVAL);
+    assert_int_equal(p.count, 3);
+    assert_problem(&p, "no name to be found by (entry d)");
+    flow_tls_sni_unref(s);
+}
+
+static void
+entries_are_checked(void **state)
+{
+    static const char *const bad[] = { "",        "w*.a.test", "*.test",
+                                       "**.test", ".test",     "a.*",
+                                       "a..b",    "a b.test",  "\xc3\xa4.test",
+                                       "*.*.a.b", "!*.a.test", "192.0.2.1",
+                                       "@sni",    "a.*.test",  "!" };
+    static const char *const acme[] = { "h2", "acme-tls/1" };
+    struct flow_tls_sni_entry entry = { .id = "x" };
+    struct problems p = { .count = 0 };
+    struct flow_tls_sni *s;
+    size_t index;
+
+    (void)state;
+    assert_int_equal(flow_tls_sni_new(NULL, &s, NULL), FLOW_OK);
+    for (size_t i = 0; i < COUNT(bad); i++)
+        if (add(s, "x", bad[i], 0, &index) != FLOW_E_INVAL)
+            fail_msg("'%s' is accepted", bad[i]);
+    assert_int_equal(add(s, "tld", "*.test", FLOW_TLS_SNI_ALLOW_TLD, &index),
+                     FLOW_OK);
+    assert_int_equal(
+        add(s, "trail", "www.*", FLOW_TLS_SNI_ALLOW_TRAILING, &index), FLOW_OK);
+    assert_int_equal(index, 1);
+    assert_int_equal(flow_tls_sni_set_report(s, note_problem, &p), FLOW_OK);
+    entry.patterns = bad;
+    entry.pattern_count = 3;
+    entry.id = "tld";
+    entry.alpn = acme;
+    entry.alpn_count = 2;
+    entry.min_version = FLOW_TLS_1_3;
+    entry.max_version = FLOW_TLS_1_2;
+    assert_int_equal(flow_tls_sni_add_entry(s, &entry, &index, NULL),
+                     FLOW_E_INVAL);
+    assert_int_equal(p.count, 3);
+    assert_problem(&p, "id of another entry");
+    assert_problem(&p, "acme-tls/1");
+    assert_problem(&p, "range of versions");
+    p.count = 0;
+    entry.id = "x";
+    entry.alpn_count = 0;
+    entry.max_version = 0;
+    assert_int_equal(flow_tls_sni_add_entry(s, &entry, &index, NULL),
+                     FLOW_E_INVAL);
+    assert_int_equal(p.count, 3);
+    assert_problem(&p, "(entry x: *.test)");
+    assert_int_equal(flow_tls_sni_add_identity(s, 2, NULL, NULL), FLOW_E_INVAL);
+    flow_tls_sni_unref(s);
+}
+
+static void
+policies_that_need_compat(void **state)
+{
+    struct flow_tls_sni_policy p = { .on_unknown = FLOW_TLS_SNI_USE_FIRST };
+    struct flow_tls_sni *s;
+
+    (void)state;
+    assert_int_equal(flow_tls_sni_new(NULL, &s, NULL), FLOW_OK);
+    assert_int_equal(flow_tls_sni_set_policy(s, &p), FLOW_E_INVAL);
+    p.compat = true;
+    assert_int_equal(flow_tls_sni_set_policy(s, &p), FLOW_OK);
+    for (int i = FLOW_TLS_SNI_STANDARD;
+         i <= FLOW_TLS_SNI_COMPAT_OCAML_MULTIPLE_DEFAULT; i++) {
+        flow_tls_sni_preset((enum flow_tls_sni_preset)i, &p);
+        assert_int_equal(flow_tls_sni_set_policy(s, &p), FLOW_OK);
+        assert_int_equal(p.compat, i >= FLOW_TLS_SNI_COMPAT_OCAML_MULTIPLE);
+    }
+    flow_tls_sni_unref(s);
+}
+
+static void
+a_snapshot_does_not_change(void **state)
+{
+    const struct flow_tls_sni_policy policy = { .compat = true };
+    struct flow_tls_sni_decision d;
+    struct flow_tls_sni_terms terms;
+    struct flow_tls_sni_client client = { .state = FLOW_TLS_SNI_ABSENT };
+    struct flow_tls_sni *s;
+    size_t entry, other;
+
+    (void)state;
+    table_terms(&terms);
+    assert_int_equal(flow_tls_sni_new(NULL, &s, NULL), FLOW_OK);
+    assert_int_equal(add(s, "a", "a.test", FLOW_TLS_SNI_IS_DEFAULT, &entry),
+                     FLOW_OK);
+    add_cert(s, entry, FLOW_TLS_KEY_RSA, "a.test");
+    assert_int_equal(flow_tls_sni_select(s, &client, &terms, &d), FLOW_E_INVAL);
+    assert_int_equal(flow_tls_sni_freeze(s, NULL), FLOW_OK);
+    assert_int_equal(flow_tls_sni_freeze(s, NULL), FLOW_OK);
+    assert_int_equal(add(s, "b", "b.test", 0, &other), FLOW_E_BUSY);
+    assert_int_equal(flow_tls_sni_add_identity(s, entry, NULL, NULL),
+                     FLOW_E_BUSY);
+    assert_int_equal(flow_tls_sni_set_policy(s, &policy), FLOW_E_BUSY);
+    assert_int_equal(flow_tls_sni_set_lookup(s, NULL, NULL, NULL), FLOW_E_BUSY);
+    assert_int_equal(flow_tls_sni_set_report(s, NULL, NULL), FLOW_E_BUSY);
+    assert_null(flow_tls_sni_entry_id(s, 1));
+    assert_null(flow_tls_sni_entry_user(s, 1));
+    flow_tls_sni_unref(s);
+}
+
+static void
+an_entry_covers_its_names(void **state)
+{
+    char lines[][64] = { "policy strict",
+                         "entry a default : *.a.test !x.a.test",
+                         "cert p256 *.a.test", "entry b : b.test *",
+                         "cert p256 b.test" };
+    struct model m;
+    struct flow_tls_sni *s;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(lines); i++)
+        table_read(&m, lines[i]);
+    s = make(&m);
+    assert_true(flow_tls_sni_entry_covers(s, 0, "WWW.a.test."));
+    assert_false(flow_tls_sni_entry_covers(s, 0, "x.a.test"));
+    assert_false(flow_tls_sni_entry_covers(s, 0, "a.test"));
+    assert_false(flow_tls_sni_entry_covers(s, 0, "a..test"));
+    assert_true(flow_tls_sni_entry_covers(s, 1, "b.test"));
+    assert_false(flow_tls_sni_entry_covers(s, 1, "c.test"));
+    assert_false(flow_tls_sni_entry_covers(s, 2, "b.test"));
+    flow_tls_sni_unref(s);
+}
+
+static void
+a_client_hello_is_read(void **state)
+{
+    /* server_name "A.TEST" and supported_versions. */
+    static const char hex[] =
+        "010000430303000102030405060708090a0b0c0d0e0f10111213141516171819"
+        "1a1b1c1d1e1f000004c02b1301010000160000000b0009000006412e54455354"
+        "002b0003020304";
+    uint8_t msg[256];
+    struct flow_tls_sni_client client;
+    struct flow_error err;
+    size_t len = from_hex(hex, msg, sizeof(msg));
+
+    (void)state;
+    assert_int_equal(flow_tls_sni_client_read(msg, len, &client, &err),
+                     FLOW_OK);
+    assert_int_equal(client.state, FLOW_TLS_SNI_NAME);
+    assert_string_equal(client.name, "a.test");
+    assert_int_equal(client.legacy_version, 0x0303);
+    assert_int_equal(client.suites.len, 4);
+    assert_int_equal(client.versions.len, 2);
+    assert_null(client.sigalgs.base);
+    assert_int_equal(flow_tls_sni_client_read(msg, len - 1, &client, &err),
+                     FLOW_E_PROTO);
+    assert_int_equal(err.alert_sent, 50);
+}
+
+/* --- memory, threads --- */
+
+static void
+failing_memory_leaves_nothing(void **state)
+{
+    char lines[][80] = { "policy strict",
+                         "entry a default alpn=h2,x : a.test *.a.test @cert",
+                         "cert p256 a.test *.a.test",
+                         "cert rsa a.test *.a.test",
+                         "entry b require=acme-tls/1 : b.test !c.b.test",
+                         "cert p384 b.test" };
+    struct model m;
+    struct flow_tls_sni *s;
+    struct flow_error err;
+    enum flow_status st = FLOW_E_NOMEM;
+    size_t failed = 0;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(lines); i++)
+        table_read(&m, lines[i]);
+    test_env_reset();
+    for (size_t n = 1; st != FLOW_OK; n++) {
+        test_env_fail(n, false);
+        st = table_make(TEST_ENV, &m, &s, &err);
+        test_env_fail(0, false);
+        if (st == FLOW_OK)
+            break;
+        assert_int_equal(st, FLOW_E_NOMEM);
+        assert_int_equal(err.status, FLOW_E_NOMEM);
+        assert_int_equal(test_env.live, 0);
+        failed++;
+    }
+    assert_true(failed > 20);
+    flow_tls_sni_unref(s);
+    assert_int_equal(test_env.live, 0);
+}
+
+struct shared {
+    struct model m;
+    struct flow_tls_sni *s;
+};
+
+static void *
+ask_often(void *arg)
+{
+    struct shared *shared = arg;
+    uint64_t seed = 7;
+
+    for (unsigned i = 0; i < 2000; i++) {
+        struct flow_tls_sni *mine = flow_tls_sni_ref(shared->s);
+        struct model_client c;
+        char got[256];
+
+        assert_int_equal(flow_tls_sni_freeze(mine, NULL), FLOW_OK);
+        random_client(&c, &seed);
+        ask(&shared->m, mine, &c, got, sizeof(got));
+        flow_tls_sni_unref(mine);
+    }
+    return NULL;
+}
+
+static void
+threads_share_a_snapshot(void **state)
+{
+    struct shared shared;
+    pthread_t thread[8];
+    uint64_t seed = 3;
+    struct flow_error err;
+
+    (void)state;
+    for (;;) {
+        random_model(&shared.m, &seed);
+        assert_int_equal(table_make(NULL, &shared.m, &shared.s, &err), FLOW_OK);
+        if (shared.m.entry_count > 3 &&
+            flow_tls_sni_freeze(shared.s, &err) == FLOW_OK)
+            break;
+        flow_tls_sni_unref(shared.s);
+    }
+    /* Not frozen yet: the threads do it. */
+    flow_tls_sni_unref(shared.s);
+    assert_int_equal(table_make(NULL, &shared.m, &shared.s, &err), FLOW_OK);
+    for (size_t i = 0; i < COUNT(thread); i++)
+        assert_int_equal(pthread_create(&thread[i], NULL, ask_often, &shared),
+                         0);
+    for (size_t i = 0; i < COUNT(thread); i++)
+        assert_int_equal(pthread_join(thread[i], NULL), 0);
+    flow_tls_sni_unref(shared.s);
 }
 
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(exact_before_wildcard_before_default),
-        cmocka_unit_test(the_key_follows_the_client),
-        cmocka_unit_test(an_unusable_key_falls_to_a_wildcard_and_no_further),
-        cmocka_unit_test(tls12_needs_suite_and_curve),
-        cmocka_unit_test(versions_are_agreed_first),
-        cmocka_unit_test(decisions_are_those_of_the_oracle),
+        cmocka_unit_test(the_cases_of_the_table),
+        cmocka_unit_test(random_selectors_agree_with_the_model),
+        cmocka_unit_test(every_problem_is_reported),
+        cmocka_unit_test(entries_are_checked),
+        cmocka_unit_test(policies_that_need_compat),
+        cmocka_unit_test(a_snapshot_does_not_change),
+        cmocka_unit_test(an_entry_covers_its_names),
+        cmocka_unit_test(a_client_hello_is_read),
+        cmocka_unit_test(failing_memory_leaves_nothing),
+        cmocka_unit_test(threads_share_a_snapshot),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
