@@ -53,6 +53,38 @@ tcp_listen_make_flow(struct flow__acceptor *a, int fd,
                               ret_flow);
 }
 
+/*
+ * Several sockets on one port.  Where SO_REUSEPORT alone gives all connections
+ * to one of them, another option divides them (FreeBSD).
+ */
+#if defined(SO_REUSEPORT_LB)
+#define TCP_LISTEN_SHARED SO_REUSEPORT_LB
+#elif defined(SO_REUSEPORT)
+#define TCP_LISTEN_SHARED SO_REUSEPORT
+#endif
+
+static bool
+tcp_listen_can_share(void)
+{
+#ifdef TCP_LISTEN_SHARED
+    return true;
+#else
+    return false;
+#endif
+}
+
+static int
+tcp_listen_share(int fd)
+{
+#ifdef TCP_LISTEN_SHARED
+    return flow__fd_set_option(fd, SOL_SOCKET, TCP_LISTEN_SHARED, 1);
+#else
+    (void)fd;
+    errno = ENOPROTOOPT;
+    return -1;
+#endif
+}
+
 static const struct flow_listener_ops tcp_listener_ops = {
     .version = FLOW_OPS_VERSION,
     .name = "tcp",
@@ -80,8 +112,7 @@ listen_at(const struct flow_addr *addr, bool both,
     if (fd < 0)
         return -1;
     if (flow__fd_set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) == 0 &&
-        (!opt->reuse_port ||
-         flow__fd_set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1) == 0) &&
+        (!opt->reuse_port || tcp_listen_share(fd) == 0) &&
         (addr->family == 4 ||
          flow__fd_set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !both) == 0) &&
         bind(fd, &sa.any, len) == 0 && listen(fd, backlog) == 0)
@@ -107,14 +138,14 @@ listen_anywhere(uint16_t port, const struct flow_tcp_options *opt)
 }
 
 static enum flow_status
-tcp_listen_refuse(struct flow_error *err, const char *host, const char *text,
-                  const char *hint)
+tcp_listen_refuse(struct flow_error *err, enum flow_status status,
+                  const char *host, const char *text, const char *hint)
 {
-    flow_error_set(err, FLOW_E_INVAL, "tcp", FLOW_DOMAIN_NONE, 0, text);
+    flow_error_set(err, status, "tcp", FLOW_DOMAIN_NONE, 0, text);
     flow_error_set_detail(err, host);
     if (err != NULL)
         err->hint = hint;
-    return FLOW_E_INVAL;
+    return status;
 }
 
 static enum flow_status
@@ -129,14 +160,19 @@ tcp_listen_open_socket(const char *host, uint16_t port,
     socklen_t len;
 
     if (opt->backlog < 0)
-        return tcp_listen_refuse(err, host, "the backlog is negative", NULL);
+        return tcp_listen_refuse(err, FLOW_E_INVAL, host,
+                                 "the backlog is negative", NULL);
+    if (opt->reuse_port && !tcp_listen_can_share())
+        return tcp_listen_refuse(err, FLOW_E_NOTSUP, host,
+                                 "this system cannot share a port",
+                                 "listen once, and accept in one process");
     if (opt->source != NULL || opt->source_port != 0)
-        return tcp_listen_refuse(err, host,
+        return tcp_listen_refuse(err, FLOW_E_INVAL, host,
                                  "a source address is only for dialling",
                                  "give the address to listen on as the host");
     if (!anywhere && !flow__tcp_literal(host, port, &addr))
         return tcp_listen_refuse(
-            err, host, "the host is not an address to listen on",
+            err, FLOW_E_INVAL, host, "the host is not an address to listen on",
             "give an IPv4 or IPv6 address of this machine, or * for "
             "all of them");
     *ret_fd =

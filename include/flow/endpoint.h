@@ -31,7 +31,8 @@ struct flow_endpoint_options {
     uint64_t timeout;
     /** Listening: connections that may wait for accept; 0: 128. */
     int backlog;
-    /** tcp: let several processes listen on one port. */
+    /** tcp: let several listeners have one port; as in struct
+     *  flow_tcp_options. */
     bool reuse_port;
     /** tcp: leave small segments to Nagle's algorithm. */
     bool delay;

@@ -20,7 +20,12 @@ struct flow_tcp_options {
     uint64_t timeout;
     /** Connections that may wait for accept; 0: 128. */
     int backlog;
-    /** Let several processes listen on one port (SO_REUSEPORT). */
+    /** Let several listeners of one user have the same port, each in a thread
+     * or process of its own (SO_REUSEPORT).  Every one of them must set it; the
+     * first may ask for port 0, and the others for the port that it got.  Linux
+     * and FreeBSD divide new connections among them; others may give all to
+     * one.  A listener that is closed takes the connections that waited for it
+     * with it. #FLOW_E_NOTSUP where the system has no such option. */
     bool reuse_port;
     /** Leave small segments to Nagle's algorithm; default: send at once. */
     bool delay;
