@@ -23,7 +23,7 @@ _flow_options()
         echo "$server $tls --to --max-connections --connect-timeout $common"
         ;;
     flow-site)
-        echo "$server --serve --default --redirect --max-connections" \
+        echo "$server --serve --default --redirect --workers --max-connections" \
             "--handshake-timeout $common"
         ;;
     esac
@@ -56,7 +56,7 @@ _flow_programs()
         return
         ;;
     --alpn | --connect | --default | --redirect | --serve | --server-name | \
-        --*-timeout | --timeout | --max-connections)
+        --*-timeout | --timeout | --max-connections | --workers)
         return
         ;;
     esac

@@ -42,11 +42,14 @@ cli_complain(const char *format, ...)
 {
     va_list args;
 
+    /* One line, whatever other threads write. */
+    flockfile(stderr);
     fprintf(stderr, "%s: ", cli_program);
     va_start(args, format);
     vfprintf(stderr, format, args);
     va_end(args);
     fputc('\n', stderr);
+    funlockfile(stderr);
 }
 
 int

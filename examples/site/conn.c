@@ -85,8 +85,10 @@ conn_log_trouble(struct conn *c, const char *what)
 
     if (!c->site->log)
         return;
+    flockfile(stderr);
     conn_log_peer(c);
     fprintf(stderr, " %s: %s\n", phase[c->state], what);
+    funlockfile(stderr);
 }
 
 static void
@@ -115,10 +117,12 @@ conn_log_answer(struct conn *c)
         if (info.server_name[0] != '\0')
             name = info.server_name;
     }
+    flockfile(stderr);
     conn_log_peer(c);
     fprintf(stderr, " %s %s %d %zu bytes %" PRIu64 " ms\n", name, version,
             c->answer->status, c->answer->body_len,
             (conn_now(c) - c->began) / 1000000);
+    funlockfile(stderr);
 }
 
 static void

@@ -17,8 +17,10 @@
 #include "../common/cli.h"
 
 /* Descriptors besides connections: standard streams, listeners, the poller and
- * the library's reserve. */
-#define OTHER_DESCRIPTORS 32
+ * the library's reserve; and those of each worker. */
+#define OTHER_DESCRIPTORS  32
+#define WORKER_DESCRIPTORS 8
+#define WORKERS_MAX        256
 static const char help_text[] =
     "usage: flow-site --listen ADDR:PORT --cert FILE --key FILE\n"
     "                 --serve NAME=FILE... [OPTION...]\n"
@@ -40,7 +42,12 @@ static const char help_text[] =
     "  --redirect ADDR:PORT     also answer plain HTTP on this address, with a "
     "301\n"
     "                           to https for the names that are served\n"
-    "  --max-connections N      connections at a time (default 4096)\n"
+    "  --workers N              loops, each in a thread with a listener of its "
+    "own\n"
+    "                           on the same address (default 1)\n"
+    "  --max-connections N      connections at a time, divided among the "
+    "workers\n"
+    "                           (default 4096)\n"
     "  --handshake-timeout S    seconds for a handshake or a plain request\n"
     "                           (default 10)\n"
     "  --idle-timeout S         close a connection if its response makes no\n"
@@ -65,6 +72,7 @@ struct options {
     const char *listen;
     const char *redirect;
     const char *fallback;
+    size_t workers;
     struct cli_keypairs pairs;
 };
 
@@ -75,6 +83,7 @@ enum {
     OPT_SERVE,
     OPT_DEFAULT,
     OPT_REDIRECT,
+    OPT_WORKERS,
     OPT_MAX_CONNECTIONS,
     OPT_HANDSHAKE_TIMEOUT,
     OPT_IDLE_TIMEOUT,
@@ -89,6 +98,7 @@ static const struct option long_options[] = {
     { "serve", required_argument, NULL, OPT_SERVE },
     { "default", required_argument, NULL, OPT_DEFAULT },
     { "redirect", required_argument, NULL, OPT_REDIRECT },
+    { "workers", required_argument, NULL, OPT_WORKERS },
     { "max-connections", required_argument, NULL, OPT_MAX_CONNECTIONS },
     { "handshake-timeout", required_argument, NULL, OPT_HANDSHAKE_TIMEOUT },
     { "idle-timeout", required_argument, NULL, OPT_IDLE_TIMEOUT },
@@ -122,6 +132,11 @@ site_take_option(int option, const char *value, struct options *o,
         return -1;
     case OPT_REDIRECT:
         o->redirect = value;
+        return -1;
+    case OPT_WORKERS:
+        if (!cli_number("--workers", value, 1, WORKERS_MAX, &number))
+            return CLI_USAGE;
+        o->workers = number;
         return -1;
     case OPT_MAX_CONNECTIONS:
         if (!cli_number("--max-connections", value, 1, 1000000, &number))
@@ -189,33 +204,37 @@ site_prepare_answers(struct site *s)
 
 /* One descriptor per connection. */
 static void
-site_prepare_descriptors(struct site *s)
+site_prepare_descriptors(struct site *s, size_t workers)
 {
-    size_t want = s->max_connections + OTHER_DESCRIPTORS;
+    size_t others = OTHER_DESCRIPTORS + (workers - 1) * WORKER_DESCRIPTORS;
+    size_t want = s->max_connections + others;
     size_t got = cli_raise_descriptors(want);
 
     if (got >= want)
         return;
-    s->max_connections = got > 2 * OTHER_DESCRIPTORS ? got - OTHER_DESCRIPTORS
-                                                     : OTHER_DESCRIPTORS;
+    s->max_connections =
+        got > others + OTHER_DESCRIPTORS ? got - others : OTHER_DESCRIPTORS;
     cli_complain("the hard limit on open files (ulimit -Hn) is %zu, so at most "
                  "%zu connections at a time; raise the limit or lower "
                  "--max-connections",
                  got, s->max_connections);
 }
 
-/* An exit code. */
+/* port: instead of that in the text, or 0.  share: with other workers.  An exit
+ * code. */
 static int
-site_listen_tcp(const char *option, const char *text,
+site_listen_tcp(const char *option, const char *text, uint16_t port, bool share,
                 struct flow_listener **ret)
 {
-    struct flow_tcp_options options = { .backlog = 1024 };
+    struct flow_tcp_options options = { .backlog = 1024, .reuse_port = share };
     struct cli_address address;
     struct flow_error err;
     char what[320];
 
     if (!cli_address(option, text, &address))
         return CLI_USAGE;
+    if (port != 0)
+        address.port = port;
     if (flow_tcp_listen(NULL, address.host, address.port, &options, ret,
                         &err) == FLOW_OK)
         return CLI_OK;
@@ -290,37 +309,64 @@ site_check_names(const struct site *s, struct flow_tls_config *config)
     flow_tls_config_unref(asking);
 }
 
-/* An exit code. */
-static int
-site_listen_tls(struct site *s, const struct options *o)
+/* The port that a listener has; 0 if it cannot be found out. */
+static uint16_t
+site_port_of(struct flow_listener *l)
 {
-    struct flow_tls_config *config;
+    char address[80];
+    size_t len = sizeof(address);
+
+    if (flow_listener_query(l, FLOW_QUERY_LOCAL_ADDRESS, address, &len) !=
+        FLOW_OK)
+        return 0;
+    return (uint16_t)strtoul(strrchr(address, ':') + 1, NULL, 10);
+}
+
+/* The listener of one worker.  An exit code. */
+static int
+site_listen_worker(struct site *s, struct flow_tls_config *config,
+                   const struct options *o)
+{
     struct flow_listener *tcp;
     enum flow_status st;
-    int code;
+    int code = site_listen_tcp("--listen", o->listen, s->https_port,
+                               o->workers > 1, &tcp);
 
-    code = cli_server_config(&o->pairs, &config);
     if (code != CLI_OK)
         return code;
-    st = flow_tls_config_set_handshake_limits(config, s->handshake_timeout, 0);
-    if (st != FLOW_OK || !cli_set_alpn(config, "http/1.1"))
-        code = CLI_FAILED;
-    else
-        code = site_listen_tcp("--listen", o->listen, &tcp);
-    if (code != CLI_OK) {
-        flow_tls_config_unref(config);
-        return code;
-    }
+    s->https_port = site_port_of(tcp);
     st = flow_tls_listen(config, tcp, (unsigned)s->max_connections, &s->tls,
                          NULL);
-    if (st == FLOW_OK)
-        site_check_names(s, config);
-    flow_tls_config_unref(config);
     if (st == FLOW_OK)
         return CLI_OK;
     cli_complain("cannot listen with TLS: %s", flow_status_text(st));
     flow_listener_close(tcp);
     return CLI_FAILED;
+}
+
+/* The listeners of all workers, on the port that the first one got.  An exit
+ * code. */
+static int
+site_listen_tls(struct site *workers, const struct options *o)
+{
+    struct flow_tls_config *config;
+    int code = cli_server_config(&o->pairs, &config);
+    size_t i;
+
+    if (code != CLI_OK)
+        return code;
+    if (flow_tls_config_set_handshake_limits(config, workers->handshake_timeout,
+                                             0) != FLOW_OK ||
+        !cli_set_alpn(config, "http/1.1"))
+        code = CLI_FAILED;
+    for (i = 0; i < o->workers && code == CLI_OK; i++) {
+        workers[i].https_port = workers->https_port;
+        code = site_listen_worker(&workers[i], config, o);
+    }
+    if (code == CLI_OK)
+        site_check_names(workers, config);
+    flow_tls_config_unref(config);
+    return code;
 }
 
 static bool
@@ -336,7 +382,6 @@ site_print_address(const char *what, struct flow_listener *l, char *address,
     return true;
 }
 
-/* Also stores the port of the TLS listener, which redirects name. */
 static bool
 site_announce(struct site *s)
 {
@@ -345,148 +390,98 @@ site_announce(struct site *s)
     if (s->plain != NULL &&
         !site_print_address("redirecting", s->plain, plain, sizeof(plain)))
         return false;
-    if (!site_print_address("listening", s->tls, address, sizeof(address)))
-        return false;
-    s->https_port = (uint16_t)strtoul(strrchr(address, ':') + 1, NULL, 10);
-    return cli_close_stdout(CLI_OK) == CLI_OK;
+    return site_print_address("listening", s->tls, address, sizeof(address)) &&
+           cli_close_stdout(CLI_OK) == CLI_OK;
 }
 
-static bool
-site_watch_listeners(struct site *s)
+/* Workers that share the settings of s and its answers. */
+static struct site *
+site_copy_for_workers(struct site *s, size_t count)
 {
-    if (flow_poller_add_listener(s->poller, s->tls, s->tls) == FLOW_OK &&
-        (s->plain == NULL ||
-         flow_poller_add_listener(s->poller, s->plain, s->plain) == FLOW_OK)) {
-        s->listening = true;
-        return true;
+    struct site *workers = calloc(count, sizeof(*workers));
+    size_t i;
+
+    if (workers == NULL) {
+        cli_complain("out of memory");
+        return NULL;
     }
-    cli_complain("cannot watch the listeners: out of memory");
-    return false;
-}
-
-static void
-site_unwatch_listeners(struct site *s)
-{
-    if (!s->listening)
-        return;
-    flow_poller_remove_listener(s->poller, s->tls);
-    if (s->plain != NULL)
-        flow_poller_remove_listener(s->poller, s->plain);
-    s->listening = false;
-}
-
-/* One connection for each report: asking whether there is another would cost a
- * system call, and the poller tells it anyway. */
-static void
-site_accept(struct site *s, struct flow_listener *l)
-{
-    struct flow_error err;
-    struct flow *flow;
-    enum flow_status st;
-
-    if (s->conn_count >= s->max_connections)
-        return;
-    st = flow_accept(l, &flow);
-    if (st == FLOW_OK) {
-        conn_start(s, flow, l == s->plain);
-    } else if (st != FLOW_AGAIN) {
-        flow_listener_get_error(l, &err);
-        cli_flow_error("cannot accept a connection", &err);
-    }
-}
-
-static void
-site_stop_listening(struct site *s)
-{
-    site_unwatch_listeners(s);
-    flow_listener_close(s->tls);
-    flow_listener_close(s->plain);
-    s->tls = NULL;
-    s->plain = NULL;
-    if (s->log && s->conn_count > 0)
-        cli_complain("stopping; %zu connections are still open", s->conn_count);
-}
-
-/* Wait once and handle the events. */
-static bool
-site_turn(struct site *s)
-{
-    const struct flow_poller_event *event;
-    enum flow_status st;
-    size_t count, i;
-
-    st = flow_poller_wait(s->poller, SITE_EVENTS, FLOW_NEVER, &event, &count);
-    if (st != FLOW_OK && st != FLOW_E_TIMEOUT) {
-        cli_complain("cannot wait: %s", flow_status_text(st));
-        return false;
-    }
+    s->max_connections = (s->max_connections + count - 1) / count;
     for (i = 0; i < count; i++) {
-        if (event[i].listener != NULL)
-            site_accept(s, event[i].listener);
-        else if (event[i].flow != NULL)
-            conn_event(event[i].user, event[i].ready);
+        workers[i] = *s;
+        workers[i].index = i;
     }
-    return true;
+    return workers;
 }
 
-static int
-site_serve(struct site *s)
+static void
+site_free_workers(struct site *workers, size_t count)
 {
-    while (s->tls != NULL || s->conn_count > 0) {
-        if (cli_signals > 0 && s->tls != NULL)
-            site_stop_listening(s);
-        else if (cli_signals > 1) {
-            cli_complain("closed %zu connections that had not ended",
-                         s->conn_count);
+    size_t i;
+
+    cli_catch_signals(NULL);
+    for (i = 0; i < count; i++) {
+        conn_close_all(&workers[i]);
+        flow_poller_free(workers[i].poller);
+        flow_listener_close(workers[i].tls);
+        flow_listener_close(workers[i].plain);
+    }
+    free(workers);
+}
+
+/* An exit code. */
+static int
+site_make_pollers(struct site *workers, size_t count)
+{
+    size_t i;
+
+    for (i = 0; i < count; i++) {
+        if (flow_poller_new(workers->env, &workers[i].poller) != FLOW_OK) {
+            cli_complain("cannot create a poller: %s", strerror(errno));
             return CLI_FAILED;
         }
-        if (s->tls == NULL && s->conn_count == 0)
-            break;
-        /* With the most connections do not watch the listeners: a waiting
-         * client would make them ready all the time. */
-        if (s->conn_count >= s->max_connections)
-            site_unwatch_listeners(s);
-        else if (s->tls != NULL && !s->listening && !site_watch_listeners(s))
-            return CLI_FAILED;
-        if (!site_turn(s))
-            return CLI_FAILED;
     }
     return CLI_OK;
 }
 
 static int
+site_serve(struct site *workers, const struct options *o)
+{
+    int code = site_listen_tls(workers, o);
+
+    /* The first worker alone redirects. */
+    if (code == CLI_OK && o->redirect != NULL)
+        code = site_listen_tcp("--redirect", o->redirect, 0, false,
+                               &workers->plain);
+    if (code == CLI_OK)
+        code = site_make_pollers(workers, o->workers);
+    if (code != CLI_OK)
+        return code;
+    if (!cli_catch_signals(workers->poller) || !site_announce(workers))
+        return CLI_FAILED;
+    return workers_run(workers, o->workers);
+}
+
+static int
 site_run(struct site *s, const struct options *o)
 {
+    struct site *workers;
     int code;
 
     s->env = flow_env_default();
-    site_prepare_descriptors(s);
+    site_prepare_descriptors(s, o->workers);
     if (!site_prepare_answers(s))
         return CLI_FAILED;
-    code = site_listen_tls(s, o);
-    if (code != CLI_OK)
-        return code;
-    if (o->redirect != NULL)
-        code = site_listen_tcp("--redirect", o->redirect, &s->plain);
-    if (code != CLI_OK)
-        return code;
-    if (flow_poller_new(s->env, &s->poller) != FLOW_OK) {
-        cli_complain("cannot create a poller: %s", strerror(errno));
+    workers = site_copy_for_workers(s, o->workers);
+    if (workers == NULL)
         return CLI_FAILED;
-    }
-    if (!cli_catch_signals(s->poller) || !site_announce(s))
-        return CLI_FAILED;
-    return site_serve(s);
+    code = site_serve(workers, o);
+    site_free_workers(workers, o->workers);
+    return code;
 }
 
 static void
 site_clean_up(struct site *s)
 {
-    conn_close_all(s);
-    cli_catch_signals(NULL);
-    flow_poller_free(s->poller);
-    flow_listener_close(s->tls);
-    flow_listener_close(s->plain);
     answer_fini(&s->misdirected);
     answer_fini(&s->bad_request);
     answer_fini(&s->too_large);
@@ -502,7 +497,7 @@ main(int argc, char **argv)
         .handshake_timeout = 10 * CLI_NSEC,
         .idle_timeout = 30 * CLI_NSEC,
     };
-    struct options options = { 0 };
+    struct options options = { .workers = 1 };
     int option, code = -1;
 
     cli_start("flow-site");

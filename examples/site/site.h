@@ -11,13 +11,15 @@
 #include <flow/poller.h>
 
 /*
- * flow-site: one thread, one poller, every answer prepared before the first
+ * flow-site: one poller in each thread, every answer prepared before the first
  * connection.
  *
  *   answer.c    responses: files and their headers, prepared at startup
  *   redirect.c  parses a request on the plain port
  *   conn.c      a connection from accept to close
- *   main.c      options, listeners, the loop
+ *   loop.c      one poller with its listeners and connections
+ *   workers.c   threads, each with a loop; signals and failures of one of them
+ *   main.c      options, listeners
  */
 
 /* A response: the head, then a Date field and an empty line that are added when
@@ -75,6 +77,7 @@ struct request {
 int request_parse(const char *text, size_t len, struct request *ret);
 
 struct conn;
+struct workers;
 
 /* Events handled at a time. */
 #define SITE_EVENTS 128
@@ -103,6 +106,8 @@ struct site {
     bool listening;              /* the poller watches the listeners */
     struct conn *conns;
     size_t conn_count;
+    struct workers *workers;
+    size_t index; /* among the workers; 0 is in the main thread */
 };
 
 /* Takes ownership of the flow in every case. */
@@ -111,5 +116,17 @@ void conn_start(struct site *site, struct flow *flow, bool plain);
 void conn_event(struct conn *c, uint32_t ready);
 /* Close the connections that are left. */
 void conn_close_all(struct site *site);
+
+/* Serves until it is told to end; an exit code. */
+int loop_run(struct site *site);
+
+/* Runs as many workers as there are elements, each of which has its listeners
+ * and its poller; an exit code. */
+int workers_run(struct site *site, size_t count);
+/* What a worker has to do: 0, to serve; 1, to end when the last connection has
+ * ended; 2, to close all.  The first worker passes on the signals. */
+int workers_orders(struct workers *w, size_t index);
+/* How many threads besides the main one have not ended. */
+size_t workers_running(const struct workers *w);
 
 #endif

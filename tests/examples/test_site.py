@@ -476,6 +476,82 @@ class Endings(Site):
         self.end(site)
 
 
+class Workers(Site):
+    """Several loops on one port."""
+
+    listens = staticmethod(Endings.listens)
+    end_listening = Endings.end_listening
+
+    @staticmethod
+    def sleeps(site):
+        """How often each thread has slept."""
+        tasks = pathlib.Path("/proc/%d/task" % site.process.pid)
+        return {task.name: int(re.search(
+            r"^voluntary_ctxt_switches:\s+(\d+)",
+            (task / "status").read_text(), re.M)[1])
+            for task in tasks.iterdir()}
+
+    def test_every_worker_serves(self):
+        site = self.serve("--workers", "3")
+        for _ in range(60):
+            self.assertEqual(self.get(site.port, "www.flow.test")[2], PAGE)
+        slept = self.sleeps(site)
+        # A sanitizer may have a thread of its own.
+        if not support.is_sanitized(program("flow-site")):
+            self.assertEqual(len(slept), 3)
+        busy = [times for times in slept.values() if times > 3]
+        self.assertGreaterEqual(len(busy), 3, slept)
+        self.end(site)
+
+    def test_sigterm_finishes_what_runs(self):
+        site = self.serve("--workers", "4")
+        clients = [self.connect_tls(site.port, "disk.flow.test")
+                   for _ in range(8)]
+        starts = [tls.recv(1000) for tls in clients]
+        self.end_listening(site)
+        self.assertIsNone(site.process.poll())
+        for tls, start in zip(clients, starts):
+            body = split(start + receive_all(tls))[2]
+            self.assertEqual(sha256(body), sha256(DISK))
+            tls.close()
+        self.assertEqual(site.finish(), 0, site.errors)
+
+    def test_second_signal_cuts(self):
+        site = self.serve("--workers", "4")
+        clients = [self.connect_tls(site.port, "disk.flow.test")
+                   for _ in range(8)]
+        for tls in clients:
+            tls.recv(1000)
+        self.end_listening(site)
+        site.kill(signal.SIGINT)
+        self.assertEqual(site.finish(), 1)
+        closed = re.findall(rb"closed (\d+) connections that had not ended",
+                            site.errors)
+        self.assertEqual(sum(map(int, closed)), 8)
+        for tls in clients:
+            with self.assertRaises((ssl.SSLError, ConnectionResetError)):
+                receive_all(tls)
+
+    def test_redirect_names_the_shared_port(self):
+        site = self.serve("--workers", "2", "--redirect", "127.0.0.1:0")
+        plain = site.line(b"redirecting on ")
+        client = self.connect(int(plain.rpartition(":")[2]))
+        client.sendall(b"GET /x HTTP/1.1\r\nHost: www.flow.test\r\n\r\n")
+        self.assertEqual(split(receive_all(client))[1]["Location"],
+                         "https://www.flow.test:%d/x" % site.port)
+        client.close()
+        self.end(site)
+
+    def test_worker_that_cannot_start_ends_the_program(self):
+        """No descriptor for a poller or a listener of one of them."""
+        limited = "ulimit -n 40; exec \"$@\""
+        code, out, err = run("sh", "-c", limited, "sh",
+                             *self.command("--workers", "64"))
+        self.assertEqual(code, 1)
+        self.assertEqual(out, b"")
+        self.assertRegex(err, rb"cannot (listen on|create a poller)")
+
+
 class Usage(Site):
     def refused(self, code, text, *command):
         got, out, err = run(program("flow-site"), *command)
@@ -487,7 +563,8 @@ class Usage(Site):
         code, out, _ = run(program("flow-site"), "--help")
         self.assertEqual(code, 0)
         for option in ("listen", "cert", "key", "serve", "default",
-                       "redirect", "max-connections", "handshake-timeout",
+                       "redirect", "workers", "max-connections",
+                       "handshake-timeout",
                        "idle-timeout", "log", "version"):
             self.assertIn(b"--" + option.encode(), out)
 
@@ -505,6 +582,7 @@ class Usage(Site):
         self.refused(2, b"expected a positive number of seconds", "--idle-timeout", "0")
         self.refused(2, b"expected a positive number of seconds", "--idle-timeout", "nan")
         self.refused(2, b"expected a number from 1", "--max-connections", "-1")
+        self.refused(2, b"expected a number from 1", "--workers", "0")
         self.refused(2, b"--nonsense", "--nonsense")
         self.refused(2, b"unexpected argument", "nonsense")
         self.refused(2, b"TLS needs --cert", *listen, "--serve", page)
