@@ -2,6 +2,7 @@
 #include "tls/aead.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #include <flow/env.h>
 
@@ -14,11 +15,23 @@ flow__aead_tag_len(enum flow__aead_alg alg)
 bool
 flow__aead_tags_equal(const uint8_t *a, const uint8_t *b, size_t len)
 {
-    volatile uint8_t differ = 0;
+    uint64_t differ = 0;
+    /* Without this copy a compiler may stop at the first difference. */
+    volatile uint64_t all;
 
+    for (; len >= sizeof(uint64_t); len -= sizeof(uint64_t)) {
+        uint64_t x, y;
+
+        memcpy(&x, a, sizeof(x));
+        memcpy(&y, b, sizeof(y));
+        differ |= x ^ y;
+        a += sizeof(x);
+        b += sizeof(y);
+    }
     for (size_t i = 0; i < len; i++)
-        differ = (uint8_t)(differ | (a[i] ^ b[i]));
-    return differ == 0;
+        differ |= (uint64_t)(a[i] ^ b[i]);
+    all = differ;
+    return all == 0;
 }
 
 const struct flow__aead_provider *
@@ -81,12 +94,32 @@ flow__aead_feed_seal(const struct flow__aead_seal *op,
     return st;
 }
 
+/* A flow__aead_update_fn. */
+static enum flow_status
+aead_copy(void *state, const uint8_t *in, size_t len, uint8_t *out)
+{
+    (void)state;
+    if (in != out)
+        memcpy(out, in, len);
+    return FLOW_OK;
+}
+
+size_t
+flow__aead_gather(const struct flow__aead_seal *op)
+{
+    size_t len;
+
+    (void)flow__aead_feed_seal(op, aead_copy, NULL, &len);
+    return len;
+}
+
 enum flow_status
 flow__aead_feed_open(const struct flow__aead_open *op, size_t tag_len,
                      flow__aead_update_fn *update, void *state,
                      size_t *ret_written)
 {
-    const size_t len = op->in_len - tag_len - op->tail_len;
+    const bool whole = flow__aead_is_in_one_piece(op, tag_len);
+    const size_t len = op->in_len - tag_len - (whole ? 0 : op->tail_len);
     enum flow_status st = FLOW_OK;
 
     *ret_written = 0;
@@ -95,7 +128,7 @@ flow__aead_feed_open(const struct flow__aead_open *op, size_t tag_len,
     if (st != FLOW_OK)
         return st;
     *ret_written = len;
-    if (op->tail_len > 0)
+    if (!whole)
         st = update(state, op->in + len, op->tail_len, op->tail);
     return st;
 }

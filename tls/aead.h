@@ -51,7 +51,8 @@ struct flow__aead_seal {
 
 /*
  * What to open: in_len bytes of ciphertext, followed by its tag.  The last
- * tail_len plaintext bytes go to tail, those before to out.  out may equal in
+ * tail_len plaintext bytes go to tail, those before to out.  If tail is where
+ * out ends, all of it is written at once, which costs less.  out may equal in
  * (in place); otherwise they must not overlap.  in_len >= tail_len + tag
  * length.
  */
@@ -97,6 +98,19 @@ const struct flow__aead_provider *flow__aead_at(size_t index);
  * it: a directory that adds NAME to the list "aeads" in its meson.build defines
  * "const struct flow__aead_provider flow__aead_NAME". */
 extern const struct flow__aead_provider *const flow__aead_list[];
+
+/* Put the whole input of a seal operation where its ciphertext goes, for
+ * providers whose calls for small texts cost more than a copy; returns its
+ * length. */
+size_t flow__aead_gather(const struct flow__aead_seal *op);
+
+/* Whether all plaintext of an open operation goes to out, in one piece. */
+static inline bool
+flow__aead_is_in_one_piece(const struct flow__aead_open *op, size_t tag_len)
+{
+    return op->tail_len == 0 ||
+           op->tail == op->out + (op->in_len - tag_len - op->tail_len);
+}
 
 /*
  * For providers whose library takes a text in pieces: call update for each

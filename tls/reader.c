@@ -217,7 +217,9 @@ struct reader_target {
         ON_SMALL   /* is copied to the caller's vector */
     } kind;
     uint8_t *out;
-    uint8_t small[READER_LOOK_AHEAD_MAX];
+    size_t cap; /* bytes at out, at least as many as the record needs */
+    /* With a byte for the type that follows the content in TLS 1.3. */
+    uint8_t small[READER_LOOK_AHEAD_MAX + 1];
 };
 
 /* In TLS 1.2 the header tells whether a record is data.  In TLS 1.3 only the
@@ -252,18 +254,21 @@ reader_choose_target(struct flow__reader *r, const struct flow_vec *vec,
         reader_is_taken_for_data(r, record, room)) {
         t->kind = ON_CALLER;
         t->out = vec[i].base;
+        t->cap = vec[i].len;
         return true;
     }
     if (is_first && room <= READER_LOOK_AHEAD_MAX &&
         flow_vec_len(vec, count) >= room) {
         t->kind = ON_SMALL;
         t->out = t->small;
+        t->cap = sizeof(t->small);
         return true;
     }
     t->kind = ON_PLAIN;
-    if (!flow__queue_reserve(&r->plain, room > 0 ? room : 1))
+    if (!flow__queue_reserve(&r->plain, room + 1))
         return false;
     t->out = flow__queue_tail(&r->plain);
+    t->cap = flow__queue_room(&r->plain);
     return true;
 }
 
@@ -346,7 +351,8 @@ reader_deliver(struct flow__reader *r, const struct flow__record_opened *opened,
     if (opened->type == FLOW__CONTENT_APPLICATION_DATA && opened->len > 0)
         return reader_deliver_data(r, t, opened->len, vec, count, ret_len);
     res = flow__post_take(r, opened->type, t->out, opened->len);
-    flow_wipe(t->out, opened->len);
+    /* With the type, which follows the content in TLS 1.3. */
+    flow_wipe(t->out, flow__min(opened->len + (r->tls13 ? 1 : 0), t->cap));
     if (t->kind == ON_PLAIN)
         flow__queue_consume(&r->plain, 0);
     return res;
@@ -379,7 +385,8 @@ reader_open_record(struct reader_call *c, const uint8_t *record, size_t len)
         c->res = flow__reader_no_memory();
         return 0;
     }
-    st = flow__record_open(&r->keys, record, len, target.out, &opened, &fault);
+    st = flow__record_open_wide(&r->keys, record, len, target.out, target.cap,
+                                &opened, &fault);
     if (st == FLOW_OK) {
         c->res =
             reader_deliver(r, &opened, &target, c->vec, c->count, &c->ret_len);

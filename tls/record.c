@@ -411,7 +411,8 @@ record_check_inside(const struct flow__record_keys *k,
  * returned. */
 static enum flow_status
 record_open_inner(struct flow__record_keys *k, const uint8_t *rec, size_t inner,
-                  uint8_t *out, struct flow__record_opened *ret_opened)
+                  uint8_t *out, size_t cap,
+                  struct flow__record_opened *ret_opened)
 {
     const size_t tail_len = record_is_tls13(k) && inner > 0 ? 1 : 0;
     uint8_t nonce[FLOW__AEAD_NONCE];
@@ -424,7 +425,7 @@ record_open_inner(struct flow__record_keys *k, const uint8_t *rec, size_t inner,
         .in = rec + flow__record_prefix(k),
         .in_len = inner + k->suite->tag_len,
         .out = out,
-        .tail = &tail,
+        .tail = cap >= inner && tail_len > 0 ? out + inner - 1 : &tail,
         .tail_len = tail_len,
     };
     enum flow_status st = record_expand(k);
@@ -438,7 +439,8 @@ record_open_inner(struct flow__record_keys *k, const uint8_t *rec, size_t inner,
     ret_opened->type = rec[0];
     ret_opened->len = inner;
     if (record_is_tls13(k))
-        record_strip_padding(out, inner - tail_len, tail, ret_opened);
+        record_strip_padding(out, inner - tail_len, tail_len > 0 ? *op.tail : 0,
+                             ret_opened);
     return FLOW_OK;
 }
 
@@ -447,6 +449,16 @@ flow__record_open(struct flow__record_keys *k, const uint8_t *rec,
                   size_t rec_len, uint8_t *out,
                   struct flow__record_opened *ret_opened,
                   struct flow__fault *ret_fault)
+{
+    return flow__record_open_wide(k, rec, rec_len, out, 0, ret_opened,
+                                  ret_fault);
+}
+
+enum flow_status
+flow__record_open_wide(struct flow__record_keys *k, const uint8_t *rec,
+                       size_t rec_len, uint8_t *out, size_t cap,
+                       struct flow__record_opened *ret_opened,
+                       struct flow__fault *ret_fault)
 {
     size_t inner = 0;
     enum flow_status st;
@@ -458,7 +470,7 @@ flow__record_open(struct flow__record_keys *k, const uint8_t *rec,
     st = record_check_outside(k, rec, rec_len, &inner, ret_fault);
     if (st != FLOW_OK)
         return st;
-    st = record_open_inner(k, rec, inner, out, ret_opened);
+    st = record_open_inner(k, rec, inner, out, cap, ret_opened);
     if (st == FLOW_E_PROTO)
         return record_refuse(ret_fault, FLOW__ALERT_BAD_RECORD_MAC,
                              "bad record MAC");
@@ -470,7 +482,7 @@ flow__record_open(struct flow__record_keys *k, const uint8_t *rec,
         return st;
     st = record_check_inside(k, ret_opened, ret_fault);
     if (st != FLOW_OK) {
-        flow_wipe(out, flow__record_room(k, rec_len));
+        flow_wipe(out, cap >= inner ? inner : flow__record_room(k, rec_len));
         return st;
     }
     k->seq++;

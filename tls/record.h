@@ -194,4 +194,13 @@ enum flow_status flow__record_open(struct flow__record_keys *k,
                                    struct flow__record_opened *ret_opened,
                                    struct flow__fault *ret_fault);
 
+/* The same with cap bytes at out.  If that is more than flow__record_room(),
+ * one more byte may be written after the content, which costs less than to keep
+ * it out of there. */
+enum flow_status flow__record_open_wide(struct flow__record_keys *k,
+                                        const uint8_t *rec, size_t rec_len,
+                                        uint8_t *out, size_t cap,
+                                        struct flow__record_opened *ret_opened,
+                                        struct flow__fault *ret_fault);
+
 #endif

@@ -26,8 +26,8 @@
  *
  * A record of up to IPSECMB_ONE_CALL bytes takes one call, which costs a
  * quarter of what a beginning, pieces and an end cost.  For that it is gathered
- * where its ciphertext goes, or opened on the stack.  A larger one is read and
- * written in pieces.
+ * where its ciphertext goes, or opened where its plaintext goes, or on the
+ * stack if that is two places.  A larger one is read and written in pieces.
  */
 
 #define IPSECMB_ONE_CALL ((size_t)2048)
@@ -240,24 +240,13 @@ ipsecmb_open_in_pieces(const struct ipsecmb_key *k,
 
 /* --- at once --- */
 
-/* A flow__aead_update_fn. */
-static enum flow_status
-ipsecmb_gather(void *state, const uint8_t *in, size_t len, uint8_t *out)
-{
-    (void)state;
-    if (in != out)
-        memcpy(out, in, len);
-    return FLOW_OK;
-}
-
 static void
 ipsecmb_seal_at_once(const struct ipsecmb_key *k,
                      const struct flow__aead_seal *op)
 {
+    const size_t len = flow__aead_gather(op);
     struct gcm_context_data gcm;
-    size_t len;
 
-    (void)flow__aead_feed_seal(op, ipsecmb_gather, NULL, &len);
     k->gcm->seal(ipsecmb_gcm_key(k), &gcm, op->out, op->out, len, op->nonce,
                  op->ad, op->ad_len, op->out + len, IPSECMB_TAG_LEN);
     flow_wipe(&gcm, sizeof(gcm));
@@ -270,19 +259,23 @@ ipsecmb_open_at_once(const struct ipsecmb_key *k,
     const size_t len = op->in_len - IPSECMB_TAG_LEN;
     const size_t head = len - op->tail_len;
     struct gcm_context_data gcm;
-    uint8_t plain[IPSECMB_ONE_CALL];
     uint8_t tag[IPSECMB_TAG_LEN];
+    uint8_t plain[IPSECMB_ONE_CALL];
+    const bool whole =
+        head > 0 && flow__aead_is_in_one_piece(op, IPSECMB_TAG_LEN);
     bool fits;
 
-    k->gcm->open(ipsecmb_gcm_key(k), &gcm, plain, op->in, len, op->nonce,
-                 op->ad, op->ad_len, tag, IPSECMB_TAG_LEN);
+    k->gcm->open(ipsecmb_gcm_key(k), &gcm, whole ? op->out : plain, op->in, len,
+                 op->nonce, op->ad, op->ad_len, tag, IPSECMB_TAG_LEN);
+    flow_wipe(&gcm, sizeof(gcm));
     fits = flow__aead_tags_equal(tag, op->in + len, IPSECMB_TAG_LEN);
+    if (whole)
+        return flow__aead_end_open(op, len, fits ? FLOW_OK : FLOW_E_PROTO);
     if (fits && head > 0)
         memcpy(op->out, plain, head);
     if (fits && op->tail_len > 0)
         memcpy(op->tail, plain + head, op->tail_len);
     flow_wipe(plain, len);
-    flow_wipe(&gcm, sizeof(gcm));
     return fits ? FLOW_OK : flow__aead_end_open(op, 0, FLOW_E_PROTO);
 }
 

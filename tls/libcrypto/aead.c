@@ -25,7 +25,8 @@ static EVP_CIPHER *libcrypto_aes256_gcm;
 static EVP_CIPHER *libcrypto_chacha20_poly1305;
 static uint32_t libcrypto_fetched;
 
-#define LIBCRYPTO_TAG_LEN 16
+#define LIBCRYPTO_TAG_LEN  16
+#define LIBCRYPTO_ONE_CALL ((size_t)2048)
 
 struct libcrypto_key {
     EVP_CIPHER_CTX *evp;
@@ -146,6 +147,20 @@ libcrypto_finish_seal(EVP_CIPHER_CTX *evp, uint8_t *tag)
                : FLOW_E_SYS;
 }
 
+/* The text of a record.  Each call for a piece costs more than to copy a small
+ * text to where its ciphertext goes. */
+static enum flow_status
+libcrypto_seal_text(EVP_CIPHER_CTX *evp, const struct flow__aead_seal *op,
+                    size_t *ret_written)
+{
+    const size_t len = op->in_len + op->tail_len;
+
+    if (len == 0 || len > LIBCRYPTO_ONE_CALL)
+        return flow__aead_feed_seal(op, libcrypto_update, evp, ret_written);
+    *ret_written = flow__aead_gather(op);
+    return libcrypto_update(evp, op->out, len, op->out);
+}
+
 static enum flow_status
 libcrypto_seal(void *ctx, const struct flow__aead_seal *op)
 {
@@ -156,7 +171,7 @@ libcrypto_seal(void *ctx, const struct flow__aead_seal *op)
     ERR_set_mark();
     st = libcrypto_begin(k->evp, op->nonce, op->ad, op->ad_len, true);
     if (st == FLOW_OK)
-        st = flow__aead_feed_seal(op, libcrypto_update, k->evp, &written);
+        st = libcrypto_seal_text(k->evp, op, &written);
     if (st == FLOW_OK)
         st = libcrypto_finish_seal(k->evp, op->out + written);
     ERR_pop_to_mark();

@@ -60,28 +60,56 @@ seal(struct ends *e, uint8_t type, size_t len, size_t *ret_len)
     return flow__record_seal(&e->write, &c, record, ret_len);
 }
 
-/* Open a record in memory that ends with it.  If it is refused, the output is
- * unchanged or wiped. */
+/* Open a record in memory that ends spare bytes after its content.  If it is
+ * refused, the output is unchanged or wiped. */
 static enum flow_status
-open_exact(struct flow__record_keys *k, const uint8_t *rec, size_t len,
-           struct flow__record_opened *ret_opened, struct flow__fault *fault)
+open_with_spare(struct flow__record_keys *k, const uint8_t *rec, size_t len,
+                size_t spare, struct flow__record_opened *ret_opened,
+                struct flow__fault *fault)
 {
     uint8_t *copy = exact_copy(rec, len);
-    size_t room = flow__record_room(k, len);
-    uint8_t *out = malloc(room + (room == 0));
+    const size_t room = flow__record_room(k, len);
+    const size_t cap = room + spare;
+    uint8_t *out = malloc(cap + (cap == 0));
     enum flow_status st;
 
     assert_non_null(out);
-    memset(out, 0xee, room);
-    st = flow__record_open(k, copy, len, out, ret_opened, fault);
+    memset(out, 0xee, cap);
+    st = flow__record_open_wide(k, copy, len, out, cap, ret_opened, fault);
     if (st == FLOW_OK)
         memcpy(opened, out, ret_opened->len);
     else
         for (size_t i = 0; i < room; i++)
             assert_true(out[i] == out[0] && (out[0] == 0 || out[0] == 0xee));
+    if (spare > 0) {
+        assert_true(st == FLOW_OK || out[room] == 0 || out[room] == 0xee);
+        assert_int_equal(out[cap - 1], 0xee);
+    }
     free(out);
     free(copy);
     return st;
+}
+
+/* Open a record in memory that ends with it, and before that with a byte to
+ * spare for its type, under a copy of the keys, and another after that. */
+static enum flow_status
+open_exact(struct flow__record_keys *k, const uint8_t *rec, size_t len,
+           struct flow__record_opened *ret_opened, struct flow__fault *fault)
+{
+    struct flow__record_keys same = *k;
+    struct flow__record_opened wide;
+    enum flow_status st = FLOW_OK, exact;
+
+    if (k->ctx != NULL)
+        st = open_with_spare(&same, rec, len, 2, &wide, fault);
+    exact = open_with_spare(k, rec, len, 0, ret_opened, fault);
+    if (same.ctx != NULL) {
+        assert_int_equal(st, exact);
+        assert_int_equal(same.seq, k->seq);
+        if (st == FLOW_OK)
+            assert_int_equal(wide.len, ret_opened->len);
+    }
+    return exact;
 }
 
 static void
