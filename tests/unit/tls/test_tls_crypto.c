@@ -21,7 +21,7 @@
 
 #define CRYPTO_MAX     1024
 #define CRYPTO_POINT   133
-#define CRYPTO_ROUNDS  40
+#define CRYPTO_ROUNDS  8
 #define CRYPTO_MILLION 1000000u
 
 struct curve {
@@ -555,7 +555,7 @@ signatures_of_mbedtls_are_verified(void **state)
 {
     (void)state;
     for (size_t i = 0; i < SIGN_CURVES; i++)
-        for (size_t hash_len = 20; hash_len <= 64; hash_len += 4)
+        for (size_t hash_len = 20; hash_len <= 64; hash_len += 11)
             sign_at_random(&curves[i], hash_len);
 }
 
