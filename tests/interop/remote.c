@@ -44,8 +44,9 @@ add_pair(const char *name)
                   FLOW_OK);
 }
 
-void
-serve(const char *pair, int version)
+/* Everything of a server but its certificates. */
+static void
+listen_as(int version)
 {
     size_t len = sizeof(remote.address);
     enum flow_tls_version v = (enum flow_tls_version)version;
@@ -53,7 +54,6 @@ serve(const char *pair, int version)
     snprintf(remote.ca, sizeof(remote.ca), "%s", pki("ca.pem"));
     assert_status(flow_tls_config_new_server(TEST_ENV, &remote.config, NULL),
                   FLOW_OK);
-    add_pair(pair);
     if (version != 0)
         assert_status(flow_tls_config_set_versions(remote.config, v, v),
                       FLOW_OK);
@@ -65,6 +65,20 @@ serve(const char *pair, int version)
                   FLOW_OK);
     snprintf(remote.port, sizeof(remote.port), "%s",
              strrchr(remote.address, ':') + 1);
+}
+
+void
+serve(const char *pair, int version)
+{
+    listen_as(version);
+    add_pair(pair);
+}
+
+void
+serve_names(struct flow_tls_sni *sni)
+{
+    listen_as(0);
+    assert_status(flow_tls_config_set_sni(remote.config, sni, NULL), FLOW_OK);
 }
 
 enum flow_status

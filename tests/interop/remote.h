@@ -8,6 +8,7 @@
 
 #include <flow/listener.h>
 #include <flow/tls.h>
+#include <flow/tls_sni.h>
 
 #include "child.h"
 
@@ -42,6 +43,8 @@ bool need(const char *program);
 /* A server with this key pair; settings may be changed until accept_tls(). */
 void serve(const char *pair, int version);
 void add_pair(const char *name);
+/* A server with this selector, of which it takes a reference. */
+void serve_names(struct flow_tls_sni *sni);
 /* The status of opening the next connection. */
 enum flow_status accept_tls(void);
 
