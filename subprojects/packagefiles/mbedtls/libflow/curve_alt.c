@@ -84,7 +84,10 @@ mbedtls_ecdh_gen_public(mbedtls_ecp_group *grp, mbedtls_mpi *d,
 {
     int rc = mbedtls_ecp_gen_privkey(grp, d, f_rng, p_rng);
 
-    if (rc == 0)
+    if (rc != 0)
+        return rc;
+    rc = MBEDTLS_ERR_ECP_FEATURE_UNAVAILABLE;
+    if (flow__curve_len(grp->id) > 0)
         rc = alt_public(grp, d, Q);
     if (rc == MBEDTLS_ERR_ECP_FEATURE_UNAVAILABLE)
         rc = mbedtls_ecp_mul(grp, Q, d, &grp->G, f_rng, p_rng);
