@@ -22,6 +22,7 @@ import urllib.request
 TOP = pathlib.Path(__file__).resolve().parent.parent
 SUBPROJECTS = TOP / "subprojects"
 CONNECT_SECONDS = 10
+GIT_SECONDS = 120
 APT_SECONDS = 600
 
 
@@ -47,7 +48,7 @@ class Source:
     def wrap(self):
         wrap = configparser.ConfigParser(interpolation=None)
         wrap.read(SUBPROJECTS / (self.name + ".wrap"))
-        return wrap["wrap-file"]
+        return wrap[wrap.sections()[0]]
 
 
 def sha256(path):
@@ -55,7 +56,7 @@ def sha256(path):
 
 
 def unpack(tarball, directory):
-    """Unpack next to the final directory first: never leave half a tree."""
+    """Unpack beside the final directory first: never leave half a tree."""
     with tempfile.TemporaryDirectory(dir=SUBPROJECTS) as scratch:
         with tarfile.open(tarball) as archive:
             if hasattr(tarfile, "data_filter"):
@@ -79,7 +80,33 @@ def apply_overlay(overlay, directory):
                 shutil.copyfile(source, target)
 
 
-def from_upstream(source, wrap):
+def commit_from_upstream(source, wrap, directory):
+    """The commit that the wrap names, whose number is the check of its bytes."""
+    source.say("fetching %s" % wrap["url"])
+    with tempfile.TemporaryDirectory(dir=SUBPROJECTS) as scratch:
+        tree = pathlib.Path(scratch) / "tree"
+        for command in (
+            ("init", "--quiet", str(tree)),
+            ("-C", str(tree), "fetch", "--quiet", "--depth=1", wrap["url"],
+             wrap["revision"]),
+            ("-C", str(tree), "checkout", "--quiet", wrap["revision"]),
+        ):
+            try:
+                subprocess.run(
+                    ("git",) + command, check=True, timeout=GIT_SECONDS,
+                    capture_output=True, text=True,
+                )
+            except subprocess.CalledProcessError as error:
+                raise Failed("upstream cannot be reached: %s" %
+                             error.stderr.strip()) from error
+            except (OSError, subprocess.TimeoutExpired) as error:
+                raise Failed("upstream cannot be reached: %s" %
+                             error) from error
+        shutil.rmtree(tree / ".git")
+        tree.rename(directory)
+
+
+def file_from_upstream(source, wrap):
     cache = SUBPROJECTS / "packagecache"
     cache.mkdir(exist_ok=True)
     tarball = cache / wrap["source_filename"]
@@ -225,6 +252,13 @@ def download(source, suite, private):
     return tarball, version
 
 
+def from_upstream(source, wrap, directory):
+    if "revision" in wrap:
+        commit_from_upstream(source, wrap, directory)
+    else:
+        unpack(file_from_upstream(source, wrap), directory)
+
+
 def from_debian(source, wrap, private):
     if not shutil.which("apt-get"):
         raise Failed("not a Debian system, and upstream is out of reach")
@@ -236,13 +270,13 @@ def from_debian(source, wrap, private):
             source.say(str(why))
     else:
         raise Failed("Debian's source package is out of reach, too")
-    pinned = re.split(r"[-_]|\.(?:orig|tar)\b", wrap["source_filename"])[1]
-    if version.startswith(pinned + "-"):
+    pinned = wrap["directory"].rpartition("-")[2]
+    if release(version) != tuple(int(part) for part in pinned.split(".")):
+        source.say("another release than the wrap's %s" % pinned)
+    elif "source_hash" in wrap and "dfsg" not in version:
         if sha256(tarball) != wrap["source_hash"]:
             raise Failed("%s differs from the wrap's file" % tarball.name)
         source.say("identical to the release that the wrap names")
-    else:
-        source.say("another release than the wrap's %s" % pinned)
     return tarball
 
 
@@ -251,7 +285,7 @@ def fetch(source):
     directory = SUBPROJECTS / wrap["directory"]
     if not (directory / source.shown).is_dir():
         try:
-            unpack(from_upstream(source, wrap), directory)
+            from_upstream(source, wrap, directory)
         except Failed as why:
             source.say(str(why))
             with tempfile.TemporaryDirectory() as private:
@@ -267,7 +301,15 @@ def main(source, otherwise):
         fetch(source)
     except Failed as why:
         source.say(str(why))
-        source.say("put the file that subprojects/%s.wrap names into" %
-                   source.name)
-        source.say("subprojects/packagecache/ and start again, or " + otherwise)
+        wrap = source.wrap()
+        if "source_filename" in wrap:
+            source.say("put the file that subprojects/%s.wrap names into" %
+                       source.name)
+            source.say("subprojects/packagecache/ and start again, or " +
+                       otherwise)
+        else:
+            source.say("put the commit that subprojects/%s.wrap names into" %
+                       source.name)
+            source.say("subprojects/%s/ and start again, or %s" %
+                       (wrap["directory"], otherwise))
         sys.exit(1)
