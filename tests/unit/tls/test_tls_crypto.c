@@ -11,12 +11,18 @@
 
 #include "tls/engine.h"
 
+#ifdef TEST_LIBCRYPTO
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#endif
+
 /*
  * What a handshake has mbedTLS compute, through the functions that it calls:
  * key agreement, signatures that are verified, hashes.  In the bundled build
  * libcrypto computes most of it (subprojects/packagefiles/mbedtls), so this
  * runs with every build of mbedTLS: vectors of RFCs and NIST, wrong input, and
- * random input against mbedTLS's own arithmetic.
+ * random input against mbedTLS's own arithmetic.  Then all of it once more with
+ * a libcrypto that gets no memory, where mbedTLS computes instead.
  */
 
 #define CRYPTO_MAX     1024
@@ -647,6 +653,67 @@ a_zero_secret_is_refused(void **state)
     refuses_peer(c, point, 31);
 }
 
+#ifdef TEST_LIBCRYPTO
+static bool is_starved;
+
+static void *
+libcrypto_malloc(size_t size, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    return is_starved ? NULL : malloc(size);
+}
+
+static void *
+libcrypto_realloc(void *ptr, size_t size, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    return is_starved ? NULL : realloc(ptr, size);
+}
+
+static void
+libcrypto_free(void *ptr, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    free(ptr);
+}
+
+static int
+starve(void **state)
+{
+    (void)state;
+    is_starved = true;
+    return 0;
+}
+
+static int
+feed(void **state)
+{
+    (void)state;
+    is_starved = false;
+    return 0;
+}
+
+/* Wrong input is refused in the same way whatever errors the program left in
+ * the thread's queue, and they stay. */
+static void
+errors_of_the_program_change_nothing(void **state)
+{
+    static const int reasons[] = { ERR_R_MALLOC_FAILURE, ERR_R_INTERNAL_ERROR,
+                                   ERR_R_EC_LIB };
+
+    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+        ERR_raise(ERR_LIB_USER, reasons[i]);
+        points_off_the_curve_are_refused(state);
+        a_zero_secret_is_refused(state);
+        assert_int_equal(ERR_GET_REASON(ERR_get_error()), reasons[i]);
+        assert_int_equal(ERR_peek_error(), 0);
+    }
+}
+#endif
+
 static int
 start(void **state)
 {
@@ -663,7 +730,25 @@ main(void)
         cmocka_unit_test(signatures_of_mbedtls_are_verified),
         cmocka_unit_test(points_off_the_curve_are_refused),
         cmocka_unit_test(a_zero_secret_is_refused),
+#ifdef TEST_LIBCRYPTO
+        cmocka_unit_test(errors_of_the_program_change_nothing),
+        cmocka_unit_test_setup_teardown(answers_are_those_of_the_standards,
+                                        starve, feed),
+        cmocka_unit_test_setup_teardown(agreements_are_those_of_mbedtls, starve,
+                                        feed),
+        cmocka_unit_test_setup_teardown(signatures_of_mbedtls_are_verified,
+                                        starve, feed),
+        cmocka_unit_test_setup_teardown(points_off_the_curve_are_refused,
+                                        starve, feed),
+        cmocka_unit_test_setup_teardown(a_zero_secret_is_refused, starve, feed),
+#endif
     };
 
+#ifdef TEST_LIBCRYPTO
+    /* Before its first allocation. */
+    if (CRYPTO_set_mem_functions(libcrypto_malloc, libcrypto_realloc,
+                                 libcrypto_free) != 1)
+        return 1;
+#endif
     return cmocka_run_group_tests(tests, start, NULL);
 }

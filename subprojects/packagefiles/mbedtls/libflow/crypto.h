@@ -11,21 +11,18 @@
  * An operation is what lies between flow__crypto_begin() and
  * flow__crypto_end().
  */
-void flow__crypto_begin(void);
+
+/* Whether the queue is empty, so that every error in it will be of the
+ * operation. */
+bool flow__crypto_begin(void);
 void flow__crypto_end(void);
 
 /*
- * The number of mbedTLS for an operation that failed for no fault of its input,
- * to be asked before flow__crypto_end(): no_memory if libcrypto had none, of
- * which libflow is told (memory.h), else other.
+ * Whether an error of the operation says that there was no memory.  is_alone is
+ * what flow__crypto_begin() answered; if there are other errors in the queue,
+ * only the last one is looked at.  libcrypto often adds an error that names
+ * another cause, and now and then adds none at all.
  */
-int flow__crypto_cause(int no_memory, int other);
-
-/* Tell libflow, and return no_memory. */
-int flow__crypto_no_memory(int no_memory);
-
-/* Whether the last error of the operation has this reason, in that part of
- * libcrypto. */
-bool flow__crypto_reason(int lib, int reason);
+bool flow__crypto_lacks_memory(bool is_alone);
 
 #endif

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 #include "curve.h"
 
-#include <stdbool.h>
-
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
-#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/objects.h>
 
@@ -95,13 +92,6 @@ curve_group(struct curve *curve)
     return group;
 }
 
-static int
-curve_failed(void)
-{
-    return flow__crypto_cause(MBEDTLS_ERR_ECP_ALLOC_FAILED,
-                              MBEDTLS_ERR_ECP_FEATURE_UNAVAILABLE);
-}
-
 static void
 curve_end(struct curve_work *w)
 {
@@ -114,25 +104,23 @@ curve_end(struct curve_work *w)
 }
 
 /* Followed by curve_end(), also after a failure. */
-static int
+static bool
 curve_begin(struct curve_work *w, mbedtls_ecp_group_id id)
 {
     struct curve *curve = curve_find(id);
 
-    flow__crypto_begin();
+    (void)flow__crypto_begin();
     *w = (struct curve_work){ .curve = curve };
-    if (curve == NULL)
-        return MBEDTLS_ERR_ECP_FEATURE_UNAVAILABLE;
-    w->group = curve_group(curve);
+    w->group = curve != NULL ? curve_group(curve) : NULL;
     if (w->group == NULL)
-        return curve_failed();
+        return false;
     w->numbers = BN_CTX_new();
     if (w->numbers == NULL)
-        return curve_failed();
+        return false;
     BN_CTX_start(w->numbers);
     w->point = EC_POINT_new(w->group);
     w->result = EC_POINT_new(w->group);
-    return w->point != NULL && w->result != NULL ? 0 : curve_failed();
+    return w->point != NULL && w->result != NULL;
 }
 
 /* A number of the field's length; NULL: no memory. */
@@ -154,51 +142,37 @@ curve_in_range(const struct curve_work *w, const BIGNUM *number)
            BN_cmp(number, EC_GROUP_get0_order(w->group)) < 0;
 }
 
-static int
-curve_read_scalar(const struct curve_work *w, const uint8_t *bytes,
-                  BIGNUM **ret_scalar)
+/* A secret one, in range; NULL: not so, or no memory. */
+static BIGNUM *
+curve_scalar(const struct curve_work *w, const uint8_t *bytes)
 {
     BIGNUM *scalar = curve_number(w, bytes);
 
     if (scalar == NULL)
-        return curve_failed();
+        return NULL;
     BN_set_flags(scalar, BN_FLG_CONSTTIME);
-    if (!curve_in_range(w, scalar))
-        return MBEDTLS_ERR_ECP_INVALID_KEY;
-    *ret_scalar = scalar;
-    return 0;
+    return curve_in_range(w, scalar) ? scalar : NULL;
 }
 
 /* Into w->point, if it is on the curve.  libcrypto also takes the hybrid
  * encodings of X9.62. */
-static int
+static bool
 curve_read_point(const struct curve_work *w, const uint8_t *bytes)
 {
-    if (bytes[0] != POINT_CONVERSION_UNCOMPRESSED)
-        return MBEDTLS_ERR_ECP_INVALID_KEY;
-    if (EC_POINT_oct2point(w->group, w->point, bytes, 1 + 2 * w->curve->len,
-                           w->numbers) == 1)
-        return EC_POINT_is_at_infinity(w->group, w->point)
-                   ? MBEDTLS_ERR_ECP_INVALID_KEY
-                   : 0;
-    /* The last error may also be the consequence of a failed allocation. */
-    if (flow__crypto_reason(ERR_LIB_EC, EC_R_INVALID_ENCODING) ||
-        flow__crypto_reason(ERR_LIB_EC, EC_R_POINT_IS_NOT_ON_CURVE))
-        return flow__crypto_cause(MBEDTLS_ERR_ECP_ALLOC_FAILED,
-                                  MBEDTLS_ERR_ECP_INVALID_KEY);
-    return curve_failed();
+    return bytes[0] == POINT_CONVERSION_UNCOMPRESSED &&
+           EC_POINT_oct2point(w->group, w->point, bytes, 1 + 2 * w->curve->len,
+                              w->numbers) == 1 &&
+           !EC_POINT_is_at_infinity(w->group, w->point);
 }
 
-static int
+static bool
 curve_write_point(const struct curve_work *w, uint8_t *bytes)
 {
     const size_t len = 1 + 2 * w->curve->len;
 
     return EC_POINT_point2oct(w->group, w->result,
                               POINT_CONVERSION_UNCOMPRESSED, bytes, len,
-                              w->numbers) == len
-               ? 0
-               : curve_failed();
+                              w->numbers) == len;
 }
 
 /* The x of w->result; NULL: no memory. */
@@ -215,7 +189,7 @@ curve_result_x(const struct curve_work *w)
 
 /* The keys of X25519: ours with a public part that is not used, since libcrypto
  * would compute a missing one. */
-static int
+static bool
 curve_make_x_keys(const uint8_t *scalar, const uint8_t *point, EVP_PKEY **ours,
                   EVP_PKEY **theirs)
 {
@@ -235,105 +209,86 @@ curve_make_x_keys(const uint8_t *scalar, const uint8_t *point, EVP_PKEY **ours,
                                         (OSSL_PARAM *)peer) == 1;
 
     EVP_PKEY_CTX_free(ctx);
-    return done ? 0 : curve_failed();
+    return done;
 }
 
-static int
+/* Not a secret that is zero. */
+static bool
 curve_derive_x(EVP_PKEY *ours, EVP_PKEY *theirs, uint8_t *secret)
 {
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, ours, NULL);
     size_t len = CURVE_X25519_LEN;
-    int rc = 0;
+    const bool done = ctx != NULL && EVP_PKEY_derive_init(ctx) == 1 &&
+                      EVP_PKEY_derive_set_peer_ex(ctx, theirs, 0) == 1 &&
+                      EVP_PKEY_derive(ctx, secret, &len) == 1 &&
+                      len == CURVE_X25519_LEN;
 
-    if (ctx == NULL || EVP_PKEY_derive_init(ctx) != 1 ||
-        EVP_PKEY_derive_set_peer_ex(ctx, theirs, 0) != 1)
-        rc = curve_failed();
-    /* With keys of the right length it fails for a zero secret only. */
-    else if (EVP_PKEY_derive(ctx, secret, &len) != 1)
-        rc = MBEDTLS_ERR_ECP_INVALID_KEY;
     EVP_PKEY_CTX_free(ctx);
-    return rc;
+    return done;
 }
 
-static int
+static bool
 curve_multiply_x(const uint8_t *scalar, const uint8_t *point, uint8_t *x)
 {
     EVP_PKEY *ours = NULL, *theirs = NULL;
-    int rc;
+    bool done;
 
-    flow__crypto_begin();
-    rc = curve_make_x_keys(scalar, point, &ours, &theirs);
-    if (rc == 0)
-        rc = curve_derive_x(ours, theirs, x);
+    (void)flow__crypto_begin();
+    done = curve_make_x_keys(scalar, point, &ours, &theirs) &&
+           curve_derive_x(ours, theirs, x);
     EVP_PKEY_free(ours);
     EVP_PKEY_free(theirs);
     flow__crypto_end();
-    return rc;
+    return done;
 }
 
 /* See libflow/curve.h. */
-int
+bool
 flow__curve_public(mbedtls_ecp_group_id id, const uint8_t *scalar,
                    uint8_t *point)
 {
     /* RFC 7748 6.1. */
     static const uint8_t base[CURVE_X25519_LEN] = { 9 };
     struct curve_work w;
-    BIGNUM *d = NULL;
-    int rc;
+    const BIGNUM *d;
+    bool done;
 
     if (id == MBEDTLS_ECP_DP_CURVE25519)
         return curve_multiply_x(scalar, base, point);
-    rc = curve_begin(&w, id);
-    if (rc == 0)
-        rc = curve_read_scalar(&w, scalar, &d);
-    if (rc == 0 &&
-        EC_POINT_mul(w.group, w.result, d, NULL, NULL, w.numbers) != 1)
-        rc = curve_failed();
-    if (rc == 0)
-        rc = curve_write_point(&w, point);
+    done = curve_begin(&w, id) && (d = curve_scalar(&w, scalar)) != NULL &&
+           EC_POINT_mul(w.group, w.result, d, NULL, NULL, w.numbers) == 1 &&
+           curve_write_point(&w, point);
     curve_end(&w);
-    return rc;
+    return done;
 }
 
-static int
+/* There is none at infinity, where no scalar in range leads: the order is
+ * prime, the cofactor is 1. */
+static bool
 curve_write_x(const struct curve_work *w, uint8_t *secret)
 {
-    BIGNUM *x;
+    const BIGNUM *x = curve_result_x(w);
 
-    /* Not with a scalar in range: the order is prime, the cofactor is 1. */
-    if (EC_POINT_is_at_infinity(w->group, w->result))
-        return MBEDTLS_ERR_ECP_INVALID_KEY;
-    x = curve_result_x(w);
-    if (x == NULL)
-        return curve_failed();
-    return BN_bn2binpad(x, secret, (int)w->curve->len) >= 0 ? 0
-                                                            : curve_failed();
+    return x != NULL && BN_bn2binpad(x, secret, (int)w->curve->len) >= 0;
 }
 
 /* See libflow/curve.h. */
-int
+bool
 flow__curve_shared(mbedtls_ecp_group_id id, const uint8_t *scalar,
                    const uint8_t *point, uint8_t *secret)
 {
     struct curve_work w;
-    BIGNUM *d = NULL;
-    int rc;
+    const BIGNUM *d;
+    bool done;
 
     if (id == MBEDTLS_ECP_DP_CURVE25519)
         return curve_multiply_x(scalar, point, secret);
-    rc = curve_begin(&w, id);
-    if (rc == 0)
-        rc = curve_read_scalar(&w, scalar, &d);
-    if (rc == 0)
-        rc = curve_read_point(&w, point);
-    if (rc == 0 &&
-        EC_POINT_mul(w.group, w.result, NULL, w.point, d, w.numbers) != 1)
-        rc = curve_failed();
-    if (rc == 0)
-        rc = curve_write_x(&w, secret);
+    done = curve_begin(&w, id) && (d = curve_scalar(&w, scalar)) != NULL &&
+           curve_read_point(&w, point) &&
+           EC_POINT_mul(w.group, w.result, NULL, w.point, d, w.numbers) == 1 &&
+           curve_write_x(&w, secret);
     curve_end(&w);
-    return rc;
+    return done;
 }
 
 /* SEC 1, 4.1.4, step 3: the leftmost bits of the hash, as many as the order
@@ -385,8 +340,26 @@ curve_verify_x(const struct curve_work *w, const BIGNUM *r)
     x = curve_result_x(w);
     if (v == NULL || x == NULL ||
         BN_nnmod(v, x, EC_GROUP_get0_order(w->group), w->numbers) != 1)
-        return curve_failed();
+        return MBEDTLS_ERR_ECP_FEATURE_UNAVAILABLE;
     return BN_cmp(v, r) == 0 ? 0 : MBEDTLS_ERR_ECP_VERIFY_FAILED;
+}
+
+/* With w->point. */
+static int
+curve_verify_numbers(const struct curve_work *w, const uint8_t *hash,
+                     size_t hash_len, const uint8_t *r, const uint8_t *s)
+{
+    const BIGNUM *e = curve_hash_number(w, hash, hash_len);
+    const BIGNUM *r_number = curve_number(w, r);
+    const BIGNUM *s_number = curve_number(w, s);
+
+    if (e == NULL || r_number == NULL || s_number == NULL)
+        return MBEDTLS_ERR_ECP_FEATURE_UNAVAILABLE;
+    if (!curve_in_range(w, r_number) || !curve_in_range(w, s_number))
+        return MBEDTLS_ERR_ECP_VERIFY_FAILED;
+    if (!curve_verify_point(w, e, r_number, s_number))
+        return MBEDTLS_ERR_ECP_FEATURE_UNAVAILABLE;
+    return curve_verify_x(w, r_number);
 }
 
 /* See libflow/curve.h. */
@@ -395,25 +368,11 @@ flow__curve_verify(mbedtls_ecp_group_id id, const uint8_t *point,
                    const uint8_t *hash, size_t hash_len, const uint8_t *r,
                    const uint8_t *s)
 {
-    const BIGNUM *e = NULL, *r_number = NULL, *s_number = NULL;
     struct curve_work w;
-    int rc = curve_begin(&w, id);
+    int rc = MBEDTLS_ERR_ECP_FEATURE_UNAVAILABLE;
 
-    if (rc == 0)
-        rc = curve_read_point(&w, point);
-    if (rc == 0) {
-        e = curve_hash_number(&w, hash, hash_len);
-        r_number = curve_number(&w, r);
-        s_number = curve_number(&w, s);
-        if (e == NULL || r_number == NULL || s_number == NULL)
-            rc = curve_failed();
-        else if (!curve_in_range(&w, r_number) || !curve_in_range(&w, s_number))
-            rc = MBEDTLS_ERR_ECP_VERIFY_FAILED;
-    }
-    if (rc == 0 && !curve_verify_point(&w, e, r_number, s_number))
-        rc = curve_failed();
-    if (rc == 0)
-        rc = curve_verify_x(&w, r_number);
+    if (curve_begin(&w, id) && curve_read_point(&w, point))
+        rc = curve_verify_numbers(&w, hash, hash_len, r, s);
     curve_end(&w);
     return rc;
 }

@@ -12,8 +12,8 @@
 /*
  * Functions of mbedTLS that its configuration leaves to us
  * (MBEDTLS_ECDH_GEN_PUBLIC_ALT, MBEDTLS_ECDH_COMPUTE_SHARED_ALT,
- * MBEDTLS_ECDSA_VERIFY_ALT): numbers become octets and back.  mbedTLS computes
- * for a curve that libcrypto does not have.
+ * MBEDTLS_ECDSA_VERIFY_ALT): numbers become octets and back.  Where libcrypto
+ * does not compute, mbedTLS's arithmetic does.
  */
 
 static bool
@@ -66,8 +66,8 @@ alt_public(const mbedtls_ecp_group *grp, const mbedtls_mpi *d,
     uint8_t scalar[FLOW__CURVE_LEN_MAX], point[FLOW__CURVE_POINT_MAX];
     int rc = alt_write_number(grp, d, scalar);
 
-    if (rc == 0)
-        rc = flow__curve_public(grp->id, scalar, point);
+    if (rc == 0 && !flow__curve_public(grp->id, scalar, point))
+        rc = MBEDTLS_ERR_ECP_FEATURE_UNAVAILABLE;
     if (rc == 0)
         rc = mbedtls_ecp_point_read_binary(grp, Q, point,
                                            flow__curve_point_len(grp->id));
@@ -104,8 +104,8 @@ alt_shared(const mbedtls_ecp_group *grp, mbedtls_mpi *z,
 
     if (rc == 0)
         rc = alt_write_point(grp, Q, point);
-    if (rc == 0)
-        rc = flow__curve_shared(grp->id, scalar, point, secret);
+    if (rc == 0 && !flow__curve_shared(grp->id, scalar, point, secret))
+        rc = MBEDTLS_ERR_ECP_FEATURE_UNAVAILABLE;
     if (rc == 0)
         rc = alt_read_number(grp, z, secret);
     mbedtls_platform_zeroize(scalar, sizeof(scalar));
@@ -159,6 +159,83 @@ alt_write_half(const mbedtls_ecp_group *grp, const mbedtls_mpi *number,
     return alt_write_number(grp, number, octets);
 }
 
+/* SEC 1, 4.1.4, step 3. */
+static int
+alt_hash_number(const mbedtls_ecp_group *grp, const unsigned char *hash,
+                size_t len, mbedtls_mpi *e)
+{
+    const size_t most = (grp->nbits + 7) / 8;
+    int rc;
+
+    if (len > most)
+        len = most;
+    rc = mbedtls_mpi_read_binary(e, hash, len);
+    if (rc == 0 && len * 8 > grp->nbits)
+        rc = mbedtls_mpi_shift_r(e, len * 8 - grp->nbits);
+    return rc;
+}
+
+/* u = number * inverse, modulo the order. */
+static int
+alt_multiply(const mbedtls_ecp_group *grp, const mbedtls_mpi *number,
+             const mbedtls_mpi *inverse, mbedtls_mpi *u)
+{
+    int rc = mbedtls_mpi_mul_mpi(u, number, inverse);
+
+    return rc == 0 ? mbedtls_mpi_mod_mpi(u, u, &grp->N) : rc;
+}
+
+/* Steps 4 to 8, of numbers in range; product and the rest are room for them. */
+static int
+alt_verify_numbers(mbedtls_ecp_group *grp, const mbedtls_ecp_point *Q,
+                   const mbedtls_mpi *r, const mbedtls_mpi *s, mbedtls_mpi *e,
+                   mbedtls_mpi *u, mbedtls_ecp_point *product)
+{
+    mbedtls_mpi inverse;
+    int rc;
+
+    mbedtls_mpi_init(&inverse);
+    rc = mbedtls_mpi_inv_mod(&inverse, s, &grp->N);
+    if (rc == 0)
+        rc = alt_multiply(grp, r, &inverse, u);
+    if (rc == 0)
+        rc = alt_multiply(grp, e, &inverse, e);
+    mbedtls_mpi_free(&inverse);
+    if (rc == 0)
+        rc = mbedtls_ecp_muladd(grp, product, e, &grp->G, u, Q);
+    if (rc == 0 && mbedtls_ecp_is_zero(product))
+        return MBEDTLS_ERR_ECP_VERIFY_FAILED;
+    if (rc == 0)
+        rc = mbedtls_mpi_mod_mpi(&product->X, &product->X, &grp->N);
+    if (rc == 0 && mbedtls_mpi_cmp_mpi(&product->X, r) != 0)
+        return MBEDTLS_ERR_ECP_VERIFY_FAILED;
+    return rc;
+}
+
+static int
+alt_verify_by_mbedtls(mbedtls_ecp_group *grp, const unsigned char *hash,
+                      size_t hash_len, const mbedtls_ecp_point *Q,
+                      const mbedtls_mpi *r, const mbedtls_mpi *s)
+{
+    mbedtls_ecp_point product;
+    mbedtls_mpi e, u;
+    int rc;
+
+    if (mbedtls_mpi_cmp_mpi(r, &grp->N) >= 0 ||
+        mbedtls_mpi_cmp_mpi(s, &grp->N) >= 0)
+        return MBEDTLS_ERR_ECP_VERIFY_FAILED;
+    mbedtls_ecp_point_init(&product);
+    mbedtls_mpi_init(&e);
+    mbedtls_mpi_init(&u);
+    rc = alt_hash_number(grp, hash, hash_len, &e);
+    if (rc == 0)
+        rc = alt_verify_numbers(grp, Q, r, s, &e, &u, &product);
+    mbedtls_mpi_free(&u);
+    mbedtls_mpi_free(&e);
+    mbedtls_ecp_point_free(&product);
+    return rc;
+}
+
 /* A function of mbedTLS. */
 int
 mbedtls_ecdsa_verify(mbedtls_ecp_group *grp, const unsigned char *buf,
@@ -178,5 +255,7 @@ mbedtls_ecdsa_verify(mbedtls_ecp_group *grp, const unsigned char *buf,
         rc = alt_write_half(grp, s, s_octets);
     if (rc == 0)
         rc = flow__curve_verify(grp->id, point, buf, blen, r_octets, s_octets);
+    if (rc == MBEDTLS_ERR_ECP_FEATURE_UNAVAILABLE)
+        rc = alt_verify_by_mbedtls(grp, buf, blen, Q, r, s);
     return rc;
 }

@@ -9,7 +9,8 @@
 /*
  * PSA's key agreement and its export of a public key, which go through TLS 1.3.
  * mbedTLS has no hook for the latter, so its file is compiled here with its own
- * two functions under other names; they serve every key that is not ours.  What
+ * two functions under other names; they serve every key that is not ours, and
+ * where libcrypto does not compute.  What
  * PSA stores of a private key and what it exports are the octets that
  * libflow/curve.h takes.
  */
@@ -48,17 +49,14 @@ mbedtls_psa_ecp_export_public_key(const psa_key_attributes_t *attributes,
 {
     const mbedtls_ecp_group_id id = psa_curve_of(attributes, key_buffer_size);
     const size_t len = flow__curve_point_len(id);
-    int rc = MBEDTLS_ERR_ECP_FEATURE_UNAVAILABLE;
 
-    if (len > 0 && data_size >= len)
-        rc = flow__curve_public(id, key_buffer, data);
-    if (rc == MBEDTLS_ERR_ECP_FEATURE_UNAVAILABLE)
+    if (len == 0 || data_size < len ||
+        !flow__curve_public(id, key_buffer, data))
         return flow__psa_export_public_key(attributes, key_buffer,
                                            key_buffer_size, data, data_size,
                                            data_length);
-    if (rc == 0)
-        *data_length = len;
-    return mbedtls_to_psa_error(rc);
+    *data_length = len;
+    return PSA_SUCCESS;
 }
 
 /* A function of mbedTLS. */
@@ -73,17 +71,14 @@ mbedtls_psa_key_agreement_ecdh(const psa_key_attributes_t *attributes,
 {
     const mbedtls_ecp_group_id id = psa_curve_of(attributes, key_buffer_size);
     const size_t len = flow__curve_len(id);
-    int rc = MBEDTLS_ERR_ECP_FEATURE_UNAVAILABLE;
 
-    if (len > 0 && PSA_ALG_IS_ECDH(alg) && shared_secret_size >= len &&
-        peer_key_length == flow__curve_point_len(id))
-        rc = flow__curve_shared(id, key_buffer, peer_key, shared_secret);
-    if (rc == MBEDTLS_ERR_ECP_FEATURE_UNAVAILABLE)
+    if (len == 0 || !PSA_ALG_IS_ECDH(alg) || shared_secret_size < len ||
+        peer_key_length != flow__curve_point_len(id) ||
+        !flow__curve_shared(id, key_buffer, peer_key, shared_secret))
         return flow__psa_key_agreement(attributes, key_buffer, key_buffer_size,
                                        alg, peer_key, peer_key_length,
                                        shared_secret, shared_secret_size,
                                        shared_secret_length);
-    if (rc == 0)
-        *shared_secret_length = len;
-    return mbedtls_to_psa_error(rc);
+    *shared_secret_length = len;
+    return PSA_SUCCESS;
 }

@@ -18,6 +18,7 @@
 #include "crypto.h"
 #include "curve.h"
 #include "key.h"
+#include "memory.h"
 
 /*
  * Private keys as objects of libcrypto, made once and used by any thread.
@@ -169,17 +170,19 @@ key_sign(const struct key *key, const OSSL_PARAM *params,
 
     if (sig_size < (size_t)EVP_PKEY_get_size(key->object))
         return MBEDTLS_ERR_PK_BUFFER_TOO_SMALL;
-    flow__crypto_begin();
+    (void)flow__crypto_begin();
     ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key->object, NULL);
     /* Without memory for ECDSA's encoding it returns 1, and -1 as the length.
      */
     if (ctx == NULL || EVP_PKEY_sign_init_ex(ctx, params) != 1 ||
         EVP_PKEY_sign(ctx, sig, &len, hash, hash_len) != 1 || len > sig_size)
-        rc = flow__crypto_no_memory(MBEDTLS_ERR_PK_ALLOC_FAILED);
+        rc = MBEDTLS_ERR_PK_ALLOC_FAILED;
     else
         *sig_len = len;
     EVP_PKEY_CTX_free(ctx);
     flow__crypto_end();
+    if (rc != 0)
+        flow__mbed_note_no_memory();
     return rc;
 }
 
@@ -346,12 +349,12 @@ key_read_ec(struct key *key, const mbedtls_ecp_keypair *ec)
 static int
 key_read(struct key *key, const mbedtls_pk_context *pk, bool is_rsa)
 {
-    int rc;
+    const bool is_alone = flow__crypto_begin();
+    int rc =
+        is_rsa ? key_read_rsa(key, pk->pk_ctx) : key_read_ec(key, pk->pk_ctx);
 
-    flow__crypto_begin();
-    rc = is_rsa ? key_read_rsa(key, pk->pk_ctx) : key_read_ec(key, pk->pk_ctx);
-    if (rc == 0 && key->object == NULL)
-        rc = flow__crypto_cause(MBEDTLS_ERR_PK_ALLOC_FAILED, 0);
+    if (rc == 0 && key->object == NULL && flow__crypto_lacks_memory(is_alone))
+        rc = MBEDTLS_ERR_PK_ALLOC_FAILED;
     flow__crypto_end();
     return rc;
 }

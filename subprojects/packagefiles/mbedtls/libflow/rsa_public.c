@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "common.h"
 
+#include <stdbool.h>
+
 #include <openssl/bn.h>
 
 #include <mbedtls/bignum.h>
@@ -32,23 +34,20 @@ public_read(BN_CTX *numbers, const mbedtls_mpi *number)
     return BN_bin2bn(octets, (int)len, result);
 }
 
-static int
-public_power(BN_CTX *numbers, mbedtls_mpi *x, const mbedtls_mpi *a,
+/* Into octets, which has the length of n. */
+static bool
+public_power(BN_CTX *numbers, uint8_t *octets, const mbedtls_mpi *a,
              const mbedtls_mpi *e, const mbedtls_mpi *n)
 {
-    uint8_t octets[PUBLIC_OCTETS_MAX];
-    const size_t len = mbedtls_mpi_size(n);
     const BIGNUM *base = public_read(numbers, a);
     const BIGNUM *exponent = public_read(numbers, e);
     const BIGNUM *modulus = public_read(numbers, n);
     BIGNUM *result = BN_CTX_get(numbers);
 
-    if (base == NULL || exponent == NULL || modulus == NULL || result == NULL ||
-        BN_mod_exp(result, base, exponent, modulus, numbers) != 1 ||
-        BN_bn2binpad(result, octets, (int)len) < 0)
-        return flow__crypto_cause(MBEDTLS_ERR_MPI_ALLOC_FAILED,
-                                  MBEDTLS_ERR_PLATFORM_HW_ACCEL_FAILED);
-    return mbedtls_mpi_read_binary(x, octets, len);
+    return base != NULL && exponent != NULL && modulus != NULL &&
+           result != NULL &&
+           BN_mod_exp(result, base, exponent, modulus, numbers) == 1 &&
+           BN_bn2binpad(result, octets, (int)mbedtls_mpi_size(n)) >= 0;
 }
 
 static bool
@@ -61,29 +60,36 @@ public_fits(const mbedtls_mpi *a, const mbedtls_mpi *e, const mbedtls_mpi *n)
            mbedtls_mpi_size(n) <= PUBLIC_OCTETS_MAX;
 }
 
-/* x = a to the power of e, modulo n; cache is mbedTLS's. */
-static int
-public_exp_mod(mbedtls_mpi *x, const mbedtls_mpi *a, const mbedtls_mpi *e,
-               const mbedtls_mpi *n, mbedtls_mpi *cache)
+static bool
+public_compute(uint8_t *octets, const mbedtls_mpi *a, const mbedtls_mpi *e,
+               const mbedtls_mpi *n)
 {
     BN_CTX *numbers;
-    int rc;
+    bool done = false;
 
-    if (!public_fits(a, e, n))
-        return mbedtls_mpi_exp_mod_unsafe(x, a, e, n, cache);
-    flow__crypto_begin();
+    (void)flow__crypto_begin();
     numbers = BN_CTX_new();
-    if (numbers == NULL)
-        rc = flow__crypto_cause(MBEDTLS_ERR_MPI_ALLOC_FAILED,
-                                MBEDTLS_ERR_PLATFORM_HW_ACCEL_FAILED);
-    else {
+    if (numbers != NULL) {
         BN_CTX_start(numbers);
-        rc = public_power(numbers, x, a, e, n);
+        done = public_power(numbers, octets, a, e, n);
         BN_CTX_end(numbers);
     }
     BN_CTX_free(numbers);
     flow__crypto_end();
-    return rc;
+    return done;
+}
+
+/* x = a to the power of e, modulo n; cache is mbedTLS's.  What libcrypto does
+ * not compute mbedTLS does: a failure must not pass for a wrong signature. */
+static int
+public_exp_mod(mbedtls_mpi *x, const mbedtls_mpi *a, const mbedtls_mpi *e,
+               const mbedtls_mpi *n, mbedtls_mpi *cache)
+{
+    uint8_t octets[PUBLIC_OCTETS_MAX];
+
+    if (!public_fits(a, e, n) || !public_compute(octets, a, e, n))
+        return mbedtls_mpi_exp_mod_unsafe(x, a, e, n, cache);
+    return mbedtls_mpi_read_binary(x, octets, mbedtls_mpi_size(n));
 }
 
 /* In mbedTLS's file only the public operation calls this. */
