@@ -13,6 +13,10 @@
 #include <mbedtls/rsa.h>
 #include <mbedtls/x509_crt.h>
 
+#ifdef FLOW_MBEDTLS_LIBCRYPTO
+#include <openssl/crypto.h>
+#endif
+
 #include "lib/plat.h"
 #include "pki.h"
 #include "test.h"
@@ -356,6 +360,38 @@ a_forked_child_signs_with_other_nonces(void **state)
 }
 #endif
 
+#ifdef FLOW_MBEDTLS_LIBCRYPTO
+/* exit(3) shuts libcrypto down, before the handlers that the program has set
+ * earlier.  A settled key then fails, and a new one is mbedTLS's. */
+static void
+libcrypto_shuts_down_before_its_users(void **state)
+{
+    uint8_t hash[32] = { 3 }, sig[MBEDTLS_PK_SIGNATURE_MAX_SIZE];
+    struct signer settled[KINDS];
+    size_t len;
+
+    (void)state;
+    skip_without_algorithms();
+    for (size_t i = 0; i < KINDS; i++) {
+        load(&settled[i], kinds[i].pair, kinds[i].type);
+        settle(&settled[i]);
+    }
+    OPENSSL_cleanup();
+    for (size_t i = 0; i < KINDS; i++) {
+        struct signer s;
+
+        assert_int_equal(
+            sign(&settled[i], MBEDTLS_MD_SHA256, hash, sig, sizeof(sig), &len),
+            MBEDTLS_ERR_PK_ALLOC_FAILED);
+        unload(&settled[i]);
+        load(&s, kinds[i].pair, kinds[i].type);
+        settle(&s);
+        check_signatures(&s);
+        unload(&s);
+    }
+}
+#endif
+
 int
 main(void)
 {
@@ -368,6 +404,9 @@ main(void)
         TEST(a_forked_child_signs_with_other_nonces),
 #endif
         TEST(threads_share_a_key),
+#ifdef FLOW_MBEDTLS_LIBCRYPTO
+        TEST(libcrypto_shuts_down_before_its_users), /* the last */
+#endif
     };
 
     return TEST_RUN(tests);

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 #include "crypto.h"
 
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 
 /* See libflow/crypto.h. */
 bool
 flow__crypto_begin(void)
 {
-    const bool is_alone = ERR_peek_error() == 0;
-
     (void)ERR_set_mark();
-    return is_alone;
+    return OPENSSL_init_crypto(0, NULL) == 1;
 }
 
 /* See libflow/crypto.h. */
@@ -18,6 +17,13 @@ void
 flow__crypto_end(void)
 {
     (void)ERR_pop_to_mark();
+}
+
+/* See libflow/crypto.h. */
+bool
+flow__crypto_is_alone(void)
+{
+    return ERR_peek_error() == 0;
 }
 
 static bool

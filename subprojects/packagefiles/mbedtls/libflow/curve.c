@@ -109,9 +109,10 @@ curve_begin(struct curve_work *w, mbedtls_ecp_group_id id)
 {
     struct curve *curve = curve_find(id);
 
-    (void)flow__crypto_begin();
     *w = (struct curve_work){ .curve = curve };
-    w->group = curve != NULL ? curve_group(curve) : NULL;
+    if (!flow__crypto_begin() || curve == NULL)
+        return false;
+    w->group = curve_group(curve);
     if (w->group == NULL)
         return false;
     w->numbers = BN_CTX_new();
@@ -233,8 +234,8 @@ curve_multiply_x(const uint8_t *scalar, const uint8_t *point, uint8_t *x)
     EVP_PKEY *ours = NULL, *theirs = NULL;
     bool done;
 
-    (void)flow__crypto_begin();
-    done = curve_make_x_keys(scalar, point, &ours, &theirs) &&
+    done = flow__crypto_begin() &&
+           curve_make_x_keys(scalar, point, &ours, &theirs) &&
            curve_derive_x(ours, theirs, x);
     EVP_PKEY_free(ours);
     EVP_PKEY_free(theirs);

@@ -158,20 +158,20 @@ key_of(const mbedtls_pk_context *pk)
 
 /* Sign with what params choose.  libcrypto can sign any hash with a settled
  * key, in a buffer that is large enough; what it can lack is memory, or random
- * numbers, which are reported alike. */
+ * numbers, or it has shut down, which are reported alike. */
 static int
 key_sign(const struct key *key, const OSSL_PARAM *params,
          const unsigned char *hash, size_t hash_len, unsigned char *sig,
          size_t sig_size, size_t *sig_len)
 {
-    EVP_PKEY_CTX *ctx;
+    EVP_PKEY_CTX *ctx = NULL;
     size_t len = sig_size;
     int rc = 0;
 
     if (sig_size < (size_t)EVP_PKEY_get_size(key->object))
         return MBEDTLS_ERR_PK_BUFFER_TOO_SMALL;
-    (void)flow__crypto_begin();
-    ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key->object, NULL);
+    if (flow__crypto_begin())
+        ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key->object, NULL);
     /* Without memory for ECDSA's encoding it returns 1, and -1 as the length.
      */
     if (ctx == NULL || EVP_PKEY_sign_init_ex(ctx, params) != 1 ||
@@ -349,10 +349,12 @@ key_read_ec(struct key *key, const mbedtls_ecp_keypair *ec)
 static int
 key_read(struct key *key, const mbedtls_pk_context *pk, bool is_rsa)
 {
-    const bool is_alone = flow__crypto_begin();
-    int rc =
-        is_rsa ? key_read_rsa(key, pk->pk_ctx) : key_read_ec(key, pk->pk_ctx);
+    const bool is_alone = flow__crypto_is_alone();
+    int rc = 0;
 
+    if (flow__crypto_begin())
+        rc = is_rsa ? key_read_rsa(key, pk->pk_ctx)
+                    : key_read_ec(key, pk->pk_ctx);
     if (rc == 0 && key->object == NULL && flow__crypto_lacks_memory(is_alone))
         rc = MBEDTLS_ERR_PK_ALLOC_FAILED;
     flow__crypto_end();

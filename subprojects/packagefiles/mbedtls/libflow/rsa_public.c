@@ -64,11 +64,9 @@ static bool
 public_compute(uint8_t *octets, const mbedtls_mpi *a, const mbedtls_mpi *e,
                const mbedtls_mpi *n)
 {
-    BN_CTX *numbers;
+    BN_CTX *numbers = flow__crypto_begin() ? BN_CTX_new() : NULL;
     bool done = false;
 
-    (void)flow__crypto_begin();
-    numbers = BN_CTX_new();
     if (numbers != NULL) {
         BN_CTX_start(numbers);
         done = public_power(numbers, octets, a, e, n);
