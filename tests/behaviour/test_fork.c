@@ -167,6 +167,14 @@ play_in_child(struct table *t)
 #endif
 }
 
+/* Whether a child may make flows of its own beside those of its parent.  lwIP's
+ * stack belongs to the process that started it. */
+static bool
+works_in_child(const struct flow_contract_backend *backend)
+{
+    return strcmp(backend->name, "lwip") != 0;
+}
+
 static void
 parent_and_child_pollers_both_work(void **state)
 {
@@ -185,9 +193,11 @@ parent_and_child_pollers_both_work(void **state)
         child = child_begin();
         if (child == 0) {
             clear_table(&ours);
-            CHILD_CHECK(set_table(&theirs, &backend[i]));
-            CHILD_CHECK(play_in_child(&theirs));
-            clear_table(&theirs);
+            if (works_in_child(&backend[i])) {
+                CHILD_CHECK(set_table(&theirs, &backend[i]));
+                CHILD_CHECK(play_in_child(&theirs));
+                clear_table(&theirs);
+            }
             child_end();
         }
         assert_true(play(&ours));

@@ -143,7 +143,7 @@ class Options(unittest.TestCase):
     def backends(self, *options):
         done = self.configure("-Dtls=disabled", *options)
         self.assertEqual(done.returncode, 0, done.stdout)
-        return re.search(r"backends: (.*)", done.stdout).group(1).split()
+        return re.search(r"backends *: (.*)", done.stdout).group(1).split()
 
     def test_lwip_is_built_where_its_source_is(self):
         there = (TOP / "subprojects" / "lwip-2.2.1").is_dir()
