@@ -121,8 +121,8 @@ list(const struct note *n)
     for (int i = 2; names != NULL && i < n->callers; i++) {
         const char *place = strchr(names[i], '(');
 
-        fprintf(stderr, " %.*s",
-                place != NULL ? (int)strcspn(place, ")") + 1 : 0, place);
+        if (place != NULL)
+            fprintf(stderr, " %.*s", (int)strcspn(place, ")") + 1, place);
     }
     fprintf(stderr, "\n");
     free(names);
