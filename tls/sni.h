@@ -56,6 +56,7 @@ struct flow__sni_identity {
     enum flow__key_type key;
     char **name; /* dNSNames of the leaf, as they are there */
     size_t name_count;
+    size_t name_cap;    /* that there is memory for */
     int64_t not_before; /* both 0: always valid */
     int64_t not_after;
     uint16_t scheme[FLOW__SNI_SCHEMES_MAX];

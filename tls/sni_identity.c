@@ -20,7 +20,10 @@ identity_set_names(const struct flow_env *env,
     if (count == 0)
         return FLOW_OK;
     identity->name = flow_env_alloc(env, count * sizeof(*identity->name));
-    return identity->name != NULL ? FLOW_OK : FLOW_E_NOMEM;
+    if (identity->name == NULL)
+        return FLOW_E_NOMEM;
+    identity->name_cap = count;
+    return FLOW_OK;
 }
 
 static enum flow_status
@@ -36,8 +39,7 @@ identity_add_name(const struct flow_env *env,
     return FLOW_OK;
 }
 
-/* The list is allocated for exactly the names that are stored: those with a NUL
- * in them are left out, since a host name has none. */
+/* Names with a NUL in them are left out, since a host name has none. */
 static size_t
 identity_count_names(const struct flow__keypair *pair)
 {

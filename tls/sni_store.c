@@ -147,6 +147,6 @@ flow__sni_identity_fini(const struct flow_env *env,
     for (size_t i = 0; i < identity->name_count; i++)
         flow_env_free(env, identity->name[i], strlen(identity->name[i]) + 1);
     flow_env_free(env, identity->name,
-                  identity->name_count * sizeof(*identity->name));
+                  identity->name_cap * sizeof(*identity->name));
     flow__keypair_free(identity->pair);
 }

@@ -158,6 +158,7 @@ sweep_environment(enum stack_kind kind)
         failed = atomic_load(&test_env.failed) - failed;
         test_env_fail(0, false);
         assert_int_equal(atomic_load(&test_env.live), 0);
+        assert_int_equal(atomic_load(&test_env.bytes), 0);
         assert_status_in(st, STATUS_BIT(FLOW_OK) | STATUS_BIT(FLOW_E_NOMEM));
         check(&s, st, failed != 0);
         if (failed == 0)
@@ -269,6 +270,7 @@ sweep_program(enum stack_kind kind)
         wrap_fail(0, false);
         release_thread();
         assert_int_equal(atomic_load(&test_env.live), 0);
+        assert_int_equal(atomic_load(&test_env.bytes), 0);
         /* mbedTLS 3.6.7 leaks the cipher contexts of a TLS 1.3 transform if the
          * memory for the rest of it is missing. */
         if (wrap_live() > (kind == TLS_1_3 ? 3 : 0))

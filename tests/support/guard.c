@@ -79,6 +79,7 @@ guard_end(void **state)
 {
     size_t now = guard_descriptors();
     size_t live = atomic_load(&test_env.live);
+    size_t bytes = atomic_load(&test_env.bytes);
 
     (void)state;
     alarm(0);
@@ -87,11 +88,15 @@ guard_end(void **state)
         print_error("in the case: %s\n", current);
     if (live != 0)
         print_error("%zu allocations (%zu bytes) were not given back\n", live,
-                    atomic_load(&test_env.bytes));
+                    bytes);
+    else if (bytes != 0)
+        print_error("memory was given back with another size than it had: %zd "
+                    "bytes are left\n",
+                    (ssize_t)bytes);
     if (now != descriptors)
         print_error("%zu descriptors were open before the test, %zu after\n",
                     descriptors, now);
-    return live == 0 && now == descriptors ? 0 : -1;
+    return live == 0 && bytes == 0 && now == descriptors ? 0 : -1;
 }
 
 void

@@ -551,11 +551,13 @@ failing_memory_leaves_nothing(void **state)
         assert_int_equal(st, FLOW_E_NOMEM);
         assert_int_equal(err.status, FLOW_E_NOMEM);
         assert_int_equal(test_env.live, 0);
+        assert_int_equal(test_env.bytes, 0);
         failed++;
     }
     assert_true(failed > 20);
     flow_tls_sni_unref(s);
     assert_int_equal(test_env.live, 0);
+    assert_int_equal(test_env.bytes, 0);
 }
 
 struct shared {
