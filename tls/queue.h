@@ -39,7 +39,7 @@ flow__queue_len(const struct flow__queue *queue)
 static inline uint8_t *
 flow__queue_data(const struct flow__queue *queue)
 {
-    return queue->base + queue->start;
+    return queue->base != NULL ? queue->base + queue->start : NULL;
 }
 
 /* Where to put bytes after the last, and how many fit. */
