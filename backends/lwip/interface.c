@@ -18,6 +18,8 @@
  */
 #define INTERFACE_MTU       1500u
 #define INTERFACE_FRAME_MAX (INTERFACE_MTU + SIZEOF_ETH_HDR)
+/* Frames without data are shorter: ARP, and segments with TCP's options. */
+#define INTERFACE_SMALL 128u
 /* Buffers of one frame: TCP's headers, and pieces of a segment. */
 #define INTERFACE_PIECES 32
 
@@ -118,6 +120,21 @@ flow_lwip_attach(const struct flow_lwip_interface *driver,
                                     "the stack has an interface");
 }
 
+/* Memory for a frame that arrived; NULL: there is none.  The pool may be full
+ * of bytes that the program does not read yet.  Small frames come from the
+ * heap, so that acknowledgements, ends and resets still arrive then: without
+ * them the connections that the program does read and write would stop as well.
+ */
+static struct pbuf *
+interface_buffer(size_t len)
+{
+    struct pbuf *p = NULL;
+
+    if (len <= INTERFACE_SMALL)
+        p = pbuf_alloc(PBUF_RAW, (u16_t)len, PBUF_RAM);
+    return p != NULL ? p : pbuf_alloc(PBUF_RAW, (u16_t)len, PBUF_POOL);
+}
+
 /* Entered. */
 static enum flow_status
 interface_input(const void *frame, size_t len)
@@ -128,7 +145,7 @@ interface_input(const void *frame, size_t len)
         return FLOW_E_INVAL;
     if (len < SIZEOF_ETH_HDR || len > INTERFACE_FRAME_MAX)
         return FLOW_OK;
-    p = pbuf_alloc(PBUF_RAW, (u16_t)len, PBUF_POOL);
+    p = interface_buffer(len);
     if (p == NULL)
         return FLOW_AGAIN;
     (void)pbuf_take(p, frame, (u16_t)len);

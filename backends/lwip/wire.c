@@ -11,7 +11,8 @@
  *
  * A received buffer may have one byte and take 1.5 KB.  So that a peer which
  * sends small segments does not use up lwIP's memory, small ones are copied
- * together (wire_collect).
+ * together (wire_collect), and so is a larger one that fits after them: else a
+ * peer that sends both in turn would take a new collector for each small one.
  */
 #define WIRE_SMALL     512u
 #define WIRE_COLLECTOR 2048u
@@ -47,7 +48,7 @@ wire_append(struct lwip_wire *w, struct pbuf *p, size_t len, size_t spare)
     w->spare = spare;
 }
 
-/* Copies a small buffer after the last one; false: no memory for that. */
+/* Copies a buffer after the last one; false: no memory for that. */
 static bool
 wire_collect(struct lwip_wire *w, struct pbuf *p)
 {
@@ -79,7 +80,8 @@ wire_received(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
     (void)err;
     if (p == NULL)
         w->ended = true;
-    else if (p->tot_len > WIRE_SMALL || !wire_collect(w, p))
+    else if ((p->tot_len > WIRE_SMALL && p->tot_len > w->spare) ||
+             !wire_collect(w, p))
         wire_append(w, p, p->tot_len, 0);
     wire_signal(w);
     return ERR_OK;

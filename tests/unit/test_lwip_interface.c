@@ -176,15 +176,21 @@ advance(unsigned seconds)
 }
 
 static struct flow_listener *
-listen_there(void)
+listen_for(int backlog)
 {
-    struct flow_lwip_options opt = { .backlog = 2 };
+    struct flow_lwip_options opt = { .backlog = backlog };
     struct flow_listener *l = NULL;
 
     assert_int_equal(
         flow_lwip_listen(&fake.env, "10.0.0.2", OUR_PORT, &opt, &l, NULL),
         FLOW_OK);
     return l;
+}
+
+static struct flow_listener *
+listen_there(void)
+{
+    return listen_for(2);
 }
 
 static void
@@ -415,6 +421,79 @@ full_device_only_delays(void **state)
     flow_listener_close(l);
 }
 
+/* A peer fills the window of a connection that is not accepted, with segments
+ * of two lengths in turn.  false: the stack took no more frames. */
+static bool
+fill_window(uint16_t port, size_t first, size_t second)
+{
+    uint8_t frame[FRAME_MAX];
+    uint32_t seq = 1001, ours;
+    size_t len = first;
+
+    peer_sends(port, OUR_PORT, 1000, 0, SYN, 0);
+    ours = sent.seq + 1;
+    peer_sends(port, OUR_PORT, seq, ours, ACK, 0);
+    for (; seq - 1001 + len <= 24 * 1460; len = first + second - len) {
+        size_t n = make_segment(frame, port, OUR_PORT, seq, ours, ACK, len);
+
+        if (flow_lwip_receive(frame, n) != FLOW_OK)
+            return false;
+        seq += (uint32_t)len;
+    }
+    return true;
+}
+
+/* Segments of other peers that are not read use up the memory for large frames;
+ * an acknowledgement still arrives. */
+static void
+unread_segments_do_not_keep_acknowledgements_out(void **state)
+{
+    struct flow_listener *l = listen_for(60);
+    struct flow *f = NULL;
+    uint32_t ours;
+    unsigned before;
+    uint16_t i = 0;
+    size_t n;
+
+    (void)state;
+    ours = connect_peer(l, 7200, &f);
+    assert_int_equal(flow_write(f, "answer", 6, &n), FLOW_OK);
+    while (i < 60 && fill_window((uint16_t)(10000 + i), 1460, 1460))
+        i++;
+    assert_in_range(i, 20, 59);
+    peer_sends(7200, OUR_PORT, 1001, ours + 6, ACK, 0);
+    before = sent.count;
+    peer_answers_arp();
+    advance(2);
+    /* What was acknowledged is not sent again. */
+    assert_false(sent.count > before && sent.port == 7200);
+    flow_abort(f);
+    flow_close(f);
+    flow_listener_close(l);
+    advance(100);
+}
+
+/* The memory of a connection follows its window, whatever the lengths of the
+ * segments. */
+static void
+segments_of_any_length_take_little_memory(void **state)
+{
+    static const size_t lengths[][2] = { { 513, 1 }, { 1, 1 }, { 600, 100 } };
+    size_t i;
+    uint16_t k;
+
+    (void)state;
+    for (i = 0; i < COUNT(lengths); i++) {
+        struct flow_listener *l = listen_for(40);
+
+        for (k = 0; k < 24; k++)
+            assert_true(fill_window((uint16_t)(20000 + 100 * i + k),
+                                    lengths[i][0], lengths[i][1]));
+        flow_listener_close(l);
+        advance(100);
+    }
+}
+
 static uint32_t
 next_random(uint32_t *state)
 {
@@ -476,6 +555,8 @@ main(void)
         cmocka_unit_test(dialled_flow_asks_for_the_hardware_address),
         cmocka_unit_test(silent_peer_does_not_keep_a_closed_flow),
         cmocka_unit_test(full_device_only_delays),
+        cmocka_unit_test(unread_segments_do_not_keep_acknowledgements_out),
+        cmocka_unit_test(segments_of_any_length_take_little_memory),
         cmocka_unit_test(damaged_frames_do_no_harm),
     };
 
