@@ -158,9 +158,8 @@ table_read(struct model *m, char *line)
 static void
 set_list(struct model_list *l, const int *value, size_t count)
 {
-    memset(l, 0, sizeof(*l));
+    *l = (struct model_list){ .count = count };
     memcpy(l->value, value, count * sizeof(*value));
-    l->count = count;
 }
 
 void
