@@ -23,6 +23,7 @@
 #define CONFIG_HANDSHAKE_TIME      UINT64_C(10000000000)
 #define CONFIG_HANDSHAKE_BYTES     65536u
 #define CONFIG_HANDSHAKE_BYTES_MAX (1u << 20)
+#define CONFIG_TEXT_ANSWER_MAX     4096u
 static const uint16_t config_default_groups[] = { FLOW_TLS_GROUP_X25519,
                                                   FLOW_TLS_GROUP_P256,
                                                   FLOW_TLS_GROUP_P384 };
@@ -125,6 +126,7 @@ flow_tls_config_unref(struct flow_tls_config *c)
     flow_tls_sni_unref(c->sni);
     flow__trust_free(c->trust);
     config_free_alpn(c);
+    flow_env_free(c->env, c->text_answer, c->text_answer_len);
     flow_lock_fini(&c->lock);
     flow_env_free(c->env, c, sizeof(*c));
 }
@@ -345,6 +347,31 @@ flow_tls_config_set_handshake_limits(struct flow_tls_config *c, uint64_t nsec,
         return FLOW_E_INVAL;
     c->handshake_time = nsec;
     c->handshake_bytes = max_bytes;
+    return FLOW_OK;
+}
+
+/* See <flow/tls_config.h>. */
+enum flow_status
+flow_tls_config_set_text_answer(struct flow_tls_config *c, const void *text,
+                                size_t len)
+{
+    uint8_t *copy = NULL;
+
+    if (!c->server)
+        return FLOW_E_NOTSUP;
+    if (flow__config_is_frozen(c))
+        return FLOW_E_BUSY;
+    if (len > CONFIG_TEXT_ANSWER_MAX)
+        return FLOW_E_INVAL;
+    if (len > 0) {
+        copy = flow_env_alloc(c->env, len);
+        if (copy == NULL)
+            return FLOW_E_NOMEM;
+        memcpy(copy, text, len);
+    }
+    flow_env_free(c->env, c->text_answer, c->text_answer_len);
+    c->text_answer = copy;
+    c->text_answer_len = len;
     return FLOW_OK;
 }
 

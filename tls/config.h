@@ -42,6 +42,10 @@ struct flow_tls_config {
     bool is_given;             /* sni is the application's, not made of pairs */
     struct flow__trust *trust; /* NULL: the system's, when frozen */
 
+    /* Server: sent to a client that begins with text instead of TLS; owned. */
+    uint8_t *text_answer;
+    size_t text_answer_len;
+
     bool allow_expired;
     bool tolerate_truncation;
     bool skip_verify;

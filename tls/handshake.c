@@ -15,9 +15,10 @@
  * the peer can only answer what it has been sent.  If a step sends a flight
  * after it has read all that the lower flow had, it ends there and does not
  * read: the answer takes a round trip.  A failure is recorded once, and from
- * then on the only thing sent is its alert, until it has left or its time is
- * over.  The engine is freed at that point: a failed handshake runs no code of
- * mbedTLS.
+ * then on the only thing sent is its alert, or the answer to a client that does
+ * not speak TLS.  When it has left, a server that owns the lower flow ends it
+ * and discards input, until the peer has ended or the time is over.  The engine
+ * is freed at that point: a failed handshake runs no code of mbedTLS.
  *
  * Locks: every function runs under both locks of the TLS flow (tls/tls_flow.h)
  * and takes those of the flow below inside them.
@@ -25,8 +26,9 @@
 
 /* Read-ahead: enough for a hello or a certificate flight in one call. */
 #define HANDSHAKE_READ_STEP 4096u
-/* How long an alert waits for a lower flow that takes nothing, in ns; less
- * where the handshake's limit comes first. */
+/* How long a failed handshake waits, in ns, for a lower flow that does not take
+ * the alert and for a peer that does not end; less where the handshake's limit
+ * comes first. */
 #define HANDSHAKE_LINGER 1000000000u
 
 /* See tls/handshake.h. */
@@ -206,7 +208,25 @@ handshake_begin(struct flow__handshake *hs, struct flow_error *err)
     return hs->server ? FLOW_OK : handshake_begin_client(hs, err);
 }
 
-/* Fail the handshake and queue its alert. */
+/* Queue what tells the peer that it is refused, if anything: the alert, or the
+ * answer to a client that sent text. */
+static void
+handshake_queue_refusal(struct flow__handshake *hs)
+{
+    const struct flow_tls_config *c = hs->config;
+    int alert = hs->failure.alert_sent;
+    bool is_answered = hs->is_text && c->text_answer_len > 0;
+    bool is_queued =
+        is_answered
+            ? flow__queue_append(&hs->out, c->text_answer, c->text_answer_len)
+            : alert >= 0 && flow__outgoing_alert(hs, alert);
+
+    if (is_answered || !is_queued)
+        hs->failure.alert_sent = FLOW__ALERT_NONE;
+    hs->lingers = is_queued && hs->server;
+}
+
+/* Fail the handshake. */
 static void
 handshake_give_up(struct flow__handshake *hs, const struct flow_error *err)
 {
@@ -215,9 +235,9 @@ handshake_give_up(struct flow__handshake *hs, const struct flow_error *err)
     hs->failure = *err;
     flow__engine_free(hs->engine);
     hs->engine = NULL;
+    flow__queue_release(&hs->raw);
     handshake_limit_time(hs, HANDSHAKE_LINGER);
-    if (err->alert_sent >= 0 && !flow__outgoing_alert(hs, err->alert_sent))
-        hs->failure.alert_sent = FLOW__ALERT_NONE;
+    handshake_queue_refusal(hs);
 }
 
 static bool
@@ -227,16 +247,23 @@ handshake_is_late(const struct flow__handshake *hs)
            hs->env->now(hs->env->ctx) >= hs->deadline;
 }
 
-/* The alert of a failed handshake waits for the lower flow like any record,
- * but only for a limited time, and not beyond the deadline of the opening. */
+/* The alert of a failed handshake waits for the lower flow like any record, and
+ * the end of the lower flow for the peer; but only for a limited time, and not
+ * beyond the deadline of the opening. */
 static enum flow_status
-handshake_linger(struct flow__handshake *hs, struct flow *lower, bool is_late,
-                 struct flow_error *err)
+handshake_linger(struct flow__handshake *hs, struct flow *lower,
+                 uint32_t circumstances, struct flow_error *err)
 {
     struct flow_error ignored;
     enum flow_status st = handshake_flush_out(hs, lower, &ignored);
+    bool is_late = (circumstances & FLOW__STEP_LATE) != 0;
+    bool is_over = st != FLOW_AGAIN;
 
-    if (st == FLOW_AGAIN && !is_late && !handshake_is_late(hs))
+    if ((circumstances & FLOW__STEP_ENDS_LOWER) == 0)
+        hs->lingers = false;
+    if (st == FLOW_OK && hs->lingers)
+        is_over = flow__linger_step(&hs->linger, lower);
+    if (!is_over && !is_late && !handshake_is_late(hs))
         return FLOW_AGAIN;
     /* If the caller's deadline has passed, flow_close() still offers the alert.
      */
@@ -283,8 +310,9 @@ handshake_start(struct flow__handshake *hs, struct flow *lower,
 /* See tls/handshake.h. */
 enum flow_status
 flow__handshake_step(struct flow__handshake *hs, struct flow *lower,
-                     bool is_late, struct flow_error *err)
+                     uint32_t circumstances, struct flow_error *err)
 {
+    bool is_late = (circumstances & FLOW__STEP_LATE) != 0;
     enum flow_status st = FLOW_OK;
 
     flow_error_clear(err);
@@ -300,7 +328,7 @@ flow__handshake_step(struct flow__handshake *hs, struct flow *lower,
                                   : "the handshake took longer than its limit");
     while (st == FLOW_OK) {
         if (hs->phase == FLOW__PHASE_FAILED)
-            return handshake_linger(hs, lower, is_late, err);
+            return handshake_linger(hs, lower, circumstances, err);
         st = handshake_flush_out(hs, lower, err);
         if (st != FLOW_OK || hs->phase == FLOW__PHASE_DONE)
             return st;
@@ -334,7 +362,9 @@ flow__handshake_wants(const struct flow__handshake *hs)
         return FLOW_READY_OPEN;
     if (flow__queue_len(&hs->out) > 0)
         return FLOW_READY_WRITE;
-    return hs->unflushed ? FLOW_READY_FLUSH : FLOW_READY_READ;
+    if (hs->unflushed)
+        return FLOW_READY_FLUSH;
+    return hs->lingers ? flow__linger_wants(&hs->linger) : FLOW_READY_READ;
 }
 
 /* See tls/handshake.h. */
@@ -361,7 +391,8 @@ flow__handshake_deadline(const struct flow__handshake *hs)
 bool
 flow__handshake_is_fresh(const struct flow__handshake *hs)
 {
-    return hs->taken == 0 && flow__queue_len(&hs->raw) == 0 &&
+    return hs->phase != FLOW__PHASE_FAILED && hs->taken == 0 &&
+           flow__queue_len(&hs->raw) == 0 &&
            (hs->server || hs->phase < FLOW__PHASE_RUNNING);
 }
 

@@ -87,14 +87,24 @@ enum flow_status flow__handshake_new(struct flow_tls_config *config,
 /* Wipes and releases; NULL does nothing. */
 void flow__handshake_free(struct flow__handshake *hs);
 
+/* For a step. */
+enum {
+    /* The caller's deadline has passed: a handshake that has failed reports its
+     * reason, any other stops. */
+    FLOW__STEP_LATE = 1,
+    /* The lower flow can be ended, and is not used by any other after a
+     * failure. */
+    FLOW__STEP_ENDS_LOWER = 2
+};
+
 /* Continue until the lower flow would block.  FLOW_OK: the handshake is over
  * and the lower flow has all our records.  FLOW_AGAIN: wait for what
  * flow__handshake_wants() says.  Any other status: *err has the reason; an
- * alert was sent if one was due and the lower flow accepted it.  is_late: the
- * caller's deadline has passed; a handshake that has failed reports its reason,
- * any other stops. */
+ * alert was sent if one was due and the lower flow accepted it, and a server
+ * has waited a moment for the peer to end.  circumstances: FLOW__STEP_ bits. */
 enum flow_status flow__handshake_step(struct flow__handshake *hs,
-                                      struct flow *lower, bool is_late,
+                                      struct flow *lower,
+                                      uint32_t circumstances,
                                       struct flow_error *err);
 
 /* Before flow__handshake_free(): offer a queued alert to the lower flow once

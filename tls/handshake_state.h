@@ -8,6 +8,7 @@
 #include "tls/handshake.h"
 #include "tls/hello.h"
 #include "tls/limiter.h"
+#include "tls/linger.h"
 #include "tls/order.h"
 #include "tls/sni.h"
 
@@ -15,6 +16,7 @@
  * What the files of the handshake share; nothing else includes it:
  *
  *   handshake.c        the lower flow, time, and how it begins and ends
+ *   linger.c           how it ends after a refusal
  *   incoming.c         records of the peer to messages to the engine
  *   outgoing.c         events of the engine to keys and records; our alert
  *   agreement.c        what the hellos agree on
@@ -32,7 +34,8 @@ enum flow__handshake_phase {
     FLOW__PHASE_OPENING, /* and now it is */
     FLOW__PHASE_RUNNING,
     FLOW__PHASE_DONE,  /* except for what is in out */
-    FLOW__PHASE_FAILED /* failure says why; an alert may be in out */
+    FLOW__PHASE_FAILED /* failure says why; an alert or an answer in clear may
+                          be in out */
 };
 
 struct flow__handshake {
@@ -44,7 +47,7 @@ struct flow__handshake {
     struct flow_error failure;
     uint64_t time_limit;           /* ns from RUNNING on; 0: none */
     uint64_t dial_limit;           /* ns from OPENING on; 0: none */
-    uint64_t deadline;             /* from these two; FAILED: for the alert */
+    uint64_t deadline;             /* from these two; FAILED: to linger */
     char name[FLOW__NAME_MAX + 1]; /* client: name to ask for, or "" */
     bool ip_name;
     struct flow__engine *engine; /* server: from the ClientHello on */
@@ -57,9 +60,12 @@ struct flow__handshake {
     bool unflushed;             /* the lower flow may hold records back */
     bool is_drained;            /* the last read took all that there was */
     bool is_quiet;              /* this step sent after such a read */
-    size_t taken;               /* bytes of records looked at */
-    bool header_checked;        /* of the record that raw begins with */
-    bool ccs_sent;              /* TLS 1.3: the one of RFC 8446 D.4 */
+    bool lingers;               /* FAILED: end the lower flow after out */
+    struct flow__linger linger;
+    size_t taken;        /* bytes of records looked at */
+    bool is_text;        /* the peer began with text, not TLS */
+    bool header_checked; /* of the record that raw begins with */
+    bool ccs_sent;       /* TLS 1.3: the one of RFC 8446 D.4 */
     unsigned ccs_received;
     unsigned warnings; /* of TLS 1.2, HelloRequests included */
     bool skip_early;   /* refused 0-RTT data may come */

@@ -414,6 +414,36 @@ incoming_may_be_early(const struct flow__handshake *hs, const uint8_t *record)
            incoming_facts_of(hs)->skip != FLOW__SKIP_NONE;
 }
 
+/* Whether the first bytes are text: no record of TLS begins with a character
+ * that can be printed. */
+static bool
+incoming_is_text(const uint8_t *record)
+{
+    for (size_t i = 0; i < FLOW__RECORD_HEADER; i++)
+        if (record[i] < 0x20 || record[i] > 0x7e)
+            return false;
+    return true;
+}
+
+/* The first bytes are not a record of TLS: the error quotes them if they are
+ * text, and a server may answer in the clear. */
+static enum flow_status
+incoming_refuse_first(struct flow__handshake *hs, const uint8_t *record,
+                      struct flow__fault *fault, struct flow_error *err)
+{
+    char begin[FLOW__RECORD_HEADER + 1] = "";
+    enum flow_status st;
+
+    fault->text = "the peer does not speak TLS";
+    hs->is_text = incoming_is_text(record);
+    st = flow__handshake_fault(hs, FLOW_E_PROTO, fault, err);
+    if (hs->is_text) {
+        memcpy(begin, record, FLOW__RECORD_HEADER);
+        flow_error_set_detail(err, begin);
+    }
+    return st;
+}
+
 static enum flow_status
 incoming_check_header(struct flow__handshake *hs, const uint8_t *record,
                       struct flow_error *err)
@@ -428,7 +458,7 @@ incoming_check_header(struct flow__handshake *hs, const uint8_t *record,
         flow__record_parse(record, encrypted, &header, &fault);
 
     if (st != FLOW_OK && first)
-        fault.text = "the peer does not speak TLS";
+        return incoming_refuse_first(hs, record, &fault, err);
     if (st != FLOW_OK)
         return flow__handshake_fault(hs, st, &fault, err);
     hs->taken += FLOW__RECORD_HEADER + header.len;

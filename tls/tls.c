@@ -51,6 +51,18 @@ tls_take_over(struct flow__tls *t)
     tls_end_handshake(t);
 }
 
+/* What a step of the handshake has to know, as FLOW__STEP_ bits. */
+static uint32_t
+tls_circumstances(const struct flow__tls *t)
+{
+    const struct flow *f = &t->base;
+    bool ends = f->owns_lower && t->propagate &&
+                (flow_caps(f->lower) & FLOW_CAP_HALF_CLOSE_WRITE) != 0;
+
+    return (flow_opening_is_late(f) ? (uint32_t)FLOW__STEP_LATE : 0) |
+           (ends ? (uint32_t)FLOW__STEP_ENDS_LOWER : 0);
+}
+
 static enum flow_status
 tls_step_handshake(struct flow__tls *t, struct flow_error *err)
 {
@@ -61,8 +73,7 @@ tls_step_handshake(struct flow__tls *t, struct flow_error *err)
         return flow_error_set(err, FLOW_E_TIMEOUT, "tls", FLOW_DOMAIN_NONE, 0,
                               "the peer said nothing for so long that newer "
                               "connections took its place");
-    st = flow__handshake_step(t->hs, t->base.lower,
-                              flow_opening_is_late(&t->base), err);
+    st = flow__handshake_step(t->hs, t->base.lower, tls_circumstances(t), err);
     if (st == FLOW_AGAIN)
         flow__limiter_note(slot, !flow__handshake_is_fresh(t->hs));
     return st;
@@ -240,7 +251,8 @@ static const struct flow_ops tls_ops = {
 static uint32_t
 tls_caps_over(uint32_t below)
 {
-    const uint32_t kept = FLOW_CAP_DUPLEX | FLOW_CAP_FD;
+    const uint32_t kept =
+        FLOW_CAP_DUPLEX | FLOW_CAP_FD | FLOW_CAP_RESETS_UNREAD;
 
     return (below & kept) | FLOW_CAP_HALF_CLOSE_WRITE |
            FLOW_CAP_HALF_CLOSE_READ | FLOW_CAP_ORDERLY_END |

@@ -47,7 +47,8 @@ struct lwip_flow {
 
 #define LWIP_CAPS                                                              \
     (FLOW_CAP_HALF_CLOSE_WRITE | FLOW_CAP_HALF_CLOSE_READ |                    \
-     FLOW_CAP_ORDERLY_END | FLOW_CAP_LEASE_READ | FLOW_CAP_DUPLEX)
+     FLOW_CAP_ORDERLY_END | FLOW_CAP_LEASE_READ | FLOW_CAP_DUPLEX |            \
+     FLOW_CAP_RESETS_UNREAD)
 
 /* Allocates a flow without a connection; NULL: no memory. */
 struct lwip_flow *flow__lwip_flow_new(const struct flow_env *env, uint32_t caps,

@@ -41,7 +41,8 @@ struct flow__stream {
 /* Capabilities of a connected stream socket. */
 #define FLOW__STREAM_CAPS                                                      \
     (FLOW_CAP_HALF_CLOSE_WRITE | FLOW_CAP_HALF_CLOSE_READ |                    \
-     FLOW_CAP_ORDERLY_END | FLOW_CAP_DUPLEX | FLOW_CAP_FD)
+     FLOW_CAP_ORDERLY_END | FLOW_CAP_DUPLEX | FLOW_CAP_FD |                    \
+     FLOW_CAP_RESETS_UNREAD)
 
 /* Allocates a zeroed struct of size bytes and room for the peer's address, and
  * initialises the common part, not connected yet; NULL: no memory. */

@@ -73,6 +73,8 @@ adopt_capabilities(int read_fd, int write_fd)
 
     if (read_fd == write_fd && adopt_get_option(write_fd, SO_TYPE) < 0)
         caps &= ~(FLOW_CAP_HALF_CLOSE_WRITE | FLOW_CAP_HALF_CLOSE_READ);
+    if (adopt_get_option(write_fd, SO_TYPE) < 0)
+        caps &= ~FLOW_CAP_RESETS_UNREAD;
     return caps;
 }
 

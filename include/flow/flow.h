@@ -117,6 +117,9 @@ enum flow_dir {
 /** A filter: it passes on what the flow below promises and promises nothing of
  *  its own, so keys about security pass through it. */
 #define FLOW_CAP_FILTER 0x10000u
+/** Closed with unread input, or while the peer still sends, the transport is
+ *  reset: the peer may lose what it has not read.  flow_finish() avoids it. */
+#define FLOW_CAP_RESETS_UNREAD 0x20000u
 /**@}*/
 
 /** How a direction ended, #FLOW_QUERY_END_READ and #FLOW_QUERY_END_WRITE. */

@@ -349,6 +349,30 @@ flow_tls_config_set_handshake_limits(struct flow_tls_config *c, uint64_t nsec,
                                      size_t max_bytes);
 
 /**
+ * @brief Answer clients that send text instead of TLS, such as plain HTTP.
+ *
+ * If the first five bytes of a client are printable ASCII, which no TLS record
+ * begins with, the server sends these bytes in the clear in place of the alert
+ * unexpected_message.  The handshake fails all the same, and the error quotes
+ * the five bytes.  Anyone on the path can read and change the answer, so it
+ * should say no more than that the port expects TLS.
+ *
+ * @param[in,out] c     The configuration.
+ * @param[in]     text  The whole answer; copied.  May be NULL if @p len is 0.
+ * @param[in]     len   0..4096 bytes; 0, the default: the alert.
+ * @retval FLOW_OK        Set, in place of an earlier answer.
+ * @retval FLOW_E_INVAL   Too long.
+ * @retval FLOW_E_NOTSUP  @p c is a client's.
+ * @retval FLOW_E_NOMEM   No memory.
+ * @retval FLOW_E_BUSY    Frozen.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_tls_config_set_text_answer(struct flow_tls_config *c, const void *text,
+                                size_t len);
+
+/**
  * @brief Accept the end of the lower flow without close_notify as an end.
  *
  * Reading then answers #FLOW_EOF, with #FLOW_END_GONE as its quality, instead

@@ -45,7 +45,8 @@ static void
 capabilities_are_exact(void **state)
 {
     const uint32_t caps = FLOW_CAP_HALF_CLOSE_WRITE | FLOW_CAP_HALF_CLOSE_READ |
-                          FLOW_CAP_ORDERLY_END | FLOW_CAP_DUPLEX | FLOW_CAP_FD;
+                          FLOW_CAP_ORDERLY_END | FLOW_CAP_DUPLEX | FLOW_CAP_FD |
+                          FLOW_CAP_RESETS_UNREAD;
     struct tcp_ends e = tcp_connected();
     struct flow *named;
 
