@@ -344,6 +344,16 @@ site_listen_worker(struct site *s, struct flow_tls_config *config,
     return CLI_FAILED;
 }
 
+/* For plain HTTP on the port of HTTPS.  It has no Date: it is made once, and
+ * the time of a client that only took the wrong scheme is of no use. */
+static const char site_https_only[] =
+    "HTTP/1.1 400 Bad Request\r\n"
+    "Content-Type: text/plain; charset=utf-8\r\n"
+    "Content-Length: 57\r\n"
+    "Connection: close\r\n"
+    "\r\n"
+    "This port speaks HTTPS: use a URL that begins https://.\r\n";
+
 /* The listeners of all workers, on the port that the first one got.  An exit
  * code. */
 static int
@@ -357,6 +367,8 @@ site_listen_tls(struct site *workers, const struct options *o)
         return code;
     if (flow_tls_config_set_handshake_limits(config, workers->handshake_timeout,
                                              0) != FLOW_OK ||
+        flow_tls_config_set_text_answer(
+            config, site_https_only, sizeof(site_https_only) - 1) != FLOW_OK ||
         !cli_set_alpn(config, "http/1.1"))
         code = CLI_FAILED;
     for (i = 0; i < o->workers && code == CLI_OK; i++) {

@@ -201,6 +201,48 @@ class Answers(Site):
             rb"\d+ ms\n" % len(PAGE), s.errors))
         self.end(site)
 
+    def test_plain_http_gets_400(self):
+        site = self.serve("--log")
+        request = b"GET / HTTP/1.1\r\nHost: www.flow.test\r\n\r\n"
+        for size in (len(request), 1):
+            plain = self.connect(site.port)
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for at in range(0, len(request), size):
+                plain.sendall(request[at:at + size])
+            status, fields, body = split(receive_all(plain))
+            plain.close()
+            self.assertEqual(status, 400)
+            self.assertEqual(fields["Connection"], "close")
+            self.assertEqual(fields["Content-Length"], str(len(body)))
+            self.assertIn(b"speaks HTTPS", body)
+        site.wait_for(lambda s: s.errors.count(
+            b" https handshake: tls: the peer does not speak TLS "
+            b"(GET /)\n") == 2)
+        self.end(site)
+
+    def test_curl_with_the_wrong_scheme(self):
+        self.need("curl")
+        site = self.serve()
+        code, out, err = run(
+            "curl", "-sS", "--noproxy", "*", "-w", "%{http_code}",
+            "-d", "x" * 60_000, "http://127.0.0.1:%d/" % site.port)
+        self.assertEqual(code, 0, err)
+        self.assertIn(b"speaks HTTPS", out)
+        self.assertTrue(out.endswith(b"400"), out)
+        self.end(site)
+
+    def test_binary_garbage_gets_an_alert(self):
+        site = self.serve("--log")
+        for garbage in (b"\0" * 99, b"\x80\x2e\x01\x03\x01" + b"\0" * 60_000):
+            other = self.connect(site.port)
+            other.sendall(garbage)
+            self.assertEqual(receive_all(other), b"\x15\3\3\0\2\2\x0a")
+            other.close()
+        site.wait_for(lambda s: s.errors.count(
+            b"the peer does not speak TLS, alert sent: "
+            b"unexpected_message\n") == 2)
+        self.end(site)
+
     def test_clients_without_tls_harm_no_other(self):
         site = self.serve("--log")
         for garbage in (b"GET / HTTP/1.1\r\nHost: www.flow.test\r\n\r\n",
