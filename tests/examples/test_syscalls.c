@@ -18,10 +18,11 @@
 
 /*
  * test_syscalls SITE KEYS FILE LIMIT: counts the system calls of flow-site for
- * one small answer on a new connection of TLS 1.3, and fails if there are more
- * than LIMIT.  It traces the program, so it
- * counts every call, whatever function makes it.  epoll_wait(2) is told apart:
- * how often the program sleeps depends on the clients.
+ * one small answer on a new connection of TLS 1.3.  It traces the program, so
+ * it counts every call, whatever function makes it.  It fails if there are more
+ * than LIMIT that are neither epoll_wait(2) nor a read: how often the program
+ * sleeps, and how many reads it takes to get what the client sends, depends on
+ * the pieces in which that arrives.  All are printed.
  */
 
 #define CONNECTIONS 300u
@@ -266,8 +267,8 @@ main(int argc, char **argv)
         return 1;
     }
     limit = strtoul(argv[4], NULL, 10);
-    if (n.all <= limit * CONNECTIONS)
+    if (n.all - n.call[SYS_recvfrom] <= limit * CONNECTIONS)
         return 0;
-    fprintf(stderr, "more than %lu system calls per connection\n", limit);
+    fprintf(stderr, "more than %lu system calls besides reads\n", limit);
     return 1;
 }
