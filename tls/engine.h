@@ -10,10 +10,13 @@
 #include <flow/status.h>
 #include <flow/tls_config.h>
 
+#include "tls/cert.h"
 #include "tls/key_type.h"
 #include "tls/keys.h"
 #include "tls/order_kinds.h"
 #include "tls/suite.h"
+
+#define FLOW__PIN_LEN 32 /* SHA-256 */
 
 /*
  * The interface to a TLS library: certificates, keys, and the handshake as
@@ -85,6 +88,27 @@ void flow__trust_free(struct flow__trust *trust);
 enum flow_status flow__trust_add(struct flow__trust *trust, const void *data,
                                  size_t len, bool strict, size_t *ret_count,
                                  struct flow_error *err);
+
+/*
+ * What a verification asks of the library.
+ */
+
+/* Whether the library's parser accepts a certificate, whatever its extensions
+ * are: FLOW_OK, FLOW_E_INVAL or FLOW_E_NOMEM. */
+enum flow_status flow__engine_check_certificate(struct flow__span der);
+
+/* Check a signature by the key in a SubjectPublicKeyInfo: FLOW_OK, FLOW_E_AUTH
+ * for a wrong one or a key that cannot have made it, or FLOW_E_NOMEM. */
+enum flow_status flow__engine_check_signature(struct flow__span spki,
+                                              const struct flow__signature *s);
+
+/* SHA-256: FLOW_OK or FLOW_E_NOMEM. */
+enum flow_status flow__engine_fingerprint(struct flow__span bytes,
+                                          uint8_t ret[FLOW__PIN_LEN]);
+
+/* Decode lines of base64; false if they are not or do not fit. */
+bool flow__engine_decode_base64(struct flow__span text, uint8_t *buf,
+                                size_t cap, size_t *ret_len);
 
 /* What handshakes of one configuration share. */
 struct flow__engine_conf;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "tls/span.h"
 
+#include <string.h>
+
 /* See tls/span.h. */
 bool
 flow__span_take(struct flow__span *in, size_t len, struct flow__span *ret)
@@ -84,4 +86,18 @@ flow__span_has_u16(struct flow__span list, uint16_t value)
         if (v == value)
             return true;
     return false;
+}
+
+/* See tls/span.h. */
+bool
+flow__span_is(struct flow__span a, const void *bytes, size_t len)
+{
+    return a.len == len && (len == 0 || memcmp(a.base, bytes, len) == 0);
+}
+
+/* See tls/span.h. */
+bool
+flow__span_equal(struct flow__span a, struct flow__span b)
+{
+    return flow__span_is(a, b.base, b.len);
 }

@@ -30,6 +30,10 @@ bool flow__span_take_vec24(struct flow__span *in, struct flow__span *ret);
 /* A vector of one or more 2-byte numbers, after its length of 2 bytes. */
 bool flow__span_take_numbers(struct flow__span *in, struct flow__span *ret);
 
+/* Whether two spans have the same bytes. */
+bool flow__span_equal(struct flow__span a, struct flow__span b);
+bool flow__span_is(struct flow__span a, const void *bytes, size_t len);
+
 /* Whether a list of 2-byte numbers holds one; false for an absent list. */
 bool flow__span_has_u16(struct flow__span list, uint16_t value);
 

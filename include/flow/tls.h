@@ -49,12 +49,16 @@ extern "C" {
 #define FLOW_VERIFY_WEAK 0x0040u
 /** No certificate was sent. */
 #define FLOW_VERIFY_MISSING 0x0080u
-/** Another reason of the engine. */
+/** Another reason; flow_error::text has it. */
 #define FLOW_VERIFY_OTHER 0x0100u
 /** The peer's chain, its name, or both were not checked: the configuration is a
  *  server's, which asks for no certificate, or has an insecure setting.  Set
  *  only for an open flow, perhaps with other bits; never in an error. */
 #define FLOW_VERIFY_NOT_CHECKED 0x0200u
+/** A name constraint or a path length constraint is violated. */
+#define FLOW_VERIFY_CONSTRAINT 0x0400u
+/** No key of the chain is pinned. */
+#define FLOW_VERIFY_PIN 0x0800u
 /**@}*/
 
 /** flow_tls_wrap_client(), flow_tls_wrap_server(): do not take ownership of the

@@ -6,12 +6,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <mbedtls/md.h>
 #include <mbedtls/pk.h>
 #include <mbedtls/ssl.h>
 
 #include <flow/status.h>
 
 #include "tls/alert.h"
+#include "tls/cert.h"
 
 /*
  * Where mbedTLS 3.6 and 4.x differ.  major3.c and major4.c implement this, and
@@ -40,6 +42,12 @@ int flow__mbed_parse_key(mbedtls_pk_context *key, const uint8_t *data,
                          size_t len, const uint8_t *pass, size_t pass_len);
 int flow__mbed_check_pair(const mbedtls_pk_context *public_key,
                           const mbedtls_pk_context *key);
+
+/* Check a signature of a certificate by a key: 0 or an error number, for a
+ * wrong one too.  hash has s->hash_bits, by the algorithm md. */
+int flow__mbed_check_signature(mbedtls_pk_context *key,
+                               const struct flow__signature *s,
+                               mbedtls_md_type_t md, const uint8_t *hash);
 
 /*
  * Let libcrypto sign with a private key, where this build of mbedTLS has it.

@@ -162,6 +162,26 @@ flow__mbed_settle_key(mbedtls_pk_context *key)
 
 /* See tls/mbedtls/compat.h. */
 int
+flow__mbed_check_signature(mbedtls_pk_context *key,
+                           const struct flow__signature *s,
+                           mbedtls_md_type_t md, const uint8_t *hash)
+{
+    const mbedtls_pk_rsassa_pss_options pss = {
+        .mgf1_hash_id = md,
+        .expected_salt_len = s->salt_len,
+    };
+    const bool is_pss = s->kind == FLOW__SIGN_RSA_PSS;
+
+    return mbedtls_pk_verify_ext(s->kind == FLOW__SIGN_ECDSA ? MBEDTLS_PK_ECDSA
+                                 : is_pss ? MBEDTLS_PK_RSASSA_PSS
+                                          : MBEDTLS_PK_RSA,
+                                 is_pss ? &pss : NULL, key, md, hash,
+                                 s->hash_bits / 8u, s->value.base,
+                                 s->value.len);
+}
+
+/* See tls/mbedtls/compat.h. */
+int
 flow__mbed_check_share(const uint8_t *msg, size_t len)
 {
     (void)msg;

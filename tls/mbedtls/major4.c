@@ -82,6 +82,19 @@ flow__mbed_check_pair(const mbedtls_pk_context *public_key,
     return mbedtls_pk_check_pair(public_key, key);
 }
 
+/* See tls/mbedtls/compat.h.  A PSS signature may have a salt of any length. */
+int
+flow__mbed_check_signature(mbedtls_pk_context *key,
+                           const struct flow__signature *s,
+                           mbedtls_md_type_t md, const uint8_t *hash)
+{
+    return mbedtls_pk_verify_ext(
+        s->kind == FLOW__SIGN_ECDSA     ? MBEDTLS_PK_SIGALG_ECDSA
+        : s->kind == FLOW__SIGN_RSA_PSS ? MBEDTLS_PK_SIGALG_RSA_PSS
+                                        : MBEDTLS_PK_SIGALG_RSA_PKCS1V15,
+        key, md, hash, s->hash_bits / 8u, s->value.base, s->value.len);
+}
+
 /* See tls/mbedtls/compat.h.  PSA refuses a public key that is not a point of
  * its curve, or that has a small order.  RFC 8422 5.1.1 and 5.4. */
 int

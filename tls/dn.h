@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef FLOW_TLS_DN_H
+#define FLOW_TLS_DN_H
+
+#include "tls/der.h"
+
+/*
+ * Distinguished names of certificates (RFC 5280 4.1.2.4): the content of an
+ * RDNSequence.
+ */
+
+/* Whether its elements are well formed.  The other functions need that. */
+bool flow__dn_is_valid(struct flow__span name);
+
+/*
+ * RFC 5280 7.1: values of PrintableString, UTF8String and IA5String are equal
+ * if they differ only in ASCII case and in spaces at either end or repeated
+ * inside.  All other values must have the same type and the same bytes.
+ */
+bool flow__dn_equal(struct flow__span a, struct flow__span b);
+
+/* The same number for names that are equal. */
+uint32_t flow__dn_hash(struct flow__span name);
+
+/* Whether a name is equal to base or below it (RFC 5280 4.2.1.10). */
+bool flow__dn_is_within(struct flow__span base, struct flow__span name);
+
+/* The next value of an attribute emailAddress in name, which advances past it;
+ * false: there is none left. */
+bool flow__dn_next_email(struct flow__span *name, struct flow__span *ret);
+
+/* Write "C=NL, O=Example, CN=a.example", cut off at cap - 1 bytes, with '?' for
+ * what is not printable ASCII. */
+void flow__dn_text(struct flow__span name, char *buf, size_t cap);
+
+#endif

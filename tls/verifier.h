@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef FLOW_TLS_VERIFIER_H
+#define FLOW_TLS_VERIFIER_H
+
+#include <flow/tls_verify.h>
+
+#include "tls/path.h"
+
+/* Add certificates that are trusted.  If strict, all or none: FLOW_E_INVAL if
+ * one is not understood, and *ret_bad is its number, from 1.  Otherwise those
+ * are left out.  *ret_count: how many were added. */
+enum flow_status flow__verifier_add_trust(struct flow_tls_verifier *v,
+                                          struct flow__span data, bool strict,
+                                          size_t *ret_bad, size_t *ret_count,
+                                          struct flow_error *err);
+
+/* No setter succeeds after this. */
+void flow__verifier_freeze(struct flow_tls_verifier *v);
+
+#endif
