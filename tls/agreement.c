@@ -127,7 +127,7 @@ agreement_begin_serving(struct flow__handshake *hs,
         memcpy(hs->alpn, ch->alpn.base, ch->alpn.len);
         hs->alpn_len = ch->alpn.len;
     }
-    st = flow__engine_new(hs->conf, hs->pair, (uint16_t)version, NULL, false,
+    st = flow__engine_new(hs->conf, hs->pair, (uint16_t)version, NULL,
                           &hs->engine);
     return st == FLOW_OK ? st : flow__handshake_fault(hs, st, NULL, err);
 }

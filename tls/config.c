@@ -124,7 +124,7 @@ flow_tls_config_unref(struct flow_tls_config *c)
     flow__engine_conf_free(c->engine);
     flow__config_free_entries(c);
     flow_tls_sni_unref(c->sni);
-    flow__trust_free(c->trust);
+    flow_tls_verifier_unref(c->verifier);
     config_free_alpn(c);
     flow_env_free(c->env, c->text_answer, c->text_answer_len);
     flow_lock_fini(&c->lock);
@@ -197,11 +197,13 @@ config_freeze(struct flow_tls_config *c, struct flow_error *err)
 {
     const enum flow_tls_version min = c->min_version;
     const enum flow_tls_version max = c->max_version;
-    struct flow__trust *given = c->trust;
+    struct flow_tls_verifier *given = c->verifier;
     enum flow_status st = config_narrow_versions(c, err);
 
     if (st == FLOW_OK)
         st = config_complete(c, err);
+    if (st == FLOW_OK && c->verifier != NULL)
+        flow__verifier_freeze(c->verifier);
     if (st == FLOW_OK)
         return st;
     /* The caller may set other suites before the next attempt ... */
@@ -209,8 +211,8 @@ config_freeze(struct flow_tls_config *c, struct flow_error *err)
     c->max_version = max;
     /* ... or add certificates, which replace the system's. */
     if (given == NULL) {
-        flow__trust_free(c->trust);
-        c->trust = NULL;
+        flow_tls_verifier_unref(c->verifier);
+        c->verifier = NULL;
     }
     return st;
 }

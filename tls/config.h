@@ -8,6 +8,7 @@
 #include "lib/plat.h"
 #include "tls/engine.h"
 #include "tls/sni.h"
+#include "tls/verifier.h"
 
 #define FLOW__MAX_SUITES 32
 #define FLOW__MAX_GROUPS 8
@@ -39,8 +40,11 @@ struct flow_tls_config {
 
     /* Server: its certificates; NULL until there is one. */
     struct flow_tls_sni *sni;
-    bool is_given;             /* sni is the application's, not made of pairs */
-    struct flow__trust *trust; /* NULL: the system's, when frozen */
+    bool is_given; /* sni is the application's, not made of pairs */
+    /* Client: NULL until one is given or certificates are added, and then until
+     * it is frozen. */
+    struct flow_tls_verifier *verifier;
+    bool shares_verifier; /* it was given */
 
     /* Server: sent to a client that begins with text instead of TLS; owned. */
     uint8_t *text_answer;

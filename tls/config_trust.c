@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 #include <string.h>
 
-#include "lib/plat.h"
 #include "tls/config.h"
 
 /*
- * The certificates that a configuration trusts.
+ * What a configuration verifies its peers with.
  *
  * Invariants: certificates that were added are trusted alone; the system's are
- * trusted only if none was added, and are loaded by freezing.  If freezing
- * fails, the system's go again, so that those added afterwards are alone too.
+ * trusted only if none was added and no verifier was given, and are loaded by
+ * freezing.  If freezing fails, the system's go again, so that those added
+ * afterwards are alone too.  A verifier that was given is not changed here.
  */
 
 /* "NAME, certificate 3": which of many it was. */
@@ -41,7 +41,7 @@ trust_set_detail(struct flow_error *err, const char *name, size_t number)
 }
 
 static enum flow_status
-trust_may_add(const struct flow_tls_config *c, struct flow_error *err)
+trust_may_set(const struct flow_tls_config *c, struct flow_error *err)
 {
     if (flow__config_is_frozen(c))
         return flow__config_refuse(err, FLOW_E_BUSY,
@@ -56,24 +56,41 @@ trust_may_add(const struct flow_tls_config *c, struct flow_error *err)
 }
 
 static enum flow_status
+trust_may_add(const struct flow_tls_config *c, struct flow_error *err)
+{
+    enum flow_status st = trust_may_set(c, err);
+
+    if (st == FLOW_OK && c->shares_verifier)
+        return flow__config_refuse(
+            err, FLOW_E_INVAL,
+            "the configuration has a verifier, which has the trust");
+    return st;
+}
+
+static enum flow_status
 trust_add(struct flow_tls_config *c, const char *name, const void *data,
           size_t len, struct flow_error *err)
 {
-    size_t number = 0;
+    const struct flow__span bytes = { data, len };
+    struct flow_tls_verifier *v = c->verifier;
+    size_t bad = 0, count;
     enum flow_status st = trust_may_add(c, err);
 
+    if (st == FLOW_OK && v == NULL)
+        st = flow_tls_verifier_new(c->env, &v, err);
     if (st != FLOW_OK)
         return st;
-    if (c->trust == NULL) {
-        st = flow__trust_new(c->env, &c->trust);
-        if (st != FLOW_OK)
-            return flow__config_refuse(err, st, "no memory");
+    st = flow__verifier_add_trust(v, bytes, true, &bad, &count, err);
+    if (st == FLOW_OK) {
+        c->verifier = v;
+        return st;
     }
-    st = flow__trust_add(c->trust, data, len, true, &number, err);
-    if (st != FLOW_OK && number > 0)
-        trust_set_detail(err, name, number);
-    else if (st != FLOW_OK && name != NULL)
+    if (bad > 0)
+        trust_set_detail(err, name, bad);
+    else if (name != NULL)
         flow_error_set_detail(err, name);
+    if (c->verifier == NULL)
+        flow_tls_verifier_unref(v);
     return st;
 }
 
@@ -103,35 +120,23 @@ flow_tls_config_add_trust_file(struct flow_tls_config *c, const char *path,
     return st;
 }
 
-/* The first of the system's stores that can be read. */
-static enum flow_status
-trust_load_system(struct flow_tls_config *c, struct flow_error *err)
+/* See <flow/tls_config.h>. */
+enum flow_status
+flow_tls_config_set_verifier(struct flow_tls_config *c,
+                             struct flow_tls_verifier *v,
+                             struct flow_error *ret_err)
 {
-    const char *const *path;
+    enum flow_status st = trust_may_set(c, ret_err);
 
-    for (path = flow__plat_trust_files(); *path != NULL; path++) {
-        struct flow_error ignored;
-        uint8_t *data;
-        size_t len, count = 0;
-        enum flow_status st =
-            flow__config_read_file(c->env, *path, &data, &len, &ignored);
-
-        if (st == FLOW_E_NOMEM)
-            return flow__config_refuse(err, st,
-                                       "no memory for the trust store");
-        if (st != FLOW_OK)
-            continue;
-        st = flow__trust_add(c->trust, data, len, false, &count, err);
-        flow__config_free_file(c->env, data, len);
-        if (st != FLOW_OK || count > 0)
-            return st;
-    }
-    (void)flow__config_refuse(
-        err, FLOW_E_SYS, "this system has no trust store that can be read");
-    if (err != NULL)
-        err->hint = "install ca-certificates, or name the certificates to "
-                    "trust with flow_tls_config_add_trust_file()";
-    return FLOW_E_SYS;
+    if (st != FLOW_OK)
+        return st;
+    if (c->verifier != NULL)
+        return flow__config_refuse(
+            ret_err, FLOW_E_INVAL,
+            "the configuration has trust or a verifier already");
+    c->verifier = flow_tls_verifier_ref(v);
+    c->shares_verifier = true;
+    return FLOW_OK;
 }
 
 /* See tls/config.h. */
@@ -140,10 +145,10 @@ flow__config_complete_trust(struct flow_tls_config *c, struct flow_error *err)
 {
     enum flow_status st;
 
-    if (c->server || c->skip_verify || c->trust != NULL)
+    if (c->server || c->verifier != NULL)
         return FLOW_OK;
-    st = flow__trust_new(c->env, &c->trust);
-    if (st != FLOW_OK)
-        return flow__config_refuse(err, st, "no memory");
-    return trust_load_system(c, err);
+    st = flow_tls_verifier_new(c->env, &c->verifier, err);
+    if (st == FLOW_OK && !c->skip_verify)
+        st = flow_tls_verifier_add_system_trust(c->verifier, err);
+    return st;
 }

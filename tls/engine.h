@@ -72,23 +72,6 @@ void flow__keypair_validity(const struct flow__keypair *pair,
 size_t flow__keypair_schemes(const struct flow__keypair *pair, uint16_t *ret,
                              size_t cap);
 
-/* Certificates that are trusted. */
-struct flow__trust;
-
-enum flow_status flow__trust_new(const struct flow_env *env,
-                                 struct flow__trust **ret_trust);
-void flow__trust_free(struct flow__trust *trust);
-
-/*
- * Add certificates.  If strict, all are added or none: FLOW_E_INVAL if one is
- * not understood.  Otherwise those that are not understood are left out, since
- * a system's store may hold some that the engine does not support.  *ret_count:
- * how many were added, or if one was not understood, its position from 1.
- */
-enum flow_status flow__trust_add(struct flow__trust *trust, const void *data,
-                                 size_t len, bool strict, size_t *ret_count,
-                                 struct flow_error *err);
-
 /*
  * What a verification asks of the library.
  */
@@ -162,13 +145,13 @@ struct flow__engine;
 /*
  * pair, version: server only, the certificate to use and the version that was
  * chosen with it; the engine agrees on no other.  server_name: client only;
- * NULL asks for none.  ip_name: server_name is an address, which is verified
- * but not sent (RFC 6066 3).  FLOW_E_NOMEM, or FLOW_E_INVAL for a name that the
- * engine does not accept.
+ * NULL asks for none.  The engine verifies no certificate: tls/peer.c does,
+ * before it gets a Certificate message.  FLOW_E_NOMEM, or FLOW_E_INVAL for a
+ * name that the engine does not accept.
  */
 enum flow_status flow__engine_new(struct flow__engine_conf *conf,
                                   struct flow__keypair *pair, uint16_t version,
-                                  const char *server_name, bool ip_name,
+                                  const char *server_name,
                                   struct flow__engine **ret_engine);
 /* Wipes and releases; NULL does nothing. */
 void flow__engine_free(struct flow__engine *engine);
@@ -203,19 +186,8 @@ enum flow_status flow__engine_feed(struct flow__engine *engine,
 enum flow_status flow__engine_next(struct flow__engine *engine,
                                    struct flow__engine_event *ret_event);
 
-/* Client: the kind of key in the peer's own certificate; FLOW__KEY_OTHER until
- * its Certificate was fed. */
-enum flow__key_type flow__engine_peer_key(const struct flow__engine *engine);
-
 /* After FLOW_OK: the agreed protocol, static for the configuration, or "". */
 const char *flow__engine_alpn(const struct flow__engine *engine);
-
-/* Why the peer was not verified, FLOW_VERIFY_ bits; 0 if it was. */
-uint32_t flow__engine_verify_flags(const struct flow__engine *engine);
-
-/* Client, after FLOW_OK: the certificate's name that matched, "" for none. */
-void flow__engine_matched_name(const struct flow__engine *engine, char *buf,
-                               size_t cap);
 
 /* After FLOW_OK: copy the peer's certificates, DER, leaf first.  With
  * buf NULL only the length.  0: none. */

@@ -48,6 +48,8 @@ flow__handshake_new(struct flow_tls_config *config, const struct flow_env *env,
     hs->time_limit = config->handshake_time;
     hs->record_limit = FLOW__RECORD_PLAIN_MAX;
     hs->is_drained = true;
+    hs->verify_flags = hs->server ? 0 : FLOW_VERIFY_MISSING;
+    hs->peer_key = FLOW__KEY_OTHER;
     flow__order_init(&hs->order, hs->server);
     flow__queue_init(&hs->raw, env);
     flow__queue_init(&hs->message, env);
@@ -186,8 +188,8 @@ static enum flow_status
 handshake_begin_client(struct flow__handshake *hs, struct flow_error *err)
 {
     enum flow_status st = flow__engine_new(
-        hs->config->engine, NULL, 0, hs->name[0] != '\0' ? hs->name : NULL,
-        hs->ip_name, &hs->engine);
+        hs->config->engine, NULL, 0,
+        hs->name[0] != '\0' && !hs->ip_name ? hs->name : NULL, &hs->engine);
 
     if (st != FLOW_OK)
         return flow_error_set(err, st, "tls", FLOW_DOMAIN_NONE, 0,
@@ -432,7 +434,7 @@ flow__handshake_take(struct flow__handshake *hs,
     ret_agreed->group = hs->group;
     ret_agreed->resumed = hs->resumed;
     ret_agreed->alpn = flow__engine_alpn(hs->engine);
-    ret_agreed->verify_flags = flow__engine_verify_flags(hs->engine);
+    ret_agreed->verify_flags = hs->verify_flags;
     ret_agreed->entry = hs->entry;
     ret_agreed->names = hs->names;
     ret_agreed->same_name = hs->same_name;

@@ -44,8 +44,6 @@ state_keep_names(struct flow__handshake *hs)
     size_t asked_len = strlen(asked) + 1;
     size_t matched_len;
 
-    if (!hs->server)
-        flow__engine_matched_name(hs->engine, hs->pattern, sizeof(hs->pattern));
     hs->same_name = strcmp(asked, hs->pattern) == 0;
     if (hs->same_name && asked[0] == '\0')
         return FLOW_OK;
@@ -72,21 +70,20 @@ state_keep_chain(struct flow__handshake *hs)
     return FLOW_OK;
 }
 
-/* See tls/handshake_state.h.  The engine refuses such a peer itself; this is a
- * second look, which does not depend on how it was configured. */
+/* See tls/handshake_state.h.  tls/peer.c refuses such a peer when its
+ * certificates come; this is for one that sent none. */
 enum flow_status
 flow__handshake_check_peer(const struct flow__handshake *hs,
                            struct flow_error *err)
 {
-    uint32_t flags = flow__engine_verify_flags(hs->engine);
+    const struct flow__fault unverified = { FLOW__ALERT_INTERNAL_ERROR,
+                                            "the peer was not verified" };
 
-    if (hs->server || hs->config->skip_verify || flags == 0)
+    if (hs->server || hs->config->skip_verify || hs->verify_flags == 0)
         return FLOW_OK;
-    (void)flow_error_set(err, FLOW_E_AUTH, "tls", FLOW_DOMAIN_NONE, 0,
-                         "the peer's certificate was not verified");
-    err->verify_flags = flags;
-    err->alert_sent = FLOW__ALERT_CERTIFICATE_UNKNOWN;
-    return FLOW_E_AUTH;
+    (void)flow__handshake_fault(hs, FLOW_E_SYS, &unverified, err);
+    err->verify_flags = hs->verify_flags;
+    return FLOW_E_SYS;
 }
 
 /* See tls/handshake_state.h. */

@@ -98,6 +98,9 @@ struct flow__handshake {
     size_t alpn_len;
     char sni[FLOW__NAME_MAX + 1];
     char pattern[FLOW__NAME_MAX + 4]; /* client: the name that matched */
+    /* Client: FLOW_VERIFY_MISSING until the certificates were verified. */
+    uint32_t verify_flags;
+    enum flow__key_type peer_key;
 
     uint8_t *chain; /* the peer's certificates, when done */
     size_t chain_len;
@@ -124,7 +127,7 @@ enum flow_status flow__handshake_refuse(const struct flow__handshake *hs,
                                         const char *text,
                                         struct flow_error *err);
 /* After the engine has reported the end and before its last messages are sent:
- * check that it has verified the peer, if it had to. */
+ * check that the peer was verified, if it had to be. */
 enum flow_status flow__handshake_check_peer(const struct flow__handshake *hs,
                                             struct flow_error *err);
 /* After its last events were taken: keep the facts; the phase is DONE. */

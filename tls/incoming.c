@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "tls/handshake_state.h"
+#include "tls/peer.h"
 
 /*
  * Records of the peer into messages, messages into the engine.  A record is
@@ -81,8 +82,7 @@ incoming_check_message(struct flow__handshake *hs,
         .alpn = { hs->alpn, hs->alpn_len },
         .suite = hs->suite,
         .group = hs->group,
-        .peer_key = hs->engine != NULL ? flow__engine_peer_key(hs->engine)
-                                       : FLOW__KEY_OTHER,
+        .peer_key = hs->peer_key,
     };
     struct flow__fault fault;
     enum flow_status st;
@@ -139,8 +139,8 @@ incoming_refuse_trailing(const struct flow__handshake *hs,
         hs, "the peer sent more after the last message of its turn", err);
 }
 
-/* Find the row of a whole message, check the message, and feed it to the
- * engine.  trailing: bytes of its record that follow it. */
+/* Find the row of a whole message, check the message, verify certificates, and
+ * feed it to the engine.  trailing: bytes of its record that follow it. */
 static enum flow_status
 incoming_take_message(struct flow__handshake *hs, enum flow__level level,
                       const uint8_t *msg, size_t len, size_t trailing,
@@ -166,6 +166,8 @@ incoming_take_message(struct flow__handshake *hs, enum flow__level level,
                                                err)
                    : FLOW_OK;
     st = incoming_note_message(hs, kind, msg, len, err);
+    if (st == FLOW_OK && kind == FLOW__KIND_CERTIFICATE && !hs->server)
+        st = flow__peer_verify(hs, msg, len, err);
     if (st == FLOW_OK)
         st = incoming_feed(hs, level, msg, len, row, err);
     return st == FLOW_OK && is_cut ? incoming_refuse_trailing(hs, err) : st;

@@ -120,3 +120,45 @@ flow__verdict_set(struct flow_tls_verdict *v, uint32_t failed)
     v->text =
         strncmp(text, VERDICT_REFUSED, prefix) == 0 ? text + prefix : text;
 }
+
+/* The name that was asked for, and the subject of the certificate that came. */
+static void
+verdict_set_name_detail(struct flow_error *err, const char *name,
+                        const char *subject)
+{
+    static const char between[] = ", certificate of ";
+    const size_t middle = sizeof(between) - 1;
+    size_t front = strlen(name), back = strlen(subject);
+    char detail[FLOW_ERROR_DETAIL];
+
+    if (front + middle + back >= sizeof(detail)) {
+        flow_error_set_detail(err, name);
+        return;
+    }
+    memcpy(detail, name, front);
+    memcpy(detail + front, between, middle);
+    memcpy(detail + front + middle, subject, back + 1);
+    flow_error_set_detail(err, detail);
+}
+
+/* See tls/verdict.h. */
+enum flow_status
+flow__verdict_error(const struct flow_tls_verdict *v, const char *name,
+                    struct flow_error *err)
+{
+    const enum flow_status status =
+        v->check == FLOW_TLS_CHECK_MALFORMED ? FLOW_E_PROTO : FLOW_E_AUTH;
+
+    (void)flow_error_set(err, status, "tls", FLOW_DOMAIN_NONE, 0,
+                         verdict_rows[v->check].text);
+    err->verify_flags = status == FLOW_E_AUTH ? v->flags : 0;
+    err->alert_sent = (int16_t)verdict_rows[v->check].alert;
+    if (v->check == FLOW_TLS_CHECK_NAME && name != NULL)
+        verdict_set_name_detail(err, name, v->subject);
+    else
+        flow_error_set_detail(err, v->subject);
+    if (v->check == FLOW_TLS_CHECK_TRUST)
+        err->hint = "name the certificate authority to trust, or ask the "
+                    "server's owner for the missing chain";
+    return status;
+}

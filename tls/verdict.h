@@ -12,4 +12,11 @@
  * check that failed. */
 void flow__verdict_set(struct flow_tls_verdict *v, uint32_t failed);
 
+/*
+ * Fill err for a handshake that is refused by a verdict: status, text, detail,
+ * alert.  name: what was asked for, or NULL.  Returns the status.
+ */
+enum flow_status flow__verdict_error(const struct flow_tls_verdict *v,
+                                     const char *name, struct flow_error *err);
+
 #endif

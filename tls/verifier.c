@@ -509,6 +509,20 @@ verifier_set_time(const struct flow_tls_verifier *v,
     question->has_time = question->time >= 0;
 }
 
+/* See tls/verifier.h. */
+enum flow_status
+flow__verifier_run(struct flow_tls_verifier *v, const struct flow__span *certs,
+                   size_t count, const struct flow__name *name, uint8_t purpose,
+                   struct flow_tls_verdict *ret_verdict)
+{
+    struct flow__path_question question = {
+        .certs = certs, .cert_count = count, .name = name, .purpose = purpose
+    };
+
+    verifier_set_time(v, &question, FLOW_TLS_TIME_NOW);
+    return verifier_decide(v, &question, ret_verdict);
+}
+
 /* Divide a chain; false: one is not well formed, or not for the engine, which
  * *ret_st says unless it is FLOW_E_NOMEM.  One more than are allowed suffices
  * to refuse them. */

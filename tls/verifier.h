@@ -14,6 +14,14 @@ enum flow_status flow__verifier_add_trust(struct flow_tls_verifier *v,
                                           size_t *ret_bad, size_t *ret_count,
                                           struct flow_error *err);
 
+/* Verify certificates and ask the callback: as flow_tls_verify().  name is the
+ * name in normal form, or NULL; the time is that of the environment. */
+enum flow_status flow__verifier_run(struct flow_tls_verifier *v,
+                                    const struct flow__span *certs,
+                                    size_t count, const struct flow__name *name,
+                                    uint8_t purpose,
+                                    struct flow_tls_verdict *ret_verdict);
+
 /* No setter succeeds after this. */
 void flow__verifier_freeze(struct flow_tls_verifier *v);
 

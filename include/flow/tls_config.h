@@ -9,6 +9,7 @@
 #include <flow/env.h>
 #include <flow/export.h>
 #include <flow/status.h>
+#include <flow/tls_verify.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -232,7 +233,8 @@ flow_tls_config_set_alpn(struct flow_tls_config *c, const char *const *name,
  * @param[in]     len      Bytes.
  * @param[out]    ret_err  Why it failed; may be NULL.
  * @retval FLOW_OK       Every certificate was added.
- * @retval FLOW_E_INVAL  One was not understood; none was added.
+ * @retval FLOW_E_INVAL  One was not understood, or @p c has a verifier; none
+ * was added.
  * @retval FLOW_E_NOTSUP @p c is a server's.
  * @retval FLOW_E_NOMEM  No memory.
  * @retval FLOW_E_BUSY   Frozen.
@@ -256,6 +258,28 @@ flow_tls_config_add_trust(struct flow_tls_config *c, const void *data,
 FLOW_API FLOW_MUST_USE enum flow_status
 flow_tls_config_add_trust_file(struct flow_tls_config *c, const char *path,
                                struct flow_error *ret_err);
+
+/**
+ * @brief Verify peers with a verifier: its trust, revocation lists, pins,
+ * minima and callback.
+ *
+ * It replaces flow_tls_config_add_trust() and the system's store.  Any number
+ * of configurations may share a verifier.  For clients only.
+ *
+ * @param[in,out] c        The configuration; takes a reference to @p v.
+ * @param[in]     v        The verifier; frozen together with @p c.
+ * @param[out]    ret_err  Why it failed; may be NULL.
+ * @retval FLOW_OK       Set.
+ * @retval FLOW_E_INVAL  @p c has trust or a verifier already.
+ * @retval FLOW_E_NOTSUP @p c is a server's.
+ * @retval FLOW_E_BUSY   Frozen.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_tls_config_set_verifier(struct flow_tls_config *c,
+                             struct flow_tls_verifier *v,
+                             struct flow_error *ret_err);
 
 /**
  * @brief Add a certificate chain and its key, from memory.

@@ -81,12 +81,12 @@ start(void)
     assert_status(flow_tls_config_freeze(client.config, NULL), FLOW_OK);
     assert_status(flow_tls_config_freeze(server.config, NULL), FLOW_OK);
     assert_status(flow__engine_new(client.config->engine, NULL, 0,
-                                   "server.example", false, &client.engine),
+                                   "server.example", &client.engine),
                   FLOW_OK);
     assert_status(flow__engine_new(server.config->engine,
                                    flow__sni_pair(server.config->sni, 0, 0),
                                    (uint16_t)server.config->max_version, NULL,
-                                   false, &server.engine),
+                                   &server.engine),
                   FLOW_OK);
 }
 
@@ -371,37 +371,6 @@ failed_calls_return_no_events(void **state)
     }
 }
 
-/* The key of the peer's certificate, during the handshake. */
-static void
-peer_key_is_known_during_the_handshake(void **state)
-{
-    static const struct {
-        const char *pair;
-        enum flow__key_type key;
-    } cases[] = { { "p256", FLOW__KEY_P256 }, { "rsa", FLOW__KEY_RSA } };
-    uint16_t version;
-    size_t i;
-
-    (void)state;
-    for (i = 0; i < 2; i++)
-        for (version = 0x0303; version <= 0x0304; version++) {
-            prepare(version, cases[i].pair);
-            start();
-            client.status = flow__engine_start(client.engine, &client.err);
-            drain(&client);
-            assert_true(hear(&server, &client));
-            while (server.out[client.heard].bytes[0] != 11) {
-                assert_true(hear(&client, &server));
-                assert_int_equal(flow__engine_peer_key(client.engine),
-                                 FLOW__KEY_OTHER);
-            }
-            assert_true(hear(&client, &server));
-            assert_int_equal(flow__engine_peer_key(client.engine),
-                             cases[i].key);
-            end();
-        }
-}
-
 /* Feeding a level whose key the engine has not made is our own mistake. */
 static void
 message_at_a_level_without_a_key_is_refused(void **state)
@@ -508,7 +477,6 @@ main(void)
         TEST(every_suite_of_the_engine_matches_ours),
         TEST(hello_retry_request_adds_the_expected_messages),
         TEST(failed_calls_return_no_events),
-        TEST(peer_key_is_known_during_the_handshake),
         TEST(message_at_a_level_without_a_key_is_refused),
         TEST(cookie_is_not_supported),
         TEST(failed_allocations_are_reported),

@@ -179,12 +179,8 @@ with_both_versions(struct evil *e)
 }
 
 void
-lie_tell(const struct lie *l)
+lie_tell(const struct lie *l, enum flow_status status)
 {
-    /* unknown_ca is about trust; all other alerts report a protocol
-     * violation. */
-    enum flow_status status = l->alert == 48 ? FLOW_E_AUTH : FLOW_E_PROTO;
-
     guard_case(l->name);
     evil_init(&evil, l->we_serve, l->version);
     if (l->set != NULL)

@@ -37,13 +37,16 @@ struct lie {
 };
 
 /* Send it; unexpected results are counted in evil_wrong. */
-void lie_tell(const struct lie *l);
+void lie_tell(const struct lie *l, enum flow_status status);
 
-/* Send all of an array; each must be refused as its row says. */
-#define LIES(l)                                                                \
+/* Send all of an array; each must be refused as its row says, as a violation of
+ * the protocol, or of trust. */
+#define LIES(l)          LIES_REFUSED(l, FLOW_E_PROTO)
+#define LIES_OF_TRUST(l) LIES_REFUSED(l, FLOW_E_AUTH)
+#define LIES_REFUSED(l, status)                                                \
     evil_wrong = 0;                                                            \
     for (size_t i_ = 0; i_ < sizeof(l) / sizeof((l)[0]); i_++)                 \
-        lie_tell(&(l)[i_]);                                                    \
+        lie_tell(&(l)[i_], status);                                            \
     assert_int_equal(evil_wrong, 0)
 
 /* Configurations. */

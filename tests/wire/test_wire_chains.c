@@ -66,11 +66,11 @@ mint_as(const char *subject, const char *issuer, EVP_PKEY *key)
     return cert;
 }
 
-/* The server sends a leaf issued by leaf_issuer, then count certificates for
- * key. */
+/* The server sends a leaf issued by leaf_issuer, then count certificates of
+ * subject for key, issued by issuer. */
 static void
-show(int version, const char *leaf_issuer, const char *subject, EVP_PKEY *key,
-     unsigned count)
+show(int version, const char *leaf_issuer, const char *subject,
+     const char *issuer, EVP_PKEY *key, unsigned count)
 {
     EVP_PKEY *own = mint_key();
     X509 *leaf = mint_as("server.example", leaf_issuer, own);
@@ -81,7 +81,7 @@ show(int version, const char *leaf_issuer, const char *subject, EVP_PKEY *key,
     assert_int_equal(SSL_CTX_use_certificate(evil.peer.ctx, leaf), 1);
     assert_int_equal(SSL_CTX_use_PrivateKey(evil.peer.ctx, own), 1);
     for (i = 0; i < count; i++) {
-        X509 *between = mint_as(subject, subject, key);
+        X509 *between = mint_as(subject, issuer, key);
 
         assert_int_equal(SSL_CTX_add0_chain_cert(evil.peer.ctx, between), 1);
     }
@@ -101,7 +101,7 @@ refused(const char *what, int version, const char *text)
     evil_refused(&evil, FLOW_E_AUTH, 42,
                  version == 0x0303 ? EVIL_PLAIN : EVIL_HANDSHAKE);
     assert_non_null(strstr(err.text, text));
-    assert_int_equal(err.verify_flags, FLOW_VERIFY_OTHER);
+    assert_true(err.verify_flags & FLOW_VERIFY_OTHER);
     evil_free(&evil);
 }
 
@@ -114,12 +114,12 @@ oversized_rsa_keys_are_refused(void **state)
     (void)state;
     evil_wrong = 0;
     for (version = 0x0303; version <= 0x0304; version++) {
-        show(version, "A", "A", modulus, 1);
+        show(version, "A", "A", "A", modulus, 1);
         refused("modulus", version, "8192 bits");
-        show(version, "A", "A", exponent, 1);
+        show(version, "A", "A", "A", exponent, 1);
         refused("exponent", version, "32 bits");
         /* Also if none of the certificates names it as the issuer. */
-        show(version, "A", "B", exponent, 1);
+        show(version, "A", "B", "B", exponent, 1);
         refused("exponent of a stranger", version, "32 bits");
     }
     assert_int_equal(evil_wrong, 0);
@@ -130,32 +130,28 @@ oversized_rsa_keys_are_refused(void **state)
 static void
 many_possible_issuers_cost_bounded_work(void **state)
 {
-    EVP_PKEY *large = mint_rsa(8192, 32), *curve = mint_key();
+    EVP_PKEY *curve = mint_key();
     int version;
 
     (void)state;
     evil_wrong = 0;
     for (version = 0x0303; version <= 0x0304; version++) {
-        /* 4 + 3 + 2 + 1 checks of 2.5 ms; 21 of 1.1 ms. */
-        show(version, "A", "A", large, 4);
-        refused("RSA", version, "too long");
-        show(version, "A", "A", curve, 6);
-        refused("P-256", version, "too long");
-        /* mbedTLS treats these two as the same name. */
-        show(version, "aUTHORITY", "Authority", large, 4);
-        refused("case", version, "too long");
-        show(version, "A", "B", curve, 24);
+        /* Each may be the trusted authority's, as far as its names tell. */
+        show(version, "A", "A", "Test Root", curve, 20);
+        refused("P-256", version, "too long to verify");
+        /* The same name in other case. */
+        show(version, "aUTHORITY", "Authority", "TEST  root", curve, 20);
+        refused("case", version, "too long to verify");
+        show(version, "A", "B", "B", curve, 24);
         refused("strangers", version, "too many certificates");
     }
     assert_int_equal(evil_wrong, 0);
-    EVP_PKEY_free(large);
     EVP_PKEY_free(curve);
 }
 
-/* Chains within our limits are verified and refused as untrusted; the work for
- * that is bounded. */
+/* A chain that ends at no trusted name is refused without a signature check. */
 static void
-untrusted_chains_cost_bounded_work(void **state)
+untrusted_chains_cost_no_signature_check(void **state)
 {
     EVP_PKEY *large = mint_rsa(TEST_RSA_BITS, 32), *curve = mint_key();
     int version;
@@ -163,11 +159,11 @@ untrusted_chains_cost_bounded_work(void **state)
     (void)state;
     evil_wrong = 0;
     for (version = 0x0303; version <= 0x0304; version++) {
-        show(version, "A", "A", large, 2);
+        show(version, "A", "A", "A", large, 4);
         evil_refused(&evil, FLOW_E_AUTH, 48,
                      version == 0x0303 ? EVIL_PLAIN : EVIL_HANDSHAKE);
         evil_free(&evil);
-        show(version, "A", "B", curve, 20);
+        show(version, "A", "B", "B", curve, 20);
         evil_refused(&evil, FLOW_E_AUTH, 48,
                      version == 0x0303 ? EVIL_PLAIN : EVIL_HANDSHAKE);
         evil_free(&evil);
@@ -190,7 +186,7 @@ key_above_the_limit_of_mbedtls_is_refused(void **state)
     large = mint_rsa(8192, 32);
     evil_wrong = 0;
     for (version = 0x0303; version <= 0x0304; version++) {
-        show(version, "A", "A", large, 1);
+        show(version, "A", "A", "A", large, 1);
         evil_refused(&evil, FLOW_E_PROTO, 42,
                      version == 0x0303 ? EVIL_PLAIN : EVIL_HANDSHAKE);
         evil_free(&evil);
@@ -284,7 +280,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         TEST(oversized_rsa_keys_are_refused),
         TEST(many_possible_issuers_cost_bounded_work),
-        TEST(untrusted_chains_cost_bounded_work),
+        TEST(untrusted_chains_cost_no_signature_check),
         TEST(key_above_the_limit_of_mbedtls_is_refused),
         TEST(chain_of_the_longest_allowed_length_is_verified),
         TEST(overlong_chain_is_refused),

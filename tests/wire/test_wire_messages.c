@@ -423,14 +423,17 @@ false_certificates_and_signatures_get_their_alert(void **state)
         { "cut Certificate", false, 0x0304, certificate_cut, 50, HANDSHAKE,
           NULL },
         { "cut Certificate", false, 0x0303, certificate_cut, 50, PLAIN, NULL },
-        { "certificate's signature", false, 0x0304, certificate_signature, 48,
+    };
+    static const struct lie forged[] = {
+        { "certificate's signature", false, 0x0304, certificate_signature, 42,
           HANDSHAKE, NULL },
-        { "certificate's signature", false, 0x0303, certificate_signature, 48,
+        { "certificate's signature", false, 0x0303, certificate_signature, 42,
           PLAIN, NULL },
     };
 
     (void)state;
     LIES(lies);
+    LIES_OF_TRUST(forged);
 }
 
 /* --- order: messages left out, twice, too early, hidden --- */

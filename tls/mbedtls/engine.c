@@ -7,12 +7,10 @@
 
 #include "tls/config.h"
 #include "tls/hello.h"
-#include "tls/mbedtls/chain.h"
 #include "tls/mbedtls/compat.h"
 #include "tls/mbedtls/mbed.h"
 #include "tls/mbedtls/messages.h"
 #include "tls/mbedtls/random.h"
-#include "tls/mbedtls/verify.h"
 
 /*
  * The engine of tls/engine.h over mbedTLS's public interface: one context per
@@ -60,7 +58,6 @@ struct flow__engine {
     struct flow__engine_conf *conf;
     struct flow__keypair *pair; /* server only */
     struct flow__messages messages;
-    struct flow__mbed_verify verify;
     unsigned hellos; /* server: ClientHellos that it was given */
     mbedtls_ssl_context ssl;
 };
@@ -100,16 +97,9 @@ engine_set_policy(mbedtls_ssl_config *ssl, const struct flow_tls_config *c,
         mbedtls_ssl_conf_session_tickets(ssl,
                                          MBEDTLS_SSL_SESSION_TICKETS_DISABLED);
 #endif
-    if (c->server) {
-        mbedtls_ssl_conf_authmode(ssl, MBEDTLS_SSL_VERIFY_NONE);
-        return;
-    }
-    /* OPTIONAL continues and still reports what was wrong. */
-    mbedtls_ssl_conf_authmode(ssl, c->skip_verify
-                                       ? MBEDTLS_SSL_VERIFY_OPTIONAL
-                                       : MBEDTLS_SSL_VERIFY_REQUIRED);
-    if (c->trust != NULL)
-        mbedtls_ssl_conf_ca_chain(ssl, &c->trust->certs, NULL);
+    /* tls/peer.c verifies the peer, and has done so when the engine gets its
+     * certificates. */
+    mbedtls_ssl_conf_authmode(ssl, MBEDTLS_SSL_VERIFY_NONE);
 }
 
 /* Set the certificate; called in every handshake, with or without a name. */
@@ -253,8 +243,7 @@ engine_on_export(void *ctx, mbedtls_ssl_key_export_type type,
 }
 
 static int
-engine_set_up(struct flow__engine *e, uint16_t version, const char *server_name,
-              bool ip_name)
+engine_set_up(struct flow__engine *e, uint16_t version, const char *server_name)
 {
     const struct flow_tls_config *c = e->conf->config;
     mbedtls_ssl_context *ssl = &e->ssl;
@@ -273,16 +262,13 @@ engine_set_up(struct flow__engine *e, uint16_t version, const char *server_name,
     mbedtls_ssl_set_export_keys_cb(ssl, engine_on_export, e);
     if (c->server)
         return 0;
-    e->verify.env = c->env;
-    e->verify.name = c->skip_name || c->skip_verify ? NULL : server_name;
-    mbedtls_ssl_set_verify(ssl, flow__mbed_verify_cert, &e->verify);
-    return mbedtls_ssl_set_hostname(ssl, ip_name ? NULL : server_name);
+    return mbedtls_ssl_set_hostname(ssl, server_name);
 }
 
 /* See tls/engine.h. */
 enum flow_status
 flow__engine_new(struct flow__engine_conf *conf, struct flow__keypair *pair,
-                 uint16_t version, const char *server_name, bool ip_name,
+                 uint16_t version, const char *server_name,
                  struct flow__engine **ret_engine)
 {
     struct flow__engine *e = flow_env_alloc(conf->config->env, sizeof(*e));
@@ -292,11 +278,10 @@ flow__engine_new(struct flow__engine_conf *conf, struct flow__keypair *pair,
         return FLOW_E_NOMEM;
     e->conf = conf;
     e->pair = pair;
-    e->verify.key = FLOW__KEY_OTHER;
     flow__messages_init(&e->messages, conf->config->env, conf->config->server);
     mbedtls_ssl_init(&e->ssl);
     flow__mbed_enter();
-    rc = flow__mbed_result(engine_set_up(e, version, server_name, ip_name));
+    rc = flow__mbed_result(engine_set_up(e, version, server_name));
     flow__mbed_leave();
     if (rc != 0) {
         flow__engine_free(e);
@@ -319,45 +304,6 @@ flow__engine_free(struct flow__engine *e)
     flow_env_free(e->conf->config->env, e, sizeof(*e));
 }
 
-/* The name that was asked for, and the subject of the certificate that came. */
-static void
-engine_set_name_detail(struct flow_error *err,
-                       const struct flow__mbed_verify *v)
-{
-    static const char between[] = ", certificate of ";
-    const size_t middle = sizeof(between) - 1;
-    size_t front = strlen(v->name), back = strlen(v->subject);
-    char detail[FLOW_ERROR_DETAIL];
-
-    if (front + middle + back >= sizeof(detail)) {
-        flow_error_set_detail(err, v->name);
-        return;
-    }
-    memcpy(detail, v->name, front);
-    memcpy(detail + front, between, middle);
-    memcpy(detail + front + middle, v->subject, back + 1);
-    flow_error_set_detail(err, detail);
-}
-
-static enum flow_status
-engine_verify_error(struct flow__engine *e, int rc, struct flow_error *err)
-{
-    uint32_t flags = flow__engine_verify_flags(e);
-
-    (void)flow_error_set(err, FLOW_E_AUTH, "tls", FLOW_DOMAIN_ENGINE, rc,
-                         flow__mbed_verify_text(flags));
-    err->verify_flags = flags;
-    err->alert_sent = (int16_t)flow__mbed_verify_alert(flags);
-    if (flags == FLOW_VERIFY_NAME && e->verify.name != NULL)
-        engine_set_name_detail(err, &e->verify);
-    else
-        flow_error_set_detail(err, e->verify.subject);
-    if ((flags & FLOW_VERIFY_NOT_TRUSTED) != 0)
-        err->hint = "name the certificate authority to trust, or ask the "
-                    "server's owner for the missing chain";
-    return FLOW_E_AUTH;
-}
-
 /* See tls/engine.h.  A message must fit into one record of the engine. */
 size_t
 flow__engine_message_max(void)
@@ -378,9 +324,6 @@ engine_refuse(struct flow__engine *e, int rc, const uint8_t *msg,
         .second_hello = e->hellos > 1,
     };
 
-    if (rc == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED ||
-        rc == MBEDTLS_ERR_SSL_BAD_CERTIFICATE)
-        return engine_verify_error(e, rc, err);
     return flow__mbed_error(err, &r);
 }
 
@@ -447,14 +390,7 @@ enum flow_status
 flow__engine_feed(struct flow__engine *e, enum flow__level level,
                   const uint8_t *msg, size_t len, struct flow_error *err)
 {
-    enum flow_status st = FLOW_OK;
-
-    if (msg[0] == FLOW__HANDSHAKE_CERTIFICATE)
-        st = flow__mbed_check_chain(msg, len, level == FLOW__LEVEL_HANDSHAKE,
-                                    err);
-    if (st != FLOW_OK)
-        return st;
-    st = flow__messages_put(&e->messages, level, msg, len);
+    enum flow_status st = flow__messages_put(&e->messages, level, msg, len);
     if (st != FLOW_OK)
         return engine_refuse(e,
                              st == FLOW_E_NOMEM
@@ -484,28 +420,12 @@ flow__engine_next(struct flow__engine *e, struct flow__engine_event *ret_event)
 }
 
 /* See tls/engine.h. */
-enum flow__key_type
-flow__engine_peer_key(const struct flow__engine *e)
-{
-    return e->verify.key;
-}
-
-/* See tls/engine.h. */
 const char *
 flow__engine_alpn(const struct flow__engine *e)
 {
     const char *name = mbedtls_ssl_get_alpn_protocol(&e->ssl);
 
     return name != NULL ? name : "";
-}
-
-/* See tls/engine.h. */
-uint32_t
-flow__engine_verify_flags(const struct flow__engine *e)
-{
-    if (e->conf->config->server)
-        return 0;
-    return flow__mbed_verify_flags(mbedtls_ssl_get_verify_result(&e->ssl));
 }
 
 /* See tls/engine.h. */
@@ -521,16 +441,4 @@ flow__engine_peer_chain(const struct flow__engine *e, uint8_t *buf, size_t cap)
         len += cert->raw.len;
     }
     return len;
-}
-
-/* See tls/engine.h. */
-void
-flow__engine_matched_name(const struct flow__engine *e, char *buf, size_t cap)
-{
-    size_t len = strlen(e->verify.matched);
-
-    if (len >= cap)
-        len = cap - 1;
-    memcpy(buf, e->verify.matched, len);
-    buf[len] = '\0';
 }

@@ -80,16 +80,14 @@ keypair_parse_block(const struct flow_env *env, mbedtls_x509_crt *chain,
     return flow__mbed_result(rc);
 }
 
-int
-flow__mbed_parse_certs(const struct flow_env *env, mbedtls_x509_crt *chain,
-                       const void *data, size_t len, bool strict,
-                       size_t *ret_bad)
+/* Parse one DER or any number of PEM certificates, appending to chain. */
+static int
+keypair_parse_certs(const struct flow_env *env, mbedtls_x509_crt *chain,
+                    const void *data, size_t len)
 {
     const uint8_t *end = (const uint8_t *)data + len;
     const uint8_t *block, *next;
-    size_t number = 0;
 
-    *ret_bad = 0;
     if (!keypair_is_pem(data, len))
         return flow__mbed_result(mbedtls_x509_crt_parse_der(chain, data, len));
     for (block = keypair_next_certificate(data, end); block < end;
@@ -97,13 +95,8 @@ flow__mbed_parse_certs(const struct flow_env *env, mbedtls_x509_crt *chain,
         int rc;
 
         next = keypair_next_certificate(block + 1, end);
-        number++;
         rc = keypair_parse_block(env, chain, block, (size_t)(next - block));
-        if (flow__mbed_no_memory(rc))
-            return rc;
-        if (rc != 0 && *ret_bad == 0)
-            *ret_bad = number;
-        if (rc != 0 && strict)
+        if (rc != 0)
             return rc < 0 ? rc : MBEDTLS_ERR_X509_INVALID_FORMAT;
     }
     return 0;
@@ -127,9 +120,8 @@ keypair_parse_chain(struct flow__keypair *pair,
                     struct flow_error *err)
 {
     const char *why;
-    size_t bad;
-    int rc = flow__mbed_parse_certs(pair->env, &pair->chain, in->chain,
-                                    in->chain_len, true, &bad);
+    int rc =
+        keypair_parse_certs(pair->env, &pair->chain, in->chain, in->chain_len);
 
     if (flow__mbed_no_memory(rc))
         return keypair_fail(err, FLOW_E_NOMEM, rc, in->chain_name, "no memory");
@@ -312,99 +304,4 @@ flow__keypair_free(struct flow__keypair *pair)
     mbedtls_pk_free(&pair->key);
     flow__mbed_leave();
     flow_env_free(pair->env, pair, sizeof(*pair));
-}
-
-/* See tls/engine.h. */
-enum flow_status
-flow__trust_new(const struct flow_env *env, struct flow__trust **ret_trust)
-{
-    struct flow__trust *trust = flow_env_alloc(env, sizeof(*trust));
-
-    if (trust == NULL)
-        return FLOW_E_NOMEM;
-    trust->env = env;
-    mbedtls_x509_crt_init(&trust->certs);
-    *ret_trust = trust;
-    return FLOW_OK;
-}
-
-/* See tls/engine.h. */
-void
-flow__trust_free(struct flow__trust *trust)
-{
-    if (trust == NULL)
-        return;
-    flow__mbed_enter();
-    mbedtls_x509_crt_free(&trust->certs);
-    flow__mbed_leave();
-    flow_env_free(trust->env, trust, sizeof(*trust));
-}
-
-/* The chain's last element; NULL while it is empty. */
-static mbedtls_x509_crt *
-keypair_last_of(mbedtls_x509_crt *chain)
-{
-    if (chain->version == 0)
-        return NULL;
-    while (chain->next != NULL)
-        chain = chain->next;
-    return chain;
-}
-
-static size_t
-keypair_count_after(const mbedtls_x509_crt *first, const mbedtls_x509_crt *last)
-{
-    const mbedtls_x509_crt *c = last != NULL ? last->next : first;
-    size_t n = 0;
-
-    for (; c != NULL && c->version != 0; c = c->next)
-        n++;
-    return n;
-}
-
-/* Drop what was appended after last (NULL: everything). */
-static void
-keypair_cut_after(struct flow__trust *trust, mbedtls_x509_crt *last)
-{
-    if (last == NULL) {
-        mbedtls_x509_crt_free(&trust->certs);
-        mbedtls_x509_crt_init(&trust->certs);
-        return;
-    }
-    while (last->next != NULL) {
-        mbedtls_x509_crt *gone = last->next;
-
-        last->next = gone->next;
-        gone->next = NULL;
-        mbedtls_x509_crt_free(gone);
-        mbedtls_free(gone);
-    }
-}
-
-/* See tls/engine.h. */
-enum flow_status
-flow__trust_add(struct flow__trust *trust, const void *data, size_t len,
-                bool strict, size_t *ret_count, struct flow_error *err)
-{
-    mbedtls_x509_crt *last = keypair_last_of(&trust->certs);
-    enum flow_status st = FLOW_OK;
-    size_t bad;
-    int rc;
-
-    flow__mbed_enter();
-    rc = flow__mbed_parse_certs(trust->env, &trust->certs, data, len, strict,
-                                &bad);
-    *ret_count = keypair_count_after(&trust->certs, last);
-    if (flow__mbed_no_memory(rc))
-        st = keypair_fail(err, FLOW_E_NOMEM, rc, NULL, "no memory");
-    else if (rc != 0 || *ret_count == 0)
-        st = keypair_fail(err, FLOW_E_INVAL, rc, NULL,
-                          bad > 1 ? "one of the certificates is not understood"
-                                  : "no certificate is understood");
-    if (bad > 0)
-        *ret_count = bad;
-    if (st != FLOW_OK)
-        keypair_cut_after(trust, last);
-    flow__mbed_leave();
-    return st;
 }

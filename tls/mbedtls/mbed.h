@@ -50,11 +50,6 @@ struct flow__keypair {
     enum flow__key_type type;
 };
 
-struct flow__trust {
-    const struct flow_env *env;
-    mbedtls_x509_crt certs;
-};
-
 /* A handshake that mbedTLS ended, and what is known about it. */
 struct flow__mbed_refusal {
     int code;               /* the number that it returned */
@@ -90,15 +85,6 @@ enum flow_status flow__mbed_check_keypair(struct flow__keypair *pair,
  * if its kind is known here; else NULL. */
 const char *flow__mbed_refused_kind(const struct flow_env *env,
                                     const void *data, size_t len);
-
-/*
- * Parse one DER or any number of PEM certificates, appending to chain.
- * *ret_bad: the number, from 1, of the first block that was not understood; 0:
- * none.  strict stops there with its mbedTLS number, else it is left out.
- */
-int flow__mbed_parse_certs(const struct flow_env *env, mbedtls_x509_crt *chain,
-                           const void *data, size_t len, bool strict,
-                           size_t *ret_bad);
 
 /* FLOW_VERIFY_EXPIRED or FLOW_VERIFY_FUTURE by the environment's clock; 0 when
  * it is valid, or when the time is not known. */

@@ -9,6 +9,26 @@
 struct script script_client;
 struct script script_server;
 
+/* Self-signed for server.example, with a key and a signature that are none. */
+const uint8_t script_certificate[142] = {
+    0x30, 0x81, 0x8b, 0x30, 0x76, 0xa0, 0x03, 0x02, 0x01, 0x02, 0x02, 0x01,
+    0x01, 0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03,
+    0x02, 0x30, 0x00, 0x30, 0x1e, 0x17, 0x0d, 0x32, 0x30, 0x30, 0x31, 0x30,
+    0x31, 0x30, 0x30, 0x30, 0x30, 0x30, 0x30, 0x5a, 0x17, 0x0d, 0x34, 0x39,
+    0x31, 0x32, 0x33, 0x31, 0x32, 0x33, 0x35, 0x39, 0x35, 0x39, 0x5a, 0x30,
+    0x00, 0x30, 0x1d, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d,
+    0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07,
+    0x03, 0x06, 0x00, 0x04, 0x6b, 0x6b, 0x6b, 0x6b, 0xa3, 0x1d, 0x30, 0x1b,
+    0x30, 0x19, 0x06, 0x03, 0x55, 0x1d, 0x11, 0x04, 0x12, 0x30, 0x10, 0x82,
+    0x0e, 0x73, 0x65, 0x72, 0x76, 0x65, 0x72, 0x2e, 0x65, 0x78, 0x61, 0x6d,
+    0x70, 0x6c, 0x65, 0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d,
+    0x04, 0x03, 0x02, 0x03, 0x05, 0x00, 0x73, 0x69, 0x67, 0x6e,
+};
+
+/* Its two parts after its own header: what is signed, and the algorithm. */
+#define SCRIPT_BODY     (script_certificate + 3)
+#define SCRIPT_BODY_LEN 132
+
 /* --- recording of messages --- */
 
 static struct script_call *
@@ -180,6 +200,24 @@ server_hello(struct script_call *call, uint16_t version, uint16_t suite)
     message(call, FLOW__LEVEL_PLAIN, 2, w.bytes, w.len);
 }
 
+/* TLS 1.3 has a context before the list, and extensions after a
+ * certificate. */
+static void
+certificate(struct script_call *call, uint16_t version)
+{
+    const uint8_t len = sizeof(script_certificate);
+    const uint8_t extensions = version == 0x0304 ? 2 : 0;
+    const uint8_t list[] = { 0, 0, (uint8_t)(len + 3 + extensions), 0, 0, len };
+    struct writer w = { { 0 }, 0 };
+
+    put_fill(&w, 0, version == 0x0304 ? 1 : 0);
+    put(&w, list, sizeof(list));
+    put(&w, script_certificate, len);
+    put_fill(&w, 0, extensions);
+    message(call, version == 0x0304 ? FLOW__LEVEL_HANDSHAKE : FLOW__LEVEL_PLAIN,
+            11, w.bytes, w.len);
+}
+
 static void
 finished(struct script_call *call, uint16_t version)
 {
@@ -208,7 +246,7 @@ write13(struct script *c, struct script *s)
     server_hello(call, 0x0304, s->suite);
     secrets(call, FLOW__LEVEL_HANDSHAKE, true);
     message(call, FLOW__LEVEL_HANDSHAKE, 8, "\0\0", 2);
-    message(call, FLOW__LEVEL_HANDSHAKE, 11, "\0\0\0\6\0\0\1x\0\0", 10);
+    certificate(call, 0x0304);
     message(call, FLOW__LEVEL_HANDSHAKE, 15, "\4\3\0\4sign", 8);
     secrets(call, FLOW__LEVEL_DATA, true);
     finished(call, 0x0304);
@@ -235,7 +273,7 @@ write12(struct script *c, struct script *s)
 
     call = say(s, FLOW_AGAIN);
     server_hello(call, 0x0303, s->suite);
-    message(call, FLOW__LEVEL_PLAIN, 11, "\0\0\4\0\0\1x", 7);
+    certificate(call, 0x0303);
     message(call, FLOW__LEVEL_PLAIN, 12, exchange, sizeof(exchange) - 1);
     message(call, FLOW__LEVEL_PLAIN, 14, "", 0);
     secret(say(s, FLOW_AGAIN), FLOW__LEVEL_DATA, false, 5, 48);
@@ -259,10 +297,6 @@ script_write(uint16_t version)
 /* --- the engine --- */
 
 struct flow__keypair {
-    const struct flow_env *env;
-};
-
-struct flow__trust {
     const struct flow_env *env;
 };
 
@@ -344,36 +378,6 @@ flow__keypair_name(const struct flow__keypair *pair, size_t i,
     return true;
 }
 
-enum flow_status
-flow__trust_new(const struct flow_env *env, struct flow__trust **ret_trust)
-{
-    *ret_trust = flow_env_alloc(env, sizeof(**ret_trust));
-    if (*ret_trust == NULL)
-        return FLOW_E_NOMEM;
-    (*ret_trust)->env = env;
-    return FLOW_OK;
-}
-
-void
-flow__trust_free(struct flow__trust *trust)
-{
-    if (trust != NULL)
-        flow_env_free(trust->env, trust, sizeof(*trust));
-}
-
-enum flow_status
-flow__trust_add(struct flow__trust *trust, const void *data, size_t len,
-                bool strict, size_t *ret_count, struct flow_error *err)
-{
-    (void)trust;
-    (void)data;
-    (void)len;
-    (void)strict;
-    (void)err;
-    *ret_count = 1;
-    return FLOW_OK;
-}
-
 /* The script's certificates are made of anything, and every signature is
  * right. */
 enum flow_status
@@ -432,7 +436,7 @@ flow__engine_conf_free(struct flow__engine_conf *conf)
 
 enum flow_status
 flow__engine_new(struct flow__engine_conf *conf, struct flow__keypair *pair,
-                 uint16_t version, const char *server_name, bool ip_name,
+                 uint16_t version, const char *server_name,
                  struct flow__engine **ret_engine)
 {
     struct flow__engine *e = flow_env_alloc(conf->config->env, sizeof(*e));
@@ -442,7 +446,6 @@ flow__engine_new(struct flow__engine_conf *conf, struct flow__keypair *pair,
                                   ? (uint16_t)conf->config->max_version
                                   : 0);
     assert_true((server_name == NULL) == conf->config->server);
-    assert_false(ip_name);
     if (e == NULL)
         return FLOW_E_NOMEM;
     e->env = conf->config->env;
@@ -504,12 +507,14 @@ put_u24(uint8_t *at, size_t value)
     at[2] = (uint8_t)value;
 }
 
-/* A Certificate of TLS 1.3 with one certificate of this many bytes, without a
- * context and without extensions. */
+/* A Certificate of TLS 1.3 with one certificate of this many bytes, most of
+ * them its signature, without a context and without extensions. */
 static const uint8_t *
 long_certificate(size_t len, size_t *ret_len)
 {
     static uint8_t bytes[16384];
+    uint8_t *der = bytes + 11, *signature = der + 4 + SCRIPT_BODY_LEN;
+    size_t signature_len = len - 4 - SCRIPT_BODY_LEN - 4;
 
     assert_true(len + 13 <= sizeof(bytes));
     memset(bytes, 0, sizeof(bytes));
@@ -517,7 +522,11 @@ long_certificate(size_t len, size_t *ret_len)
     put_u24(bytes + 1, len + 9);
     put_u24(bytes + 5, len + 5);
     put_u24(bytes + 8, len);
-    memset(bytes + 11, 'x', len);
+    put_u24(der + 1, len - 4);
+    memcpy(der, "\x30\x82", 2);
+    memcpy(der + 4, SCRIPT_BODY, SCRIPT_BODY_LEN);
+    put_u24(signature + 1, signature_len);
+    memcpy(signature, "\x03\x82", 2);
     *ret_len = len + 13;
     return bytes;
 }
@@ -562,32 +571,11 @@ flow__engine_next(struct flow__engine *e, struct flow__engine_event *ret_event)
     return event->is_secret ? make_keys(e, ret_event) : FLOW_OK;
 }
 
-enum flow__key_type
-flow__engine_peer_key(const struct flow__engine *e)
-{
-    (void)e;
-    return FLOW__KEY_P256;
-}
-
 const char *
 flow__engine_alpn(const struct flow__engine *e)
 {
     (void)e;
     return "";
-}
-
-uint32_t
-flow__engine_verify_flags(const struct flow__engine *e)
-{
-    return e->script->verify_flags;
-}
-
-void
-flow__engine_matched_name(const struct flow__engine *e, char *buf, size_t cap)
-{
-    (void)e;
-    assert_true(cap > 14);
-    memcpy(buf, "server.example", 15);
 }
 
 size_t

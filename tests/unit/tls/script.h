@@ -42,11 +42,13 @@ struct script {
     unsigned calls; /* calls in the list */
     unsigned made;  /* calls so far */
     uint16_t suite;
-    uint32_t verify_flags;
 };
 
 extern struct script script_client;
 extern struct script script_server;
+
+/* What the server sends. */
+extern const uint8_t script_certificate[142];
 
 /* The count-th record sealed from now on fails; 0: none.  The test fails if two
  * records are sealed under one key with one nonce. */
