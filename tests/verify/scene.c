@@ -14,6 +14,8 @@
 
 #define HOUR 3600
 
+int64_t scene_now = SCENE_NOW;
+
 static EVP_PKEY *
 make_key(enum scene_key which)
 {
@@ -133,7 +135,7 @@ static void
 set_time(ASN1_TIME *time, long seconds, long otherwise)
 {
     assert_non_null(ASN1_TIME_set(
-        time, (time_t)(SCENE_NOW + (seconds != 0 ? seconds : otherwise))));
+        time, (time_t)(scene_now + (seconds != 0 ? seconds : otherwise))));
 }
 
 static struct scene_der
@@ -299,7 +301,7 @@ scene_verify(const struct scene *s, struct flow_tls_verifier *v,
 {
     struct flow_tls_verify_input input = { .name = s->name,
                                            .purpose = s->purpose,
-                                           .time = SCENE_NOW };
+                                           .time = scene_now };
     enum flow_status st;
     uint8_t *chain;
 
@@ -331,7 +333,7 @@ parse(const struct scene_der *der)
 static void
 set_parameters(X509_VERIFY_PARAM *param, const struct scene *s)
 {
-    X509_VERIFY_PARAM_set_time(param, (time_t)SCENE_NOW);
+    X509_VERIFY_PARAM_set_time(param, (time_t)scene_now);
     /* 112 bits: RSA with 2048, no SHA-1. */
     X509_VERIFY_PARAM_set_auth_level(param, 2);
     X509_VERIFY_PARAM_set_purpose(param, s->purpose == FLOW_TLS_PURPOSE_SERVER

@@ -16,8 +16,10 @@
  * are asked about them: ours and OpenSSL's.
  */
 
-/* The time of every verification. */
+/* The time of every verification, and what the validity of certificates is
+ * relative to: scene_now, which a test with programs sets to the real time. */
 #define SCENE_NOW INT64_C(2000000000)
+extern int64_t scene_now; /* SCENE_NOW at first */
 
 /* Keys by number; the first ones are P-256. */
 enum scene_key {
@@ -49,7 +51,7 @@ struct scene_cert {
     int issuer;
     enum scene_key key;
     enum scene_key signer;
-    /* Validity in seconds from SCENE_NOW; both 0: an hour on either side. */
+    /* Validity in seconds from scene_now; both 0: an hour on either side. */
     long from;
     long until;
     enum scene_ca ca;
