@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: ISC
 # shellcheck shell=bash
 #
-# Completion for flow-cat, flow-echo, flow-fetch, flow-proxy and flow-site.
+# Completion for flow-cat, flow-echo, flow-fetch, flow-proxy, flow-site and
+# flow-verify.
 # bash-completion loads this file under the name of each.
 
 _flow_options()
@@ -26,6 +27,10 @@ _flow_options()
         echo "$server --serve --default --redirect --workers --max-connections" \
             "--handshake-timeout $common"
         ;;
+    flow-verify)
+        echo "--ca --name --client --at --crl --require-crl --pin --min-rsa" \
+            "--min-ec --min-hash --json $common"
+        ;;
     esac
 }
 
@@ -42,7 +47,7 @@ _flow_programs()
     local before=${COMP_WORDS[COMP_CWORD - 1]}
 
     case $before in
-    --ca | --cert | --key | --output | -o)
+    --ca | --cert | --crl | --key | --output | -o)
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
         compopt -o filenames 2>/dev/null
         return
@@ -55,8 +60,9 @@ _flow_programs()
         compopt -o nospace 2>/dev/null
         return
         ;;
-    --alpn | --connect | --default | --redirect | --serve | --server-name | \
-        --*-timeout | --timeout | --max-connections | --workers)
+    --alpn | --at | --connect | --default | --min-* | --name | --pin | \
+        --redirect | --serve | --server-name | --*-timeout | --timeout | \
+        --max-connections | --workers)
         return
         ;;
     esac
@@ -66,6 +72,11 @@ _flow_programs()
             compgen -W "$(_flow_options "$program")" -- "$word")
         ;;
     *)
+        if [ "$program" = flow-verify ]; then
+            mapfile -t COMPREPLY < <(compgen -f -- "$word")
+            compopt -o filenames 2>/dev/null
+            return
+        fi
         [ "$program" != flow-cat ] ||
             mapfile -t COMPREPLY < <(
                 compgen -W "$(_flow_schemes "$1")" -- "$word")
@@ -74,4 +85,5 @@ _flow_programs()
     esac
 }
 
-complete -F _flow_programs flow-cat flow-echo flow-fetch flow-proxy flow-site
+complete -F _flow_programs flow-cat flow-echo flow-fetch flow-proxy flow-site \
+    flow-verify

@@ -29,6 +29,7 @@ build file:/usr/include/intel-ipsec-mb.h libipsec-mb-dev? - -           -       
 build pc:libcrypto   libssl-dev?     openssl-devel   openssl-dev     openssl     openssl
 test  pc:cmocka      libcmocka-dev   libcmocka-devel cmocka-dev      cmocka      cmocka
 test  pc:libuv       libuv1-dev      libuv-devel     libuv-dev       libuv       libuv
+build pc:jansson     libjansson-dev? jansson-devel  jansson-dev     jansson     jansson
 test  pc:libcrypto   libssl-dev      openssl-devel   openssl-dev     openssl     openssl
 test  cmd:c++        g++             gcc-c++         build-base      gcc         -
 test  cmd:make       make            make            build-base      make        -

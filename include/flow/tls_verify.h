@@ -369,6 +369,42 @@ flow_tls_verify(struct flow_tls_verifier *v,
                 const struct flow_tls_verify_input *input,
                 struct flow_tls_verdict *ret_verdict);
 
+/**
+ * @brief Decode certificates for flow_tls_verify_input::chain.
+ *
+ * @param[in]  env        Environment; NULL: flow_env_default().
+ * @param[in]  data       One or more PEM certificates with any text around
+ *                        them, or DER, which is copied.
+ * @param[in]  len        Bytes.
+ * @param[out] ret_chain  DER certificates, one after another; the caller
+ *                        releases them with flow_env_free(), as *@p ret_len
+ *                        bytes.
+ * @param[out] ret_len    Bytes; more than 0.
+ * @retval FLOW_OK       Decoded.
+ * @retval FLOW_E_INVAL  There is no certificate, or one is not well formed PEM.
+ * @retval FLOW_E_NOMEM  No memory.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_tls_decode_chain(const struct flow_env *env, const void *data, size_t len,
+                      uint8_t **ret_chain, size_t *ret_len);
+
+/**
+ * @brief Describe a certificate of a path by its subject.
+ *
+ * @param[in]  cert  The certificate.
+ * @param[out] buf   Receives "C=NL, CN=a.example", cut off at @p cap - 1 bytes,
+ *                   with '?' for what is not printable ASCII, and a NUL.
+ * @param[in]  cap   Bytes at @p buf, at least 1.
+ * @retval FLOW_OK       Written; "" for an empty subject.
+ * @retval FLOW_E_INVAL  It is not a certificate; nothing was written.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_tls_get_subject(const struct flow_tls_der *cert, char *buf, size_t cap);
+
 #ifdef __cplusplus
 }
 #endif
