@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: ISC
 """Build libflow for a machine without an operating system.
 
-freestanding.py [--update] TOP [FLAG...] -- COMPILER... -- SOURCE...
+freestanding.py [--update] LIST TOP [FLAG...] -- COMPILER... -- SOURCE...
 
 Compiles lib, flow, tls and the backends that need no system, pair and vchan,
 with no headers in reach but the compiler's own, a string.h of nine functions
 and mbedTLS's, links all of it into one object, and compares what that still
-needs with freestanding.list: memory and string functions, the port of
-lib/plat.h, mbedTLS, and the lists of schemes and of AEAD providers, which the
-build makes of what it has.
+needs with LIST: memory and string functions, mbedTLS, the lists of schemes and of
+AEAD providers, which the build makes of what it has, and, unless the sources
+include a port, that of lib/plat.h.
 """
 
 import difflib
@@ -19,7 +19,6 @@ import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
-LIST = HERE / "freestanding.list"
 # What mbedTLS's own headers include, and nothing of ours.
 ENGINE_HEADERS = HERE / "freestanding" / "engine"
 
@@ -66,7 +65,8 @@ def split(arguments):
 def main(arguments):
     update = "--update" in arguments
     arguments = [word for word in arguments if word != "--update"]
-    (top, *flags), compiler, sources = split(arguments)
+    (name, top, *flags), compiler, sources = split(arguments)
+    path = HERE / name
     with tempfile.TemporaryDirectory() as scratch:
         scratch = pathlib.Path(scratch)
         now = needs(
@@ -74,15 +74,15 @@ def main(arguments):
             scratch,
         )
     if update:
-        LIST.write_text("".join(name + "\n" for name in now))
+        path.write_text("".join(name + "\n" for name in now))
         return 0
-    then = LIST.read_text().split()
+    then = path.read_text().split()
     for line in difflib.unified_diff(
-        then, now, "freestanding.list", "needed now", lineterm="", n=0
+        then, now, name, "needed now", lineterm="", n=0
     ):
         print(line)
     if now != then:
-        print("meant so? ninja update-freestanding")
+        print("meant so? ninja update-" + path.stem)
     return now != then
 
 

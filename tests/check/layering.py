@@ -34,6 +34,8 @@ OF_A_SYSTEM = ["include/flow/posix.h"]
 # directory, "+" the port, backend or test directory it belongs to.
 TABLE = [
     ("include/flow/*.h", COMPILER, PUBLIC),
+    ("lib/plat/unikernel/*", FREESTANDING,
+     GROUND + ["include/flow/machine.h", "lib/*.h", "+/*"]),
     ("lib/plat/*/*", ANY, GROUND + ["lib/*.h", "+/*"]),
     ("lib/*", FREESTANDING, GROUND + ["lib/*.h"]),
     # The filters need no more than one that somebody else writes.
