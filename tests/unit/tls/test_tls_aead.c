@@ -659,6 +659,104 @@ providers_agree_at_the_edges_of_memory(void **state)
         munmap(edge[i].base, CROSS_PAGES + 65536);
 }
 
+/* Seal a random message with a context that has been used before, and open it
+ * with the same or with another one. */
+static void
+chain_check(const struct cross *c, const struct flow__aead_provider *p,
+            void *sealing, void *opening, size_t tag_len)
+{
+    static uint8_t out[CROSS_MAX + 16], back[CROSS_MAX];
+    const struct flow_cvec vec = { c->plain, c->len };
+    const struct flow__aead_seal seal = { .nonce = c->nonce,
+                                          .ad = c->ad,
+                                          .ad_len = c->ad_len,
+                                          .in = &vec,
+                                          .in_len = c->len,
+                                          .out = out };
+    const struct flow__aead_open open = { .nonce = c->nonce,
+                                          .ad = c->ad,
+                                          .ad_len = c->ad_len,
+                                          .in = out,
+                                          .in_len = c->len + tag_len,
+                                          .out = back };
+
+    assert_int_equal(p->seal(sealing, &seal), FLOW_OK);
+    assert_memory_equal(out, c->sealed, c->len + tag_len);
+    out[c->len] ^= 0x80;
+    assert_int_equal(p->open(opening, &open), FLOW_E_PROTO);
+    out[c->len] ^= 0x80;
+    assert_int_equal(p->open(opening, &open), FLOW_OK);
+    assert_memory_equal(back, c->plain, c->len);
+}
+
+/* Seal with PSA, in a context of this record's alone. */
+static void
+chain_expect(struct cross *c, enum flow__aead_alg alg, size_t key_len)
+{
+    const struct flow__aead_provider *p = &flow__aead_psa;
+    const struct flow_cvec vec = { c->plain, c->len };
+    const struct flow__aead_seal op = { .nonce = c->nonce,
+                                        .ad = c->ad,
+                                        .ad_len = c->ad_len,
+                                        .in = &vec,
+                                        .in_len = c->len,
+                                        .out = c->sealed };
+    void *ctx = calloc(1, p->ctx_size);
+
+    assert_non_null(ctx);
+    assert_int_equal(p->init(ctx, alg, c->key, key_len), FLOW_OK);
+    assert_int_equal(p->seal(ctx, &op), FLOW_OK);
+    p->fini(ctx);
+    free(ctx);
+}
+
+/* A context of one direction and one of both take the nonce of each record, and
+ * keep nothing of the record before, be it a forgery. */
+static void
+a_context_takes_the_nonce_of_each_record(void **state)
+{
+    static const struct {
+        enum flow__aead_alg alg;
+        size_t key_len;
+    } algs[] = { { FLOW__AEAD_AES_GCM, 16 },
+                 { FLOW__AEAD_AES_GCM, 32 },
+                 { FLOW__AEAD_CHACHA20_POLY1305, 32 } };
+    static struct cross c;
+    const struct flow__aead_provider *p;
+    uint8_t key[sizeof(c.key)];
+    uint32_t seed = 7;
+
+    (void)state;
+    for (size_t a = 0; a < sizeof(algs) / sizeof(algs[0]); a++)
+        for (size_t i = 0; (p = flow__aead_at(i)) != NULL; i++) {
+            const size_t tag_len = flow__aead_tag_len(algs[a].alg);
+            void *ctx[3];
+
+            if (!p->supports(algs[a].alg, algs[a].key_len))
+                continue;
+            cross_fill(&c, 0, &seed);
+            memcpy(key, c.key, sizeof(key));
+            for (size_t n = 0; n < 3; n++) {
+                ctx[n] = calloc(1, p->ctx_size);
+                assert_non_null(ctx[n]);
+                assert_int_equal(
+                    p->init(ctx[n], algs[a].alg, key, algs[a].key_len),
+                    FLOW_OK);
+            }
+            for (unsigned round = 280; round < 320; round++) {
+                cross_fill(&c, round % 3 == 0 ? round : round % 60, &seed);
+                memcpy(c.key, key, sizeof(key));
+                chain_expect(&c, algs[a].alg, algs[a].key_len);
+                chain_check(&c, p, ctx[0], ctx[1], tag_len);
+                chain_check(&c, p, ctx[2], ctx[2], tag_len);
+            }
+            for (size_t n = 0; n < 3; n++) {
+                p->fini(ctx[n]);
+                free(ctx[n]);
+            }
+        }
+}
+
 int
 main(void)
 {
@@ -668,6 +766,7 @@ main(void)
         cmocka_unit_test(vectors_are_opened),
         cmocka_unit_test(forgeries_are_refused_and_wiped),
         cmocka_unit_test(providers_agree_at_the_edges_of_memory),
+        cmocka_unit_test(a_context_takes_the_nonce_of_each_record),
         cmocka_unit_test(a_key_of_another_length_is_not_supported),
         cmocka_unit_test(chacha20_without_avx512_is_libcrypto_before_ipsec_mb),
         cmocka_unit_test(many_keys_live_at_once),

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 #include "tests/unit/tls/bytes.h"
 
+#include <openssl/err.h>
 #include <openssl/evp.h>
 
 #include <flow/env.h>
 
+#include "tls/aead.h"
 #include "tls/mbedtls/psa.h"
 #include "tls/record.h"
 
@@ -214,11 +216,67 @@ both_make_and_read_the_same_records(void **state)
             check_one(suite, &seed);
 }
 
+/* A record is sealed, refused with another tag, and opened. */
+static void
+use_provider(const struct flow__aead_provider *p, enum flow__aead_alg alg)
+{
+    const uint8_t key[32] = { 1 };
+    const uint8_t nonce[FLOW__AEAD_NONCE] = { 2 };
+    uint8_t text[4096] = { 3 }, sealed[sizeof(text) + 16];
+    const struct flow_cvec vec = { text, sizeof(text) };
+    const struct flow__aead_seal seal = {
+        .nonce = nonce, .in = &vec, .in_len = sizeof(text), .out = sealed
+    };
+    const struct flow__aead_open open = {
+        .nonce = nonce, .in = sealed, .in_len = sizeof(sealed), .out = text
+    };
+    void *ctx = calloc(1, p->ctx_size);
+
+    assert_non_null(ctx);
+    assert_int_equal(p->init(ctx, alg, key, sizeof(key)), FLOW_OK);
+    for (unsigned round = 0; round < 2; round++) {
+        assert_int_equal(p->seal(ctx, &seal), FLOW_OK);
+        sealed[sizeof(text)] ^= 1;
+        assert_int_equal(p->open(ctx, &open), FLOW_E_PROTO);
+        sealed[sizeof(text)] ^= 1;
+        assert_int_equal(p->open(ctx, &open), FLOW_OK);
+    }
+    p->fini(ctx);
+    free(ctx);
+}
+
+/* What the program left in libcrypto's error queue of the thread stays, and
+ * nothing is added. */
+static void
+the_error_queue_is_the_programs(void **state)
+{
+    static const enum flow__aead_alg algs[] = { FLOW__AEAD_AES_GCM,
+                                                FLOW__AEAD_CHACHA20_POLY1305 };
+    const struct flow__aead_provider *p;
+
+    (void)state;
+    for (size_t i = 0; (p = flow__aead_at(i)) != NULL; i++)
+        for (size_t a = 0; a < 2; a++) {
+            if (!p->supports(algs[a], 32))
+                continue;
+            ERR_clear_error();
+            use_provider(p, algs[a]);
+            assert_int_equal(ERR_peek_error(), 0);
+            ERR_raise(ERR_LIB_USER, 101);
+            ERR_raise(ERR_LIB_USER, 102);
+            use_provider(p, algs[a]);
+            assert_int_equal(ERR_GET_REASON(ERR_get_error()), 101);
+            assert_int_equal(ERR_GET_REASON(ERR_get_error()), 102);
+            assert_int_equal(ERR_peek_error(), 0);
+        }
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_make_and_read_the_same_records),
+        cmocka_unit_test(the_error_queue_is_the_programs),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
