@@ -216,7 +216,7 @@ FLOW_API void flow_error_add_layer(struct flow_error *err, const char *layer);
  * @brief Write an error as one line of text.
  *
  * Such as "tls over tcp: peer certificate refused: certificate has expired
- * (www.example.org), engine error -0x2700, alert sent: certificate_expired".
+ * (CN=www.example.org), alert sent: certificate_expired".
  * A code of #FLOW_DOMAIN_ENGINE is written in hexadecimal, as engines document
  * theirs; the others in decimal.
  *
