@@ -272,7 +272,8 @@ const struct kind kinds[] = {
     { .what = "a key for certificates only",
       .trust = { CERT(ROOT) },
       .chain = { CERT(DIRECT, .usage = "keyCertSign") },
-      .check = FLOW_TLS_CHECK_USAGE },
+      .check = FLOW_TLS_CHECK_USAGE,
+      .tls13_only = true },
 
     /* Strength */
     { .what = "a short RSA key",

@@ -42,6 +42,8 @@ struct kind {
     enum kind_differs differs;
     /* Not to be served: right at one time only, or OpenSSL does not use it. */
     bool offline;
+    /* OpenSSL does not use the server's key in TLS 1.2. */
+    bool tls13_only;
 };
 
 extern const struct kind kinds[];

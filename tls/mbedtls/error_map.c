@@ -63,6 +63,10 @@ static const struct flow__mbed_meaning map[] = {
       "no entropy available" },
 };
 
+/* A certificate that has passed our own checks. */
+static const char error_not_understood[] =
+    "the peer's certificate is not understood";
+
 static const char *
 error_refusal_text_of(enum flow__alert alert)
 {
@@ -71,7 +75,7 @@ error_refusal_text_of(enum flow__alert alert)
         return "the peer sent a message out of order";
     case FLOW__ALERT_BAD_CERTIFICATE:
     case FLOW__ALERT_UNSUPPORTED_CERTIFICATE:
-        return "the peer's certificate is not understood";
+        return error_not_understood;
     case FLOW__ALERT_ILLEGAL_PARAMETER:
         return "a value in a message of the peer is not allowed";
     case FLOW__ALERT_DECODE_ERROR:
@@ -127,6 +131,9 @@ error_refusal_say(struct flow_error *err, const struct flow__mbed_refusal *r,
 {
     (void)flow_error_set(err, status, "tls", FLOW_DOMAIN_ENGINE, r->code, text);
     err->alert_sent = (int16_t)alert;
+    if (text == error_not_understood)
+        err->hint = "mbedTLS as a system has it refuses critical name "
+                    "constraints: use the bundled one";
     return status;
 }
 
