@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/pem.h>
 #include <openssl/sha.h>
 
 #include <flow/tls.h>
@@ -585,6 +586,55 @@ lack_of_memory_is_reported(void **state)
     scene_free(&s);
 }
 
+/* The chain of a scene, and the server's key, as PEM. */
+static BIO *
+scene_pem(const struct scene *s)
+{
+    BIO *out = BIO_new(BIO_s_mem());
+
+    for (size_t i = 0; i < s->chain_count; i++) {
+        const unsigned char *p = s->chain[i].base;
+        X509 *cert = d2i_X509(NULL, &p, (long)s->chain[i].len);
+
+        assert_int_equal(PEM_write_bio_X509(out, cert), 1);
+        X509_free(cert);
+    }
+    assert_int_equal(PEM_write_bio_PrivateKey(out, scene_key(server.key), NULL,
+                                              NULL, 0, NULL, NULL),
+                     1);
+    return out;
+}
+
+/* What the engine does not know in a server's own chain is for the client to
+ * check. */
+static void
+server_serves_a_chain_with_name_constraints(void **state)
+{
+    struct scene_cert between = authority;
+    struct flow_tls_config *c;
+    struct flow_error err;
+    struct scene s;
+    char *pem;
+    long len;
+    BIO *out;
+
+    (void)state;
+    between.constraints = "critical,permitted;DNS:example";
+    memset(&s, 0, sizeof(s));
+    scene_send(&s, &server);
+    scene_send(&s, &between);
+    out = scene_pem(&s);
+    len = BIO_get_mem_data(out, &pem);
+    assert_status(flow_tls_config_new_server(TEST_ENV, &c, NULL), FLOW_OK);
+    assert_status(flow_tls_config_allow_expired(c, true), FLOW_OK);
+    assert_status(flow_tls_config_add_keypair(c, pem, (size_t)len, pem,
+                                              (size_t)len, NULL, NULL, &err),
+                  FLOW_OK);
+    flow_tls_config_unref(c);
+    BIO_free(out);
+    scene_free(&s);
+}
+
 int
 main(void)
 {
@@ -595,6 +645,7 @@ main(void)
         TEST(one_key_of_the_path_is_pinned),
         TEST(minima_can_be_raised),
         TEST(callback_may_reject_and_never_accept),
+        TEST(server_serves_a_chain_with_name_constraints),
         TEST(trusted_certificate_of_the_peer_needs_no_issuer),
         TEST(work_is_bounded),
         TEST(search_is_bounded),

@@ -27,6 +27,14 @@ certificate_accept_extension(void *ctx, const mbedtls_x509_crt *cert,
     return 0;
 }
 
+/* See tls/mbedtls/mbed.h. */
+int
+flow__mbed_parse_certificate(mbedtls_x509_crt *chain, struct flow__span der)
+{
+    return flow__mbed_result(mbedtls_x509_crt_parse_der_with_ext_cb(
+        chain, der.base, der.len, 1, certificate_accept_extension, NULL));
+}
+
 static enum flow_status
 certificate_status(int rc, enum flow_status otherwise)
 {

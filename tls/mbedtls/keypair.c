@@ -70,14 +70,25 @@ static int
 keypair_parse_block(const struct flow_env *env, mbedtls_x509_crt *chain,
                     const uint8_t *block, size_t len)
 {
-    uint8_t *pem = keypair_copy_pem(env, block, len);
+    uint8_t *text = keypair_copy_pem(env, block, len);
+    mbedtls_pem_context pem;
+    struct flow__span der;
+    size_t used;
     int rc;
 
-    if (pem == NULL)
+    if (text == NULL)
         return MBEDTLS_ERR_X509_ALLOC_FAILED;
-    rc = mbedtls_x509_crt_parse(chain, pem, len + 1);
-    keypair_free_pem(env, pem, len);
-    return flow__mbed_result(rc);
+    mbedtls_pem_init(&pem);
+    rc = flow__mbed_result(mbedtls_pem_read_buffer(
+        &pem, "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----", text,
+        NULL, 0, &used));
+    if (rc == 0) {
+        der.base = mbedtls_pem_get_buffer(&pem, &der.len);
+        rc = flow__mbed_parse_certificate(chain, der);
+    }
+    mbedtls_pem_free(&pem);
+    keypair_free_pem(env, text, len);
+    return rc;
 }
 
 /* Parse one DER or any number of PEM certificates, appending to chain. */
@@ -86,10 +97,11 @@ keypair_parse_certs(const struct flow_env *env, mbedtls_x509_crt *chain,
                     const void *data, size_t len)
 {
     const uint8_t *end = (const uint8_t *)data + len;
+    const struct flow__span whole = { data, len };
     const uint8_t *block, *next;
 
     if (!keypair_is_pem(data, len))
-        return flow__mbed_result(mbedtls_x509_crt_parse_der(chain, data, len));
+        return flow__mbed_parse_certificate(chain, whole);
     for (block = keypair_next_certificate(data, end); block < end;
          block = next) {
         int rc;

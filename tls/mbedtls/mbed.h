@@ -64,6 +64,12 @@ struct flow__mbed_refusal {
 enum flow_status flow__mbed_error(struct flow_error *err,
                                   const struct flow__mbed_refusal *refusal);
 
+/* Append a certificate in DER to chain.  As mbedtls_x509_crt_parse_der(), but
+ * critical extensions that mbedTLS does not know are left to us, or to the
+ * peers that the certificate is sent to.  The result is mbedTLS's. */
+int flow__mbed_parse_certificate(mbedtls_x509_crt *chain,
+                                 struct flow__span der);
+
 /* FLOW__KEY_OTHER where it is neither RSA nor of a curve that TLS has a
  * signature for. */
 enum flow__key_type flow__mbed_key_type(const mbedtls_pk_context *pk);
