@@ -4,6 +4,7 @@
 #include <flow/tls_verify.h>
 
 #include "tls/cert.h"
+#include "tls/der.h"
 #include "tls/dn.h"
 #include "tls/pem.h"
 
@@ -49,8 +50,10 @@ flow_tls_decode_chain(const struct flow_env *env, const void *data, size_t len,
         return FLOW_E_NOMEM;
     if (flow__pem_is_text(bytes))
         st = chain_append(env, bytes, room, &used);
-    else
+    else if (flow__der_is_next(&bytes, FLOW__DER_SEQUENCE))
         memcpy(room, data, len);
+    else
+        st = FLOW_E_INVAL;
     chain = st == FLOW_OK ? flow_env_alloc(env, used) : NULL;
     if (chain != NULL) {
         memcpy(chain, room, used);

@@ -285,7 +285,7 @@ cli_set_alpn(struct flow_tls_config *config, const char *list)
 /* Trust every certificate in a directory, such as one made by OpenSSL's
  * c_rehash.  Files without a certificate are ignored. */
 static bool
-cli_trust_directory(struct flow_tls_config *config, const char *path)
+cli_trust_directory(const struct cli_trust *trust, const char *path)
 {
     DIR *directory = opendir(path);
     struct dirent *entry;
@@ -300,7 +300,7 @@ cli_trust_directory(struct flow_tls_config *config, const char *path)
         int len = snprintf(file, sizeof(file), "%s/%s", path, entry->d_name);
 
         if (entry->d_name[0] != '.' && len > 0 && (size_t)len < sizeof(file) &&
-            flow_tls_config_add_trust_file(config, file, NULL) == FLOW_OK)
+            trust->add_file(trust->to, file, NULL) == FLOW_OK)
             count++;
     }
     closedir(directory);
@@ -309,10 +309,8 @@ cli_trust_directory(struct flow_tls_config *config, const char *path)
     return count > 0;
 }
 
-/* SSL_CERT_FILE and SSL_CERT_DIR replace the system's trust store, as in
- * programs that use OpenSSL.  If neither is set, the system's is trusted. */
-static bool
-cli_trust_environment(struct flow_tls_config *config)
+bool
+cli_trust_environment(const struct cli_trust *trust, bool *ret_any)
 {
     const char *file = getenv("SSL_CERT_FILE");
     const char *directories = getenv("SSL_CERT_DIR");
@@ -320,13 +318,14 @@ cli_trust_environment(struct flow_tls_config *config)
     struct flow_error err;
     bool ok = true;
 
-    if (file != NULL && file[0] != '\0' &&
-        flow_tls_config_add_trust_file(config, file, &err) != FLOW_OK) {
+    *ret_any = file != NULL && file[0] != '\0';
+    if (*ret_any && trust->add_file(trust->to, file, &err) != FLOW_OK) {
         cli_flow_error("cannot load SSL_CERT_FILE", &err);
         return false;
     }
     if (directories == NULL || directories[0] == '\0')
         return true;
+    *ret_any = true;
     copy = strdup(directories);
     if (copy == NULL) {
         cli_complain("out of memory");
@@ -334,16 +333,24 @@ cli_trust_environment(struct flow_tls_config *config)
     }
     for (path = strtok_r(copy, ":", &rest); ok && path != NULL;
          path = strtok_r(NULL, ":", &rest))
-        ok = cli_trust_directory(config, path);
+        ok = cli_trust_directory(trust, path);
     free(copy);
     return ok;
+}
+
+static enum flow_status
+cli_add_trust_file(void *config, const char *path, struct flow_error *err)
+{
+    return flow_tls_config_add_trust_file(config, path, err);
 }
 
 static int
 cli_set_up_client(const struct cli_client *client,
                   struct flow_tls_config *config)
 {
+    const struct cli_trust trust = { cli_add_trust_file, config };
     struct flow_error err;
+    bool any;
 
     if (client->ca != NULL &&
         flow_tls_config_add_trust_file(config, client->ca, &err) != FLOW_OK) {
@@ -351,7 +358,7 @@ cli_set_up_client(const struct cli_client *client,
         return CLI_FAILED;
     }
     if (client->ca == NULL && !client->insecure_skip_verify &&
-        !cli_trust_environment(config))
+        !cli_trust_environment(&trust, &any))
         return CLI_FAILED;
     if (client->alpn != NULL && !cli_set_alpn(config, client->alpn))
         return CLI_USAGE;

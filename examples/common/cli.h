@@ -83,6 +83,18 @@ bool cli_add_key(struct cli_keypairs *pairs, const char *path);
 int cli_server_config(const struct cli_keypairs *pairs,
                       struct flow_tls_config **ret_config);
 
+/* Where the certificates of a file are added to those that are trusted. */
+struct cli_trust {
+    enum flow_status (*add_file)(void *to, const char *path,
+                                 struct flow_error *err);
+    void *to;
+};
+
+/* Trust the certificates of SSL_CERT_FILE and SSL_CERT_DIR, which replace the
+ * system's trust store, as in programs that use OpenSSL.  *ret_any: whether one
+ * of them is set. */
+bool cli_trust_environment(const struct cli_trust *trust, bool *ret_any);
+
 /* Options of a client about TLS. */
 struct cli_client {
     const char *ca;             /* file of trusted certificates, or NULL:

@@ -214,11 +214,31 @@ verify_take_option(int option, const char *value, struct options *o)
     }
 }
 
+static enum flow_status
+verify_add_trust_file(void *verifier, const char *path, struct flow_error *err)
+{
+    return flow_tls_verifier_add_trust_file(verifier, path, err);
+}
+
+/* Without --ca: what the environment says, or the system's store. */
+static int
+verify_default_trust(struct options *o)
+{
+    const struct cli_trust trust = { verify_add_trust_file, o->verifier };
+    struct flow_error err;
+    bool any;
+
+    if (!cli_trust_environment(&trust, &any))
+        return CLI_FAILED;
+    if (any || flow_tls_verifier_add_system_trust(o->verifier, &err) == FLOW_OK)
+        return -1;
+    cli_flow_error("cannot load the system's trust store", &err);
+    return CLI_FAILED;
+}
+
 static int
 verify_finish_options(struct options *o)
 {
-    struct flow_error err;
-
     if (flow_tls_verifier_set_minimum(o->verifier, (unsigned)o->min_rsa,
                                       (unsigned)o->min_ec,
                                       (unsigned)o->min_hash) != FLOW_OK)
@@ -228,11 +248,7 @@ verify_finish_options(struct options *o)
     if (o->json)
         return cli_usage("--json: this build has no JSON library");
 #endif
-    if (o->trusts ||
-        flow_tls_verifier_add_system_trust(o->verifier, &err) == FLOW_OK)
-        return -1;
-    cli_flow_error("cannot load the system's trust store", &err);
-    return CLI_FAILED;
+    return o->trusts ? -1 : verify_default_trust(o);
 }
 
 /* --- the chain --- */

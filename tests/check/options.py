@@ -129,7 +129,8 @@ class Options(unittest.TestCase):
         return {pathlib.Path(path).name for path in json.loads(listed).values()}
 
     def test_programs_are_installed_unless_left_out(self):
-        names = {"flow-cat", "flow-site.1", "flow-fetch"}
+        names = {"flow-cat", "flow-site.1", "flow-fetch", "flow-verify",
+                 "flow-verify.1"}
         for option, wanted in (("auto", names), ("disabled", set())):
             with self.subTest(option):
                 done = self.configure("-Dexamples=auto", "-Dprograms=" + option,

@@ -22,6 +22,7 @@ PROXY = ["flow-proxy", "--listen"]
 TLS = "tls+tcp://127.0.0.1:0"
 TO_TLS = "tls+tcp://127.0.0.1:1"
 PAIR = ["--cert", "{www.pem}", "--key", "{www.key}"]
+VERIFY = ["flow-verify"]
 SITE = ["flow-site", "--listen", "127.0.0.1:0", *PAIR, "--serve"]
 
 # {NAME} stands for a file of the test's directory.
@@ -97,6 +98,31 @@ ROWS = (
      "no certificate is understood", "junk"),
     ([*CAT, TO_TLS, "--ca", "{ca.pem}", "--server-name", "a..b"], 2,
      "the server name is not a host name", "xn--"),
+    # Chains to verify.
+    (["flow-verify"], 2, "FILE is missing", "--help"),
+    ([*VERIFY, "{ca.pem}", "{www.pem}"], 2, "more than one FILE", "--help"),
+    ([*VERIFY, "--nonsense"], 2, "--nonsense", "--help"),
+    ([*VERIFY, "--ca", "{none}", "{www.pem}"], 1, "cannot load --ca",
+     "no such file", "none"),
+    ([*VERIFY, "--ca", "{junk}", "{www.pem}"], 1, "cannot load --ca",
+     "no certificate is understood", "junk"),
+    ([*VERIFY, "--ca", "{ca.pem}", "{none}"], 1, "cannot read", "none",
+     "No such file or directory"),
+    ([*VERIFY, "--ca", "{ca.pem}", "{junk}"], 1, "junk",
+     "no certificate is understood"),
+    ([*VERIFY, "--ca", "{ca.pem}", "--crl", "{www.pem}", "{ca.pem}"], 1,
+     "cannot load --crl", "no revocation list is understood", "www.pem"),
+    ([*VERIFY, "--name", "a..b", "--ca", "{ca.pem}", "{www.pem}"], 2,
+     "--name: 'a..b' is not a host name", "--help"),
+    ([*VERIFY, "--at", "yesterday", "{www.pem}"], 2,
+     "--at: 'yesterday' is not a time", "--help"),
+    ([*VERIFY, "--pin", "12", "{www.pem}"], 2, "--pin",
+     "expected 64 hexadecimal digits", "'12'"),
+    ([*VERIFY, "--min-rsa", "1024", "{www.pem}"], 2, "--min-rsa",
+     "expected a number from 2048 to 8192", "'1024'"),
+    ([*VERIFY, "--min-ec", "300", "{www.pem}"], 2, "--min-ec", "384", "--help"),
+    ([*VERIFY, "--min-hash", "300", "{www.pem}"], 2, "--min-hash", "384",
+     "--help"),
     # URLs, and what a site serves.
     ([*FETCH, "example.org"], 2, "'example.org' is not a valid URL",
      "https://"),
@@ -132,6 +158,10 @@ ENVIRONMENT = (
     ({"SSL_CERT_DIR": "{none}"}, [*CAT, TO_TLS], 1,
      "cannot load SSL_CERT_DIR", "none", "No such file or directory"),
     ({"SSL_CERT_DIR": "{empty}"}, [*CAT, TO_TLS], 1,
+     "cannot load SSL_CERT_DIR", "no certificate in", "empty"),
+    ({"SSL_CERT_FILE": "{junk}"}, [*VERIFY, "{www.pem}"], 1,
+     "cannot load SSL_CERT_FILE", "no certificate is understood", "junk"),
+    ({"SSL_CERT_DIR": "{empty}"}, [*VERIFY, "{www.pem}"], 1,
      "cannot load SSL_CERT_DIR", "no certificate in", "empty"),
     # The command line takes precedence.
     ({"SSL_CERT_FILE": "{none}"}, [*CAT, TO_TLS, "--ca", "{ca.pem}"], 1,
@@ -221,6 +251,10 @@ class WrongInput(support.Case):
                     env={**os.environ, **variables})
                 self.assertEqual(code, wanted, err)
                 self.assertEqual(out, b"" if wanted else b"text")
+                code, out, err = run(
+                    program("flow-verify"), self.pki.path("www.pem"),
+                    env={**os.environ, **variables})
+                self.assertEqual(code, wanted, out + err)
 
     def test_warnings(self):
         for command, number, *words in WARNINGS:
