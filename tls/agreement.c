@@ -185,11 +185,14 @@ flow__agreement_server_hello(struct flow__handshake *hs, const uint8_t *msg,
         return FLOW_OK;
     /* RFC 7627 5.2: without it two sessions can share a master secret.  A
      * ServerHello of the peer was checked already; this one may be ours. */
-    if (hello.version == FLOW_TLS_1_2 && !hello.extended_master_secret)
+    if (hello.version == FLOW_TLS_1_2 && !hello.extended_master_secret &&
+        !hs->config->skip_extended)
         return flow__handshake_refuse(
             hs, FLOW__ALERT_HANDSHAKE_FAILURE,
             "TLS 1.2 without the extended master secret", err);
     hs->version = hello.version;
+    hs->extended =
+        hello.version == FLOW_TLS_1_3 || hello.extended_master_secret;
     if (hs->suite == NULL || hs->suite->version != hello.version)
         return flow__handshake_refuse(
             hs, FLOW__ALERT_ILLEGAL_PARAMETER,

@@ -33,7 +33,8 @@ flow__check_client_hello(const struct flow__check_facts *facts,
             ret_fault, FLOW__ALERT_MISSING_EXTENSION,
             "the client left out an extension that TLS 1.3 needs");
     /* RFC 7627 5.2: without it two sessions can share a master secret. */
-    if (version == FLOW_TLS_1_2 && !ch.extended_master_secret)
+    if (version == FLOW_TLS_1_2 && !ch.extended_master_secret &&
+        !facts->skip_extended)
         return flow__fault_proto(ret_fault, FLOW__ALERT_HANDSHAKE_FAILURE,
                                  "TLS 1.2 without the extended master secret");
     /* RFC 8422 5.1.2 */

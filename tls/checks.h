@@ -26,6 +26,8 @@ struct flow__check_facts {
     bool resumes;
     /* What the server may negotiate.  Server only, else NULL. */
     const struct flow_tls_sni_terms *terms;
+    /* Server: it accepts TLS 1.2 without the extended master secret. */
+    bool skip_extended;
     /* Server, of a second ClientHello: what the first one asked for. */
     const char *name; /* "" for none */
     struct flow__span alpn;

@@ -126,6 +126,7 @@ flow_tls_config_unref(struct flow_tls_config *c)
     flow_tls_sni_unref(c->sni);
     flow_tls_verifier_unref(c->verifier);
     config_free_alpn(c);
+    flow__config_free_exporters(c);
     flow_env_free(c->env, c->text_answer, c->text_answer_len);
     flow_lock_fini(&c->lock);
     flow_env_free(c->env, c, sizeof(*c));
@@ -308,7 +309,8 @@ flow_tls_config_set_alpn(struct flow_tls_config *c, const char *const *name,
     for (size_t i = 0; i < count; i++) {
         size_t len = strlen(name[i]);
 
-        if (len == 0 || len > 255)
+        if (len == 0 || len > 255 ||
+            (c->server && strcmp(name[i], "acme-tls/1") == 0))
             return FLOW_E_INVAL;
     }
     config_free_alpn(c);
@@ -416,5 +418,18 @@ flow_tls_config_insecure_skip_name(struct flow_tls_config *c, bool skip)
     if (flow__config_is_frozen(c))
         return FLOW_E_BUSY;
     c->skip_name = skip;
+    return FLOW_OK;
+}
+
+/* See <flow/tls_config.h>. */
+enum flow_status
+flow_tls_config_insecure_skip_extended_master(struct flow_tls_config *c,
+                                              bool skip)
+{
+    if (!c->server)
+        return FLOW_E_NOTSUP;
+    if (flow__config_is_frozen(c))
+        return FLOW_E_BUSY;
+    c->skip_extended = skip;
     return FLOW_OK;
 }

@@ -7,6 +7,7 @@
 #include "lib/atomic.h"
 #include "lib/plat.h"
 #include "tls/engine.h"
+#include "tls/exporter.h"
 #include "tls/sni.h"
 #include "tls/verifier.h"
 
@@ -16,7 +17,8 @@
 
 /*
  * A configuration: config.c has its lifetime and settings, config_identity.c
- * the certificates of a server, config_trust.c those that are trusted.
+ * the certificates of a server, config_trust.c those that are trusted,
+ * config_secrets.c what it gives out of the secrets of its connections.
  *
  * Members are written before the configuration is frozen, by one thread, and
  * only read afterwards.  lock guards the freezing itself; refs and frozen are
@@ -54,9 +56,16 @@ struct flow_tls_config {
     bool tolerate_truncation;
     bool skip_verify;
     bool skip_name;
+    bool skip_extended; /* server: the extended master secret */
     uint64_t handshake_time;
     size_t handshake_bytes;
     uint64_t key_limit;
+
+    struct flow__exporter_declared exporter[FLOW_TLS_EXPORTERS];
+    size_t exporter_count;
+    bool keep_engine;
+    flow_tls_key_log_fn *key_log; /* NULL: none */
+    void *key_log_user;
 
     struct flow__engine_conf *engine; /* once frozen */
     /* Server, once frozen: one for each entry of sni, NULL where the entry
@@ -123,6 +132,19 @@ flow__config_read_pair(const struct flow_env *env, const char *chain_path,
                        struct flow_error *err);
 void flow__config_free_pair(const struct flow_env *env,
                             struct flow__config_pair_files *files);
+
+/*
+ * config_secrets.c
+ */
+
+/* Whether label and context are in range, the label is not one of TLS itself,
+ * and the value has at most that many bytes. */
+bool flow__config_may_export(const struct flow__exporter *e, size_t most);
+
+/* Whether it was declared; *ret_off is where its value begins. */
+bool flow__config_declares(const struct flow_tls_config *c,
+                           const struct flow__exporter *e, size_t *ret_off);
+void flow__config_free_exporters(struct flow_tls_config *c);
 
 /*
  * config_trust.c

@@ -11,6 +11,7 @@
 #include <flow/tls_config.h>
 
 #include "tls/cert.h"
+#include "tls/exporter.h"
 #include "tls/key_type.h"
 #include "tls/keys.h"
 #include "tls/order_kinds.h"
@@ -128,6 +129,7 @@ enum flow__engine_kind {
  * from it.  TLS 1.3 has a secret of 32 or 48 bytes for each direction and each
  * of the levels HANDSHAKE and DATA.  TLS 1.2 has one event for both directions:
  * level DATA, not is_write, bytes is the master secret, and both keys are set.
+ * client_random has FLOW__RANDOM_LEN bytes.
  */
 struct flow__engine_event {
     enum flow__engine_kind kind;
@@ -137,6 +139,7 @@ struct flow__engine_event {
     size_t len;
     const struct flow__suite *suite;
     const struct flow__key_material *keys[2]; /* to read with, to write with */
+    const uint8_t *client_random;
 };
 
 /* One handshake. */
@@ -188,6 +191,19 @@ enum flow_status flow__engine_next(struct flow__engine *engine,
 
 /* After FLOW_OK: the agreed protocol, static for the configuration, or "". */
 const char *flow__engine_alpn(const struct flow__engine *engine);
+
+/* Whether the engine of this build can export keying material. */
+bool flow__engine_can_export(void);
+
+/* After FLOW_OK, any number of times: the value of an exporter, wanted->len
+ * bytes.  FLOW_E_NOMEM, or FLOW_E_SYS when the engine fails; then buf is
+ * wiped. */
+enum flow_status flow__engine_export(struct flow__engine *engine,
+                                     const struct flow__exporter *wanted,
+                                     uint8_t *buf);
+
+/* About how many bytes an engine takes after its handshake. */
+size_t flow__engine_footprint(void);
 
 /* After FLOW_OK: copy the peer's certificates, DER, leaf first.  With
  * buf NULL only the length.  0: none. */

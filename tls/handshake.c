@@ -357,6 +357,14 @@ flow__handshake_limit_time(struct flow__handshake *hs, uint64_t nsec)
 }
 
 /* See tls/handshake.h. */
+void
+flow__handshake_export_to(struct flow__handshake *hs,
+                          struct flow__exported *exported)
+{
+    hs->exported = exported;
+}
+
+/* See tls/handshake.h. */
 uint32_t
 flow__handshake_wants(const struct flow__handshake *hs)
 {
@@ -444,4 +452,8 @@ flow__handshake_take(struct flow__handshake *hs,
     ret_agreed->peer_chain_len = (uint32_t)hs->chain_len;
     hs->chain = NULL;
     hs->chain_len = 0;
+    if (hs->config->keep_engine && hs->extended) {
+        hs->exported->engine = hs->engine;
+        hs->engine = NULL;
+    }
 }

@@ -21,6 +21,7 @@
  * flow (docs/tls.md).
  */
 struct flow__handshake;
+struct flow__exported;
 struct flow__slot;
 
 /* What both sides agreed on besides the suite, which the keys know; owned by
@@ -116,6 +117,11 @@ void flow__handshake_offer_alert(struct flow__handshake *hs,
  * lower flow included, to nsec ns; 0: no limit.  The configuration's limit
  * starts when the lower flow is open. */
 void flow__handshake_limit_time(struct flow__handshake *hs, uint64_t nsec);
+
+/* Before the first step: where what the flow exports is to be stored.  It is
+ * zero, and lives longer than the handshake. */
+void flow__handshake_export_to(struct flow__handshake *hs,
+                               struct flow__exported *exported);
 
 /* One FLOW_READY_ bit of the lower flow. */
 uint32_t flow__handshake_wants(const struct flow__handshake *hs);

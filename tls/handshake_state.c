@@ -86,6 +86,15 @@ flow__handshake_check_peer(const struct flow__handshake *hs,
     return FLOW_E_SYS;
 }
 
+static enum flow_status
+state_export(struct flow__handshake *hs)
+{
+    if (hs->exported == NULL)
+        return FLOW_OK;
+    hs->exported->is_safe = hs->extended;
+    return flow__exported_fill(hs->exported, hs->config, hs->engine);
+}
+
 /* See tls/handshake_state.h. */
 enum flow_status
 flow__handshake_complete(struct flow__handshake *hs, struct flow_error *err)
@@ -100,6 +109,8 @@ flow__handshake_complete(struct flow__handshake *hs, struct flow_error *err)
     st = state_keep_names(hs);
     if (st == FLOW_OK)
         st = state_keep_chain(hs);
+    if (st == FLOW_OK)
+        st = state_export(hs);
     if (st != FLOW_OK)
         return flow__handshake_fault(hs, st, NULL, err);
     hs->phase = FLOW__PHASE_DONE;

@@ -82,6 +82,7 @@ struct flow__handshake {
     const struct flow__suite *suite;
     uint16_t group;
     bool resumed;
+    bool extended;                            /* the master secret is */
     size_t record_limit;                      /* content of our records */
     uint8_t session_id[FLOW__SESSION_ID_MAX]; /* of the ClientHello */
     size_t session_id_len;
@@ -107,6 +108,8 @@ struct flow__handshake {
     char *names; /* as flow__agreed::names, names_len bytes */
     bool same_name;
     size_t names_len;
+    struct flow__exported *exported; /* of the flow; NULL: nothing is exported
+                                      */
 };
 
 /*

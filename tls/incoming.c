@@ -78,6 +78,7 @@ incoming_check_message(struct flow__handshake *hs,
     const struct flow__check_facts facts = {
         .offer = hs->server ? NULL : &hs->offer,
         .terms = hs->server ? &terms : NULL,
+        .skip_extended = hs->config->skip_extended,
         .name = hs->sni,
         .alpn = { hs->alpn, hs->alpn_len },
         .suite = hs->suite,

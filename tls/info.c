@@ -47,10 +47,14 @@ info_group_name(uint16_t group)
 static size_t
 info_footprint(struct flow__tls *t)
 {
-    size_t sum = sizeof(*t) + t->reader.cipher.cap + t->reader.plain.cap +
-                 t->reader.post.cap + t->writer.out.cap + t->writer.open.cap +
-                 t->agreed.peer_chain_len + flow__agreed_names_len(&t->agreed);
+    const struct flow__exported *exported = flow__tls_exported(t);
+    size_t sum = flow__tls_size(t->config) + t->reader.cipher.cap +
+                 t->reader.plain.cap + t->reader.post.cap + t->writer.out.cap +
+                 t->writer.open.cap + t->agreed.peer_chain_len +
+                 flow__agreed_names_len(&t->agreed);
 
+    if (exported != NULL && exported->engine != NULL)
+        sum += flow__engine_footprint();
     if (t->hs != NULL)
         sum += flow__handshake_footprint(t->hs);
     if (t->reader.keys.ctx != NULL)

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "tls/handshake_state.h"
+#include "tls/key_log.h"
 
 /*
  * Events of the engine into keys, messages and records; our alert.
@@ -86,6 +87,7 @@ outgoing_take_secret(struct flow__handshake *hs,
     if (ev->suite != hs->suite || ev->level == FLOW__LEVEL_PLAIN ||
         keys[ev->level].suite != NULL)
         return FLOW_E_SYS;
+    flow__key_log_note(hs->config, hs->server, ev);
     return hs->version == FLOW_TLS_1_3 ? outgoing_take_secret13(hs, ev)
                                        : outgoing_take_secret12(hs, ev);
 }

@@ -143,6 +143,8 @@ static void
 tls_close(struct flow *f)
 {
     struct flow__tls *t = flow__tls_cast(f);
+    struct flow__exported *exported = flow__tls_exported(t);
+    const size_t size = flow__tls_size(t->config);
     const struct flow_env *env = f->env;
 
     tls_offer_alert(t);
@@ -151,10 +153,12 @@ tls_close(struct flow *f)
     flow__writer_fini(&t->writer);
     flow_env_free(env, t->agreed.peer_chain, t->agreed.peer_chain_len);
     flow_env_free(env, t->agreed.names, flow__agreed_names_len(&t->agreed));
+    if (exported != NULL)
+        flow__engine_free(exported->engine);
     flow_base_fini(f);
     flow_tls_config_unref(t->config);
-    flow_wipe(t, sizeof(*t));
-    flow_env_free(env, t, sizeof(*t));
+    flow_wipe(t, size);
+    flow_env_free(env, t, size);
 }
 
 static enum flow_status
@@ -248,6 +252,15 @@ static const struct flow_ops tls_ops = {
     .control = tls_control,
 };
 
+/* See tls/tls_flow.h. */
+struct flow__tls *
+flow__tls_find(struct flow *f)
+{
+    while (f != NULL && f->ops != &tls_ops)
+        f = f->lower;
+    return f != NULL ? flow__tls_cast(f) : NULL;
+}
+
 static uint32_t
 tls_caps_over(uint32_t below)
 {
@@ -281,25 +294,26 @@ flow__tls_wrap(struct flow_tls_config *c, struct flow *lower,
 
     if (st != FLOW_OK)
         return st;
-    t = flow_env_alloc(env, sizeof(*t));
+    t = flow_env_alloc(env, flow__tls_size(c));
     if (t == NULL)
         return tls_no_memory(err);
     st = flow__handshake_new(c, env, server_name, &t->hs);
     if (st != FLOW_OK) {
-        flow_env_free(env, t, sizeof(*t));
+        flow_env_free(env, t, flow__tls_size(c));
         return tls_no_memory(err);
     }
     st = flow_base_wrap(&t->base, &tls_ops, lower, owned,
                         tls_caps_over(flow_caps(lower)));
     if (st != FLOW_OK) {
         flow__handshake_free(t->hs);
-        flow_env_free(env, t, sizeof(*t));
+        flow_env_free(env, t, flow__tls_size(c));
         return flow_error_set(err, st, "tls", FLOW_DOMAIN_NONE, 0,
                               "no flow can be made of these operations");
     }
     flow__reader_init(&t->reader, env, c->server, c->key_limit);
     flow__writer_init(&t->writer, env, FLOW__RECORD_PLAIN_MAX, c->key_limit);
     t->config = flow_tls_config_ref(c);
+    flow__handshake_export_to(t->hs, flow__tls_exported(t));
     t->propagate = owned;
     t->tolerate = c->tolerate_truncation;
     t->agreed.alpn = "";

@@ -8,6 +8,7 @@
 #include "lib/atomic.h"
 #include "lib/latch.h"
 #include "lib/plat.h"
+#include "tls/config.h"
 #include "tls/handshake.h"
 #include "tls/reader.h"
 #include "tls/writer.h"
@@ -42,6 +43,22 @@ static inline struct flow__tls *
 flow__tls_cast(struct flow *f)
 {
     return (struct flow__tls *)(void *)f;
+}
+
+/* Bytes of a flow, with what it exports after it. */
+static inline size_t
+flow__tls_size(const struct flow_tls_config *c)
+{
+    return sizeof(struct flow__tls) + flow__exported_size(c);
+}
+
+/* What it exports; NULL: nothing. */
+static inline struct flow__exported *
+flow__tls_exported(struct flow__tls *t)
+{
+    return flow__exported_size(t->config) > 0
+               ? (struct flow__exported *)(void *)(t + 1)
+               : NULL;
 }
 
 /* Both locks, in their order. */
@@ -100,6 +117,9 @@ uint32_t flow__tls_wait(struct flow *f, uint32_t interest,
 /* The query operation (info.c). */
 enum flow_status flow__tls_query(struct flow *f, enum flow_query_key key,
                                  void *buf, size_t *len);
+
+/* The uppermost TLS flow of a stack, NULL if there is none (tls.c). */
+struct flow__tls *flow__tls_find(struct flow *f);
 
 /* Make a flow (tls.c); the parts that both roles share. */
 enum flow_status flow__tls_wrap(struct flow_tls_config *c, struct flow *lower,

@@ -208,11 +208,14 @@ flow_tls_config_set_groups(struct flow_tls_config *c, const uint16_t *group,
  * Order is the preference; the server's decides.  If no protocol of the client
  * is one of the server's, the client is refused with no_application_protocol.
  *
+ * A server answers `acme-tls/1` only for an entry that requires it (RFC 8737,
+ * flow_tls_sni_entry::require_alpn), never for all of its certificates.
+ *
  * @param[in,out] c      The configuration.
  * @param[in]     name   Names of 1..255 bytes; copied.
  * @param[in]     count  1..16, 0 for none.
  * @retval FLOW_OK       Set.
- * @retval FLOW_E_INVAL  Out of range.
+ * @retval FLOW_E_INVAL  Out of range, or `acme-tls/1` for a server.
  * @retval FLOW_E_NOMEM  No memory.
  * @retval FLOW_E_BUSY   Frozen.
  * @par Since
@@ -458,6 +461,26 @@ flow_tls_config_insecure_skip_verify(struct flow_tls_config *c, bool skip);
  */
 FLOW_API FLOW_MUST_USE enum flow_status
 flow_tls_config_insecure_skip_name(struct flow_tls_config *c, bool skip);
+
+/**
+ * @brief Accept clients of TLS 1.2 without the extended master secret
+ * (RFC 7627): someone who is on the path and serves the same client can give
+ * two connections the same keys.
+ *
+ * Nothing can be exported from such a connection (flow/tls_export.h).
+ *
+ * @param[in,out] c     The server's configuration.
+ * @param[in]     skip  Whether to accept them; default false.
+ * @retval FLOW_OK        Set.
+ * @retval FLOW_E_NOTSUP  @p c is a client's: every server that it meets has to
+ *                        use the extension.
+ * @retval FLOW_E_BUSY    Frozen.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_tls_config_insecure_skip_extended_master(struct flow_tls_config *c,
+                                              bool skip);
 
 #ifdef __cplusplus
 }

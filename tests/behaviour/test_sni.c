@@ -207,6 +207,67 @@ an_entry_without_a_common_version_or_protocol(void **state)
     release();
 }
 
+/* RFC 7301 3.2 */
+static void
+the_servers_order_of_protocols_decides(void **state)
+{
+    static const char *const servers[] = { "http/1.1", "h2", "x" };
+    static const char *const clients[] = { "y", "h2", "http/1.1" };
+
+    (void)state;
+    for (int version = FLOW_TLS_1_2; version <= FLOW_TLS_1_3; version++) {
+        const enum flow_tls_version v = (enum flow_tls_version)version;
+
+        begin();
+        add_three_entries();
+        set_up();
+        assert_status(flow_tls_config_set_versions(client, v, v), FLOW_OK);
+        assert_status(flow_tls_config_set_alpn(server, servers, 3), FLOW_OK);
+        assert_status(flow_tls_config_set_alpn(client, clients, 3), FLOW_OK);
+        agrees("server.example", "main", "server.example", version, "http/1.1");
+        release();
+    }
+}
+
+/* RFC 8737 3: a validator offers this protocol alone, and gets it only with the
+ * certificate that answers its challenge. */
+static void
+acme_needs_an_entry_that_requires_it(void **state)
+{
+    static const char *const cert[] = { "@cert" };
+    static const char *const acme[] = { "acme-tls/1" };
+    static const char *const beside[] = { "h2", "acme-tls/1" };
+    const struct flow_tls_sni_entry challenge = {
+        .id = "challenge",
+        .patterns = cert,
+        .pattern_count = 1,
+        .require_alpn = "acme-tls/1",
+    };
+
+    (void)state;
+    begin();
+    add_three_entries();
+    key_for(entry(&challenge), "p256");
+    set_up();
+    assert_status(flow_tls_config_set_alpn(server, acme, 1), FLOW_E_INVAL);
+    assert_status(flow_tls_config_set_alpn(server, beside, 2), FLOW_E_INVAL);
+    assert_status(flow_tls_config_set_alpn(server, beside, 1), FLOW_OK);
+    assert_status(flow_tls_config_set_alpn(client, acme, 1), FLOW_OK);
+    agrees("server.example", "challenge", "server.example", FLOW_TLS_1_3,
+           "acme-tls/1");
+    refuses("second.example", 120,
+            "client offers no application protocol of this server");
+    release();
+    begin();
+    add_three_entries();
+    key_for(entry(&challenge), "p256");
+    set_up();
+    assert_status(flow_tls_config_set_alpn(server, beside, 1), FLOW_OK);
+    assert_status(flow_tls_config_set_alpn(client, beside, 2), FLOW_OK);
+    agrees("server.example", "main", "server.example", FLOW_TLS_1_3, "h2");
+    release();
+}
+
 static void
 an_unknown_name_may_be_dropped(void **state)
 {
@@ -507,6 +568,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         TEST(each_name_has_its_entry),
         TEST(an_entry_without_a_common_version_or_protocol),
+        TEST(the_servers_order_of_protocols_decides),
+        TEST(acme_needs_an_entry_that_requires_it),
         TEST(an_unknown_name_may_be_dropped),
         TEST(a_callback_names_the_entry),
         TEST(a_callback_may_answer_later),

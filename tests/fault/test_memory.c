@@ -9,6 +9,7 @@
 
 #include <flow/pair.h>
 #include <flow/tls.h>
+#include <flow/tls_export.h>
 
 #include "pki.h"
 #include "session.h"
@@ -25,6 +26,18 @@
 enum stack_kind { PLAIN, TLS_1_2, TLS_1_3 };
 
 #ifdef TEST_TLS
+/* A server keeps the engine too.  A build of mbedTLS may have no exporter. */
+static enum flow_status
+export_something(struct flow_tls_config *c, bool server)
+{
+    enum flow_status st =
+        flow_tls_config_add_exporter(c, "EXPERIMENTAL", "context", 7, 32);
+
+    if (st == FLOW_OK)
+        st = flow_tls_config_keep_engine(c, server);
+    return st == FLOW_E_NOTSUP ? FLOW_OK : st;
+}
+
 /* A configuration of its own, so that its allocations fail too. */
 static enum flow_status
 configure(bool server, uint32_t version, struct flow_tls_config **ret)
@@ -42,6 +55,8 @@ configure(bool server, uint32_t version, struct flow_tls_config **ret)
             c, pki("p256.pem"), pki("p256.key"), NULL, NULL, NULL);
     else if (st == FLOW_OK)
         st = flow_tls_config_add_trust_file(c, pki("ca.pem"), NULL);
+    if (st == FLOW_OK)
+        st = export_something(c, server);
     if (st == FLOW_OK)
         st = flow_tls_config_freeze(c, NULL);
     if (st == FLOW_OK) {

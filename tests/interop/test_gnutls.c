@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <flow/tls_export.h>
 #include <flow/util.h>
 
 #include "pki.h"
@@ -112,6 +113,37 @@ gnutls_cli_connects_with_every_group(void **state)
             assert_int_equal(child_wait(&remote.child), 0);
             end();
         }
+}
+
+static void
+gnutls_cli_exports_what_we_export(void **state)
+{
+    static const char text[] = "Key material: ";
+    uint8_t ours[32];
+    char hex[2 * sizeof(ours) + 1];
+
+    (void)state;
+    if (!need("gnutls-cli"))
+        skip();
+    for (int v = 0x0303; v <= 0x0304; v++) {
+        serve("p256", v);
+        assert_status(flow_tls_config_add_exporter(
+                          remote.config, "EXPERIMENTAL", NULL, 0, sizeof(ours)),
+                      FLOW_OK);
+        gnutls_cli(v == 0x0304 ? PRIORITY13 "+AES-128-GCM"
+                               : PRIORITY12 "+AES-128-GCM",
+                   (const char *[]){ "--keymatexport=EXPERIMENTAL",
+                                     "--keymatexportsize=32", NULL });
+        must_open(accept_tls());
+        assert_status(flow_tls_export(remote.tls, "EXPERIMENTAL", NULL, 0, ours,
+                                      sizeof(ours)),
+                      FLOW_OK);
+        for (size_t i = 0; i < sizeof(ours); i++)
+            snprintf(hex + 2 * i, 3, "%02x", ours[i]);
+        assert_true(child_expect(&remote.child, text));
+        assert_true(child_expect(&remote.child, hex));
+        end();
+    }
 }
 
 static void
@@ -401,6 +433,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         TEST(gnutls_cli_connects_with_every_suite),
         TEST(gnutls_cli_connects_with_every_group),
+        TEST(gnutls_cli_exports_what_we_export),
         TEST(gnutls_cli_negotiates_alpn),
         TEST(gnutls_cli_with_old_versions_is_refused),
         TEST(gnutls_cli_updates_its_keys),

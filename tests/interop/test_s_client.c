@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <flow/tls_export.h>
 #include <flow/util.h>
 
 #include "pki.h"
@@ -76,6 +77,46 @@ s_client_connects_with_every_suite(void **state)
         assert_true(child_expect(&remote.child, "pong"));
         assert_int_equal(child_wait(&remote.child), 0);
         hear_end(FLOW_EOF);
+        end();
+    }
+}
+
+/* The bytes that flow_tls_export() gives, as they were printed after a text. */
+static void
+prints_our_exporter(const char *text)
+{
+    uint8_t ours[32];
+    const char *printed;
+
+    assert_status(flow_tls_export(remote.tls, "EXPERIMENTAL", NULL, 0, ours,
+                                  sizeof(ours)),
+                  FLOW_OK);
+    assert_true(child_expect(&remote.child, text));
+    assert_true(child_expect(&remote.child, "---"));
+    printed = strstr(remote.child.text, text);
+    assert_non_null(printed);
+    printed += strlen(text);
+    for (size_t i = 0; i < sizeof(ours); i++) {
+        unsigned byte;
+
+        assert_int_equal(sscanf(printed + 2 * i, "%2x", &byte), 1);
+        assert_int_equal(byte, ours[i]);
+    }
+}
+
+static void
+s_client_exports_what_we_export(void **state)
+{
+    (void)state;
+    for (int v = 0x0303; v <= 0x0304; v++) {
+        serve("p256", v);
+        assert_status(flow_tls_config_add_exporter(remote.config,
+                                                   "EXPERIMENTAL", NULL, 0, 32),
+                      FLOW_OK);
+        s_client((const char *[]){ "-keymatexport", "EXPERIMENTAL",
+                                   "-keymatexportlen", "32", NULL });
+        must_open(accept_tls());
+        prints_our_exporter("Keying material: ");
         end();
     }
 }
@@ -470,6 +511,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(s_client_connects_with_every_suite),
+        TEST(s_client_exports_what_we_export),
         TEST(s_client_updates_its_keys),
         TEST(s_client_gets_named_alerts),
         TEST(s_client_answers_a_hello_retry_request),

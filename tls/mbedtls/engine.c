@@ -442,3 +442,59 @@ flow__engine_peer_chain(const struct flow__engine *e, uint8_t *buf, size_t cap)
     }
     return len;
 }
+
+/* See tls/engine.h. */
+size_t
+flow__engine_footprint(void)
+{
+    return sizeof(struct flow__engine) + MBEDTLS_SSL_IN_CONTENT_LEN +
+           MBEDTLS_SSL_OUT_CONTENT_LEN;
+}
+
+#if defined(MBEDTLS_SSL_KEYING_MATERIAL_EXPORT)
+
+/* See tls/engine.h. */
+bool
+flow__engine_can_export(void)
+{
+    return true;
+}
+
+/* See tls/engine.h. */
+enum flow_status
+flow__engine_export(struct flow__engine *e, const struct flow__exporter *wanted,
+                    uint8_t *buf)
+{
+    int rc;
+
+    flow__mbed_enter();
+    rc = flow__mbed_result(mbedtls_ssl_export_keying_material(
+        &e->ssl, buf, wanted->len, wanted->label, strlen(wanted->label),
+        wanted->context, wanted->context_len, wanted->context != NULL));
+    flow__mbed_leave();
+    if (rc == 0)
+        return FLOW_OK;
+    flow_wipe(buf, wanted->len);
+    return flow__mbed_no_memory(rc) ? FLOW_E_NOMEM : FLOW_E_SYS;
+}
+
+#else
+
+/* See tls/engine.h. */
+bool
+flow__engine_can_export(void)
+{
+    return false;
+}
+
+/* See tls/engine.h. */
+enum flow_status
+flow__engine_export(struct flow__engine *e, const struct flow__exporter *wanted,
+                    uint8_t *buf)
+{
+    (void)e;
+    flow_wipe(buf, wanted->len);
+    return FLOW_E_SYS;
+}
+
+#endif

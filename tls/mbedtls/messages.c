@@ -266,6 +266,7 @@ messages_next_secret(struct flow__messages *m,
     ret_event->bytes = m->secret[kind];
     ret_event->len = m->secret_len;
     ret_event->suite = m->suite;
+    ret_event->client_random = m->client_random;
     return kind == FLOW__MESSAGES_MASTER
                ? messages_tell_master(m, ret_event)
                : messages_tell_secret(m, (enum flow__messages_secret)kind,

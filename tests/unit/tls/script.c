@@ -531,12 +531,14 @@ long_certificate(size_t len, size_t *ret_len)
     return bytes;
 }
 
+static const uint8_t script_random[FLOW__RANDOM_LEN] = { 1 };
+
 /* Both ends derive the same keys from the bytes of a secret. */
 static enum flow_status
 make_keys(struct flow__engine *e, struct flow__engine_event *event)
 {
-    static const uint8_t random[FLOW__RANDOM_LEN] = { 1 };
-    const struct flow__keys12 from = { event->bytes, random, random };
+    const struct flow__keys12 from = { event->bytes, script_random,
+                                       script_random };
     struct flow__secret secret = { event->suite->hash, { 0 } };
     bool server = e->script == &script_server;
 
@@ -568,7 +570,30 @@ flow__engine_next(struct flow__engine *e, struct flow__engine_event *ret_event)
         ret_event->bytes =
             long_certificate(event->certificate, &ret_event->len);
     ret_event->suite = flow__suite_find(e->script->suite);
+    ret_event->client_random = script_random;
     return event->is_secret ? make_keys(e, ret_event) : FLOW_OK;
+}
+
+bool
+flow__engine_can_export(void)
+{
+    return false;
+}
+
+enum flow_status
+flow__engine_export(struct flow__engine *e, const struct flow__exporter *wanted,
+                    uint8_t *buf)
+{
+    (void)e;
+    (void)wanted;
+    (void)buf;
+    return FLOW_E_SYS;
+}
+
+size_t
+flow__engine_footprint(void)
+{
+    return 0;
 }
 
 const char *
