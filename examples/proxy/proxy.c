@@ -21,6 +21,10 @@
 #define ACCEPT_TURN       64
 #define OTHER_DESCRIPTORS 32
 
+/* Bytes of each direction of a connection: as many as TLS seals and sends at
+ * once.  With one record at a time it takes a third more CPU. */
+#define RELAY_BUFFER 65536
+
 static const char help_text[] =
     "usage: flow-proxy --listen ENDPOINT --to ENDPOINT [OPTION...]\n"
     "\n"
@@ -172,7 +176,8 @@ proxy_reach_server(struct conn *c)
         return st;
     }
     flow_set_deadline(c->client, FLOW_READ | FLOW_WRITE, FLOW_NEVER);
-    st = flow_relay_init(&c->relay, c->client, c->server, 0, p->idle_timeout);
+    st = flow_relay_init(&c->relay, c->client, c->server, RELAY_BUFFER,
+                         p->idle_timeout);
     if (st == FLOW_OK) {
         st = flow_poller_add(p->poller, c->server, 0, c);
         if (st == FLOW_OK)
