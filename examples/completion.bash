@@ -10,22 +10,23 @@ _flow_options()
     local tls='--ca --server-name --insecure-skip-verify'
     local server='--listen --cert --key --idle-timeout --log'
     local common='-h --help --version'
+    local tls_log='--keylog'
 
     case $1 in
     flow-cat)
-        echo "$tls --alpn --tls1.2 --tls1.3 --timeout --idle-timeout $common"
+        echo "$tls --alpn --tls1.2 --tls1.3 --timeout --idle-timeout $tls_log $common"
         ;;
-    flow-echo) echo "$server $common" ;;
+    flow-echo) echo "$server $tls_log $common" ;;
     flow-fetch)
         echo "-o --output --ca --connect --alpn --tls1.2 --tls1.3 --timeout" \
-            "--insecure-skip-verify -q --quiet -v --verbose $common"
+            "--insecure-skip-verify -q --quiet -v --verbose $tls_log $common"
         ;;
     flow-proxy)
-        echo "$server $tls --to --max-connections --connect-timeout $common"
+        echo "$server $tls --to --max-connections --connect-timeout $tls_log $common"
         ;;
     flow-site)
         echo "$server --serve --default --redirect --workers --max-connections" \
-            "--handshake-timeout $common"
+            "--handshake-timeout $tls_log $common"
         ;;
     flow-verify)
         echo "--ca --name --client --at --crl --require-crl --pin --min-rsa" \
@@ -47,7 +48,7 @@ _flow_programs()
     local before=${COMP_WORDS[COMP_CWORD - 1]}
 
     case $before in
-    --ca | --cert | --crl | --key | --output | -o)
+    --ca | --cert | --crl | --key | --keylog | --output | -o)
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
         compopt -o filenames 2>/dev/null
         return

@@ -41,6 +41,7 @@ test  cmd:doxygen    doxygen         doxygen         doxygen         doxygen    
 test  cmd:clang-format-14 clang-format-14? -     -               -           -
 test  file:/usr/include/libxenvchan.h libxen-dev? - -               -           -
 test  cmd:qemu-system-x86_64 qemu-system-x86? - -             -           -
+test  cmd:tshark     tshark?         -               -               -           -
 test  cmd:zstd       zstd?           -               -               -           -
 test  file:/etc/ssl/certs/ca-certificates.crt ca-certificates - ca-certificates - -
 bench pc:gnutls      libgnutls28-dev gnutls-devel   gnutls-dev      gnutls      gnutls

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "cli.h"
+#include "keylog.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -253,6 +254,10 @@ cli_server_config(const struct cli_keypairs *pairs,
         flow_tls_config_unref(config);
         return CLI_FAILED;
     }
+    if (keylog_attach(config) != CLI_OK) {
+        flow_tls_config_unref(config);
+        return CLI_FAILED;
+    }
     *ret_config = config;
     return CLI_OK;
 }
@@ -373,6 +378,8 @@ cli_set_up_client(const struct cli_client *client,
         return CLI_FAILED;
     if (client->insecure_skip_verify &&
         flow_tls_config_insecure_skip_verify(config, true) != FLOW_OK)
+        return CLI_FAILED;
+    if (keylog_attach(config) != CLI_OK)
         return CLI_FAILED;
     if (flow_tls_config_freeze(config, &err) != FLOW_OK) {
         cli_flow_error("cannot set up TLS", &err);

@@ -13,6 +13,7 @@
 #include <flow/version.h>
 
 #include "../common/cli.h"
+#include "../common/keylog.h"
 
 /*
  * flow-cat: relays between standard input and output and a flow.  The standard
@@ -44,6 +45,11 @@ static const char help_text[] =
     "  --idle-timeout S         exit if nothing is sent or received for S "
     "seconds\n"
     "                           (default: no limit)\n"
+    "  --keylog FILE            append the keys of every TLS connection to "
+    "FILE,\n"
+    "                           with which Wireshark decrypts it (default: "
+    "the\n"
+    "                           file in SSLKEYLOGFILE)\n"
     "  -h, --help               print this text\n"
     "  --version                print the version\n"
     "\n";
@@ -68,6 +74,7 @@ enum {
     OPT_INSECURE,
     OPT_TIMEOUT,
     OPT_IDLE_TIMEOUT,
+    OPT_KEYLOG,
     OPT_VERSION
 };
 
@@ -80,6 +87,7 @@ static const struct option long_options[] = {
     { "insecure-skip-verify", no_argument, NULL, OPT_INSECURE },
     { "timeout", required_argument, NULL, OPT_TIMEOUT },
     { "idle-timeout", required_argument, NULL, OPT_IDLE_TIMEOUT },
+    { "keylog", required_argument, NULL, OPT_KEYLOG },
     { "help", no_argument, NULL, 'h' },
     { "version", no_argument, NULL, OPT_VERSION },
     { NULL, 0, NULL, 0 },
@@ -163,6 +171,9 @@ cat_take_option(int option, const char *value, struct options *o)
         return cli_seconds("--idle-timeout", value, &o->idle_timeout)
                    ? -1
                    : CLI_USAGE;
+    case OPT_KEYLOG:
+        keylog_choose(value);
+        return -1;
     case 'h':
         fputs(help_text, stdout);
         cli_print_endpoints();
@@ -206,8 +217,9 @@ cat_dial(const struct options *o, const char *name, struct flow **ret_flow)
     if (cli_is_tls(name))
         code = cli_client_config(&o->client, &options.tls);
     else
-        code = cli_plain(name, cli_client_given(&o->client) ||
-                                   o->server_name != NULL);
+        code =
+            cli_plain(name, cli_client_given(&o->client) ||
+                                keylog_is_chosen() || o->server_name != NULL);
     if (code != CLI_OK)
         return code;
     st = flow_endpoint_dial(NULL, name, &options, &flow, &err);

@@ -9,6 +9,7 @@
 #include <flow/version.h>
 
 #include "../common/cli.h"
+#include "../common/keylog.h"
 
 /*
  * flow-echo: sends back what it receives, and ends a connection when the client
@@ -33,6 +34,11 @@ static const char help_text[] =
     "or\n"
     "                           received for S seconds (default 300)\n"
     "  --log                    log every connection to stderr when it ends\n"
+    "  --keylog FILE            append the keys of every TLS connection to "
+    "FILE,\n"
+    "                           with which Wireshark decrypts it (default: "
+    "the\n"
+    "                           file in SSLKEYLOGFILE)\n"
     "  -h, --help               print this text\n"
     "  --version                print the version\n"
     "\n"
@@ -237,7 +243,8 @@ echo_listen_on(struct server *s, const char *name,
     if (cli_is_tls(name))
         code = cli_server_config(pairs, &options.tls);
     else
-        code = cli_plain(name, pairs->cert_count + pairs->key_count > 0);
+        code = cli_plain(name, pairs->cert_count + pairs->key_count > 0 ||
+                                   keylog_is_chosen());
     if (code != CLI_OK)
         return code;
     st = flow_endpoint_listen(NULL, name, &options, &s->listener, &err);
@@ -295,6 +302,7 @@ main(int argc, char **argv)
         { "key", required_argument, NULL, 'k' },
         { "idle-timeout", required_argument, NULL, 'i' },
         { "log", no_argument, NULL, 'g' },
+        { "keylog", required_argument, NULL, 'L' },
         { "help", no_argument, NULL, 'h' },
         { "version", no_argument, NULL, 'V' },
         { NULL, 0, NULL, 0 },
@@ -323,6 +331,9 @@ main(int argc, char **argv)
             break;
         case 'g':
             server.log = true;
+            break;
+        case 'L':
+            keylog_choose(optarg);
             break;
         case 'h':
             fputs(help_text, stdout);

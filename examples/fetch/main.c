@@ -12,6 +12,7 @@
 #include <flow/version.h>
 
 #include "../common/cli.h"
+#include "../common/keylog.h"
 #include "http.h"
 #include "output.h"
 #include "progress.h"
@@ -47,6 +48,11 @@ static const char help_text[] =
     "  -q, --quiet              no progress bar\n"
     "  -v, --verbose            print to stderr what was negotiated and "
     "received\n"
+    "  --keylog FILE            append the keys of every TLS connection to "
+    "FILE,\n"
+    "                           with which Wireshark decrypts it (default: "
+    "the\n"
+    "                           file in SSLKEYLOGFILE)\n"
     "  -h, --help               print this text\n"
     "  --version                print the version\n"
     "\n"
@@ -74,6 +80,7 @@ enum {
     OPT_TLS_1_3,
     OPT_TIMEOUT,
     OPT_INSECURE,
+    OPT_KEYLOG,
     OPT_VERSION
 };
 
@@ -88,6 +95,7 @@ static const struct option long_options[] = {
     { "tls1.3", no_argument, NULL, OPT_TLS_1_3 },
     { "timeout", required_argument, NULL, OPT_TIMEOUT },
     { "insecure-skip-verify", no_argument, NULL, OPT_INSECURE },
+    { "keylog", required_argument, NULL, OPT_KEYLOG },
     { "help", no_argument, NULL, 'h' },
     { "version", no_argument, NULL, OPT_VERSION },
     { NULL, 0, NULL, 0 },
@@ -143,6 +151,9 @@ fetch_take_option(int option, const char *value, struct options *o)
         return cli_seconds("--timeout", value, &o->timeout) ? -1 : CLI_USAGE;
     case OPT_INSECURE:
         o->client.insecure_skip_verify = true;
+        return -1;
+    case OPT_KEYLOG:
+        keylog_choose(value);
         return -1;
     case 'h':
         fputs(help_text, stdout);

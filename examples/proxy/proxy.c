@@ -10,6 +10,7 @@
 #include <flow/version.h>
 
 #include "../common/cli.h"
+#include "../common/keylog.h"
 
 /*
  * flow-proxy: relays every connection that it accepts to another endpoint.  The
@@ -57,6 +58,11 @@ static const char help_text[] =
     "or\n"
     "                           received for S seconds (default 300)\n"
     "  --log                    log every connection to stderr when it ends\n"
+    "  --keylog FILE            append the keys of every TLS connection to "
+    "FILE,\n"
+    "                           with which Wireshark decrypts it (default: "
+    "the\n"
+    "                           file in SSLKEYLOGFILE)\n"
     "  -h, --help               print this text\n"
     "  --version                print the version\n"
     "\n"
@@ -392,8 +398,9 @@ proxy_listen_on(struct proxy *p)
     if (cli_is_tls(p->listen))
         code = cli_server_config(&p->pairs, &options.tls);
     else
-        code =
-            cli_plain(p->listen, p->pairs.cert_count + p->pairs.key_count > 0);
+        code = cli_plain(p->listen,
+                         p->pairs.cert_count + p->pairs.key_count > 0 ||
+                             (keylog_is_chosen() && !cli_is_tls(p->to)));
     if (code != CLI_OK)
         return code;
     if (options.tls != NULL &&
@@ -479,6 +486,7 @@ enum {
     OPT_CONNECT_TIMEOUT,
     OPT_IDLE_TIMEOUT,
     OPT_LOG,
+    OPT_KEYLOG,
     OPT_VERSION
 };
 
@@ -494,6 +502,7 @@ static const struct option long_options[] = {
     { "connect-timeout", required_argument, NULL, OPT_CONNECT_TIMEOUT },
     { "idle-timeout", required_argument, NULL, OPT_IDLE_TIMEOUT },
     { "log", no_argument, NULL, OPT_LOG },
+    { "keylog", required_argument, NULL, OPT_KEYLOG },
     { "help", no_argument, NULL, 'h' },
     { "version", no_argument, NULL, OPT_VERSION },
     { NULL, 0, NULL, 0 },
@@ -540,6 +549,9 @@ proxy_take_option(int option, const char *value, struct proxy *p)
                    : CLI_USAGE;
     case OPT_LOG:
         p->log = true;
+        return -1;
+    case OPT_KEYLOG:
+        keylog_choose(value);
         return -1;
     case 'h':
         fputs(help_text, stdout);

@@ -15,6 +15,7 @@
 #include <flow/version.h>
 
 #include "../common/cli.h"
+#include "../common/keylog.h"
 
 /* Descriptors besides connections: standard streams, listeners, the poller and
  * the library's reserve; and those of each worker. */
@@ -53,6 +54,11 @@ static const char help_text[] =
     "  --idle-timeout S         close a connection if its response makes no\n"
     "                           progress for S seconds (default 30)\n"
     "  --log                    log every connection to stderr when it ends\n"
+    "  --keylog FILE            append the keys of every TLS connection to "
+    "FILE,\n"
+    "                           with which Wireshark decrypts it (default: "
+    "the\n"
+    "                           file in SSLKEYLOGFILE)\n"
     "  -h, --help               print this text\n"
     "  --version                print the version\n"
     "\n"
@@ -88,6 +94,7 @@ enum {
     OPT_HANDSHAKE_TIMEOUT,
     OPT_IDLE_TIMEOUT,
     OPT_LOG,
+    OPT_KEYLOG,
     OPT_VERSION
 };
 
@@ -103,6 +110,7 @@ static const struct option long_options[] = {
     { "handshake-timeout", required_argument, NULL, OPT_HANDSHAKE_TIMEOUT },
     { "idle-timeout", required_argument, NULL, OPT_IDLE_TIMEOUT },
     { "log", no_argument, NULL, OPT_LOG },
+    { "keylog", required_argument, NULL, OPT_KEYLOG },
     { "help", no_argument, NULL, 'h' },
     { "version", no_argument, NULL, OPT_VERSION },
     { NULL, 0, NULL, 0 },
@@ -153,6 +161,9 @@ site_take_option(int option, const char *value, struct options *o,
                    : CLI_USAGE;
     case OPT_LOG:
         s->log = true;
+        return -1;
+    case OPT_KEYLOG:
+        keylog_choose(value);
         return -1;
     case 'h':
         fputs(help_text, stdout);

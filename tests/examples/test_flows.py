@@ -575,12 +575,12 @@ class Small(Flows):
 class Usage(Flows):
     def test_help(self):
         for name, options in (
-                ("flow-echo", "listen cert key idle-timeout log version"),
+                ("flow-echo", "listen cert key idle-timeout log keylog version"),
                 ("flow-cat", "ca server-name alpn tls1.2 tls1.3 timeout "
-                             "insecure-skip-verify idle-timeout version"),
+                             "insecure-skip-verify idle-timeout keylog version"),
                 ("flow-proxy", "listen cert key to ca server-name log "
                                "insecure-skip-verify max-connections "
-                               "connect-timeout idle-timeout version")):
+                               "connect-timeout idle-timeout keylog version")):
             code, out, _ = run(program(name), "--help")
             self.assertEqual(code, 0)
             for option in options.split():

@@ -49,6 +49,16 @@ ROWS = (
     ([*CAT, TO_TLS, "--alpn", ""], 2, "not a list of 1 to 16 protocol names"),
     ([*CAT, "tcp://127.0.0.1:1", "--ca", "{ca.pem}"], 2, "is not encrypted",
      "write tls+tcp://127.0.0.1:1"),
+    ([*CAT, TO_TLS, "--keylog", "{no-such-directory}/keys"], 1,
+     "cannot open the key log (--keylog)", "No such file", "no-such-directory"),
+    ([*ECHO, TLS, *PAIR, "--keylog", "{no-such-directory}/keys"], 1,
+     "cannot open the key log (--keylog)", "No such file", "no-such-directory"),
+    ([*CAT, "tcp://127.0.0.1:1", "--keylog", "{keys}"], 2, "is not encrypted",
+     "write tls+tcp://127.0.0.1:1"),
+    ([*ECHO, "tcp://127.0.0.1:0", "--keylog", "{keys}"], 2, "is not encrypted",
+     "write tls+tcp://127.0.0.1:0"),
+    ([*PROXY, "tcp://127.0.0.1:0", "--to", "tcp://127.0.0.1:1", "--keylog",
+      "{keys}"], 2, "is not encrypted", "write tls+tcp://127.0.0.1:0"),
     # Endpoints.
     ([*CAT, "127.0.0.1:80"], 2, "no such scheme", "tcp://HOST:PORT"),
     ([*ECHO, "127.0.0.1:80"], 2, "no such scheme", "tcp://HOST:PORT"),
@@ -151,6 +161,9 @@ ROWS = (
 
 # Of the environment, and then a command: as above.
 ENVIRONMENT = (
+    ({"SSLKEYLOGFILE": "{no-such-directory}/keys"}, [*CAT, TO_TLS], 1,
+     "cannot open the key log (SSLKEYLOGFILE)", "No such file",
+     "no-such-directory"),
     ({"SSL_CERT_FILE": "{none}"}, [*CAT, TO_TLS], 1,
      "cannot load SSL_CERT_FILE", "no such file", "none"),
     ({"SSL_CERT_FILE": "{junk}"}, [*FETCH, "https://a.invalid/"], 1,
