@@ -6,6 +6,7 @@
 #include "tls/engine.h"
 #include "tls/mbedtls/compat.h"
 #include "tls/mbedtls/mbed.h"
+#include "tls/mbedtls/step.h"
 
 /*
  * What a verification of ours leaves to mbedTLS: its parser, signatures, and
@@ -47,15 +48,16 @@ certificate_status(int rc, enum flow_status otherwise)
 enum flow_status
 flow__engine_check_certificate(struct flow__span der)
 {
+    struct flow__mbed_step step;
     mbedtls_x509_crt cert;
     int rc;
 
     mbedtls_x509_crt_init(&cert);
-    flow__mbed_enter();
-    rc = flow__mbed_result(mbedtls_x509_crt_parse_der_with_ext_cb(
-        &cert, der.base, der.len, 0, certificate_accept_extension, NULL));
+    flow__mbed_begin_step(&step, NULL);
+    rc = mbedtls_x509_crt_parse_der_with_ext_cb(
+        &cert, der.base, der.len, 0, certificate_accept_extension, NULL);
     mbedtls_x509_crt_free(&cert);
-    flow__mbed_leave();
+    rc = flow__mbed_end_step(&step, rc);
     return certificate_status(rc, FLOW_E_INVAL);
 }
 
@@ -114,11 +116,11 @@ enum flow_status
 flow__engine_check_signature(struct flow__span spki,
                              const struct flow__signature *s)
 {
+    struct flow__mbed_step step;
     int rc;
 
-    flow__mbed_enter();
-    rc = flow__mbed_result(certificate_check_signature(spki, s));
-    flow__mbed_leave();
+    flow__mbed_begin_step(&step, NULL);
+    rc = flow__mbed_end_step(&step, certificate_check_signature(spki, s));
     return certificate_status(rc, FLOW_E_AUTH);
 }
 

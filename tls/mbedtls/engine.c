@@ -10,7 +10,7 @@
 #include "tls/mbedtls/compat.h"
 #include "tls/mbedtls/mbed.h"
 #include "tls/mbedtls/messages.h"
-#include "tls/mbedtls/random.h"
+#include "tls/mbedtls/step.h"
 
 /*
  * The engine of tls/engine.h over mbedTLS's public interface: one context per
@@ -18,9 +18,9 @@
  *
  * Invariants: a configuration is not changed once a context uses it.  The
  * context never sees a record of the peer, and never application data.  A
- * handshake runs between flow__mbed_enter() and flow__mbed_leave(), so a fork
- * never divides a step of it.  ssl is set up before the engine is given out,
- * and its user data is the engine.
+ * handshake runs in steps (tls/mbedtls/step.h), which a fork never divides, and
+ * ssl has no memory of its arena once it is freed.  ssl is set up before the
+ * engine is given out, and its user data is the engine.
  *
  * Locks: none of ours.  Threads: one at a time for one engine.
  */
@@ -59,6 +59,7 @@ struct flow__engine {
     struct flow__keypair *pair; /* server only */
     struct flow__messages messages;
     unsigned hellos; /* server: ClientHellos that it was given */
+    struct flow__arena *arena;
     mbedtls_ssl_context ssl;
 };
 
@@ -272,6 +273,7 @@ flow__engine_new(struct flow__engine_conf *conf, struct flow__keypair *pair,
                  struct flow__engine **ret_engine)
 {
     struct flow__engine *e = flow_env_alloc(conf->config->env, sizeof(*e));
+    struct flow__mbed_step step;
     int rc;
 
     if (e == NULL)
@@ -280,9 +282,9 @@ flow__engine_new(struct flow__engine_conf *conf, struct flow__keypair *pair,
     e->pair = pair;
     flow__messages_init(&e->messages, conf->config->env, conf->config->server);
     mbedtls_ssl_init(&e->ssl);
-    flow__mbed_enter();
-    rc = flow__mbed_result(engine_set_up(e, version, server_name));
-    flow__mbed_leave();
+    flow__mbed_begin_step(&step, &e->arena);
+    rc = engine_set_up(e, version, server_name);
+    rc = flow__mbed_end_step(&step, rc);
     if (rc != 0) {
         flow__engine_free(e);
         return flow__mbed_no_memory(rc) ? FLOW_E_NOMEM : FLOW_E_INVAL;
@@ -295,11 +297,14 @@ flow__engine_new(struct flow__engine_conf *conf, struct flow__keypair *pair,
 void
 flow__engine_free(struct flow__engine *e)
 {
+    struct flow__mbed_step step;
+
     if (e == NULL)
         return;
-    flow__mbed_enter();
+    flow__mbed_begin_step(&step, &e->arena);
     mbedtls_ssl_free(&e->ssl);
-    flow__mbed_leave();
+    (void)flow__mbed_end_step(&step, 0);
+    flow__mbed_end_arena(e->arena);
     flow__messages_fini(&e->messages);
     flow_env_free(e->conf->config->env, e, sizeof(*e));
 }
@@ -333,19 +338,16 @@ static enum flow_status
 engine_run(struct flow__engine *e, const uint8_t *msg, struct flow_error *err)
 {
     int rc = MBEDTLS_ERR_SSL_WANT_READ;
-    struct flow__random_pool pool;
+    struct flow__mbed_step step;
 
     e->messages.starved = false;
-    flow__mbed_enter();
-    flow__random_begin(&pool);
+    flow__mbed_begin_step(&step, &e->arena);
     for (int i = 0;
          i < ENGINE_CALLS_MAX && !e->messages.starved &&
          (rc == MBEDTLS_ERR_SSL_WANT_READ || rc == MBEDTLS_ERR_SSL_WANT_WRITE);
          i++)
         rc = mbedtls_ssl_handshake(&e->ssl);
-    rc = flow__mbed_result(rc);
-    flow__random_end(&pool);
-    flow__mbed_leave();
+    rc = flow__mbed_end_step(&step, rc);
     if (rc == 0)
         return FLOW_OK;
     if (rc == MBEDTLS_ERR_SSL_WANT_READ && e->messages.starved)
@@ -377,11 +379,11 @@ static enum flow_status
 engine_check_share(struct flow__engine *e, const uint8_t *msg, size_t len,
                    struct flow_error *err)
 {
+    struct flow__mbed_step step;
     int rc;
 
-    flow__mbed_enter();
-    rc = flow__mbed_result(flow__mbed_check_share(msg, len));
-    flow__mbed_leave();
+    flow__mbed_begin_step(&step, &e->arena);
+    rc = flow__mbed_end_step(&step, flow__mbed_check_share(msg, len));
     return rc == 0 ? FLOW_AGAIN : engine_refuse(e, rc, msg, err);
 }
 
@@ -465,13 +467,14 @@ enum flow_status
 flow__engine_export(struct flow__engine *e, const struct flow__exporter *wanted,
                     uint8_t *buf)
 {
+    struct flow__mbed_step step;
     int rc;
 
-    flow__mbed_enter();
-    rc = flow__mbed_result(mbedtls_ssl_export_keying_material(
+    flow__mbed_begin_step(&step, &e->arena);
+    rc = mbedtls_ssl_export_keying_material(
         &e->ssl, buf, wanted->len, wanted->label, strlen(wanted->label),
-        wanted->context, wanted->context_len, wanted->context != NULL));
-    flow__mbed_leave();
+        wanted->context, wanted->context_len, wanted->context != NULL);
+    rc = flow__mbed_end_step(&step, rc);
     if (rc == 0)
         return FLOW_OK;
     flow_wipe(buf, wanted->len);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "lib/plat.h"
 #include "tls/mbedtls/mbed.h"
-#include "tls/mbedtls/random.h"
+#include "tls/mbedtls/step.h"
 
 /*
  * mbedTLS loses the cause when an allocation fails: a digest without memory is
@@ -11,7 +11,7 @@
  *
  * Invariant: the lowest bit of the thread's word is 1 if an allocation of
  * mbedTLS has failed in this thread since it entered, else 0.  The rest is the
- * pool of random bytes that the thread uses, or 0.  Each thread has its own
+ * step of a handshake that the thread runs, or 0.  Each thread has its own
  * word.
  */
 
@@ -40,19 +40,19 @@ flow__mbed_result(int code)
                : code;
 }
 
-/* See tls/mbedtls/random.h. */
+/* See tls/mbedtls/step.h. */
 void
-flow__mbed_use_pool(struct flow__random_pool *pool)
+flow__mbed_set_step(struct flow__mbed_step *step)
 {
     uintptr_t *word = flow__plat_thread_word();
 
-    *word = (*word & MEMORY_FAILED) | (uintptr_t)pool;
+    *word = (*word & MEMORY_FAILED) | (uintptr_t)step;
 }
 
-/* See tls/mbedtls/random.h. */
-struct flow__random_pool *
-flow__mbed_pool(void)
+/* See tls/mbedtls/step.h. */
+struct flow__mbed_step *
+flow__mbed_step(void)
 {
-    return (struct flow__random_pool *)(*flow__plat_thread_word() &
-                                        ~MEMORY_FAILED);
+    return (struct flow__mbed_step *)(*flow__plat_thread_word() &
+                                      ~MEMORY_FAILED);
 }

@@ -6,6 +6,7 @@
 #include <flow/env.h>
 
 #include "lib/plat.h"
+#include "tls/mbedtls/step.h"
 
 /*
  * A handshake takes random bytes five times in one step.  They come from one
@@ -20,14 +21,12 @@ void
 flow__random_begin(struct flow__random_pool *pool)
 {
     pool->left = 0;
-    flow__mbed_use_pool(pool);
 }
 
 /* See tls/mbedtls/random.h. */
 void
 flow__random_end(struct flow__random_pool *pool)
 {
-    flow__mbed_use_pool(NULL);
     flow_wipe(pool->bytes, pool->left);
     pool->left = 0;
 }
@@ -36,10 +35,12 @@ flow__random_end(struct flow__random_pool *pool)
 bool
 flow__random_bytes(uint8_t *buf, size_t len)
 {
-    struct flow__random_pool *pool = flow__mbed_pool();
+    struct flow__mbed_step *step = flow__mbed_step();
+    struct flow__random_pool *pool;
 
-    if (pool == NULL || len > sizeof(pool->bytes))
+    if (step == NULL || len > sizeof(step->random.bytes))
         return flow__plat_random(buf, len);
+    pool = &step->random;
     if (pool->left < len) {
         if (!flow__plat_random(pool->bytes, sizeof(pool->bytes)))
             return false;

@@ -11,11 +11,13 @@
 #define MBEDTLS_HAVE_TIME_DATE
 #define MBEDTLS_PLATFORM_C
 
-/* Memory is the C library's; what cannot be had is told to us (memory.h). */
+/* Memory is the C library's, in a handshake through an arena; what cannot be
+ * had is told to us (memory.h). */
 #define MBEDTLS_PLATFORM_MEMORY
 #define MBEDTLS_PLATFORM_CALLOC_MACRO flow__mbed_calloc
 #define MBEDTLS_PLATFORM_FREE_MACRO   flow__mbed_free
 #include "memory.h"
+#define FLOW_MBEDTLS_ARENA
 
 /*
  * Threads: locks of our own port, given at run time (threading_alt.h).  Key
