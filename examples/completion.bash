@@ -14,7 +14,7 @@ _flow_options()
 
     case $1 in
     flow-cat)
-        echo "$tls --alpn --tls1.2 --tls1.3 --timeout --idle-timeout $tls_log $common"
+        echo "$tls --alpn --tls1.2 --tls1.3 --timeout --idle-timeout $tls_log --starttls $common"
         ;;
     flow-echo) echo "$server $tls_log $common" ;;
     flow-fetch)
@@ -22,7 +22,7 @@ _flow_options()
             "--insecure-skip-verify -q --quiet -v --verbose $tls_log $common"
         ;;
     flow-proxy)
-        echo "$server $tls --to --max-connections --connect-timeout $tls_log $common"
+        echo "$server $tls --to --max-connections --connect-timeout $tls_log --starttls $common"
         ;;
     flow-site)
         echo "$server --serve --default --redirect --workers --max-connections" \
@@ -51,6 +51,10 @@ _flow_programs()
     --ca | --cert | --crl | --key | --keylog | --output | -o)
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
         compopt -o filenames 2>/dev/null
+        return
+        ;;
+    --starttls)
+        mapfile -t COMPREPLY < <(compgen -W "smtp imap postgres" -- "$word")
         return
         ;;
     --listen | --to)

@@ -41,7 +41,6 @@ test  cmd:doxygen    doxygen         doxygen         doxygen         doxygen    
 test  cmd:clang-format-14 clang-format-14? -     -               -           -
 test  file:/usr/include/libxenvchan.h libxen-dev? - -               -           -
 test  cmd:qemu-system-x86_64 qemu-system-x86? - -             -           -
-test  cmd:tshark     tshark?         -               -               -           -
 test  cmd:zstd       zstd?           -               -               -           -
 test  file:/etc/ssl/certs/ca-certificates.crt ca-certificates - ca-certificates - -
 bench pc:gnutls      libgnutls28-dev gnutls-devel   gnutls-dev      gnutls      gnutls
@@ -49,6 +48,10 @@ demo  cmd:openssl    openssl         openssl         openssl         openssl    
 demo  cmd:curl       curl            curl            curl            curl        curl
 ci    cmd:clang      clang           clang           clang           clang       -
 ci    cmd:valgrind   valgrind        valgrind        valgrind        valgrind    -
+ci    cmd:tshark     tshark?         -               -               -           -
+ci    file:/usr/sbin/exim4 exim4-daemon-light? - -     -           -
+ci    cmd:dovecot    dovecot-imapd?  -               -               -           -
+ci    file:/usr/lib/postgresql postgresql? - -         -           -
 ci    cmd:ccache     ccache          ccache          ccache          ccache      ccache
 TABLE
 }

@@ -8,12 +8,14 @@
 #include <unistd.h>
 
 #include <flow/endpoint.h>
+#include <flow/tls.h>
 #include <flow/unix.h>
 #include <flow/util.h>
 #include <flow/version.h>
 
 #include "../common/cli.h"
 #include "../common/keylog.h"
+#include "../common/starttls.h"
 
 /*
  * flow-cat: relays between standard input and output and a flow.  The standard
@@ -37,6 +39,9 @@ static const char help_text[] =
     "                           the endpoint's host\n"
     "  --alpn LIST              tls+...: protocols to offer, comma-separated\n"
     "  --tls1.2, --tls1.3       tls+...: offer this version only\n"
+    "  --starttls PROTOCOL      tls+...: begin in the clear, and ask for TLS "
+    "as\n"
+    "                           smtp, imap or postgres\n"
     "  --insecure-skip-verify   tls+...: do not verify the server's "
     "certificate\n"
     "  --timeout S              seconds for name lookup, connect and "
@@ -63,6 +68,7 @@ struct options {
     const char *server_name;
     uint64_t timeout;
     uint64_t idle_timeout;
+    enum starttls_protocol starttls;
 };
 
 enum {
@@ -75,6 +81,7 @@ enum {
     OPT_TIMEOUT,
     OPT_IDLE_TIMEOUT,
     OPT_KEYLOG,
+    OPT_STARTTLS,
     OPT_VERSION
 };
 
@@ -88,6 +95,7 @@ static const struct option long_options[] = {
     { "timeout", required_argument, NULL, OPT_TIMEOUT },
     { "idle-timeout", required_argument, NULL, OPT_IDLE_TIMEOUT },
     { "keylog", required_argument, NULL, OPT_KEYLOG },
+    { "starttls", required_argument, NULL, OPT_STARTTLS },
     { "help", no_argument, NULL, 'h' },
     { "version", no_argument, NULL, OPT_VERSION },
     { NULL, 0, NULL, 0 },
@@ -174,6 +182,8 @@ cat_take_option(int option, const char *value, struct options *o)
     case OPT_KEYLOG:
         keylog_choose(value);
         return -1;
+    case OPT_STARTTLS:
+        return starttls_choose(value, &o->starttls) ? -1 : CLI_USAGE;
     case 'h':
         fputs(help_text, stdout);
         cli_print_endpoints();
@@ -202,40 +212,145 @@ cat_flow_failed(struct flow *f, enum flow_dir dir, const char *what,
     return CLI_FAILED;
 }
 
+/* The host in "tls+tcp://HOST:PORT"; false: there is none. */
+static bool
+cat_find_host(const char *endpoint, char *ret, size_t cap)
+{
+    const char *host = strstr(endpoint, "://");
+    const char *end = host != NULL ? strrchr(host + 3, ':') : NULL;
+    size_t len;
+
+    if (end == NULL)
+        return false;
+    host += 3;
+    if (host[0] == '[' && end[-1] == ']') {
+        host++;
+        end--;
+    }
+    len = (size_t)(end - host);
+    if (len == 0 || len >= cap)
+        return false;
+    memcpy(ret, host, len);
+    ret[len] = '\0';
+    return true;
+}
+
+/* Ask for TLS in the clear; all of it within the timeout of the opening. */
+static int
+cat_ask_for_tls(const struct options *o, struct flow *f, const char *target)
+{
+    struct starttls s;
+    char what[400];
+    enum flow_status st;
+
+    starttls_init(&s, o->starttls, STARTTLS_CALLS);
+    do {
+        uint32_t ready;
+
+        st = starttls_step(&s, f);
+        if (st == FLOW_AGAIN)
+            st = flow_wait(f, starttls_wants(&s), &ready);
+        else if (st == FLOW_OK)
+            return CLI_OK;
+    } while (st == FLOW_OK);
+    if (st == FLOW_E_PROTO && s.problem != NULL) {
+        cli_complain("%s: STARTTLS: %s", target, s.problem);
+        return CLI_FAILED;
+    }
+    cli_within(what, sizeof(what), target, st, o->timeout, "--timeout");
+    return cat_flow_failed(f, FLOW_READ, what, st);
+}
+
+/* Starts TLS on an open flow, which it replaces. */
+static int
+cat_start_tls(const struct options *o, const char *name, const char *target,
+              struct flow_tls_config *config, struct flow **flow)
+{
+    char host[300];
+    const char *server_name = o->server_name;
+    struct flow_error err;
+    int code;
+
+    if (server_name == NULL && cat_find_host(name, host, sizeof(host)))
+        server_name = host;
+    if (server_name == NULL && !o->client.insecure_skip_verify)
+        return cli_usage("%s has no host; give the name to verify with "
+                         "--server-name",
+                         name);
+    code = cat_ask_for_tls(o, *flow, target);
+    if (code != CLI_OK)
+        return code;
+    if (flow_tls_wrap_client(config, *flow, server_name, 0, flow, &err) ==
+        FLOW_OK)
+        return CLI_OK;
+    cli_flow_error(target, &err);
+    return CLI_FAILED;
+}
+
 /* Connects, and verifies the peer, before a byte of input is read. */
+static int
+cat_open(const struct options *o, const char *name,
+         struct flow_endpoint_options *options, struct flow **ret_flow)
+{
+    const uint32_t both = (uint32_t)FLOW_READ | (uint32_t)FLOW_WRITE;
+    const uint64_t deadline = cat_now() + o->timeout;
+    struct flow_tls_config *config = options->tls;
+    const bool asks = o->starttls != STARTTLS_NONE;
+    struct flow_error err;
+    struct flow *flow;
+    enum flow_status st;
+    char target[300], what[340];
+    int code = CLI_OK;
+
+    if (asks)
+        options->tls = NULL;
+    st = flow_endpoint_dial(NULL, asks ? name + strlen("tls+") : name, options,
+                            &flow, &err);
+    options->tls = config;
+    snprintf(target, sizeof(target), "cannot reach %s", name);
+    if (st != FLOW_OK)
+        return cli_endpoint_error(target, &err);
+    st = flow_open_wait(flow);
+    if (st == FLOW_OK && asks) {
+        flow_set_deadline(flow, both, deadline);
+        code = cat_start_tls(o, name, target, config, &flow);
+        if (code == CLI_OK) {
+            flow_set_deadline(flow, both, deadline);
+            st = flow_open_wait(flow);
+        }
+    }
+    if (st != FLOW_OK) {
+        cli_within(what, sizeof(what), target, st, o->timeout, "--timeout");
+        code = cat_flow_failed(flow, FLOW_READ, what, st);
+    }
+    if (code != CLI_OK) {
+        flow_close(flow);
+        return code;
+    }
+    if (asks)
+        flow_set_deadline(flow, both, FLOW_NEVER);
+    *ret_flow = flow;
+    return CLI_OK;
+}
+
 static int
 cat_dial(const struct options *o, const char *name, struct flow **ret_flow)
 {
     struct flow_endpoint_options options = { .timeout = o->timeout,
                                              .server_name = o->server_name };
-    struct flow_error err;
-    struct flow *flow;
-    enum flow_status st;
-    char target[300], what[340];
     int code;
 
     if (cli_is_tls(name))
         code = cli_client_config(&o->client, &options.tls);
     else
-        code =
-            cli_plain(name, cli_client_given(&o->client) ||
-                                keylog_is_chosen() || o->server_name != NULL);
+        code = cli_plain(
+            name, cli_client_given(&o->client) || keylog_is_chosen() ||
+                      o->starttls != STARTTLS_NONE || o->server_name != NULL);
     if (code != CLI_OK)
         return code;
-    st = flow_endpoint_dial(NULL, name, &options, &flow, &err);
+    code = cat_open(o, name, &options, ret_flow);
     flow_tls_config_unref(options.tls);
-    snprintf(target, sizeof(target), "cannot reach %s", name);
-    if (st != FLOW_OK)
-        return cli_endpoint_error(target, &err);
-    st = flow_open_wait(flow);
-    if (st != FLOW_OK) {
-        cli_within(what, sizeof(what), target, st, o->timeout, "--timeout");
-        code = cat_flow_failed(flow, FLOW_READ, what, st);
-        flow_close(flow);
-        return code;
-    }
-    *ret_flow = flow;
-    return CLI_OK;
+    return code;
 }
 
 /* Sleep until one of the two flows can make progress.  flow_relay_run() cannot

@@ -6,11 +6,13 @@
 
 #include <flow/endpoint.h>
 #include <flow/poller.h>
+#include <flow/tls.h>
 #include <flow/util.h>
 #include <flow/version.h>
 
 #include "../common/cli.h"
 #include "../common/keylog.h"
+#include "../common/starttls.h"
 
 /*
  * flow-proxy: relays every connection that it accepts to another endpoint.  The
@@ -40,6 +42,9 @@ static const char help_text[] =
     "and\n"
     "                           private key, PEM; repeat the pair for more "
     "names\n"
+    "  --starttls PROTOCOL      for tls+... in --listen: have clients ask for "
+    "TLS\n"
+    "                           in the clear, as smtp, imap or postgres\n"
     "  --to ENDPOINT            where to connect\n"
     "  --ca FILE                for tls+... in --to: trust the certificates "
     "in\n"
@@ -88,6 +93,8 @@ struct proxy {
     uint64_t idle_timeout;
     size_t max_connections;
     bool log;
+    enum starttls_protocol starttls;
+    struct flow_tls_config *tls; /* for clients that ask for TLS */
 
     /* What runs. */
     const struct flow_env *env;
@@ -104,6 +111,10 @@ struct conn {
     struct proxy *proxy;
     struct flow *client;
     struct flow *server; /* NULL: the client's handshake is under way */
+    /* What is said before that handshake, or by the server before the relay;
+     * NULL: nothing, or no more. */
+    struct starttls *starttls;
+    uint64_t deadline; /* of the client's handshake */
     struct flow_relay relay;
 };
 
@@ -126,6 +137,7 @@ proxy_conn_close(struct conn *c)
     if (c->next != NULL)
         c->next->link = c->link;
     p->conn_count--;
+    free(c->starttls);
     free(c);
 }
 
@@ -152,8 +164,10 @@ proxy_log_end(struct conn *c, enum flow_status st)
     if (flow_query(c->client, FLOW_QUERY_PEER_ADDRESS, peer, &len) != FLOW_OK ||
         peer[0] == '\0')
         snprintf(peer, sizeof(peer), "a client");
-    if (st < FLOW_OK && c->server != NULL &&
-        proxy_find_error(c->server, &err)) {
+    if (c->starttls != NULL && c->starttls->problem != NULL) {
+        cli_complain("%s: STARTTLS: %s", peer, c->starttls->problem);
+    } else if (st < FLOW_OK && c->server != NULL &&
+               proxy_find_error(c->server, &err)) {
         snprintf(what, sizeof(what), "%s: connection to the server", peer);
         cli_flow_error(what, &err);
     } else if (st < FLOW_OK && proxy_find_error(c->client, &err)) {
@@ -164,6 +178,55 @@ proxy_log_end(struct conn *c, enum flow_status st)
                      (unsigned long long)side[1].bytes,
                      st == FLOW_E_TIMEOUT ? ", then idle timeout" : "");
     }
+}
+
+static bool
+proxy_begin_starttls(struct conn *c, enum starttls_role role)
+{
+    c->starttls = malloc(sizeof(*c->starttls));
+    if (c->starttls == NULL) {
+        cli_complain("cannot serve a connection: out of memory");
+        return false;
+    }
+    starttls_init(c->starttls, c->proxy->starttls, role);
+    return true;
+}
+
+/* Go on with what is said in the clear, on the client's flow or the server's.
+ */
+static enum flow_status
+proxy_speak(struct conn *c)
+{
+    struct flow *f = c->server != NULL ? c->server : c->client;
+    enum flow_status st = starttls_step(c->starttls, f);
+
+    if (st == FLOW_AGAIN)
+        flow_poller_set(c->proxy->poller, f, starttls_wants(c->starttls));
+    if (st == FLOW_OK) {
+        free(c->starttls);
+        c->starttls = NULL;
+    }
+    return st;
+}
+
+/* The client has asked for TLS: the flow over which it did becomes one of TLS.
+ */
+static enum flow_status
+proxy_start_tls(struct conn *c)
+{
+    struct proxy *p = c->proxy;
+    struct flow_error err;
+    enum flow_status st = flow_poller_remove(p->poller, c->client);
+
+    if (st == FLOW_OK)
+        st = flow_tls_wrap_server(p->tls, c->client, 0, &c->client, &err);
+    if (st == FLOW_OK)
+        st = flow_poller_add(p->poller, c->client, FLOW_READY_OPEN, c);
+    if (st != FLOW_OK)
+        cli_complain("cannot serve a connection: out of memory");
+    else
+        flow_set_deadline(c->client, FLOW_READ | FLOW_WRITE, c->deadline);
+    return st;
 }
 
 /* The client's handshake is done: connect to the server. */
@@ -182,6 +245,17 @@ proxy_reach_server(struct conn *c)
         return st;
     }
     flow_set_deadline(c->client, FLOW_READ | FLOW_WRITE, FLOW_NEVER);
+    if (p->starttls != STARTTLS_NONE) {
+        if (!proxy_begin_starttls(c, STARTTLS_SKIPS)) {
+            flow_close(c->server);
+            c->server = NULL;
+            return FLOW_E_NOMEM;
+        }
+        /* Nothing of the client is read before the server's greeting. */
+        flow_poller_set(p->poller, c->client, 0);
+        flow_set_deadline(c->server, FLOW_READ | FLOW_WRITE,
+                          proxy_now(p) + p->connect_timeout);
+    }
     st = flow_relay_init(&c->relay, c->client, c->server, RELAY_BUFFER,
                          p->idle_timeout);
     if (st == FLOW_OK) {
@@ -201,6 +275,13 @@ proxy_step(struct conn *c)
 {
     enum flow_status st;
 
+    if (c->server == NULL && c->starttls != NULL) {
+        st = proxy_speak(c);
+        if (st == FLOW_OK)
+            st = proxy_start_tls(c);
+        if (st != FLOW_OK)
+            return st;
+    }
     if (c->server == NULL) {
         st = flow_open(c->client);
         if (st != FLOW_OK)
@@ -208,6 +289,12 @@ proxy_step(struct conn *c)
         st = proxy_reach_server(c);
         if (st != FLOW_OK)
             return st;
+    }
+    if (c->starttls != NULL) {
+        st = proxy_speak(c);
+        if (st != FLOW_OK)
+            return st;
+        flow_set_deadline(c->server, FLOW_READ | FLOW_WRITE, FLOW_NEVER);
     }
     return flow_relay_step(&c->relay);
 }
@@ -225,8 +312,9 @@ proxy_conn_run(struct conn *c)
         proxy_conn_close(c);
         return;
     }
-    if (c->server == NULL)
-        return; /* the interest is still FLOW_READY_OPEN */
+    /* The interest is still FLOW_READY_OPEN, or proxy_speak() has set it. */
+    if (c->server == NULL || c->starttls != NULL)
+        return;
     latest = flow_relay_interest(&c->relay, &client_interest, &server_interest);
     flow_poller_set(p->poller, c->client, client_interest);
     flow_poller_set(p->poller, c->server, server_interest);
@@ -255,9 +343,13 @@ proxy_conn_start(struct proxy *p, struct flow *client)
         c->next->link = &c->next;
     p->conns = c;
     p->conn_count++;
-    flow_set_deadline(client, FLOW_READ | FLOW_WRITE,
-                      proxy_now(p) + p->connect_timeout);
-    proxy_conn_run(c);
+    c->deadline = proxy_now(p) + p->connect_timeout;
+    flow_set_deadline(client, FLOW_READ | FLOW_WRITE, c->deadline);
+    if (p->starttls != STARTTLS_NONE &&
+        !proxy_begin_starttls(c, STARTTLS_SERVES))
+        proxy_conn_close(c);
+    else
+        proxy_conn_run(c);
 }
 
 static void
@@ -390,6 +482,7 @@ static int
 proxy_listen_on(struct proxy *p)
 {
     struct flow_endpoint_options options = { .backlog = 1024 };
+    const char *endpoint = p->listen;
     struct flow_error err;
     enum flow_status st;
     char what[300];
@@ -400,6 +493,7 @@ proxy_listen_on(struct proxy *p)
     else
         code = cli_plain(p->listen,
                          p->pairs.cert_count + p->pairs.key_count > 0 ||
+                             p->starttls != STARTTLS_NONE ||
                              (keylog_is_chosen() && !cli_is_tls(p->to)));
     if (code != CLI_OK)
         return code;
@@ -409,7 +503,12 @@ proxy_listen_on(struct proxy *p)
         flow_tls_config_unref(options.tls);
         return CLI_FAILED;
     }
-    st = flow_endpoint_listen(NULL, p->listen, &options, &p->listener, &err);
+    if (p->starttls != STARTTLS_NONE) {
+        p->tls = options.tls;
+        options.tls = NULL;
+        endpoint += strlen("tls+");
+    }
+    st = flow_endpoint_listen(NULL, endpoint, &options, &p->listener, &err);
     flow_tls_config_unref(options.tls);
     if (st == FLOW_OK)
         return CLI_OK;
@@ -472,6 +571,7 @@ proxy_clean_up(struct proxy *p)
     flow_poller_free(p->poller);
     flow_listener_close(p->listener);
     flow_tls_config_unref(p->dial.tls);
+    flow_tls_config_unref(p->tls);
 }
 
 enum {
@@ -487,6 +587,7 @@ enum {
     OPT_IDLE_TIMEOUT,
     OPT_LOG,
     OPT_KEYLOG,
+    OPT_STARTTLS,
     OPT_VERSION
 };
 
@@ -503,6 +604,7 @@ static const struct option long_options[] = {
     { "idle-timeout", required_argument, NULL, OPT_IDLE_TIMEOUT },
     { "log", no_argument, NULL, OPT_LOG },
     { "keylog", required_argument, NULL, OPT_KEYLOG },
+    { "starttls", required_argument, NULL, OPT_STARTTLS },
     { "help", no_argument, NULL, 'h' },
     { "version", no_argument, NULL, OPT_VERSION },
     { NULL, 0, NULL, 0 },
@@ -553,6 +655,8 @@ proxy_take_option(int option, const char *value, struct proxy *p)
     case OPT_KEYLOG:
         keylog_choose(value);
         return -1;
+    case OPT_STARTTLS:
+        return starttls_choose(value, &p->starttls) ? -1 : CLI_USAGE;
     case 'h':
         fputs(help_text, stdout);
         cli_print_endpoints();

@@ -577,10 +577,12 @@ class Usage(Flows):
         for name, options in (
                 ("flow-echo", "listen cert key idle-timeout log keylog version"),
                 ("flow-cat", "ca server-name alpn tls1.2 tls1.3 timeout "
-                             "insecure-skip-verify idle-timeout keylog version"),
+                             "insecure-skip-verify idle-timeout keylog "
+                             "starttls version"),
                 ("flow-proxy", "listen cert key to ca server-name log "
                                "insecure-skip-verify max-connections "
-                               "connect-timeout idle-timeout keylog version")):
+                               "connect-timeout idle-timeout keylog starttls "
+                               "version")):
             code, out, _ = run(program(name), "--help")
             self.assertEqual(code, 0)
             for option in options.split():
