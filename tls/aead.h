@@ -139,6 +139,10 @@ enum flow_status flow__aead_end_open(const struct flow__aead_open *op,
  * (tls/mbedtls/aead_modules.c). */
 extern const struct flow__aead_provider flow__aead_modules;
 
+/* Of other libraries, which a build may lack. */
+extern const struct flow__aead_provider flow__aead_ipsecmb_narrow;
+extern const struct flow__aead_provider flow__aead_libcrypto;
+
 /* PSA, which may use an accelerator (tls/mbedtls/aead_psa.c). */
 extern const struct flow__aead_provider flow__aead_psa;
 

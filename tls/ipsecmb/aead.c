@@ -22,12 +22,15 @@
  * Where the processor has no AVX-512, ChaCha20-Poly1305 of this library is
  * slower than libcrypto's for large records.  There flow__aead_ipsecmb declines
  * it, and flow__aead_ipsecmb_narrow, which comes after libcrypto, has it
- * (decision 0076).
+ * (decision 0076).  Small records of it use this one all the same
+ * (tls/aead_by_length.c).
  *
  * A record of up to IPSECMB_ONE_CALL bytes takes one call, which costs a
  * quarter of what a beginning, pieces and an end cost.  For that it is gathered
  * where its ciphertext goes, or opened where its plaintext goes, or on the
  * stack if that is two places.  A larger one is read and written in pieces.
+ * ChaCha20-Poly1305 has no such call; there a small text is gathered so that it
+ * is one piece, since each piece has a start of its own.
  */
 
 #define IPSECMB_ONE_CALL ((size_t)2048)
@@ -213,13 +216,19 @@ static void
 ipsecmb_seal_in_pieces(const struct ipsecmb_key *k,
                        const struct flow__aead_seal *op)
 {
+    const size_t len = op->in_len + op->tail_len;
     struct ipsecmb_pass p;
     size_t written;
 
     p.key = k;
     p.open = false;
     ipsecmb_begin(&p, op->nonce, op->ad, op->ad_len);
-    (void)flow__aead_feed_seal(op, ipsecmb_update, &p, &written);
+    if (len == 0 || len > IPSECMB_ONE_CALL) {
+        (void)flow__aead_feed_seal(op, ipsecmb_update, &p, &written);
+    } else {
+        written = flow__aead_gather(op);
+        (void)ipsecmb_update(&p, op->out, written, op->out);
+    }
     ipsecmb_finish(&p, op->out + written);
 }
 
