@@ -19,8 +19,11 @@
  * parsed; but it is read and dropped up to its end.  If a socket is closed with
  * unread input, the kernel sends a reset, and the peer may lose the response.
  * For the same reason ENDING sends close_notify and FIN, and DRAINING waits for
- * the peer to end its direction.  Input is read only when there is nothing to
- * write, so that a small response costs no system call that finds nothing.
+ * the peer to end its direction.
+ *
+ * Input is read once for each report of the poller that there is some, and not
+ * before: a read that finds nothing costs as much as one that does not, and the
+ * poller answers for many connections at once.
  */
 enum state {
     CONN_OPENING,   /* connected, handshake under way */
@@ -41,6 +44,7 @@ struct conn {
     struct flow *flow;
     enum state state;
     bool plain;
+    bool has_input;   /* the poller has said so since the last read */
     bool input_over;  /* the peer's direction is not read any more */
     uint64_t began;   /* ns */
     uint64_t drained; /* bytes of input dropped */
@@ -244,16 +248,16 @@ conn_step_request(struct conn *c)
 static void
 conn_drain(struct conn *c)
 {
-    size_t len, turn;
+    enum flow_status st;
+    size_t len;
 
-    for (turn = 0; !c->input_over && turn < TURN; turn += len) {
-        enum flow_status st = flow_read(c->flow, NULL, TURN, &len);
-
-        if (st == FLOW_AGAIN)
-            return;
-        c->drained += len;
-        c->input_over = st != FLOW_OK || c->drained >= DRAIN_MAX;
-    }
+    if (!c->has_input || c->input_over)
+        return;
+    c->has_input = false;
+    st = flow_read(c->flow, NULL, TURN, &len);
+    c->drained += len;
+    c->input_over =
+        (st != FLOW_OK && st != FLOW_AGAIN) || c->drained >= DRAIN_MAX;
 }
 
 /* The bytes of head, tail and body that were not sent yet, at most TURN. */
@@ -424,10 +428,12 @@ conn_event(struct conn *c, uint32_t ready)
         conn_close(c);
         return;
     }
+    c->has_input = (ready & FLOW_READY_READ) != 0;
     conn_run(c);
 }
 
-/* See "site.h". */
+/* See "site.h".  The first step comes with the first report: the client may
+ * not have sent anything yet. */
 void
 conn_start(struct site *site, struct flow *flow, bool plain)
 {
@@ -451,7 +457,6 @@ conn_start(struct site *site, struct flow *flow, bool plain)
         c->next->link = &c->next;
     site->conns = c;
     site->conn_count++;
-    conn_run(c);
     return;
 
 no_memory:
