@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include <flow/listener.h>
+#include <flow/tls_holder.h>
 
 #include "tls/config.h"
 #include "tls/limiter.h"
@@ -8,12 +8,13 @@
 /*
  * A listener that accepts TLS flows from another listener.
  *
- * Invariants: it owns the listener below and a reference to the configuration.
- * An accepted flow enters the limiter before it is given out and leaves it
- * after its handshake.  While the limiter has no room, nothing is accepted from
- * the listener below, whose backlog then fills.
+ * Invariants: it owns the listener below and a reference to a holder, whose
+ * configuration each flow gets when it is accepted.  An accepted flow enters
+ * the limiter before it is given out and leaves it after its handshake.  While
+ * the limiter has no room, nothing is accepted from the listener below, whose
+ * backlog then fills.
  *
- * Locks: none of its own; the limiter has one.
+ * Locks: none of its own; the limiter and the holder have one each.
  */
 
 #define LISTENER_HANDSHAKES 1024u
@@ -21,7 +22,7 @@
 struct listener_tls {
     struct flow_listener base;
     struct flow_listener *lower;
-    struct flow_tls_config *config;
+    struct flow_tls_holder *holder;
     struct flow__limiter *limiter;
 };
 
@@ -29,6 +30,17 @@ static struct listener_tls *
 listener_of(struct flow_listener *l)
 {
     return (struct listener_tls *)(void *)l;
+}
+
+static enum flow_status
+listener_wrap(struct listener_tls *t, struct flow *lower,
+              struct flow__tls **ret_tls)
+{
+    struct flow_tls_config *config = flow_tls_holder_get(t->holder);
+    enum flow_status st = flow__tls_wrap(config, lower, NULL, 0, ret_tls, NULL);
+
+    flow_tls_config_unref(config);
+    return st;
 }
 
 static enum flow_status
@@ -49,7 +61,7 @@ listener_accept(struct flow_listener *l, struct flow **ret_flow)
         flow_error_add_layer(&l->error, "tls");
         return st;
     }
-    st = flow__tls_wrap(t->config, lower, NULL, 0, &tls, NULL);
+    st = listener_wrap(t, lower, &tls);
     if (st != FLOW_OK) {
         flow_close(lower);
         return flow_listener_fail(l, st, FLOW_DOMAIN_NONE, 0,
@@ -75,7 +87,7 @@ listener_close(struct flow_listener *l)
     struct listener_tls *t = listener_of(l);
 
     flow_listener_close(t->lower);
-    flow_tls_config_unref(t->config);
+    flow_tls_holder_unref(t->holder);
     flow__limiter_unref(t->limiter);
     flow_env_free(l->env, t, sizeof(*t));
 }
@@ -103,26 +115,32 @@ listener_no_memory(struct flow_error *err)
                           "no memory for a listener");
 }
 
-/* See <flow/tls.h>. */
+static enum flow_status
+listener_refuse_client(struct flow_error *err)
+{
+    (void)flow_error_set(err, FLOW_E_INVAL, "tls", FLOW_DOMAIN_NONE, 0,
+                         "a client's configuration cannot listen");
+    if (err != NULL)
+        err->hint = "make one with flow_tls_config_new_server()";
+    return FLOW_E_INVAL;
+}
+
+/* See <flow/tls_holder.h>. */
 enum flow_status
-flow_tls_listen(struct flow_tls_config *c, struct flow_listener *lower,
-                unsigned max_handshakes, struct flow_listener **ret_listener,
-                struct flow_error *ret_err)
+flow_tls_listen_holder(struct flow_tls_holder *h, struct flow_listener *lower,
+                       unsigned max_handshakes,
+                       struct flow_listener **ret_listener,
+                       struct flow_error *ret_err)
 {
     const struct flow_env *env = lower->env;
+    struct flow_tls_config *config = flow_tls_holder_get(h);
+    const bool serves = config->server;
     struct listener_tls *t;
     enum flow_status st;
 
-    if (!c->server) {
-        (void)flow_error_set(ret_err, FLOW_E_INVAL, "tls", FLOW_DOMAIN_NONE, 0,
-                             "a client's configuration cannot listen");
-        if (ret_err != NULL)
-            ret_err->hint = "make one with flow_tls_config_new_server()";
-        return FLOW_E_INVAL;
-    }
-    st = flow_tls_config_freeze(c, ret_err);
-    if (st != FLOW_OK)
-        return st;
+    flow_tls_config_unref(config);
+    if (!serves)
+        return listener_refuse_client(ret_err);
     t = flow_env_alloc(env, sizeof(*t));
     if (t == NULL)
         return listener_no_memory(ret_err);
@@ -136,7 +154,27 @@ flow_tls_listen(struct flow_tls_config *c, struct flow_listener *lower,
     flow_listener_init(&t->base, &listener_ops, env);
     flow_listener_wrap(&t->base, lower);
     t->lower = lower;
-    t->config = flow_tls_config_ref(c);
+    t->holder = flow_tls_holder_ref(h);
     *ret_listener = &t->base;
     return FLOW_OK;
+}
+
+/* See <flow/tls.h>. */
+enum flow_status
+flow_tls_listen(struct flow_tls_config *c, struct flow_listener *lower,
+                unsigned max_handshakes, struct flow_listener **ret_listener,
+                struct flow_error *ret_err)
+{
+    struct flow_tls_holder *h;
+    enum flow_status st;
+
+    if (!c->server)
+        return listener_refuse_client(ret_err);
+    st = flow_tls_holder_new(lower->env, c, &h, ret_err);
+    if (st != FLOW_OK)
+        return st;
+    st =
+        flow_tls_listen_holder(h, lower, max_handshakes, ret_listener, ret_err);
+    flow_tls_holder_unref(h);
+    return st;
 }

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include <flow/endpoint.h>
+#include <flow/tls_holder.h>
 
 #include "tls/config.h"
 #include "tls/tls_flow.h"
@@ -112,27 +113,42 @@ scheme_dial(const struct flow_env *env, const char *inner,
     return st;
 }
 
+/* The holder that was given, or one of the configuration that was given. */
+static enum flow_status
+scheme_server_holder(const struct flow_env *env,
+                     const struct flow_endpoint_options *opt,
+                     struct flow_tls_holder **ret_holder,
+                     struct flow_error *err)
+{
+    if (opt->tls_holder != NULL) {
+        *ret_holder = flow_tls_holder_ref(opt->tls_holder);
+        return FLOW_OK;
+    }
+    if (opt->tls == NULL || !opt->tls->server)
+        return scheme_refuse(err, FLOW_E_INVAL, "listening needs a certificate",
+                             "give a server's configuration in the options");
+    return flow_tls_holder_new(env, opt->tls, ret_holder, err);
+}
+
 static enum flow_status
 scheme_listen(const struct flow_env *env, const char *inner,
               const struct flow_endpoint_options *opt,
               struct flow_listener **ret_listener, struct flow_error *err)
 {
+    struct flow_tls_holder *holder;
     struct flow_listener *lower;
-    enum flow_status st;
+    enum flow_status st = scheme_server_holder(env, opt, &holder, err);
 
-    if (opt->tls == NULL || !opt->tls->server)
-        return scheme_refuse(err, FLOW_E_INVAL, "listening needs a certificate",
-                             "give a server's configuration in the options");
-    st = flow_tls_config_freeze(opt->tls, err);
     if (st != FLOW_OK)
         return st;
     st = flow_endpoint_listen(env, inner, opt, &lower, err);
-    if (st != FLOW_OK)
-        return st;
-    st = flow_tls_listen(opt->tls, lower, opt->max_handshakes, ret_listener,
-                         err);
-    if (st != FLOW_OK)
-        flow_listener_close(lower);
+    if (st == FLOW_OK) {
+        st = flow_tls_listen_holder(holder, lower, opt->max_handshakes,
+                                    ret_listener, err);
+        if (st != FLOW_OK)
+            flow_listener_close(lower);
+    }
+    flow_tls_holder_unref(holder);
     return st;
 }
 

@@ -19,12 +19,17 @@ extern "C" {
  */
 
 struct flow_tls_config;
+struct flow_tls_holder;
 
 /** Settings of dialling and listening; zero is the default of each. */
 struct flow_endpoint_options {
     /** tls+...: what to negotiate.  Dialling: NULL is a default client
-     *  configuration (system trust store).  Listening: required. */
+     *  configuration (system trust store).  Listening: required, unless there
+     *  is a holder. */
     struct flow_tls_config *tls;
+    /** tls+... listening: holds what to negotiate, in place of @c tls; see
+     *  flow_tls_listen_holder(). */
+    struct flow_tls_holder *tls_holder;
     /** tls+...: the name to ask for and to verify; NULL: the host. */
     const char *server_name;
     /** Dialling: ns for resolution, connect and handshake together; 0: none. */

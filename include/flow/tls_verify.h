@@ -405,6 +405,21 @@ flow_tls_decode_chain(const struct flow_env *env, const void *data, size_t len,
 FLOW_API FLOW_MUST_USE enum flow_status
 flow_tls_get_subject(const struct flow_tls_der *cert, char *buf, size_t cap);
 
+/**
+ * @brief When a certificate is valid.
+ *
+ * @param[in]  cert            The certificate, perhaps with others after it.
+ * @param[out] ret_not_before  The first second, since 1970.
+ * @param[out] ret_not_after   The last second, since 1970.
+ * @retval FLOW_OK       Both are set.
+ * @retval FLOW_E_INVAL  It is not a certificate.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_tls_get_validity(const struct flow_tls_der *cert, int64_t *ret_not_before,
+                      int64_t *ret_not_after);
+
 #ifdef __cplusplus
 }
 #endif
