@@ -22,10 +22,10 @@ _flow_options()
             "--insecure-skip-verify -q --quiet -v --verbose $tls_log $common"
         ;;
     flow-proxy)
-        echo "$server $tls --to --max-connections --connect-timeout $tls_log --starttls $common"
+        echo "$server --certs $tls --to --max-connections --connect-timeout $tls_log --starttls $common"
         ;;
     flow-site)
-        echo "$server --serve --default --redirect --workers --max-connections" \
+        echo "$server --certs --serve --default --redirect --workers --max-connections" \
             "--handshake-timeout $tls_log $common"
         ;;
     flow-verify)
@@ -55,6 +55,11 @@ _flow_programs()
         ;;
     --starttls)
         mapfile -t COMPREPLY < <(compgen -W "smtp imap postgres" -- "$word")
+        return
+        ;;
+    --certs)
+        mapfile -t COMPREPLY < <(compgen -d -- "$word")
+        compopt -o filenames 2>/dev/null
         return
         ;;
     --listen | --to)

@@ -115,7 +115,7 @@ bool cli_set_alpn(struct flow_tls_config *config, const char *list);
 
 /* How many SIGTERM and SIGINT have arrived; each ends a flow_poller_wait() of
  * the poller.  Call cli_catch_signals(NULL) before the poller is freed.  SIGHUP
- * only prints that nothing is reloaded. */
+ * only prints that nothing is reloaded, unless "reload.h" waits for it. */
 extern volatile sig_atomic_t cli_signals;
 bool cli_catch_signals(struct flow_poller *poller);
 

@@ -10,8 +10,8 @@
 #include <flow/util.h>
 #include <flow/version.h>
 
-#include "../common/cli.h"
 #include "../common/keylog.h"
+#include "../common/reload.h"
 #include "../common/starttls.h"
 
 /*
@@ -42,6 +42,11 @@ static const char help_text[] =
     "and\n"
     "                           private key, PEM; repeat the pair for more "
     "names\n"
+    "  --certs DIR              for tls+... in --listen: every certificate in "
+    "DIR,\n"
+    "                           NAME.pem with NAME.key, and NAME/fullchain.pem "
+    "with\n"
+    "                           NAME/privkey.pem; may be repeated\n"
     "  --starttls PROTOCOL      for tls+... in --listen: have clients ask for "
     "TLS\n"
     "                           in the clear, as smtp, imap or postgres\n"
@@ -75,7 +80,11 @@ static const char help_text[] =
     "stops\n"
     "accepting and exits when the last connection has ended; a second signal "
     "closes\n"
-    "the connections that are left.  Does not reload anything on SIGHUP.\n"
+    "the connections that are left.  On SIGHUP it loads the certificates of "
+    "--listen\n"
+    "again.  If anything is wrong with them, it says what, and those from "
+    "before stay\n"
+    "in force.\n"
     "\n";
 
 static const char exit_text[] =
@@ -86,7 +95,7 @@ struct proxy {
     /* Settings. */
     const char *listen;
     const char *to;
-    struct cli_keypairs pairs;
+    struct certs_places places;
     struct cli_client client;
     struct flow_endpoint_options dial;
     uint64_t connect_timeout;
@@ -94,11 +103,12 @@ struct proxy {
     size_t max_connections;
     bool log;
     enum starttls_protocol starttls;
-    struct flow_tls_config *tls; /* for clients that ask for TLS */
 
     /* What runs. */
     const struct flow_env *env;
     struct flow_poller *poller;
+    struct reload *reload; /* of a TLS listener, else NULL */
+    struct reload_program program;
     struct flow_listener *listener;
     bool listening;
     struct conn *conns;
@@ -215,11 +225,14 @@ static enum flow_status
 proxy_start_tls(struct conn *c)
 {
     struct proxy *p = c->proxy;
+    struct flow_tls_config *config =
+        flow_tls_holder_get(reload_holder(p->reload));
     struct flow_error err;
     enum flow_status st = flow_poller_remove(p->poller, c->client);
 
     if (st == FLOW_OK)
-        st = flow_tls_wrap_server(p->tls, c->client, 0, &c->client, &err);
+        st = flow_tls_wrap_server(config, c->client, 0, &c->client, &err);
+    flow_tls_config_unref(config);
     if (st == FLOW_OK)
         st = flow_poller_add(p->poller, c->client, FLOW_READY_OPEN, c);
     if (st != FLOW_OK)
@@ -478,6 +491,31 @@ proxy_prepare_dial(struct proxy *p)
     return cli_endpoint_error(what, &err);
 }
 
+/* What is set besides the certificates.  An exit code. */
+static int
+proxy_complete(void *user, struct flow_tls_config *config)
+{
+    const struct proxy *p = user;
+
+    return flow_tls_config_set_handshake_limits(config, p->connect_timeout,
+                                                0) == FLOW_OK
+               ? CLI_OK
+               : CLI_FAILED;
+}
+
+static int
+proxy_load(struct proxy *p)
+{
+    if (!cli_is_tls(p->listen))
+        return cli_plain(p->listen,
+                         certs_given(&p->places) ||
+                             p->starttls != STARTTLS_NONE ||
+                             (keylog_is_chosen() && !cli_is_tls(p->to)));
+    p->program.complete = proxy_complete;
+    p->program.user = p;
+    return reload_new(&p->places, &p->program, &p->reload);
+}
+
 static int
 proxy_listen_on(struct proxy *p)
 {
@@ -486,30 +524,16 @@ proxy_listen_on(struct proxy *p)
     struct flow_error err;
     enum flow_status st;
     char what[300];
-    int code;
+    int code = proxy_load(p);
 
-    if (cli_is_tls(p->listen))
-        code = cli_server_config(&p->pairs, &options.tls);
-    else
-        code = cli_plain(p->listen,
-                         p->pairs.cert_count + p->pairs.key_count > 0 ||
-                             p->starttls != STARTTLS_NONE ||
-                             (keylog_is_chosen() && !cli_is_tls(p->to)));
     if (code != CLI_OK)
         return code;
-    if (options.tls != NULL &&
-        flow_tls_config_set_handshake_limits(options.tls, p->connect_timeout,
-                                             0) != FLOW_OK) {
-        flow_tls_config_unref(options.tls);
-        return CLI_FAILED;
-    }
-    if (p->starttls != STARTTLS_NONE) {
-        p->tls = options.tls;
-        options.tls = NULL;
+    /* With STARTTLS the flows that are accepted are of TLS later. */
+    if (p->starttls != STARTTLS_NONE)
         endpoint += strlen("tls+");
-    }
+    else if (p->reload != NULL)
+        options.tls_holder = reload_holder(p->reload);
     st = flow_endpoint_listen(NULL, endpoint, &options, &p->listener, &err);
-    flow_tls_config_unref(options.tls);
     if (st == FLOW_OK)
         return CLI_OK;
     snprintf(what, sizeof(what), "cannot listen on %s", p->listen);
@@ -551,7 +575,8 @@ proxy_run(struct proxy *p)
         cli_complain("cannot create a poller");
         return CLI_FAILED;
     }
-    if (!cli_catch_signals(p->poller))
+    if (!cli_catch_signals(p->poller) ||
+        (p->reload != NULL && reload_start(p->reload) != CLI_OK))
         return CLI_FAILED;
     if (flow_listener_query(p->listener, FLOW_QUERY_LOCAL_ADDRESS, address,
                             &len) != FLOW_OK)
@@ -570,8 +595,8 @@ proxy_clean_up(struct proxy *p)
     cli_catch_signals(NULL);
     flow_poller_free(p->poller);
     flow_listener_close(p->listener);
+    reload_free(p->reload);
     flow_tls_config_unref(p->dial.tls);
-    flow_tls_config_unref(p->tls);
 }
 
 enum {
@@ -579,6 +604,7 @@ enum {
     OPT_TO,
     OPT_CERT,
     OPT_KEY,
+    OPT_CERTS,
     OPT_CA,
     OPT_SERVER_NAME,
     OPT_INSECURE,
@@ -596,6 +622,7 @@ static const struct option long_options[] = {
     { "to", required_argument, NULL, OPT_TO },
     { "cert", required_argument, NULL, OPT_CERT },
     { "key", required_argument, NULL, OPT_KEY },
+    { "certs", required_argument, NULL, OPT_CERTS },
     { "ca", required_argument, NULL, OPT_CA },
     { "server-name", required_argument, NULL, OPT_SERVER_NAME },
     { "insecure-skip-verify", no_argument, NULL, OPT_INSECURE },
@@ -624,9 +651,11 @@ proxy_take_option(int option, const char *value, struct proxy *p)
         p->to = value;
         return -1;
     case OPT_CERT:
-        return cli_add_cert(&p->pairs, value) ? -1 : CLI_USAGE;
+        return cli_add_cert(&p->places.pairs, value) ? -1 : CLI_USAGE;
     case OPT_KEY:
-        return cli_add_key(&p->pairs, value) ? -1 : CLI_USAGE;
+        return cli_add_key(&p->places.pairs, value) ? -1 : CLI_USAGE;
+    case OPT_CERTS:
+        return certs_add_directory(&p->places, value) ? -1 : CLI_USAGE;
     case OPT_CA:
         p->client.ca = value;
         return -1;

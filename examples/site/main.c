@@ -14,8 +14,8 @@
 #include <flow/unix.h>
 #include <flow/version.h>
 
-#include "../common/cli.h"
 #include "../common/keylog.h"
+#include "../common/reload.h"
 
 /* Descriptors besides connections: standard streams, listeners, the poller and
  * the library's reserve; and those of each worker. */
@@ -25,6 +25,8 @@
 static const char help_text[] =
     "usage: flow-site --listen ADDR:PORT --cert FILE --key FILE\n"
     "                 --serve NAME=FILE... [OPTION...]\n"
+    "       flow-site --listen ADDR:PORT --certs DIR --serve NAME=FILE...\n"
+    "                 [OPTION...]\n"
     "\n"
     "Serves one file for each TLS server name over HTTPS: a client that "
     "connects to\n"
@@ -36,6 +38,11 @@ static const char help_text[] =
     "  --cert FILE --key FILE   certificate chain and private key, PEM; repeat "
     "the\n"
     "                           pair for more names or key types\n"
+    "  --certs DIR              every certificate in DIR: NAME.pem with "
+    "NAME.key, and\n"
+    "                           NAME/fullchain.pem with NAME/privkey.pem; "
+    "may be\n"
+    "                           repeated\n"
     "  --serve NAME=FILE        serve FILE as NAME; repeat for more names\n"
     "  --default NAME           serve the file of NAME to clients that request "
     "any\n"
@@ -66,9 +73,13 @@ static const char help_text[] =
     "'redirecting on ADDR:PORT' before that.  On SIGTERM or SIGINT it stops\n"
     "accepting and exits when the last connection has ended; a second signal "
     "closes\n"
-    "the connections that are left.  Does not reload anything on SIGHUP.\n"
+    "the connections that are left.  On SIGHUP it loads the certificates "
+    "again.  If\n"
+    "anything is wrong with them, it says what, and those from before stay in "
+    "force.\n"
     "\n"
-    "Files are mapped into memory.  To replace one, rename a new file to its "
+    "The files of --serve are mapped into memory.  To replace one, rename a "
+    "new file to its "
     "name\n"
     "and restart flow-site; do not truncate a file while it is served.\n"
     "\n"
@@ -79,13 +90,14 @@ struct options {
     const char *redirect;
     const char *fallback;
     size_t workers;
-    struct cli_keypairs pairs;
+    struct certs_places places;
 };
 
 enum {
     OPT_LISTEN = 256,
     OPT_CERT,
     OPT_KEY,
+    OPT_CERTS,
     OPT_SERVE,
     OPT_DEFAULT,
     OPT_REDIRECT,
@@ -102,6 +114,7 @@ static const struct option long_options[] = {
     { "listen", required_argument, NULL, OPT_LISTEN },
     { "cert", required_argument, NULL, OPT_CERT },
     { "key", required_argument, NULL, OPT_KEY },
+    { "certs", required_argument, NULL, OPT_CERTS },
     { "serve", required_argument, NULL, OPT_SERVE },
     { "default", required_argument, NULL, OPT_DEFAULT },
     { "redirect", required_argument, NULL, OPT_REDIRECT },
@@ -129,9 +142,11 @@ site_take_option(int option, const char *value, struct options *o,
         o->listen = value;
         return -1;
     case OPT_CERT:
-        return cli_add_cert(&o->pairs, value) ? -1 : CLI_USAGE;
+        return cli_add_cert(&o->places.pairs, value) ? -1 : CLI_USAGE;
     case OPT_KEY:
-        return cli_add_key(&o->pairs, value) ? -1 : CLI_USAGE;
+        return cli_add_key(&o->places.pairs, value) ? -1 : CLI_USAGE;
+    case OPT_CERTS:
+        return certs_add_directory(&o->places, value) ? -1 : CLI_USAGE;
     case OPT_SERVE:
         code = resources_add(&s->resources, value);
         return code == CLI_OK ? -1 : code;
@@ -302,8 +317,9 @@ site_has_certificate(struct flow_tls_config *config,
 /* Warn about a served name that no certificate covers: clients would refuse the
  * connection, and the server would see only their alerts. */
 static void
-site_check_names(const struct site *s, struct flow_tls_config *config)
+site_check_names(void *user, struct flow_tls_config *config)
 {
+    const struct site *s = user;
     struct flow_tls_config *asking;
     size_t i;
 
@@ -313,8 +329,8 @@ site_check_names(const struct site *s, struct flow_tls_config *config)
         for (i = 0; i < s->resources.count; i++)
             if (!site_has_certificate(config, asking,
                                       s->resources.item[i].name))
-                cli_complain("--serve %s: no --cert is for this name; clients "
-                             "will refuse the first certificate instead; add "
+                cli_complain("--serve %s: no certificate is for this name; "
+                             "clients will refuse the default one instead; add "
                              "one whose subjectAltName has the name",
                              s->resources.item[i].name);
     flow_tls_config_unref(asking);
@@ -335,7 +351,7 @@ site_port_of(struct flow_listener *l)
 
 /* The listener of one worker.  An exit code. */
 static int
-site_listen_worker(struct site *s, struct flow_tls_config *config,
+site_listen_worker(struct site *s, struct flow_tls_holder *holder,
                    const struct options *o)
 {
     struct flow_listener *tcp;
@@ -346,8 +362,8 @@ site_listen_worker(struct site *s, struct flow_tls_config *config,
     if (code != CLI_OK)
         return code;
     s->https_port = site_port_of(tcp);
-    st = flow_tls_listen(config, tcp, (unsigned)s->max_connections, &s->tls,
-                         NULL);
+    st = flow_tls_listen_holder(holder, tcp, (unsigned)s->max_connections,
+                                &s->tls, NULL);
     if (st == FLOW_OK)
         return CLI_OK;
     cli_complain("cannot listen with TLS: %s", flow_status_text(st));
@@ -365,30 +381,34 @@ static const char site_https_only[] =
     "\r\n"
     "This port speaks HTTPS: use a URL that begins https://.\r\n";
 
+/* What is set besides the certificates.  An exit code. */
+static int
+site_complete(void *user, struct flow_tls_config *config)
+{
+    const struct site *s = user;
+
+    if (flow_tls_config_set_handshake_limits(config, s->handshake_timeout, 0) ==
+            FLOW_OK &&
+        flow_tls_config_set_text_answer(
+            config, site_https_only, sizeof(site_https_only) - 1) == FLOW_OK &&
+        cli_set_alpn(config, "http/1.1"))
+        return CLI_OK;
+    return CLI_FAILED;
+}
+
 /* The listeners of all workers, on the port that the first one got.  An exit
  * code. */
 static int
 site_listen_tls(struct site *workers, const struct options *o)
 {
-    struct flow_tls_config *config;
-    int code = cli_server_config(&o->pairs, &config);
+    int code = reload_new(&o->places, &workers->program, &workers->reload);
     size_t i;
 
-    if (code != CLI_OK)
-        return code;
-    if (flow_tls_config_set_handshake_limits(config, workers->handshake_timeout,
-                                             0) != FLOW_OK ||
-        flow_tls_config_set_text_answer(
-            config, site_https_only, sizeof(site_https_only) - 1) != FLOW_OK ||
-        !cli_set_alpn(config, "http/1.1"))
-        code = CLI_FAILED;
     for (i = 0; i < o->workers && code == CLI_OK; i++) {
         workers[i].https_port = workers->https_port;
-        code = site_listen_worker(&workers[i], config, o);
+        code =
+            site_listen_worker(&workers[i], reload_holder(workers->reload), o);
     }
-    if (code == CLI_OK)
-        site_check_names(workers, config);
-    flow_tls_config_unref(config);
     return code;
 }
 
@@ -433,6 +453,9 @@ site_copy_for_workers(struct site *s, size_t count)
         workers[i] = *s;
         workers[i].index = i;
     }
+    workers->program.complete = site_complete;
+    workers->program.in_force = site_check_names;
+    workers->program.user = workers;
     return workers;
 }
 
@@ -442,6 +465,7 @@ site_free_workers(struct site *workers, size_t count)
     size_t i;
 
     cli_catch_signals(NULL);
+    reload_free(workers->reload);
     for (i = 0; i < count; i++) {
         conn_close_all(&workers[i]);
         flow_poller_free(workers[i].poller);
@@ -479,7 +503,8 @@ site_serve(struct site *workers, const struct options *o)
         code = site_make_pollers(workers, o->workers);
     if (code != CLI_OK)
         return code;
-    if (!cli_catch_signals(workers->poller) || !site_announce(workers))
+    if (!cli_catch_signals(workers->poller) ||
+        reload_start(workers->reload) != CLI_OK || !site_announce(workers))
         return CLI_FAILED;
     return workers_run(workers, o->workers);
 }

@@ -10,6 +10,8 @@
 #include <flow/listener.h>
 #include <flow/poller.h>
 
+#include "../common/reload.h"
+
 /*
  * flow-site: one poller in each thread, every answer prepared before the first
  * connection.
@@ -106,6 +108,8 @@ struct site {
     bool listening;              /* the poller watches the listeners */
     struct conn *conns;
     size_t conn_count;
+    struct reload *reload; /* of the first worker alone, for all */
+    struct reload_program program;
     struct workers *workers;
     size_t index; /* among the workers; 0 is in the main thread */
 };

@@ -15,13 +15,14 @@
  * threads of their own.
  *
  * Each has a listener of its own on the same address, a poller and its
- * connections.  They share what does not change: the answers and the frozen
- * configuration of TLS.
+ * connections.  They share what does not change, the answers, and the holder of
+ * the TLS configuration, from which their listeners take it for each
+ * connection.
  *
- * Signals reach only the main thread.  Orders are how many have arrived; the
- * first worker stores them and wakes the others.  A worker that fails gives the
- * order of a second signal to all.  No worker's poller is freed before every
- * thread has ended, so each may wake any other.
+ * SIGTERM and SIGINT reach only the main thread.  Orders are how many have
+ * arrived; the first worker stores them and wakes the others.  A worker that
+ * fails gives the order of a second signal to all.  No worker's poller is freed
+ * before every thread has ended, so each may wake any other.
  */
 
 struct workers {

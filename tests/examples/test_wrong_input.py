@@ -110,6 +110,26 @@ ROWS = (
     ([*ECHO, TLS, "--cert", "{short.pem}", "--key", "{short.key}"], 1,
      "RSA key is too short: fewer than 2048 bits", "short.key",
      "have a certificate issued for a longer key"),
+    ([*PROXY, TLS, "--to", TO_TLS], 2, "TLS needs --cert FILE and --key FILE, "
+     "or --certs DIR"),
+    ([*PROXY, TLS, "--to", TO_TLS, "--cert", "{www.pem}"], 2,
+     "1 --cert but 0 --key"),
+    ([*PROXY, TLS, "--to", TO_TLS, "--cert", "{www.pem}", "--key",
+      "{other.key}"], 1, "cannot load", "www.pem with", "other.key",
+     "private key does not belong to the certificate"),
+    ([*PROXY, TLS, "--to", TO_TLS, "--cert", "{expired.pem}", "--key",
+      "{expired.key}"], 1, "expired.pem", "certificate has expired"),
+    ([*PROXY, TLS, "--to", TO_TLS, "--certs", "{none}"], 1, "--certs",
+     "No such file or directory"),
+    ([*PROXY, TLS, "--to", TO_TLS, "--certs", "{ca.pem}"], 1, "--certs",
+     "ca.pem: Not a directory"),
+    ([*PROXY, TLS, "--to", TO_TLS, *["--certs", "x"] * 17], 2,
+     "at most 16 times --certs"),
+    ([*PROXY, "tcp://127.0.0.1:0", "--to", TO_TLS, "--certs", "{empty}"], 2,
+     "is not encrypted", "write tls+tcp://127.0.0.1:0"),
+    (["flow-site", "--listen", "127.0.0.1:0", "--certs", "{empty}", "--serve",
+      "www.test={www.pem}"], 1, "it has no certificate",
+     "NAME.pem with NAME.key", "NAME/fullchain.pem with NAME/privkey.pem"),
     ([*CAT, TO_TLS, "--ca", "{none}"], 1, "cannot load --ca", "no such file",
      "none"),
     ([*CAT, TO_TLS, "--ca", "{junk}"], 1, "cannot load --ca",
@@ -192,9 +212,7 @@ ENVIRONMENT = (
 # Warnings of servers that keep running: a signal or None, and the message.
 WARNINGS = (
     ([*SITE, "elsewhere.test={www.pem}"], None, "--serve elsewhere.test",
-     "no --cert is for this name", "subjectAltName"),
-    ([*SITE, "www.test={www.pem}"], signal.SIGHUP, "flow-site: SIGHUP",
-     "SIGHUP ignored", "restart the program"),
+     "no certificate is for this name", "subjectAltName"),
     ([*ECHO, "tcp://127.0.0.1:0"], signal.SIGHUP, "flow-echo: SIGHUP",
      "SIGHUP ignored", "restart the program"),
     ([*PROXY, "tcp://127.0.0.1:0", "--to", "tcp://127.0.0.1:1"],
@@ -210,6 +228,8 @@ class WrongInput(support.Case):
         cls.pki.make("www", ["www.test"])
         cls.pki.make("other", ["www.test"])
         cls.pki.make("client", ["www.test"], usage="clientAuth")
+        cls.pki.make("expired", ["www.test"], start="20200101",
+                     end="20210101")
         cls.pki.make("short", ["www.test"], kind="rsa1024")
         cls.pki.openssl("pkey", "-in", cls.pki.path("www.key"), "-aes128",
                         "-passout", "pass:x", "-out",
