@@ -23,15 +23,15 @@ flow__vchan_append(char *string, size_t size, const char *text)
 }
 
 bool
-flow__vchan_append_number(char *string, size_t size, uint16_t number)
+flow__vchan_append_number(char *string, size_t size, uint32_t number)
 {
-    char digits[6];
+    char digits[11];
     size_t at = sizeof(digits) - 1;
 
     digits[at] = '\0';
     do
         digits[--at] = (char)('0' + number % 10);
-    while ((number = (uint16_t)(number / 10)) > 0);
+    while ((number /= 10) > 0);
     return flow__vchan_append(string, size, digits + at);
 }
 

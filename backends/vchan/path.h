@@ -21,7 +21,7 @@ bool flow__vchan_path(uint16_t server, uint16_t client, const char *path,
 /* Append text, or a number in decimal, to a string in size bytes; false,
  * without a change, if it does not fit. */
 bool flow__vchan_append(char *string, size_t size, const char *text);
-bool flow__vchan_append_number(char *string, size_t size, uint16_t number);
+bool flow__vchan_append_number(char *string, size_t size, uint32_t number);
 
 /* Parses a number of decimal digits only; false if it is not one or is out of
  * range. */

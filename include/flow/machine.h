@@ -40,7 +40,7 @@ struct flow_machine {
     bool (*random)(void *ctx, void *buf, size_t len);
 
     /** @p size > 0 bytes at a multiple of @p align, a power of two, or NULL if
-     *  there is no memory.  @p align is 4096 for memory that is granted. */
+     *  there is no memory. */
     void *(*alloc)(void *ctx, size_t size, size_t align);
     /** Release what alloc gave, with the same @p size and @p align. */
     void (*free)(void *ctx, void *ptr, size_t size, size_t align);

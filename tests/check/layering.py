@@ -53,6 +53,8 @@ TABLE = [
     ("backends/lwip/*", FREESTANDING | {"lwip/*", "netif/*"},
      PUBLIC + ["+/*"]),
     ("backends/pair/*", FREESTANDING, PUBLIC + ["+/*"]),
+    ("backends/vchan/hyp_unikernel*", FREESTANDING | {"xen/*"},
+     PUBLIC + ["+/*"]),
     ("backends/vchan/hyp_*", ANY, PUBLIC + ["+/*"]),
     ("backends/vchan/*", FREESTANDING, PUBLIC + ["+/*"]),
     # What the two kinds of socket have in common.
@@ -77,7 +79,8 @@ RESERVED = [
      ("tls/libcrypto/*", "tests/*", "examples/*", "subprojects/*")),
     (re.compile(r"intel-ipsec-mb"), ("tls/ipsecmb/*", "tests/*")),
     (re.compile(r"xen"),
-     ("backends/vchan/hyp_linux*", "tests/*")),
+     ("backends/vchan/hyp_linux*", "backends/vchan/hyp_unikernel*",
+      "tests/*")),
 ]
 # The compilers' builtins for atomic access, and the headers that give them
 # names: one for the library, one for the page that a vchan's peer shares.

@@ -16,6 +16,11 @@
 #include <flow/vchan.h>
 #endif
 
+#ifdef TEST_XEN_WORLD
+#include "backends/vchan/vchan.h"
+#include "tests/unikernel/xen_world.h"
+#endif
+
 #include "backends.h"
 #include "test.h"
 
@@ -155,6 +160,29 @@ make_vchan_lent(void *ctx, const struct flow_env *env, struct flow **ret_a,
 }
 #endif
 
+#ifdef TEST_XEN_WORLD
+/* Two guests without an operating system, each with a handle of its own. */
+static enum flow_status
+make_vchan_guest(void *ctx, const struct flow_env *env, struct flow **ret_a,
+                 struct flow **ret_b)
+{
+    static const struct flow_vchan_options opt = { .read_size = 4096,
+                                                   .write_size = 2048 };
+    struct xen_world *world = xen_world_new(env);
+    struct vchan_hyp *server = xen_domain_start(xen_world_domain(world, 1));
+    struct vchan_hyp *client = xen_domain_start(xen_world_domain(world, 2));
+    struct flow_listener *l;
+
+    (void)ctx;
+    assert_non_null(server);
+    assert_non_null(client);
+    must_ok(flow__vchan_listen_on(server, 2, "flow", &opt, &l, NULL), "listen");
+    must_ok(flow__vchan_connect_on(client, 1, "flow", &opt, ret_a, NULL),
+            "connect");
+    return join(*ret_a, l, ret_b);
+}
+#endif
+
 #ifdef TEST_LWIP
 /* The stack's clock is the system's: it is started once per process, and tests
  * stop and reset theirs. */
@@ -211,6 +239,10 @@ static const struct flow_contract_backend backend_table[] = {
     { "vchan-lent", make_vchan_lent, NULL,
       CAPS_VCHAN | FLOW_CAP_LEASE_READ | FLOW_CAP_LEASE_WRITE |
           FLOW_CAP_LEASE_VOLATILE | FLOW_CAP_LEASE_SHARED,
+      STATUS_BIT(FLOW_EOF), STATUS_BIT(FLOW_EOF), false, true },
+#endif
+#ifdef TEST_XEN_WORLD
+    { "vchan-guest", make_vchan_guest, NULL, FLOW_CAP_DUPLEX,
       STATUS_BIT(FLOW_EOF), STATUS_BIT(FLOW_EOF), false, true },
 #endif
 };
