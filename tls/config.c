@@ -5,6 +5,7 @@
 
 #include "lib/atomic.h"
 #include "tls/suite.h"
+#include "tls/writer.h"
 
 /*
  * A configuration: settings, and what freezing makes of them.
@@ -24,6 +25,10 @@
 #define CONFIG_HANDSHAKE_BYTES     65536u
 #define CONFIG_HANDSHAKE_BYTES_MAX (1u << 20)
 #define CONFIG_TEXT_ANSWER_MAX     4096u
+#define CONFIG_SECOND              UINT64_C(1000000000)
+#define CONFIG_FIRST_MIN           512u
+#define CONFIG_FIRST_MAX           16320u
+#define CONFIG_FIRST_IDLE_MAX      (3600 * CONFIG_SECOND)
 static const uint16_t config_default_groups[] = { FLOW_TLS_GROUP_X25519,
                                                   FLOW_TLS_GROUP_P256,
                                                   FLOW_TLS_GROUP_P384 };
@@ -398,6 +403,24 @@ flow_tls_config_set_key_limit(struct flow_tls_config *c, uint64_t records)
     if (records > UINT64_C(1) << 32)
         return FLOW_E_INVAL;
     c->key_limit = records;
+    return FLOW_OK;
+}
+
+/* See <flow/tls_config.h>. */
+enum flow_status
+flow_tls_config_set_first_records(struct flow_tls_config *c, size_t size,
+                                  unsigned count, uint64_t idle)
+{
+    if (flow__config_is_frozen(c))
+        return FLOW_E_BUSY;
+    if (size != 0 &&
+        (size < CONFIG_FIRST_MIN || size > CONFIG_FIRST_MAX || count == 0 ||
+         count > UINT8_MAX || idle > CONFIG_FIRST_IDLE_MAX))
+        return FLOW_E_INVAL;
+    c->first_units = (uint8_t)(size / FLOW__WRITER_UNIT);
+    c->first_count = size != 0 ? (uint8_t)count : 0;
+    c->first_idle =
+        size != 0 ? (uint16_t)((idle + CONFIG_SECOND - 1) / CONFIG_SECOND) : 0;
     return FLOW_OK;
 }
 

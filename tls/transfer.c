@@ -15,6 +15,8 @@
  * fatal error of reading ends writing too; the writer is dead from then on.
  */
 
+#define TRANSFER_SECOND UINT64_C(1000000000) /* ns */
+
 /* See tls/tls_flow.h. */
 enum flow_status
 flow__tls_refuse_inherited(struct flow__tls *t, uint32_t dirs)
@@ -169,6 +171,22 @@ transfer_finish_write(struct flow__tls *t, const struct flow__writer_result *r)
     }
 }
 
+/* Under tx_lock: after a time in which nothing was written, the first records
+ * are small again.  The clock is read only where that is configured. */
+static void
+transfer_note_write(struct flow__tls *t)
+{
+    const struct flow_tls_config *c = t->config;
+    uint16_t now;
+
+    if (c->first_idle == 0 || c->first_count == 0)
+        return;
+    now = (uint16_t)(flow_now(&t->base) / TRANSFER_SECOND);
+    if ((uint16_t)(now - t->writer.written_at) > c->first_idle)
+        t->writer.first_left = c->first_count;
+    t->writer.written_at = now;
+}
+
 /* See tls/tls_flow.h. */
 enum flow_status
 flow__tls_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
@@ -181,6 +199,7 @@ flow__tls_writev(struct flow *f, const struct flow_cvec *vec, size_t count,
     if (flow__tls_is_inherited(t))
         return flow__tls_refuse_inherited(t, FLOW_WRITE);
     flow__latch_acquire(&t->tx_lock);
+    transfer_note_write(t);
     r = flow__writer_write(&t->writer, f->lower, vec, count, flags, ret_len);
     st = transfer_finish_write(t, &r);
     flow__latch_release(&t->tx_lock);

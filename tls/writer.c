@@ -7,6 +7,7 @@
 
 #include "lib/assert.h"
 #include "lib/atomic.h"
+#include "lib/bits.h"
 #include "tls/batch.h"
 
 /*
@@ -442,6 +443,7 @@ writer_write_some(struct flow__writer *w, struct flow *lower,
     struct flow__batch b = {
         .keys = &w->keys, .vec = vec, .off = off, .len = len, .limit = w->limit
     };
+    const size_t first = (size_t)w->first_units * FLOW__WRITER_UNIT;
     struct flow__writer_result r;
 
     *ret_len = 0;
@@ -455,8 +457,14 @@ writer_write_some(struct flow__writer *w, struct flow *lower,
     b.most = FLOW__WRITER_RECORDS - *records;
     if (b.most > writer_records_left(w))
         b.most = (unsigned)writer_records_left(w);
+    if (w->first_left > 0) {
+        b.limit = flow__min(first, w->limit);
+        b.most = (unsigned)flow__min(b.most, w->first_left);
+    }
     r = writer_seal_batch(w, lower, &b);
     *records += b.records;
+    if (w->first_left > 0)
+        w->first_left = (uint8_t)(w->first_left - b.records);
     /* Sealed bytes are accepted even if the lower flow fails for a moment:
      * written again they would arrive twice (C05). */
     *ret_len = b.done;

@@ -52,7 +52,15 @@ struct flow__writer {
     /* For the reading side (atomic): a KeyUpdate that requests one was sealed.
      */
     uint8_t has_asked;
+    /* The next first_left records of a batch have at most first_units times
+     * FLOW__WRITER_UNIT bytes, which begins again when nothing was written for
+     * a time after written_at, in s (tls/transfer.c). */
+    uint8_t first_units;
+    uint8_t first_left;
+    uint16_t written_at;
 };
+
+#define FLOW__WRITER_UNIT 64
 
 void flow__writer_init(struct flow__writer *w, const struct flow_env *env,
                        size_t limit, uint64_t key_limit);
