@@ -438,7 +438,7 @@ cat_join(struct flow *standard, struct flow *net, uint64_t idle)
 static int
 cat_run(const struct options *o, const char *name)
 {
-    struct flow *standard, *net;
+    struct flow *standard, *net = NULL;
     int code;
 
     code = cat_dial(o, name, &net);
