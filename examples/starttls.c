@@ -91,20 +91,20 @@ starttls_say(struct flow *f, const char *word)
 static void
 starttls_hear(struct flow *f, const char *word)
 {
-    char line[LINE_MAX_LEN] = "";
+    char line[LINE_MAX_LEN];
     size_t len = 0, n;
 
     do
         starttls_check(flow_read_exact(f, line + len, 1, &n), word, f,
                        FLOW_READ);
     while (line[len++] != '\n' && len < sizeof(line) - 1);
-    line[len - 1] = '\0';
-    printf("%s\n", line);
-    if (strcmp(line, word) != 0) {
+    /* What else the peer sent is not printed: it can contain anything. */
+    if (len - 1 != strlen(word) || memcmp(line, word, len - 1) != 0) {
         /* A client must not continue without TLS. */
         fprintf(stderr, "starttls: the peer did not send %s\n", word);
         exit(1);
     }
+    printf("%s\n", word);
 }
 
 /* Start TLS on a connection; as the server if name is NULL. */

@@ -68,6 +68,27 @@ constraint_find(struct flow__span text, char c)
     return at != NULL ? (size_t)(at - text.base) : text.len;
 }
 
+/* Whether every byte can be one of a host name in normal form.  A base such as
+ * "b.example." or "*.b.example" has no host in it, but is meant to. */
+static bool
+constraint_is_domain(struct flow__span base)
+{
+    bool after_dot = false;
+
+    for (size_t i = 0; i < base.len; i++) {
+        uint8_t c = constraint_lower(base.base[i]);
+        bool is_dot = c == '.';
+
+        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '-' &&
+            c != '_' && !is_dot)
+            return false;
+        if (is_dot && after_dot)
+            return false;
+        after_dot = is_dot;
+    }
+    return !after_dot;
+}
+
 /* A host below ".base", or base itself and what is below it. */
 static bool
 constraint_host_within(struct flow__span base, struct flow__span host)
@@ -96,6 +117,8 @@ static enum constraint_match
 constraint_match_dns(struct flow__span base, struct flow__span host,
                      bool excluded)
 {
+    if (!constraint_is_domain(base))
+        return CONSTRAINT_UNKNOWN;
     return constraint_match_if(
         constraint_host_within(base, host) ||
         (excluded && constraint_wildcard_covers(host, base)));
@@ -112,6 +135,9 @@ constraint_match_email(struct flow__span base, struct flow__span mailbox)
     if (at == mailbox.len || base.len == 0)
         return CONSTRAINT_UNKNOWN;
     host = constraint_after(mailbox, at + 1);
+    if (!constraint_is_domain(
+            constraint_after(base, base_at < base.len ? base_at + 1 : 0)))
+        return CONSTRAINT_UNKNOWN;
     if (base_at < base.len) {
         struct flow__span local = { mailbox.base, at };
 
@@ -140,15 +166,29 @@ constraint_is_mask(const uint8_t *mask, size_t len)
     return true;
 }
 
-/* An address and a mask of the same length. */
+/* The IPv4 address in ::ffff:0:0/96 (RFC 4291 2.5.5.2); otherwise as it is. */
+static struct flow__span
+constraint_unmap(struct flow__span ip)
+{
+    static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+
+    if (ip.len == 16 && memcmp(ip.base, mapped, sizeof(mapped)) == 0)
+        return constraint_after(ip, sizeof(mapped));
+    return ip;
+}
+
+/* An address and a mask of the same length.  A system connects to a mapped
+ * address as to the IPv4 address in it, so both are excluded together. */
 static enum constraint_match
-constraint_match_ip(struct flow__span base, struct flow__span ip)
+constraint_match_ip(struct flow__span base, struct flow__span ip, bool excluded)
 {
     const uint8_t *mask = base.base + base.len / 2;
 
     if ((base.len != 8 && base.len != 32) ||
         !constraint_is_mask(mask, base.len / 2))
         return CONSTRAINT_UNKNOWN;
+    if (excluded && base.len == 8)
+        ip = constraint_unmap(ip);
     if (ip.len * 2 != base.len)
         return CONSTRAINT_OUTSIDE;
     for (size_t i = 0; i < ip.len; i++)
@@ -167,7 +207,7 @@ constraint_match(const struct constraint_name *name, struct flow__span base,
     case FLOW__GENERAL_EMAIL:
         return constraint_match_email(base, name->value);
     case FLOW__GENERAL_IP:
-        return constraint_match_ip(base, name->value);
+        return constraint_match_ip(base, name->value, excluded);
     case FLOW__GENERAL_DIRECTORY:
         return constraint_match_if(flow__dn_is_within(base, name->value));
     default:

@@ -19,8 +19,8 @@ enum flow__constraint {
  * Compare the names of cert with the constraints of an authority above it: DNS
  * names, e-mail and IP addresses, and directory names, in subjectAltName and in
  * the subject.  The common name is not a DNS name (RFC 9525).  A wildcard is
- * excluded if a name that it covers is.  Each comparison takes 1 from
- * *budget.
+ * excluded if a name that it covers is, and an IPv6 address to which an IPv4
+ * address is mapped if that one is.  Each comparison takes 1 from *budget.
  */
 enum flow__constraint flow__constraint_check(const struct flow__cert *authority,
                                              const struct flow__cert *cert,

@@ -24,6 +24,11 @@ enum kind_differs {
     /* A wildcard that could stand for an excluded name: OpenSSL compares the
      * text of the wildcard. */
     OPENSSL_EXCLUDES_NO_WILDCARD,
+    /* OpenSSL compares the text of any constraint, such as "b.example.", which
+     * no host name is in. */
+    OPENSSL_COMPARES_TEXT,
+    /* OpenSSL does not exclude an IPv4 address that is mapped to IPv6. */
+    OPENSSL_KNOWS_NO_MAPPED,
     /* OpenSSL supports constraints of URIs. */
     OPENSSL_KNOWS_URIS,
     /* For OpenSSL a certificate ends with its last second, and not after it as
