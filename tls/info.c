@@ -64,6 +64,16 @@ info_footprint(struct flow__tls *t)
     return sum;
 }
 
+static struct flow_tls_der
+info_peer_cert(const struct flow__agreed *a)
+{
+    struct flow_tls_der chain = { a->peer_chain, a->peer_chain_len };
+    struct flow_tls_der cert = { NULL, 0 };
+
+    (void)!flow_tls_next_cert(&chain, &cert);
+    return cert;
+}
+
 static void
 info_fill(const struct flow__tls *t, struct flow_tls_info *info)
 {
@@ -84,8 +94,10 @@ info_fill(const struct flow__tls *t, struct flow_tls_info *info)
                       ? flow_tls_sni_entry_id(t->config->sni, a->entry)
                       : "";
     info->verify_flags = a->verify_flags;
+    info->verified = a->verify_flags == 0;
     info->peer_chain = a->peer_chain;
     info->peer_chain_len = a->peer_chain_len;
+    info->peer_cert = info_peer_cert(a);
     info->key_updates_sent = t->writer.updates;
     info->key_updates_received = t->reader.updates;
 }

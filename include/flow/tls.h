@@ -5,6 +5,7 @@
 #include <flow/flow.h>
 #include <flow/listener.h>
 #include <flow/tls_config.h>
+#include <flow/tls_verify.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -163,9 +164,14 @@ struct flow_tls_info {
                                         */
     uint32_t verify_flags;         /**< FLOW_VERIFY_ bits; 0 only when the
                                         peer's chain and name were verified. */
+    bool verified;                 /**< The peer's chain and name were verified:
+                                        verify_flags is 0. */
     const uint8_t *peer_chain;     /**< DER certificates one after another,
                                         leaf first; NULL for none. */
     size_t peer_chain_len;         /**< Bytes. */
+    struct flow_tls_der peer_cert; /**< The peer's own certificate, the first of
+                                        peer_chain; len 0 for none.  Its subject
+                                        and the like: flow_tls_get_facts(). */
     uint64_t key_updates_sent;     /**< TLS 1.3 KeyUpdates of ours. */
     uint64_t key_updates_received; /**< And of the peer. */
 };

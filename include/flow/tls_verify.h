@@ -420,6 +420,102 @@ FLOW_API FLOW_MUST_USE enum flow_status
 flow_tls_get_validity(const struct flow_tls_der *cert, int64_t *ret_not_before,
                       int64_t *ret_not_after);
 
+/** Most bytes of a text in struct flow_tls_facts, the NUL included. */
+#define FLOW_TLS_TEXT_MAX 256
+
+/** What a certificate says.  Texts have '?' for what is not printable ASCII,
+ *  and are cut off if they are too long. */
+struct flow_tls_facts {
+    char subject[FLOW_TLS_TEXT_MAX]; /**< "C=NL, CN=a.example", or "". */
+    char issuer[FLOW_TLS_TEXT_MAX];  /**< As the subject. */
+    char serial[65];                 /**< Hexadecimal, two digits a byte. */
+    int64_t not_before;              /**< Seconds since 1970. */
+    int64_t not_after;               /**< Seconds since 1970, the last one. */
+    const char *key;         /**< "RSA", "P-256", "P-384", "P-521" or "other";
+                                  static. */
+    unsigned key_bits;       /**< Of the key; 0 if it is of another kind. */
+    bool is_ca;              /**< Its basicConstraints has cA. */
+    uint8_t fingerprint[32]; /**< SHA-256 of the certificate. */
+    uint8_t pin[32];         /**< SHA-256 of its SubjectPublicKeyInfo, as for
+                                  flow_tls_verifier_add_pin(). */
+    /** The names of its subjectAltName, for flow_tls_next_name(); len 0 if
+     *  there are none. */
+    struct flow_tls_der names;
+};
+
+/** Kinds of names in a subjectAltName, as RFC 5280 4.2.1.6 numbers them. */
+enum flow_tls_name_kind {
+    FLOW_TLS_NAME_OTHER = 0,        /**< otherName. */
+    FLOW_TLS_NAME_EMAIL = 1,        /**< rfc822Name. */
+    FLOW_TLS_NAME_DNS = 2,          /**< dNSName. */
+    FLOW_TLS_NAME_X400 = 3,         /**< x400Address. */
+    FLOW_TLS_NAME_DIRECTORY = 4,    /**< directoryName. */
+    FLOW_TLS_NAME_EDI = 5,          /**< ediPartyName. */
+    FLOW_TLS_NAME_URI = 6,          /**< uniformResourceIdentifier. */
+    FLOW_TLS_NAME_IP = 7,           /**< iPAddress. */
+    FLOW_TLS_NAME_REGISTERED_ID = 8 /**< registeredID. */
+};
+
+/**
+ * @brief Take the next certificate of a chain, such as
+ * flow_tls_info::peer_chain.
+ *
+ * @param[in,out] chain     Certificates in DER, one after another; advanced
+ *                          past the one that is taken.
+ * @param[out]    ret_cert  The certificate; its bytes are those of the chain.
+ * @retval FLOW_OK   Taken.
+ * @retval FLOW_EOF  None is left, or what is left does not begin with an
+ *                   element of DER that can be a certificate.
+ * @par Threads
+ * Any.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_tls_next_cert(struct flow_tls_der *chain, struct flow_tls_der *ret_cert);
+
+/**
+ * @brief Read the facts of a certificate: of a path, or a peer's
+ * (flow_tls_info::peer_cert).
+ *
+ * They are read from the bytes at each call, so that a connection need not
+ * store them.
+ *
+ * @param[in]  cert       The certificate.
+ * @param[out] ret_facts  The facts; its names point into @p cert.
+ * @retval FLOW_OK       Read.
+ * @retval FLOW_E_INVAL  It is not a certificate; nothing was written.
+ * @retval FLOW_E_NOMEM  No memory, or no entropy to seed the engine with;
+ *                       nothing was written.
+ * @par Threads
+ * Any.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_tls_get_facts(const struct flow_tls_der *cert,
+                   struct flow_tls_facts *ret_facts);
+
+/**
+ * @brief Take the next name of flow_tls_facts::names.
+ *
+ * @param[in,out] names     What is left; advanced past the name.
+ * @param[out]    ret_kind  Its kind.
+ * @param[out]    buf       Receives it as text, as in struct flow_tls_facts:
+ *                          addresses as in RFC 5952, "" for the kinds OTHER,
+ *                          X400, EDI and REGISTERED_ID.
+ * @param[in]     cap       Bytes at @p buf, at least 1.
+ * @retval FLOW_OK   Taken.
+ * @retval FLOW_EOF  There is none left; nothing was written.
+ * @par Threads
+ * Any.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_tls_next_name(struct flow_tls_der *names,
+                   enum flow_tls_name_kind *ret_kind, char *buf, size_t cap);
+
 #ifdef __cplusplus
 }
 #endif

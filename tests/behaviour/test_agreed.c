@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: ISC */
+#include <string.h>
+
 #include <flow/backend.h>
 #include <flow/pair.h>
 #include <flow/prefix.h>
@@ -128,6 +130,7 @@ only_a_verified_peer_has_no_flags(void **state)
         { "other.example", NOTHING, FLOW_VERIFY_NOT_CHECKED },
         { NULL, NOTHING, FLOW_VERIFY_NOT_CHECKED },
     };
+    struct flow_tls_facts facts;
     struct flow_tls_info info;
     struct ends e;
 
@@ -144,10 +147,18 @@ only_a_verified_peer_has_no_flags(void **state)
         connect_as(&e, rows[i].name);
         assert_status(flow_tls_get_info(e.a, &info), FLOW_OK);
         assert_int_equal(info.verify_flags, rows[i].flags);
+        assert_int_equal(info.verified, rows[i].flags == 0);
+        assert_ptr_equal(info.peer_cert.base, info.peer_chain);
+        assert_in_range(info.peer_cert.len, 100, info.peer_chain_len);
+        assert_status(flow_tls_get_facts(&info.peer_cert, &facts), FLOW_OK);
+        assert_non_null(strstr(facts.subject, "CN="));
+        assert_string_equal(facts.key, "P-256");
         /* The server requests no certificate. */
         assert_status(flow_tls_get_info(e.b, &info), FLOW_OK);
         assert_int_equal(info.verify_flags, FLOW_VERIFY_NOT_CHECKED);
+        assert_false(info.verified);
         assert_null(info.peer_chain);
+        assert_int_equal(info.peer_cert.len, 0);
         ends_close(&e);
         release();
     }

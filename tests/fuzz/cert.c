@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include <string.h>
 
+#include <flow/tls_verify.h>
+
 #include "tests/fuzz/fuzz.h"
 #include "tls/constraint.h"
 #include "tls/crl.h"
@@ -38,6 +40,32 @@ check_name(struct flow__span name)
         check_within(name, email);
 }
 
+/* What is shown of a certificate cannot control a terminal. */
+static void
+check_text(const char *text)
+{
+    for (; *text != '\0'; text++)
+        FUZZ_CHECK(*text >= 0x20 && *text < 0x7f);
+}
+
+static void
+check_facts(struct flow__span der)
+{
+    const struct flow_tls_der cert = { der.base, der.len };
+    enum flow_tls_name_kind kind;
+    struct flow_tls_facts facts;
+    char text[FLOW_TLS_TEXT_MAX];
+
+    FUZZ_CHECK(flow_tls_get_facts(&cert, &facts) == FLOW_OK);
+    check_text(facts.subject);
+    check_text(facts.issuer);
+    check_text(facts.serial);
+    while (flow_tls_next_name(&facts.names, &kind, text, sizeof(text)) ==
+           FLOW_OK)
+        check_text(text);
+    FUZZ_CHECK(facts.names.len == 0);
+}
+
 static void
 check_names(struct flow__span names)
 {
@@ -72,6 +100,7 @@ check_cert(struct flow__span der, struct flow__cert *c)
     check_names(c->names);
     FUZZ_CHECK(c->version >= 1 && c->version <= 3);
     FUZZ_CHECK((c->key == FLOW__KEY_RSA) == (c->rsa_bits > 0));
+    check_facts(der);
     if (flow__dn_equal(c->issuer, c->subject))
         FUZZ_CHECK(c->issuer_hash == c->subject_hash);
     return true;
