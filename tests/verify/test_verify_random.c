@@ -282,8 +282,14 @@ random_chains_have_the_verdict_of_the_model(void **state)
         assert_int_equal(t.wrong, 0);
         return;
     }
-    for (uint64_t i = 1; i <= CASES && t.wrong < 5; i++)
+    for (uint64_t i = 1; i <= CASES && t.wrong < 5; i++) {
+        char text[32];
+
+        /* No single case may hang; all of them may take their time. */
+        (void)snprintf(text, sizeof(text), "seed %u", (unsigned)i);
+        guard_case(text);
         check_one(i, &t);
+    }
     print_message("  %u accepted, %u refused, %u of them at a limit; OpenSSL "
                   "did not find the path of %u\n",
                   t.accepted, t.refused, t.limited, t.openssl_refused);
