@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: ISC
 # shellcheck shell=bash
 #
-# Completion for flow-cat, flow-echo, flow-fetch, flow-proxy, flow-site and
-# flow-verify.
+# Completion for flow-cat, flow-echo, flow-fetch, flow-proxy, flow-site, flow-sni
+# and flow-verify.
 # bash-completion loads this file under the name of each.
 
 _flow_options()
@@ -14,12 +14,14 @@ _flow_options()
 
     case $1 in
     flow-cat)
-        echo "$tls --alpn --tls1.2 --tls1.3 --timeout --idle-timeout $tls_log --starttls $common"
+        echo "$tls --alpn --tls1.2 --tls1.3 --show --timeout --idle-timeout" \
+            "$tls_log --starttls $common"
         ;;
     flow-echo) echo "$server $tls_log $common" ;;
     flow-fetch)
         echo "-o --output --ca --connect --alpn --tls1.2 --tls1.3 --timeout" \
-            "--insecure-skip-verify -q --quiet -v --verbose $tls_log $common"
+            "--show --insecure-skip-verify -q --quiet -v --verbose" \
+            "$tls_log $common"
         ;;
     flow-proxy)
         echo "$server --certs $tls --to --max-connections --connect-timeout $tls_log --starttls $common"
@@ -27,6 +29,10 @@ _flow_options()
     flow-site)
         echo "$server --certs --serve --default --redirect --workers --max-connections" \
             "--handshake-timeout $tls_log $common"
+        ;;
+    flow-sni)
+        echo "explain --cert --key --certs --alpn --sigalgs --tls1.2 --tls1.3 --json" \
+            "$common"
         ;;
     flow-verify)
         echo "--ca --name --client --at --crl --require-crl --pin --min-rsa" \
@@ -71,8 +77,8 @@ _flow_programs()
         return
         ;;
     --alpn | --at | --connect | --default | --min-* | --name | --pin | \
-        --redirect | --serve | --server-name | --*-timeout | --timeout | \
-        --max-connections | --workers)
+        --redirect | --serve | --server-name | --sigalgs | --*-timeout | \
+        --timeout | --max-connections | --workers)
         return
         ;;
     esac
@@ -96,4 +102,4 @@ _flow_programs()
 }
 
 complete -F _flow_programs flow-cat flow-echo flow-fetch flow-proxy flow-site \
-    flow-verify
+    flow-sni flow-verify

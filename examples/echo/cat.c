@@ -15,6 +15,7 @@
 
 #include "../common/cli.h"
 #include "../common/keylog.h"
+#include "../common/show.h"
 #include "../common/starttls.h"
 
 /*
@@ -44,6 +45,9 @@ static const char help_text[] =
     "                           smtp, imap or postgres\n"
     "  --insecure-skip-verify   tls+...: do not verify the server's "
     "certificate\n"
+    "  --show[=json]            tls+...: print to stderr what was agreed on "
+    "and the\n"
+    "                           server's certificates, as text or as JSON\n"
     "  --timeout S              seconds for name lookup, connect and "
     "handshake\n"
     "                           together (default 30)\n"
@@ -69,6 +73,7 @@ struct options {
     uint64_t timeout;
     uint64_t idle_timeout;
     enum starttls_protocol starttls;
+    enum show show;
 };
 
 enum {
@@ -78,6 +83,7 @@ enum {
     OPT_TLS_1_2,
     OPT_TLS_1_3,
     OPT_INSECURE,
+    OPT_SHOW,
     OPT_TIMEOUT,
     OPT_IDLE_TIMEOUT,
     OPT_KEYLOG,
@@ -92,6 +98,7 @@ static const struct option long_options[] = {
     { "tls1.2", no_argument, NULL, OPT_TLS_1_2 },
     { "tls1.3", no_argument, NULL, OPT_TLS_1_3 },
     { "insecure-skip-verify", no_argument, NULL, OPT_INSECURE },
+    { "show", optional_argument, NULL, OPT_SHOW },
     { "timeout", required_argument, NULL, OPT_TIMEOUT },
     { "idle-timeout", required_argument, NULL, OPT_IDLE_TIMEOUT },
     { "keylog", required_argument, NULL, OPT_KEYLOG },
@@ -173,6 +180,8 @@ cat_take_option(int option, const char *value, struct options *o)
     case OPT_INSECURE:
         o->client.insecure_skip_verify = true;
         return -1;
+    case OPT_SHOW:
+        return show_take(value, &o->show) ? -1 : CLI_USAGE;
     case OPT_TIMEOUT:
         return cli_seconds("--timeout", value, &o->timeout) ? -1 : CLI_USAGE;
     case OPT_IDLE_TIMEOUT:
@@ -343,13 +352,16 @@ cat_dial(const struct options *o, const char *name, struct flow **ret_flow)
     if (cli_is_tls(name))
         code = cli_client_config(&o->client, &options.tls);
     else
-        code = cli_plain(
-            name, cli_client_given(&o->client) || keylog_is_chosen() ||
-                      o->starttls != STARTTLS_NONE || o->server_name != NULL);
+        code = cli_plain(name,
+                         cli_client_given(&o->client) || keylog_is_chosen() ||
+                             o->starttls != STARTTLS_NONE ||
+                             o->server_name != NULL || o->show != SHOW_NOTHING);
     if (code != CLI_OK)
         return code;
     code = cat_open(o, name, &options, ret_flow);
     flow_tls_config_unref(options.tls);
+    if (code == CLI_OK)
+        show_flow(*ret_flow, o->show);
     return code;
 }
 

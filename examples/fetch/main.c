@@ -13,6 +13,7 @@
 
 #include "../common/cli.h"
 #include "../common/keylog.h"
+#include "../common/show.h"
 #include "http.h"
 #include "output.h"
 #include "progress.h"
@@ -44,6 +45,9 @@ static const char help_text[] =
     "  --tls1.2, --tls1.3       offer this version only\n"
     "  --timeout S              exit after S seconds without progress (default "
     "30)\n"
+    "  --show[=json]            print to stderr what TLS agreed on and the "
+    "server's\n"
+    "                           certificates, as text or as JSON\n"
     "  --insecure-skip-verify   do not verify the server's certificate\n"
     "  -q, --quiet              no progress bar\n"
     "  -v, --verbose            print to stderr what was negotiated and "
@@ -68,6 +72,7 @@ struct options {
     struct cli_address connect; /* port 0: where the URL points */
     struct cli_client client;
     uint64_t timeout;
+    enum show show;
     bool quiet;
     bool verbose;
 };
@@ -79,6 +84,7 @@ enum {
     OPT_TLS_1_2,
     OPT_TLS_1_3,
     OPT_TIMEOUT,
+    OPT_SHOW,
     OPT_INSECURE,
     OPT_KEYLOG,
     OPT_VERSION
@@ -94,6 +100,7 @@ static const struct option long_options[] = {
     { "tls1.2", no_argument, NULL, OPT_TLS_1_2 },
     { "tls1.3", no_argument, NULL, OPT_TLS_1_3 },
     { "timeout", required_argument, NULL, OPT_TIMEOUT },
+    { "show", optional_argument, NULL, OPT_SHOW },
     { "insecure-skip-verify", no_argument, NULL, OPT_INSECURE },
     { "keylog", required_argument, NULL, OPT_KEYLOG },
     { "help", no_argument, NULL, 'h' },
@@ -149,6 +156,8 @@ fetch_take_option(int option, const char *value, struct options *o)
         return cli_only(&o->client, FLOW_TLS_1_3) ? -1 : CLI_USAGE;
     case OPT_TIMEOUT:
         return cli_seconds("--timeout", value, &o->timeout) ? -1 : CLI_USAGE;
+    case OPT_SHOW:
+        return show_take(value, &o->show) ? -1 : CLI_USAGE;
     case OPT_INSECURE:
         o->client.insecure_skip_verify = true;
         return -1;
@@ -294,6 +303,7 @@ fetch_open_flow(struct fetch *f, const char *text)
     if (f->options->verbose &&
         flow_query(f->flow, FLOW_QUERY_PEER_ADDRESS, peer, &len) == FLOW_OK)
         fprintf(stderr, "connected to %s\n", peer);
+    show_flow(f->flow, f->options->show);
     return !f->url.tls || fetch_check_tls(f);
 }
 
@@ -488,6 +498,8 @@ fetch(const struct options *o, const char *text)
     why = http_parse_url(text, &f->url);
     if (why != NULL) {
         code = cli_usage("'%s' is not a valid URL: %s", text, why);
+    } else if (!f->url.tls && o->show != SHOW_NOTHING) {
+        code = cli_usage("--show: '%s' is not encrypted", text);
     } else if (fetch_open_flow(f, text) && fetch_send_request(f) &&
                fetch_read_head(f) && fetch_check_status(f, text) &&
                fetch_body(f)) {

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-#ifdef VERIFY_JSON
+#ifdef CLI_JSON
 #include <jansson.h>
 #endif
 
@@ -244,9 +244,10 @@ verify_finish_options(struct options *o)
                                       (unsigned)o->min_hash) != FLOW_OK)
         return cli_usage("--min-ec is 256, 384 or 521, and --min-hash is 256, "
                          "384 or 512");
-#ifndef VERIFY_JSON
+#ifndef CLI_JSON
     if (o->json)
-        return cli_usage("--json: this build has no JSON library");
+        return cli_usage("--json: this build has no JSON library; build "
+                         "libflow with jansson");
 #endif
     return o->trusts ? -1 : verify_default_trust(o);
 }
@@ -324,7 +325,7 @@ verify_print_text(const struct flow_tls_verdict *verdict)
                verify_subject(&verdict->path[i], subject, sizeof(subject)));
 }
 
-#ifdef VERIFY_JSON
+#ifdef CLI_JSON
 /* Names of the checks, for programs. */
 static const char *const check_names[] = {
     [FLOW_TLS_CHECK_NONE] = "none",
@@ -390,7 +391,7 @@ verify_chain(struct options *o)
         cli_complain("cannot verify: %s", flow_status_text(st));
         return CLI_FAILED;
     }
-#ifdef VERIFY_JSON
+#ifdef CLI_JSON
     if (o->json)
         verify_print_json(&verdict);
     else

@@ -130,7 +130,7 @@ class Options(unittest.TestCase):
 
     def test_programs_are_installed_unless_left_out(self):
         names = {"flow-cat", "flow-site.1", "flow-fetch", "flow-verify",
-                 "flow-verify.1"}
+                 "flow-verify.1", "flow-sni", "flow-sni.1"}
         for option, wanted in (("auto", names), ("disabled", set())):
             with self.subTest(option):
                 done = self.configure("-Dexamples=auto", "-Dprograms=" + option,
