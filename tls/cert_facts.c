@@ -179,8 +179,8 @@ flow_tls_get_facts(const struct flow_tls_der *cert,
         st = flow__engine_fingerprint(read.spki, facts.pin);
     if (st != FLOW_OK)
         return st;
-    flow__dn_text(read.subject, facts.subject, sizeof(facts.subject));
-    flow__dn_text(read.issuer, facts.issuer, sizeof(facts.issuer));
+    (void)flow__dn_text(read.subject, facts.subject, sizeof(facts.subject));
+    (void)flow__dn_text(read.issuer, facts.issuer, sizeof(facts.issuer));
     cert_facts_set_serial(&facts, read.serial);
     cert_facts_set_key(&facts, &read);
     facts.not_before = read.not_before;
@@ -205,7 +205,7 @@ flow_tls_next_name(struct flow_tls_der *names,
         return FLOW_EOF;
     *ret_kind = (enum flow_tls_name_kind)choice;
     if (choice == FLOW__GENERAL_DIRECTORY)
-        flow__dn_text(value, buf, cap);
+        (void)flow__dn_text(value, buf, cap);
     else if (choice == FLOW__GENERAL_IP)
         cert_facts_put_address(&w, value);
     else if (choice == FLOW__GENERAL_EMAIL || choice == FLOW__GENERAL_DNS ||

@@ -73,7 +73,7 @@ flow_tls_get_subject(const struct flow_tls_der *cert, char *buf, size_t cap)
 
     if (!flow__cert_read(der, &facts))
         return FLOW_E_INVAL;
-    flow__dn_text(facts.subject, buf, cap);
+    (void)flow__dn_text(facts.subject, buf, cap);
     return FLOW_OK;
 }
 

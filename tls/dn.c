@@ -185,14 +185,15 @@ flow__dn_next_email(struct flow__span *name, struct flow__span *ret)
 struct dn_writer {
     char *buf;
     size_t cap;
-    size_t len;
+    size_t len; /* of the whole text; what exceeds cap is not written */
 };
 
 static void
 dn_put(struct dn_writer *w, char c)
 {
     if (w->len + 1 < w->cap)
-        w->buf[w->len++] = c;
+        w->buf[w->len] = c;
+    w->len++;
 }
 
 static void
@@ -202,7 +203,69 @@ dn_put_text(struct dn_writer *w, const char *text)
         dn_put(w, *text++);
 }
 
-/* The name of an attribute type; those of 2.5.4, and three others. */
+static void
+dn_put_hex(struct dn_writer *w, uint8_t byte)
+{
+    static const char digits[] = "0123456789ABCDEF";
+
+    dn_put(w, digits[byte >> 4]);
+    dn_put(w, digits[byte & 15]);
+}
+
+static void
+dn_put_number(struct dn_writer *w, uint32_t value)
+{
+    if (value >= 10)
+        dn_put_number(w, value / 10);
+    dn_put(w, (char)('0' + value % 10));
+}
+
+/* Whether each number of an object identifier has its shortest form and 28 bits
+ * at most, X.690 8.19. */
+static bool
+dn_has_small_numbers(struct flow__span oid)
+{
+    size_t before = 0; /* bytes of this number */
+
+    for (size_t i = 0; i < oid.len; i++) {
+        if (before == 0 ? oid.base[i] == 0x80 : before == 4)
+            return false;
+        before = (oid.base[i] & 0x80) != 0 ? before + 1 : 0;
+    }
+    return oid.len > 0 && before == 0;
+}
+
+/* As "1.2.840", or as its bytes after a '#'. */
+static void
+dn_put_oid(struct dn_writer *w, struct flow__span oid)
+{
+    const bool is_small = dn_has_small_numbers(oid);
+    uint32_t value = 0, top;
+    bool is_first = true;
+
+    if (!is_small)
+        dn_put(w, '#');
+    for (size_t i = 0; i < oid.len; i++) {
+        if (!is_small) {
+            dn_put_hex(w, oid.base[i]);
+            continue;
+        }
+        value = value << 7 | (oid.base[i] & 0x7fu);
+        if ((oid.base[i] & 0x80) != 0)
+            continue;
+        /* The first one is two. */
+        top = value < 80 ? value / 40 : 2;
+        if (is_first)
+            dn_put_number(w, top);
+        dn_put(w, '.');
+        dn_put_number(w, is_first ? value - top * 40 : value);
+        is_first = false;
+        value = 0;
+    }
+}
+
+/* The name of an attribute type; those of 2.5.4, and three others.  NULL: it
+ * has none. */
 static const char *
 dn_type_name(struct flow__span type)
 {
@@ -227,11 +290,30 @@ dn_type_name(struct flow__span type)
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (flow__span_is(type, names[i].oid, names[i].len))
             return names[i].name;
-    return "?";
+    return NULL;
+}
+
+static void
+dn_put_value(struct dn_writer *w, struct flow__span value)
+{
+    for (size_t i = 0; i < value.len; i++) {
+        uint8_t c = value.base[i];
+        bool is_edge = (c == ' ' && (i == 0 || i + 1 == value.len)) ||
+                       (c == '#' && i == 0);
+
+        if (c < 0x20 || c > 0x7e) {
+            dn_put(w, '\\');
+            dn_put_hex(w, c);
+            continue;
+        }
+        if (is_edge || strchr(",+\"\\<>;", c) != NULL)
+            dn_put(w, '\\');
+        dn_put(w, (char)c);
+    }
 }
 
 /* See tls/dn.h. */
-void
+size_t
 flow__dn_text(struct flow__span name, char *buf, size_t cap)
 {
     struct dn_writer w = { buf, cap, 0 };
@@ -239,16 +321,19 @@ flow__dn_text(struct flow__span name, char *buf, size_t cap)
     struct dn_pair pair;
 
     while (name.len > 0 && flow__der_take(&name, FLOW__DER_SET, &set))
-        while (set.len > 0 && dn_take_pair(&set, &pair)) {
-            if (w.len > 0)
-                dn_put_text(&w, ", ");
-            dn_put_text(&w, dn_type_name(pair.type));
-            dn_put(&w, '=');
-            for (size_t i = 0; i < pair.value.len; i++) {
-                uint8_t c = pair.value.base[i];
+        for (bool is_first = true; set.len > 0 && dn_take_pair(&set, &pair);
+             is_first = false) {
+            const char *type = dn_type_name(pair.type);
 
-                dn_put(&w, c >= 0x20 && c < 0x7f ? (char)c : '?');
-            }
+            if (w.len > 0)
+                dn_put_text(&w, is_first ? ", " : " + ");
+            if (type != NULL)
+                dn_put_text(&w, type);
+            else
+                dn_put_oid(&w, pair.type);
+            dn_put(&w, '=');
+            dn_put_value(&w, pair.value);
         }
-    buf[w.len] = '\0';
+    buf[w.len < cap ? w.len : cap - 1] = '\0';
+    return w.len;
 }

@@ -29,8 +29,14 @@ bool flow__dn_is_within(struct flow__span base, struct flow__span name);
  * false: there is none left. */
 bool flow__dn_next_email(struct flow__span *name, struct flow__span *ret);
 
-/* Write "C=NL, O=Example, CN=a.example", cut off at cap - 1 bytes, with '?' for
- * what is not printable ASCII. */
-void flow__dn_text(struct flow__span name, char *buf, size_t cap);
+/*
+ * Write "C=NL, O=Example, CN=a.example", cut off at cap - 1 bytes; the length
+ * of the whole is returned.  As in RFC 4514, a backslash is before a character
+ * that could be taken for a separator, and before the two hexadecimal digits of
+ * a byte that is not printable ASCII; so no two names have the same text,
+ * except for the kinds of their strings.  Attributes of one set have " + "
+ * between them, and a type without a name is a dotted number.
+ */
+size_t flow__dn_text(struct flow__span name, char *buf, size_t cap);
 
 #endif

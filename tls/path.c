@@ -508,8 +508,8 @@ path_report(const struct path_search *s, struct flow_tls_verdict *ret)
         ret->path[i].len = r->path[i]->der.len;
     }
     ret->path_len = r->len;
-    flow__dn_text(r->path[ret->depth]->subject, ret->subject,
-                  sizeof(ret->subject));
+    (void)flow__dn_text(r->path[ret->depth]->subject, ret->subject,
+                        sizeof(ret->subject));
     path_report_match(s, ret);
 }
 
@@ -521,8 +521,8 @@ path_report_unread(const struct path_search *s, uint32_t failed, size_t depth,
     flow__verdict_set(ret, failed);
     ret->depth = (unsigned)depth;
     if ((failed & (PATH_BIT(MODULUS) | PATH_BIT(EXPONENT))) != 0)
-        flow__dn_text(s->certs[depth].subject, ret->subject,
-                      sizeof(ret->subject));
+        (void)flow__dn_text(s->certs[depth].subject, ret->subject,
+                            sizeof(ret->subject));
 }
 
 static enum flow_status

@@ -393,9 +393,14 @@ flow_tls_decode_chain(const struct flow_env *env, const void *data, size_t len,
 /**
  * @brief Describe a certificate of a path by its subject.
  *
+ * The text is for people and for logs: as in RFC 4514, a backslash is before a
+ * character that separates, and before the two hexadecimal digits of a byte that
+ * is not printable ASCII.  Attributes that belong together have " + " between
+ * them, and a type without a name is a dotted number.
+ *
  * @param[in]  cert  The certificate.
  * @param[out] buf   Receives "C=NL, CN=a.example", cut off at @p cap - 1 bytes,
- *                   with '?' for what is not printable ASCII, and a NUL.
+ *                   and a NUL.
  * @param[in]  cap   Bytes at @p buf, at least 1.
  * @retval FLOW_OK       Written; "" for an empty subject.
  * @retval FLOW_E_INVAL  It is not a certificate; nothing was written.
@@ -423,10 +428,9 @@ flow_tls_get_validity(const struct flow_tls_der *cert, int64_t *ret_not_before,
 /** Most bytes of a text in struct flow_tls_facts, the NUL included. */
 #define FLOW_TLS_TEXT_MAX 256
 
-/** What a certificate says.  Texts have '?' for what is not printable ASCII,
- *  and are cut off if they are too long. */
+/** What a certificate says.  Texts are cut off if they are too long. */
 struct flow_tls_facts {
-    char subject[FLOW_TLS_TEXT_MAX]; /**< "C=NL, CN=a.example", or "". */
+    char subject[FLOW_TLS_TEXT_MAX]; /**< As flow_tls_get_subject(). */
     char issuer[FLOW_TLS_TEXT_MAX];  /**< As the subject. */
     char serial[65];                 /**< Hexadecimal, two digits a byte. */
     int64_t not_before;              /**< Seconds since 1970. */
@@ -501,9 +505,10 @@ flow_tls_get_facts(const struct flow_tls_der *cert,
  *
  * @param[in,out] names     What is left; advanced past the name.
  * @param[out]    ret_kind  Its kind.
- * @param[out]    buf       Receives it as text, as in struct flow_tls_facts:
- *                          addresses as in RFC 5952, "" for the kinds OTHER,
- *                          X400, EDI and REGISTERED_ID.
+ * @param[out]    buf       Receives it as text, with '?' for what is not
+ *                          printable ASCII: addresses as in RFC 5952, directory
+ *                          names as flow_tls_get_subject(), "" for the kinds
+ *                          OTHER, X400, EDI and REGISTERED_ID.
  * @param[in]     cap       Bytes at @p buf, at least 1.
  * @retval FLOW_OK   Taken.
  * @retval FLOW_EOF  There is none left; nothing was written.

@@ -152,7 +152,6 @@ names_are_compared_without_case_and_spaces(void **state)
         { 0x1e, "Ab", FLOW__DER_UTF8, "Ab", false },
     };
     uint8_t bytes[2][80];
-    char text[8];
 
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -169,12 +168,104 @@ names_are_compared_without_case_and_spaces(void **state)
         assert_true(flow__dn_is_within(span_of(NULL, 0), a));
         assert_false(flow__dn_is_within(a, span_of(NULL, 0)));
     }
-    flow__dn_text(make_name(bytes[0], FLOW__DER_UTF8, "a\nb"), text,
-                  sizeof(text));
-    assert_string_equal(text, "CN=a?b");
-    flow__dn_text(make_name(bytes[0], FLOW__DER_UTF8, "abcdefgh"), text,
-                  sizeof(text));
+}
+
+static void
+names_have_one_text(void **state)
+{
+    static const struct {
+        const char *value;
+        const char *text;
+    } rows[] = {
+        { "a.example", "CN=a.example" },
+        { "a\nb\x1b[2J", "CN=a\\0Ab\\1B[2J" },
+        { "B\xc3\xbc", "CN=B\\C3\\BC" },
+        { "a, CN=root", "CN=a\\, CN=root" },
+        { "a + CN=root", "CN=a \\+ CN=root" },
+        { "a\\, b", "CN=a\\\\\\, b" },
+        { " #a ", "CN=\\ #a\\ " },
+        { "#a", "CN=\\#a" },
+        { "", "CN=" },
+    };
+    uint8_t bytes[80];
+    char text[64];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct flow__span name =
+            make_name(bytes, FLOW__DER_UTF8, rows[i].value);
+
+        assert_int_equal(flow__dn_text(name, text, sizeof(text)),
+                         strlen(rows[i].text));
+        assert_string_equal(text, rows[i].text);
+    }
+    /* The length is that of the whole text. */
+    assert_int_equal(
+        flow__dn_text(make_name(bytes, FLOW__DER_UTF8, "abcdefgh"), text, 8),
+        11);
     assert_string_equal(text, "CN=abcd");
+}
+
+/* Two attributes, in one set or in one each, of types that are not named. */
+static void
+types_and_sets_are_told_apart(void **state)
+{
+    static const uint8_t apart[] = { FLOW__DER_SET,
+                                     10,
+                                     FLOW__DER_SEQUENCE,
+                                     8,
+                                     FLOW__DER_OID,
+                                     3,
+                                     0x55,
+                                     4,
+                                     99,
+                                     FLOW__DER_UTF8,
+                                     1,
+                                     'a',
+                                     FLOW__DER_SET,
+                                     11,
+                                     FLOW__DER_SEQUENCE,
+                                     9,
+                                     FLOW__DER_OID,
+                                     4,
+                                     0x2b,
+                                     0x86,
+                                     0x48,
+                                     5,
+                                     FLOW__DER_UTF8,
+                                     1,
+                                     'b' };
+    static const uint8_t together[] = { FLOW__DER_SET,
+                                        20,
+                                        FLOW__DER_SEQUENCE,
+                                        8,
+                                        FLOW__DER_OID,
+                                        3,
+                                        0x88,
+                                        0x37,
+                                        1,
+                                        FLOW__DER_UTF8,
+                                        1,
+                                        'a',
+                                        FLOW__DER_SEQUENCE,
+                                        8,
+                                        FLOW__DER_OID,
+                                        3,
+                                        0x55,
+                                        0x80,
+                                        4,
+                                        FLOW__DER_UTF8,
+                                        1,
+                                        'b' };
+    char text[64];
+
+    (void)state;
+    (void)flow__dn_text(span_of(apart, sizeof(apart)), text, sizeof(text));
+    assert_string_equal(text, "2.5.4.99=a, 1.3.840.5=b");
+    assert_true(flow__dn_is_valid(span_of(together, sizeof(together))));
+    (void)flow__dn_text(span_of(together, sizeof(together)), text,
+                        sizeof(text));
+    assert_string_equal(text, "2.999.1=a + #558004=b");
 }
 
 int
@@ -184,6 +275,8 @@ main(void)
         cmocka_unit_test(lengths_have_their_shortest_form),
         cmocka_unit_test(times_are_seconds_since_1970),
         cmocka_unit_test(names_are_compared_without_case_and_spaces),
+        cmocka_unit_test(names_have_one_text),
+        cmocka_unit_test(types_and_sets_are_told_apart),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
