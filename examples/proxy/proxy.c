@@ -365,10 +365,15 @@ proxy_conn_start(struct proxy *p, struct flow *client)
         proxy_conn_run(c);
 }
 
+/* The relay looks after its time itself; what comes before it does not. */
 static void
 proxy_conn_event(struct conn *c, uint32_t ready)
 {
-    if (c->server == NULL && (ready & FLOW_READY_DEADLINE) != 0) {
+    bool is_relay = c->server != NULL && c->starttls == NULL;
+
+    if (!is_relay && (ready & FLOW_READY_DEADLINE) != 0) {
+        if (c->server != NULL)
+            c->starttls->problem = "the server does not send its greeting";
         proxy_log_end(c, FLOW_E_TIMEOUT);
         proxy_conn_close(c);
         return;

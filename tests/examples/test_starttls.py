@@ -258,6 +258,22 @@ class StartTls(support.Case):
         self.assertIn(b"220 ", receive_all(client))
         self.assertIsNone(server.process.poll())
 
+    def test_silent_backend_is_not_waited_for(self):
+        """It accepts the connection and never sends its greeting."""
+        backend = self.listen()
+        server, front = self.proxy("smtp", backend.getsockname()[1],
+                                   "--connect-timeout", "2")
+        client = self.connect(front)
+        client.sendall(b"STARTTLS\r\n")
+        answer = b""
+        while b"220 ready\r\n" not in answer:
+            answer += client.recv(1000)
+        with self.context().wrap_socket(
+                client, server_hostname=NAME) as tls:
+            with contextlib.suppress(OSError):
+                self.assertEqual(tls.recv(1000), b"")
+        server.wait_for(lambda p: b"does not send its greeting" in p.errors)
+
     # Servers of Debian.
 
     def need_root(self):
