@@ -98,12 +98,32 @@ static struct xen_world *worlds;
 static int memory_fd = -1;
 static bool slot_used[WORLDS];
 
+static int
+memory_make(void)
+{
+    int fd = memfd_create("xen-worlds", MFD_CLOEXEC);
+
+    assert(fd >= 0);
+    assert(ftruncate(fd, WORLDS * WORLD_SIZE) == 0);
+    return fd;
+}
+
+/* A child gets a file of its own: what it gives back and takes anew is not the
+ * memory of its parent's worlds. */
+static void
+memory_part(void)
+{
+    int fd = memory_make();
+
+    assert(dup3(fd, memory_fd, O_CLOEXEC) == memory_fd);
+    close(fd);
+}
+
 __attribute__((constructor)) static void
 memory_open(void)
 {
-    memory_fd = memfd_create("xen-worlds", MFD_CLOEXEC);
-    assert(memory_fd >= 0);
-    assert(ftruncate(memory_fd, WORLDS * WORLD_SIZE) == 0);
+    memory_fd = memory_make();
+    assert(pthread_atfork(NULL, NULL, memory_part) == 0);
 }
 
 static void
