@@ -26,18 +26,26 @@ struct batch_loan {
     bool lent;
 };
 
-/* Bytes of a record around its content. */
-static size_t
-batch_around(const struct flow__batch *b)
-{
-    return flow__record_prefix(b->keys) + flow__record_suffix(b->keys);
-}
-
 /* Content of the record that begins after the first done bytes. */
 static size_t
 batch_next(const struct flow__batch *b, size_t done)
 {
     return b->len - done < b->limit ? b->len - done : b->limit;
+}
+
+/* Its padding. */
+static size_t
+batch_padding(const struct flow__batch *b, size_t done)
+{
+    return flow__record_padding(b->keys, batch_next(b, done), b->limit);
+}
+
+/* Bytes of that record.  The first of a batch is the largest. */
+static size_t
+batch_size(const struct flow__batch *b, size_t done)
+{
+    return flow__record_prefix(b->keys) + batch_next(b, done) +
+           batch_padding(b, done) + flow__record_suffix(b->keys);
 }
 
 /* Seal into out, which has room for cap bytes and at least for one record.
@@ -52,7 +60,7 @@ batch_seal(struct flow__batch *b, uint8_t *out, size_t cap, size_t *ret_len)
     do {
         const struct flow__record_content content = {
             FLOW__CONTENT_APPLICATION_DATA, b->vec, b->off + b->done,
-            batch_next(b, b->done)
+            batch_next(b, b->done), batch_padding(b, b->done)
         };
 
         st = flow__record_seal(b->keys, &content, out + *ret_len, &n);
@@ -62,7 +70,7 @@ batch_seal(struct flow__batch *b, uint8_t *out, size_t cap, size_t *ret_len)
         b->done += content.len;
         b->records++;
     } while (b->done < b->len && b->records < b->most &&
-             batch_around(b) + batch_next(b, b->done) <= cap - *ret_len);
+             batch_size(b, b->done) <= cap - *ret_len);
     return b->records > 0 ? FLOW_OK : st;
 }
 
@@ -90,9 +98,8 @@ flow__batch_to_lower(struct flow__batch *b, struct flow *lower,
 
     if ((caps & FLOW_CAP_LEASE_WRITE) == 0 || (caps & not_private) != 0)
         return false;
-    *ret_taken =
-        flow_with_lease(lower, FLOW_WRITE, batch_around(b) + batch_next(b, 0),
-                        batch_use_lease, &loan);
+    *ret_taken = flow_with_lease(lower, FLOW_WRITE, batch_size(b, 0),
+                                 batch_use_lease, &loan);
     *ret_sealed = loan.sealed;
     if (loan.lent && flow_status_is_sticky(*ret_taken))
         b->done = 0;
@@ -103,14 +110,14 @@ flow__batch_to_lower(struct flow__batch *b, struct flow *lower,
 enum flow_status
 flow__batch_to_queue(struct flow__batch *b, struct flow__queue *out)
 {
-    const size_t first = batch_around(b) + batch_next(b, 0);
+    const size_t first = batch_size(b, 0);
     size_t records = (b->len + b->limit - 1) / b->limit;
     size_t need, len;
     enum flow_status st;
 
     if (records > b->most)
         records = b->most;
-    need = records * (batch_around(b) + batch_next(b, 0));
+    need = records * first;
     if (need > BATCH_QUEUED)
         need = BATCH_QUEUED > first ? BATCH_QUEUED : first;
     if (!flow__queue_reserve(out, need))
@@ -130,9 +137,8 @@ flow__batch_keep(struct flow__batch *b, size_t len)
     const size_t sealed = b->done;
 
     b->done = 0;
-    while (b->done < sealed &&
-           batch_around(b) + batch_next(b, b->done) <= len) {
-        len -= batch_around(b) + batch_next(b, b->done);
+    while (b->done < sealed && batch_size(b, b->done) <= len) {
+        len -= batch_size(b, b->done);
         b->done += batch_next(b, b->done);
     }
 }

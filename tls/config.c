@@ -29,6 +29,7 @@
 #define CONFIG_FIRST_MIN           512u
 #define CONFIG_FIRST_MAX           16320u
 #define CONFIG_FIRST_IDLE_MAX      (3600 * CONFIG_SECOND)
+#define CONFIG_BLOCK_MAX           16384u
 static const uint16_t config_default_groups[] = { FLOW_TLS_GROUP_X25519,
                                                   FLOW_TLS_GROUP_P256,
                                                   FLOW_TLS_GROUP_P384 };
@@ -169,6 +170,18 @@ config_narrow_versions(struct flow_tls_config *c, struct flow_error *err)
     return FLOW_OK;
 }
 
+/* TLS 1.2 has no padding, so without TLS 1.3 the lengths would be visible. */
+static enum flow_status
+config_check_padding(const struct flow_tls_config *c, struct flow_error *err)
+{
+    if (c->block == 0 || c->max_version >= FLOW_TLS_1_3)
+        return FLOW_OK;
+    (void)flow__config_refuse(err, FLOW_E_INVAL, "padding needs TLS 1.3");
+    if (err != NULL)
+        err->hint = "allow TLS 1.3 and a suite of it, or set no padding";
+    return FLOW_E_INVAL;
+}
+
 /* Load the system's trust store, if needed, and make what depends on all
  * settings: the engine's configuration, and those of the entries. */
 static enum flow_status
@@ -206,6 +219,8 @@ config_freeze(struct flow_tls_config *c, struct flow_error *err)
     struct flow_tls_verifier *given = c->verifier;
     enum flow_status st = config_narrow_versions(c, err);
 
+    if (st == FLOW_OK)
+        st = config_check_padding(c, err);
     if (st == FLOW_OK)
         st = config_complete(c, err);
     if (st == FLOW_OK && c->verifier != NULL)
@@ -421,6 +436,18 @@ flow_tls_config_set_first_records(struct flow_tls_config *c, size_t size,
     c->first_count = size != 0 ? (uint8_t)count : 0;
     c->first_idle =
         size != 0 ? (uint16_t)((idle + CONFIG_SECOND - 1) / CONFIG_SECOND) : 0;
+    return FLOW_OK;
+}
+
+/* See <flow/tls_config.h>. */
+enum flow_status
+flow_tls_config_set_padding(struct flow_tls_config *c, size_t block)
+{
+    if (flow__config_is_frozen(c))
+        return FLOW_E_BUSY;
+    if (block > CONFIG_BLOCK_MAX)
+        return FLOW_E_INVAL;
+    c->block = block > 1 ? (uint16_t)block : 0;
     return FLOW_OK;
 }
 

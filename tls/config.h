@@ -63,6 +63,7 @@ struct flow_tls_config {
     uint8_t first_units; /* as in struct flow__writer */
     uint8_t first_count;
     uint16_t first_idle; /* s; 0: only at the start */
+    uint16_t block;      /* as in struct flow__record_keys */
 
     struct flow__exporter_declared exporter[FLOW_TLS_EXPORTERS];
     size_t exporter_count;

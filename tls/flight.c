@@ -86,7 +86,7 @@ flight_seal_record(const struct flow__flight_part *part,
                    size_t len, struct flow__queue *out, bool *ret_spent)
 {
     const struct flow_cvec vec = { bytes, len };
-    const struct flow__record_content content = { part->type, &vec, 0, len };
+    const struct flow__record_content content = { part->type, &vec, 0, len, 0 };
     size_t n = FLOW__RECORD_HEADER + len;
     enum flow_status st = FLOW_OK;
 

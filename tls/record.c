@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "lib/bits.h"
+
 /*
  * Seals or opens one record at a time, without I/O and without a queue.
  *
@@ -198,6 +200,43 @@ flow__record_left(const struct flow__record_keys *k)
     return k->seq < k->limit ? k->limit - k->seq : 0;
 }
 
+/* See tls/record.h. */
+size_t
+flow__record_padding(const struct flow__record_keys *k, size_t len,
+                     size_t limit)
+{
+    size_t over;
+
+    if (k->block == 0)
+        return 0;
+    over = (len + 1) % k->block;
+    return over == 0 ? 0 : flow__min(k->block - over, limit - len);
+}
+
+/* Whether content and padding are what a record may hold. */
+static bool
+record_may_hold(const struct flow__record_keys *k,
+                const struct flow__record_content *content)
+{
+    return content->len <= FLOW__RECORD_PLAIN_MAX &&
+           content->pad <= FLOW__RECORD_PLAIN_MAX - content->len &&
+           (content->pad == 0 || record_is_tls13(k));
+}
+
+/* Put content type and padding where their ciphertext goes. */
+static void
+record_put_tail(const struct flow__record_content *content,
+                struct flow__aead_seal *op)
+{
+    uint8_t *tail = op->out + content->len;
+
+    tail[0] = content->type;
+    if (content->pad > 0)
+        memset(tail + 1, 0, content->pad);
+    op->tail = tail;
+    op->tail_len = 1 + content->pad;
+}
+
 static void
 record_put_u64(uint8_t *out, uint64_t value)
 {
@@ -250,7 +289,8 @@ record_seal(struct flow__record_keys *k,
             size_t *ret_len)
 {
     const size_t prefix = flow__record_prefix(k);
-    const size_t total = prefix + content->len + flow__record_suffix(k);
+    const size_t total =
+        prefix + content->len + content->pad + flow__record_suffix(k);
     uint8_t nonce[FLOW__AEAD_NONCE];
     uint8_t ad[RECORD_AD_12_LEN];
     struct flow__aead_seal op = {
@@ -264,7 +304,7 @@ record_seal(struct flow__record_keys *k,
     enum flow_status st;
 
     *ret_len = 0;
-    if (content->len > FLOW__RECORD_PLAIN_MAX)
+    if (!record_may_hold(k, content))
         return FLOW_E_INVAL;
     /* The last number is not used, so that seq never wraps around. */
     if (k->seq == UINT64_MAX)
@@ -280,12 +320,8 @@ record_seal(struct flow__record_keys *k,
         record_put_u64(out + FLOW__RECORD_HEADER, k->seq);
     record_make_nonce(k, out + FLOW__RECORD_HEADER, nonce);
     op.ad_len = record_make_ad(k, out, content->len, ad);
-    if (record_is_tls13(k)) {
-        /* Put the content type where its ciphertext goes. */
-        op.out[content->len] = content->type;
-        op.tail = op.out + content->len;
-        op.tail_len = 1;
-    }
+    if (record_is_tls13(k))
+        record_put_tail(content, &op);
     st = k->provider->seal(k->ctx, &op);
     if (st != FLOW_OK)
         return st;
@@ -304,10 +340,11 @@ flow__record_seal(struct flow__record_keys *k,
 
 enum flow_status
 flow__record_seal_in_place(struct flow__record_keys *k, uint8_t type,
-                           uint8_t *out, size_t len, size_t *ret_len)
+                           uint8_t *out, size_t len, size_t pad,
+                           size_t *ret_len)
 {
     const struct flow_cvec vec = { out + flow__record_prefix(k), len };
-    const struct flow__record_content content = { type, &vec, 0, len };
+    const struct flow__record_content content = { type, &vec, 0, len, pad };
 
     return record_seal(k, &content, out, ret_len);
 }

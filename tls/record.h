@@ -72,6 +72,7 @@ struct flow__record_keys {
     uint64_t limit; /* the suite's record limit; may be lowered */
     struct flow__key_material keys;
     uint16_t plain_max; /* largest content accepted */
+    uint16_t block;     /* see flow__record_padding(); 0: no padding */
 };
 
 /*
@@ -136,13 +137,22 @@ struct flow__record_content {
     uint8_t type;                /* an enum flow__content_type */
     const struct flow_cvec *vec; /* holds at least off + len bytes */
     size_t off;                  /* first byte in the vector */
-    size_t len;                  /* 0..FLOW__RECORD_PLAIN_MAX */
+    size_t len;                  /* with pad 0..FLOW__RECORD_PLAIN_MAX */
+    size_t pad;                  /* zero bytes after the type; 0 in TLS 1.2 */
 };
 
 /*
- * Seal one record into out, prefix + len + suffix bytes, *ret_len in all.
+ * Zero bytes that make len bytes of content, the type and themselves a multiple
+ * of block.  A record that may hold limit bytes of content, len or more, is not
+ * padded beyond that.
+ */
+size_t flow__record_padding(const struct flow__record_keys *k, size_t len,
+                            size_t limit);
+
+/*
+ * Seal one record into out, prefix + len + pad + suffix bytes, *ret_len in all.
  * One sequence number is spent on FLOW_OK and none otherwise:
- *   FLOW_E_INVAL  too long, nothing done
+ *   FLOW_E_INVAL  too long, or padding in TLS 1.2; nothing done
  *   FLOW_E_PROTO  the sequence numbers are used up, nothing done
  *   FLOW_E_NOMEM  transient; nothing of the content is in out
  *   FLOW_E_SYS    the provider failed; out is wiped
@@ -152,12 +162,13 @@ enum flow_status flow__record_seal(struct flow__record_keys *k,
                                    uint8_t *out, size_t *ret_len);
 
 /*
- * The same, with the content already at out + prefix.  On FLOW_E_NOMEM the
- * content is intact; any other failure wipes it too.
+ * The same, with len bytes of content already at out + prefix.  On FLOW_E_NOMEM
+ * the content is intact; any other failure wipes it too.
  */
 enum flow_status flow__record_seal_in_place(struct flow__record_keys *k,
                                             uint8_t type, uint8_t *out,
-                                            size_t len, size_t *ret_len);
+                                            size_t len, size_t pad,
+                                            size_t *ret_len);
 
 /* Bytes that opening a record of rec_len bytes (with header) may write: never
  * more than plain_max, 0 for one that is too short or too long to be valid. */

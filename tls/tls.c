@@ -47,6 +47,7 @@ tls_take_over(struct flow__tls *t)
     flow__reader_start(&t->reader, &over.rx, &over.rx_secret, &over.ahead,
                        tls13);
     flow__writer_start(&t->writer, &over.tx, &over.tx_secret, tls13);
+    t->writer.keys.block = tls13 ? t->config->block : 0;
     t->writer.first_units = t->config->first_units;
     t->writer.first_left = t->config->first_count;
     flow_wipe(&over, sizeof(over));

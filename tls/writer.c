@@ -131,7 +131,7 @@ writer_seal_bytes(struct flow__writer *w, uint8_t type, const uint8_t *bytes,
                   size_t len)
 {
     struct flow_cvec vec = { bytes, len };
-    struct flow__record_content content = { type, &vec, 0, len };
+    struct flow__record_content content = { type, &vec, 0, len, 0 };
 
     return writer_seal_to_out(w, &content);
 }
@@ -250,6 +250,13 @@ writer_open_len(const struct flow__writer *w)
     return w->has_open ? w->open.end - flow__record_prefix(&w->keys) : 0;
 }
 
+/* It has room up to the limit, so that padding needs no other memory. */
+static size_t
+writer_open_padding(const struct flow__writer *w)
+{
+    return flow__record_padding(&w->keys, writer_open_len(w), w->limit);
+}
+
 static void
 writer_drop_open(struct flow__writer *w)
 {
@@ -273,7 +280,8 @@ writer_seal_open(struct flow__writer *w)
     }
     flow__assert(flow__queue_len(&w->out) == 0);
     st = flow__record_seal_in_place(&w->keys, FLOW__CONTENT_APPLICATION_DATA,
-                                    w->open.base, writer_open_len(w), &len);
+                                    w->open.base, writer_open_len(w),
+                                    writer_open_padding(w), &len);
     if (st != FLOW_OK)
         return writer_seal_failed(st);
     w->open.end = (uint32_t)len;

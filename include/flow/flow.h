@@ -142,7 +142,8 @@ enum flow_query_key {
     FLOW_QUERY_LOWER = 5,         /**< struct flow *: the flow below. */
     FLOW_QUERY_END_READ = 6,      /**< uint32_t: enum flow_end. */
     FLOW_QUERY_END_WRITE = 7,     /**< uint32_t: enum flow_end. */
-    FLOW_QUERY_OVERHEAD = 8,      /**< uint32_t: bytes added per record. */
+    FLOW_QUERY_OVERHEAD = 8,      /**< uint32_t: bytes added per record, not
+                                       counting padding. */
     FLOW_QUERY_FOOTPRINT = 9,     /**< size_t: bytes held now, whole stack. */
     FLOW_QUERY_BUF_HINTS = 10,    /**< struct flow_buf_hints, composed. */
     FLOW_QUERY_PEER_PORT = 11,    /**< uint32_t: event channel port, vchan. */

@@ -469,6 +469,33 @@ flow_tls_config_set_first_records(struct flow_tls_config *c, size_t size,
                                   unsigned count, uint64_t idle);
 
 /**
+ * @brief Pad records, so that their lengths tell less about the data.
+ *
+ * A record of application data is padded with zero bytes: content, content type
+ * and padding are a multiple of block together (RFC 8446 5.4).  A record never
+ * becomes longer than one that is full, so it has the full length if the
+ * multiple is above that.  See #FLOW_CONTROL_RECORD_LIMIT and
+ * flow_tls_config_set_first_records() for what a full record is.
+ *
+ * An observer still sees how many records there are, and when.  Handshake
+ * messages, alerts and key updates are not padded.  Neither are the records of
+ * TLS 1.2, which has no padding: where lengths must not be visible, allow TLS
+ * 1.3 only.  The setting applies to what we send; padding of the peer's is
+ * always accepted.
+ *
+ * @param[in,out] c      The configuration.
+ * @param[in]     block  Bytes, 2..16,384; 0, the default, or 1: no padding.
+ * @retval FLOW_OK       Set.  If TLS 1.3 is not allowed,
+ *                       flow_tls_config_freeze() answers #FLOW_E_INVAL.
+ * @retval FLOW_E_INVAL  Out of range.
+ * @retval FLOW_E_BUSY   Frozen.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_tls_config_set_padding(struct flow_tls_config *c, size_t block);
+
+/**
  * @brief Do not verify the peer at all: anyone on the path can impersonate it.
  * @param[in,out] c     The client's configuration.
  * @param[in]     skip  Whether to skip it.

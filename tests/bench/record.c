@@ -49,7 +49,7 @@ ours_seal(struct side *s)
 {
     const struct flow_cvec vec = { content, s->len };
     const struct flow__record_content c = { FLOW__CONTENT_APPLICATION_DATA,
-                                            &vec, 0, s->len };
+                                            &vec, 0, s->len, 0 };
 
     s->keys.seq = 1;
     check(flow__record_seal(&s->keys, &c, record, &s->rec_len) == FLOW_OK,

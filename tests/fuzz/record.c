@@ -119,7 +119,7 @@ check_ours(struct flow__record_keys *k, const uint8_t *head,
         k->suite->version == 0x0304 ? (size_t)head[3] << 8 | head[4] : 0;
     struct flow_cvec vec[3] = { { data, cut }, { data + cut, len - cut } };
     const struct flow__record_content content = {
-        FLOW__CONTENT_APPLICATION_DATA, vec, 0, len
+        FLOW__CONTENT_APPLICATION_DATA, vec, 0, len, 0
     };
     struct flow__record_opened opened;
     struct flow__fault fault;

@@ -226,6 +226,39 @@ gnutls_cli_updates_its_keys(void **state)
 }
 
 static void
+gnutls_cli_reads_padded_records(void **state)
+{
+    static const size_t blocks[] = { 2, 100, 512, 4096, 16384 };
+    char line[800], end_of_line[32];
+
+    (void)state;
+    if (!need("gnutls-cli"))
+        skip();
+    for (size_t i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++) {
+        serve("p256", 0x0304);
+        assert_status(flow_tls_config_set_padding(remote.config, blocks[i]),
+                      FLOW_OK);
+        gnutls_cli("NORMAL:-VERS-ALL:+VERS-TLS1.3", (const char *[]){ NULL });
+        must_open(accept_tls());
+        for (size_t len = 1; len < 700; len += 37) {
+            memset(line, 'p', len);
+            snprintf(end_of_line, sizeof(end_of_line), "%zu bytes\n", len);
+            memcpy(line + len, end_of_line, strlen(end_of_line) + 1);
+            say(line);
+            assert_true(child_expect(&remote.child, end_of_line));
+        }
+        child_write(&remote.child, "one\n");
+        hear("one\n");
+        child_close_input(&remote.child);
+        hear_end(FLOW_EOF);
+        say_bye("last\n");
+        assert_int_equal(child_wait(&remote.child), 0);
+        assert_non_null(strstr(remote.child.text, "last"));
+        end();
+    }
+}
+
+static void
 gnutls_serv(const char *pair, const char *priority)
 {
     char chain[64], key[64], chain_path[256], key_path[256];
@@ -266,6 +299,34 @@ gnutls_serv_accepts_every_suite(void **state)
         agreed(s->version, s->number);
         say("ping\n");
         hear("ping\n");
+        say_bye("last\n");
+        hear("last\n");
+        end();
+    }
+}
+
+static void
+gnutls_serv_reads_padded_records(void **state)
+{
+    static const size_t blocks[] = { 2, 100, 512, 4096, 16384 };
+    char line[300], at[16];
+
+    (void)state;
+    if (!need("gnutls-serv"))
+        skip();
+    for (size_t i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++) {
+        gnutls_serv("p256", "NORMAL:-VERS-ALL:+VERS-TLS1.3");
+        memcpy(at, remote.port, sizeof(at));
+        client_of(at, 0x0304);
+        assert_status(flow_tls_config_set_padding(remote.config, blocks[i]),
+                      FLOW_OK);
+        must_open(dial_tls());
+        for (size_t len = 1; len < 250; len += 13) {
+            memset(line, 'p', len);
+            memcpy(line + len, "\n", 2);
+            say(line);
+            hear(line);
+        }
         say_bye("last\n");
         hear("last\n");
         end();
@@ -437,7 +498,9 @@ main(void)
         TEST(gnutls_cli_negotiates_alpn),
         TEST(gnutls_cli_with_old_versions_is_refused),
         TEST(gnutls_cli_updates_its_keys),
+        TEST(gnutls_cli_reads_padded_records),
         TEST(gnutls_serv_accepts_every_suite),
+        TEST(gnutls_serv_reads_padded_records),
         TEST(gnutls_serv_with_only_tls12_is_accepted),
         TEST(curl_gets_a_page),
         TEST(curl_sees_close_notify_as_the_end),

@@ -316,6 +316,35 @@ cut_connection_is_truncated_on_either_side(void **state)
     end();
 }
 
+/* Each side pads what it sends. */
+static void
+s_client_pads_and_reads_padded_records(void **state)
+{
+    static const size_t blocks[] = { 2, 100, 512, 4096, 16384 };
+    char line[300];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++) {
+        serve("p256", 0x0304);
+        assert_status(flow_tls_config_set_padding(remote.config, blocks[i]),
+                      FLOW_OK);
+        s_client((const char *[]){ "-quiet", "-record_padding", "3000", NULL });
+        must_open(accept_tls());
+        for (size_t len = 1; len < 250; len += 13) {
+            snprintf(line, sizeof(line), "%0*zu\n", (int)len, len);
+            child_write(&remote.child, line);
+            hear(line);
+            say(line);
+            assert_true(child_expect(&remote.child, line));
+        }
+        say_bye("last\n");
+        assert_true(child_expect(&remote.child, "last"));
+        assert_int_equal(child_wait(&remote.child), 0);
+        hear_end(FLOW_EOF);
+        end();
+    }
+}
+
 /* --- openssl s_server --- */
 
 static void
@@ -365,6 +394,34 @@ s_server_accepts_every_suite(void **state)
         /* Tickets precede the data that we read. */
         say("ping\n");
         hear("gnip\n");
+        say_bye("last\n");
+        end();
+    }
+}
+
+static void
+s_server_pads_and_reads_padded_records(void **state)
+{
+    static const size_t blocks[] = { 2, 100, 512, 4096, 16384 };
+    char line[300], back[300], at[16];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++) {
+        s_server("p256", (const char *[]){ "-tls1_3", "-record_padding", "3000",
+                                           "-rev", NULL });
+        memcpy(at, remote.port, sizeof(at));
+        client_of(at, 0x0304);
+        assert_status(flow_tls_config_set_padding(remote.config, blocks[i]),
+                      FLOW_OK);
+        must_open(dial_tls());
+        for (size_t len = 1; len < 250; len += 13) {
+            snprintf(line, sizeof(line), "%0*zu\n", (int)len, len);
+            for (size_t k = 0; k < len; k++)
+                back[k] = line[len - 1 - k];
+            memcpy(back + len, "\n", 2);
+            say(line);
+            hear(back);
+        }
         say_bye("last\n");
         end();
     }
@@ -517,7 +574,9 @@ main(void)
         TEST(s_client_answers_a_hello_retry_request),
         TEST(s_client_gets_the_right_certificate),
         TEST(cut_connection_is_truncated_on_either_side),
+        TEST(s_client_pads_and_reads_padded_records),
         TEST(s_server_accepts_every_suite),
+        TEST(s_server_pads_and_reads_padded_records),
         TEST(s_server_with_only_tls12_is_accepted),
         TEST(s_server_accepts_every_group),
         TEST(s_server_updates_its_keys),

@@ -5,9 +5,9 @@
 #include "tls/record.h"
 
 /*
- * Seal a padded record of TLS 1.3, which the library never makes.  The inside
- * of one is content, type, zeros (RFC 8446 5.2).  So it is sealed as content
- * that ends with the type and all zeros but one, and whose type is 0.
+ * Seal a padded record of TLS 1.3 without the library's own padding.  The
+ * inside of one is content, type, zeros (RFC 8446 5.2).  So it is sealed as
+ * content that ends with the type and all zeros but one, and whose type is 0.
  *
  * vec has room for one more segment after count of them; pad >= 1.
  */
@@ -16,7 +16,7 @@ padded_seal(struct flow__record_keys *k, struct flow_cvec *vec, size_t count,
             uint8_t type, size_t pad, uint8_t *out, size_t *ret_len)
 {
     static uint8_t tail[FLOW__RECORD_PLAIN_MAX + 1];
-    struct flow__record_content inner = { 0, vec, 0, pad };
+    struct flow__record_content inner = { 0, vec, 0, pad, 0 };
 
     *ret_len = 0;
     if (pad > sizeof(tail))

@@ -87,6 +87,40 @@ floods_after_the_handshake_are_ended(void **state)
     assert_int_equal(evil_wrong, 0);
 }
 
+/* Padding makes a record longer, and not less idle. */
+static void
+floods_of_padded_empty_records_are_ended(void **state)
+{
+    static const size_t pads[] = { 1, 100, 1023, 1024, 4096, 16384 };
+    static uint8_t record[CIPHER_MAX + 64], buf[20000];
+    size_t bytes, len, n;
+
+    (void)state;
+    evil_wrong = 0;
+    for (size_t i = 0; i < 2 * sizeof(pads) / sizeof(pads[0]); i++) {
+        evil_open(&evil, i % 2 != 0, 0x0304);
+        for (int k = 0; k < 40; k++) {
+            len = cipher_seal(&evil.seal[DATA], BYTES, "x", k % 8 == 7,
+                              pads[i / 2] - (k % 8 == 7), record);
+            evil_raw(&evil, record, len);
+            assert_status(evil_read(&evil, buf, sizeof(buf), &n),
+                          k % 8 == 7 ? FLOW_OK : FLOW_AGAIN);
+            assert_int_equal(n, k % 8 == 7);
+        }
+        bytes = atomic_load(&test_env.bytes);
+        for (int k = 0; k < FLOOD; k++) {
+            len = cipher_seal(&evil.seal[DATA], BYTES, "", 0, pads[i / 2],
+                              record);
+            evil_raw(&evil, record, len);
+        }
+        evil_read_refused(&evil, FLOW_E_PROTO, 10, DATA);
+        /* Four records that are read ahead, and one that is opened. */
+        assert_true(atomic_load(&test_env.bytes) <= bytes + 5 * 16645);
+        evil_free(&evil);
+    }
+    assert_int_equal(evil_wrong, 0);
+}
+
 /* Each KeyUpdate changes the key. */
 static void
 flood_of_key_updates_is_ended(void **state)
@@ -617,6 +651,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(floods_after_the_handshake_are_ended),
+        TEST(floods_of_padded_empty_records_are_ended),
         TEST(flood_of_key_updates_is_ended),
         TEST(floods_before_the_handshake_are_ended),
         TEST(fragmented_messages_are_joined_within_limits),

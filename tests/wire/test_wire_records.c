@@ -471,6 +471,26 @@ padding_is_removed_and_limited(void **state)
     assert_int_equal(evil_wrong, 0);
 }
 
+static void
+record_of_zeros_only_is_refused(void **state)
+{
+    static const size_t pads[] = { 0, 1, 100, 1024, 16384 };
+    static uint8_t record[CIPHER_MAX];
+
+    (void)state;
+    evil_wrong = 0;
+    for (size_t i = 0; i < sizeof(pads) / sizeof(pads[0]); i++) {
+        size_t len;
+
+        evil_open(&evil, true, 0x0304);
+        len = cipher_seal(&evil.seal[DATA], 0, "", 0, pads[i], record);
+        evil_raw(&evil, record, len);
+        evil_read_refused(&evil, FLOW_E_PROTO, 10, DATA);
+        evil_free(&evil);
+    }
+    assert_int_equal(evil_wrong, 0);
+}
+
 /* --- right after the Finished, in the same read --- */
 
 static enum { NOTHING, AFTER_DATA, AFTER_CLOSE, AFTER_UPDATE } follows;
@@ -673,6 +693,7 @@ main(void)
         TEST(flipped_bits_get_bad_record_mac),
         TEST(replayed_and_reordered_records_get_bad_record_mac),
         TEST(padding_is_removed_and_limited),
+        TEST(record_of_zeros_only_is_refused),
         TEST(records_in_the_same_read_after_the_finished_are_read),
         TEST(alert_waits_for_room),
         TEST(alert_without_room_is_given_up),

@@ -144,7 +144,7 @@ messages_put_sealed(struct flow__messages *m, const uint8_t *msg, size_t len)
 {
     const struct flow_cvec vec = { msg, len };
     const struct flow__record_content content = { FLOW__CONTENT_HANDSHAKE, &vec,
-                                                  0, len };
+                                                  0, len, 0 };
     enum flow_status st = messages_need_keys(m, m->server, &m->in_keys);
     size_t room;
 

@@ -164,7 +164,7 @@ check_one(const struct flow__suite *suite, uint64_t *seed)
     const size_t len = 1 + next_random(seed) % (CONTENT_MAX - 1);
     const uint64_t seq = (uint64_t)next_random(seed) << 32 | next_random(seed);
     const struct flow_cvec vec = { content, len };
-    const struct flow__record_content c = { type, &vec, 0, len };
+    const struct flow__record_content c = { type, &vec, 0, len, 0 };
     struct flow__record_opened opened;
     struct flow__key_material keys;
     struct flow__record_keys k;

@@ -131,7 +131,7 @@ a_record_takes_no_memory_once_its_key_is_set(void **state)
     static const uint8_t text[1000];
     const struct flow_cvec vec = { text, sizeof(text) };
     const struct flow__record_content content = {
-        FLOW__CONTENT_APPLICATION_DATA, &vec, 0, sizeof(text)
+        FLOW__CONTENT_APPLICATION_DATA, &vec, 0, sizeof(text), 0
     };
     const struct flow__suite *suite;
     uint8_t rec[1100];

@@ -59,7 +59,7 @@ static void
 send_record(uint8_t type, const void *bytes, size_t len)
 {
     const struct flow_cvec vec = { bytes, len };
-    const struct flow__record_content content = { type, &vec, 0, len };
+    const struct flow__record_content content = { type, &vec, 0, len, 0 };
     uint8_t record[200];
     size_t total;
 
@@ -288,7 +288,7 @@ send_over(struct flow *f, size_t len, size_t *ret_total)
     static uint8_t record[2100];
     const struct flow_cvec vec = { data, len };
     const struct flow__record_content content = {
-        FLOW__CONTENT_APPLICATION_DATA, &vec, 0, len
+        FLOW__CONTENT_APPLICATION_DATA, &vec, 0, len, 0
     };
     size_t n;
 

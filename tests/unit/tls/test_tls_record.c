@@ -55,7 +55,7 @@ static enum flow_status
 seal(struct ends *e, uint8_t type, size_t len, size_t *ret_len)
 {
     const struct flow_cvec vec = { content, len };
-    const struct flow__record_content c = { type, &vec, 0, len };
+    const struct flow__record_content c = { type, &vec, 0, len, 0 };
 
     return flow__record_seal(&e->write, &c, record, ret_len);
 }
@@ -168,7 +168,7 @@ check_vector_record(struct ends *e, const struct vector_file *v, size_t word)
     e->write.seq--;
     memcpy(record + prefix, content, len);
     assert_int_equal(
-        flow__record_seal_in_place(&e->write, type, record, len, &rec_len),
+        flow__record_seal_in_place(&e->write, type, record, len, 0, &rec_len),
         FLOW_OK);
     assert_int_equal(rec_len, want_len);
     assert_memory_equal(record, want, want_len);
@@ -296,7 +296,7 @@ content_is_gathered_from_any_place_of_a_vector(void **state)
     start_ends(&e, GCM13, 0);
     for (size_t off = 0; off <= 313; off++)
         for (size_t len = 0; off + len <= 313; len += 1 + len / 3) {
-            const struct flow__record_content c = { DATA, vec, off, len };
+            const struct flow__record_content c = { DATA, vec, off, len, 0 };
             struct flow__record_opened o;
             struct flow__fault fault;
 
@@ -785,12 +785,12 @@ keys_that_rest_wait_for_memory(void **state)
     memcpy(rec + prefix, content, 100);
     flow__record_rest(&k);
     poor.empty = true;
-    assert_int_equal(flow__record_seal_in_place(&k, DATA, rec, 100, &len),
+    assert_int_equal(flow__record_seal_in_place(&k, DATA, rec, 100, 0, &len),
                      FLOW_E_NOMEM);
     assert_memory_equal(rec + prefix, content, 100);
     assert_int_equal(k.seq, 5);
     poor.empty = false;
-    assert_int_equal(flow__record_seal_in_place(&k, DATA, rec, 100, &len),
+    assert_int_equal(flow__record_seal_in_place(&k, DATA, rec, 100, 0, &len),
                      FLOW_OK);
     flow__record_rest(&k);
     k.seq = 5;
