@@ -394,9 +394,9 @@ flow_tls_decode_chain(const struct flow_env *env, const void *data, size_t len,
  * @brief Describe a certificate of a path by its subject.
  *
  * The text is for people and for logs: as in RFC 4514, a backslash is before a
- * character that separates, and before the two hexadecimal digits of a byte that
- * is not printable ASCII.  Attributes that belong together have " + " between
- * them, and a type without a name is a dotted number.
+ * character that separates, and before the two hexadecimal digits of a byte
+ * that is not printable ASCII.  Attributes that belong together have " + "
+ * between them, and a type without a name is a dotted number.
  *
  * @param[in]  cert  The certificate.
  * @param[out] buf   Receives "C=NL, CN=a.example", cut off at @p cap - 1 bytes,
