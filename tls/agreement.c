@@ -24,6 +24,9 @@ agreement_note_decision(struct flow__handshake *hs,
     hs->conf = c->entry_engine[d->entry] != NULL ? c->entry_engine[d->entry]
                                                  : c->engine;
     hs->entry = (uint16_t)d->entry;
+    hs->client_auth = flow__config_client_auth(c, &c->sni->entry[d->entry]);
+    if (hs->client_auth.auth == FLOW_TLS_CLIENT_AUTH_NONE)
+        hs->verify_flags = FLOW_VERIFY_NOT_CHECKED;
     memcpy(hs->pattern, d->pattern, strlen(d->pattern) + 1);
 }
 

@@ -129,11 +129,16 @@ flow__check_certificate_request13(const struct flow__check_facts *facts,
                                 ret_fault);
     if (st != FLOW_OK)
         return st;
-    while (flow__hello_next_extension(&list, &type, &item))
+    while (flow__hello_next_extension(&list, &type, &item)) {
         if (type == FLOW__EXTENSION_SIGNATURE_ALGORITHMS &&
             (!flow__span_take_numbers(&item, &schemes) || item.len > 0))
             return check_certificate_decode(ret_fault,
                                             "malformed signature_algorithms");
+        if (type == FLOW__EXTENSION_CERTIFICATE_AUTHORITIES &&
+            (!check_certificate_names(&item) || item.len > 0))
+            return check_certificate_decode(
+                ret_fault, "malformed certificate_authorities");
+    }
     if (schemes.base == NULL)
         return flow__fault_proto(
             ret_fault, FLOW__ALERT_MISSING_EXTENSION,
@@ -156,6 +161,23 @@ check_certificate_verify(const uint8_t *msg, size_t len, uint16_t *ret_scheme,
     return FLOW_OK;
 }
 
+/* The engine requests no other hashes.  The curve is free (RFC 8422 5.8). */
+static bool
+check_scheme12(uint16_t scheme, enum flow__key_type key)
+{
+    switch (scheme) {
+    case FLOW__SIGN_ECDSA_SECP256R1_SHA256:
+    case FLOW__SIGN_ECDSA_SECP384R1_SHA384:
+        return key == FLOW__KEY_P256 || key == FLOW__KEY_P384 ||
+               key == FLOW__KEY_P521;
+    case FLOW__SIGN_RSA_PKCS1_SHA256:
+    case FLOW__SIGN_RSA_PKCS1_SHA384:
+        return key == FLOW__KEY_RSA;
+    default:
+        return false;
+    }
+}
+
 /* See tls/checks.h. */
 enum flow_status
 flow__check_certificate_verify12(const struct flow__check_facts *facts,
@@ -163,9 +185,15 @@ flow__check_certificate_verify12(const struct flow__check_facts *facts,
                                  struct flow__fault *ret_fault)
 {
     uint16_t scheme;
+    enum flow_status st =
+        check_certificate_verify(msg, len, &scheme, ret_fault);
 
-    (void)facts;
-    return check_certificate_verify(msg, len, &scheme, ret_fault);
+    if (st == FLOW_OK && !check_scheme12(scheme, facts->peer_key))
+        return flow__fault_proto(
+            ret_fault, FLOW__ALERT_ILLEGAL_PARAMETER,
+            "CertificateVerify: the signature algorithm does not fit the "
+            "certificate or was not requested");
+    return st;
 }
 
 /* See tls/checks.h. */

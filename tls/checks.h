@@ -58,8 +58,8 @@ flow__check_fn flow__check_hello_retry_request;
 flow__check_fn flow__check_encrypted_extensions;
 
 /*
- * check_certificate.c.  CertificateVerify of TLS 1.3: the scheme is allowed for
- * messages and fits peer_key (RFC 8446 4.2.3).
+ * check_certificate.c.  CertificateVerify: the scheme fits peer_key, and in TLS
+ * 1.3 is allowed for messages (RFC 8446 4.2.3).
  */
 flow__check_fn flow__check_certificate_request12;
 flow__check_fn flow__check_certificate_request13;

@@ -30,6 +30,8 @@
 #define CONFIG_FIRST_MAX           16320u
 #define CONFIG_FIRST_IDLE_MAX      (3600 * CONFIG_SECOND)
 #define CONFIG_BLOCK_MAX           16384u
+/* About a hundred names. */
+#define CONFIG_CA_LIST 8192u
 static const uint16_t config_default_groups[] = { FLOW_TLS_GROUP_X25519,
                                                   FLOW_TLS_GROUP_P256,
                                                   FLOW_TLS_GROUP_P384 };
@@ -80,6 +82,7 @@ config_new(const struct flow_env *env, bool server,
     memcpy(c->group, config_default_groups, sizeof(config_default_groups));
     c->handshake_time = CONFIG_HANDSHAKE_TIME;
     c->handshake_bytes = CONFIG_HANDSHAKE_BYTES;
+    c->ca_list_max = CONFIG_CA_LIST;
     flow_lock_init(&c->lock);
     *ret_config = c;
     return FLOW_OK;
@@ -130,6 +133,7 @@ flow_tls_config_unref(struct flow_tls_config *c)
     flow__engine_conf_free(c->engine);
     flow__config_free_entries(c);
     flow_tls_sni_unref(c->sni);
+    flow__config_free_pairs(c);
     flow_tls_verifier_unref(c->verifier);
     config_free_alpn(c);
     flow__config_free_exporters(c);
@@ -198,6 +202,8 @@ config_complete(struct flow_tls_config *c, struct flow_error *err)
         return FLOW_E_INVAL;
     }
     st = flow__config_complete_trust(c, err);
+    if (st == FLOW_OK && c->server)
+        st = flow__config_check_client_auth(c, err);
     if (st != FLOW_OK)
         return st;
     terms = flow__config_terms(c);

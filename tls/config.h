@@ -17,8 +17,9 @@
 
 /*
  * A configuration: config.c has its lifetime and settings, config_identity.c
- * the certificates of a server, config_trust.c those that are trusted,
- * config_secrets.c what it gives out of the secrets of its connections.
+ * its own certificates, config_trust.c those that are trusted,
+ * config_client_auth.c what a server asks of its clients, config_secrets.c what
+ * it gives out of the secrets of its connections.
  *
  * Members are written before the configuration is frozen, by one thread, and
  * only read afterwards.  lock guards the freezing itself; refs and frozen are
@@ -43,10 +44,19 @@ struct flow_tls_config {
     /* Server: its certificates; NULL until there is one. */
     struct flow_tls_sni *sni;
     bool is_given; /* sni is the application's, not made of pairs */
-    /* Client: NULL until one is given or certificates are added, and then until
+    /* NULL until one is given or certificates are added; a client has one once
      * it is frozen. */
     struct flow_tls_verifier *verifier;
     bool shares_verifier; /* it was given */
+
+    /* Client: its certificates, in the order of preference. */
+    struct flow__keypair **pair;
+    size_t pair_count;
+    size_t pair_cap;
+
+    /* Server: what its clients are asked for, but for entries that say it. */
+    enum flow_tls_client_auth client_auth;
+    size_t ca_list_max;
 
     /* Server: sent to a client that begins with text instead of TLS; owned. */
     uint8_t *text_answer;
@@ -160,6 +170,29 @@ enum flow_status flow__config_complete_trust(struct flow_tls_config *c,
                                              struct flow_error *err);
 
 /*
+ * config_client_auth.c
+ */
+
+/* What a server asks of the clients of an entry. */
+struct flow__client_auth {
+    enum flow_tls_client_auth auth;     /* never DEFAULT */
+    struct flow_tls_verifier *verifier; /* NULL exactly if auth is NONE */
+};
+struct flow__client_auth
+flow__config_client_auth(const struct flow_tls_config *c,
+                         const struct flow__sni_entry *entry);
+
+/* When freezing a server: check that what its clients are asked for can be
+ * verified, and that no trust is left unused. */
+enum flow_status flow__config_check_client_auth(const struct flow_tls_config *c,
+                                                struct flow_error *err);
+
+/* Have the engine ask for what an entry asks for. */
+void flow__config_ask(const struct flow_tls_config *c,
+                      const struct flow__sni_entry *entry,
+                      struct flow__engine_terms *terms);
+
+/*
  * config_identity.c
  */
 
@@ -168,5 +201,8 @@ enum flow_status flow__config_complete_trust(struct flow_tls_config *c,
 enum flow_status flow__config_complete_entries(struct flow_tls_config *c,
                                                struct flow_error *err);
 void flow__config_free_entries(struct flow_tls_config *c);
+
+/* Wipe and release a client's certificates and keys. */
+void flow__config_free_pairs(struct flow_tls_config *c);
 
 #endif

@@ -2,8 +2,8 @@
 #include "tls/config.h"
 
 /*
- * The certificates that a server shows: the selector of the configuration, and
- * what its entries negotiate.
+ * The certificates of a configuration: of a server its selector, and what its
+ * entries negotiate; of a client a list.
  *
  * Invariant: a selector that is made of pairs belongs to this configuration
  * alone, and is frozen with it.
@@ -15,9 +15,36 @@ identity_check_state(const struct flow_tls_config *c, struct flow_error *err)
     if (flow__config_is_frozen(c))
         return flow__config_refuse(err, FLOW_E_BUSY,
                                    "the configuration is in use");
-    if (!c->server)
-        return flow__config_refuse(err, FLOW_E_NOTSUP,
-                                   "client certificates are not supported");
+    return FLOW_OK;
+}
+
+/* See tls/config.h. */
+void
+flow__config_free_pairs(struct flow_tls_config *c)
+{
+    for (size_t i = 0; i < c->pair_count; i++)
+        flow__keypair_free(c->pair[i]);
+    flow_env_free(c->env, c->pair, c->pair_cap * sizeof(*c->pair));
+}
+
+/* Add a pair of a client. */
+static enum flow_status
+identity_add_own(struct flow_tls_config *c,
+                 const struct flow__keypair_input *in, struct flow_error *err)
+{
+    struct flow__keypair *pair;
+    enum flow_status st = flow__keypair_new(c->env, in, &pair, err);
+    void *list = c->pair;
+
+    if (st != FLOW_OK)
+        return st;
+    if (!flow__sni_grow(c->env, &list, &c->pair_cap, c->pair_count,
+                        sizeof(*c->pair))) {
+        flow__keypair_free(pair);
+        return flow__config_refuse(err, FLOW_E_NOMEM, "no memory");
+    }
+    c->pair = list;
+    c->pair[c->pair_count++] = pair;
     return FLOW_OK;
 }
 
@@ -30,6 +57,8 @@ identity_add(struct flow_tls_config *c, const struct flow__keypair_input *in,
 
     if (st != FLOW_OK)
         return st;
+    if (!c->server)
+        return identity_add_own(c, in, err);
     if (c->is_given)
         return flow__config_refuse(err, FLOW_E_INVAL,
                                    "the configuration has a selector, to which "
@@ -61,6 +90,7 @@ flow_tls_config_add_keypair(struct flow_tls_config *c, const void *chain,
         .key_len = key_len,
         .passphrase = passphrase,
         .user = user,
+        .is_client = !c->server,
         .allow_expired = c->allow_expired,
     };
 
@@ -80,6 +110,7 @@ flow_tls_config_add_keypair_file(struct flow_tls_config *c,
 
     if (st != FLOW_OK)
         return st;
+    files.input.is_client = !c->server;
     files.input.allow_expired = c->allow_expired;
     st = identity_add(c, &files.input, ret_err);
     flow__config_free_pair(c->env, &files);
@@ -106,6 +137,9 @@ flow_tls_config_set_sni(struct flow_tls_config *c, struct flow_tls_sni *s,
 
     if (st != FLOW_OK)
         return st;
+    if (!c->server)
+        return flow__config_refuse(ret_err, FLOW_E_NOTSUP,
+                                   "a selector is for servers");
     if (c->sni != NULL && (c->is_given || c->sni->entry_count > 0))
         return flow__config_refuse(ret_err, FLOW_E_INVAL,
                                    "the configuration has certificates");
@@ -155,10 +189,12 @@ identity_complete_entry(struct flow_tls_config *c, size_t index,
         flow_error_set_detail(err, e->id);
         return FLOW_E_INVAL;
     }
+    flow__config_ask(c, e, &terms);
     if (e->alpn_count > 0) {
         terms.alpn = e->alpn;
         terms.alpn_count = e->alpn_count;
-    } else if (e->min_version == 0 && e->max_version == 0) {
+    } else if (e->min_version == 0 && e->max_version == 0 &&
+               !terms.asks_client) {
         return FLOW_OK;
     }
     return flow__engine_conf_new(c, &terms, &c->entry_engine[index], err);

@@ -7,9 +7,10 @@
  * What a configuration verifies its peers with.
  *
  * Invariants: certificates that were added are trusted alone; the system's are
- * trusted only if none was added and no verifier was given, and are loaded by
- * freezing.  If freezing fails, the system's go again, so that those added
- * afterwards are alone too.  A verifier that was given is not changed here.
+ * trusted only by a client, if none was added and no verifier was given, and
+ * are loaded by freezing.  If freezing fails, the system's go again, so that
+ * those added afterwards are alone too.  A verifier that was given is not
+ * changed here.
  */
 
 /* "NAME, certificate 3": which of many it was. */
@@ -46,12 +47,6 @@ trust_may_set(const struct flow_tls_config *c, struct flow_error *err)
     if (flow__config_is_frozen(c))
         return flow__config_refuse(err, FLOW_E_BUSY,
                                    "the configuration is in use");
-    /* If the certificates were accepted and never used, a user would believe
-     * that clients must present one. */
-    if (c->server)
-        return flow__config_refuse(
-            err, FLOW_E_NOTSUP,
-            "a server does not verify client certificates yet");
     return FLOW_OK;
 }
 

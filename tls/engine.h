@@ -44,12 +44,13 @@ struct flow__keypair_input {
     const char *key_name;
     flow_tls_passphrase_fn *passphrase;
     void *user;
+    bool is_client; /* the leaf is for TLS clients, else for servers */
     bool allow_expired;
     flow_tls_sni_report_fn *report; /* of every problem; may be NULL */
     void *report_user;
 };
 
-/* Parse and check: the key matches, the leaf is for TLS servers and valid at
+/* Parse and check: the key matches, the leaf is for its purpose and valid at
  * env's wall clock, each certificate is issued by the next.  Every problem is
  * reported; err gets the first. */
 enum flow_status flow__keypair_new(const struct flow_env *env,
@@ -62,6 +63,11 @@ enum flow__key_type flow__keypair_type(const struct flow__keypair *pair);
 /* The i-th dNSName of the leaf, not NUL terminated; false after the last. */
 bool flow__keypair_name(const struct flow__keypair *pair, size_t i,
                         const uint8_t **ret_name, size_t *ret_len);
+
+/* The issuer of the i-th certificate of the chain, an RDNSequence without its
+ * header; false after the last. */
+bool flow__keypair_issuer(const struct flow__keypair *pair, size_t i,
+                          struct flow__span *ret_issuer);
 
 /* When the leaf is valid, in seconds since 1970, bounds included. */
 void flow__keypair_validity(const struct flow__keypair *pair,
@@ -103,6 +109,13 @@ struct flow__engine_terms {
     uint16_t max_version;
     char *const *alpn; /* outlives the engine's configuration */
     size_t alpn_count;
+    /* Server: ask for a certificate, and send the subjects of these anchors
+     * unless they have more bytes.  The list may go; its DER outlives the
+     * engine's configuration. */
+    bool asks_client;
+    const struct flow__cert *anchors;
+    size_t anchor_count;
+    size_t ca_list_max;
 };
 
 /* c is complete and no longer changes; it outlives the result. */
@@ -158,6 +171,19 @@ enum flow_status flow__engine_new(struct flow__engine_conf *conf,
                                   struct flow__engine **ret_engine);
 /* Wipes and releases; NULL does nothing. */
 void flow__engine_free(struct flow__engine *engine);
+
+/*
+ * Client: present this pair, which outlives the engine, if the server asks for
+ * a certificate; none otherwise.  Called before the CertificateRequest is fed,
+ * at most once.  FLOW_OK or FLOW_E_NOMEM.
+ */
+enum flow_status flow__engine_present(struct flow__engine *engine,
+                                      struct flow__keypair *pair);
+
+/* Client, TLS 1.2: the scheme that the engine signs with, which depends on the
+ * suite alone; 0 for a key that it cannot sign with. */
+uint16_t flow__engine_scheme12(const struct flow__suite *suite,
+                               enum flow__key_type key);
 
 /* The longest message that flow__engine_feed() takes, header included. */
 size_t flow__engine_message_max(void);

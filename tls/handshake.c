@@ -48,7 +48,7 @@ flow__handshake_new(struct flow_tls_config *config, const struct flow_env *env,
     hs->time_limit = config->handshake_time;
     hs->record_limit = FLOW__RECORD_PLAIN_MAX;
     hs->is_drained = true;
-    hs->verify_flags = hs->server ? 0 : FLOW_VERIFY_MISSING;
+    hs->verify_flags = FLOW_VERIFY_MISSING;
     hs->peer_key = FLOW__KEY_OTHER;
     flow__order_init(&hs->order, hs->server);
     flow__queue_init(&hs->raw, env);

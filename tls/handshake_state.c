@@ -70,6 +70,17 @@ state_keep_chain(struct flow__handshake *hs)
     return FLOW_OK;
 }
 
+/* Whether a handshake may end with a peer that was not verified. */
+static bool
+state_may_be_unverified(const struct flow__handshake *hs)
+{
+    if (!hs->server)
+        return hs->config->skip_verify;
+    if (hs->client_auth.auth == FLOW_TLS_CLIENT_AUTH_OPTIONAL)
+        return flow__engine_peer_chain(hs->engine, NULL, 0) == 0;
+    return hs->client_auth.auth == FLOW_TLS_CLIENT_AUTH_NONE;
+}
+
 /* See tls/handshake_state.h.  tls/peer.c refuses such a peer when its
  * certificates come; this is for one that sent none. */
 enum flow_status
@@ -79,7 +90,7 @@ flow__handshake_check_peer(const struct flow__handshake *hs,
     const struct flow__fault unverified = { FLOW__ALERT_INTERNAL_ERROR,
                                             "the peer was not verified" };
 
-    if (hs->server || hs->config->skip_verify || hs->verify_flags == 0)
+    if (hs->verify_flags == 0 || state_may_be_unverified(hs))
         return FLOW_OK;
     (void)flow__handshake_fault(hs, FLOW_E_SYS, &unverified, err);
     err->verify_flags = hs->verify_flags;

@@ -92,14 +92,16 @@ struct flow__handshake {
     /* Server: what the ClientHello asked for. */
     struct flow__keypair *pair;
     struct flow__engine_conf *conf;
-    uint16_t entry;   /* of the selector */
+    uint16_t entry; /* of the selector */
+    struct flow__client_auth client_auth;
     bool is_asking;   /* the callback's answer is pending ... */
     uint32_t answers; /* ... and how many there were before */
     uint8_t *alpn;    /* as in the first ClientHello */
     size_t alpn_len;
     char sni[FLOW__NAME_MAX + 1];
     char pattern[FLOW__NAME_MAX + 4]; /* client: the name that matched */
-    /* Client: FLOW_VERIFY_MISSING until the certificates were verified. */
+    /* FLOW_VERIFY_MISSING until the peer's certificates were verified; of a
+     * server that asks for none, FLOW_VERIFY_NOT_CHECKED. */
     uint32_t verify_flags;
     enum flow__key_type peer_key;
 

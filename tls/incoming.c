@@ -167,8 +167,10 @@ incoming_take_message(struct flow__handshake *hs, enum flow__level level,
                                                err)
                    : FLOW_OK;
     st = incoming_note_message(hs, kind, msg, len, err);
-    if (st == FLOW_OK && kind == FLOW__KIND_CERTIFICATE && !hs->server)
+    if (st == FLOW_OK && msg[0] == FLOW__HANDSHAKE_CERTIFICATE)
         st = flow__peer_verify(hs, msg, len, err);
+    if (st == FLOW_OK && kind == FLOW__KIND_CERTIFICATE_REQUEST)
+        st = flow__peer_answer_request(hs, msg, len, err);
     if (st == FLOW_OK)
         st = incoming_feed(hs, level, msg, len, row, err);
     return st == FLOW_OK && is_cut ? incoming_refuse_trailing(hs, err) : st;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 #include <string.h>
 
+#include "tls/cert.h"
 #include "tls/config.h"
+#include "tls/dn.h"
 #include "tls/tls_flow.h"
 
 static uint32_t
@@ -171,6 +173,28 @@ flow__tls_query(struct flow *f, enum flow_query_key key, void *buf, size_t *len)
         st = info_query(t, key, buf, len);
     info_leave(t, is_copy);
     return st;
+}
+
+/* See <flow/tls.h>. */
+enum flow_status
+flow_tls_get_peer_subject(struct flow *f, char *buf, size_t cap)
+{
+    struct flow_tls_info info;
+    enum flow_status st = flow_tls_get_info(f, &info);
+    struct flow__span leaf;
+    struct flow__cert facts;
+    char none;
+
+    if (st != FLOW_OK)
+        return st;
+    leaf.base = info.peer_cert.base;
+    leaf.len = info.peer_cert.len;
+    if (info.verify_flags != 0 || !flow__cert_read(leaf, &facts))
+        return FLOW_E_AUTH;
+    if (flow__dn_text(facts.subject, &none, 1) >= cap)
+        return FLOW_E_INVAL;
+    (void)flow__dn_text(facts.subject, buf, cap);
+    return FLOW_OK;
 }
 
 /* See <flow/tls.h>. */

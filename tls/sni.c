@@ -67,6 +67,7 @@ sni_free_entry(const struct flow_env *env, struct flow__sni_entry *e)
     for (size_t i = 0; i < e->identity_count; i++)
         flow__sni_identity_fini(env, &e->identity[i]);
     flow_env_free(env, e->identity, e->identity_cap * sizeof(*e->identity));
+    flow_tls_verifier_unref(e->client_verifier);
     sni_free_alpn(env, e);
 }
 
@@ -175,6 +176,17 @@ sni_check_alpn(const struct flow_tls_sni_entry *entry)
 }
 
 static const char *
+sni_check_client_auth(const struct flow_tls_sni_entry *entry)
+{
+    if ((unsigned)entry->client_auth > FLOW_TLS_CLIENT_AUTH_REQUIRED)
+        return "has a client_auth that is not a valid one";
+    if (entry->client_auth == FLOW_TLS_CLIENT_AUTH_NONE &&
+        entry->client_verifier != NULL)
+        return "has a verifier of client certificates, and asks for none";
+    return NULL;
+}
+
+static const char *
 sni_check_id(const struct flow_tls_sni *s,
              const struct flow_tls_sni_entry *entry)
 {
@@ -205,6 +217,7 @@ sni_check_entry(const struct flow_tls_sni *s,
     const char *const why[] = { sni_check_id(s, entry),
                                 sni_check_default(s, entry),
                                 sni_check_versions(entry),
+                                sni_check_client_auth(entry),
                                 sni_check_alpn(entry) };
     enum flow_status st = FLOW_OK;
 
@@ -287,6 +300,7 @@ sni_fill_entry(struct flow_tls_sni *s, struct flow__sni_entry *e,
     e->flags = entry->flags;
     e->min_version = (uint16_t)entry->min_version;
     e->max_version = (uint16_t)entry->max_version;
+    e->client_auth = entry->client_auth;
     e->user = entry->user;
     e->requires_alpn = requires;
     if (!ok)
@@ -323,6 +337,8 @@ flow_tls_sni_add_entry(struct flow_tls_sni *s,
         sni_free_alpn(s->env, &e);
         return st == FLOW_E_NOMEM ? flow__sni_no_memory(ret_err) : st;
     }
+    if (entry->client_verifier != NULL)
+        e.client_verifier = flow_tls_verifier_ref(entry->client_verifier);
     if ((e.flags & FLOW_TLS_SNI_IS_DEFAULT) != 0)
         s->default_entry = s->entry_count;
     *ret_index = s->entry_count;

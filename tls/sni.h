@@ -72,6 +72,8 @@ struct flow__sni_entry {
     char **alpn;          /* ended by NULL */
     size_t alpn_count;
     bool requires_alpn; /* alpn[0] */
+    enum flow_tls_client_auth client_auth;
+    struct flow_tls_verifier *client_verifier; /* a reference, or NULL */
     void *user;
     struct flow__sni_identity *identity;
     size_t identity_count;

@@ -3,6 +3,7 @@
 
 #include "lib/atomic.h"
 #include "tls/sni.h"
+#include "tls/verifier.h"
 
 /*
  * Freezing: sort the index, then report every problem of the selector.
@@ -225,6 +226,15 @@ check_all(struct flow_tls_sni *s, struct flow_error *err)
     return FLOW_OK;
 }
 
+static void
+check_freeze(struct flow_tls_sni *s)
+{
+    for (size_t i = 0; i < s->entry_count; i++)
+        if (s->entry[i].client_verifier != NULL)
+            flow__verifier_freeze(s->entry[i].client_verifier);
+    flow__store_release(&s->frozen, 1);
+}
+
 /* See <flow/tls_sni.h>. */
 enum flow_status
 flow_tls_sni_freeze(struct flow_tls_sni *s, struct flow_error *ret_err)
@@ -240,7 +250,7 @@ flow_tls_sni_freeze(struct flow_tls_sni *s, struct flow_error *ret_err)
     if (!flow__sni_is_frozen(s)) {
         st = check_all(s, ret_err);
         if (st == FLOW_OK)
-            flow__store_release(&s->frozen, 1);
+            check_freeze(s);
     }
     flow_lock_release(&s->lock);
     flow_fork_unblock();

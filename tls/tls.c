@@ -39,7 +39,7 @@ tls_take_over(struct flow__tls *t)
     bool tls13;
 
     flow__handshake_take(t->hs, &over, &t->agreed);
-    if (t->config->server || t->config->skip_verify || t->config->skip_name)
+    if (!t->config->server && (t->config->skip_verify || t->config->skip_name))
         t->agreed.verify_flags |= FLOW_VERIFY_NOT_CHECKED;
     tls13 = t->agreed.version == FLOW_TLS_1_3;
     t->writer.peer_limit = (uint16_t)over.record_limit;

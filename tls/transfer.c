@@ -64,6 +64,31 @@ flow__tls_pass_owed(struct flow__tls *t)
     }
 }
 
+/* What a client can do about an alert of its server.  In TLS 1.3 a server
+ * decides about the client's certificate after the client has completed its
+ * handshake, so the alert comes in place of data. */
+static const char *
+transfer_hint(const struct flow__tls *t, int alert)
+{
+    if (t->reader.server)
+        return NULL;
+    switch (alert) {
+    case FLOW__ALERT_CERTIFICATE_REQUIRED:
+        return "the server requires a client certificate, and this client has "
+               "none that the server asked for; add one with "
+               "flow_tls_config_add_keypair_file()";
+    case FLOW__ALERT_BAD_CERTIFICATE:
+    case FLOW__ALERT_UNSUPPORTED_CERTIFICATE:
+    case FLOW__ALERT_CERTIFICATE_REVOKED:
+    case FLOW__ALERT_CERTIFICATE_EXPIRED:
+    case FLOW__ALERT_CERTIFICATE_UNKNOWN:
+    case FLOW__ALERT_UNKNOWN_CA:
+        return "the server refused the client certificate";
+    default:
+        return NULL;
+    }
+}
+
 /* The connection is lost for both directions; the alert goes out once. */
 static enum flow_status
 transfer_fail_reading(struct flow__tls *t, const struct flow__reader_result *r)
@@ -74,6 +99,7 @@ transfer_fail_reading(struct flow__tls *t, const struct flow__reader_result *r)
                          r->fault.text != NULL ? r->fault.text
                                                : "a record cannot be opened");
     err.alert_received = (int16_t)r->alert_received;
+    err.hint = transfer_hint(t, r->alert_received);
     flow__latch_acquire(&t->tx_lock);
     if (r->fault.alert != FLOW__ALERT_NONE &&
         flow__writer_alert(&t->writer, t->base.lower, r->fault.alert))

@@ -159,6 +159,6 @@ flow__verdict_error(const struct flow_tls_verdict *v, const char *name,
         flow_error_set_detail(err, v->subject);
     if (v->check == FLOW_TLS_CHECK_TRUST)
         err->hint = "name the certificate authority to trust, or ask the "
-                    "server's owner for the missing chain";
+                    "peer's owner for the missing chain";
     return status;
 }

@@ -69,6 +69,14 @@ flow__verifier_freeze(struct flow_tls_verifier *v)
     flow__store_release(&v->frozen, 1);
 }
 
+/* See tls/verifier.h. */
+const struct flow__cert *
+flow__verifier_anchors(const struct flow_tls_verifier *v, size_t *ret_count)
+{
+    *ret_count = v->policy.anchor_count;
+    return v->policy.anchors;
+}
+
 static enum flow_status
 verifier_refuse_frozen(struct flow_error *err)
 {

@@ -22,6 +22,10 @@ enum flow_status flow__verifier_run(struct flow_tls_verifier *v,
                                     uint8_t purpose,
                                     struct flow_tls_verdict *ret_verdict);
 
+/* What is trusted; valid until more is added. */
+const struct flow__cert *
+flow__verifier_anchors(const struct flow_tls_verifier *v, size_t *ret_count);
+
 /* No setter succeeds after this. */
 void flow__verifier_freeze(struct flow_tls_verifier *v);
 

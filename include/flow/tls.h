@@ -48,12 +48,12 @@ extern "C" {
 #define FLOW_VERIFY_USAGE 0x0020u
 /** Key, curve or signature is too weak. */
 #define FLOW_VERIFY_WEAK 0x0040u
-/** No certificate was sent. */
+/** No certificate was sent.  Set for an open flow if none was required. */
 #define FLOW_VERIFY_MISSING 0x0080u
 /** Another reason; flow_error::text has it. */
 #define FLOW_VERIFY_OTHER 0x0100u
-/** The peer's chain, its name, or both were not checked: the configuration is a
- *  server's, which asks for no certificate, or has an insecure setting.  Set
+/** The peer's chain, its name, or both were not checked: this is a server that
+ *  asked for no certificate, or the configuration has an insecure setting.  Set
  *  only for an open flow, perhaps with other bits; never in an error. */
 #define FLOW_VERIFY_NOT_CHECKED 0x0200u
 /** A name constraint or a path length constraint is violated. */
@@ -163,9 +163,11 @@ struct flow_tls_info {
                                         that served (flow/tls_sni.h), else "".
                                         */
     uint32_t verify_flags;         /**< FLOW_VERIFY_ bits; 0 only when the
-                                        peer's chain and name were verified. */
-    bool verified;                 /**< The peer's chain and name were verified:
-                                        verify_flags is 0. */
+                                        peer's chain was verified, and a
+                                        server's name.  A client that sent no
+                                        certificate: #FLOW_VERIFY_MISSING. */
+    bool verified;                 /**< The peer was verified: verify_flags is
+                                        0. */
     const uint8_t *peer_chain;     /**< DER certificates one after another,
                                         leaf first; NULL for none. */
     size_t peer_chain_len;         /**< Bytes. */
@@ -198,6 +200,26 @@ struct flow_tls_info {
  */
 FLOW_API FLOW_MUST_USE enum flow_status
 flow_tls_get_info(struct flow *f, struct flow_tls_info *ret_info);
+
+/**
+ * @brief Who the verified peer is: the subject of its certificate.
+ *
+ * @param[in]  f    As for flow_tls_get_info().
+ * @param[out] buf  Receives "C=NL, CN=a.example", as of flow_tls_get_subject().
+ * @param[in]  cap  Bytes at @p buf, at least 1.
+ * @retval FLOW_OK      Written; "" for a certificate with an empty subject.
+ * @retval FLOW_E_AUTH  The peer is not verified: flow_tls_info::verify_flags is
+ *                      not 0.  Nothing was written.
+ * @retval FLOW_E_INVAL The subject and a NUL are longer than @p cap: cut off,
+ * it could be the subject of another.  Nothing was written.
+ * @return As flow_tls_get_info().
+ * @par Threads
+ * Any, while the flow is not closed.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_tls_get_peer_subject(struct flow *f, char *buf, size_t cap);
 
 #ifdef __cplusplus
 }

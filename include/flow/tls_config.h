@@ -52,6 +52,18 @@ enum flow_tls_version {
     FLOW_TLS_1_3 = 0x0304  /**< RFC 8446. */
 };
 
+/** Whether a server asks its clients for a certificate. */
+enum flow_tls_client_auth {
+    /** An entry of a selector: as the configuration.  A configuration: none. */
+    FLOW_TLS_CLIENT_AUTH_DEFAULT = 0,
+    FLOW_TLS_CLIENT_AUTH_NONE, /**< No certificate is requested. */
+    /** One is requested.  A client may send none; one that it sends must be
+     *  accepted, or the client is refused. */
+    FLOW_TLS_CLIENT_AUTH_OPTIONAL,
+    /** A client without an accepted certificate is refused. */
+    FLOW_TLS_CLIENT_AUTH_REQUIRED
+};
+
 /** @name Named groups (RFC 8446 4.2.7) */
 /**@{*/
 #define FLOW_TLS_GROUP_P256   0x0017u /**< secp256r1. */
@@ -123,9 +135,10 @@ FLOW_API void flow_tls_config_unref(struct flow_tls_config *c);
 /**
  * @brief Finish a configuration now, to learn of mistakes before a peer does.
  *
- * Otherwise the first flow does so.  Checks that a server has a key pair,
- * leaves out protocol versions without a cipher suite, and loads the system's
- * trust store for a client that was given none.
+ * Otherwise the first flow does so.  Checks that a server has a key pair, and
+ * that it has trust exactly if it asks for client certificates, leaves out
+ * protocol versions without a cipher suite, and loads the system's trust store
+ * for a client that was given none.
  *
  * @param[in,out] c        The configuration.
  * @param[out]    ret_err  Why it failed; may be NULL.
@@ -228,8 +241,10 @@ flow_tls_config_set_alpn(struct flow_tls_config *c, const char *const *name,
 /**
  * @brief Trust certificates from memory instead of the system's store.
  *
- * May be called more than once; the certificates add up.  For clients only: a
- * server does not ask for client certificates yet.
+ * May be called more than once; the certificates add up.  A server trusts them
+ * for its clients' certificates, and has no others: it must also request these
+ * (flow_tls_config_set_client_auth(), flow_tls_sni_entry::client_auth), or
+ * flow_tls_config_freeze() fails.
  *
  * @param[in,out] c        The configuration.
  * @param[in]     data     One or more PEM certificates, or one in DER.
@@ -238,7 +253,6 @@ flow_tls_config_set_alpn(struct flow_tls_config *c, const char *const *name,
  * @retval FLOW_OK       Every certificate was added.
  * @retval FLOW_E_INVAL  One was not understood, or @p c has a verifier; none
  * was added.
- * @retval FLOW_E_NOTSUP @p c is a server's.
  * @retval FLOW_E_NOMEM  No memory.
  * @retval FLOW_E_BUSY   Frozen.
  * @par Since
@@ -267,14 +281,14 @@ flow_tls_config_add_trust_file(struct flow_tls_config *c, const char *path,
  * minima and callback.
  *
  * It replaces flow_tls_config_add_trust() and the system's store.  Any number
- * of configurations may share a verifier.  For clients only.
+ * of configurations may share a verifier.  A server verifies its clients with
+ * it, for the purpose #FLOW_TLS_PURPOSE_CLIENT.
  *
  * @param[in,out] c        The configuration; takes a reference to @p v.
  * @param[in]     v        The verifier; frozen together with @p c.
  * @param[out]    ret_err  Why it failed; may be NULL.
  * @retval FLOW_OK       Set.
  * @retval FLOW_E_INVAL  @p c has trust or a verifier already.
- * @retval FLOW_E_NOTSUP @p c is a server's.
  * @retval FLOW_E_BUSY   Frozen.
  * @par Since
  * 0.1
@@ -285,7 +299,58 @@ flow_tls_config_set_verifier(struct flow_tls_config *c,
                              struct flow_error *ret_err);
 
 /**
+ * @brief Ask clients for a certificate.
+ *
+ * It is asked for whether or not the client sends a server name.  What it is
+ * verified with is the trust of this configuration, or its verifier; an entry
+ * of a selector may have others (flow_tls_sni_entry::client_auth).  The
+ * decision is made before the server's last messages leave.  A client that is
+ * refused gets the alert certificate_required (in TLS 1.2 handshake_failure) if
+ * it sent none, else the alert of the check that failed.
+ *
+ * @param[in,out] c     The server's configuration.
+ * @param[in]     auth  Whether, and whether one is required.
+ * @retval FLOW_OK        Set.
+ * @retval FLOW_E_INVAL   Out of range.
+ * @retval FLOW_E_NOTSUP  @p c is a client's.
+ * @retval FLOW_E_BUSY    Frozen.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_tls_config_set_client_auth(struct flow_tls_config *c,
+                                enum flow_tls_client_auth auth);
+
+/**
+ * @brief Limit the list of certificate authorities that a server sends with its
+ * request for a certificate.
+ *
+ * The list has the subject of every certificate that is trusted, and helps a
+ * client with several certificates to choose.  It is readable by anyone in TLS
+ * 1.2, and by any client.  If it would be longer than the limit, none is sent:
+ * a client whose authority is missing in a list would send no certificate.  A
+ * system's mbedTLS sends none in TLS 1.3.
+ *
+ * @param[in,out] c          The server's configuration.
+ * @param[in]     max_bytes  0..12,288 for the names with their lengths; 0: none
+ *                           is sent; default 8,192.
+ * @retval FLOW_OK        Set.
+ * @retval FLOW_E_INVAL   Out of range.
+ * @retval FLOW_E_NOTSUP  @p c is a client's.
+ * @retval FLOW_E_BUSY    Frozen.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_tls_config_limit_ca_list(struct flow_tls_config *c, size_t max_bytes);
+
+/**
  * @brief Add a certificate chain and its key, from memory.
+ *
+ * A client sends one if the server requests it: the first pair that was added
+ * whose key can sign what the server accepts and, if the server sent a list of
+ * authorities, of whose chain one certificate is issued by one of these.  If
+ * there is none, it sends none, and the server decides.
  *
  * A server may have several: a handshake gets the one whose names (from the
  * leaf's subjectAltName) match the name asked for, exact before one-label
@@ -297,8 +362,8 @@ flow_tls_config_set_verifier(struct flow_tls_config *c,
  * The pair is checked now: the key must match the leaf, the leaf must be valid
  * today (flow_tls_config_allow_expired()), and each certificate must be issued
  * by the next.  If the leaf has a keyUsage, it must include digitalSignature,
- * and if it has an extendedKeyUsage, serverAuth.  An RSA key must have at least
- * 2048 bits.
+ * and if it has an extendedKeyUsage, serverAuth, or a client's clientAuth.  An
+ * RSA key must have at least 2048 bits.
  *
  * @param[in,out] c           The configuration.
  * @param[in]     chain       PEM, leaf first, or one certificate in DER.
@@ -310,8 +375,8 @@ flow_tls_config_set_verifier(struct flow_tls_config *c,
  * @param[out]    ret_err     Why it failed; may be NULL.
  * @retval FLOW_OK        Added.
  * @retval FLOW_E_INVAL   Not understood, or they do not belong together.
- * @retval FLOW_E_AUTH    Expired, not yet valid or not for TLS servers, the RSA
- *                        key is too short, or the passphrase is wrong.
+ * @retval FLOW_E_AUTH    Expired, not yet valid or not for this purpose, the
+ * RSA key is too short, or the passphrase is missing or wrong.
  * @retval FLOW_E_NOMEM   No memory.
  * @retval FLOW_E_BUSY    Frozen.
  * @par Since

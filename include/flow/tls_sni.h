@@ -151,6 +151,12 @@ struct flow_tls_sni_entry {
      *  NULL: for all.  `acme-tls/1` is possible nowhere else, and only for a
      *  client that offers nothing else (RFC 8737 3). */
     const char *require_alpn;
+    /** Whether clients of this entry are asked for a certificate. */
+    enum flow_tls_client_auth client_auth;
+    /** What verifies them; NULL: as the configuration.  Only if client_auth is
+     *  not #FLOW_TLS_CLIENT_AUTH_NONE.  The selector takes a reference, and
+     *  freezes it when it is frozen. */
+    struct flow_tls_verifier *client_verifier;
     void *user; /**< The application's; flow_tls_sni_entry_user(). */
 };
 

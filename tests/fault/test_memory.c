@@ -55,6 +55,13 @@ configure(bool server, uint32_t version, struct flow_tls_config **ret)
             c, pki("p256.pem"), pki("p256.key"), NULL, NULL, NULL);
     else if (st == FLOW_OK)
         st = flow_tls_config_add_trust_file(c, pki("ca.pem"), NULL);
+    if (st == FLOW_OK && getenv("FLOW_TEST_CLIENT_AUTH") != NULL)
+        st = server ? flow_tls_config_add_trust_file(c, pki("ca.pem"), NULL)
+                    : flow_tls_config_add_keypair_file(c, pki("p256.pem"),
+                                                       pki("p256.key"), NULL,
+                                                       NULL, NULL);
+    if (st == FLOW_OK && getenv("FLOW_TEST_CLIENT_AUTH") != NULL && server)
+        st = flow_tls_config_set_client_auth(c, FLOW_TLS_CLIENT_AUTH_REQUIRED);
     if (st == FLOW_OK)
         st = export_something(c, server);
     if (st == FLOW_OK)

@@ -141,6 +141,13 @@ tls_versions(struct flow_tls_config *c, uint32_t version)
                 "versions");
 }
 
+/* Whether the tests run once more with certificates of clients. */
+static bool
+tls_is_mutual(void)
+{
+    return getenv("FLOW_TEST_CLIENT_AUTH") != NULL;
+}
+
 /* One configuration per version, in memory that the guards do not count. */
 static unsigned
 tls_slot(uint32_t version)
@@ -160,6 +167,11 @@ stack_tls_client(uint32_t version)
         must_ok(
             flow_tls_config_add_trust(*c, key_ca_pem, sizeof(key_ca_pem), NULL),
             "trust");
+        if (tls_is_mutual())
+            must_ok(flow_tls_config_add_keypair(
+                        *c, key_p256_pem, sizeof(key_p256_pem), key_p256_key,
+                        sizeof(key_p256_key), NULL, NULL, NULL),
+                    "key pair");
     }
     return *c;
 }
@@ -177,6 +189,14 @@ stack_tls_server(uint32_t version)
                     *c, key_p256_pem, sizeof(key_p256_pem), key_p256_key,
                     sizeof(key_p256_key), NULL, NULL, NULL),
                 "key pair");
+        if (tls_is_mutual()) {
+            must_ok(flow_tls_config_add_trust(*c, key_ca_pem,
+                                              sizeof(key_ca_pem), NULL),
+                    "trust");
+            must_ok(flow_tls_config_set_client_auth(
+                        *c, FLOW_TLS_CLIENT_AUTH_REQUIRED),
+                    "client certificates");
+        }
     }
     return *c;
 }

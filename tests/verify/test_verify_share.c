@@ -149,7 +149,10 @@ trust_and_a_verifier_exclude_each_other(void **state)
     assert_status(flow_tls_config_set_verifier(c, v, &err), FLOW_E_INVAL);
     flow_tls_config_unref(c);
     assert_status(flow_tls_config_new_server(TEST_ENV, &c, NULL), FLOW_OK);
-    assert_status(flow_tls_config_set_verifier(c, v, &err), FLOW_E_NOTSUP);
+    assert_status(flow_tls_config_set_verifier(c, v, &err), FLOW_OK);
+    assert_status(flow_tls_config_set_verifier(c, v, &err), FLOW_E_INVAL);
+    assert_status(flow_tls_config_add_trust_file(c, pki("ca.pem"), &err),
+                  FLOW_E_INVAL);
     flow_tls_config_unref(c);
     flow_tls_verifier_unref(v);
 }

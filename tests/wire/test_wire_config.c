@@ -574,26 +574,112 @@ failed_add_trust_adds_no_certificate(void **state)
     assert_int_equal(wrong, 0);
 }
 
-/* A server that trusts authorities must not seem to require certificates of its
- * clients. */
+/* A server asks for client certificates exactly if it can verify them: one that
+ * trusts authorities must not seem to require certificates of its clients. */
 static void
-servers_refuse_trusted_certificates(void **state)
+servers_trust_if_and_only_if_they_ask(void **state)
 {
-    size_t len;
-    char *ca = read_pki("ca.pem", &len);
-
     (void)state;
     wrong = 0;
     begin(true);
-    said("memory", flow_tls_config_add_trust(config, ca, len, &err),
-         FLOW_E_NOTSUP, "client certificates", NULL);
-    said("a file", flow_tls_config_add_trust_file(config, pki("ca.pem"), &err),
-         FLOW_E_NOTSUP, "client certificates", NULL);
-    said("no file",
-         flow_tls_config_add_trust_file(config, "/nowhere/ca.pem", &err),
-         FLOW_E_NOTSUP, "client certificates", NULL);
+    assert_status(flow_tls_config_add_keypair_file(config, pki("p256.pem"),
+                                                   pki("p256.key"), NULL, NULL,
+                                                   &err),
+                  FLOW_OK);
+    assert_status(
+        flow_tls_config_set_client_auth(config, FLOW_TLS_CLIENT_AUTH_OPTIONAL),
+        FLOW_OK);
+    said("no trust", flow_tls_config_freeze(config, &err), FLOW_E_INVAL,
+         "no certificate authority is trusted", "pair 1");
+    assert_status(flow_tls_config_add_trust_file(config, pki("ca.pem"), &err),
+                  FLOW_OK);
+    assert_status(
+        flow_tls_config_set_client_auth(config, FLOW_TLS_CLIENT_AUTH_NONE),
+        FLOW_OK);
+    said("unused trust", flow_tls_config_freeze(config, &err), FLOW_E_INVAL,
+         "no client is asked", NULL);
+    assert_status(
+        flow_tls_config_set_client_auth(config, FLOW_TLS_CLIENT_AUTH_REQUIRED),
+        FLOW_OK);
+    assert_status(
+        flow_tls_config_set_client_auth(config, (enum flow_tls_client_auth)4),
+        FLOW_E_INVAL);
+    assert_status(flow_tls_config_limit_ca_list(config, 12289), FLOW_E_INVAL);
+    assert_status(flow_tls_config_limit_ca_list(config, 12288), FLOW_OK);
+    assert_status(flow_tls_config_freeze(config, &err), FLOW_OK);
+    assert_status(
+        flow_tls_config_set_client_auth(config, FLOW_TLS_CLIENT_AUTH_NONE),
+        FLOW_E_BUSY);
+    assert_status(flow_tls_config_limit_ca_list(config, 0), FLOW_E_BUSY);
     end();
-    free(ca);
+    begin(false);
+    assert_status(
+        flow_tls_config_set_client_auth(config, FLOW_TLS_CLIENT_AUTH_NONE),
+        FLOW_E_NOTSUP);
+    assert_status(flow_tls_config_limit_ca_list(config, 0), FLOW_E_NOTSUP);
+    end();
+    assert_int_equal(wrong, 0);
+}
+
+static char *
+mint_for(const char *purpose, EVP_PKEY *key)
+{
+    const struct mint what = { .subject = "client", .extended = purpose };
+    X509 *cert = mint_certificate(&what, key, NULL, NULL);
+    char *pem = mint_pem(cert);
+
+    X509_free(cert);
+    return pem;
+}
+
+/* A pair of a client is for clients, and of a server for servers. */
+static void
+a_pair_is_for_its_side(void **state)
+{
+    EVP_PKEY *key = mint_key();
+    char *key_pem = mint_key_pem(key, NULL);
+    char *client = mint_for("clientAuth", key);
+    char *server = mint_for("serverAuth", key);
+
+    (void)state;
+    wrong = 0;
+    for (int is_server = 0; is_server < 2; is_server++) {
+        const char *good = is_server != 0 ? server : client;
+        const char *bad = is_server != 0 ? client : server;
+
+        begin(is_server != 0);
+        said("other purpose",
+             flow_tls_config_add_keypair(config, bad, strlen(bad), key_pem,
+                                         strlen(key_pem), NULL, NULL, &err),
+             FLOW_E_AUTH,
+             is_server != 0 ? "certificate is not for servers"
+                            : "certificate is not for clients",
+             NULL);
+        assert_int_equal(err.verify_flags, FLOW_VERIFY_USAGE);
+        assert_status(flow_tls_config_add_keypair(config, good, strlen(good),
+                                                  key_pem, strlen(key_pem),
+                                                  NULL, NULL, &err),
+                      FLOW_OK);
+        end();
+    }
+    begin(false);
+    said("another key",
+         flow_tls_config_add_keypair_file(config, pki("p256.pem"),
+                                          pki("p384.key"), NULL, NULL, &err),
+         FLOW_E_INVAL, "does not belong", "p384.key");
+    said("expired",
+         flow_tls_config_add_keypair_file(config, pki("expired.pem"),
+                                          pki("expired.key"), NULL, NULL, &err),
+         FLOW_E_AUTH, "expired", "expired.pem");
+    said("no passphrase",
+         flow_tls_config_add_keypair_file(
+             config, pki("p256.pem"), pki("encrypted.key"), NULL, NULL, &err),
+         FLOW_E_AUTH, "encrypted and no passphrase", "encrypted.key");
+    end();
+    free(key_pem);
+    free(client);
+    free(server);
+    EVP_PKEY_free(key);
     assert_int_equal(wrong, 0);
 }
 
@@ -653,11 +739,6 @@ settings_out_of_range_are_refused(void **state)
     assert_status(
         flow_tls_config_set_key_limit(config, (UINT64_C(1) << 32) + 1),
         FLOW_E_INVAL);
-    /* An option of servers. */
-    said("pair of a client",
-         flow_tls_config_add_keypair_file(config, pki("p256.pem"),
-                                          pki("p256.key"), NULL, NULL, &err),
-         FLOW_E_NOTSUP, "client certificates", NULL);
     /* Minimum and maximum must be compatible. */
     assert_status(flow_tls_config_set_suites(config, tls13_suite, 1), FLOW_OK);
     assert_status(
@@ -770,7 +851,8 @@ main(void)
         TEST(plain_keys_need_no_passphrase),
         TEST(key_pair_is_loaded_from_every_format),
         TEST(failed_add_trust_adds_no_certificate),
-        TEST(servers_refuse_trusted_certificates),
+        TEST(servers_trust_if_and_only_if_they_ask),
+        TEST(a_pair_is_for_its_side),
         TEST(broken_certificate_in_a_chain_is_refused),
         TEST(settings_out_of_range_are_refused),
         TEST(freeze_works_after_the_missing_key_is_added),

@@ -16,11 +16,12 @@
  * The engine of tls/engine.h over mbedTLS's public interface: one context per
  * handshake, which reads and writes messages through messages.c.
  *
- * Invariants: a configuration is not changed once a context uses it.  The
+ * Invariants: a configuration is not changed once a context uses it, except
+ * one that is the context's own, between two steps of it.  The
  * context never sees a record of the peer, and never application data.  A
  * handshake runs in steps (tls/mbedtls/step.h), which a fork never divides, and
- * ssl has no memory of its arena once it is freed.  ssl is set up before the
- * engine is given out, and its user data is the engine.
+ * neither ssl nor own has memory of its arena once it is freed.  ssl is set up
+ * before the engine is given out, and its user data is the engine.
  *
  * Locks: none of ours.  Threads: one at a time for one engine.
  */
@@ -49,6 +50,10 @@ struct flow__engine_conf {
     mbedtls_ssl_config ssl;
     /* Server: the same, and nothing older than TLS 1.3. */
     mbedtls_ssl_config ssl13;
+    uint16_t min_version;
+    uint16_t max_version;
+    bool asks_client;
+    struct flow__mbed_authorities *authorities; /* sent with it; NULL: none */
     int suites[FLOW__MAX_SUITES + 1];
     uint16_t groups[FLOW__MAX_GROUPS + 1];
     const char *alpn[FLOW__MAX_ALPN + 1];
@@ -57,6 +62,9 @@ struct flow__engine_conf {
 struct flow__engine {
     struct flow__engine_conf *conf;
     struct flow__keypair *pair; /* server only */
+    /* Client that has certificates: a copy of the configuration, in which the
+     * one that it presents is set; mbedTLS has no other place for it. */
+    mbedtls_ssl_config *own;
     struct flow__messages messages;
     unsigned hellos; /* server: ClientHellos that it was given */
     struct flow__arena *arena;
@@ -76,9 +84,11 @@ engine_copy_lists(struct flow__engine_conf *conf,
 }
 
 static void
-engine_set_policy(mbedtls_ssl_config *ssl, const struct flow_tls_config *c,
+engine_set_policy(mbedtls_ssl_config *ssl, const struct flow__engine_conf *conf,
                   uint16_t min_version, uint16_t max_version)
 {
+    const struct flow_tls_config *c = conf->config;
+
     mbedtls_ssl_conf_min_tls_version(ssl,
                                      (mbedtls_ssl_protocol_version)min_version);
     mbedtls_ssl_conf_max_tls_version(ssl,
@@ -99,8 +109,11 @@ engine_set_policy(mbedtls_ssl_config *ssl, const struct flow_tls_config *c,
                                          MBEDTLS_SSL_SESSION_TICKETS_DISABLED);
 #endif
     /* tls/peer.c verifies the peer, and has done so when the engine gets its
-     * certificates. */
-    mbedtls_ssl_conf_authmode(ssl, MBEDTLS_SSL_VERIFY_NONE);
+     * certificates.  A server that verifies none does not ask for one. */
+    mbedtls_ssl_conf_authmode(ssl, conf->asks_client
+                                       ? MBEDTLS_SSL_VERIFY_OPTIONAL
+                                       : MBEDTLS_SSL_VERIFY_NONE);
+    flow__mbed_conf_authorities(ssl, conf->authorities);
 }
 
 /* Set the certificate; called in every handshake, with or without a name. */
@@ -116,7 +129,7 @@ engine_set_keypair(mbedtls_ssl_context *ssl)
 }
 
 static int
-engine_set_config(struct flow__engine_conf *conf, mbedtls_ssl_config *ssl,
+engine_set_config(const struct flow__engine_conf *conf, mbedtls_ssl_config *ssl,
                   uint16_t min_version, uint16_t max_version)
 {
     const struct flow_tls_config *c = conf->config;
@@ -129,12 +142,31 @@ engine_set_config(struct flow__engine_conf *conf, mbedtls_ssl_config *ssl,
     mbedtls_ssl_conf_ciphersuites(ssl, conf->suites);
     mbedtls_ssl_conf_groups(ssl, conf->groups);
     mbedtls_ssl_conf_sig_algs(ssl, engine_sig_algs);
-    engine_set_policy(ssl, c, min_version, max_version);
+    engine_set_policy(ssl, conf, min_version, max_version);
     if (c->server)
         mbedtls_ssl_conf_cert_cb(ssl, engine_set_keypair);
     return conf->alpn[0] != NULL
-               ? mbedtls_ssl_conf_alpn_protocols(ssl, conf->alpn)
+               ? mbedtls_ssl_conf_alpn_protocols(
+                     ssl, (const char **)(uintptr_t)conf->alpn)
                : 0;
+}
+
+static int
+engine_set_configs(struct flow__engine_conf *conf)
+{
+    int rc = engine_set_config(conf, &conf->ssl, conf->min_version,
+                               conf->max_version);
+
+    if (rc == 0 && conf->config->server && conf->max_version == FLOW_TLS_1_3)
+        rc = engine_set_config(conf, &conf->ssl13, FLOW_TLS_1_3, FLOW_TLS_1_3);
+    return rc;
+}
+
+static enum flow_status
+engine_no_memory(struct flow_error *err)
+{
+    return flow_error_set(err, FLOW_E_NOMEM, "tls config", FLOW_DOMAIN_NONE, 0,
+                          "no memory");
 }
 
 /* See tls/engine.h. */
@@ -148,16 +180,20 @@ flow__engine_conf_new(const struct flow_tls_config *c,
     int rc;
 
     if (conf == NULL)
-        return flow_error_set(err, FLOW_E_NOMEM, "tls config", FLOW_DOMAIN_NONE,
-                              0, "no memory");
+        return engine_no_memory(err);
     conf->config = c;
+    conf->min_version = terms->min_version;
+    conf->max_version = terms->max_version;
+    conf->asks_client = terms->asks_client;
     mbedtls_ssl_config_init(&conf->ssl);
     mbedtls_ssl_config_init(&conf->ssl13);
     engine_copy_lists(conf, c, terms);
-    rc = engine_set_config(conf, &conf->ssl, terms->min_version,
-                           terms->max_version);
-    if (rc == 0 && c->server && terms->max_version == FLOW_TLS_1_3)
-        rc = engine_set_config(conf, &conf->ssl13, FLOW_TLS_1_3, FLOW_TLS_1_3);
+    if (flow__mbed_authorities_new(c->env, terms, &conf->authorities) !=
+        FLOW_OK) {
+        flow__engine_conf_free(conf);
+        return engine_no_memory(err);
+    }
+    rc = engine_set_configs(conf);
     if (rc != 0) {
         flow__engine_conf_free(conf);
         return flow_error_set(err, FLOW_E_INVAL, "tls config",
@@ -176,7 +212,21 @@ flow__engine_conf_free(struct flow__engine_conf *conf)
         return;
     mbedtls_ssl_config_free(&conf->ssl);
     mbedtls_ssl_config_free(&conf->ssl13);
+    flow__mbed_authorities_free(conf->authorities);
     flow_env_free(conf->config->env, conf, sizeof(*conf));
+}
+
+/* See subprojects/packagefiles/mbedtls/libflow/request.h. */
+size_t
+flow__mbed_write_authorities(const mbedtls_ssl_context *ssl, uint8_t *buf,
+                             size_t cap)
+{
+    const struct flow__engine *e =
+        mbedtls_ssl_get_user_data_p((mbedtls_ssl_context *)(uintptr_t)ssl);
+
+    return e == NULL
+               ? 0
+               : flow__mbed_authorities_write(e->conf->authorities, buf, cap);
 }
 
 static int
@@ -243,19 +293,37 @@ engine_on_export(void *ctx, mbedtls_ssl_key_export_type type,
                               server_random);
 }
 
+/* Client: the configuration to which its certificate can be added. */
+static int
+engine_copy_config(struct flow__engine *e)
+{
+    struct flow__engine_conf *conf = e->conf;
+
+    e->own = flow_env_alloc(conf->config->env, sizeof(*e->own));
+    if (e->own == NULL)
+        return MBEDTLS_ERR_SSL_ALLOC_FAILED;
+    mbedtls_ssl_config_init(e->own);
+    return engine_set_config(conf, e->own, conf->min_version,
+                             conf->max_version);
+}
+
 static int
 engine_set_up(struct flow__engine *e, uint16_t version, const char *server_name)
 {
     const struct flow_tls_config *c = e->conf->config;
     mbedtls_ssl_context *ssl = &e->ssl;
+    int rc = c->pair_count > 0 ? engine_copy_config(e) : 0;
+
+    if (rc != 0)
+        return rc;
     /* mbedTLS takes the first version in the client's list that its
      * configuration allows.  For TLS 1.3 only that one is allowed.  If TLS 1.2
      * was chosen, the two sides have no newer one in common, and both stay
      * allowed: mbedTLS marks its random as that of a TLS 1.3 server (RFC 8446
      * 4.1.3) only if it allows TLS 1.3. */
-    int rc = mbedtls_ssl_setup(ssl, version == FLOW_TLS_1_3 ? &e->conf->ssl13
-                                                            : &e->conf->ssl);
-
+    rc = mbedtls_ssl_setup(ssl, e->own != NULL            ? e->own
+                                : version == FLOW_TLS_1_3 ? &e->conf->ssl13
+                                                          : &e->conf->ssl);
     if (rc != 0)
         return rc;
     mbedtls_ssl_set_user_data_p(ssl, e);
@@ -303,10 +371,48 @@ flow__engine_free(struct flow__engine *e)
         return;
     flow__mbed_begin_step(&step, &e->arena);
     mbedtls_ssl_free(&e->ssl);
+    if (e->own != NULL)
+        mbedtls_ssl_config_free(e->own);
     (void)flow__mbed_end_step(&step, 0);
     flow__mbed_end_arena(e->arena);
+    flow_env_free(e->conf->config->env, e->own, sizeof(*e->own));
     flow__messages_fini(&e->messages);
     flow_env_free(e->conf->config->env, e, sizeof(*e));
+}
+
+/* See tls/engine.h. */
+enum flow_status
+flow__engine_present(struct flow__engine *e, struct flow__keypair *pair)
+{
+    struct flow__mbed_step step;
+    int rc;
+
+    flow__mbed_begin_step(&step, &e->arena);
+    rc = mbedtls_ssl_conf_own_cert(e->own, &pair->chain, &pair->key);
+    rc = flow__mbed_end_step(&step, rc);
+    return rc == 0 ? FLOW_OK : FLOW_E_NOMEM;
+}
+
+/* See tls/engine.h.  mbedTLS takes the hash of the suite, and for RSA PKCS#1.
+ */
+uint16_t
+flow__engine_scheme12(const struct flow__suite *suite, enum flow__key_type key)
+{
+    const bool sha384 = suite->hash == FLOW__SHA384;
+
+    switch (key) {
+    case FLOW__KEY_P256:
+    case FLOW__KEY_P384:
+    case FLOW__KEY_P521:
+        return sha384 ? FLOW__SIGN_ECDSA_SECP384R1_SHA384
+                      : FLOW__SIGN_ECDSA_SECP256R1_SHA256;
+    case FLOW__KEY_RSA:
+        return sha384 ? FLOW__SIGN_RSA_PKCS1_SHA384
+                      : FLOW__SIGN_RSA_PKCS1_SHA256;
+    case FLOW__KEY_OTHER:
+    default:
+        return 0;
+    }
 }
 
 /* See tls/engine.h.  A message must fit into one record of the engine. */

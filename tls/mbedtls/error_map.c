@@ -121,6 +121,10 @@ error_refusal_unsaid(const struct flow__mbed_refusal *r)
     if (r->message == FLOW__HANDSHAKE_CERTIFICATE &&
         flow__mbed_is_certificate_error(r->code))
         return FLOW__ALERT_BAD_CERTIFICATE;
+    /* Its lengths and its scheme were checked, so the signature is left. */
+    if (r->message == FLOW__HANDSHAKE_CERTIFICATE_VERIFY &&
+        r->code != MBEDTLS_ERR_SSL_INTERNAL_ERROR)
+        return FLOW__ALERT_DECRYPT_ERROR;
     return FLOW__ALERT_NONE;
 }
 

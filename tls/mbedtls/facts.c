@@ -104,6 +104,23 @@ flow__keypair_name(const struct flow__keypair *pair, size_t i,
 }
 
 /* See tls/engine.h. */
+bool
+flow__keypair_issuer(const struct flow__keypair *pair, size_t i,
+                     struct flow__span *ret_issuer)
+{
+    const mbedtls_x509_crt *c = &pair->chain;
+    struct flow__span whole;
+
+    for (; c != NULL && i > 0; c = c->next)
+        i--;
+    if (c == NULL)
+        return false;
+    whole.base = c->issuer_raw.p;
+    whole.len = c->issuer_raw.len;
+    return flow__der_take(&whole, FLOW__DER_SEQUENCE, ret_issuer);
+}
+
+/* See tls/engine.h. */
 void
 flow__keypair_validity(const struct flow__keypair *pair,
                        int64_t *ret_not_before, int64_t *ret_not_after)

@@ -10,12 +10,12 @@
 #include "tls/mbedtls/mbed.h"
 
 /*
- * A server's certificate chain with its key, from PEM or DER.
+ * A certificate chain with its key, from PEM or DER.
  *
  * Invariants: a pair is given out only if the key belongs to the leaf, the leaf
- * may be used by a TLS server, today unless the caller allows expired ones, and
- * the engine can sign with the key.  It is not changed after that, and any
- * thread may use it.  Copies of keys, of
+ * may be used by a TLS server, or by a client if it is for one, today unless
+ * the caller allows expired ones, and the engine can sign with the key.  It is
+ * not changed after that, and any thread may use it.  Copies of keys, of
  * passphrases and of files that may hold a key are wiped before they are
  * released, on every path.
  */

@@ -75,6 +75,31 @@ int flow__mbed_parse_certificate(mbedtls_x509_crt *chain,
 enum flow__key_type flow__mbed_key_type(const mbedtls_pk_context *pk);
 
 /*
+ * authorities.c: what a server names in its CertificateRequest.
+ */
+
+struct flow__mbed_authorities;
+
+/* The subjects of terms->anchors, each once; *ret is NULL if there are none, or
+ * more than may be sent.  FLOW_OK or FLOW_E_NOMEM. */
+enum flow_status
+flow__mbed_authorities_new(const struct flow_env *env,
+                           const struct flow__engine_terms *terms,
+                           struct flow__mbed_authorities **ret);
+void flow__mbed_authorities_free(struct flow__mbed_authorities *a);
+/* For TLS 1.2; a may be NULL. */
+void flow__mbed_conf_authorities(mbedtls_ssl_config *ssl,
+                                 const struct flow__mbed_authorities *a);
+/* For TLS 1.3: write the extension certificate_authorities (RFC 8446 4.2.4).
+ * Returns its bytes, 0 if there is no list or it does not fit. */
+size_t flow__mbed_authorities_write(const struct flow__mbed_authorities *a,
+                                    uint8_t *buf, size_t cap);
+/* Our build of mbedTLS calls this where it writes a CertificateRequest of TLS
+ * 1.3, to which it cannot be told to add names; as the function above. */
+size_t flow__mbed_write_authorities(const mbedtls_ssl_context *ssl,
+                                    uint8_t *buf, size_t cap);
+
+/*
  * pair_check.c
  */
 

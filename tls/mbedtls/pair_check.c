@@ -10,7 +10,7 @@
 #include "tls/mbedtls/mbed.h"
 
 /*
- * Whether a server can use a certificate chain with its key.  Every reason why
+ * Whether a peer can use a certificate chain with its key.  Every reason why
  * not is reported, the first one is the error.
  */
 
@@ -91,16 +91,23 @@ pair_check_usage(struct flow__keypair *pair,
     struct pair_problem p = {
         .status = FLOW_E_AUTH,
         .file = in->chain_name,
-        .hint = "have one issued for TLS servers",
+        .hint = in->is_client ? "have one issued for TLS clients"
+                              : "have one issued for TLS servers",
         .flags = FLOW_VERIFY_USAGE,
     };
+    /* Both are of one length. */
+    const char *purpose =
+        in->is_client ? MBEDTLS_OID_CLIENT_AUTH : MBEDTLS_OID_SERVER_AUTH;
     enum flow_status st = FLOW_OK;
 
     if (mbedtls_x509_crt_check_extended_key_usage(
-            &pair->chain, MBEDTLS_OID_SERVER_AUTH,
-            MBEDTLS_OID_SIZE(MBEDTLS_OID_SERVER_AUTH)) != 0) {
-        p.text = "certificate is not for servers: serverAuth is not in its "
-                 "extendedKeyUsage";
+            &pair->chain, purpose, MBEDTLS_OID_SIZE(MBEDTLS_OID_SERVER_AUTH)) !=
+        0) {
+        p.text = in->is_client
+                     ? "certificate is not for clients: clientAuth is not in "
+                       "its extendedKeyUsage"
+                     : "certificate is not for servers: serverAuth is not in "
+                       "its extendedKeyUsage";
         st = pair_note(in, err, &p);
     }
     if (mbedtls_x509_crt_check_key_usage(
