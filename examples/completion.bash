@@ -7,8 +7,10 @@
 
 _flow_options()
 {
-    local tls='--ca --server-name --insecure-skip-verify'
+    local own='--client-cert --client-key --passphrase-file'
+    local tls="--ca --server-name --insecure-skip-verify $own"
     local server='--listen --cert --key --idle-timeout --log'
+    server="$server --require-client-cert --request-client-cert"
     local common='-h --help --version'
     local tls_log='--keylog'
 
@@ -17,10 +19,10 @@ _flow_options()
         echo "$tls --alpn --tls1.2 --tls1.3 --show --timeout --idle-timeout" \
             "$tls_log --starttls $common"
         ;;
-    flow-echo) echo "$server $tls_log $common" ;;
+    flow-echo) echo "$server --passphrase-file $tls_log $common" ;;
     flow-fetch)
         echo "-o --output --ca --connect --alpn --tls1.2 --tls1.3 --timeout" \
-            "--show --insecure-skip-verify -q --quiet -v --verbose" \
+            "--show --insecure-skip-verify $own -q --quiet -v --verbose" \
             "$tls_log $common"
         ;;
     flow-proxy)
@@ -28,11 +30,11 @@ _flow_options()
         ;;
     flow-site)
         echo "$server --certs --serve --default --redirect --workers --max-connections" \
-            "--handshake-timeout $tls_log $common"
+            "--handshake-timeout --passphrase-file $tls_log $common"
         ;;
     flow-sni)
-        echo "explain --cert --key --certs --alpn --sigalgs --tls1.2 --tls1.3 --json" \
-            "$common"
+        echo "explain --cert --key --certs --passphrase-file --alpn --sigalgs" \
+            "--tls1.2 --tls1.3 --json $common"
         ;;
     flow-verify)
         echo "--ca --name --client --at --crl --require-crl --pin --min-rsa" \
@@ -54,7 +56,9 @@ _flow_programs()
     local before=${COMP_WORDS[COMP_CWORD - 1]}
 
     case $before in
-    --ca | --cert | --crl | --key | --keylog | --output | -o)
+    --ca | --cert | --client-cert | --client-key | --crl | --key | --keylog | \
+        --output | --passphrase-file | --request-client-cert | \
+        --require-client-cert | -o)
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
         compopt -o filenames 2>/dev/null
         return

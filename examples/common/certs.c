@@ -362,6 +362,7 @@ static void
 certs_report(void *user, const struct flow_error *problem)
 {
     struct certs_pair_report *r = user;
+    struct flow_error told = *problem;
     char what[2 * 4096 + 32];
 
     if (r->item == NULL)
@@ -369,7 +370,8 @@ certs_report(void *user, const struct flow_error *problem)
     else
         snprintf(what, sizeof(what), "cannot load %s with %s", r->item->chain,
                  r->item->key);
-    cli_flow_error(what, problem);
+    passphrase_hint(&told);
+    cli_flow_error(what, &told);
     r->certs->problems++;
 }
 
@@ -436,7 +438,8 @@ certs_load_item(struct certs *c, size_t index, struct flow_tls_sni *sni,
     st = certs_add_entry(sni, c, index, &entry, &err);
     if (st == FLOW_OK)
         st = flow_tls_sni_add_keypair(sni, entry, item->pem, item->pem_len, key,
-                                      len, NULL, NULL, &err);
+                                      len, passphrase_callback(&c->passphrase),
+                                      &c->passphrase, &err);
     certs_note(report, st, before, &err);
     flow_wipe(key, len);
     free(key);
@@ -489,6 +492,18 @@ certs_fill(struct certs *c, struct flow_tls_sni *sni)
     /* Nothing is reported once it is frozen. */
     st = flow_tls_sni_freeze(sni, &err);
     certs_note(&report, st, before, &err);
+}
+
+/* Without it, what is said of encrypted keys would mislead. */
+static bool
+certs_read_passphrase(struct certs *c, const struct certs_places *places)
+{
+    const char *path = places->pairs.passphrase_file;
+
+    if (path == NULL || passphrase_read(path, true, &c->passphrase))
+        return true;
+    c->problems++;
+    return false;
 }
 
 /* What is allowed and should be known. */
@@ -549,7 +564,9 @@ certs_load(const struct certs_places *places, const atomic_bool *stop,
     certs_find(ret, places);
     for (size_t i = 0; i < ret->count && !certs_is_stopped(ret); i++)
         certs_read_chain(ret, &ret->item[i]);
-    certs_fill(ret, sni);
+    if (certs_read_passphrase(ret, places))
+        certs_fill(ret, sni);
+    flow_wipe(&ret->passphrase, sizeof(ret->passphrase));
     for (size_t i = 0; i < ret->count; i++) {
         free(ret->item[i].pem);
         ret->item[i].pem = NULL;

@@ -7,6 +7,7 @@
 #include <flow/tls_sni.h>
 
 #include "cli.h"
+#include "passphrase.h"
 
 /*
  * The certificates of a server: pairs of files that were named, and those in
@@ -15,11 +16,13 @@
 
 #define CERTS_DIRECTORIES 16
 
-/* Where certificates are. */
+/* Where certificates are; pairs.passphrase_file is for the keys in directories,
+ * too. */
 struct certs_places {
     struct cli_keypairs pairs;
     const char *directory[CERTS_DIRECTORIES];
     size_t directory_count;
+    struct clients clients; /* and those of the authorities of clients */
 };
 
 /* --certs DIR; it has printed the reason if it returns false. */
@@ -42,9 +45,10 @@ struct certs {
     struct certs_item
         *item; /* in the order of their paths, those named first */
     size_t count;
-    size_t problems;         /* each of which has been printed */
-    size_t public_keys;      /* that every user of the machine can read */
-    const char *a_public;    /* the path of one of them */
+    size_t problems;              /* each of which has been printed */
+    size_t public_keys;           /* that every user of the machine can read */
+    const char *a_public;         /* the path of one of them */
+    struct passphrase passphrase; /* while keys are loaded */
     const atomic_bool *stop; /* give up as soon as it is set; may be NULL */
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "cli.h"
 #include "keylog.h"
+#include "passphrase.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -208,7 +209,7 @@ static bool
 cli_add_path(const char **list, size_t *count, const char *path)
 {
     if (*count == CLI_KEYPAIRS) {
-        cli_usage("at most %d pairs of --cert and --key", CLI_KEYPAIRS);
+        cli_usage("at most %d pairs of certificate and key", CLI_KEYPAIRS);
         return false;
     }
     list[(*count)++] = path;
@@ -227,39 +228,73 @@ cli_add_key(struct cli_keypairs *pairs, const char *path)
     return cli_add_path(pairs->key, &pairs->key_count, path);
 }
 
+static bool
+cli_load_pairs(const struct cli_keypairs *pairs, struct passphrase *secret,
+               struct flow_tls_config *config)
+{
+    struct flow_error err;
+    size_t i;
+
+    for (i = 0; i < pairs->cert_count; i++) {
+        if (flow_tls_config_add_keypair_file(
+                config, pairs->cert[i], pairs->key[i],
+                passphrase_callback(secret), secret, &err) == FLOW_OK)
+            continue;
+        passphrase_hint(&err);
+        cli_flow_error("cannot load certificate and key", &err);
+        return false;
+    }
+    return true;
+}
+
+/* Add all pairs; prefix is that of the options.  An exit code. */
+static int
+cli_add_pairs(const struct cli_keypairs *pairs, const char *prefix,
+              struct flow_tls_config *config)
+{
+    struct passphrase secret = { .len = 0 };
+    bool ok = true;
+
+    if (pairs->cert_count != pairs->key_count)
+        return cli_usage("%zu --%scert but %zu --%skey: each certificate needs "
+                         "its key",
+                         pairs->cert_count, prefix, pairs->key_count, prefix);
+    if (pairs->passphrase_file != NULL && pairs->key_count == 0)
+        return cli_usage("--passphrase-file is for a key, and there is no "
+                         "--%skey",
+                         prefix);
+    if (pairs->passphrase_file != NULL)
+        ok = passphrase_read(pairs->passphrase_file, false, &secret);
+    ok = ok && cli_load_pairs(pairs, &secret, config);
+    flow_wipe(&secret, sizeof(secret));
+    return ok ? CLI_OK : CLI_FAILED;
+}
+
 int
 cli_server_config(const struct cli_keypairs *pairs,
+                  const struct clients *clients,
                   struct flow_tls_config **ret_config)
 {
     struct flow_tls_config *config;
     struct flow_error err;
-    size_t i;
+    int code;
 
-    if (pairs->cert_count == 0)
+    if (pairs->cert_count == 0 && pairs->key_count == 0)
         return cli_usage("TLS needs --cert FILE and --key FILE");
-    if (pairs->cert_count != pairs->key_count)
-        return cli_usage("%zu --cert but %zu --key: each certificate needs "
-                         "its key",
-                         pairs->cert_count, pairs->key_count);
     if (flow_tls_config_new_server(NULL, &config, &err) != FLOW_OK) {
         cli_flow_error("cannot set up TLS", &err);
         return CLI_FAILED;
     }
-    for (i = 0; i < pairs->cert_count; i++) {
-        if (flow_tls_config_add_keypair_file(config, pairs->cert[i],
-                                             pairs->key[i], NULL, NULL,
-                                             &err) == FLOW_OK)
-            continue;
-        cli_flow_error("cannot load certificate and key", &err);
+    code = cli_add_pairs(pairs, "", config);
+    if (code == CLI_OK)
+        code = clients_set_up(clients, config);
+    if (code == CLI_OK)
+        code = keylog_attach(config);
+    if (code == CLI_OK)
+        *ret_config = config;
+    else
         flow_tls_config_unref(config);
-        return CLI_FAILED;
-    }
-    if (keylog_attach(config) != CLI_OK) {
-        flow_tls_config_unref(config);
-        return CLI_FAILED;
-    }
-    *ret_config = config;
-    return CLI_OK;
+    return code;
 }
 
 bool
@@ -356,7 +391,10 @@ cli_set_up_client(const struct cli_client *client,
     const struct cli_trust trust = { cli_add_trust_file, config };
     struct flow_error err;
     bool any;
+    int code = cli_add_pairs(&client->pairs, "client-", config);
 
+    if (code != CLI_OK)
+        return code;
     if (client->ca != NULL &&
         flow_tls_config_add_trust_file(config, client->ca, &err) != FLOW_OK) {
         cli_flow_error("cannot load --ca", &err);
@@ -404,6 +442,8 @@ bool
 cli_client_given(const struct cli_client *client)
 {
     return client->ca != NULL || client->alpn != NULL || client->only != 0 ||
+           client->pairs.cert_count + client->pairs.key_count > 0 ||
+           client->pairs.passphrase_file != NULL ||
            client->insecure_skip_verify;
 }
 

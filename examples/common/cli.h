@@ -11,6 +11,8 @@
 #include <flow/status.h>
 #include <flow/tls_config.h>
 
+#include "clients.h"
+
 /*
  * What the command lines of the programs share.  If a function that returns
  * bool or an exit code fails, it has printed the reason on stderr.
@@ -69,18 +71,22 @@ bool cli_address(const char *option, const char *text, struct cli_address *ret);
 
 #define CLI_KEYPAIRS 64
 
-/* Repeated --cert and --key; the n-th --key belongs to the n-th --cert. */
+/* Repeated --cert and --key, or --client-cert and --client-key; the n-th key
+ * belongs to the n-th certificate. */
 struct cli_keypairs {
     const char *cert[CLI_KEYPAIRS];
     const char *key[CLI_KEYPAIRS];
     size_t cert_count;
     size_t key_count;
+    const char *passphrase_file; /* of all keys, or NULL */
 };
 
 bool cli_add_cert(struct cli_keypairs *pairs, const char *path);
 bool cli_add_key(struct cli_keypairs *pairs, const char *path);
+
 /* A new configuration for a server, not frozen yet.  Returns an exit code. */
 int cli_server_config(const struct cli_keypairs *pairs,
+                      const struct clients *clients,
                       struct flow_tls_config **ret_config);
 
 /* Where the certificates of a file are added to those that are trusted. */
@@ -99,6 +105,7 @@ bool cli_trust_environment(const struct cli_trust *trust, bool *ret_any);
 struct cli_client {
     const char *ca;             /* file of trusted certificates, or NULL:
                                    SSL_CERT_FILE, SSL_CERT_DIR, the system's */
+    struct cli_keypairs pairs;  /* the client's own */
     const char *alpn;           /* comma-separated, or NULL */
     enum flow_tls_version only; /* one version, or 0 */
     bool insecure_skip_verify;

@@ -45,7 +45,9 @@ reload_complete(const struct reload *r, struct flow_tls_config *config,
         cli_flow_error("cannot set up TLS", &err);
         return CLI_FAILED;
     }
-    code = keylog_attach(config);
+    code = clients_set_up(&r->places->clients, config);
+    if (code == CLI_OK)
+        code = keylog_attach(config);
     if (code == CLI_OK)
         code = r->program->complete(r->program->user, config);
     if (code == CLI_OK && flow_tls_config_freeze(config, &err) != FLOW_OK) {
@@ -70,6 +72,7 @@ reload_build(struct reload *r, struct certs *ret_certs,
     if (flow_tls_config_new_server(NULL, &config, &err) != FLOW_OK) {
         cli_flow_error("cannot set up TLS", &err);
         flow_tls_sni_unref(sni);
+        ret_certs->problems++;
         return CLI_FAILED;
     }
     code = reload_complete(r, config, sni);
@@ -78,6 +81,7 @@ reload_build(struct reload *r, struct certs *ret_certs,
         *ret_config = config;
     else
         flow_tls_config_unref(config);
+    ret_certs->problems += code != CLI_OK;
     return code;
 }
 

@@ -25,7 +25,8 @@ struct reload_program {
 };
 
 /*
- * Load the certificates and make the first configuration.  From now on SIGHUP
+ * Load the certificates and the authorities of clients, and make the first
+ * configuration.  From now on SIGHUP
  * is blocked in this thread and those that it starts, unless it is ignored.  An
  * exit code; on CLI_OK *ret has to be given to reload_free().  places and
  * program stay where they are.

@@ -35,6 +35,14 @@ static const char help_text[] =
     "  --ca FILE                tls+...: trust the certificates in this PEM "
     "file\n"
     "                           instead of the system's\n"
+    "  --client-cert FILE --client-key FILE\n"
+    "                           tls+...: PEM chain and private key for a "
+    "server\n"
+    "                           that asks for a client certificate; repeat the "
+    "pair\n"
+    "                           for more, of which one is chosen\n"
+    "  --passphrase-file FILE   tls+...: first line: passphrase of encrypted "
+    "keys\n"
     "  --server-name NAME       tls+...: request and verify this name instead "
     "of\n"
     "                           the endpoint's host\n"
@@ -82,6 +90,9 @@ enum {
     OPT_ALPN,
     OPT_TLS_1_2,
     OPT_TLS_1_3,
+    OPT_CLIENT_CERT,
+    OPT_CLIENT_KEY,
+    OPT_PASSPHRASE_FILE,
     OPT_INSECURE,
     OPT_SHOW,
     OPT_TIMEOUT,
@@ -97,6 +108,9 @@ static const struct option long_options[] = {
     { "alpn", required_argument, NULL, OPT_ALPN },
     { "tls1.2", no_argument, NULL, OPT_TLS_1_2 },
     { "tls1.3", no_argument, NULL, OPT_TLS_1_3 },
+    { "client-cert", required_argument, NULL, OPT_CLIENT_CERT },
+    { "client-key", required_argument, NULL, OPT_CLIENT_KEY },
+    { "passphrase-file", required_argument, NULL, OPT_PASSPHRASE_FILE },
     { "insecure-skip-verify", no_argument, NULL, OPT_INSECURE },
     { "show", optional_argument, NULL, OPT_SHOW },
     { "timeout", required_argument, NULL, OPT_TIMEOUT },
@@ -177,6 +191,13 @@ cat_take_option(int option, const char *value, struct options *o)
         return cli_only(&o->client, FLOW_TLS_1_2) ? -1 : CLI_USAGE;
     case OPT_TLS_1_3:
         return cli_only(&o->client, FLOW_TLS_1_3) ? -1 : CLI_USAGE;
+    case OPT_CLIENT_CERT:
+        return cli_add_cert(&o->client.pairs, value) ? -1 : CLI_USAGE;
+    case OPT_CLIENT_KEY:
+        return cli_add_key(&o->client.pairs, value) ? -1 : CLI_USAGE;
+    case OPT_PASSPHRASE_FILE:
+        o->client.pairs.passphrase_file = value;
+        return -1;
     case OPT_INSECURE:
         o->client.insecure_skip_verify = true;
         return -1;

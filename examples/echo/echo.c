@@ -30,6 +30,14 @@ static const char help_text[] =
     "  --cert FILE --key FILE   tls+...: certificate chain and private key, "
     "PEM;\n"
     "                           repeat the pair for more names\n"
+    "  --require-client-cert CA\n"
+    "                           tls+...: refuse clients without a certificate "
+    "of an\n"
+    "                           authority in this PEM file\n"
+    "  --request-client-cert CA\n"
+    "                           the same, but clients may send none\n"
+    "  --passphrase-file FILE   tls+...: first line: passphrase of encrypted "
+    "keys\n"
     "  --idle-timeout S         close a connection on which nothing was sent "
     "or\n"
     "                           received for S seconds (default 300)\n"
@@ -232,7 +240,7 @@ echo_serve(struct server *s)
 /* An exit code. */
 static int
 echo_listen_on(struct server *s, const char *name,
-               const struct cli_keypairs *pairs)
+               const struct cli_keypairs *pairs, const struct clients *clients)
 {
     struct flow_endpoint_options options = { .backlog = 1024 };
     struct flow_error err;
@@ -241,10 +249,11 @@ echo_listen_on(struct server *s, const char *name,
     int code;
 
     if (cli_is_tls(name))
-        code = cli_server_config(pairs, &options.tls);
+        code = cli_server_config(pairs, clients, &options.tls);
     else
         code = cli_plain(name, pairs->cert_count + pairs->key_count > 0 ||
-                                   keylog_is_chosen());
+                                   pairs->passphrase_file != NULL ||
+                                   clients->ca != NULL || keylog_is_chosen());
     if (code != CLI_OK)
         return code;
     st = flow_endpoint_listen(NULL, name, &options, &s->listener, &err);
@@ -256,7 +265,8 @@ echo_listen_on(struct server *s, const char *name,
 }
 
 static int
-echo_run(struct server *s, const char *name, const struct cli_keypairs *pairs)
+echo_run(struct server *s, const char *name, const struct cli_keypairs *pairs,
+         const struct clients *clients)
 {
     char address[256];
     size_t len = sizeof(address);
@@ -264,7 +274,7 @@ echo_run(struct server *s, const char *name, const struct cli_keypairs *pairs)
 
     s->env = flow_env_default();
     cli_raise_descriptors(DESCRIPTORS);
-    code = echo_listen_on(s, name, pairs);
+    code = echo_listen_on(s, name, pairs, clients);
     if (code != CLI_OK)
         return code;
     if (flow_poller_new(s->env, &s->poller) != FLOW_OK ||
@@ -300,6 +310,9 @@ main(int argc, char **argv)
         { "listen", required_argument, NULL, 'l' },
         { "cert", required_argument, NULL, 'c' },
         { "key", required_argument, NULL, 'k' },
+        { "require-client-cert", required_argument, NULL, 'r' },
+        { "request-client-cert", required_argument, NULL, 'q' },
+        { "passphrase-file", required_argument, NULL, 'p' },
         { "idle-timeout", required_argument, NULL, 'i' },
         { "log", no_argument, NULL, 'g' },
         { "keylog", required_argument, NULL, 'L' },
@@ -309,6 +322,7 @@ main(int argc, char **argv)
     };
     struct server server = { .idle_timeout = 300 * CLI_NSEC };
     struct cli_keypairs pairs = { .cert_count = 0 };
+    struct clients clients = { .ca = NULL };
     const char *name = NULL;
     int option, code;
     bool ok = true;
@@ -325,6 +339,15 @@ main(int argc, char **argv)
             break;
         case 'k':
             ok = cli_add_key(&pairs, optarg);
+            break;
+        case 'r':
+            ok = clients_require(&clients, optarg);
+            break;
+        case 'q':
+            ok = clients_request(&clients, optarg);
+            break;
+        case 'p':
+            pairs.passphrase_file = optarg;
             break;
         case 'i':
             ok = cli_seconds("--idle-timeout", optarg, &server.idle_timeout);
@@ -354,7 +377,7 @@ main(int argc, char **argv)
         return cli_usage("unexpected argument '%s'", argv[optind]);
     if (name == NULL)
         return cli_usage("--listen ENDPOINT is missing");
-    code = echo_run(&server, name, &pairs);
+    code = echo_run(&server, name, &pairs, &clients);
     echo_clean_up(&server);
     return code;
 }

@@ -37,6 +37,12 @@ static const char help_text[] =
     "  --ca FILE                trust the certificates in this PEM file "
     "instead of\n"
     "                           the system's\n"
+    "  --client-cert FILE --client-key FILE\n"
+    "                           PEM chain and private key for a server\n"
+    "                           that asks for a client certificate; repeat the "
+    "pair\n"
+    "                           for more, of which one is chosen\n"
+    "  --passphrase-file FILE   first line: passphrase of encrypted keys\n"
     "  --connect ADDR:PORT      connect to this address; the name in the URL "
     "is\n"
     "                           still the one that is requested and verified\n"
@@ -85,6 +91,9 @@ enum {
     OPT_TLS_1_3,
     OPT_TIMEOUT,
     OPT_SHOW,
+    OPT_CLIENT_CERT,
+    OPT_CLIENT_KEY,
+    OPT_PASSPHRASE_FILE,
     OPT_INSECURE,
     OPT_KEYLOG,
     OPT_VERSION
@@ -101,6 +110,9 @@ static const struct option long_options[] = {
     { "tls1.3", no_argument, NULL, OPT_TLS_1_3 },
     { "timeout", required_argument, NULL, OPT_TIMEOUT },
     { "show", optional_argument, NULL, OPT_SHOW },
+    { "client-cert", required_argument, NULL, OPT_CLIENT_CERT },
+    { "client-key", required_argument, NULL, OPT_CLIENT_KEY },
+    { "passphrase-file", required_argument, NULL, OPT_PASSPHRASE_FILE },
     { "insecure-skip-verify", no_argument, NULL, OPT_INSECURE },
     { "keylog", required_argument, NULL, OPT_KEYLOG },
     { "help", no_argument, NULL, 'h' },
@@ -158,6 +170,13 @@ fetch_take_option(int option, const char *value, struct options *o)
         return cli_seconds("--timeout", value, &o->timeout) ? -1 : CLI_USAGE;
     case OPT_SHOW:
         return show_take(value, &o->show) ? -1 : CLI_USAGE;
+    case OPT_CLIENT_CERT:
+        return cli_add_cert(&o->client.pairs, value) ? -1 : CLI_USAGE;
+    case OPT_CLIENT_KEY:
+        return cli_add_key(&o->client.pairs, value) ? -1 : CLI_USAGE;
+    case OPT_PASSPHRASE_FILE:
+        o->client.pairs.passphrase_file = value;
+        return -1;
     case OPT_INSECURE:
         o->client.insecure_skip_verify = true;
         return -1;

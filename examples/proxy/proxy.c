@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: ISC */
+#include "proxy.h"
+
 #include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include <flow/endpoint.h>
-#include <flow/poller.h>
-#include <flow/tls.h>
-#include <flow/util.h>
 #include <flow/version.h>
 
 #include "../common/keylog.h"
-#include "../common/reload.h"
-#include "../common/starttls.h"
 
 /*
  * flow-proxy: relays every connection that it accepts to another endpoint.  The
@@ -23,10 +18,6 @@
 #define EVENTS            128
 #define ACCEPT_TURN       64
 #define OTHER_DESCRIPTORS 32
-
-/* Bytes of each direction of a connection: as many as TLS seals and sends at
- * once.  With one record at a time it takes a third more CPU. */
-#define RELAY_BUFFER 65536
 
 static const char help_text[] =
     "usage: flow-proxy --listen ENDPOINT --to ENDPOINT [OPTION...]\n"
@@ -50,10 +41,23 @@ static const char help_text[] =
     "  --starttls PROTOCOL      for tls+... in --listen: have clients ask for "
     "TLS\n"
     "                           in the clear, as smtp, imap or postgres\n"
+    "  --require-client-cert CA\n"
+    "                           for tls+... in --listen: refuse clients "
+    "without a\n"
+    "                           certificate of an authority in this PEM file\n"
+    "  --request-client-cert CA\n"
+    "                           the same, but clients may send none\n"
     "  --to ENDPOINT            where to connect\n"
     "  --ca FILE                for tls+... in --to: trust the certificates "
     "in\n"
     "                           this PEM file instead of the system's\n"
+    "  --client-cert FILE --client-key FILE\n"
+    "                           for tls+... in --to: PEM chain and private key "
+    "for\n"
+    "                           a server that asks for a client certificate; "
+    "repeat\n"
+    "                           the pair for more, of which one is chosen\n"
+    "  --passphrase-file FILE   first line: passphrase of all encrypted keys\n"
     "  --server-name NAME       for tls+... in --to: request and verify this "
     "name\n"
     "                           instead of the endpoint's host\n"
@@ -91,296 +95,6 @@ static const char exit_text[] =
     "\n"
     "Exit codes: 0 ended by a signal, 1 failure, 2 usage error.\n";
 
-struct proxy {
-    /* Settings. */
-    const char *listen;
-    const char *to;
-    struct certs_places places;
-    struct cli_client client;
-    struct flow_endpoint_options dial;
-    uint64_t connect_timeout;
-    uint64_t idle_timeout;
-    size_t max_connections;
-    bool log;
-    enum starttls_protocol starttls;
-
-    /* What runs. */
-    const struct flow_env *env;
-    struct flow_poller *poller;
-    struct reload *reload; /* of a TLS listener, else NULL */
-    struct reload_program program;
-    struct flow_listener *listener;
-    bool listening;
-    struct conn *conns;
-    size_t conn_count;
-};
-
-/* A client and, once its handshake is done, its connection to the server. */
-struct conn {
-    struct conn *next, **link;
-    struct proxy *proxy;
-    struct flow *client;
-    struct flow *server; /* NULL: the client's handshake is under way */
-    /* What is said before that handshake, or by the server before the relay;
-     * NULL: nothing, or no more. */
-    struct starttls *starttls;
-    uint64_t deadline; /* of the client's handshake */
-    struct flow_relay relay;
-};
-
-static uint64_t
-proxy_now(const struct proxy *p)
-{
-    return p->env->now(p->env->ctx);
-}
-
-static void
-proxy_conn_close(struct conn *c)
-{
-    struct proxy *p = c->proxy;
-
-    if (c->server != NULL)
-        flow_relay_fini(&c->relay);
-    flow_close(c->client);
-    flow_close(c->server);
-    *c->link = c->next;
-    if (c->next != NULL)
-        c->next->link = c->link;
-    p->conn_count--;
-    free(c->starttls);
-    free(c);
-}
-
-/* The error record of the direction of a flow that failed. */
-static bool
-proxy_find_error(struct flow *f, struct flow_error *ret)
-{
-    flow_get_error(f, FLOW_READ, ret);
-    if (ret->status >= FLOW_OK)
-        flow_get_error(f, FLOW_WRITE, ret);
-    return ret->status < FLOW_OK;
-}
-
-static void
-proxy_log_end(struct conn *c, enum flow_status st)
-{
-    const struct flow_relay_side *side = c->relay.side;
-    char peer[128], what[180];
-    size_t len = sizeof(peer);
-    struct flow_error err;
-
-    if (!c->proxy->log)
-        return;
-    if (flow_query(c->client, FLOW_QUERY_PEER_ADDRESS, peer, &len) != FLOW_OK ||
-        peer[0] == '\0')
-        snprintf(peer, sizeof(peer), "a client");
-    if (c->starttls != NULL && c->starttls->problem != NULL) {
-        cli_complain("%s: STARTTLS: %s", peer, c->starttls->problem);
-    } else if (st < FLOW_OK && c->server != NULL &&
-               proxy_find_error(c->server, &err)) {
-        snprintf(what, sizeof(what), "%s: connection to the server", peer);
-        cli_flow_error(what, &err);
-    } else if (st < FLOW_OK && proxy_find_error(c->client, &err)) {
-        cli_flow_error(peer, &err);
-    } else {
-        cli_complain("%s: %llu bytes to the server, %llu bytes back%s", peer,
-                     (unsigned long long)side[0].bytes,
-                     (unsigned long long)side[1].bytes,
-                     st == FLOW_E_TIMEOUT ? ", then idle timeout" : "");
-    }
-}
-
-static bool
-proxy_begin_starttls(struct conn *c, enum starttls_role role)
-{
-    c->starttls = malloc(sizeof(*c->starttls));
-    if (c->starttls == NULL) {
-        cli_complain("cannot serve a connection: out of memory");
-        return false;
-    }
-    starttls_init(c->starttls, c->proxy->starttls, role);
-    return true;
-}
-
-/* Go on with what is said in the clear, on the client's flow or the server's.
- */
-static enum flow_status
-proxy_speak(struct conn *c)
-{
-    struct flow *f = c->server != NULL ? c->server : c->client;
-    enum flow_status st = starttls_step(c->starttls, f);
-
-    if (st == FLOW_AGAIN)
-        flow_poller_set(c->proxy->poller, f, starttls_wants(c->starttls));
-    if (st == FLOW_OK) {
-        free(c->starttls);
-        c->starttls = NULL;
-    }
-    return st;
-}
-
-/* The client has asked for TLS: the flow over which it did becomes one of TLS.
- */
-static enum flow_status
-proxy_start_tls(struct conn *c)
-{
-    struct proxy *p = c->proxy;
-    struct flow_tls_config *config =
-        flow_tls_holder_get(reload_holder(p->reload));
-    struct flow_error err;
-    enum flow_status st = flow_poller_remove(p->poller, c->client);
-
-    if (st == FLOW_OK)
-        st = flow_tls_wrap_server(config, c->client, 0, &c->client, &err);
-    flow_tls_config_unref(config);
-    if (st == FLOW_OK)
-        st = flow_poller_add(p->poller, c->client, FLOW_READY_OPEN, c);
-    if (st != FLOW_OK)
-        cli_complain("cannot serve a connection: out of memory");
-    else
-        flow_set_deadline(c->client, FLOW_READ | FLOW_WRITE, c->deadline);
-    return st;
-}
-
-/* The client's handshake is done: connect to the server. */
-static enum flow_status
-proxy_reach_server(struct conn *c)
-{
-    struct proxy *p = c->proxy;
-    struct flow_error err;
-    enum flow_status st;
-    char what[300];
-
-    st = flow_endpoint_dial(NULL, p->to, &p->dial, &c->server, &err);
-    if (st != FLOW_OK) {
-        snprintf(what, sizeof(what), "cannot reach %s", p->to);
-        cli_flow_error(what, &err);
-        return st;
-    }
-    flow_set_deadline(c->client, FLOW_READ | FLOW_WRITE, FLOW_NEVER);
-    if (p->starttls != STARTTLS_NONE) {
-        if (!proxy_begin_starttls(c, STARTTLS_SKIPS)) {
-            flow_close(c->server);
-            c->server = NULL;
-            return FLOW_E_NOMEM;
-        }
-        /* Nothing of the client is read before the server's greeting. */
-        flow_poller_set(p->poller, c->client, 0);
-        flow_set_deadline(c->server, FLOW_READ | FLOW_WRITE,
-                          proxy_now(p) + p->connect_timeout);
-    }
-    st = flow_relay_init(&c->relay, c->client, c->server, RELAY_BUFFER,
-                         p->idle_timeout);
-    if (st == FLOW_OK) {
-        st = flow_poller_add(p->poller, c->server, 0, c);
-        if (st == FLOW_OK)
-            return FLOW_OK;
-        flow_relay_fini(&c->relay);
-    }
-    cli_complain("cannot serve a connection: out of memory");
-    flow_close(c->server);
-    c->server = NULL;
-    return st;
-}
-
-static enum flow_status
-proxy_step(struct conn *c)
-{
-    enum flow_status st;
-
-    if (c->server == NULL && c->starttls != NULL) {
-        st = proxy_speak(c);
-        if (st == FLOW_OK)
-            st = proxy_start_tls(c);
-        if (st != FLOW_OK)
-            return st;
-    }
-    if (c->server == NULL) {
-        st = flow_open(c->client);
-        if (st != FLOW_OK)
-            return st;
-        st = proxy_reach_server(c);
-        if (st != FLOW_OK)
-            return st;
-    }
-    if (c->starttls != NULL) {
-        st = proxy_speak(c);
-        if (st != FLOW_OK)
-            return st;
-        flow_set_deadline(c->server, FLOW_READ | FLOW_WRITE, FLOW_NEVER);
-    }
-    return flow_relay_step(&c->relay);
-}
-
-static void
-proxy_conn_run(struct conn *c)
-{
-    struct proxy *p = c->proxy;
-    enum flow_status st = proxy_step(c);
-    uint32_t client_interest, server_interest;
-    uint64_t latest;
-
-    if (st != FLOW_AGAIN) {
-        proxy_log_end(c, st);
-        proxy_conn_close(c);
-        return;
-    }
-    /* The interest is still FLOW_READY_OPEN, or proxy_speak() has set it. */
-    if (c->server == NULL || c->starttls != NULL)
-        return;
-    latest = flow_relay_interest(&c->relay, &client_interest, &server_interest);
-    flow_poller_set(p->poller, c->client, client_interest);
-    flow_poller_set(p->poller, c->server, server_interest);
-    /* The relay's own deadline is set on one of the two flows, so that the
-     * poller reports it. */
-    flow_set_deadline(c->client, FLOW_READ, latest);
-}
-
-static void
-proxy_conn_start(struct proxy *p, struct flow *client)
-{
-    struct conn *c = calloc(1, sizeof(*c));
-
-    if (c == NULL ||
-        flow_poller_add(p->poller, client, FLOW_READY_OPEN, c) != FLOW_OK) {
-        cli_complain("cannot serve a connection: out of memory");
-        flow_close(client);
-        free(c);
-        return;
-    }
-    c->proxy = p;
-    c->client = client;
-    c->next = p->conns;
-    c->link = &p->conns;
-    if (c->next != NULL)
-        c->next->link = &c->next;
-    p->conns = c;
-    p->conn_count++;
-    c->deadline = proxy_now(p) + p->connect_timeout;
-    flow_set_deadline(client, FLOW_READ | FLOW_WRITE, c->deadline);
-    if (p->starttls != STARTTLS_NONE &&
-        !proxy_begin_starttls(c, STARTTLS_SERVES))
-        proxy_conn_close(c);
-    else
-        proxy_conn_run(c);
-}
-
-/* The relay looks after its time itself; what comes before it does not. */
-static void
-proxy_conn_event(struct conn *c, uint32_t ready)
-{
-    bool is_relay = c->server != NULL && c->starttls == NULL;
-
-    if (!is_relay && (ready & FLOW_READY_DEADLINE) != 0) {
-        if (c->server != NULL)
-            c->starttls->problem = "the server does not send its greeting";
-        proxy_log_end(c, FLOW_E_TIMEOUT);
-        proxy_conn_close(c);
-        return;
-    }
-    proxy_conn_run(c);
-}
-
 static void
 proxy_accept_some(struct proxy *p)
 {
@@ -388,7 +102,7 @@ proxy_accept_some(struct proxy *p)
     struct flow *flow;
     int i;
 
-    for (i = 0; i < ACCEPT_TURN && p->conn_count < p->max_connections; i++) {
+    for (i = 0; i < ACCEPT_TURN && p->tunnel_count < p->max_connections; i++) {
         enum flow_status st = flow_accept(p->listener, &flow);
 
         if (st == FLOW_AGAIN)
@@ -398,7 +112,7 @@ proxy_accept_some(struct proxy *p)
             cli_flow_error("cannot accept a connection", &err);
             return;
         }
-        proxy_conn_start(p, flow);
+        tunnel_start(p, flow);
     }
 }
 
@@ -407,7 +121,7 @@ proxy_accept_some(struct proxy *p)
 static bool
 proxy_watch_listener(struct proxy *p)
 {
-    bool want = p->listener != NULL && p->conn_count < p->max_connections;
+    bool want = p->listener != NULL && p->tunnel_count < p->max_connections;
 
     if (want && !p->listening &&
         flow_poller_add_listener(p->poller, p->listener, NULL) != FLOW_OK) {
@@ -436,7 +150,7 @@ proxy_turn(struct proxy *p)
         if (event[i].listener != NULL)
             proxy_accept_some(p);
         else if (event[i].flow != NULL)
-            proxy_conn_event(event[i].user, event[i].ready);
+            tunnel_event(event[i].user, event[i].ready);
     }
     return true;
 }
@@ -455,11 +169,11 @@ proxy_serve(struct proxy *p)
     for (;;) {
         if (cli_signals > 0 && p->listener != NULL)
             proxy_stop_listening(p);
-        if (p->listener == NULL && p->conn_count == 0)
+        if (p->listener == NULL && p->tunnel_count == 0)
             return CLI_OK;
         if (cli_signals > 1) {
             cli_complain("closed %zu connections that had not ended",
-                         p->conn_count);
+                         p->tunnel_count);
             return CLI_FAILED;
         }
         if (!proxy_watch_listener(p) || !proxy_turn(p))
@@ -514,6 +228,7 @@ proxy_load(struct proxy *p)
     if (!cli_is_tls(p->listen))
         return cli_plain(p->listen,
                          certs_given(&p->places) ||
+                             p->places.clients.ca != NULL ||
                              p->starttls != STARTTLS_NONE ||
                              (keylog_is_chosen() && !cli_is_tls(p->to)));
     p->program.complete = proxy_complete;
@@ -562,13 +277,31 @@ proxy_prepare_descriptors(struct proxy *p)
                  got, p->max_connections);
 }
 
+/* The file is for the keys of either side that has one. */
+static int
+proxy_take_passphrase(struct proxy *p)
+{
+    if (p->passphrase_file == NULL)
+        return CLI_OK;
+    if (!certs_given(&p->places) && p->client.pairs.key_count == 0)
+        return cli_usage("--passphrase-file is for a key, and there is no "
+                         "--key, --certs or --client-key");
+    if (certs_given(&p->places))
+        p->places.pairs.passphrase_file = p->passphrase_file;
+    if (p->client.pairs.key_count > 0)
+        p->client.pairs.passphrase_file = p->passphrase_file;
+    return CLI_OK;
+}
+
 static int
 proxy_run(struct proxy *p)
 {
     char address[256];
     size_t len = sizeof(address);
-    int code;
+    int code = proxy_take_passphrase(p);
 
+    if (code != CLI_OK)
+        return code;
     p->env = flow_env_default();
     proxy_prepare_descriptors(p);
     code = proxy_prepare_dial(p);
@@ -595,8 +328,8 @@ proxy_run(struct proxy *p)
 static void
 proxy_clean_up(struct proxy *p)
 {
-    while (p->conns != NULL)
-        proxy_conn_close(p->conns);
+    while (p->tunnels != NULL)
+        tunnel_close(p->tunnels);
     cli_catch_signals(NULL);
     flow_poller_free(p->poller);
     flow_listener_close(p->listener);
@@ -610,8 +343,13 @@ enum {
     OPT_CERT,
     OPT_KEY,
     OPT_CERTS,
+    OPT_REQUIRE_CLIENT,
+    OPT_REQUEST_CLIENT,
     OPT_CA,
     OPT_SERVER_NAME,
+    OPT_CLIENT_CERT,
+    OPT_CLIENT_KEY,
+    OPT_PASSPHRASE_FILE,
     OPT_INSECURE,
     OPT_MAX_CONNECTIONS,
     OPT_CONNECT_TIMEOUT,
@@ -628,8 +366,13 @@ static const struct option long_options[] = {
     { "cert", required_argument, NULL, OPT_CERT },
     { "key", required_argument, NULL, OPT_KEY },
     { "certs", required_argument, NULL, OPT_CERTS },
+    { "require-client-cert", required_argument, NULL, OPT_REQUIRE_CLIENT },
+    { "request-client-cert", required_argument, NULL, OPT_REQUEST_CLIENT },
     { "ca", required_argument, NULL, OPT_CA },
     { "server-name", required_argument, NULL, OPT_SERVER_NAME },
+    { "client-cert", required_argument, NULL, OPT_CLIENT_CERT },
+    { "client-key", required_argument, NULL, OPT_CLIENT_KEY },
+    { "passphrase-file", required_argument, NULL, OPT_PASSPHRASE_FILE },
     { "insecure-skip-verify", no_argument, NULL, OPT_INSECURE },
     { "max-connections", required_argument, NULL, OPT_MAX_CONNECTIONS },
     { "connect-timeout", required_argument, NULL, OPT_CONNECT_TIMEOUT },
@@ -661,11 +404,22 @@ proxy_take_option(int option, const char *value, struct proxy *p)
         return cli_add_key(&p->places.pairs, value) ? -1 : CLI_USAGE;
     case OPT_CERTS:
         return certs_add_directory(&p->places, value) ? -1 : CLI_USAGE;
+    case OPT_REQUIRE_CLIENT:
+        return clients_require(&p->places.clients, value) ? -1 : CLI_USAGE;
+    case OPT_REQUEST_CLIENT:
+        return clients_request(&p->places.clients, value) ? -1 : CLI_USAGE;
     case OPT_CA:
         p->client.ca = value;
         return -1;
     case OPT_SERVER_NAME:
         p->dial.server_name = value;
+        return -1;
+    case OPT_CLIENT_CERT:
+        return cli_add_cert(&p->client.pairs, value) ? -1 : CLI_USAGE;
+    case OPT_CLIENT_KEY:
+        return cli_add_key(&p->client.pairs, value) ? -1 : CLI_USAGE;
+    case OPT_PASSPHRASE_FILE:
+        p->passphrase_file = value;
         return -1;
     case OPT_INSECURE:
         p->client.insecure_skip_verify = true;

@@ -112,6 +112,8 @@ static void
 conn_log_answer(struct conn *c)
 {
     const char *name = "-", *version = "-";
+    char client[512] = "";
+    enum flow_status st;
     struct flow_tls_info info;
 
     if (!c->site->log)
@@ -120,12 +122,16 @@ conn_log_answer(struct conn *c)
         version = info.version == FLOW_TLS_1_3 ? "TLSv1.3" : "TLSv1.2";
         if (info.server_name[0] != '\0')
             name = info.server_name;
+        st = flow_tls_get_peer_subject(c->flow, client, sizeof(client));
+        if (st == FLOW_E_INVAL)
+            snprintf(client, sizeof(client), "with a subject that is too long");
     }
     flockfile(stderr);
     conn_log_peer(c);
-    fprintf(stderr, " %s %s %d %zu bytes %" PRIu64 " ms\n", name, version,
+    fprintf(stderr, " %s %s %d %zu bytes %" PRIu64 " ms%s%s\n", name, version,
             c->answer->status, c->answer->body_len,
-            (conn_now(c) - c->began) / 1000000);
+            (conn_now(c) - c->began) / 1000000,
+            client[0] != '\0' ? ", client " : "", client);
     funlockfile(stderr);
 }
 

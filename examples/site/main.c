@@ -43,6 +43,13 @@ static const char help_text[] =
     "                           NAME/fullchain.pem with NAME/privkey.pem; "
     "may be\n"
     "                           repeated\n"
+    "  --require-client-cert CA\n"
+    "                           refuse clients without a certificate of an "
+    "authority\n"
+    "                           in this PEM file\n"
+    "  --request-client-cert CA\n"
+    "                           the same, but clients may send none\n"
+    "  --passphrase-file FILE   first line: passphrase of encrypted keys\n"
     "  --serve NAME=FILE        serve FILE as NAME; repeat for more names\n"
     "  --default NAME           serve the file of NAME to clients that request "
     "any\n"
@@ -98,6 +105,9 @@ enum {
     OPT_CERT,
     OPT_KEY,
     OPT_CERTS,
+    OPT_REQUIRE_CLIENT,
+    OPT_REQUEST_CLIENT,
+    OPT_PASSPHRASE_FILE,
     OPT_SERVE,
     OPT_DEFAULT,
     OPT_REDIRECT,
@@ -115,6 +125,9 @@ static const struct option long_options[] = {
     { "cert", required_argument, NULL, OPT_CERT },
     { "key", required_argument, NULL, OPT_KEY },
     { "certs", required_argument, NULL, OPT_CERTS },
+    { "require-client-cert", required_argument, NULL, OPT_REQUIRE_CLIENT },
+    { "request-client-cert", required_argument, NULL, OPT_REQUEST_CLIENT },
+    { "passphrase-file", required_argument, NULL, OPT_PASSPHRASE_FILE },
     { "serve", required_argument, NULL, OPT_SERVE },
     { "default", required_argument, NULL, OPT_DEFAULT },
     { "redirect", required_argument, NULL, OPT_REDIRECT },
@@ -147,6 +160,13 @@ site_take_option(int option, const char *value, struct options *o,
         return cli_add_key(&o->places.pairs, value) ? -1 : CLI_USAGE;
     case OPT_CERTS:
         return certs_add_directory(&o->places, value) ? -1 : CLI_USAGE;
+    case OPT_REQUIRE_CLIENT:
+        return clients_require(&o->places.clients, value) ? -1 : CLI_USAGE;
+    case OPT_REQUEST_CLIENT:
+        return clients_request(&o->places.clients, value) ? -1 : CLI_USAGE;
+    case OPT_PASSPHRASE_FILE:
+        o->places.pairs.passphrase_file = value;
+        return -1;
     case OPT_SERVE:
         code = resources_add(&s->resources, value);
         return code == CLI_OK ? -1 : code;
@@ -439,8 +459,9 @@ site_announce(struct site *s)
 
 /* Workers that share the settings of s and its answers. */
 static struct site *
-site_copy_for_workers(struct site *s, size_t count)
+site_copy_for_workers(struct site *s, const struct options *o)
 {
+    const size_t count = o->workers;
     struct site *workers = calloc(count, sizeof(*workers));
     size_t i;
 
@@ -454,7 +475,9 @@ site_copy_for_workers(struct site *s, size_t count)
         workers[i].index = i;
     }
     workers->program.complete = site_complete;
-    workers->program.in_force = site_check_names;
+    /* It would refuse the client that looks for the names. */
+    if (o->places.clients.auth != FLOW_TLS_CLIENT_AUTH_REQUIRED)
+        workers->program.in_force = site_check_names;
     workers->program.user = workers;
     return workers;
 }
@@ -519,7 +542,7 @@ site_run(struct site *s, const struct options *o)
     site_prepare_descriptors(s, o->workers);
     if (!site_prepare_answers(s))
         return CLI_FAILED;
-    workers = site_copy_for_workers(s, o->workers);
+    workers = site_copy_for_workers(s, o);
     if (workers == NULL)
         return CLI_FAILED;
     code = site_serve(workers, o);

@@ -31,6 +31,7 @@ static const char help_text[] =
     "the\n"
     "                           pair for more names or key types\n"
     "  --certs DIR              every certificate in DIR, as flow-site\n"
+    "  --passphrase-file FILE   first line: passphrase of encrypted keys\n"
     "  --alpn LIST              protocols that the client offers, "
     "comma-separated\n"
     "                           (default: none)\n"
@@ -56,6 +57,7 @@ enum {
     OPT_CERT = 256,
     OPT_KEY,
     OPT_CERTS,
+    OPT_PASSPHRASE_FILE,
     OPT_ALPN,
     OPT_SIGALGS,
     OPT_TLS_1_2,
@@ -69,12 +71,15 @@ static const struct option long_options[] = {
     { "cert", required_argument, NULL, OPT_CERT },
     { "key", required_argument, NULL, OPT_KEY },
     { "certs", required_argument, NULL, OPT_CERTS },
+    { "passphrase-file", required_argument, NULL, OPT_PASSPHRASE_FILE },
     { "alpn", required_argument, NULL, OPT_ALPN },
     { "sigalgs", required_argument, NULL, OPT_SIGALGS },
     { "tls1.2", no_argument, NULL, OPT_TLS_1_2 },
     { "tls1.3", no_argument, NULL, OPT_TLS_1_3 },
     { "json", no_argument, NULL, OPT_JSON },
     { "listen", required_argument, NULL, OPT_OF_SITE },
+    { "require-client-cert", required_argument, NULL, OPT_OF_SITE },
+    { "request-client-cert", required_argument, NULL, OPT_OF_SITE },
     { "serve", required_argument, NULL, OPT_OF_SITE },
     { "default", required_argument, NULL, OPT_OF_SITE },
     { "redirect", required_argument, NULL, OPT_OF_SITE },
@@ -203,6 +208,9 @@ sni_take_option(int option, const char *value, struct options *o)
         return cli_add_key(&o->places.pairs, value) ? -1 : CLI_USAGE;
     case OPT_CERTS:
         return certs_add_directory(&o->places, value) ? -1 : CLI_USAGE;
+    case OPT_PASSPHRASE_FILE:
+        o->places.pairs.passphrase_file = value;
+        return -1;
     case OPT_ALPN:
         if (sni_take_list(o, value, sni_take_protocol))
             return -1;

@@ -236,7 +236,7 @@ class Explain(WithCertificates):
             "--listen", ":443", "--serve", "a.test=page", "--default", "a.test",
             "--redirect", ":80", "--workers", "2", "--max-connections", "9",
             "--handshake-timeout", "1", "--idle-timeout", "1", "--log",
-            "--keylog", "keys", "a.test")
+            "--keylog", "keys", "--require-client-cert", "ca", "a.test")
         self.assertEqual(code, 0, out)
 
     def test_directory(self):

@@ -130,6 +130,58 @@ ROWS = (
     (["flow-site", "--listen", "127.0.0.1:0", "--certs", "{empty}", "--serve",
       "www.test={www.pem}"], 1, "it has no certificate",
      "NAME.pem with NAME.key", "NAME/fullchain.pem with NAME/privkey.pem"),
+    ([*ECHO, TLS, "--cert", "{www.pem}", "--key", "{locked.key}",
+      "--passphrase-file", "{wrong.pass}"], 1,
+     "passphrase of the private key is wrong", "locked.key"),
+    ([*ECHO, TLS, "--cert", "{www.pem}", "--key", "{locked.key}",
+      "--passphrase-file", "{none}"], 1, "cannot read --passphrase-file",
+     "none", "No such file or directory"),
+    ([*ECHO, TLS, "--cert", "{www.pem}", "--key", "{locked.key}",
+      "--passphrase-file", "{blank.pass}"], 1, "--passphrase-file",
+     "blank.pass", "the first line is not 1 to 256 bytes long"),
+    ([*ECHO, TLS, *PAIR, "--require-client-cert", "{none}"], 1,
+     "cannot load --require-client-cert", "no such file", "none"),
+    ([*ECHO, TLS, *PAIR, "--request-client-cert", "{junk}"], 1,
+     "cannot load --request-client-cert", "no certificate is understood",
+     "junk"),
+    ([*ECHO, TLS, *PAIR, "--request-client-cert", "{ca.pem}",
+      "--require-client-cert", "{ca.pem}"], 2, "one of them"),
+    ([*ECHO, "tcp://127.0.0.1:0", "--require-client-cert", "{ca.pem}"], 2,
+     "is not encrypted", "write tls+tcp://127.0.0.1:0"),
+    ([*SITE, "www.test={www.pem}", "--require-client-cert", "{none}"], 1,
+     "cannot load --require-client-cert", "no such file", "none"),
+    (["flow-site", "--listen", "127.0.0.1:0", "--cert", "{www.pem}", "--key",
+      "{locked.key}", "--serve", "www.test={www.pem}"], 1,
+     "private key is encrypted", "locked.key", "--passphrase-file"),
+    (["flow-site", "--listen", "127.0.0.1:0", "--cert", "{www.pem}", "--key",
+      "{locked.key}", "--serve", "www.test={www.pem}", "--passphrase-file",
+      "{wrong.pass}"], 1, "passphrase of the private key is wrong",
+     "locked.key"),
+    (["flow-site", "--listen", "127.0.0.1:0", "--cert", "{www.pem}", "--key",
+      "{locked.key}", "--serve", "www.test={www.pem}", "--passphrase-file",
+      "{empty}"], 1, "cannot read --passphrase-file", "it is not a regular file",
+     "SIGHUP"),
+    ([*PROXY, "tcp://127.0.0.1:0", "--to", TO_TLS, "--passphrase-file",
+      "{www.pass}"], 2, "--passphrase-file is for a key"),
+    ([*PROXY, "tcp://127.0.0.1:0", "--require-client-cert", "{ca.pem}", "--to",
+      "tcp://127.0.0.1:1"], 2, "is not encrypted"),
+    # Certificates of clients.
+    ([*CAT, TO_TLS, "--client-cert", "{client.pem}"], 2,
+     "1 --client-cert but 0 --client-key"),
+    ([*CAT, TO_TLS, "--passphrase-file", "{www.pass}"], 2,
+     "--passphrase-file is for a key", "--client-key"),
+    ([*CAT, "tcp://127.0.0.1:1", "--client-cert", "{client.pem}",
+      "--client-key", "{client.key}"], 2, "is not encrypted"),
+    ([*CAT, TO_TLS, "--client-cert", "{server.pem}", "--client-key",
+      "{server.key}"], 1, "certificate is not for clients",
+     "clientAuth is not in its extendedKeyUsage", "server.pem",
+     "have one issued for TLS clients"),
+    ([*CAT, TO_TLS, "--client-cert", "{client.pem}", "--client-key",
+      "{other.key}"], 1, "private key does not belong to the certificate",
+     "other.key"),
+    ([*CAT, TO_TLS, "--client-cert", "{www.pem}", "--client-key",
+      "{locked.key}"], 1, "private key is encrypted", "locked.key",
+     "--passphrase-file"),
     ([*CAT, TO_TLS, "--ca", "{none}"], 1, "cannot load --ca", "no such file",
      "none"),
     ([*CAT, TO_TLS, "--ca", "{junk}"], 1, "cannot load --ca",
@@ -250,11 +302,14 @@ class WrongInput(support.Case):
         cls.pki.make("client", ["www.test"], usage="clientAuth")
         cls.pki.make("expired", ["www.test"], start="20200101",
                      end="20210101")
+        cls.pki.make("server", ["www.test"], usage="serverAuth")
         cls.pki.make("short", ["www.test"], kind="rsa1024")
         cls.pki.openssl("pkey", "-in", cls.pki.path("www.key"), "-aes128",
                         "-passout", "pass:x", "-out",
                         cls.pki.path("locked.key"))
         pathlib.Path(cls.pki.path("junk")).write_text("junk\n")
+        for name, line in ("www", "x"), ("wrong", "y"), ("blank", ""):
+            pathlib.Path(cls.pki.path(name + ".pass")).write_text(line + "\n")
         pathlib.Path(cls.pki.path("empty")).mkdir()
         trusted = pathlib.Path(cls.pki.path("trusted"))
         trusted.mkdir()
