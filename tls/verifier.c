@@ -336,21 +336,31 @@ verifier_free_file(const struct flow_tls_verifier *v, struct flow__span file)
     flow_env_free(v->env, (void *)(uintptr_t)file.base, file.len + 1);
 }
 
-/* See <flow/tls_verify.h>. */
-enum flow_status
-flow_tls_verifier_add_trust_file(struct flow_tls_verifier *v, const char *path,
-                                 struct flow_error *ret_err)
+static enum flow_status
+verifier_add_file(struct flow_tls_verifier *v, const char *path,
+                  enum flow_status (*add)(struct flow_tls_verifier *,
+                                          const void *, size_t,
+                                          struct flow_error *),
+                  struct flow_error *ret_err)
 {
     struct flow__span file;
     enum flow_status st = verifier_read_file(v, path, &file, ret_err);
 
     if (st != FLOW_OK)
         return st;
-    st = flow_tls_verifier_add_trust(v, file.base, file.len, ret_err);
+    st = add(v, file.base, file.len, ret_err);
     if (st != FLOW_OK)
         flow_error_set_detail(ret_err, path);
     verifier_free_file(v, file);
     return st;
+}
+
+/* See <flow/tls_verify.h>. */
+enum flow_status
+flow_tls_verifier_add_trust_file(struct flow_tls_verifier *v, const char *path,
+                                 struct flow_error *ret_err)
+{
+    return verifier_add_file(v, path, flow_tls_verifier_add_trust, ret_err);
 }
 
 /* See <flow/tls_verify.h>.  The first of the stores that can be read. */
@@ -418,16 +428,7 @@ enum flow_status
 flow_tls_verifier_add_crl_file(struct flow_tls_verifier *v, const char *path,
                                struct flow_error *ret_err)
 {
-    struct flow__span file;
-    enum flow_status st = verifier_read_file(v, path, &file, ret_err);
-
-    if (st != FLOW_OK)
-        return st;
-    st = flow_tls_verifier_add_crl(v, file.base, file.len, ret_err);
-    if (st != FLOW_OK)
-        flow_error_set_detail(ret_err, path);
-    verifier_free_file(v, file);
-    return st;
+    return verifier_add_file(v, path, flow_tls_verifier_add_crl, ret_err);
 }
 
 /* See <flow/tls_verify.h>. */
