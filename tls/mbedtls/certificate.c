@@ -89,7 +89,6 @@ static int
 certificate_check_signature(struct flow__span spki,
                             const struct flow__signature *s)
 {
-    unsigned char *p = (unsigned char *)(uintptr_t)spki.base;
     uint8_t hash[64];
     mbedtls_pk_context key;
     mbedtls_md_type_t md;
@@ -104,7 +103,7 @@ certificate_check_signature(struct flow__span spki,
     if (rc != 0)
         return rc;
     mbedtls_pk_init(&key);
-    rc = mbedtls_pk_parse_subpubkey(&p, p + spki.len, &key);
+    rc = flow__mbed_parse_public_key(&key, spki);
     if (rc == 0)
         rc = flow__mbed_check_signature(&key, s, md, hash);
     mbedtls_pk_free(&key);

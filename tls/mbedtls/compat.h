@@ -40,6 +40,9 @@ void flow__mbed_prepare(void);
 void flow__mbed_conf_random(mbedtls_ssl_config *ssl);
 int flow__mbed_parse_key(mbedtls_pk_context *key, const uint8_t *data,
                          size_t len, const uint8_t *pass, size_t pass_len);
+/* A SubjectPublicKeyInfo in DER. */
+int flow__mbed_parse_public_key(mbedtls_pk_context *key,
+                                struct flow__span spki);
 int flow__mbed_check_pair(const mbedtls_pk_context *public_key,
                           const mbedtls_pk_context *key);
 

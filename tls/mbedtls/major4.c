@@ -68,6 +68,13 @@ flow__mbed_conf_random(mbedtls_ssl_config *ssl)
 
 /* See tls/mbedtls/compat.h. */
 int
+flow__mbed_parse_public_key(mbedtls_pk_context *key, struct flow__span spki)
+{
+    return mbedtls_pk_parse_public_key(key, spki.base, spki.len);
+}
+
+/* See tls/mbedtls/compat.h. */
+int
 flow__mbed_parse_key(mbedtls_pk_context *key, const uint8_t *data, size_t len,
                      const uint8_t *pass, size_t pass_len)
 {
