@@ -120,9 +120,10 @@ suite_system_mbedtls() {
 
 # shellcheck disable=SC2086 # words without blanks, see above
 suite main "$build" $options
-# The slow tests do not depend on the source of mbedTLS.
+# Neither the slow tests nor those of the sources depend on the build of mbedTLS.
 if [ -n "$all" ]; then
     all=
+    how="$how --no-suite sources"
     # shellcheck disable=SC2086
     suite_system_mbedtls $options
 fi
