@@ -41,6 +41,10 @@ int64_t flow__plat_wall(void);
 
 /* Key material from the system; false when there is none. */
 bool flow__plat_random(void *buf, size_t len);
+/* Why it answers false: sets err (or nothing, if NULL), and returns
+ * FLOW_E_ENTROPY. */
+enum flow_status flow__plat_random_error(struct flow_error *err,
+                                         const char *layer);
 
 /* A word that each thread has for itself, 0 at first; never NULL.  Only
  * tls/mbedtls/memory.c uses it. */

@@ -28,6 +28,8 @@ static const struct status_entry status_entries[] = {
     { FLOW_E_BUSY, false, "FLOW_E_BUSY",
       "another call or lease of this direction is active" },
     { FLOW_E_SYS, true, "FLOW_E_SYS", "operating-system error" },
+    { FLOW_E_ENTROPY, true, "FLOW_E_ENTROPY",
+      "no source of entropy is healthy" },
 };
 
 static const struct status_entry status_unknown = { FLOW_OK, false,

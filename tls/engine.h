@@ -28,8 +28,8 @@
  * Every function may be called from any thread, on different objects.
  */
 
-/* Initialise the engine; every configuration calls this.  FLOW_E_NOMEM: no
- * memory or no entropy. */
+/* Initialise the engine; every configuration calls this.  FLOW_E_NOMEM,
+ * or FLOW_E_ENTROPY until a source of entropy is healthy. */
 enum flow_status flow__engine_init(struct flow_error *err);
 
 /* A certificate chain and its private key. */

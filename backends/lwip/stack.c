@@ -140,7 +140,7 @@ stack_start(const struct flow_env *env, struct flow_error *err)
             "the stack was started with another environment, or by a parent",
             "start it once, in the process that uses it");
     if (!flow__lwip_isn_seed(env))
-        return stack_refuse(err, FLOW_E_NOMEM,
+        return stack_refuse(err, FLOW_E_ENTROPY,
                             "no entropy for initial sequence numbers",
                             "start the stack when the environment has some");
     stack.env = env;

@@ -67,7 +67,7 @@ struct flow_lwip_options {
  *                      process.  NULL: flow_env_default().
  * @param[out] ret_err  Why it failed; may be NULL.
  * @retval FLOW_OK        It runs; also if it had been started with @p env.
- * @retval FLOW_E_NOMEM   The environment has no entropy for initial sequence
+ * @retval FLOW_E_ENTROPY The environment has no entropy for initial sequence
  *                        numbers (RFC 6528).  The stack is not started, and a
  *                        later call may succeed.
  * @retval FLOW_E_BUSY    It was started with another environment, or by the

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <flow/status.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -36,8 +38,12 @@ struct flow_machine {
     int64_t (*wall)(void *ctx);
 
     /** Fill @p buf with bytes that are fit for keys; false if no source is
-     *  healthy; or NULL: there is no source.  TLS refuses to start then. */
+     *  healthy; or NULL: there is no source.  TLS answers #FLOW_E_ENTROPY then.
+     *  <flow/entropy.h> has such a function. */
     bool (*random)(void *ctx, void *buf, size_t len);
+    /** Set text, hint and detail of an error to why random answers false; or
+     *  NULL. */
+    void (*random_error)(void *ctx, struct flow_error *err);
 
     /** @p size > 0 bytes at a multiple of @p align, a power of two, or NULL if
      *  there is no memory. */

@@ -75,7 +75,10 @@ enum flow_status {
      *  Transient. */
     FLOW_E_BUSY = -11,
     /** An operating-system error; its code is in the error record.  Sticky. */
-    FLOW_E_SYS = -12
+    FLOW_E_SYS = -12,
+    /** No source of entropy is healthy, so no key can be made.  Sticky for a
+     *  flow; a constructor answers it until a source is healthy. */
+    FLOW_E_ENTROPY = -13
 };
 
 /** Whose numbering flow_error::code follows. */

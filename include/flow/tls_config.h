@@ -87,8 +87,10 @@ typedef size_t flow_tls_passphrase_fn(void *user, char *buf, size_t cap);
  * @param[in]  env         Environment; NULL: flow_env_default().
  * @param[out] ret_config  The configuration, with one reference.
  * @param[out] ret_err     Why it failed; may be NULL.
- * @retval FLOW_OK       Made.
- * @retval FLOW_E_NOMEM  No memory, or no entropy to seed the engine with.
+ * @retval FLOW_OK         Made.
+ * @retval FLOW_E_NOMEM    No memory.
+ * @retval FLOW_E_ENTROPY  No source of entropy is healthy; the error says why.
+ *                         A later call succeeds when one is.
  * @par Since
  * 0.1
  */

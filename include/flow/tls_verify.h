@@ -163,8 +163,10 @@ flow_tls_verify_fn(void *user, const struct flow_tls_verdict *verdict);
  * @param[in]  env           Environment; NULL: flow_env_default().
  * @param[out] ret_verifier  The verifier, with one reference.
  * @param[out] ret_err       Why it failed; may be NULL.
- * @retval FLOW_OK       Made.
- * @retval FLOW_E_NOMEM  No memory, or no entropy to seed the engine with.
+ * @retval FLOW_OK         Made.
+ * @retval FLOW_E_NOMEM    No memory.
+ * @retval FLOW_E_ENTROPY  No source of entropy is healthy; the error says why.
+ *                         A later call succeeds when one is.
  * @par Since
  * 0.1
  */
@@ -487,10 +489,11 @@ flow_tls_next_cert(struct flow_tls_der *chain, struct flow_tls_der *ret_cert);
  *
  * @param[in]  cert       The certificate.
  * @param[out] ret_facts  The facts; its names point into @p cert.
- * @retval FLOW_OK       Read.
- * @retval FLOW_E_INVAL  It is not a certificate; nothing was written.
- * @retval FLOW_E_NOMEM  No memory, or no entropy to seed the engine with;
- *                       nothing was written.
+ * @retval FLOW_OK         Read.
+ * @retval FLOW_E_INVAL    It is not a certificate; nothing was written.
+ * @retval FLOW_E_NOMEM    No memory; nothing was written.
+ * @retval FLOW_E_ENTROPY  No source of entropy is healthy, so the TLS engine
+ *                         does not start; nothing was written.
  * @par Threads
  * Any.
  * @par Since

@@ -65,7 +65,7 @@ stack_starts_once_and_needs_entropy(void **state)
     flow__fake_init(&other, 2);
     assert_not_started();
     fake.no_entropy = true;
-    assert_int_equal(flow_lwip_start(&fake.env, &err), FLOW_E_NOMEM);
+    assert_int_equal(flow_lwip_start(&fake.env, &err), FLOW_E_ENTROPY);
     assert_string_equal(err.text, "no entropy for initial sequence numbers");
     assert_not_started();
     fake.no_entropy = false;

@@ -3,6 +3,7 @@
 #include <mbedtls/x509.h>
 #include <psa/crypto.h>
 
+#include "lib/plat.h"
 #include "tls/hello.h"
 #include "tls/mbedtls/compat.h"
 #include "tls/mbedtls/mbed.h"
@@ -57,10 +58,10 @@ static const struct flow__mbed_meaning map[] = {
       "the peer's key does not suit the cipher suite" },
     { MBEDTLS_ERR_X509_FATAL_ERROR, FLOW_E_AUTH, FLOW__ALERT_BAD_CERTIFICATE,
       "peer certificate refused: its chain is too long" },
-    { MBEDTLS_ERR_SSL_NO_RNG, FLOW_E_NOMEM, FLOW__ALERT_INTERNAL_ERROR,
-      "no entropy available" },
-    { PSA_ERROR_INSUFFICIENT_ENTROPY, FLOW_E_NOMEM, FLOW__ALERT_INTERNAL_ERROR,
-      "no entropy available" },
+    { MBEDTLS_ERR_SSL_NO_RNG, FLOW_E_ENTROPY, FLOW__ALERT_INTERNAL_ERROR,
+      "no source of entropy is healthy" },
+    { PSA_ERROR_INSUFFICIENT_ENTROPY, FLOW_E_ENTROPY,
+      FLOW__ALERT_INTERNAL_ERROR, "no source of entropy is healthy" },
 };
 
 /* A certificate that has passed our own checks. */
@@ -141,6 +142,18 @@ error_refusal_say(struct flow_error *err, const struct flow__mbed_refusal *r,
     return status;
 }
 
+/* The platform knows which source failed, and how. */
+static enum flow_status
+error_refusal_no_entropy(struct flow_error *err,
+                         const struct flow__mbed_refusal *r)
+{
+    (void)flow__plat_random_error(err, "tls");
+    err->domain = FLOW_DOMAIN_ENGINE;
+    err->code = r->code;
+    err->alert_sent = FLOW__ALERT_INTERNAL_ERROR;
+    return FLOW_E_ENTROPY;
+}
+
 static const struct flow__mbed_meaning *
 error_refusal_meaning(int code)
 {
@@ -162,6 +175,8 @@ flow__mbed_error(struct flow_error *err, const struct flow__mbed_refusal *r)
         alert != FLOW__ALERT_NONE && alert != FLOW__ALERT_INTERNAL_ERROR;
     const char *text;
 
+    if (meaning != NULL && meaning->status == FLOW_E_ENTROPY)
+        return error_refusal_no_entropy(err, r);
     if (meaning != NULL && meaning->status != FLOW_E_PROTO)
         return error_refusal_say(err, r, meaning->status, meaning->alert,
                                  meaning->text);

@@ -32,11 +32,14 @@ flow__engine_init(struct flow_error *err)
         return flow_error_set(err, FLOW_E_NOMEM, "tls", FLOW_DOMAIN_NONE, 0,
                               "no memory for the engine");
     if (st == FLOW_OK && !flow__plat_random(probe, sizeof(probe)))
-        st = FLOW_E_NOMEM;
+        st = FLOW_E_ENTROPY;
+    flow_wipe(probe, sizeof(probe));
+    if (st == FLOW_E_ENTROPY)
+        return flow__plat_random_error(err, "tls");
     if (st == FLOW_OK)
         return FLOW_OK;
-    return flow_error_set(err, FLOW_E_NOMEM, "tls", FLOW_DOMAIN_NONE, 0,
-                          "there is no entropy to make keys from");
+    return flow_error_set(err, st, "tls", FLOW_DOMAIN_NONE, 0,
+                          "the engine does not start");
 }
 
 void

@@ -34,8 +34,9 @@ flow__psa_init(void)
     case PSA_SUCCESS:
         return FLOW_OK;
     case PSA_ERROR_INSUFFICIENT_MEMORY:
-    case PSA_ERROR_INSUFFICIENT_ENTROPY:
         return FLOW_E_NOMEM;
+    case PSA_ERROR_INSUFFICIENT_ENTROPY:
+        return FLOW_E_ENTROPY;
     default:
         return FLOW_E_SYS;
     }

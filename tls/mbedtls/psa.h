@@ -7,8 +7,8 @@
 /*
  * Initialise PSA, once for the process, with the locks and the entropy of our
  * platform if the build uses them.  It is never shut down, since the host
- * program may use it too.  FLOW_OK, or FLOW_E_NOMEM without memory or entropy,
- * after which the next call tries again.  Any thread.
+ * program may use it too.  FLOW_OK, or FLOW_E_NOMEM or FLOW_E_ENTROPY, after
+ * which the next call tries again.  Any thread.
  */
 enum flow_status flow__psa_init(void);
 

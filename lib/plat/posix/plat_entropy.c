@@ -22,3 +22,13 @@ flow__plat_random(void *buf, size_t len)
     }
     return true;
 }
+
+enum flow_status
+flow__plat_random_error(struct flow_error *err, const char *layer)
+{
+    flow_error_set(err, FLOW_E_ENTROPY, layer, FLOW_DOMAIN_NONE, 0,
+                   "the system gives no random bytes");
+    if (err != NULL)
+        err->hint = "permit getrandom(2), or mount /dev";
+    return FLOW_E_ENTROPY;
+}
