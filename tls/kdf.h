@@ -7,6 +7,7 @@
 
 #include <flow/status.h>
 
+#include "tls/span.h"
 #include "tls/suite.h"
 
 /*
@@ -20,6 +21,12 @@ enum flow_status flow__kdf_hkdf_expand(enum flow__hash hash, const uint8_t *prk,
                                        size_t prk_len, const uint8_t *info,
                                        size_t info_len, uint8_t *out,
                                        size_t len);
+
+/* HKDF-SHA-256 (RFC 5869 2), without a label; len <= 512.  Also for the
+ * engine's own requests for random bytes, so a thread may be inside of it. */
+enum flow_status flow__kdf_hkdf(const struct flow__span *salt,
+                                const struct flow__span *input, uint8_t *out,
+                                size_t len);
 
 /* The inputs of the PRF of TLS 1.2 (RFC 5246 5). */
 struct flow__kdf_prf {
