@@ -2,6 +2,7 @@
 #include <flow/guest.h>
 
 #include "backends/vchan/hyp_unikernel.h"
+#include "backends/vchan/hyp_unikernel_entropy.h"
 #include "backends/vchan/vchan.h"
 
 /*
@@ -10,6 +11,8 @@
  * that a peer keeps mapped are never forgotten (hyp.h).
  */
 static struct vchan_hyp *guest_hyp;
+/* Its channel to xentropyd, or NULL. */
+static struct unikernel_entropy *guest_entropy;
 
 /* See <flow/guest.h>. */
 enum flow_status
@@ -77,6 +80,23 @@ flow_guest_console_write(const char *text, size_t len)
         return 0;
     return flow__unikernel_console_write(flow__unikernel_of(guest_hyp), text,
                                          len);
+}
+
+/* See <flow/guest.h>. */
+enum flow_status
+flow_guest_entropy(const struct flow_entropy_source **ret_source,
+                   struct flow_error *ret_err)
+{
+    enum flow_status st = FLOW_OK;
+
+    if (guest_hyp == NULL)
+        return guest_not_started(ret_err);
+    if (guest_entropy == NULL)
+        st = flow__unikernel_entropy_open(flow__unikernel_of(guest_hyp),
+                                          &guest_entropy, ret_err);
+    if (st == FLOW_OK)
+        *ret_source = flow__unikernel_entropy_source(guest_entropy);
+    return st;
 }
 
 /* See <flow/guest.h>. */

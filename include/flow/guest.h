@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <flow/entropy.h>
 #include <flow/env.h>
 #include <flow/status.h>
 #include <flow/wait.h>
@@ -136,6 +137,28 @@ void flow_guest_idle(uint64_t deadline);
  * 0.1
  */
 size_t flow_guest_console_write(const char *text, size_t len);
+
+/**
+ * @brief Connect to the host's entropy daemon, xentropyd.
+ *
+ * The daemon sends 1024 bytes a minute, unless it is configured otherwise, and
+ * may begin some time after this call.  The source is not fresh: on a processor
+ * without RDRAND it counts only with flow_entropy_options::never_copied.
+ *
+ * @param[out] ret_source  The source; it lives as long as the program, and
+ *                         later calls return it again.
+ * @param[out] ret_err     What went wrong; may be NULL.
+ * @retval FLOW_OK        Connected, or was before.
+ * @retval FLOW_E_NOTSUP  The store names no such channel; a later call may
+ *                        find it.  Or the guest was not started.
+ * @retval FLOW_E_NOMEM   No memory, event channel or grant.
+ * @return Otherwise as flow_guest_store().
+ * @par Since
+ * 0.1
+ */
+enum flow_status
+flow_guest_entropy(const struct flow_entropy_source **ret_source,
+                   struct flow_error *ret_err);
 
 /** Requests to the store, with the numbers of xen/io/xs_wire.h. */
 enum flow_guest_store_op {

@@ -94,6 +94,7 @@ static const struct flow_machine machine = {
 static void
 the_guest_is_started(void **state)
 {
+    const struct flow_entropy_source *source;
     struct flow_guest_watch *watch;
     struct flow_guest_request request = { .op = FLOW_GUEST_STORE_READ,
                                           .path = "domid" };
@@ -107,6 +108,8 @@ the_guest_is_started(void **state)
                      FLOW_E_NOTSUP);
     assert_string_equal(err.hint, "call flow_guest_start() first");
     assert_int_equal(flow_guest_store(&request, &n, &err), FLOW_E_NOTSUP);
+    assert_int_equal(flow_guest_entropy(&source, &err), FLOW_E_NOTSUP);
+    assert_string_equal(err.hint, "call flow_guest_start() first");
     assert_int_equal(flow_guest_watch_open("x", &watch, &err), FLOW_E_NOTSUP);
     assert_int_equal(flow_guest_console_write("x", 1), 0);
     flow_guest_idle(1);
@@ -359,6 +362,52 @@ a_destroyed_peer_is_noticed(void **state)
     peer_closes();
 }
 
+/* Any bytes will do, since none is read. */
+static bool
+mix(const uint8_t *salt, size_t salt_len, const uint8_t *input,
+    size_t input_len, uint8_t *out, size_t len)
+{
+    (void)salt;
+    (void)salt_len;
+    (void)input;
+    (void)input_len;
+    memset(out, 0, len);
+    return true;
+}
+
+/* The channel stays open, so this is the last test. */
+static void
+the_host_is_a_source_of_entropy(void **state)
+{
+    static const char node[] = "/local/domain/1/device/console/1";
+    const struct flow_entropy_source *source, *again;
+    const struct flow_entropy_options options = {
+        .sources = &source, .source_count = 1, .mix = mix, .never_copied = true
+    };
+    struct flow_error err;
+    uint8_t byte;
+
+    (void)state;
+    assert_int_equal(flow_guest_entropy(&source, &err), FLOW_E_NOTSUP);
+    assert_string_equal(err.hint, "run xentropyd in domain 0");
+    assert_non_null(xen_world_domain(m.world, 4));
+    xen_world_write(m.world, "/local/domain/1/device/console", "");
+    xen_world_write(m.world, node, "");
+    xen_world_give(m.world, node, 1);
+    xen_world_write(m.world, "/local/domain/1/device/console/1/name",
+                    "org.openmirage.entropy.1");
+    xen_world_write(m.world, "/local/domain/1/device/console/1/backend-id",
+                    "4");
+    assert_int_equal(flow_guest_entropy(&source, &err), FLOW_OK);
+    assert_int_equal(flow_guest_entropy(&again, &err), FLOW_OK);
+    assert_ptr_equal(source, again);
+    assert_int_equal(xen_domain_granted(m.domain[0]), 1);
+    assert_int_equal(flow_entropy_start(&options, &err), FLOW_OK);
+    assert_false(flow_entropy_random(NULL, &byte, 1));
+    flow_entropy_error(NULL, &err);
+    assert_string_equal(err.detail, "xentropyd gives no bytes");
+}
+
 int
 main(void)
 {
@@ -371,6 +420,7 @@ main(void)
         cmocka_unit_test(the_store_is_watched),
         cmocka_unit_test(the_console_has_a_limit),
         cmocka_unit_test(a_destroyed_peer_is_noticed),
+        cmocka_unit_test(the_host_is_a_source_of_entropy),
     };
 
     m.now = 1000 * SEC;

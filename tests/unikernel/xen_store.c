@@ -591,13 +591,22 @@ xen_store_put(struct xen_store *s, const char *path, const char *value)
     fire(s, path);
 }
 
+void
+xen_store_give(struct xen_store *s, const char *path, uint16_t domid)
+{
+    struct node *n = node_find(&s->tree, path);
+
+    assert(n != NULL);
+    n->perm[0].letter = 'n';
+    n->perm[0].domid = domid;
+}
+
 struct xen_store_client *
 xen_store_client_new(struct xen_store *s, uint16_t domid, void *page)
 {
     struct xen_store_client *c = calloc(1, sizeof(*c));
     char path[NAME_MAX_LEN];
     char text[8];
-    struct node *n = NULL;
 
     assert(c != NULL);
     c->store = s;
@@ -610,9 +619,7 @@ xen_store_client_new(struct xen_store *s, uint16_t domid, void *page)
     xen_store_put(s, path, "");
     snprintf(path, sizeof(path), "/local/domain/%u/data", domid);
     xen_store_put(s, path, "");
-    n = node_find(&s->tree, path);
-    n->perm[0].letter = 'n';
-    n->perm[0].domid = domid;
+    xen_store_give(s, path, domid);
     snprintf(path, sizeof(path), "/local/domain/%u/domid", domid);
     snprintf(text, sizeof(text), "%u", domid);
     xen_store_put(s, path, text);

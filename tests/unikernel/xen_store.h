@@ -30,6 +30,8 @@ bool xen_store_flush(struct xen_store_client *c);
 void xen_store_conflicts(struct xen_store *s, unsigned count);
 void xen_store_quota(struct xen_store *s, unsigned count);
 void xen_store_put(struct xen_store *s, const char *path, const char *value);
+/* A node belongs to a domain from now on. */
+void xen_store_give(struct xen_store *s, const char *path, uint16_t domid);
 /* How many nodes there are below a path. */
 unsigned xen_store_nodes(const struct xen_store *s, const char *below);
 

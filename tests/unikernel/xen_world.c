@@ -879,6 +879,14 @@ xen_world_write(struct xen_world *w, const char *path, const char *value)
     leave(w);
 }
 
+void
+xen_world_give(struct xen_world *w, const char *path, uint16_t domid)
+{
+    enter(w);
+    xen_store_give(w->store, path, domid);
+    leave(w);
+}
+
 unsigned
 xen_world_nodes(const struct xen_world *w, const char *below)
 {

@@ -49,6 +49,8 @@ void xen_world_conflicts(struct xen_world *w, unsigned count);
 void xen_world_quota(struct xen_world *w, unsigned count);
 /* Writes a node as domain 0, readable by all; or removes it (NULL). */
 void xen_world_write(struct xen_world *w, const char *path, const char *value);
+/* A node that was written so belongs to a domain from now on. */
+void xen_world_give(struct xen_world *w, const char *path, uint16_t domid);
 unsigned xen_world_nodes(const struct xen_world *w, const char *below);
 
 #endif
