@@ -380,6 +380,8 @@ flow_tls_config_limit_ca_list(struct flow_tls_config *c, size_t max_bytes);
  * @retval FLOW_E_AUTH    Expired, not yet valid or not for this purpose, the
  * RSA key is too short, or the passphrase is missing or wrong.
  * @retval FLOW_E_NOMEM   No memory.
+ * @retval FLOW_E_ENTROPY No source of entropy is healthy: keys are checked with
+ *                        random bytes.
  * @retval FLOW_E_BUSY    Frozen.
  * @par Since
  * 0.1

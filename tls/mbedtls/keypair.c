@@ -6,6 +6,7 @@
 #include <mbedtls/platform.h>
 #include <psa/crypto.h>
 
+#include "lib/plat.h"
 #include "tls/mbedtls/compat.h"
 #include "tls/mbedtls/mbed.h"
 
@@ -270,6 +271,18 @@ keypair_parse(struct flow__keypair *pair, const struct flow__keypair_input *in,
     return chain != FLOW_OK ? chain : key;
 }
 
+/* mbedTLS parses and checks keys with random bytes, and without them it may
+ * refuse a good key by any number. */
+static enum flow_status
+keypair_blame(enum flow_status st, struct flow_error *err)
+{
+    uint8_t probe[1];
+
+    return flow__plat_random(probe, sizeof(probe))
+               ? st
+               : flow__plat_random_error(err, "tls");
+}
+
 /* See tls/engine.h. */
 enum flow_status
 flow__keypair_new(const struct flow_env *env,
@@ -297,6 +310,8 @@ flow__keypair_new(const struct flow_env *env,
     flow__mbed_leave();
     if (rc != 0)
         st = keypair_fail(err, FLOW_E_NOMEM, rc, NULL, "no memory");
+    if (st != FLOW_OK && st != FLOW_E_NOMEM)
+        st = keypair_blame(st, err);
     if (st != FLOW_OK) {
         flow__keypair_free(pair);
         return st;

@@ -19,6 +19,7 @@
 struct flow__random_pool {
     uint8_t bytes[FLOW__RANDOM_POOL];
     size_t left; /* the first ones; the rest is wiped */
+    bool failed; /* there were none, whatever mbedTLS made of that */
 };
 
 /* After flow__mbed_enter(), so that no fork copies it, and before

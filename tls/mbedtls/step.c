@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 #include "tls/mbedtls/step.h"
 
+#include <psa/crypto.h>
+
+#include "tls/mbedtls/compat.h"
 #include "tls/mbedtls/mbed.h"
 
 /* See tls/mbedtls/step.h. */
@@ -19,6 +22,8 @@ int
 flow__mbed_end_step(struct flow__mbed_step *step, int code)
 {
     code = flow__mbed_result(code);
+    if (step->random.failed && !flow__mbed_no_memory(code))
+        code = PSA_ERROR_INSUFFICIENT_ENTROPY;
     flow__mbed_set_step(NULL);
     flow__random_end(&step->random);
     flow__mbed_leave();

@@ -23,7 +23,8 @@ struct flow__mbed_step {
  * the step takes does not outlive it. */
 void flow__mbed_begin_step(struct flow__mbed_step *step,
                            struct flow__arena **arena);
-/* Leave it.  The answer is flow__mbed_result(code). */
+/* Leave it.  The answer is flow__mbed_result(code), or, if mbedTLS asked for
+ * random bytes and got none, a number that says so. */
 int flow__mbed_end_step(struct flow__mbed_step *step, int code);
 
 /* The step that this thread runs, or NULL (memory.c has the thread's word). */
