@@ -57,9 +57,10 @@ void flow__plat_free(void *ptr, size_t size, size_t align);
 /*
  * A whole file into memory of env; *ret_len bytes, plus a NUL that is not
  * counted, so that PEM parsers find their end.  Release: flow_env_free() with
- * *ret_len + 1.  FLOW_E_SYS with *ret_code = errno and *ret_text saying in a
- * static phrase what that means; FLOW_E_INVAL above max bytes; FLOW_E_NOTSUP
- * where there are no files.
+ * *ret_len + 1.  Only regular files are read, so that a FIFO without a writer
+ * holds no caller up.  FLOW_E_SYS with *ret_code = errno and *ret_text saying
+ * in a static phrase what that means; FLOW_E_INVAL above max bytes;
+ * FLOW_E_NOTSUP where there are no files.
  */
 enum flow_status flow__plat_read_file(const struct flow_env *env,
                                       const char *path, size_t max,

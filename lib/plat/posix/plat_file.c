@@ -7,8 +7,8 @@
 #include "lib/plat.h"
 
 /*
- * Read what fits; *ret_len is cap when there may be more.  A file may be a pipe
- * or grow while it is read, so its size is only a first guess.
+ * Read what fits; *ret_len is cap when there may be more.  A file may grow
+ * while it is read, so its size is only a first guess.
  */
 static enum flow_status
 file_read_up_to(int fd, uint8_t *data, size_t cap, size_t *ret_len)
@@ -62,14 +62,14 @@ file_read_open(const struct flow_env *env, int fd, size_t max,
 
     if (fstat(fd, &info) != 0)
         return FLOW_E_SYS;
-    if (S_ISDIR(info.st_mode)) {
-        errno = EISDIR;
+    if (!S_ISREG(info.st_mode)) {
+        errno = S_ISDIR(info.st_mode) ? EISDIR : ENOTSUP;
         return FLOW_E_SYS;
     }
     if (info.st_size > 0 && (uintmax_t)info.st_size > max)
         return FLOW_E_INVAL;
     /* One more than allowed, to see whether there is more; a size of 0 says
-     * nothing (pipes, /proc). */
+     * nothing (/proc). */
     cap = info.st_size > 0 ? (size_t)info.st_size + 1 : max + 1;
     data = flow_env_alloc(env, cap);
     if (data == NULL)
@@ -98,6 +98,8 @@ file_text_of(int code)
         return "permission denied";
     case EISDIR:
         return "is a directory";
+    case ENOTSUP:
+        return "is not a regular file";
     default:
         return "the file cannot be read";
     }
@@ -111,7 +113,8 @@ flow__plat_read_file(const struct flow_env *env, const char *path, size_t max,
     enum flow_status st = FLOW_E_SYS;
     int fd;
 
-    fd = open(path, O_RDONLY | O_CLOEXEC);
+    /* Opening a FIFO would wait for its writer, perhaps for ever. */
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd >= 0)
         st = file_read_open(env, fd, max, ret_data, ret_len);
     *ret_code = st == FLOW_E_SYS ? errno : 0;
