@@ -281,7 +281,8 @@ constraint_check_subject(const struct flow__cert *authority,
                          const struct flow__cert *cert, uint32_t *budget)
 {
     enum flow__constraint result = FLOW__CONSTRAINT_MET;
-    struct flow__span rest = cert->subject, email;
+    struct flow__dn_rest rest = { { NULL, 0 }, cert->subject };
+    struct flow__span email;
 
     if (cert->subject.len > 0)
         result = constraint_check_name(authority, FLOW__GENERAL_DIRECTORY,

@@ -162,24 +162,23 @@ flow__dn_hash(struct flow__span name)
 
 /* See tls/dn.h.  PKCS #9: 1.2.840.113549.1.9.1. */
 bool
-flow__dn_next_email(struct flow__span *name, struct flow__span *ret)
+flow__dn_next_email(struct flow__dn_rest *rest, struct flow__span *ret)
 {
     static const uint8_t email[] = { 0x2a, 0x86, 0x48, 0x86, 0xf7,
                                      0x0d, 0x01, 0x09, 0x01 };
     struct dn_pair pair;
-    struct flow__span set;
-    bool found = false;
 
-    /* At most one of a set is returned: an attribute stands once in it. */
-    while (!found && name->len > 0) {
-        if (!flow__der_take(name, FLOW__DER_SET, &set))
+    for (;;) {
+        while (rest->set.len > 0 && dn_take_pair(&rest->set, &pair)) {
+            if (!flow__span_is(pair.type, email, sizeof(email)))
+                continue;
+            *ret = pair.value;
+            return true;
+        }
+        if (rest->name.len == 0 ||
+            !flow__der_take(&rest->name, FLOW__DER_SET, &rest->set))
             return false;
-        while (!found && set.len > 0 && dn_take_pair(&set, &pair))
-            found = flow__span_is(pair.type, email, sizeof(email));
     }
-    if (found)
-        *ret = pair.value;
-    return found;
 }
 
 struct dn_writer {

@@ -25,9 +25,16 @@ uint32_t flow__dn_hash(struct flow__span name);
 /* Whether a name is equal to base or below it (RFC 5280 4.2.1.10). */
 bool flow__dn_is_within(struct flow__span base, struct flow__span name);
 
-/* The next value of an attribute emailAddress in name, which advances past it;
- * false: there is none left. */
-bool flow__dn_next_email(struct flow__span *name, struct flow__span *ret);
+/* What is left of a name: the rest of an attribute set, and the sets after it.
+ * It begins with the set empty. */
+struct flow__dn_rest {
+    struct flow__span set;
+    struct flow__span name;
+};
+
+/* The next value of an attribute emailAddress, which is taken; false: there is
+ * none left. */
+bool flow__dn_next_email(struct flow__dn_rest *rest, struct flow__span *ret);
 
 /*
  * Write "C=NL, O=Example, CN=a.example", cut off at cap - 1 bytes; the length

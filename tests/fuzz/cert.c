@@ -28,7 +28,8 @@ check_within(struct flow__span outer, struct flow__span inner)
 static void
 check_name(struct flow__span name)
 {
-    struct flow__span rest = name, email;
+    struct flow__dn_rest rest = { { NULL, 0 }, name };
+    struct flow__span email;
     char text[64];
 
     FUZZ_CHECK(flow__dn_is_valid(name));

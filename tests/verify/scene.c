@@ -59,6 +59,17 @@ set_name(X509_NAME *name, int number)
                      1);
 }
 
+static void
+add_mailboxes(X509_NAME *name, const char *const mailbox[2])
+{
+    for (int i = 0; i < 2 && mailbox[i] != NULL; i++)
+        assert_int_equal(X509_NAME_add_entry_by_NID(
+                             name, NID_pkcs9_emailAddress, MBSTRING_ASC,
+                             (const unsigned char *)mailbox[i], -1, -1,
+                             i == 0 ? 0 : -1),
+                         1);
+}
+
 /* "dirName:NAME" is the section NAME of this. */
 static const char sections[] = "[scene]\n1.O=Scene\n"
                                "[other]\n1.O=Other\n"
@@ -187,6 +198,7 @@ scene_make(const struct scene_cert *what)
     set_time(X509_getm_notBefore(cert), what->from, hours ? -HOUR : 0);
     set_time(X509_getm_notAfter(cert), what->until, hours ? HOUR : 0);
     set_name(X509_get_subject_name(cert), what->subject);
+    add_mailboxes(X509_get_subject_name(cert), what->mailbox);
     set_name(X509_get_issuer_name(cert), what->issuer);
     X509_set_pubkey(cert, scene_key(what->key));
     if (!what->version1)

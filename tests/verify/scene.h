@@ -60,6 +60,8 @@ struct scene_cert {
     const char *usage;
     const char *purposes;
     const char *san;
+    /* Two emailAddress of the subject, which are one attribute set. */
+    const char *mailbox[2];
     const char *constraints; /* nameConstraints */
     bool critical;           /* an unknown extension that is critical */
     bool version1;
