@@ -184,7 +184,7 @@ flow__sni_chain_suits(const struct flow__sni_identity *identity,
 bool
 flow__sni_is_outside(const struct flow__sni_identity *identity, int64_t now)
 {
-    if (now < 0 || (identity->not_before == 0 && identity->not_after == 0))
+    if (now == -1 || (identity->not_before == 0 && identity->not_after == 0))
         return false;
     return now < identity->not_before || now > identity->not_after;
 }

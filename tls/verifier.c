@@ -515,7 +515,7 @@ verifier_set_time(const struct flow_tls_verifier *v,
     if (time != FLOW_TLS_TIME_NOW)
         return;
     question->time = v->env->wall(v->env->ctx);
-    question->has_time = question->time >= 0;
+    question->has_time = question->time != -1;
 }
 
 /* See tls/verifier.h. */

@@ -83,7 +83,9 @@ struct flow_env {
 
     /** Monotonic nanoseconds, never 0 or 1, never going back. */
     uint64_t (*now)(void *ctx);
-    /** Seconds since 1970-01-01 UTC, or -1 when unknown. */
+    /** Seconds since 1970-01-01 UTC, negative before it, or -1 when unknown.
+     *  A clock that was not set is not unknown: no certificate is valid by
+     *  it. */
     int64_t (*wall)(void *ctx);
 
     /** @p size > 0 bytes at a multiple of @p align (a power of two, at least

@@ -34,7 +34,8 @@ struct flow_machine {
 
     /** Monotonic nanoseconds, which never go back. */
     uint64_t (*now)(void *ctx);
-    /** Seconds since 1970-01-01 UTC, or -1 if they are unknown; or NULL. */
+    /** Seconds since 1970-01-01 UTC, negative before it, or -1 if they are
+     *  unknown; or NULL. */
     int64_t (*wall)(void *ctx);
 
     /** Fill @p buf with bytes that are fit for keys; false if no source is

@@ -214,7 +214,7 @@ struct flow_tls_sni_terms {
     size_t suite_count;
     const char *const *alpn; /**< For entries that have no list. */
     size_t alpn_count;
-    int64_t now; /**< Seconds since 1970; negative: not known. */
+    int64_t now; /**< Seconds since 1970; -1: not known. */
     /** The callback's answer: an entry's index, #FLOW_TLS_SNI_NO_ENTRY, or
      *  #FLOW_TLS_SNI_NOT_ASKED. */
     int answer;

@@ -118,7 +118,8 @@ struct flow_tls_verify_input {
     const char *name;
     enum flow_tls_purpose purpose; /**< What it is used for. */
     /** Seconds since 1970, or #FLOW_TLS_TIME_NOW.  If the environment has no
-     *  clock, #FLOW_TLS_TIME_NOW skips the checks of time. */
+     *  clock, #FLOW_TLS_TIME_NOW skips the checks of time; a clock before 1970
+     *  is a clock. */
     int64_t time;
 };
 

@@ -478,6 +478,13 @@ wrong_input_is_refused(void **state)
     scene_free(&s);
 }
 
+static int64_t
+no_clock(void *ctx)
+{
+    (void)ctx;
+    return -1;
+}
+
 /* The clock of the environment, which may have none. */
 static void
 time_is_that_of_the_environment(void **state)
@@ -485,6 +492,7 @@ time_is_that_of_the_environment(void **state)
     struct flow_tls_verify_input input = { .time = FLOW_TLS_TIME_NOW };
     struct flow_tls_verdict verdict;
     struct flow_tls_verifier *v;
+    struct flow_env clockless;
     struct scene s;
     int64_t now = test_env.env.wall(test_env.env.ctx);
 
@@ -500,10 +508,19 @@ time_is_that_of_the_environment(void **state)
     test_env.wall_offset = SCENE_NOW - now + 86400;
     assert_status(flow_tls_verify(v, &input, &verdict), FLOW_E_AUTH);
     assert_int_equal(verdict.check, FLOW_TLS_CHECK_EXPIRED);
-    /* Before 1970: not known. */
+    /* A clock that was not set is wrong, and not a clock that is missing. */
     test_env.wall_offset = -now - 1000000;
-    assert_status(flow_tls_verify(v, &input, &verdict), FLOW_OK);
+    assert_status(flow_tls_verify(v, &input, &verdict), FLOW_E_AUTH);
+    assert_int_equal(verdict.check, FLOW_TLS_CHECK_FUTURE);
     test_env.wall_offset = 0;
+    flow_tls_verifier_unref(v);
+    clockless = *TEST_ENV;
+    clockless.wall = no_clock;
+    assert_status(flow_tls_verifier_new(&clockless, &v, NULL), FLOW_OK);
+    assert_status(
+        flow_tls_verifier_add_trust(v, s.trust[0].base, s.trust[0].len, NULL),
+        FLOW_OK);
+    assert_status(flow_tls_verify(v, &input, &verdict), FLOW_OK);
     flow_tls_verifier_unref(v);
     scene_free(&s);
 }

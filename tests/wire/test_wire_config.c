@@ -201,6 +201,9 @@ expired_certificates_are_accepted_only_on_request(void **state)
     wrong = 0;
     pair_said("in forty years", "p256.pem", "p256.key", FLOW_E_AUTH, "expired",
               "p256.pem");
+    test_env.wall_offset = INT64_C(-80) * 365 * 86400;
+    pair_said("before 1970", "p256.pem", "p256.key", FLOW_E_AUTH,
+              "not valid yet", "p256.pem");
     assert_int_equal(wrong, 0);
 }
 

@@ -20,5 +20,6 @@ flow__plat_wall(void)
 
     if (clock_gettime(CLOCK_REALTIME, &now) != 0)
         return -1;
-    return (int64_t)now.tv_sec;
+    /* -1 would mean that the time is unknown. */
+    return now.tv_sec != -1 ? (int64_t)now.tv_sec : -2;
 }

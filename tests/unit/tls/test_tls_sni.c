@@ -440,6 +440,51 @@ policies_that_need_compat(void **state)
     flow_tls_sni_unref(s);
 }
 
+/* A clock before 1970 is one; only -1 says that there is none. */
+static void
+time_decides_unless_it_is_unknown(void **state)
+{
+    static const struct {
+        int64_t now;
+        size_t chosen;
+    } rows[] = { { 5000, 0 }, { -5000, 1 }, { -2, 0 }, { -1, 0 } };
+    const char *const name = "a.test";
+    struct flow_tls_sni_identity facts = { .key = FLOW_TLS_KEY_P256,
+                                           .names = &name,
+                                           .name_count = 1,
+                                           .not_before = -3000,
+                                           .not_after = 9000 };
+    struct model_client modern;
+    struct table_client client;
+    struct flow_tls_sni_terms terms;
+    struct flow_tls_sni_decision d;
+    struct flow_tls_sni *s;
+    size_t entry;
+
+    (void)state;
+    assert_int_equal(flow_tls_sni_new(NULL, &s, NULL), FLOW_OK);
+    assert_int_equal(add(s, "a", name, FLOW_TLS_SNI_IS_DEFAULT, &entry),
+                     FLOW_OK);
+    assert_int_equal(flow_tls_sni_add_identity(s, entry, &facts, NULL),
+                     FLOW_OK);
+    facts.not_before = -9000;
+    facts.not_after = -4000;
+    assert_int_equal(flow_tls_sni_add_identity(s, entry, &facts, NULL),
+                     FLOW_OK);
+    assert_int_equal(flow_tls_sni_freeze(s, NULL), FLOW_OK);
+    table_terms(&terms);
+    table_modern(&modern, name);
+    table_make_client(&modern, &client);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        terms.now = rows[i].now;
+        assert_int_equal(flow_tls_sni_select(s, &client.client, &terms, &d),
+                         FLOW_OK);
+        assert_int_equal(d.outcome, FLOW_TLS_SNI_SERVED);
+        assert_int_equal(d.identity, rows[i].chosen);
+    }
+    flow_tls_sni_unref(s);
+}
+
 static void
 a_snapshot_does_not_change(void **state)
 {
@@ -621,6 +666,7 @@ main(void)
         cmocka_unit_test(every_problem_is_reported),
         cmocka_unit_test(entries_are_checked),
         cmocka_unit_test(policies_that_need_compat),
+        cmocka_unit_test(time_decides_unless_it_is_unknown),
         cmocka_unit_test(a_snapshot_does_not_change),
         cmocka_unit_test(an_entry_covers_its_names),
         cmocka_unit_test(a_client_hello_is_read),
