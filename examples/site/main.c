@@ -2,7 +2,6 @@
 #include "site.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +15,7 @@
 
 #include "../common/keylog.h"
 #include "../common/reload.h"
+#include "../common/site_options.h"
 
 /* Descriptors besides connections: standard streams, listeners, the poller and
  * the library's reserve; and those of each worker. */
@@ -100,48 +100,6 @@ struct options {
     struct certs_places places;
 };
 
-enum {
-    OPT_LISTEN = 256,
-    OPT_CERT,
-    OPT_KEY,
-    OPT_CERTS,
-    OPT_REQUIRE_CLIENT,
-    OPT_REQUEST_CLIENT,
-    OPT_PASSPHRASE_FILE,
-    OPT_SERVE,
-    OPT_DEFAULT,
-    OPT_REDIRECT,
-    OPT_WORKERS,
-    OPT_MAX_CONNECTIONS,
-    OPT_HANDSHAKE_TIMEOUT,
-    OPT_IDLE_TIMEOUT,
-    OPT_LOG,
-    OPT_KEYLOG,
-    OPT_VERSION
-};
-
-static const struct option long_options[] = {
-    { "listen", required_argument, NULL, OPT_LISTEN },
-    { "cert", required_argument, NULL, OPT_CERT },
-    { "key", required_argument, NULL, OPT_KEY },
-    { "certs", required_argument, NULL, OPT_CERTS },
-    { "require-client-cert", required_argument, NULL, OPT_REQUIRE_CLIENT },
-    { "request-client-cert", required_argument, NULL, OPT_REQUEST_CLIENT },
-    { "passphrase-file", required_argument, NULL, OPT_PASSPHRASE_FILE },
-    { "serve", required_argument, NULL, OPT_SERVE },
-    { "default", required_argument, NULL, OPT_DEFAULT },
-    { "redirect", required_argument, NULL, OPT_REDIRECT },
-    { "workers", required_argument, NULL, OPT_WORKERS },
-    { "max-connections", required_argument, NULL, OPT_MAX_CONNECTIONS },
-    { "handshake-timeout", required_argument, NULL, OPT_HANDSHAKE_TIMEOUT },
-    { "idle-timeout", required_argument, NULL, OPT_IDLE_TIMEOUT },
-    { "log", no_argument, NULL, OPT_LOG },
-    { "keylog", required_argument, NULL, OPT_KEYLOG },
-    { "help", no_argument, NULL, 'h' },
-    { "version", no_argument, NULL, OPT_VERSION },
-    { NULL, 0, NULL, 0 },
-};
-
 /* An exit code, or -1 to go on. */
 static int
 site_take_option(int option, const char *value, struct options *o,
@@ -151,59 +109,59 @@ site_take_option(int option, const char *value, struct options *o,
     int code;
 
     switch (option) {
-    case OPT_LISTEN:
+    case SITE_OPT_LISTEN:
         o->listen = value;
         return -1;
-    case OPT_CERT:
+    case SITE_OPT_CERT:
         return cli_add_cert(&o->places.pairs, value) ? -1 : CLI_USAGE;
-    case OPT_KEY:
+    case SITE_OPT_KEY:
         return cli_add_key(&o->places.pairs, value) ? -1 : CLI_USAGE;
-    case OPT_CERTS:
+    case SITE_OPT_CERTS:
         return certs_add_directory(&o->places, value) ? -1 : CLI_USAGE;
-    case OPT_REQUIRE_CLIENT:
+    case SITE_OPT_REQUIRE_CLIENT:
         return clients_require(&o->places.clients, value) ? -1 : CLI_USAGE;
-    case OPT_REQUEST_CLIENT:
+    case SITE_OPT_REQUEST_CLIENT:
         return clients_request(&o->places.clients, value) ? -1 : CLI_USAGE;
-    case OPT_PASSPHRASE_FILE:
+    case SITE_OPT_PASSPHRASE_FILE:
         o->places.pairs.passphrase_file = value;
         return -1;
-    case OPT_SERVE:
+    case SITE_OPT_SERVE:
         code = resources_add(&s->resources, value);
         return code == CLI_OK ? -1 : code;
-    case OPT_DEFAULT:
+    case SITE_OPT_DEFAULT:
         o->fallback = value;
         return -1;
-    case OPT_REDIRECT:
+    case SITE_OPT_REDIRECT:
         o->redirect = value;
         return -1;
-    case OPT_WORKERS:
+    case SITE_OPT_WORKERS:
         if (!cli_number("--workers", value, 1, WORKERS_MAX, &number))
             return CLI_USAGE;
         o->workers = number;
         return -1;
-    case OPT_MAX_CONNECTIONS:
+    case SITE_OPT_MAX_CONNECTIONS:
         if (!cli_number("--max-connections", value, 1, 1000000, &number))
             return CLI_USAGE;
         s->max_connections = number;
         return -1;
-    case OPT_HANDSHAKE_TIMEOUT:
+    case SITE_OPT_HANDSHAKE_TIMEOUT:
         return cli_seconds("--handshake-timeout", value, &s->handshake_timeout)
                    ? -1
                    : CLI_USAGE;
-    case OPT_IDLE_TIMEOUT:
+    case SITE_OPT_IDLE_TIMEOUT:
         return cli_seconds("--idle-timeout", value, &s->idle_timeout)
                    ? -1
                    : CLI_USAGE;
-    case OPT_LOG:
+    case SITE_OPT_LOG:
         s->log = true;
         return -1;
-    case OPT_KEYLOG:
+    case SITE_OPT_KEYLOG:
         keylog_choose(value);
         return -1;
     case 'h':
         fputs(help_text, stdout);
         return cli_close_stdout(CLI_OK);
-    case OPT_VERSION:
+    case SITE_OPT_VERSION:
         printf("flow-site %s\n", flow_version());
         return cli_close_stdout(CLI_OK);
     default:
@@ -573,7 +531,7 @@ main(int argc, char **argv)
 
     cli_start("flow-site");
     while (code < 0 &&
-           (option = getopt_long(argc, argv, "h", long_options, NULL)) != -1)
+           (option = getopt_long(argc, argv, "h", site_options, NULL)) != -1)
         code = site_take_option(option, optarg, &options, &site);
     if (code < 0 && optind < argc)
         code = cli_usage("unexpected argument '%s'", argv[optind]);

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: ISC */
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include <flow/version.h>
 
 #include "../common/certs.h"
+#include "../common/site_options.h"
 
 /*
  * Says which certificate flow-site would serve to a client, and why, by the
@@ -53,46 +53,17 @@ static const char help_text[] =
 #define SIGALGS_MAX   32
 #define PROTOCOLS_MAX 512
 
-enum {
-    OPT_CERT = 256,
-    OPT_KEY,
-    OPT_CERTS,
-    OPT_PASSPHRASE_FILE,
-    OPT_ALPN,
-    OPT_SIGALGS,
-    OPT_TLS_1_2,
-    OPT_TLS_1_3,
-    OPT_JSON,
-    OPT_OF_SITE,
-    OPT_VERSION
-};
+enum { OPT_ALPN = 256, OPT_SIGALGS, OPT_TLS_1_2, OPT_TLS_1_3, OPT_JSON };
 
-static const struct option long_options[] = {
-    { "cert", required_argument, NULL, OPT_CERT },
-    { "key", required_argument, NULL, OPT_KEY },
-    { "certs", required_argument, NULL, OPT_CERTS },
-    { "passphrase-file", required_argument, NULL, OPT_PASSPHRASE_FILE },
+static const struct option own_options[] = {
     { "alpn", required_argument, NULL, OPT_ALPN },
     { "sigalgs", required_argument, NULL, OPT_SIGALGS },
     { "tls1.2", no_argument, NULL, OPT_TLS_1_2 },
     { "tls1.3", no_argument, NULL, OPT_TLS_1_3 },
     { "json", no_argument, NULL, OPT_JSON },
-    { "listen", required_argument, NULL, OPT_OF_SITE },
-    { "require-client-cert", required_argument, NULL, OPT_OF_SITE },
-    { "request-client-cert", required_argument, NULL, OPT_OF_SITE },
-    { "serve", required_argument, NULL, OPT_OF_SITE },
-    { "default", required_argument, NULL, OPT_OF_SITE },
-    { "redirect", required_argument, NULL, OPT_OF_SITE },
-    { "workers", required_argument, NULL, OPT_OF_SITE },
-    { "max-connections", required_argument, NULL, OPT_OF_SITE },
-    { "handshake-timeout", required_argument, NULL, OPT_OF_SITE },
-    { "idle-timeout", required_argument, NULL, OPT_OF_SITE },
-    { "log", no_argument, NULL, OPT_OF_SITE },
-    { "keylog", required_argument, NULL, OPT_OF_SITE },
-    { "help", no_argument, NULL, 'h' },
-    { "version", no_argument, NULL, OPT_VERSION },
-    { NULL, 0, NULL, 0 },
 };
+
+#define OWN_OPTIONS (sizeof(own_options) / sizeof(own_options[0]))
 
 /* RFC 8446 4.2.3 */
 static const struct {
@@ -202,13 +173,13 @@ static int
 sni_take_option(int option, const char *value, struct options *o)
 {
     switch (option) {
-    case OPT_CERT:
+    case SITE_OPT_CERT:
         return cli_add_cert(&o->places.pairs, value) ? -1 : CLI_USAGE;
-    case OPT_KEY:
+    case SITE_OPT_KEY:
         return cli_add_key(&o->places.pairs, value) ? -1 : CLI_USAGE;
-    case OPT_CERTS:
+    case SITE_OPT_CERTS:
         return certs_add_directory(&o->places, value) ? -1 : CLI_USAGE;
-    case OPT_PASSPHRASE_FILE:
+    case SITE_OPT_PASSPHRASE_FILE:
         o->places.pairs.passphrase_file = value;
         return -1;
     case OPT_ALPN:
@@ -233,17 +204,17 @@ sni_take_option(int option, const char *value, struct options *o)
         return cli_usage("--json: this build has no JSON library; build "
                          "libflow with jansson");
 #endif
-    case OPT_OF_SITE:
-        return -1;
     case 'h':
         fputs(help_text, stdout);
         return cli_close_stdout(CLI_OK);
-    case OPT_VERSION:
+    case SITE_OPT_VERSION:
         printf("flow-sni %s\n", flow_version());
         return cli_close_stdout(CLI_OK);
-    default:
+    case '?':
         fprintf(stderr, "Try 'flow-sni --help'.\n");
         return CLI_USAGE;
+    default: /* of flow-site, without effect here */
+        return -1;
     }
 }
 
@@ -459,12 +430,15 @@ sni_explain(const struct options *o, const char *name)
 int
 main(int argc, char **argv)
 {
+    struct option all_options[OWN_OPTIONS + SITE_OPTION_COUNT + 1];
     struct options o = { .only = 0 };
     int option, code = -1;
 
     cli_start("flow-sni");
+    memcpy(all_options, own_options, sizeof(own_options));
+    memcpy(all_options + OWN_OPTIONS, site_options, sizeof(site_options));
     while (code < 0 &&
-           (option = getopt_long(argc, argv, "h", long_options, NULL)) != -1)
+           (option = getopt_long(argc, argv, "h", all_options, NULL)) != -1)
         code = sni_take_option(option, optarg, &o);
     if (code >= 0)
         return code;
