@@ -76,20 +76,3 @@ flow_tls_get_subject(const struct flow_tls_der *cert, char *buf, size_t cap)
     (void)flow__dn_text(facts.subject, buf, cap);
     return FLOW_OK;
 }
-
-/* See <flow/tls_verify.h>. */
-enum flow_status
-flow_tls_get_validity(const struct flow_tls_der *cert, int64_t *ret_not_before,
-                      int64_t *ret_not_after)
-{
-    struct flow__span rest = { cert->base, cert->len };
-    struct flow__span first;
-    struct flow__cert facts;
-
-    if (!flow__der_take_whole(&rest, FLOW__DER_SEQUENCE, &first) ||
-        !flow__cert_read(first, &facts))
-        return FLOW_E_INVAL;
-    *ret_not_before = facts.not_before;
-    *ret_not_after = facts.not_after;
-    return FLOW_OK;
-}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "certs.h"
+#include "digest.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -308,21 +309,11 @@ certs_read(struct certs *c, const char *path, struct stat *ret_info,
     return data;
 }
 
-/* FNV-1a: tells whether a file has changed since it was loaded. */
-static uint64_t
-certs_digest(const uint8_t *bytes, size_t len)
-{
-    uint64_t digest = UINT64_C(0xcbf29ce484222325);
-
-    for (size_t i = 0; i < len; i++)
-        digest = (digest ^ bytes[i]) * UINT64_C(0x100000001b3);
-    return digest;
-}
-
 static void
 certs_read_chain(struct certs *c, struct certs_item *item)
 {
-    struct flow_tls_der leaf;
+    struct flow_tls_der chain, leaf;
+    struct flow_tls_facts facts;
     struct stat info;
     uint8_t *der;
     size_t len;
@@ -335,10 +326,12 @@ certs_read_chain(struct certs *c, struct certs_item *item)
         certs_complain_of_file(c, item->chain,
                                "it is not a certificate chain in PEM");
     } else {
-        leaf = (struct flow_tls_der){ der, len };
-        item->digest = certs_digest(der, len);
-        if (flow_tls_get_validity(&leaf, &item->not_before, &item->not_after) ==
-            FLOW_OK) {
+        chain = (struct flow_tls_der){ der, len };
+        item->digest = digest_add(DIGEST_BEGIN, der, len);
+        if (flow_tls_next_cert(&chain, &leaf) == FLOW_OK &&
+            flow_tls_get_facts(&leaf, &facts) == FLOW_OK) {
+            item->not_before = facts.not_before;
+            item->not_after = facts.not_after;
             flow_env_free(flow_env_default(), der, len);
             return;
         }

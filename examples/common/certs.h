@@ -48,6 +48,7 @@ struct certs {
     size_t problems;              /* each of which has been printed */
     size_t public_keys;           /* that every user of the machine can read */
     const char *a_public;         /* the path of one of them */
+    uint64_t clients_digest;      /* of the authorities of clients; 0: none */
     struct passphrase passphrase; /* while keys are loaded */
     const atomic_bool *stop; /* give up as soon as it is set; may be NULL */
 };

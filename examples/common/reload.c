@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "reload.h"
+#include "digest.h"
 #include "keylog.h"
 
 #include <errno.h>
@@ -57,6 +58,16 @@ reload_complete(const struct reload *r, struct flow_tls_config *config,
     return code;
 }
 
+/* To be called before the file is loaded: if it changes meanwhile, the next
+ * reload reports the change. */
+static uint64_t
+reload_digest_clients(const struct reload *r)
+{
+    const char *ca = r->places->clients.ca;
+
+    return ca != NULL ? digest_file(ca) : 0;
+}
+
 /* An exit code; ret_certs has to be given to certs_fini() in any case. */
 static int
 reload_build(struct reload *r, struct certs *ret_certs,
@@ -75,6 +86,7 @@ reload_build(struct reload *r, struct certs *ret_certs,
         ret_certs->problems++;
         return CLI_FAILED;
     }
+    ret_certs->clients_digest = reload_digest_clients(r);
     code = reload_complete(r, config, sni);
     flow_tls_sni_unref(sni);
     if (code == CLI_OK)
@@ -143,6 +155,14 @@ reload_tell(const struct certs_item *was, const struct certs_item *is,
     }
 }
 
+static void
+reload_tell_clients(const struct reload *r, const struct certs *is)
+{
+    if (r->certs.clients_digest != is->clients_digest)
+        cli_complain("the authorities of clients have changed: %s",
+                     r->places->clients.ca);
+}
+
 static struct reload_changes
 reload_compare(const struct certs *was, const struct certs *is)
 {
@@ -179,6 +199,7 @@ reload_replace(struct reload *r, struct flow_tls_config *config,
         cli_flow_error("cannot replace the certificates", &err);
         certs_fini(certs);
     } else {
+        reload_tell_clients(r, certs);
         certs_fini(&r->certs);
         r->certs = *certs;
         if (r->program->in_force != NULL)

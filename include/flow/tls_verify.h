@@ -413,21 +413,6 @@ flow_tls_decode_chain(const struct flow_env *env, const void *data, size_t len,
 FLOW_API FLOW_MUST_USE enum flow_status
 flow_tls_get_subject(const struct flow_tls_der *cert, char *buf, size_t cap);
 
-/**
- * @brief When a certificate is valid.
- *
- * @param[in]  cert            The certificate, perhaps with others after it.
- * @param[out] ret_not_before  The first second, since 1970.
- * @param[out] ret_not_after   The last second, since 1970.
- * @retval FLOW_OK       Both are set.
- * @retval FLOW_E_INVAL  It is not a certificate.
- * @par Since
- * 0.1
- */
-FLOW_API FLOW_MUST_USE enum flow_status
-flow_tls_get_validity(const struct flow_tls_der *cert, int64_t *ret_not_before,
-                      int64_t *ret_not_after);
-
 /** Most bytes of a text in struct flow_tls_facts, the NUL included. */
 #define FLOW_TLS_TEXT_MAX 256
 
@@ -436,7 +421,7 @@ struct flow_tls_facts {
     char subject[FLOW_TLS_TEXT_MAX]; /**< As flow_tls_get_subject(). */
     char issuer[FLOW_TLS_TEXT_MAX];  /**< As the subject. */
     char serial[65];                 /**< Hexadecimal, two digits a byte. */
-    int64_t not_before;              /**< Seconds since 1970. */
+    int64_t not_before;              /**< Seconds since 1970, the first one. */
     int64_t not_after;               /**< Seconds since 1970, the last one. */
     const char *key;         /**< "RSA", "P-256", "P-384", "P-521" or "other";
                                   static. */

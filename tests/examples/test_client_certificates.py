@@ -343,6 +343,7 @@ class Reload(Certificates):
         text = server.wait_for(told)
         for word in words:
             self.assertIn(word, text)
+        return text
 
     def served(self, server, version, own=None):
         """The server's certificate; None if it refuses this client."""
@@ -389,12 +390,15 @@ class Reload(Certificates):
 
     def test_other_authorities(self):
         for server in self.servers():
+            changed = "the authorities of clients have changed: %s\n" % self.ca
             self.put(self.ca, "strangers.pem")
-            self.reload(server, "loaded again: ")
+            self.reload(server, changed, "loaded again: ")
             self.serves(server, False, True)
             self.put(self.ca, "ca.pem")
-            self.reload(server, "loaded again: ")
+            self.reload(server, changed, "loaded again: ")
             self.serves(server, True, False)
+            self.assertNotIn("have changed",
+                             self.reload(server, "loaded again: "))
             self.end(server)
 
     def test_authorities_that_cannot_be_loaded(self):
@@ -402,6 +406,7 @@ class Reload(Certificates):
             self.store("renewed")
             for spoil, word in (
                     (self.ca.unlink, "no such file"),
+                    (lambda: os.mkfifo(self.ca), "is not a regular file"),
                     (lambda: self.put(self.ca, "p256.key"),
                      "no certificate is understood")):
                 spoil()
