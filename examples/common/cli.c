@@ -356,7 +356,7 @@ cli_trust_environment(const struct cli_trust *trust, bool *ret_any)
     const char *directories = getenv("SSL_CERT_DIR");
     char *copy, *path, *rest = NULL;
     struct flow_error err;
-    bool ok = true;
+    bool ok;
 
     *ret_any = file != NULL && file[0] != '\0';
     if (*ret_any && trust->add_file(trust->to, file, &err) != FLOW_OK) {
@@ -371,8 +371,12 @@ cli_trust_environment(const struct cli_trust *trust, bool *ret_any)
         cli_complain("out of memory");
         return false;
     }
-    for (path = strtok_r(copy, ":", &rest); ok && path != NULL;
-         path = strtok_r(NULL, ":", &rest))
+    path = strtok_r(copy, ":", &rest);
+    ok = path != NULL;
+    if (!ok)
+        cli_complain("cannot load SSL_CERT_DIR: no directory in '%s'",
+                     directories);
+    for (; ok && path != NULL; path = strtok_r(NULL, ":", &rest))
         ok = cli_trust_directory(trust, path);
     free(copy);
     return ok;
