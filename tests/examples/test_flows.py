@@ -315,6 +315,43 @@ class Proxy(Flows):
                     self.fail("an end in order")
         self.end(proxy)
 
+    def test_cut_ends_the_connection(self):
+        """An end without close_notify: nothing more can follow, so neither the
+        server nor the client is kept until the idle timeout."""
+        server = self.listen()
+        server.settimeout(LIMIT)
+        for who in "client", "server":
+            with self.subTest(who):
+                proxy = self.proxy("tls+tcp", "tls+tcp://127.0.0.1:%d"
+                                   % server.getsockname()[1], "--log")
+                got = []
+
+                def serve():
+                    tls = self.pki.server("www").wrap_socket(
+                        server.accept()[0], server_side=True,
+                        suppress_ragged_eofs=False)
+                    tls.sendall(tls.recv(5))
+                    got.append(tls)
+
+                thread = threading.Thread(target=serve)
+                thread.start()
+                near = self.connect_tls(proxy.port, NAME)
+                near.sendall(b"hello")
+                self.assertEqual(near.recv(5), b"hello")
+                thread.join()
+                gone, kept = (near, got[0]) if who == "client" else (
+                    got[0], near)
+                if who == "server":
+                    gone.sendall(b"half")
+                socket.socket(fileno=gone.detach()).close()
+                kept.settimeout(LIMIT)
+                if who == "server":
+                    self.assertEqual(kept.recv(4), b"half")
+                with self.assertRaises((ssl.SSLError, ConnectionResetError)):
+                    kept.recv(1)
+                proxy.wait_for(lambda p: b"without close_notify" in p.errors)
+                self.end(proxy)
+
     def test_no_server(self):
         proxy = self.proxy("tls+tcp", "tcp://127.0.0.1:%d"
                            % self.refusing_port(), "--log")
