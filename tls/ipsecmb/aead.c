@@ -31,6 +31,11 @@
  * stack if that is two places.  A larger one is read and written in pieces.
  * ChaCha20-Poly1305 has no such call; there a small text is gathered so that it
  * is one piece, since each piece has a start of its own.
+ *
+ * The library has AES-GCM once for each generation of processors.  On AMD's
+ * without AVX-512 its code for SSE is faster for large texts than that for
+ * AVX2, which it would choose, and slower for small ones.  There a key is
+ * expanded for both, and the length of a text chooses (decision 0108).
  */
 
 #define IPSECMB_ONE_CALL ((size_t)2048)
@@ -47,10 +52,16 @@ struct ipsecmb_gcm_calls {
     aes_gcm_enc_dec_finalize_t open_end;
 };
 
+/* The library's code: what it chooses, and what is faster for texts of
+ * IPSECMB_LARGE bytes and more. */
+enum ipsecmb_code { IPSECMB_CHOSEN, IPSECMB_FOR_LARGE, IPSECMB_CODES };
+
+#define IPSECMB_LARGE ((size_t)768)
+
 /* Written by ipsecmb_choose(), once; ipsecmb_usable: false if the library lacks
  * what is needed here. */
-static struct ipsecmb_gcm_calls ipsecmb_gcm128;
-static struct ipsecmb_gcm_calls ipsecmb_gcm256;
+static struct ipsecmb_gcm_calls ipsecmb_gcm128[IPSECMB_CODES];
+static struct ipsecmb_gcm_calls ipsecmb_gcm256[IPSECMB_CODES];
 static struct {
     chacha_poly_init_t init;
     chacha_poly_enc_dec_update_t seal_some;
@@ -58,19 +69,25 @@ static struct {
     chacha_poly_finalize_t end;
 } ipsecmb_chacha;
 static bool ipsecmb_usable;
-static bool ipsecmb_wide; /* the processor has AVX-512 */
-static uint32_t ipsecmb_chosen;
+static bool ipsecmb_wide;      /* the processor has AVX-512 */
+static unsigned ipsecmb_codes; /* how many codes of AES-GCM are used */
+static uint32_t ipsecmb_once;
 
-/* gcm is NULL for ChaCha20-Poly1305, whose key is used as it is.  The expanded
- * key is aligned by hand in its space. */
+/* Bytes of an expanded key, so that the next one is aligned as well. */
+#define IPSECMB_EXPANDED ((sizeof(struct gcm_key_data) + 63) & ~(size_t)63)
+
+/* gcm is NULL for ChaCha20-Poly1305, whose key is used as it is; otherwise it
+ * has the calls of each code.  The expanded keys, one for each code, are
+ * aligned by hand in their space. */
 struct ipsecmb_key {
     const struct ipsecmb_gcm_calls *gcm;
-    uint8_t space[sizeof(struct gcm_key_data) + 63];
+    uint8_t space[IPSECMB_CODES * IPSECMB_EXPANDED + 63];
 };
 
-/* A record in progress. */
+/* A record in progress; gcm is NULL for ChaCha20-Poly1305. */
 struct ipsecmb_pass {
-    const struct ipsecmb_key *key;
+    const struct ipsecmb_gcm_calls *gcm;
+    const void *key;
     bool open;
     union {
         struct gcm_context_data gcm;
@@ -78,44 +95,94 @@ struct ipsecmb_pass {
     } u;
 };
 
-static void
-ipsecmb_choose(void)
+/* A manager that an init function has made, or NULL if its library cannot be
+ * used.  It tests itself against known answers then, which takes less than a
+ * millisecond. */
+static IMB_MGR *
+ipsecmb_open_manager(void (*init)(IMB_MGR *))
 {
     /* The library also has code without AES instructions; others are faster. */
-    const uint64_t needed =
-        IMB_FEATURE_SSE4_2 | IMB_FEATURE_AESNI | IMB_FEATURE_PCLMULQDQ;
+    const uint64_t needed = IMB_FEATURE_SSE4_2 | IMB_FEATURE_AESNI |
+                            IMB_FEATURE_PCLMULQDQ | IMB_FEATURE_SELF_TEST_PASS;
     IMB_MGR *m = alloc_mb_mgr(0);
 
     if (m == NULL)
-        return;
-    /* Tests the library against known answers, which takes some 10 ms. */
+        return NULL;
+    init(m);
+    if (imb_get_errno(m) == 0 && (m->features & needed) == needed)
+        return m;
+    free_mb_mgr(m);
+    return NULL;
+}
+
+static void
+ipsecmb_init_best(IMB_MGR *m)
+{
     init_mb_mgr_auto(m, NULL);
-    ipsecmb_usable = imb_get_errno(m) == 0 &&
-                     (m->features & needed) == needed &&
-                     (m->features & IMB_FEATURE_SELF_TEST_PASS) != 0;
-    ipsecmb_wide =
-        (m->features & IMB_FEATURE_AVX512_SKX) == IMB_FEATURE_AVX512_SKX;
-    ipsecmb_gcm128 = (struct ipsecmb_gcm_calls){
+}
+
+static void
+ipsecmb_take_gcm(const IMB_MGR *m, enum ipsecmb_code code)
+{
+    ipsecmb_gcm128[code] = (struct ipsecmb_gcm_calls){
         m->gcm128_pre,          m->gcm128_init,        m->gcm128_enc,
         m->gcm128_dec,          m->gcm128_enc_update,  m->gcm128_dec_update,
         m->gcm128_enc_finalize, m->gcm128_dec_finalize
     };
-    ipsecmb_gcm256 = (struct ipsecmb_gcm_calls){
+    ipsecmb_gcm256[code] = (struct ipsecmb_gcm_calls){
         m->gcm256_pre,          m->gcm256_init,        m->gcm256_enc,
         m->gcm256_dec,          m->gcm256_enc_update,  m->gcm256_dec_update,
         m->gcm256_enc_finalize, m->gcm256_dec_finalize
     };
+}
+
+static void
+ipsecmb_take_chacha(const IMB_MGR *m)
+{
     ipsecmb_chacha.init = m->chacha20_poly1305_init;
     ipsecmb_chacha.seal_some = m->chacha20_poly1305_enc_update;
     ipsecmb_chacha.open_some = m->chacha20_poly1305_dec_update;
     ipsecmb_chacha.end = m->chacha20_poly1305_finalize;
+}
+
+/* Whether the code for SSE is faster for large texts.  It has three carry-less
+ * multiplications for a block instead of four, and AMD's processors take twice
+ * as long for one as Intel's.  Later versions of the library have other code,
+ * with which this was not measured. */
+static bool
+ipsecmb_prefers_sse(void)
+{
+    __builtin_cpu_init();
+    return !ipsecmb_wide && __builtin_cpu_is("amd") &&
+           imb_get_version() < IMB_VERSION(1, 4, 0);
+}
+
+static void
+ipsecmb_choose(void)
+{
+    IMB_MGR *m = ipsecmb_open_manager(ipsecmb_init_best);
+
+    if (m == NULL)
+        return;
+    ipsecmb_usable = true;
+    ipsecmb_wide =
+        (m->features & IMB_FEATURE_AVX512_SKX) == IMB_FEATURE_AVX512_SKX;
+    ipsecmb_take_gcm(m, IPSECMB_CHOSEN);
+    ipsecmb_take_chacha(m);
+    ipsecmb_codes = 1;
+    free_mb_mgr(m);
+    m = ipsecmb_prefers_sse() ? ipsecmb_open_manager(init_mb_mgr_sse) : NULL;
+    if (m == NULL)
+        return;
+    ipsecmb_take_gcm(m, IPSECMB_FOR_LARGE);
+    ipsecmb_codes = IPSECMB_CODES;
     free_mb_mgr(m);
 }
 
 static bool
 ipsecmb_supports(enum flow__aead_alg alg, size_t key_len)
 {
-    flow_once(ipsecmb_choose, &ipsecmb_chosen);
+    flow_once(ipsecmb_choose, &ipsecmb_once);
     if (!ipsecmb_usable)
         return false;
     if (alg == FLOW__AEAD_AES_GCM)
@@ -126,21 +193,32 @@ ipsecmb_supports(enum flow__aead_alg alg, size_t key_len)
 static bool
 ipsecmb_narrow_supports(enum flow__aead_alg alg, size_t key_len)
 {
-    flow_once(ipsecmb_choose, &ipsecmb_chosen);
+    flow_once(ipsecmb_choose, &ipsecmb_once);
     return ipsecmb_usable && !ipsecmb_wide &&
            alg == FLOW__AEAD_CHACHA20_POLY1305 && key_len == 32;
 }
 
 static uint8_t *
-ipsecmb_aligned_space(struct ipsecmb_key *k)
+ipsecmb_space(struct ipsecmb_key *k, enum ipsecmb_code code)
 {
-    return k->space + (-(uintptr_t)k->space & 63);
+    return k->space + (-(uintptr_t)k->space & 63) + code * IPSECMB_EXPANDED;
 }
 
+/* The key as the code has expanded it. */
 static const struct gcm_key_data *
-ipsecmb_gcm_key(const struct ipsecmb_key *k)
+ipsecmb_gcm_key(const struct ipsecmb_key *k, enum ipsecmb_code code)
 {
-    return (const void *)(k->space + (-(uintptr_t)k->space & 63));
+    return (const void *)(k->space + (-(uintptr_t)k->space & 63) +
+                          code * IPSECMB_EXPANDED);
+}
+
+/* The code for a text. */
+static enum ipsecmb_code
+ipsecmb_code_for(size_t len)
+{
+    return ipsecmb_codes == IPSECMB_CODES && len >= IPSECMB_LARGE
+               ? IPSECMB_FOR_LARGE
+               : IPSECMB_CHOSEN;
 }
 
 static enum flow_status
@@ -157,8 +235,9 @@ ipsecmb_init(void *ctx, enum flow__aead_alg alg, const uint8_t *key,
         memcpy(k->space, key, key_len);
         return FLOW_OK;
     }
-    k->gcm = key_len == 16 ? &ipsecmb_gcm128 : &ipsecmb_gcm256;
-    k->gcm->expand(key, (void *)ipsecmb_aligned_space(k));
+    k->gcm = key_len == 16 ? ipsecmb_gcm128 : ipsecmb_gcm256;
+    for (unsigned code = 0; code < ipsecmb_codes; code++)
+        k->gcm[code].expand(key, (void *)ipsecmb_space(k, code));
     return FLOW_OK;
 }
 
@@ -170,16 +249,22 @@ ipsecmb_fini(void *ctx)
 
 /* --- in pieces --- */
 
+/* Begin a text of some length. */
 static void
-ipsecmb_begin(struct ipsecmb_pass *p, const uint8_t *nonce, const uint8_t *ad,
-              size_t ad_len)
+ipsecmb_begin(struct ipsecmb_pass *p, const struct ipsecmb_key *k, size_t len,
+              const uint8_t *nonce, const uint8_t *ad, size_t ad_len)
 {
-    const struct ipsecmb_key *k = p->key;
+    const enum ipsecmb_code code = ipsecmb_code_for(len);
 
-    if (k->gcm != NULL)
-        k->gcm->init(ipsecmb_gcm_key(k), &p->u.gcm, nonce, ad, ad_len);
-    else
-        ipsecmb_chacha.init(k->space, &p->u.chacha, nonce, ad, ad_len);
+    if (k->gcm == NULL) {
+        p->gcm = NULL;
+        p->key = k->space;
+        ipsecmb_chacha.init(p->key, &p->u.chacha, nonce, ad, ad_len);
+        return;
+    }
+    p->gcm = &k->gcm[code];
+    p->key = ipsecmb_gcm_key(k, code);
+    p->gcm->init(p->key, &p->u.gcm, nonce, ad, ad_len);
 }
 
 /* A flow__aead_update_fn. */
@@ -187,25 +272,22 @@ static enum flow_status
 ipsecmb_update(void *state, const uint8_t *in, size_t len, uint8_t *out)
 {
     struct ipsecmb_pass *p = state;
-    const struct ipsecmb_key *k = p->key;
 
-    if (k->gcm != NULL)
-        (p->open ? k->gcm->open_some : k->gcm->seal_some)(
-            ipsecmb_gcm_key(k), &p->u.gcm, out, in, len);
+    if (p->gcm != NULL)
+        (p->open ? p->gcm->open_some : p->gcm->seal_some)(p->key, &p->u.gcm,
+                                                          out, in, len);
     else
         (p->open ? ipsecmb_chacha.open_some : ipsecmb_chacha.seal_some)(
-            k->space, &p->u.chacha, out, in, len);
+            p->key, &p->u.chacha, out, in, len);
     return FLOW_OK;
 }
 
 static void
 ipsecmb_finish(struct ipsecmb_pass *p, uint8_t *tag)
 {
-    const struct ipsecmb_key *k = p->key;
-
-    if (k->gcm != NULL)
-        (p->open ? k->gcm->open_end : k->gcm->seal_end)(
-            ipsecmb_gcm_key(k), &p->u.gcm, tag, IPSECMB_TAG_LEN);
+    if (p->gcm != NULL)
+        (p->open ? p->gcm->open_end : p->gcm->seal_end)(p->key, &p->u.gcm, tag,
+                                                        IPSECMB_TAG_LEN);
     else
         ipsecmb_chacha.end(&p->u.chacha, tag, IPSECMB_TAG_LEN);
     /* It has key stream, and the state of the tag. */
@@ -220,9 +302,8 @@ ipsecmb_seal_in_pieces(const struct ipsecmb_key *k,
     struct ipsecmb_pass p;
     size_t written;
 
-    p.key = k;
     p.open = false;
-    ipsecmb_begin(&p, op->nonce, op->ad, op->ad_len);
+    ipsecmb_begin(&p, k, len, op->nonce, op->ad, op->ad_len);
     if (len == 0 || len > IPSECMB_ONE_CALL) {
         (void)flow__aead_feed_seal(op, ipsecmb_update, &p, &written);
     } else {
@@ -239,9 +320,9 @@ ipsecmb_open_in_pieces(const struct ipsecmb_key *k,
 {
     struct ipsecmb_pass p;
 
-    p.key = k;
     p.open = true;
-    ipsecmb_begin(&p, op->nonce, op->ad, op->ad_len);
+    ipsecmb_begin(&p, k, op->in_len - IPSECMB_TAG_LEN, op->nonce, op->ad,
+                  op->ad_len);
     (void)flow__aead_feed_open(op, IPSECMB_TAG_LEN, ipsecmb_update, &p,
                                ret_written);
     ipsecmb_finish(&p, ret_tag);
@@ -254,10 +335,12 @@ ipsecmb_seal_at_once(const struct ipsecmb_key *k,
                      const struct flow__aead_seal *op)
 {
     const size_t len = flow__aead_gather(op);
+    const enum ipsecmb_code code = ipsecmb_code_for(len);
     struct gcm_context_data gcm;
 
-    k->gcm->seal(ipsecmb_gcm_key(k), &gcm, op->out, op->out, len, op->nonce,
-                 op->ad, op->ad_len, op->out + len, IPSECMB_TAG_LEN);
+    k->gcm[code].seal(ipsecmb_gcm_key(k, code), &gcm, op->out, op->out, len,
+                      op->nonce, op->ad, op->ad_len, op->out + len,
+                      IPSECMB_TAG_LEN);
     flow_wipe(&gcm, sizeof(gcm));
 }
 
@@ -267,6 +350,7 @@ ipsecmb_open_at_once(const struct ipsecmb_key *k,
 {
     const size_t len = op->in_len - IPSECMB_TAG_LEN;
     const size_t head = len - op->tail_len;
+    const enum ipsecmb_code code = ipsecmb_code_for(len);
     struct gcm_context_data gcm;
     uint8_t tag[IPSECMB_TAG_LEN];
     uint8_t plain[IPSECMB_ONE_CALL];
@@ -274,8 +358,9 @@ ipsecmb_open_at_once(const struct ipsecmb_key *k,
         head > 0 && flow__aead_is_in_one_piece(op, IPSECMB_TAG_LEN);
     bool fits;
 
-    k->gcm->open(ipsecmb_gcm_key(k), &gcm, whole ? op->out : plain, op->in, len,
-                 op->nonce, op->ad, op->ad_len, tag, IPSECMB_TAG_LEN);
+    k->gcm[code].open(ipsecmb_gcm_key(k, code), &gcm, whole ? op->out : plain,
+                      op->in, len, op->nonce, op->ad, op->ad_len, tag,
+                      IPSECMB_TAG_LEN);
     flow_wipe(&gcm, sizeof(gcm));
     fits = flow__aead_tags_equal(tag, op->in + len, IPSECMB_TAG_LEN);
     if (whole)

@@ -726,8 +726,8 @@ a_context_takes_the_nonce_of_each_record(void **state)
                  { FLOW__AEAD_AES_GCM, 32 },
                  { FLOW__AEAD_CHACHA20_POLY1305, 32 } };
     /* Around where the providers begin to do it in another way. */
-    static const size_t lens[] = { 0,    1,    17,   639,  640,  641,
-                                   1023, 2047, 2048, 2049, 16385 };
+    static const size_t lens[] = { 0,    1,    17,   767,  768,  769,  1023,
+                                   1151, 1152, 1153, 2047, 2048, 2049, 16385 };
     enum { LENS = sizeof(lens) / sizeof(lens[0]) };
     static struct cross c;
     const struct flow__aead_provider *p;
