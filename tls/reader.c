@@ -26,10 +26,10 @@
  * on.
  */
 
-/* Bytes to read in one call: room for one small record up to four large ones,
- * more while the lower flow fills all of it. */
+/* Bytes to read in one call: room for one small record up to six large ones,
+ * more while the lower flow fills all of it (decision 0109). */
 #define READER_AHEAD_MIN 2048u
-#define READER_AHEAD_MAX (4u * FLOW__RECORD_MAX)
+#define READER_AHEAD_MAX (6u * FLOW__RECORD_MAX)
 
 /* Records up to this size are opened before a reader is woken for them. */
 #define READER_LOOK_AHEAD_MAX 1024u
