@@ -63,6 +63,17 @@ find(const uint8_t *text, size_t len, const char *phrase)
     return NULL;
 }
 
+static int
+digit_of(uint8_t c)
+{
+    static const char digits[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const char *p = c != 0 ? strchr(digits, c) : NULL;
+
+    return p != NULL ? (int)(p - digits) : -1;
+}
+
+/* Only base64: other bytes might be those of a structure. */
 static void
 set_mark(struct mark *m, struct flow__span key)
 {
@@ -73,18 +84,12 @@ set_mark(struct mark *m, struct flow__span key)
     if (line == NULL)
         return;
     line += sizeof(end_of_line) - 1;
-    if ((size_t)(key.base + key.len - line) >= MARK_LEN)
-        m->bytes = line;
-}
-
-static int
-digit_of(uint8_t c)
-{
-    static const char digits[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const char *p = c != 0 ? strchr(digits, c) : NULL;
-
-    return p != NULL ? (int)(p - digits) : -1;
+    if ((size_t)(key.base + key.len - line) < MARK_LEN)
+        return;
+    for (size_t i = 0; i < MARK_LEN; i++)
+        if (digit_of(line[i]) < 0)
+            return;
+    m->bytes = line;
 }
 
 static bool
