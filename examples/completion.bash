@@ -22,7 +22,7 @@ _flow_options()
     flow-echo) echo "$server --passphrase-file $tls_log $common" ;;
     flow-fetch)
         echo "-o --output --ca --connect --alpn --tls1.2 --tls1.3 --timeout" \
-            "--show --insecure-skip-verify $own -q --quiet -v --verbose" \
+            "--show --session-file --insecure-skip-verify $own -q --quiet -v --verbose" \
             "$tls_log $common"
         ;;
     flow-proxy)
@@ -58,7 +58,7 @@ _flow_programs()
     case $before in
     --ca | --cert | --client-cert | --client-key | --crl | --key | --keylog | \
         --output | --passphrase-file | --request-client-cert | \
-        --require-client-cert | -o)
+        --require-client-cert | --session-file | -o)
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
         compopt -o filenames 2>/dev/null
         return

@@ -121,6 +121,7 @@ agreement_begin_serving(struct flow__handshake *hs,
                         const struct flow__client_hello *ch,
                         enum flow_tls_version version, struct flow_error *err)
 {
+    struct flow__ticket_use *tickets;
     enum flow_status st;
 
     if (ch->alpn.len > 0) {
@@ -130,8 +131,10 @@ agreement_begin_serving(struct flow__handshake *hs,
         memcpy(hs->alpn, ch->alpn.base, ch->alpn.len);
         hs->alpn_len = ch->alpn.len;
     }
-    st = flow__engine_new(hs->conf, hs->pair, (uint16_t)version, NULL,
-                          &hs->engine);
+    st = flow__resumption_serve(hs, ch, (uint16_t)version, &tickets);
+    if (st == FLOW_OK)
+        st = flow__engine_new(hs->conf, hs->pair, (uint16_t)version, NULL,
+                              tickets, &hs->engine);
     return st == FLOW_OK ? st : flow__handshake_fault(hs, st, NULL, err);
 }
 

@@ -135,6 +135,8 @@ flow_tls_config_unref(struct flow_tls_config *c)
     flow_tls_sni_unref(c->sni);
     flow__config_free_pairs(c);
     flow_tls_verifier_unref(c->verifier);
+    flow_tls_tickets_unref(c->tickets);
+    flow_tls_sessions_unref(c->sessions);
     config_free_alpn(c);
     flow__config_free_exporters(c);
     flow_env_free(c->env, c->text_answer, c->text_answer_len);

@@ -8,7 +8,9 @@
 #include "lib/plat.h"
 #include "tls/engine.h"
 #include "tls/exporter.h"
+#include "tls/sessions.h"
 #include "tls/sni.h"
+#include "tls/tickets.h"
 #include "tls/verifier.h"
 
 #define FLOW__MAX_SUITES 32
@@ -57,6 +59,11 @@ struct flow_tls_config {
     /* Server: what its clients are asked for, but for entries that say it. */
     enum flow_tls_client_auth client_auth;
     size_t ca_list_max;
+
+    struct flow_tls_tickets *tickets; /* server; NULL: none */
+    uint64_t ticket_epoch;
+    struct flow_tls_sessions *sessions; /* client; NULL: none are kept */
+    unsigned session_tickets;           /* kept of each connection */
 
     /* Server: sent to a client that begins with text instead of TLS; owned. */
     uint8_t *text_answer;

@@ -59,6 +59,8 @@ enum flow_status flow__keypair_new(const struct flow_env *env,
                                    struct flow_error *err);
 void flow__keypair_free(struct flow__keypair *pair);
 enum flow__key_type flow__keypair_type(const struct flow__keypair *pair);
+/* The leaf in DER, as long as the pair. */
+struct flow__span flow__keypair_leaf(const struct flow__keypair *pair);
 
 /* The i-th dNSName of the leaf, not NUL terminated; false after the last. */
 bool flow__keypair_name(const struct flow__keypair *pair, size_t i,
@@ -99,6 +101,31 @@ enum flow_status flow__engine_fingerprint(struct flow__span bytes,
 /* Decode lines of base64; false if they are not or do not fit. */
 bool flow__engine_decode_base64(struct flow__span text, uint8_t *buf,
                                 size_t cap, size_t *ret_len);
+
+/*
+ * Sealing what leaves the process and has to come back unchanged, by an AEAD of
+ * the library.
+ */
+
+#define FLOW__SEAL_SECRET      32
+#define FLOW__SEAL_SALT        16
+#define FLOW__SEAL_OVERHEAD    32 /* what a seal adds to its text */
+#define FLOW__SEAL_CONTEXT_MAX 1024
+
+struct flow__seal_key {
+    const uint8_t *secret; /* FLOW__SEAL_SECRET bytes */
+    /* Opens only with the same bytes. */
+    struct flow__span context;
+};
+
+/* Write plain.len + FLOW__SEAL_OVERHEAD bytes: FLOW_OK, FLOW_E_NOMEM,
+ * FLOW_E_ENTROPY, or FLOW_E_SYS if the engine fails. */
+enum flow_status flow__engine_seal(const struct flow__seal_key *key,
+                                   struct flow__span plain, uint8_t *out);
+/* Write sealed.len - FLOW__SEAL_OVERHEAD bytes: FLOW_OK, FLOW_E_AUTH or
+ * FLOW_E_NOMEM.  sealed has at least as many. */
+enum flow_status flow__engine_open(const struct flow__seal_key *key,
+                                   struct flow__span sealed, uint8_t *out);
 
 /* What handshakes of one configuration share. */
 struct flow__engine_conf;
@@ -157,17 +184,20 @@ struct flow__engine_event {
 
 /* One handshake. */
 struct flow__engine;
+struct flow__ticket_use;
 
 /*
  * pair, version: server only, the certificate to use and the version that was
  * chosen with it; the engine agrees on no other.  server_name: client only;
  * NULL asks for none.  The engine verifies no certificate: tls/peer.c does,
- * before it gets a Certificate message.  FLOW_E_NOMEM, or FLOW_E_INVAL for a
- * name that the engine does not accept.
+ * before it gets a Certificate message.  tickets: server only, what it makes
+ * and takes tickets with; NULL: it does neither.  FLOW_E_NOMEM, or FLOW_E_INVAL
+ * for a name that the engine does not accept.
  */
 enum flow_status flow__engine_new(struct flow__engine_conf *conf,
                                   struct flow__keypair *pair, uint16_t version,
                                   const char *server_name,
+                                  struct flow__ticket_use *tickets,
                                   struct flow__engine **ret_engine);
 /* Wipes and releases; NULL does nothing. */
 void flow__engine_free(struct flow__engine *engine);
@@ -214,6 +244,25 @@ enum flow_status flow__engine_feed(struct flow__engine *engine,
  */
 enum flow_status flow__engine_next(struct flow__engine *engine,
                                    struct flow__engine_event *ret_event);
+
+/* Client, before flow__engine_start(): offer to resume a session.  FLOW_OK;
+ * FLOW_E_INVAL if it is not understood, FLOW_E_NOMEM: it is not offered. */
+enum flow_status flow__engine_offer(struct flow__engine *engine,
+                                    struct flow__span state);
+
+/* Client, after FLOW_OK, TLS 1.2: the session.  FLOW_OK: *ret_state is the
+ * caller's, of the configuration's environment.  FLOW_E_NOMEM or FLOW_E_SYS. */
+enum flow_status flow__engine_session(struct flow__engine *engine,
+                                      uint8_t **ret_state, size_t *ret_len);
+
+/*
+ * Client, after FLOW_OK and the last event, TLS 1.3: take a NewSessionTicket,
+ * and make a session of it.  As flow__engine_session(), or FLOW_AGAIN: it has
+ * none.  After an error the engine can only be freed.
+ */
+enum flow_status flow__engine_ticket(struct flow__engine *engine,
+                                     const uint8_t *msg, size_t len,
+                                     uint8_t **ret_state, size_t *ret_len);
 
 /* After FLOW_OK: the agreed protocol, static for the configuration, or "". */
 const char *flow__engine_alpn(const struct flow__engine *engine);

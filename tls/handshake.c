@@ -49,6 +49,7 @@ flow__handshake_new(struct flow_tls_config *config, const struct flow_env *env,
     hs->record_limit = FLOW__RECORD_PLAIN_MAX;
     hs->is_drained = true;
     hs->verify_flags = FLOW_VERIFY_MISSING;
+    hs->path_end = INT64_MAX;
     hs->peer_key = FLOW__KEY_OTHER;
     flow__order_init(&hs->order, hs->server);
     flow__queue_init(&hs->raw, env);
@@ -88,6 +89,12 @@ flow__handshake_free(struct flow__handshake *hs)
         flow__record_fini(&hs->tx[i]);
     }
     flow_env_free(env, hs->alpn, hs->alpn_len);
+    flow_env_free(env, hs->scope, hs->tickets.scope.len);
+    flow_env_free(env, hs->client_chain, FLOW__TICKET_CHAIN_MAX);
+    if (hs->session_peer != NULL)
+        flow_env_free(env, hs->session_peer, strlen(hs->session_peer) + 1);
+    flow__session_free(hs->session);
+    flow__harvest_free(hs->harvest);
     flow_env_free(env, hs->chain, hs->chain_len);
     flow_env_free(env, hs->names, hs->names_len);
     flow_wipe(hs, sizeof(*hs));
@@ -187,13 +194,15 @@ handshake_open_lower(struct flow__handshake *hs, struct flow *lower,
 static enum flow_status
 handshake_begin_client(struct flow__handshake *hs, struct flow_error *err)
 {
-    enum flow_status st = flow__engine_new(
-        hs->config->engine, NULL, 0,
-        hs->name[0] != '\0' && !hs->ip_name ? hs->name : NULL, &hs->engine);
+    enum flow_status st =
+        flow__engine_new(hs->config->engine, NULL, 0,
+                         hs->name[0] != '\0' && !hs->ip_name ? hs->name : NULL,
+                         NULL, &hs->engine);
 
     if (st != FLOW_OK)
         return flow_error_set(err, st, "tls", FLOW_DOMAIN_NONE, 0,
                               "the engine cannot start a handshake");
+    flow__resumption_offer(hs);
     st = flow__engine_start(hs->engine, err);
     if (st == FLOW_AGAIN)
         st = flow__outgoing_events(hs, st, err);
@@ -365,6 +374,25 @@ flow__handshake_export_to(struct flow__handshake *hs,
 }
 
 /* See tls/handshake.h. */
+enum flow_status
+flow__handshake_set_peer(struct flow__handshake *hs, const char *peer)
+{
+    size_t size = strlen(peer) + 1;
+    char *copy;
+
+    if (hs->phase != FLOW__PHASE_NEW)
+        return FLOW_E_BUSY;
+    copy = flow_env_alloc(hs->env, size);
+    if (copy == NULL)
+        return FLOW_E_NOMEM;
+    memcpy(copy, peer, size);
+    if (hs->session_peer != NULL)
+        flow_env_free(hs->env, hs->session_peer, strlen(hs->session_peer) + 1);
+    hs->session_peer = copy;
+    return FLOW_OK;
+}
+
+/* See tls/handshake.h. */
 uint32_t
 flow__handshake_wants(const struct flow__handshake *hs)
 {
@@ -421,6 +449,26 @@ flow__handshake_footprint(const struct flow__handshake *hs)
            hs->hello.cap + hs->alpn_len;
 }
 
+/* The engine goes to the exporters, or to the harvest of tickets, which
+ * otherwise shares that one. */
+static void
+handshake_hand_engine_over(struct flow__handshake *hs,
+                           struct flow__takeover *over)
+{
+    bool is_kept = hs->config->keep_engine && hs->extended;
+
+    if (hs->harvest != NULL) {
+        hs->harvest->engine = hs->engine;
+        hs->harvest->owns_engine = !is_kept;
+    }
+    if (is_kept)
+        hs->exported->engine = hs->engine;
+    if (is_kept || hs->harvest != NULL)
+        hs->engine = NULL;
+    over->harvest = hs->harvest;
+    hs->harvest = NULL;
+}
+
 /* See tls/handshake.h. */
 void
 flow__handshake_take(struct flow__handshake *hs,
@@ -440,7 +488,7 @@ flow__handshake_take(struct flow__handshake *hs,
 
     ret_agreed->version = hs->version;
     ret_agreed->group = hs->group;
-    ret_agreed->resumed = hs->resumed;
+    ret_agreed->resumed = flow__resumption_happened(hs);
     ret_agreed->alpn = flow__engine_alpn(hs->engine);
     ret_agreed->verify_flags = hs->verify_flags;
     ret_agreed->entry = hs->entry;
@@ -452,8 +500,5 @@ flow__handshake_take(struct flow__handshake *hs,
     ret_agreed->peer_chain_len = (uint32_t)hs->chain_len;
     hs->chain = NULL;
     hs->chain_len = 0;
-    if (hs->config->keep_engine && hs->extended) {
-        hs->exported->engine = hs->engine;
-        hs->engine = NULL;
-    }
+    handshake_hand_engine_over(hs, ret_takeover);
 }

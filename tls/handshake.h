@@ -23,6 +23,7 @@
 struct flow__handshake;
 struct flow__exported;
 struct flow__slot;
+struct flow__harvest;
 
 /* What both sides agreed on besides the suite, which the keys know; owned by
  * the TLS flow.  Kept as long as the connection, so it is packed. */
@@ -77,6 +78,7 @@ struct flow__takeover {
     struct flow__secret tx_secret;
     struct flow__queue ahead; /* records that came after the last message */
     size_t record_limit;      /* largest content we may send per record */
+    struct flow__harvest *harvest; /* client: for tickets; NULL: none */
 };
 
 /* server_name: client only; already checked, or NULL. */
@@ -87,6 +89,10 @@ enum flow_status flow__handshake_new(struct flow_tls_config *config,
 
 /* Wipes and releases; NULL does nothing. */
 void flow__handshake_free(struct flow__handshake *hs);
+
+/* Client, before the first step: see flow_tls_set_session_peer(). */
+enum flow_status flow__handshake_set_peer(struct flow__handshake *hs,
+                                          const char *peer);
 
 /* For a step. */
 enum {

@@ -60,13 +60,22 @@ state_keep_names(struct flow__handshake *hs)
 static enum flow_status
 state_keep_chain(struct flow__handshake *hs)
 {
-    hs->chain_len = flow__engine_peer_chain(hs->engine, NULL, 0);
+    const bool resumed = flow__resumption_happened(hs);
+    const struct flow__span had = flow__resumption_chain(hs);
+
+    /* The engine keeps none with a session of TLS 1.3, and the leaf alone with
+     * one of TLS 1.2. */
+    hs->chain_len =
+        resumed ? had.len : flow__engine_peer_chain(hs->engine, NULL, 0);
     if (hs->chain_len == 0)
         return FLOW_OK;
     hs->chain = flow_env_alloc(hs->env, hs->chain_len);
     if (hs->chain == NULL)
         return FLOW_E_NOMEM;
-    (void)flow__engine_peer_chain(hs->engine, hs->chain, hs->chain_len);
+    if (resumed)
+        memcpy(hs->chain, had.base, had.len);
+    else
+        (void)flow__engine_peer_chain(hs->engine, hs->chain, hs->chain_len);
     return FLOW_OK;
 }
 
@@ -77,7 +86,9 @@ state_may_be_unverified(const struct flow__handshake *hs)
     if (!hs->server)
         return hs->config->skip_verify;
     if (hs->client_auth.auth == FLOW_TLS_CLIENT_AUTH_OPTIONAL)
-        return flow__engine_peer_chain(hs->engine, NULL, 0) == 0;
+        return flow__resumption_happened(hs)
+                   ? flow__resumption_chain(hs).len == 0
+                   : flow__engine_peer_chain(hs->engine, NULL, 0) == 0;
     return hs->client_auth.auth == FLOW_TLS_CLIENT_AUTH_NONE;
 }
 
@@ -124,6 +135,7 @@ flow__handshake_complete(struct flow__handshake *hs, struct flow_error *err)
         st = state_export(hs);
     if (st != FLOW_OK)
         return flow__handshake_fault(hs, st, NULL, err);
+    flow__resumption_keep(hs);
     hs->phase = FLOW__PHASE_DONE;
     return FLOW_OK;
 }

@@ -6,6 +6,7 @@
 #include "tls/engine.h"
 #include "tls/flight.h"
 #include "tls/handshake.h"
+#include "tls/harvest.h"
 #include "tls/hello.h"
 #include "tls/limiter.h"
 #include "tls/linger.h"
@@ -20,6 +21,7 @@
  *   incoming.c         records of the peer to messages to the engine
  *   outgoing.c         events of the engine to keys and records; our alert
  *   agreement.c        what the hellos agree on
+ *   resumption.c       what a session may be resumed for
  *   handshake_state.c  how it fails and how it completes
  *
  * Each calls only those below it.
@@ -98,11 +100,29 @@ struct flow__handshake {
     uint32_t answers; /* ... and how many there were before */
     uint8_t *alpn;    /* as in the first ClientHello */
     size_t alpn_len;
+    struct flow__ticket_use tickets; /* without tickets: all zero */
+    uint8_t *scope;                  /* what tickets.scope points to */
+    uint16_t ticket_suites[FLOW__MAX_SUITES];
+    /* What tickets.chain points to, FLOW__TICKET_CHAIN_MAX bytes, where clients
+     * are asked for a certificate.  The flags are those of the session that was
+     * accepted. */
+    uint8_t *client_chain;
+    uint32_t accepted_flags;
+
+    /* Client with a store of sessions. */
+    char *session_peer; /* of flow_tls_set_session_peer(), or NULL */
+    bool has_session_key;
+    uint8_t session_key[FLOW__PIN_LEN];
+    struct flow__session *session; /* that was offered; NULL: none */
+    uint32_t ticket_life;          /* TLS 1.2, of its ticket; 0: not told */
+    bool has_ticket;               /* TLS 1.2: a ticket came */
+    struct flow__harvest *harvest; /* TLS 1.3: after the handshake */
     char sni[FLOW__NAME_MAX + 1];
     char pattern[FLOW__NAME_MAX + 4]; /* client: the name that matched */
     /* FLOW_VERIFY_MISSING until the peer's certificates were verified; of a
      * server that asks for none, FLOW_VERIFY_NOT_CHECKED. */
     uint32_t verify_flags;
+    int64_t path_end; /* client: of the path that was accepted */
     enum flow__key_type peer_key;
 
     uint8_t *chain; /* the peer's certificates, when done */
@@ -182,5 +202,34 @@ enum flow_status flow__agreement_server_hello(struct flow__handshake *hs,
 /* A ServerKeyExchange, ours or the peer's. */
 void flow__agreement_key_exchange(struct flow__handshake *hs,
                                   const uint8_t *msg, size_t len);
+
+/* resumption.c */
+
+/* Server, with the first ClientHello: what its engine makes and takes tickets
+ * with, or NULL if it does not.  FLOW_OK or FLOW_E_NOMEM. */
+enum flow_status flow__resumption_serve(struct flow__handshake *hs,
+                                        const struct flow__client_hello *ch,
+                                        uint16_t version,
+                                        struct flow__ticket_use **ret_use);
+/* Server: the client has sent its certificates, count of them; keep
+ * them for tickets. */
+void flow__resumption_note_client(struct flow__handshake *hs,
+                                  const struct flow__span *certs, size_t count);
+/* Client, before it starts: offer a session, if the store has one. */
+void flow__resumption_offer(struct flow__handshake *hs);
+/* Client: a NewSessionTicket of TLS 1.2 was received. */
+void flow__resumption_note_ticket(struct flow__handshake *hs,
+                                  const uint8_t *msg);
+/* Whether the handshake, which is over, resumed a session. */
+bool flow__resumption_happened(const struct flow__handshake *hs);
+/* The handshake is over: if it resumed a session, what the first one
+ * established holds for this one. */
+void flow__resumption_settle(struct flow__handshake *hs);
+/* After that: the certificates of the peer that a resumed session has; empty
+ * if it has none, or none was resumed. */
+struct flow__span flow__resumption_chain(const struct flow__handshake *hs);
+/* Client, after that: give the session to the store, or prepare to wait for
+ * those of the server.  Never fails. */
+void flow__resumption_keep(struct flow__handshake *hs);
 
 #endif

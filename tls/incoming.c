@@ -66,6 +66,8 @@ incoming_note_message(struct flow__handshake *hs, enum flow__kind kind,
         return flow__agreement_server_hello(hs, msg, len, err);
     if (kind == FLOW__KIND_SERVER_KEY_EXCHANGE)
         flow__agreement_key_exchange(hs, msg, len);
+    if (kind == FLOW__KIND_NEW_SESSION_TICKET)
+        flow__resumption_note_ticket(hs, msg);
     return FLOW_OK;
 }
 
@@ -77,6 +79,8 @@ incoming_check_message(struct flow__handshake *hs,
     const struct flow_tls_sni_terms terms = flow__agreement_terms(hs);
     const struct flow__check_facts facts = {
         .offer = hs->server ? NULL : &hs->offer,
+        .resumes =
+            hs->session != NULL && hs->session->facts.version == FLOW_TLS_1_2,
         .terms = hs->server ? &terms : NULL,
         .skip_extended = hs->config->skip_extended,
         .name = hs->sni,
@@ -121,6 +125,8 @@ incoming_feed(struct flow__handshake *hs, enum flow__level level,
 
     if (over != FLOW_OK && over != FLOW_AGAIN)
         return over;
+    if (over == FLOW_OK)
+        flow__resumption_settle(hs);
     st = over == FLOW_OK ? flow__handshake_check_peer(hs, err) : FLOW_OK;
     if (st != FLOW_OK)
         return st;

@@ -4,6 +4,7 @@
 #include "tls/cert.h"
 #include "tls/config.h"
 #include "tls/dn.h"
+#include "tls/harvest.h"
 #include "tls/tls_flow.h"
 
 static uint32_t
@@ -57,6 +58,8 @@ info_footprint(struct flow__tls *t)
 
     if (exported != NULL && exported->engine != NULL)
         sum += flow__engine_footprint();
+    if (t->reader.harvest != NULL)
+        sum += flow__harvest_footprint(t->reader.harvest);
     if (t->hs != NULL)
         sum += flow__handshake_footprint(t->hs);
     if (t->reader.keys.ctx != NULL)

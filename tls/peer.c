@@ -5,6 +5,7 @@
 
 #include "tls/config.h"
 #include "tls/request.h"
+#include "tls/session.h"
 #include "tls/verdict.h"
 #include "tls/verifier.h"
 
@@ -86,6 +87,8 @@ flow__peer_verify(struct flow__handshake *hs, const uint8_t *msg, size_t len,
     enum flow_status st;
     size_t count = peer_divide(hs, msg, len, certs);
 
+    if (hs->server)
+        flow__resumption_note_client(hs, certs, count);
     if (count == 0 && hs->server)
         return peer_sent_none(hs, err);
     /* RFC 8446 4.4.2.4 */
@@ -99,6 +102,8 @@ flow__peer_verify(struct flow__handshake *hs, const uint8_t *msg, size_t len,
         return flow__verdict_error(&verdict, checks_name ? hs->name : NULL,
                                    err);
     hs->verify_flags = verdict.flags;
+    if (st == FLOW_OK)
+        hs->path_end = flow__session_path_end(&verdict);
     hs->peer_key =
         flow__cert_read(certs[0], &leaf) ? leaf.key : FLOW__KEY_OTHER;
     if (!hs->server)

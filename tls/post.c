@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "tls/post.h"
 
+#include "tls/harvest.h"
 #include "tls/order.h"
 
 /*
@@ -91,8 +92,30 @@ post_find_row(const struct flow__reader *r, const uint8_t *msg, size_t len,
     return (*ret_row)->check(&facts, msg, len, fault);
 }
 
-/* Take a whole message after the handshake.  Tickets are skipped, since
- * sessions are not resumed. */
+static void
+post_end_harvest(struct flow__reader *r)
+{
+    flow__harvest_free(r->harvest);
+    r->harvest = NULL;
+}
+
+/* See tls/post.h. */
+void
+flow__post_note_data(struct flow__reader *r)
+{
+    if (r->harvest != NULL && !flow__harvest_waits(r->harvest))
+        post_end_harvest(r);
+}
+
+/* Tickets are skipped where there is no store of sessions. */
+static void
+post_take_ticket(struct flow__reader *r, const uint8_t *msg, size_t len)
+{
+    if (r->harvest != NULL && !flow__harvest_take(r->harvest, msg, len))
+        post_end_harvest(r);
+}
+
+/* Take a whole message after the handshake. */
 static struct flow__reader_result
 post_take_message(struct flow__reader *r, const uint8_t *msg, size_t len,
                   bool is_last)
@@ -107,6 +130,8 @@ post_take_message(struct flow__reader *r, const uint8_t *msg, size_t len,
                                    "a message spans the change of keys");
     if ((row->flags & FLOW__ROW_NO_RENEGOTIATION) != 0)
         r->ask_refusal = true;
+    if (row->kind == FLOW__KIND_NEW_SESSION_TICKET)
+        post_take_ticket(r, msg, len);
     if (row->kind != FLOW__KIND_KEY_UPDATE)
         return flow__reader_result_of(FLOW_OK);
     /* RFC 8446 4.6.3 */

@@ -15,4 +15,7 @@ struct flow__reader_result flow__post_take(struct flow__reader *r, uint8_t type,
 /* Make the key that a KeyUpdate announced.  FLOW_E_NOMEM: it stays due. */
 struct flow__reader_result flow__post_next_key(struct flow__reader *r);
 
+/* A record with application data has come. */
+void flow__post_note_data(struct flow__reader *r);
+
 #endif

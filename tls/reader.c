@@ -6,6 +6,7 @@
 #include <flow/backend.h>
 
 #include "lib/bits.h"
+#include "tls/harvest.h"
 #include "tls/post.h"
 
 /*
@@ -77,6 +78,7 @@ flow__reader_fini(struct flow__reader *r)
     flow__queue_release(&r->cipher);
     flow__queue_release(&r->plain);
     flow__queue_release(&r->post);
+    flow__harvest_free(r->harvest);
     flow__record_fini(&r->keys);
     flow_wipe(&r->secret, sizeof(r->secret));
 }
@@ -327,6 +329,7 @@ reader_deliver_data(struct flow__reader *r, struct reader_target *t, size_t len,
         return flow__reader_refuse(FLOW__ALERT_UNEXPECTED_MESSAGE, why);
     }
     r->idle_records = 0;
+    flow__post_note_data(r);
     if (t->kind == ON_PLAIN) {
         flow__queue_extend(&r->plain, len);
         return flow__reader_result_of(FLOW_OK);

@@ -11,6 +11,8 @@
 #include "tls/queue.h"
 #include "tls/record.h"
 
+struct flow__harvest;
+
 /* The result of a call; status as for flow_ops::readv. */
 struct flow__reader_result {
     enum flow_status status;
@@ -70,6 +72,7 @@ struct flow__reader {
     struct flow__queue cipher;
     struct flow__queue plain;
     struct flow__queue post; /* a handshake message that is not whole yet */
+    struct flow__harvest *harvest; /* client: takes tickets; NULL: skipped */
 
     /* The error that a look ahead found, for the next read; FLOW_OK: none. */
     struct flow__reader_result held;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include <string.h>
 
+#include <flow/tls_session.h>
+
 #include "lib/atomic.h"
 #include "lib/bits.h"
 #include "tls/config.h"
@@ -18,6 +20,8 @@
  * Invariant: before a lock is taken the process is checked, since in a forked
  * child a lock may be held for ever by a thread that does not exist there.
  */
+
+#define TLS_PEER_MAX 255u /* of flow_tls_set_session_peer() */
 
 #define TLS_BOTH ((uint32_t)FLOW_READ | (uint32_t)FLOW_WRITE)
 
@@ -50,6 +54,7 @@ tls_take_over(struct flow__tls *t)
     t->writer.keys.block = tls13 ? t->config->block : 0;
     t->writer.first_units = t->config->first_units;
     t->writer.first_left = t->config->first_count;
+    t->reader.harvest = over.harvest;
     flow_wipe(&over, sizeof(over));
     tls_end_handshake(t);
 }
@@ -375,6 +380,26 @@ tls_check_server_name(const struct flow_tls_config *c, const char *name,
                      "write internationalised names in their xn-- form");
     flow_error_set_detail(err, name);
     return FLOW_E_INVAL;
+}
+
+/* See <flow/tls_session.h>. */
+enum flow_status
+flow_tls_set_session_peer(struct flow *f, const char *peer)
+{
+    struct flow__tls *t = flow__tls_cast(f);
+    enum flow_status st = FLOW_E_BUSY;
+
+    if (f->ops != &tls_ops || t->config->server)
+        return FLOW_E_NOTSUP;
+    if (strlen(peer) > TLS_PEER_MAX)
+        return FLOW_E_INVAL;
+    if (flow__tls_is_inherited(t))
+        return FLOW_E_BUSY;
+    flow__tls_lock(t);
+    if (t->hs != NULL)
+        st = flow__handshake_set_peer(t->hs, peer);
+    flow__tls_unlock(t);
+    return st;
 }
 
 /* See <flow/tls.h>. */

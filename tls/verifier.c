@@ -36,6 +36,7 @@ struct flow_tls_verifier {
     const struct flow_env *env;
     uint32_t refs;
     uint8_t frozen;
+    uint32_t serial;
     struct flow__path_policy policy;
     size_t anchor_room;
     size_t crl_room;
@@ -49,6 +50,9 @@ static const struct flow__path_crypto verifier_crypto = {
     flow__engine_fingerprint,
 };
 
+/* How many were made (atomic). */
+static uint32_t verifier_serials;
+
 static enum flow_status
 verifier_refuse(struct flow_error *err, enum flow_status status,
                 const char *text)
@@ -60,6 +64,13 @@ static bool
 verifier_is_frozen(const struct flow_tls_verifier *v)
 {
     return flow__load_acquire(&v->frozen) != 0;
+}
+
+/* See tls/verifier.h. */
+uint32_t
+flow__verifier_serial(const struct flow_tls_verifier *v)
+{
+    return v->serial;
 }
 
 /* See tls/verifier.h. */
@@ -101,6 +112,7 @@ flow_tls_verifier_new(const struct flow_env *env,
         return verifier_refuse(ret_err, FLOW_E_NOMEM, "no memory");
     v->env = env;
     v->refs = 1;
+    v->serial = flow__add(&verifier_serials, 1) + 1;
     v->policy.crypto = &verifier_crypto;
     v->policy.rsa_min = VERIFIER_RSA_MIN;
     v->policy.ec_min = VERIFIER_EC_MIN;

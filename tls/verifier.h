@@ -26,6 +26,9 @@ enum flow_status flow__verifier_run(struct flow_tls_verifier *v,
 const struct flow__cert *
 flow__verifier_anchors(const struct flow_tls_verifier *v, size_t *ret_count);
 
+/* A number that no other verifier of this process has. */
+uint32_t flow__verifier_serial(const struct flow_tls_verifier *v);
+
 /* No setter succeeds after this. */
 void flow__verifier_freeze(struct flow_tls_verifier *v);
 

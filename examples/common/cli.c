@@ -423,7 +423,9 @@ cli_set_up_client(const struct cli_client *client,
         return CLI_FAILED;
     if (keylog_attach(config) != CLI_OK)
         return CLI_FAILED;
-    if (flow_tls_config_freeze(config, &err) != FLOW_OK) {
+    if (flow_tls_config_set_sessions(config, client->sessions, 1, &err) !=
+            FLOW_OK ||
+        flow_tls_config_freeze(config, &err) != FLOW_OK) {
         cli_flow_error("cannot set up TLS", &err);
         return CLI_FAILED;
     }

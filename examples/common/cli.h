@@ -9,7 +9,7 @@
 
 #include <flow/poller.h>
 #include <flow/status.h>
-#include <flow/tls_config.h>
+#include <flow/tls_session.h>
 
 #include "clients.h"
 
@@ -110,6 +110,7 @@ struct cli_client {
     enum flow_tls_version only; /* one version, or 0 */
     bool insecure_skip_verify;
     uint64_t handshake_time; /* ns; 0: only the limit of the whole opening */
+    struct flow_tls_sessions *sessions; /* a store, or NULL */
 };
 
 bool cli_only(struct cli_client *client, enum flow_tls_version version);

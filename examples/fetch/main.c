@@ -17,6 +17,7 @@
 #include "http.h"
 #include "output.h"
 #include "progress.h"
+#include "session_file.h"
 
 /* Bytes read at a time: a few records. */
 #define BUFFER HTTP_HEAD_MAX
@@ -49,6 +50,9 @@ static const char help_text[] =
     "  --alpn LIST              protocols to offer, comma-separated (default\n"
     "                           http/1.1)\n"
     "  --tls1.2, --tls1.3       offer this version only\n"
+    "  --session-file FILE      resume a session of FILE, and keep the next "
+    "one\n"
+    "                           there; it must be readable by you alone\n"
     "  --timeout S              exit after S seconds without progress (default "
     "30)\n"
     "  --show[=json]            print to stderr what TLS agreed on and the "
@@ -75,6 +79,7 @@ static const char help_text[] =
 
 struct options {
     const char *output;
+    const char *session_file;
     struct cli_address connect; /* port 0: where the URL points */
     struct cli_client client;
     uint64_t timeout;
@@ -89,6 +94,7 @@ enum {
     OPT_ALPN,
     OPT_TLS_1_2,
     OPT_TLS_1_3,
+    OPT_SESSION_FILE,
     OPT_TIMEOUT,
     OPT_SHOW,
     OPT_CLIENT_CERT,
@@ -108,6 +114,7 @@ static const struct option long_options[] = {
     { "alpn", required_argument, NULL, OPT_ALPN },
     { "tls1.2", no_argument, NULL, OPT_TLS_1_2 },
     { "tls1.3", no_argument, NULL, OPT_TLS_1_3 },
+    { "session-file", required_argument, NULL, OPT_SESSION_FILE },
     { "timeout", required_argument, NULL, OPT_TIMEOUT },
     { "show", optional_argument, NULL, OPT_SHOW },
     { "client-cert", required_argument, NULL, OPT_CLIENT_CERT },
@@ -125,6 +132,7 @@ struct fetch {
     const struct options *options;
     struct http_url url;
     struct flow *flow;
+    struct flow_tls_sessions *sessions; /* with --session-file */
     bool open;
     struct http_response response;
     struct http_body body;
@@ -166,6 +174,9 @@ fetch_take_option(int option, const char *value, struct options *o)
         return cli_only(&o->client, FLOW_TLS_1_2) ? -1 : CLI_USAGE;
     case OPT_TLS_1_3:
         return cli_only(&o->client, FLOW_TLS_1_3) ? -1 : CLI_USAGE;
+    case OPT_SESSION_FILE:
+        o->session_file = value;
+        return -1;
     case OPT_TIMEOUT:
         return cli_seconds("--timeout", value, &o->timeout) ? -1 : CLI_USAGE;
     case OPT_SHOW:
@@ -249,6 +260,32 @@ fetch_dial_tcp(struct fetch *f)
     return false;
 }
 
+/* With --session-file: a store with the sessions of the file. */
+static bool
+fetch_make_sessions(struct fetch *f)
+{
+    struct flow_error err;
+
+    if (f->options->session_file == NULL)
+        return true;
+    if (flow_tls_sessions_new(NULL, &f->sessions, &err) != FLOW_OK) {
+        cli_flow_error("cannot keep sessions", &err);
+        return false;
+    }
+    return session_file_read(f->options->session_file, f->sessions);
+}
+
+/* Sessions are good for this service only. */
+static bool
+fetch_name_peer(struct fetch *f)
+{
+    char peer[300];
+
+    snprintf(peer, sizeof(peer), "%s:%u", f->url.host, f->url.port);
+    return f->sessions == NULL ||
+           flow_tls_set_session_peer(f->flow, peer) == FLOW_OK;
+}
+
 /* Wrap the connection in TLS. */
 static bool
 fetch_wrap_tls(struct fetch *f)
@@ -264,6 +301,9 @@ fetch_wrap_tls(struct fetch *f)
         client.alpn = "http/1.1";
     /* Connecting was progress: the timeout starts again for the handshake. */
     client.handshake_time = f->options->timeout;
+    if (!fetch_make_sessions(f))
+        return false;
+    client.sessions = f->sessions;
     if (cli_client_config(&client, &config) != CLI_OK)
         return false;
     st = flow_tls_wrap_client(config, f->flow, f->url.host, 0, &tls, &err);
@@ -275,7 +315,7 @@ fetch_wrap_tls(struct fetch *f)
         return false;
     }
     f->flow = tls;
-    return true;
+    return fetch_name_peer(f);
 }
 
 /* Print what was negotiated; false if the protocol is not HTTP/1. */
@@ -287,13 +327,13 @@ fetch_check_tls(struct fetch *f)
     if (flow_tls_get_info(f->flow, &info) != FLOW_OK)
         return true;
     if (f->options->verbose)
-        fprintf(stderr, "%s %s %s, ALPN %s, certificate %s for %s\n",
+        fprintf(stderr, "%s %s %s, ALPN %s, certificate %s for %s%s\n",
                 info.version == FLOW_TLS_1_3 ? "TLSv1.3" : "TLSv1.2",
                 info.suite_name, info.group_name,
                 info.alpn[0] ? info.alpn : "none",
                 f->options->client.insecure_skip_verify ? "NOT VERIFIED"
                                                         : "verified",
-                f->url.host);
+                f->url.host, info.resumed ? ", session resumed" : "");
     if (info.alpn[0] == '\0' || strncmp(info.alpn, "http/1.", 7) == 0)
         return true;
     cli_complain("the server selected the protocol '%s'; flow-fetch supports "
@@ -500,6 +540,14 @@ fetch_finish(struct fetch *f)
     flow_finish(flow, fetch_now() + CLI_NSEC, BUFFER, NULL);
 }
 
+/* The response is there, whether or not its session can be kept. */
+static bool
+fetch_keep_sessions(struct fetch *f)
+{
+    return f->sessions == NULL ||
+           session_file_write(f->options->session_file, f->sessions);
+}
+
 static int
 fetch(const struct options *o, const char *text)
 {
@@ -523,10 +571,11 @@ fetch(const struct options *o, const char *text)
                fetch_read_head(f) && fetch_check_status(f, text) &&
                fetch_body(f)) {
         fetch_finish(f);
-        code = CLI_OK;
+        code = fetch_keep_sessions(f) ? CLI_OK : CLI_FAILED;
     }
     output_fini(&f->output);
     flow_close(f->flow);
+    flow_tls_sessions_unref(f->sessions);
     free(f);
     return code;
 }

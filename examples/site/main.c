@@ -10,6 +10,7 @@
 
 #include <flow/tcp.h>
 #include <flow/tls.h>
+#include <flow/tls_session.h>
 #include <flow/unix.h>
 #include <flow/version.h>
 
@@ -359,13 +360,29 @@ static const char site_https_only[] =
     "\r\n"
     "This port speaks HTTPS: use a URL that begins https://.\r\n";
 
+/* Keys of our own, which end with the configuration: after a restart, or when
+ * certificates are loaded again, a client makes one full handshake. */
+static bool
+site_give_tickets(struct flow_tls_config *config)
+{
+    struct flow_tls_tickets *tickets;
+    bool ok;
+
+    if (flow_tls_tickets_new(NULL, &tickets, NULL) != FLOW_OK)
+        return false;
+    ok = flow_tls_config_set_tickets(config, tickets, 0, NULL) == FLOW_OK;
+    flow_tls_tickets_unref(tickets);
+    return ok;
+}
+
 /* What is set besides the certificates.  An exit code. */
 static int
 site_complete(void *user, struct flow_tls_config *config)
 {
     const struct site *s = user;
 
-    if (flow_tls_config_set_handshake_limits(config, s->handshake_timeout, 0) ==
+    if (site_give_tickets(config) &&
+        flow_tls_config_set_handshake_limits(config, s->handshake_timeout, 0) ==
             FLOW_OK &&
         flow_tls_config_set_text_answer(
             config, site_https_only, sizeof(site_https_only) - 1) == FLOW_OK &&

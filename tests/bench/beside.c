@@ -68,6 +68,7 @@ struct side {
     unsigned work;      /* batches or handshakes of a slice */
     double nsec[PARTS]; /* of this round */
     double units;       /* done in this round */
+    bool has_ticket;
 };
 
 /* A row of the table, with what is done in a slice. */
@@ -207,6 +208,13 @@ slice_of_handshakes(const struct row *row, struct side *side)
             if (!done[1])
                 done[1] = side->peer->step(side->conn, BENCH_SERVER);
             server += cpu_now();
+        }
+        if (row->terms.resumes) {
+            side->peer->take_ticket(side->conn);
+            /* The first of all has no ticket. */
+            bench_check(side->has_ticket == side->peer->is_resumed(side->conn),
+                        "resuming a session");
+            side->has_ticket = true;
         }
         hang_up(side);
         side->nsec[PART_FIRST] += cpu_now() - start - server;
@@ -373,6 +381,25 @@ measure_handshakes(bool tls13, enum bench_group group, bool is_rsa)
     measure(&row);
 }
 
+/* With the key exchange of a full handshake, and with the ticket for the next
+ * one. */
+static void
+measure_resumed(bool tls13, enum bench_group group)
+{
+    struct row row = {
+        .kind = "handshakes",
+        .transport = "memory",
+        .part = { NULL, "server", "both" },
+        .terms = { .tls13 = tls13, .group = group, .resumes = true },
+        .carrier = BENCH_MEMORY,
+        .slice = slice_of_handshakes,
+    };
+
+    (void)snprintf(row.name, sizeof(row.name), "TLS 1.%d %s, resumed",
+                   tls13 ? 3 : 2, group == BENCH_P256 ? "P-256" : "x25519");
+    measure(&row);
+}
+
 /* Bytes that a server's end of an idle connection holds, its transport
  * included, after 16 KiB went each way and it waits for more. */
 static double
@@ -456,6 +483,8 @@ measure_all_handshakes(void)
         measure_handshakes(!tls12, BENCH_X25519, false);
         measure_handshakes(!tls12, BENCH_X25519, true);
     }
+    measure_resumed(true, BENCH_P256);
+    measure_resumed(true, BENCH_X25519);
 }
 
 static void

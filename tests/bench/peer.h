@@ -32,12 +32,16 @@ enum bench_suite {
 enum bench_group { BENCH_X25519, BENCH_P256 };
 
 /* What the two ends of a connection agree on.  The client verifies the chain
- * and the name server.example; no session is offered, no ticket is sent. */
+ * and the name server.example.  Unless it resumes, no session is offered and no
+ * ticket is sent. */
 struct bench_terms {
     enum bench_suite suite;
     bool tls13;
     enum bench_group group;
     bool is_rsa; /* the certificate's key: RSA-2048, else P-256 */
+    /* The server gives one ticket, and the client presents the last one that it
+     * got, once. */
+    bool resumes;
 };
 
 struct bench_peer {
@@ -68,6 +72,13 @@ struct bench_peer {
 
     /* Read up to cap bytes, at least one; how many. */
     size_t (*read)(void *conn, enum bench_end end, uint8_t *buf, size_t cap);
+
+    /* Where the terms resume, after the handshake: the client reads, and keeps
+     * the ticket that came. */
+    void (*take_ticket)(void *conn);
+
+    /* Where the terms resume, after the handshake: whether a session was. */
+    bool (*is_resumed)(void *conn);
 
     /* What an event loop does with an end that has nothing to read, before it
      * waits for more. */

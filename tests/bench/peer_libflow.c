@@ -4,6 +4,7 @@
 #include <flow/flow.h>
 #include <flow/pair.h>
 #include <flow/tls.h>
+#include <flow/tls_session.h>
 #include <flow/unix.h>
 
 #include "peer.h"
@@ -53,6 +54,25 @@ libflow_limit(struct flow_tls_config *c, const struct bench_terms *terms)
                 "libflow: group");
 }
 
+static void
+libflow_resume(struct libflow_setup *s)
+{
+    struct flow_tls_tickets *tickets;
+    struct flow_tls_sessions *store;
+
+    bench_check(flow_tls_tickets_new(NULL, &tickets, NULL) == FLOW_OK &&
+                    flow_tls_tickets_set_limits(tickets, 7200, 1) == FLOW_OK &&
+                    flow_tls_config_set_tickets(s->config[1], tickets, 0,
+                                                NULL) == FLOW_OK,
+                "libflow: tickets");
+    bench_check(flow_tls_sessions_new(NULL, &store, NULL) == FLOW_OK &&
+                    flow_tls_config_set_sessions(s->config[0], store, 1,
+                                                 NULL) == FLOW_OK,
+                "libflow: sessions");
+    flow_tls_tickets_unref(tickets);
+    flow_tls_sessions_unref(store);
+}
+
 static void *
 libflow_setup(const struct bench_terms *terms)
 {
@@ -73,6 +93,8 @@ libflow_setup(const struct bench_terms *terms)
                 "libflow: trust");
     for (unsigned i = 0; i < 2; i++)
         libflow_limit(s->config[i], terms);
+    if (terms->resumes)
+        libflow_resume(s);
     return s;
 }
 
@@ -155,6 +177,26 @@ libflow_read(void *conn, enum bench_end end, uint8_t *buf, size_t cap)
 }
 
 static void
+libflow_take_ticket(void *conn)
+{
+    struct libflow_conn *c = conn;
+    uint8_t byte;
+    size_t done;
+
+    bench_check(flow_read(c->end[0], &byte, 1, &done) == FLOW_AGAIN,
+                "libflow: ticket");
+}
+
+static bool
+libflow_is_resumed(void *conn)
+{
+    struct libflow_conn *c = conn;
+    struct flow_tls_info info;
+
+    return flow_tls_get_info(c->end[0], &info) == FLOW_OK && info.resumed;
+}
+
+static void
 libflow_settle(void *conn, enum bench_end end)
 {
     struct libflow_conn *c = conn;
@@ -193,6 +235,8 @@ const struct bench_peer bench_libflow = {
     .write = libflow_write,
     .flush = libflow_flush,
     .read = libflow_read,
+    .take_ticket = libflow_take_ticket,
+    .is_resumed = libflow_is_resumed,
     .settle = libflow_settle,
     .close_end = libflow_close_end,
     .close = libflow_close,

@@ -13,6 +13,7 @@
 
 struct openssl_setup {
     SSL_CTX *ctx[2];
+    SSL_SESSION *session; /* the last one that a ticket came for */
 };
 
 struct openssl_conn {
@@ -59,8 +60,29 @@ openssl_limit(SSL_CTX *ctx, const struct bench_terms *terms)
                                                     : "P-256") == 1,
                   "OpenSSL: group");
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
-    openssl_check(SSL_CTX_set_num_tickets(ctx, 0) == 1, "OpenSSL: tickets");
+    if (!terms->resumes)
+        SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
+    openssl_check(SSL_CTX_set_num_tickets(ctx, terms->resumes) == 1,
+                  "OpenSSL: tickets");
+}
+
+static int
+openssl_on_session(SSL *ssl, SSL_SESSION *session)
+{
+    struct openssl_setup *s = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+
+    SSL_SESSION_free(s->session);
+    s->session = session;
+    return 1;
+}
+
+static void
+openssl_resume(struct openssl_setup *s)
+{
+    SSL_CTX_set_session_cache_mode(s->ctx[0], SSL_SESS_CACHE_CLIENT |
+                                                  SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_set_app_data(s->ctx[0], s);
+    SSL_CTX_sess_set_new_cb(s->ctx[0], openssl_on_session);
 }
 
 static void *
@@ -83,6 +105,8 @@ openssl_setup(const struct bench_terms *terms)
     SSL_CTX_set_verify(s->ctx[0], SSL_VERIFY_PEER, NULL);
     for (unsigned i = 0; i < 2; i++)
         openssl_limit(s->ctx[i], terms);
+    if (terms->resumes)
+        openssl_resume(s);
     return s;
 }
 
@@ -93,6 +117,7 @@ openssl_teardown(void *setup)
 
     SSL_CTX_free(s->ctx[0]);
     SSL_CTX_free(s->ctx[1]);
+    SSL_SESSION_free(s->session);
     free(s);
 }
 
@@ -147,6 +172,9 @@ openssl_connect(void *setup, enum bench_transport transport, size_t room)
                       SSL_set_tlsext_host_name(c->end[0], "server.example") ==
                           1,
                   "OpenSSL: name");
+    if (s->session != NULL)
+        openssl_check(SSL_set_session(c->end[0], s->session) == 1,
+                      "OpenSSL: session");
     SSL_set_connect_state(c->end[0]);
     SSL_set_accept_state(c->end[1]);
     return c;
@@ -188,6 +216,27 @@ openssl_read(void *conn, enum bench_end end, uint8_t *buf, size_t cap)
 }
 
 static void
+openssl_take_ticket(void *conn)
+{
+    struct openssl_conn *c = conn;
+    uint8_t byte;
+    size_t done;
+
+    openssl_check(SSL_read_ex(c->end[0], &byte, 1, &done) == 0,
+                  "OpenSSL: ticket");
+    /* It would not resume the session of a connection that was cut. */
+    SSL_set_shutdown(c->end[0], SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+}
+
+static bool
+openssl_is_resumed(void *conn)
+{
+    struct openssl_conn *c = conn;
+
+    return SSL_session_reused(c->end[0]) == 1;
+}
+
+static void
 openssl_settle(void *conn, enum bench_end end)
 {
     struct openssl_conn *c = conn;
@@ -223,6 +272,8 @@ const struct bench_peer bench_openssl = {
     .step = openssl_step,
     .write = openssl_write,
     .read = openssl_read,
+    .take_ticket = openssl_take_ticket,
+    .is_resumed = openssl_is_resumed,
     .settle = openssl_settle,
     .close_end = openssl_close_end,
     .close = openssl_close,

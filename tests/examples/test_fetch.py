@@ -431,7 +431,8 @@ class Usage(Fetch):
         code, out, _ = run(program("flow-fetch"), "--help")
         self.assertEqual(code, 0)
         for option in ("output", "ca", "connect", "alpn", "tls1.2", "tls1.3",
-                       "timeout", "insecure-skip-verify", "quiet", "verbose", "keylog",
+                       "session-file", "timeout", "insecure-skip-verify",
+                       "quiet", "verbose", "keylog",
                        "version"):
             self.assertIn(b"--" + option.encode(), out)
 

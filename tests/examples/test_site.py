@@ -148,6 +148,112 @@ class Answers(Site):
                 self.assertEqual(sha256(out), sha256(content))
         self.end(site)
 
+    def fetch_again(self, site, file, version, *more, name="www.flow.test"):
+        """One flow-fetch with a session file; whether the session was resumed."""
+        code, out, err = run(
+            program("flow-fetch"), version, "--ca", self.pki.ca, "-v",
+            "--session-file", str(file), *more,
+            "--connect", "127.0.0.1:%d" % site.port, "https://%s/" % name)
+        self.assertEqual(code, 0, err)
+        self.assertEqual(sha256(out), sha256(NAMES[name][1]))
+        return b"session resumed" in err, err
+
+    def test_flow_fetch_resumes(self):
+        site = self.serve()
+        for version in ("--tls1.2", "--tls1.3"):
+            file = self.directory / ("sessions" + version)
+            self.assertFalse(self.fetch_again(site, file, version)[0])
+            self.assertEqual(file.stat().st_mode & 0o777, 0o600)
+            for _ in range(3):
+                self.assertTrue(self.fetch_again(site, file, version)[0])
+            # Another name on the same port.
+            self.assertFalse(self.fetch_again(site, file, version,
+                                              name="disk.flow.test")[0])
+            self.assertTrue(self.fetch_again(site, file, version)[0])
+            # Not what a verified session says, and not the other way round.
+            self.assertFalse(self.fetch_again(site, file, version,
+                                              "--insecure-skip-verify")[0])
+        self.end(site)
+
+    def test_a_damaged_session_file_is_replaced(self):
+        site = self.serve()
+        file = self.directory / "damaged"
+        self.fetch_again(site, file, "--tls1.3")
+        good = file.read_bytes()
+        for bad in (b"", good[:40], good[:-1], b"x" + good[1:],
+                    good[:-1] + bytes([good[-1] ^ 1])):
+            file.write_bytes(bad)
+            resumed, err = self.fetch_again(site, file, "--tls1.3")
+            self.assertFalse(resumed)
+            self.assertIn(b"ignored", err)
+            self.assertTrue(self.fetch_again(site, file, "--tls1.3")[0])
+        self.end(site)
+
+    def test_a_session_file_of_others_is_refused(self):
+        site = self.serve()
+        file = self.directory / "public"
+        file.write_bytes(b"")
+        file.chmod(0o644)
+        code, _, err = run(
+            program("flow-fetch"), "--ca", self.pki.ca, "--session-file",
+            str(file), "--connect", "127.0.0.1:%d" % site.port,
+            "https://www.flow.test/")
+        self.assertEqual(code, 1)
+        self.assertIn(b"only you can read and write", err)
+        self.end(site)
+
+    def test_openssl_resumes(self):
+        site = self.serve()
+        for version in ("-tls1_2", "-tls1_3"):
+            file = str(self.directory / ("openssl" + version))
+            for more in (("-sess_out", file), ("-sess_in", file)):
+                code, out, err = run(
+                    "openssl", "s_client", version, "-ign_eof",
+                    "-connect", "127.0.0.1:%d" % site.port, "-servername",
+                    "www.flow.test", "-CAfile", self.pki.ca, *more,
+                    stdin=b"GET / HTTP/1.0\r\n\r\n")
+                self.assertEqual(code, 0, err)
+                self.assertIn(b"Reused" if more[0] == "-sess_in" else b"New",
+                              out)
+        code, out, err = run(
+            "openssl", "s_client", "-tls1_2", "-reconnect", "-ign_eof",
+            "-connect", "127.0.0.1:%d" % site.port, "-servername",
+            "www.flow.test", "-CAfile", self.pki.ca,
+            stdin=b"GET / HTTP/1.0\r\n\r\n")
+        self.assertEqual(out.count(b"Reused, TLS"), 5, out)
+        self.end(site)
+
+    def test_gnutls_resumes(self):
+        self.need("gnutls-cli")
+        site = self.serve()
+        for version in ("1.2", "1.3"):
+            code, out, err = run(
+                "gnutls-cli", "--resume", "--waitresumption", "--x509cafile",
+                self.pki.ca, "--sni-hostname", "www.flow.test",
+                "--verify-hostname", "www.flow.test",
+                "--priority", "NORMAL:-VERS-ALL:+VERS-TLS" + version,
+                "-p", str(site.port), "127.0.0.1",
+                stdin=b"GET / HTTP/1.0\r\n\r\n")
+            self.assertIn(b"This is a resumed session", out, err)
+        self.end(site)
+
+    def test_curl_resumes(self):
+        """In TLS 1.2 curl may ask for no tickets."""
+        self.need("curl")
+        site = self.serve()
+        url = "https://www.flow.test:%d/" % site.port
+        code, out, err = run(
+            "curl", "-sv", "--fail", "--noproxy", "*", "--tlsv1.3",
+            "--cacert", self.pki.ca, "--resolve",
+            "www.flow.test:%d:127.0.0.1" % site.port,
+            "-H", "Connection: close", url, url)
+        self.assertEqual(code, 0, err)
+        self.assertEqual(out, PAGE + PAGE)
+        # Two connections, one of which was spared the certificates.
+        self.assertEqual(err.count(b"Client hello"), 2, err)
+        self.assertEqual(err.count(b", Certificate (11)"), 1, err)
+        self.end(site)
+
     def test_name_is_not_case_sensitive(self):
         site = self.serve()
         self.assertEqual(self.get(site.port, "WWW.Flow.TEST")[2], PAGE)

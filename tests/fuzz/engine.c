@@ -291,11 +291,11 @@ start(struct game *g, bool tls13, bool retry)
     struct flow_error err;
 
     g->side[1].server = true;
-    FUZZ_CHECK(flow__engine_new(client->engine, NULL, 0, "server.example",
+    FUZZ_CHECK(flow__engine_new(client->engine, NULL, 0, "server.example", NULL,
                                 &g->side[0].engine) == FLOW_OK);
     FUZZ_CHECK(flow__engine_new(server->engine,
                                 flow__sni_pair(server->sni, 0, 0),
-                                tls13 ? 0x0304 : 0x0303, NULL,
+                                tls13 ? 0x0304 : 0x0303, NULL, NULL,
                                 &g->side[1].engine) == FLOW_OK);
     FUZZ_CHECK(flow__engine_start(g->side[0].engine, &err) == FLOW_AGAIN);
     take_events(&g->side[0]);

@@ -81,12 +81,12 @@ start(void)
     assert_status(flow_tls_config_freeze(client.config, NULL), FLOW_OK);
     assert_status(flow_tls_config_freeze(server.config, NULL), FLOW_OK);
     assert_status(flow__engine_new(client.config->engine, NULL, 0,
-                                   "server.example", &client.engine),
+                                   "server.example", NULL, &client.engine),
                   FLOW_OK);
     assert_status(flow__engine_new(server.config->engine,
                                    flow__sni_pair(server.config->sni, 0, 0),
                                    (uint16_t)server.config->max_version, NULL,
-                                   &server.engine),
+                                   NULL, &server.engine),
                   FLOW_OK);
 }
 

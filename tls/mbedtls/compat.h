@@ -38,6 +38,8 @@ void flow__mbed_prepare(void);
 /* mbedTLS functions whose arguments differ.  Where one has to be given, the
  * random generator is ours. */
 void flow__mbed_conf_random(mbedtls_ssl_config *ssl);
+/* Have a client report the tickets of TLS 1.3. */
+void flow__mbed_conf_tickets(mbedtls_ssl_config *ssl);
 int flow__mbed_parse_key(mbedtls_pk_context *key, const uint8_t *data,
                          size_t len, const uint8_t *pass, size_t pass_len);
 /* A SubjectPublicKeyInfo in DER. */

@@ -8,9 +8,11 @@
 #include "tls/config.h"
 #include "tls/hello.h"
 #include "tls/mbedtls/compat.h"
+#include "tls/mbedtls/engine_state.h"
 #include "tls/mbedtls/mbed.h"
 #include "tls/mbedtls/messages.h"
 #include "tls/mbedtls/step.h"
+#include "tls/mbedtls/ticket.h"
 
 /*
  * The engine of tls/engine.h over mbedTLS's public interface: one context per
@@ -45,32 +47,6 @@ static const uint16_t engine_sig_algs[] = {
     MBEDTLS_TLS1_3_SIG_NONE,
 };
 
-struct flow__engine_conf {
-    const struct flow_tls_config *config;
-    mbedtls_ssl_config ssl;
-    /* Server: the same, and nothing older than TLS 1.3. */
-    mbedtls_ssl_config ssl13;
-    uint16_t min_version;
-    uint16_t max_version;
-    bool asks_client;
-    struct flow__mbed_authorities *authorities; /* sent with it; NULL: none */
-    int suites[FLOW__MAX_SUITES + 1];
-    uint16_t groups[FLOW__MAX_GROUPS + 1];
-    const char *alpn[FLOW__MAX_ALPN + 1];
-};
-
-struct flow__engine {
-    struct flow__engine_conf *conf;
-    struct flow__keypair *pair; /* server only */
-    /* Client that has certificates: a copy of the configuration, in which the
-     * one that it presents is set; mbedTLS has no other place for it. */
-    mbedtls_ssl_config *own;
-    struct flow__messages messages;
-    unsigned hellos; /* server: ClientHellos that it was given */
-    struct flow__arena *arena;
-    mbedtls_ssl_context ssl;
-};
-
 static void
 engine_copy_lists(struct flow__engine_conf *conf,
                   const struct flow_tls_config *c,
@@ -82,6 +58,23 @@ engine_copy_lists(struct flow__engine_conf *conf,
     for (size_t i = 0; i < terms->alpn_count; i++)
         conf->alpn[i] = terms->alpn[i];
 }
+
+#if defined(MBEDTLS_SSL_SESSION_TICKETS)
+/* Client: whether it offers and takes sessions. */
+static void
+engine_set_sessions(mbedtls_ssl_config *ssl, bool takes)
+{
+    mbedtls_ssl_conf_session_tickets(
+        ssl, takes ? MBEDTLS_SSL_SESSION_TICKETS_ENABLED
+                   : MBEDTLS_SSL_SESSION_TICKETS_DISABLED);
+    if (!takes)
+        return;
+    mbedtls_ssl_conf_tls13_key_exchange_modes(
+        ssl, MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_EPHEMERAL |
+                 MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_PSK_EPHEMERAL);
+    flow__mbed_conf_tickets(ssl);
+}
+#endif
 
 static void
 engine_set_policy(mbedtls_ssl_config *ssl, const struct flow__engine_conf *conf,
@@ -105,8 +98,7 @@ engine_set_policy(mbedtls_ssl_config *ssl, const struct flow__engine_conf *conf,
         ssl, MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_EPHEMERAL);
 #if defined(MBEDTLS_SSL_SESSION_TICKETS)
     if (!c->server)
-        mbedtls_ssl_conf_session_tickets(ssl,
-                                         MBEDTLS_SSL_SESSION_TICKETS_DISABLED);
+        engine_set_sessions(ssl, c->sessions != NULL);
 #endif
     /* tls/peer.c verifies the peer, and has done so when the engine gets its
      * certificates.  A server that verifies none does not ask for one. */
@@ -293,18 +285,23 @@ engine_on_export(void *ctx, mbedtls_ssl_key_export_type type,
                               server_random);
 }
 
-/* Client: the configuration to which its certificate can be added. */
 static int
-engine_copy_config(struct flow__engine *e)
+engine_copy_config(struct flow__engine *e, uint16_t version)
 {
     struct flow__engine_conf *conf = e->conf;
+    int rc;
 
     e->own = flow_env_alloc(conf->config->env, sizeof(*e->own));
     if (e->own == NULL)
         return MBEDTLS_ERR_SSL_ALLOC_FAILED;
     mbedtls_ssl_config_init(e->own);
-    return engine_set_config(conf, e->own, conf->min_version,
-                             conf->max_version);
+    rc = engine_set_config(conf, e->own,
+                           version == FLOW_TLS_1_3 ? FLOW_TLS_1_3
+                                                   : conf->min_version,
+                           conf->max_version);
+    if (rc == 0 && e->tickets != NULL)
+        flow__ticket_conf(e->own, e->tickets);
+    return rc;
 }
 
 static int
@@ -312,7 +309,9 @@ engine_set_up(struct flow__engine *e, uint16_t version, const char *server_name)
 {
     const struct flow_tls_config *c = e->conf->config;
     mbedtls_ssl_context *ssl = &e->ssl;
-    int rc = c->pair_count > 0 ? engine_copy_config(e) : 0;
+    int rc = c->pair_count > 0 || e->tickets != NULL
+                 ? engine_copy_config(e, version)
+                 : 0;
 
     if (rc != 0)
         return rc;
@@ -338,6 +337,7 @@ engine_set_up(struct flow__engine *e, uint16_t version, const char *server_name)
 enum flow_status
 flow__engine_new(struct flow__engine_conf *conf, struct flow__keypair *pair,
                  uint16_t version, const char *server_name,
+                 struct flow__ticket_use *tickets,
                  struct flow__engine **ret_engine)
 {
     struct flow__engine *e = flow_env_alloc(conf->config->env, sizeof(*e));
@@ -348,6 +348,7 @@ flow__engine_new(struct flow__engine_conf *conf, struct flow__keypair *pair,
         return FLOW_E_NOMEM;
     e->conf = conf;
     e->pair = pair;
+    e->tickets = tickets;
     flow__messages_init(&e->messages, conf->config->env, conf->config->server);
     mbedtls_ssl_init(&e->ssl);
     flow__mbed_begin_step(&step, &e->arena);
@@ -438,6 +439,19 @@ engine_refuse(struct flow__engine *e, int rc, const uint8_t *msg,
     return flow__mbed_error(err, &r);
 }
 
+/* What a run has come to.  A server of TLS 1.3 that has accepted the client's
+ * Finished is open, and so is the client: a ticket that it cannot make is one
+ * ticket less. */
+static int
+engine_outcome(struct flow__engine *e, int rc)
+{
+    return e->tickets != NULL && e->messages.suite != NULL &&
+                   e->messages.suite->version == FLOW_TLS_1_3 &&
+                   mbedtls_ssl_is_handshake_over(&e->ssl) == 1
+               ? 0
+               : rc;
+}
+
 /* Run the engine until it asks for a message; msg is what it was given, or
  * NULL. */
 static enum flow_status
@@ -453,9 +467,13 @@ engine_run(struct flow__engine *e, const uint8_t *msg, struct flow_error *err)
          (rc == MBEDTLS_ERR_SSL_WANT_READ || rc == MBEDTLS_ERR_SSL_WANT_WRITE);
          i++)
         rc = mbedtls_ssl_handshake(&e->ssl);
-    rc = flow__mbed_end_step(&step, rc);
-    if (rc == 0)
+    rc = engine_outcome(e, flow__mbed_end_step(&step, rc));
+    if (rc == 0) {
+        /* It has sent its Finished in an earlier call: out has tickets. */
+        if (e->conf->config->server)
+            flow__messages_finish(&e->messages);
         return FLOW_OK;
+    }
     if (rc == MBEDTLS_ERR_SSL_WANT_READ && e->messages.starved)
         return FLOW_AGAIN;
     return engine_refuse(e, rc, msg, err);

@@ -157,6 +157,15 @@ facts_scheme_of(const mbedtls_x509_crt *cert)
 }
 
 /* See tls/engine.h. */
+struct flow__span
+flow__keypair_leaf(const struct flow__keypair *pair)
+{
+    const struct flow__span leaf = { pair->chain.raw.p, pair->chain.raw.len };
+
+    return leaf;
+}
+
+/* See tls/engine.h. */
 size_t
 flow__keypair_schemes(const struct flow__keypair *pair, uint16_t *ret,
                       size_t cap)

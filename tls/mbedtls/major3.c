@@ -127,6 +127,14 @@ flow__mbed_conf_random(mbedtls_ssl_config *ssl)
 }
 
 /* See tls/mbedtls/compat.h. */
+void
+flow__mbed_conf_tickets(mbedtls_ssl_config *ssl)
+{
+    mbedtls_ssl_conf_tls13_enable_signal_new_session_tickets(
+        ssl, MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED);
+}
+
+/* See tls/mbedtls/compat.h. */
 int
 flow__mbed_parse_public_key(mbedtls_pk_context *key, struct flow__span spki)
 {

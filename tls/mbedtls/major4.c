@@ -67,6 +67,13 @@ flow__mbed_conf_random(mbedtls_ssl_config *ssl)
 }
 
 /* See tls/mbedtls/compat.h. */
+void
+flow__mbed_conf_tickets(mbedtls_ssl_config *ssl)
+{
+    (void)ssl;
+}
+
+/* See tls/mbedtls/compat.h. */
 int
 flow__mbed_parse_public_key(mbedtls_pk_context *key, struct flow__span spki)
 {

@@ -100,7 +100,7 @@ messages_derive(struct flow__messages *m, enum flow__messages_secret kind)
 static enum flow__messages_secret
 messages_kind_of(const struct flow__messages *m, bool of_client)
 {
-    if (messages_is_tls13(m))
+    if (messages_is_tls13(m) && !m->is_over)
         return of_client ? FLOW__MESSAGES_CLIENT_HANDSHAKE
                          : FLOW__MESSAGES_SERVER_HANDSHAKE;
     return of_client ? FLOW__MESSAGES_CLIENT_DATA : FLOW__MESSAGES_SERVER_DATA;
@@ -173,7 +173,8 @@ flow__messages_put(struct flow__messages *m, enum flow__level level,
         messages_note_message(m, msg, len);
     if (level == FLOW__LEVEL_PLAIN)
         return messages_put_plain(m, FLOW__CONTENT_HANDSHAKE, msg, len);
-    if (level == FLOW__LEVEL_DATA && !m->in_changed) {
+    if (level == FLOW__LEVEL_DATA && !m->in_changed &&
+        (m->suite == NULL || !messages_is_tls13(m))) {
         m->in_changed = true;
         st = messages_put_plain(m, FLOW__CONTENT_CHANGE_CIPHER_SPEC, ccs,
                                 sizeof(ccs));
@@ -218,6 +219,19 @@ flow__messages_export(struct flow__messages *m, enum flow__messages_secret kind,
     memcpy(m->client_random, client_random, sizeof(m->client_random));
     memcpy(m->server_random, server_random, sizeof(m->server_random));
     m->known |= 1u << kind;
+}
+
+/* See tls/mbedtls/messages.h. */
+void
+flow__messages_finish(struct flow__messages *m)
+{
+    if (!messages_is_tls13(m) || m->is_over)
+        return;
+    flow__record_fini(&m->in_keys);
+    flow__record_fini(&m->out_keys);
+    memset(&m->in_keys, 0, sizeof(m->in_keys));
+    memset(&m->out_keys, 0, sizeof(m->out_keys));
+    m->is_over = true;
 }
 
 /* Both directions of TLS 1.2. */
@@ -317,7 +331,8 @@ messages_level_of(const struct flow__messages *m, bool sealed)
 {
     if (!sealed)
         return FLOW__LEVEL_PLAIN;
-    return messages_is_tls13(m) ? FLOW__LEVEL_HANDSHAKE : FLOW__LEVEL_DATA;
+    return messages_is_tls13(m) && !m->is_over ? FLOW__LEVEL_HANDSHAKE
+                                               : FLOW__LEVEL_DATA;
 }
 
 /* Take one record of the engine.  FLOW_AGAIN: it has no message, but something

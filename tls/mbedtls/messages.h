@@ -57,6 +57,7 @@ struct flow__messages {
     bool starved;           /* the engine asked for more than in has */
     bool in_changed;        /* TLS 1.2: in had a change_cipher_spec */
     bool out_changed;       /* TLS 1.2: out had one */
+    bool is_over;
 
     unsigned known; /* bit per kind: exported */
     unsigned told;  /* bit per kind: reported as an event */
@@ -92,6 +93,11 @@ void flow__messages_export(struct flow__messages *m,
                            const uint8_t *secret, size_t len,
                            const uint8_t *client_random,
                            const uint8_t *server_random);
+
+/* The handshake is over, and out has no message of it: in TLS 1.3, what the
+ * engine writes and reads from now on is protected with the keys of the data.
+ */
+void flow__messages_finish(struct flow__messages *m);
 
 /* See flow__engine_next(). */
 enum flow_status flow__messages_next(struct flow__messages *m,

@@ -463,6 +463,7 @@ flow__engine_conf_free(struct flow__engine_conf *conf)
 enum flow_status
 flow__engine_new(struct flow__engine_conf *conf, struct flow__keypair *pair,
                  uint16_t version, const char *server_name,
+                 struct flow__ticket_use *tickets,
                  struct flow__engine **ret_engine)
 {
     struct flow__engine *e = flow_env_alloc(conf->config->env, sizeof(*e));
@@ -472,6 +473,7 @@ flow__engine_new(struct flow__engine_conf *conf, struct flow__keypair *pair,
                                   ? (uint16_t)conf->config->max_version
                                   : 0);
     assert_true((server_name == NULL) == conf->config->server);
+    assert_null(tickets);
     if (e == NULL)
         return FLOW_E_NOMEM;
     e->env = conf->config->env;
@@ -485,6 +487,88 @@ flow__engine_free(struct flow__engine *e)
 {
     if (e != NULL)
         flow_env_free(e->env, e, sizeof(*e));
+}
+
+/* The scripts have no sessions. */
+
+enum flow_status
+flow__engine_offer(struct flow__engine *e, struct flow__span state)
+{
+    (void)e;
+    (void)state;
+    fail_msg("a session is offered");
+    return FLOW_E_INVAL;
+}
+
+enum flow_status
+flow__engine_session(struct flow__engine *e, uint8_t **ret_state,
+                     size_t *ret_len)
+{
+    (void)e;
+    (void)ret_state;
+    (void)ret_len;
+    fail_msg("a session is asked for");
+    return FLOW_E_SYS;
+}
+
+enum flow_status
+flow__engine_ticket(struct flow__engine *e, const uint8_t *msg, size_t len,
+                    uint8_t **ret_state, size_t *ret_len)
+{
+    (void)e;
+    (void)msg;
+    (void)len;
+    (void)ret_state;
+    (void)ret_len;
+    fail_msg("a ticket is taken");
+    return FLOW_E_SYS;
+}
+
+enum flow_status
+flow__engine_seal(const struct flow__seal_key *key, struct flow__span plain,
+                  uint8_t *out)
+{
+    (void)key;
+    (void)plain;
+    (void)out;
+    fail_msg("sessions are sealed");
+    return FLOW_E_SYS;
+}
+
+enum flow_status
+flow__engine_open(const struct flow__seal_key *key, struct flow__span sealed,
+                  uint8_t *out)
+{
+    (void)key;
+    (void)sealed;
+    (void)out;
+    fail_msg("sessions are opened");
+    return FLOW_E_AUTH;
+}
+
+bool
+flow__engine_read_ticket(const struct flow__ticket_use *use,
+                         struct flow__span ticket, uint8_t *buf,
+                         struct flow__span *ret_chain,
+                         uint8_t ret_salt[FLOW__SEAL_SALT])
+{
+    (void)use;
+    (void)ticket;
+    (void)buf;
+    (void)ret_chain;
+    (void)ret_salt;
+    fail_msg("a ticket is read");
+    return false;
+}
+
+struct flow__span
+flow__keypair_leaf(const struct flow__keypair *pair)
+{
+    const struct flow__span none = { NULL, 0 };
+
+    (void)pair;
+    fail_msg("a client's certificate is read");
+    return none;
 }
 
 size_t
