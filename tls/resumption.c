@@ -364,7 +364,7 @@ resumption_make_key(struct flow__handshake *hs)
 }
 
 /* Verify the certificates of a session that another verifier accepted, or one
- * of another process. */
+ * of another process, or this one, whose answer may be another one now. */
 static bool
 resumption_verify_again(const struct flow__handshake *hs,
                         struct flow__session *s)
@@ -397,7 +397,8 @@ resumption_is_trusted(const struct flow__handshake *hs, struct flow__session *s)
     const struct flow_tls_config *c = hs->config;
 
     if (c->skip_verify ||
-        s->facts.verified_by == flow__verifier_serial(c->verifier))
+        (s->facts.verified_by == flow__verifier_serial(c->verifier) &&
+         !flow__verifier_may_revoke(c->verifier)))
         return true;
     return resumption_verify_again(hs, s);
 }

@@ -74,6 +74,13 @@ flow__verifier_serial(const struct flow_tls_verifier *v)
 }
 
 /* See tls/verifier.h. */
+bool
+flow__verifier_may_revoke(const struct flow_tls_verifier *v)
+{
+    return v->fn != NULL || v->policy.crl_count > 0;
+}
+
+/* See tls/verifier.h. */
 void
 flow__verifier_freeze(struct flow_tls_verifier *v)
 {

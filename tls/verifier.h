@@ -29,6 +29,10 @@ flow__verifier_anchors(const struct flow_tls_verifier *v, size_t *ret_count);
 /* A number that no other verifier of this process has. */
 uint32_t flow__verifier_serial(const struct flow_tls_verifier *v);
 
+/* Whether a chain that was accepted may be refused later, before one of its
+ * certificates ends: a callback decides, or revocation lists that end. */
+bool flow__verifier_may_revoke(const struct flow_tls_verifier *v);
+
 /* No setter succeeds after this. */
 void flow__verifier_freeze(struct flow_tls_verifier *v);
 
