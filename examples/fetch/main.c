@@ -272,7 +272,12 @@ fetch_make_sessions(struct fetch *f)
         cli_flow_error("cannot keep sessions", &err);
         return false;
     }
-    return session_file_read(f->options->session_file, f->sessions);
+    if (session_file_read(f->options->session_file, f->sessions))
+        return true;
+    /* The file stays as it is. */
+    flow_tls_sessions_unref(f->sessions);
+    f->sessions = NULL;
+    return false;
 }
 
 /* Sessions are good for this service only. */
@@ -540,7 +545,9 @@ fetch_finish(struct fetch *f)
     flow_finish(flow, fetch_now() + CLI_NSEC, BUFFER, NULL);
 }
 
-/* The response is there, whether or not its session can be kept. */
+/* A session that was offered is used up, whether or not the response came: if
+ * it stayed in the file, and its server no longer had its version, no later
+ * fetch would succeed. */
 static bool
 fetch_keep_sessions(struct fetch *f)
 {
@@ -571,8 +578,10 @@ fetch(const struct options *o, const char *text)
                fetch_read_head(f) && fetch_check_status(f, text) &&
                fetch_body(f)) {
         fetch_finish(f);
-        code = fetch_keep_sessions(f) ? CLI_OK : CLI_FAILED;
+        code = CLI_OK;
     }
+    if (!fetch_keep_sessions(f))
+        code = CLI_FAILED;
     output_fini(&f->output);
     flow_close(f->flow);
     flow_tls_sessions_unref(f->sessions);

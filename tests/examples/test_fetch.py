@@ -296,6 +296,84 @@ class Failures(Fetch):
         self.failed(self.fetch(port), "has moved (301 Moved): fetch https://x/y")
 
 
+class Sessions(Fetch):
+    """Sessions that other servers give, kept in a file."""
+
+    def fetch_with(self, file, port, *more):
+        """One fetch; its code, and whether it resumed a session."""
+        code, _, err = self.fetch(port, "-v", "--session-file", str(file),
+                                  *more)
+        self.assertNotIn(b"Traceback", err)
+        return code, b"session resumed" in err
+
+    def s_server(self, *more):
+        server = self.start(
+            "openssl", "s_server", "-accept", "127.0.0.1:0", "-www",
+            "-cert", self.pki.path("www.pem"), "-key",
+            self.pki.path("www.key"), *more)
+        return server, int(server.line(b"ACCEPT ").rpartition(":")[2])
+
+    def test_openssl(self):
+        for version in ("1.2", "1.3"):
+            file = self.directory / ("openssl" + version)
+            server, port = self.s_server()
+            for again in (False, True, True):
+                self.assertEqual(
+                    self.fetch_with(file, port, "--tls" + version), (0, again))
+            server.close()
+            # Another server, which has not the keys.
+            server, port = self.s_server()
+            self.assertEqual(
+                self.fetch_with(file, port, "--tls" + version), (0, False))
+            server.close()
+
+    def test_gnutls(self):
+        self.need("gnutls-serv")
+        for version in ("1.2", "1.3"):
+            file = self.directory / ("gnutls" + version)
+            held = self.listen()
+            port = held.getsockname()[1]
+            held.close()
+            server = self.start(
+                "gnutls-serv", "--http", "--port", str(port), "--x509certfile",
+                self.pki.path("www.pem"), "--x509keyfile",
+                self.pki.path("www.key"))
+            # It says where it will listen before it does.
+            server.wait_for(lambda s: re.search(
+                rb"listening on IPv4 .*done\n", s.output + s.errors))
+            for again in (False, True, True):
+                self.assertEqual(
+                    self.fetch_with(file, port, "--tls" + version), (0, again))
+            server.close()
+
+    def test_a_server_gives_up_a_version(self):
+        """The session is used up by the fetch that fails."""
+        file = self.directory / "gives-up"
+        server, port = self.s_server("-tls1_3")
+        self.assertEqual(self.fetch_with(file, port), (0, False))
+        server.close()
+        server, port = self.s_server("-tls1_2")
+        self.failed(self.fetch(port, "--session-file", str(file)),
+                    "protocol_version")
+        self.assertEqual(self.fetch_with(file, port), (0, False))
+        self.assertEqual(self.fetch_with(file, port), (0, True))
+        server.close()
+
+    def test_a_refused_file_stays(self):
+        file = self.directory / "refused"
+        file.write_bytes(b"something")
+        file.chmod(0o644)
+        server, port = self.s_server()
+        self.failed(self.fetch(port, "--session-file", str(file)),
+                    "only you can read and write")
+        self.assertEqual(file.read_bytes(), b"something")
+        pipe = self.directory / "pipe"
+        os.mkfifo(pipe, 0o600)
+        self.failed(self.fetch(port, "--session-file", str(pipe)),
+                    "only you can read and write")
+        server.close()
+
+
 class OtherServers(Fetch):
     @classmethod
     def setUpClass(cls):
