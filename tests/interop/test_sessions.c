@@ -401,13 +401,14 @@ an_empty_store_is_exported(void **state)
     finish();
 }
 
-/* Every byte, every length, and another key. */
+/* Every bit, every length, and another key. */
 static void
 changed_exports_are_refused(void **state)
 {
     const uint8_t other[FLOW_TLS_SESSIONS_KEY_LEN] = { 1, 2, 4 };
     struct flow_error err;
     size_t len, i;
+    unsigned bit;
 
     (void)state;
     begin();
@@ -416,12 +417,14 @@ changed_exports_are_refused(void **state)
     for (i = 0; i < len; i++) {
         enum flow_status st;
 
-        exported[i] ^= 0x40;
-        st = flow_tls_sessions_import(store, key, exported, len, &err);
-        assert_status(st, i < 4 ? FLOW_E_INVAL : FLOW_E_AUTH);
-        assert_non_null(err.text);
-        assert_non_null(err.hint);
-        exported[i] ^= 0x40;
+        for (bit = 1; bit < 256; bit *= 2) {
+            exported[i] ^= (uint8_t)bit;
+            st = flow_tls_sessions_import(store, key, exported, len, &err);
+            assert_status(st, i < 4 ? FLOW_E_INVAL : FLOW_E_AUTH);
+            assert_non_null(err.text);
+            assert_non_null(err.hint);
+            exported[i] ^= (uint8_t)bit;
+        }
         st = flow_tls_sessions_import(store, key, exported, i, &err);
         assert_status(st, i < 36 ? FLOW_E_INVAL : FLOW_E_AUTH);
     }
