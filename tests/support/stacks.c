@@ -75,6 +75,7 @@ layer_seeded(struct ends *e)
     fault_both(e, &plan);
 }
 
+#ifdef TEST_TLS
 /* Small socket buffers, so that reading them byte by byte takes little time. */
 static void
 shrink_buffers(struct flow *f)
@@ -101,6 +102,7 @@ layer_byteread(struct ends *e)
     plan.max_read = 1;
     fault_both(e, &plan);
 }
+#endif
 
 static void
 layer_buffered(struct ends *e)
