@@ -15,14 +15,27 @@
  * pseudo-random function: an attacker that sees the numbers of its own
  * connections learns nothing about those of others.
  *
- * The key is made once, when the stack starts, before any thread uses it.
+ * Where a connection is reopened from TIME-WAIT, numbers that were sent faster
+ * than M advances could be ahead of it: the next connection of the same
+ * addresses and ports then begins above them.
+ *
+ * The key is made once, when the stack starts, before any thread uses it.  The
+ * floor is read and written entered (backends/lwip/stack.h).
  */
 #define ISN_TICK_NSEC 4000u
+/* So far above the numbers of a reopened connection begins the next one. */
+#define ISN_DISTANCE 65536u
+#define ISN_WHO      12u
 
 static struct {
     const struct flow_env *env;
     uint8_t key[16];
     uint64_t drawn; /* Random numbers so far. */
+    struct {
+        bool is_set;
+        uint8_t who[ISN_WHO];
+        uint32_t number;
+    } floor;
 } isn;
 
 struct isn_state {
@@ -97,20 +110,45 @@ flow__lwip_isn_seed(const struct flow_env *env)
     return env->random(env->ctx, isn.key, sizeof(isn.key));
 }
 
+static void
+isn_identify(uint8_t who[ISN_WHO], const struct ip4_addr *local,
+             uint16_t local_port, const struct ip4_addr *peer,
+             uint16_t peer_port)
+{
+    memcpy(who, &local->addr, 4);
+    memcpy(who + 4, &peer->addr, 4);
+    memcpy(who + 8, &local_port, 2);
+    memcpy(who + 10, &peer_port, 2);
+}
+
+void
+flow__lwip_isn_exceed(const struct ip4_addr *local, uint16_t local_port,
+                      const struct ip4_addr *peer, uint16_t peer_port,
+                      uint32_t number)
+{
+    isn_identify(isn.floor.who, local, local_port, peer, peer_port);
+    isn.floor.number = number;
+    isn.floor.is_set = true;
+}
+
 /* See subprojects/packagefiles/lwip/libflow/lwipopts.h. */
 uint32_t
 flow__lwip_isn(const struct ip4_addr *local, uint16_t local_port,
                const struct ip4_addr *peer, uint16_t peer_port)
 {
     uint64_t now = isn.env->now(isn.env->ctx);
-    uint8_t who[12];
+    uint8_t who[ISN_WHO];
+    uint32_t number;
 
-    memcpy(who, &local->addr, 4);
-    memcpy(who + 4, &peer->addr, 4);
-    memcpy(who + 8, &local_port, 2);
-    memcpy(who + 10, &peer_port, 2);
-    return (uint32_t)(now / ISN_TICK_NSEC) +
-           (uint32_t)flow__lwip_siphash(isn.key, who, sizeof(who));
+    isn_identify(who, local, local_port, peer, peer_port);
+    number = (uint32_t)(now / ISN_TICK_NSEC) +
+             (uint32_t)flow__lwip_siphash(isn.key, who, sizeof(who));
+    if (!isn.floor.is_set || memcmp(who, isn.floor.who, sizeof(who)) != 0)
+        return number;
+    isn.floor.is_set = false;
+    return (int32_t)(number - isn.floor.number) > 0
+               ? number
+               : isn.floor.number + ISN_DISTANCE;
 }
 
 /* See subprojects/packagefiles/lwip/libflow/arch/cc.h.  Differs in length from

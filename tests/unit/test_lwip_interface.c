@@ -269,6 +269,74 @@ connect_peer(struct flow_listener *l, uint16_t port, struct flow **ret_flow)
     return isn + 1;
 }
 
+/* Opens a connection of the peer and closes it first, so that it stays in
+ * TIME-WAIT; our sequence number after it.  The peer's is 1002 then. */
+static uint32_t
+leave_in_time_wait(struct flow_listener *l, uint16_t port, size_t bytes)
+{
+    static const uint8_t body[1460];
+    struct flow *f = NULL;
+    uint32_t ours = connect_peer(l, port, &f);
+    size_t n;
+
+    for (; bytes > 0; bytes -= n) {
+        n = bytes < sizeof(body) ? bytes : sizeof(body);
+        assert_int_equal(flow_write(f, body, n, &n), FLOW_OK);
+        ours += (uint32_t)n;
+        peer_sends(port, OUR_PORT, 1001, ours, ACK, 0);
+    }
+    flow_close(f);
+    assert_int_equal(sent.flags & FIN, FIN);
+    peer_sends(port, OUR_PORT, 1001, ours + 1, FIN | ACK, 0);
+    assert_int_equal(sent.ack, 1002);
+    return ours + 1;
+}
+
+/* RFC 1122 4.2.2.13: a client that uses its port again need not wait until the
+ * end of TIME-WAIT. */
+static void
+port_is_used_again_during_time_wait(void **state)
+{
+    struct flow_listener *l = listen_there();
+    uint32_t ours, before;
+    struct flow *f = NULL;
+
+    (void)state;
+    ours = leave_in_time_wait(l, 7200, 4);
+    /* A duplicate of the old connection does not end it. */
+    peer_sends(7200, OUR_PORT, 1002, 0, SYN, 0);
+    assert_int_equal(sent.flags & SYN, 0);
+    peer_sends(7200, OUR_PORT, 900, 0, SYN, 0);
+    assert_int_equal(sent.flags, ACK);
+    peer_sends(7200, OUR_PORT, 2000, 0, RST, 0);
+    /* Another port is another connection. */
+    peer_sends(7201, OUR_PORT, 500000, 0, SYN, 0);
+    assert_int_equal(sent.flags, SYN | ACK);
+    peer_sends(7201, OUR_PORT, 500001, 0, RST, 0);
+    peer_sends(7200, OUR_PORT, 500000, 0, SYN, 0);
+    assert_int_equal(sent.flags, SYN | ACK);
+    assert_int_equal(sent.ack, 500001);
+    assert_true((int32_t)(sent.seq - ours) > 0);
+    peer_sends(7200, OUR_PORT, 500001, sent.seq + 1, ACK, 0);
+    assert_int_equal(flow_accept(l, &f), FLOW_OK);
+    flow_abort(f);
+    flow_close(f);
+    /* So too if more was sent than the clock has advanced. */
+    ours = leave_in_time_wait(l, 7202, 1 << 20);
+    peer_sends(7202, OUR_PORT, 1003, 0, SYN, 0);
+    assert_int_equal(sent.flags, SYN | ACK);
+    before = sent.seq;
+    assert_true((int32_t)(before - ours) > 0);
+    peer_sends(7202, OUR_PORT, 1004, 0, RST, 0);
+    /* That was for one connection. */
+    peer_sends(7202, OUR_PORT, 1003, 0, SYN, 0);
+    assert_true((int32_t)(sent.seq - before) < 0);
+    peer_sends(7202, OUR_PORT, 1004, 0, RST, 0);
+    flow_listener_close(l);
+    advance(130);
+    assert_int_equal(fake.live_blocks, 0);
+}
+
 static void
 window_closes_and_opens_with_the_reader(void **state)
 {
@@ -550,6 +618,7 @@ main(void)
         cmocka_unit_test(interface_is_attached_once),
         cmocka_unit_test(
             initial_sequence_numbers_follow_the_clock_and_a_secret),
+        cmocka_unit_test(port_is_used_again_during_time_wait),
         cmocka_unit_test(window_closes_and_opens_with_the_reader),
         cmocka_unit_test(backlog_leaves_further_peers_without_an_answer),
         cmocka_unit_test(dialled_flow_asks_for_the_hardware_address),

@@ -91,4 +91,10 @@ int8_t flow__lwip_storm_filter(const struct tcp_pcb *pcb,
 #define LWIP_HOOK_TCP_INPACKET_PCB(pcb, header, length, length1, second, data) \
     flow__lwip_storm_filter(pcb, header, data)
 
+/* Frees a connection in TIME-WAIT for a new one; see backends/lwip/reopen.c of
+ * libflow. */
+struct netif;
+int flow__lwip_reopen(const struct pbuf *packet);
+#define LWIP_HOOK_IP4_INPUT(packet, interface) flow__lwip_reopen(packet)
+
 #endif
