@@ -117,8 +117,14 @@ void
 flow__mbed_conf_authorities(mbedtls_ssl_config *ssl,
                             const struct flow__mbed_authorities *a)
 {
+    /* Names in a CertificateRequest of TLS 1.2: it may be left out. */
+#if defined(MBEDTLS_KEY_EXCHANGE_CERT_REQ_ALLOWED_ENABLED)
     if (a != NULL)
         mbedtls_ssl_conf_dn_hints(ssl, a->name);
+#else
+    (void)ssl;
+    (void)a;
+#endif
 }
 
 static uint8_t *
