@@ -111,6 +111,7 @@ answer_map_file(const char *path, struct answer *a)
             goto out;
         }
         a->body = map;
+        a->is_mapped = true;
     }
     code = CLI_OK;
 out:
@@ -198,13 +199,45 @@ answer_tail(char tail[ANSWER_TAIL])
         (unsigned)t.tm_min % 100, (unsigned)t.tm_sec % 100);
 }
 
+/* Another item of the table, which resources_fini() releases even if it is
+ * incomplete; NULL without memory. */
+static struct resource *
+answer_new_resource(struct resources *r, const char *name)
+{
+    struct resource *item, *list;
+
+    list = realloc(r->item, (r->count + 1) * sizeof(*list));
+    if (list == NULL)
+        return NULL;
+    r->item = list;
+    item = &list[r->count];
+    memset(item, 0, sizeof(*item));
+    r->count++;
+    item->name = strdup(name);
+    return item->name != NULL ? item : NULL;
+}
+
+/* The head of a body whose type the name of its file tells; an exit code. */
+static int
+answer_set_file_head(struct answer *a, const char *file)
+{
+    char fields[64];
+
+    snprintf(fields, sizeof(fields), "Content-Type: %s\r\n",
+             answer_content_type(file));
+    if (answer_set_head(a, 200, "OK", fields))
+        return CLI_OK;
+    cli_complain("out of memory");
+    return CLI_FAILED;
+}
+
 /* See "site.h". */
 int
 resources_add(struct resources *r, const char *name_and_file)
 {
     const char *equals = strchr(name_and_file, '=');
-    struct resource *item, *list;
-    char name[256], fields[64];
+    struct resource *item;
+    char name[256];
     int code;
 
     if (equals == NULL || equals[1] == '\0')
@@ -215,25 +248,30 @@ resources_add(struct resources *r, const char *name_and_file)
                          "internationalised ones in their xn-- form",
                          (int)(equals - name_and_file), name_and_file);
 
-    list = realloc(r->item, (r->count + 1) * sizeof(*list));
-    if (list == NULL)
-        goto no_memory;
-    r->item = list;
-    item = &list[r->count];
-    memset(item, 0, sizeof(*item));
-    /* From here on resources_fini() releases the item, even if incomplete. */
-    r->count++;
+    item = answer_new_resource(r, name);
+    if (item == NULL) {
+        cli_complain("out of memory");
+        return CLI_FAILED;
+    }
     code = answer_map_file(equals + 1, &item->answer);
-    if (code != CLI_OK)
-        return code;
-    item->name = strdup(name);
-    snprintf(fields, sizeof(fields), "Content-Type: %s\r\n",
-             answer_content_type(equals + 1));
-    if (item->name != NULL && answer_set_head(&item->answer, 200, "OK", fields))
-        return CLI_OK;
-no_memory:
-    cli_complain("out of memory");
-    return CLI_FAILED;
+    return code == CLI_OK ? answer_set_file_head(&item->answer, equals + 1)
+                          : code;
+}
+
+/* See "site.h". */
+int
+resources_add_bytes(struct resources *r, const char *name, const char *file,
+                    const void *body, size_t len)
+{
+    struct resource *item = answer_new_resource(r, name);
+
+    if (item == NULL) {
+        cli_complain("out of memory");
+        return CLI_FAILED;
+    }
+    item->answer.body = body;
+    item->answer.body_len = len;
+    return answer_set_file_head(&item->answer, file);
 }
 
 static int
@@ -279,7 +317,7 @@ resources_fini(struct resources *r)
     for (i = 0; i < r->count; i++) {
         struct answer *a = &r->item[i].answer;
 
-        if (a->body_len > 0)
+        if (a->is_mapped)
             munmap((void *)(uintptr_t)a->body, a->body_len);
         answer_fini(a);
         free(r->item[i].name);

@@ -191,22 +191,6 @@ site_check_options(const struct options *o, struct site *s)
     return CLI_OK;
 }
 
-static bool
-site_prepare_answers(struct site *s)
-{
-    if (answer_text(&s->misdirected, 421, "Misdirected Request",
-                    "This server does not serve that name.\n") &&
-        answer_text(&s->bad_request, 400, "Bad Request",
-                    "This request could not be understood.\n") &&
-        answer_text(&s->too_large, 431, "Request Header Fields Too Large",
-                    "This request is too long.\n") &&
-        answer_text(&s->too_slow, 408, "Request Timeout",
-                    "This request took too long.\n"))
-        return true;
-    cli_complain("out of memory");
-    return false;
-}
-
 /* One descriptor per connection. */
 static void
 site_prepare_descriptors(struct site *s, size_t workers)
@@ -350,16 +334,6 @@ site_listen_worker(struct site *s, struct flow_tls_holder *holder,
     return CLI_FAILED;
 }
 
-/* For plain HTTP on the port of HTTPS.  It has no Date: it is made once, and
- * the time of a client that only took the wrong scheme is of no use. */
-static const char site_https_only[] =
-    "HTTP/1.1 400 Bad Request\r\n"
-    "Content-Type: text/plain; charset=utf-8\r\n"
-    "Content-Length: 57\r\n"
-    "Connection: close\r\n"
-    "\r\n"
-    "This port speaks HTTPS: use a URL that begins https://.\r\n";
-
 /* Keys of our own, which end with the configuration: after a restart, or when
  * certificates are loaded again, a client makes one full handshake. */
 static bool
@@ -379,16 +353,8 @@ site_give_tickets(struct flow_tls_config *config)
 static int
 site_complete(void *user, struct flow_tls_config *config)
 {
-    const struct site *s = user;
-
-    if (site_give_tickets(config) &&
-        flow_tls_config_set_handshake_limits(config, s->handshake_timeout, 0) ==
-            FLOW_OK &&
-        flow_tls_config_set_text_answer(
-            config, site_https_only, sizeof(site_https_only) - 1) == FLOW_OK &&
-        cli_set_alpn(config, "http/1.1"))
-        return CLI_OK;
-    return CLI_FAILED;
+    return site_give_tickets(config) ? settings_apply(user, config)
+                                     : CLI_FAILED;
 }
 
 /* The listeners of all workers, on the port that the first one got.  An exit
@@ -515,7 +481,7 @@ site_run(struct site *s, const struct options *o)
 
     s->env = flow_env_default();
     site_prepare_descriptors(s, o->workers);
-    if (!site_prepare_answers(s))
+    if (!settings_make_answers(s))
         return CLI_FAILED;
     workers = site_copy_for_workers(s, o);
     if (workers == NULL)
@@ -528,10 +494,7 @@ site_run(struct site *s, const struct options *o)
 static void
 site_clean_up(struct site *s)
 {
-    answer_fini(&s->misdirected);
-    answer_fini(&s->bad_request);
-    answer_fini(&s->too_large);
-    answer_fini(&s->too_slow);
+    settings_free_answers(s);
     resources_fini(&s->resources);
 }
 

@@ -21,6 +21,7 @@
  *   conn.c      a connection from accept to close
  *   loop.c      one poller with its listeners and connections
  *   workers.c   threads, each with a loop; signals and failures of one of them
+ *   settings.c  fixed answers, and how TLS is set up
  *   main.c      options, listeners
  */
 
@@ -32,6 +33,7 @@ struct answer {
     size_t head_len;
     const void *body;
     size_t body_len;
+    bool is_mapped; /* the body is a file */
 };
 
 /* A name and its response.  The table is sorted by name. */
@@ -47,6 +49,10 @@ struct resources {
 
 /* Adds NAME=FILE; returns an exit code of "cli.h". */
 int resources_add(struct resources *r, const char *name_and_file);
+/* Adds a body that stays where it is; as resources_add().  The file's name
+ * tells its type. */
+int resources_add_bytes(struct resources *r, const char *name, const char *file,
+                        const void *body, size_t len);
 /* Sorts the table; false if a name occurs twice. */
 bool resources_seal(struct resources *r);
 const struct resource *resources_find(const struct resources *r,
@@ -113,6 +119,12 @@ struct site {
     struct workers *workers;
     size_t index; /* among the workers; 0 is in the main thread */
 };
+
+/* Makes the fixed answers; false without memory, which it has printed. */
+bool settings_make_answers(struct site *site);
+void settings_free_answers(struct site *site);
+/* Sets what a configuration has besides the certificates; an exit code. */
+int settings_apply(const struct site *site, struct flow_tls_config *config);
 
 /* Takes ownership of the flow in every case. */
 void conn_start(struct site *site, struct flow *flow, bool plain);
