@@ -41,11 +41,15 @@ test  cmd:doxygen    doxygen         doxygen         doxygen         doxygen    
 test  cmd:clang-format-14 clang-format-14? -     -               -           -
 test  file:/usr/include/libxenvchan.h libxen-dev? - -               -           -
 test  cmd:qemu-system-x86_64 qemu-system-x86? - -             -           -
+test  cmd:musl-gcc   musl-tools?     -               -               -           -
 test  cmd:zstd       zstd?           -               -               -           -
 test  file:/etc/ssl/certs/ca-certificates.crt ca-certificates - ca-certificates - -
 bench pc:gnutls      libgnutls28-dev gnutls-devel   gnutls-dev      gnutls      gnutls
 demo  cmd:openssl    openssl         openssl         openssl         openssl     openssl
 demo  cmd:curl       curl            curl            curl            curl        curl
+unikernel cmd:qemu-system-x86_64 qemu-system-x86? - -        -           -
+unikernel cmd:musl-gcc musl-tools? -           -               -           -
+unikernel file:/usr/include/xen/xen.h libxen-dev? - -          -           -
 ci    cmd:clang      clang           clang           clang           clang       -
 ci    cmd:valgrind   valgrind        valgrind        valgrind        valgrind    -
 ci    cmd:tshark     tshark?         -               -               -           -
@@ -144,7 +148,6 @@ setup_apt() {
             setup_say 'continuing without them'
         return 0
     fi
-    setup_say "installing from Debian:$setup_must"
     setup_as_root true || return 1
     setup_step 'apt-get update' setup_as_root apt-get -q update || return 1
     # shellcheck disable=SC2086,SC2046
@@ -160,6 +163,7 @@ setup_apt_known() {
 }
 
 setup_apt_install() {
+    setup_say "installing from Debian: $*"
     # Outside the step, so that a prompt for a password is visible.
     setup_as_root true || return 1
     setup_step 'apt-get install' setup_as_root env \
