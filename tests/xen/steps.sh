@@ -162,10 +162,10 @@ destroyed() {
     # By the clock it is asked after 1, 3, 7 and 15 seconds.
     [ "$2" != watch ] || sleep 8
     xl destroy "g$count"
-    began=$(cut -d. -f1 /proc/uptime)
+    since=$(cut -d. -f1 /proc/uptime)
     wait $pid
     code=$?
-    took=$(($(cut -d. -f1 /proc/uptime) - began))
+    took=$(($(cut -d. -f1 /proc/uptime) - since))
     sed 's/^/  flow: /' /tmp/server
     echo "  noticed $took s after the destruction"
     [ $code -eq 0 ] && [ $took -le "$1" ]
@@ -247,6 +247,188 @@ older() {
 
 count=0
 
+# unikernel KERNEL WORD PATTERN: boots an image of examples/unikernel, and waits
+# for the line with which it ends, and for the end of its domain.
+unikernel() {
+    boots=$((boots + 1))
+    domain=$1-$boots
+    cat >"/tmp/$domain.cfg" <<CONFIG
+name = "$domain"
+type = "pvh"
+kernel = "/guest/$1"
+cmdline = "$2"
+memory = 32
+vcpus = 1
+on_poweroff = "destroy"
+on_crash = "destroy"
+CONFIG
+    xl create -q "/tmp/$domain.cfg" </dev/null >/tmp/xl 2>&1 || {
+        cat /tmp/xl
+        return 1
+    }
+    guest_says "$domain" '^core: the app ended\|^panic: '
+    guest_log "$domain" | sed 's/^/  guest: /'
+    for _ in $(seq 100); do
+        xl domid "$domain" >/tmp/xl 2>&1 || break
+        usleep 100000
+    done
+    guest_log "$domain" | grep -q "$3" && ! xl domid "$domain" >/tmp/xl 2>&1
+}
+
+# site_image KERNEL MEGABYTES CLIENT: boots an image of the site, which offers vchans
+# to a domain.  Sets $domain and $id.
+site_image() {
+    boots=$((boots + 1))
+    domain=$1-$boots
+    cat >"/tmp/$domain.cfg" <<CONFIG
+name = "$domain"
+type = "pvh"
+kernel = "/guest/$1"
+cmdline = "vchan=$3/site"
+memory = $2
+vcpus = 1
+on_poweroff = "destroy"
+on_crash = "destroy"
+CONFIG
+    xl create -q "/tmp/$domain.cfg" </dev/null >/tmp/xl 2>&1 || {
+        cat /tmp/xl
+        return 1
+    }
+    id=$(xl domid "$domain")
+    guest_says "$domain" '^listening on \|^core: the app ended\|^panic: '
+    guest_log "$domain" | grep -q '^listening on '
+}
+
+# site_image_ends: orders the image to end; whether it does, with success.
+site_image_ends() {
+    xl shutdown "$domain"
+    guest_says "$domain" '^core: the app ended\|^panic: '
+    guest_log "$domain" | sed 's/^/  guest: /'
+    guest_log "$domain" | grep -q '^core: the app ended with code 0'
+}
+
+# site_arrived NAME FILE: whether the sum in a file is that of what is served.
+site_arrived() {
+    size=$(sed -n "s/^$1 \([0-9]*\) .*/\1/p" /site/sums)
+    echo "  flow: $1, $size bytes in $(($(cut -d. -f1 /proc/uptime) - since)) s"
+    grep -q "^$1 $size $(cut -d' ' -f1 "$2")\$" /site/sums
+}
+
+# site_curl NAME PORT: by HTTPS, from the program that listens there.
+site_curl() {
+    since=$(cut -d. -f1 /proc/uptime)
+    # The one of the ciphers that this machine emulates quickly.
+    curl --silent --show-error --fail --noproxy '*' --cacert /site/ca.pem \
+        --tls13-ciphers TLS_CHACHA20_POLY1305_SHA256 --max-time $((limit * 4)) \
+        --connect-to "$1:$2:127.0.0.1:$2" "https://$1:$2/" 2>/tmp/err |
+        sha256sum >/tmp/sum
+    sed 's/^/  flow: /' /tmp/err
+    site_arrived "$1" /tmp/sum
+}
+
+site_request() {
+    printf 'GET / HTTP/1.1\r\nHost: %s\r\n\r\n' "$1"
+}
+
+# site_cat NAME: standard input and output, by TLS over vchan.
+site_cat() {
+    timeout "$limit" flow-cat "tls+vchan://$id/site" --ca /site/ca.pem \
+        --server-name "$1" --timeout "$limit"
+}
+
+# site_fetch NAME: the body, with its hash compared.
+site_fetch() {
+    since=$(cut -d. -f1 /proc/uptime)
+    size=$(sed -n "s/^$1 \([0-9]*\) .*/\1/p" /site/sums)
+    site_request "$1" | site_cat "$1" 2>/tmp/err | tail -c "$size" |
+        sha256sum >/tmp/sum
+    sed 's/^/  flow: /' /tmp/err
+    site_arrived "$1" /tmp/sum
+}
+
+# image_serves KERNEL: a page, and the whole file.
+image_serves() {
+    site_image "$1" 256 0 || return 1
+    site_fetch www.flow.test && site_fetch block.flow.test
+    code=$?
+    site_image_ends && [ $code -eq 0 ]
+}
+
+# The image behind a proxy in this domain, which sees only TLS, and curl.
+image_proxy() {
+    site_image "$1" 256 0 || return 1
+    flow-proxy --listen tcp://127.0.0.1:8443 --to "vchan://$id/site" \
+        --connect-timeout "$limit" --log >/tmp/proxy 2>&1 &
+    pid=$!
+    for _ in $(seq 100); do
+        grep -q listening /tmp/proxy && break
+        usleep 100000
+    done
+    site_curl www.flow.test 8443 && site_curl disk.flow.test 8443
+    code=$?
+    kill $pid
+    sed 's/^/  flow: /' /tmp/proxy
+    site_image_ends && [ $code -eq 0 ]
+}
+
+# image_scan KERNEL: every page that the image grants, after each of some
+# connections.
+image_scan() {
+    site_image "$1" 256 0 || return 1
+    xen_scan "$id" site 8444 3 >/tmp/scan 2>&1 &
+    pid=$!
+    for _ in $(seq 100); do
+        grep -q listens /tmp/scan && break
+        usleep 100000
+    done
+    for served in www.flow.test block.flow.test www.flow.test; do
+        site_curl "$served" 8444 || kill $pid
+    done
+    wait $pid
+    code=$?
+    sed 's/^/  flow: /' /tmp/scan
+    site_image_ends && [ $code -eq 0 ]
+}
+
+# image_destroyed KERNEL: in the middle of a transfer; the client here learns it.
+image_destroyed() {
+    site_image "$1" 256 0 || return 1
+    # Its input does not end.
+    mkfifo "/tmp/in-$count" && exec 4<>"/tmp/in-$count" || return 1
+    site_request disk.flow.test >&4
+    site_cat disk.flow.test <&4 >/tmp/out 2>/tmp/err &
+    pid=$!
+    for _ in $(seq 300); do
+        [ "$(wc -c </tmp/out)" -gt 1000000 ] && break
+        usleep 100000
+    done
+    xl destroy "$domain"
+    since=$(cut -d. -f1 /proc/uptime)
+    wait $pid
+    code=$?
+    took=$(($(cut -d. -f1 /proc/uptime) - since))
+    exec 4>&-
+    sed 's/^/  flow: /' /tmp/err
+    echo "  noticed $took s after the destruction"
+    [ $code -ne 0 ] && [ $took -le 11 ] && [ "$(wc -c </tmp/out)" -gt 1000000 ]
+}
+
+# client_destroyed KERNEL: the image learns that its client's domain is gone, and
+# goes on.  Numbers of domains count up.
+client_destroyed() {
+    guest "g$count" pv "site_client,$((${id:-0} + 2))" || return 1
+    client=$id
+    site_image "$1" 256 "$client" || return 1
+    [ "$id" -eq $((client + 1)) ] || return 1
+    guest_says "g$count" 'GUEST reads' || return 1
+    xl destroy "g$count"
+    since=$(cut -d. -f1 /proc/uptime)
+    guest_says "$domain" 'disk.flow.test\|https: \|https .*: '
+    took=$(($(cut -d. -f1 /proc/uptime) - since))
+    echo "  noticed $took s after the destruction"
+    site_image_ends && [ $took -le 11 ]
+}
+
 step() {
     count=$((count + 1))
     case $1 in
@@ -281,6 +463,25 @@ step() {
     site) programs_site ;;
     hoarder) hoarder 1000 ;;
     hoarder-blind) hoarder 400 blind ;;
+    unikernel)
+        unikernel unikernel-hello 'one two' 'ended with code 0' &&
+            unikernel unikernel-faults call 'ended with code 0' &&
+            unikernel unikernel-faults memory 'ended with code 0'
+        ;;
+    unikernel-null)
+        unikernel unikernel-faults null 'panic: page fault in the app: write to 0x0'
+        ;;
+    unikernel-overflow)
+        unikernel unikernel-faults overflow 'panic: .* (a guard page of the app)'
+        ;;
+    unikernel-halt)
+        unikernel unikernel-faults halt 'panic: general protection fault in the app'
+        ;;
+    image-serves) image_serves unikernel-vchan ;;
+    image-proxy) image_proxy unikernel-site ;;
+    image-scan) image_scan unikernel-vchan ;;
+    image-destroyed) image_destroyed unikernel-vchan ;;
+    client-destroyed) client_destroyed unikernel-vchan ;;
     older) older ;;
     older-blind) older blind ;;
     *) return 1 ;;
