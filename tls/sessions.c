@@ -14,7 +14,9 @@
  *
  * Invariants: a session is in the store or belongs to one handshake, never
  * both, so none is offered twice at a time.  count and bytes are those of the
- * list, whose first is the newest, and neither exceeds its limit.
+ * list, whose first is the newest, and neither exceeds its limit.  An export
+ * takes the sessions out while it writes them; if it fails, it puts them back
+ * after the newer ones, unless the store was cleared since.
  *
  * Locks: lock, inside every other, with the fork blocked.  Sessions are freed,
  * and their memory is taken, outside of it.
@@ -36,6 +38,7 @@ struct flow_tls_sessions {
     size_t bytes;
     size_t max_count;
     size_t max_bytes;
+    uint64_t clears; /* calls of flow_tls_sessions_clear() */
 };
 
 static void
@@ -158,18 +161,14 @@ flow_tls_sessions_count(struct flow_tls_sessions *s)
     return count;
 }
 
-/* Take all of them. */
 static struct flow__session *
-sessions_empty(struct flow_tls_sessions *s)
+sessions_unlink_all(struct flow_tls_sessions *s)
 {
-    struct flow__session *all;
+    struct flow__session *all = s->first;
 
-    sessions_enter(s);
-    all = s->first;
     s->first = NULL;
     s->count = 0;
     s->bytes = 0;
-    sessions_leave(s);
     return all;
 }
 
@@ -177,7 +176,13 @@ sessions_empty(struct flow_tls_sessions *s)
 void
 flow_tls_sessions_clear(struct flow_tls_sessions *s)
 {
-    sessions_free_list(sessions_empty(s));
+    struct flow__session *all;
+
+    sessions_enter(s);
+    s->clears++;
+    all = sessions_unlink_all(s);
+    sessions_leave(s);
+    sessions_free_list(all);
 }
 
 static struct flow__session *
@@ -282,19 +287,53 @@ sessions_seal(const struct flow__queue *plain, const void *key, uint8_t *out)
     return flow__engine_seal(&k, text, out + SESSIONS_MAGIC);
 }
 
-/* Put sessions back that were taken to be written. */
-static void
-sessions_restore(struct flow_tls_sessions *s, struct flow__session *list)
+/* Take all of them to be written; *ret_clears is for sessions_restore(). */
+static struct flow__session *
+sessions_borrow(struct flow_tls_sessions *s, uint64_t *ret_clears)
 {
-    struct flow__session *rest;
-    struct flow__session **end = &list;
+    struct flow__session *all;
 
     sessions_enter(s);
+    *ret_clears = s->clears;
+    all = sessions_unlink_all(s);
+    sessions_leave(s);
+    return all;
+}
+
+/* Append sessions that are older than those of the store; the rest does not
+ * fit. */
+static struct flow__session *
+sessions_append(struct flow_tls_sessions *s, struct flow__session *list)
+{
+    struct flow__session **end = &s->first;
+
     while (*end != NULL)
         end = &(*end)->next;
-    *end = s->first;
-    s->first = list;
-    rest = sessions_cut(s);
+    *end = list;
+    return sessions_cut(s);
+}
+
+/* Put sessions back that were taken to be written. */
+static void
+sessions_restore(struct flow_tls_sessions *s, struct flow__session *list,
+                 uint64_t clears)
+{
+    struct flow__session *rest = list;
+
+    sessions_enter(s);
+    if (s->clears == clears)
+        rest = sessions_append(s, list);
+    sessions_leave(s);
+    sessions_free_list(rest);
+}
+
+static void
+sessions_add_older(struct flow_tls_sessions *s, struct flow__session *list)
+{
+    struct flow__session *rest;
+
+    sessions_enter(s);
+    rest = sessions_append(s, list);
     sessions_leave(s);
     sessions_free_list(rest);
 }
@@ -304,7 +343,8 @@ enum flow_status
 flow_tls_sessions_export(struct flow_tls_sessions *s, const void *key,
                          void *buf, size_t cap, size_t *ret_len)
 {
-    struct flow__session *all = sessions_empty(s);
+    uint64_t clears;
+    struct flow__session *all = sessions_borrow(s, &clears);
     struct flow__queue plain;
     enum flow_status st = FLOW_E_NOMEM;
 
@@ -319,7 +359,7 @@ flow_tls_sessions_export(struct flow_tls_sessions *s, const void *key,
     if (st == FLOW_OK)
         sessions_free_list(all);
     else
-        sessions_restore(s, all);
+        sessions_restore(s, all, clears);
     return st;
 }
 
@@ -414,7 +454,7 @@ flow_tls_sessions_import(struct flow_tls_sessions *s, const void *key,
     if (st != FLOW_OK)
         return sessions_refuse(ret_err, st, "the sessions cannot be read",
                                NULL);
-    sessions_restore(s, list);
+    sessions_add_older(s, list);
     return FLOW_OK;
 }
 

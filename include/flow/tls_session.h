@@ -284,7 +284,7 @@ flow_tls_sessions_export(struct flow_tls_sessions *s, const void *key,
                          void *buf, size_t cap, size_t *ret_len);
 
 /**
- * @brief Add exported sessions to a store.
+ * @brief Add exported sessions to a store, as its oldest.
  *
  * The certificates of such a session are verified again before it is used, as
  * the configuration says then.
@@ -321,8 +321,9 @@ flow_tls_sessions_import(struct flow_tls_sessions *s, const void *key,
  * A session is taken out of the store when it is offered.  Of TLS 1.2 it is put
  * back if it was resumed; of TLS 1.3 each is used once, so that connections
  * cannot be linked, and the connection gives new ones.  A connection to a
- * TLS 1.3 server keeps about 42 KB until as many came as are to be kept, or for
- * 10 s.  They are read with the data, so a client that never reads gets none.
+ * TLS 1.3 server keeps about 42 KB until as many came as are to be kept, or
+ * until the first data that it reads after 10 s.  They are read with the data,
+ * so a client that never reads gets none, and keeps the 42 KB.
  *
  * A connection that offers a session offers its version alone.
  *

@@ -13,8 +13,9 @@
 
 /*
  * Ticket keys and a store that outlive a configuration or a process: a server
- * whose configuration is replaced by one of another epoch, a forked process,
- * and a handshake whose other side stops at any message.
+ * whose configuration is replaced by one of another epoch, a forked process, a
+ * store that is exported while it is used, and a handshake whose other side
+ * stops at any message.
  */
 
 static const enum flow_tls_version versions[] = { FLOW_TLS_1_2, FLOW_TLS_1_3 };
@@ -213,6 +214,93 @@ a_forked_process_has_copies(void **state)
     }
 }
 
+/* --- a store that others use --- */
+
+#define EXPORT_MAX 16384
+
+static const uint8_t export_key[FLOW_TLS_SESSIONS_KEY_LEN] = { 1 };
+
+static bool
+resumes_at(struct flow_tls_config *server, const char *peer)
+{
+    struct ends e = connect_to(server);
+
+    assert_status(flow_tls_set_session_peer(e.a, peer), FLOW_OK);
+    return completes_resumed(&e);
+}
+
+/* What is imported is older than what the store has.  So is what an export,
+ * which fails, puts back. */
+static void
+an_import_displaces_no_newer_session(void **state)
+{
+    static uint8_t bytes[EXPORT_MAX];
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct flow_tls_config *server;
+        size_t len;
+
+        begin(versions[i]);
+        server = server_of(0);
+        assert_false(resumes_at(server, "older"));
+        assert_status(flow_tls_sessions_export(store, export_key, bytes,
+                                               sizeof(bytes), &len),
+                      FLOW_OK);
+        assert_status(flow_tls_sessions_set_limits(store, 1, SIZE_MAX),
+                      FLOW_OK);
+        assert_false(resumes_at(server, "newer"));
+        assert_status(
+            flow_tls_sessions_import(store, export_key, bytes, len, NULL),
+            FLOW_OK);
+        assert_int_equal(flow_tls_sessions_count(store), 1);
+        assert_true(resumes_at(server, "newer"));
+        flow_tls_config_unref(server);
+        finish();
+    }
+}
+
+static bool clears;
+
+/* An environment's memory, in place of a thread that clears the store while
+ * another exports it. */
+static void *
+alloc_and_clear(void *ctx, size_t size, size_t align)
+{
+    if (clears)
+        flow_tls_sessions_clear(store);
+    return TEST_ENV->alloc(ctx, size, align);
+}
+
+/* An export that fails does not bring back what was cleared meanwhile. */
+static void
+a_failed_export_restores_nothing_cleared(void **state)
+{
+    struct flow_env env = *TEST_ENV;
+    struct flow_tls_config *server;
+    size_t len;
+
+    (void)state;
+    env.alloc = alloc_and_clear;
+    begin(FLOW_TLS_1_3);
+    server = server_of(0);
+    flow_tls_sessions_unref(store);
+    assert_status(flow_tls_sessions_new(&env, &store, NULL), FLOW_OK);
+    assert_status(flow_tls_config_set_sessions(client, store, 4, NULL),
+                  FLOW_OK);
+    assert_false(resumes_at(server, "peer"));
+    assert_status(flow_tls_sessions_export(store, export_key, NULL, 0, &len),
+                  FLOW_E_INVAL);
+    assert_true(flow_tls_sessions_count(store) > 0);
+    clears = true;
+    assert_status(flow_tls_sessions_export(store, export_key, NULL, 0, &len),
+                  FLOW_E_INVAL);
+    clears = false;
+    assert_int_equal(flow_tls_sessions_count(store), 0);
+    flow_tls_config_unref(server);
+    finish();
+}
+
 /* --- a side that stops --- */
 
 /* Both ends of a connection, with a tap below each TLS flow. */
@@ -359,6 +447,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_reload_with_another_epoch_ends_sessions),
         TEST(a_forked_process_has_copies),
+        TEST(an_import_displaces_no_newer_session),
+        TEST(a_failed_export_restores_nothing_cleared),
         TEST(a_server_that_stops_is_given_up),
         TEST(a_client_that_stops_is_given_up),
     };
