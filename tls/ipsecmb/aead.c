@@ -145,9 +145,8 @@ ipsecmb_take_chacha(const IMB_MGR *m)
     ipsecmb_chacha.end = m->chacha20_poly1305_finalize;
 }
 
-/* Whether the code for SSE is faster for large texts.  It has three carry-less
- * multiplications for a block instead of four, and AMD's processors take twice
- * as long for one as Intel's.  Later versions of the library have other code,
+/* Whether the code for SSE is faster for large texts, as measured on AMD's
+ * processors (decision 0108).  Later versions of the library have other code,
  * with which this was not measured. */
 static bool
 ipsecmb_prefers_sse(void)
