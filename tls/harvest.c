@@ -73,11 +73,13 @@ harvest_keep(struct flow__harvest *h, struct flow__span state, uint32_t life)
     const struct flow__session_parts parts = { h->model->name, h->model->chain,
                                                state };
     struct flow__session_facts facts = h->model->facts;
-    int64_t now = h->env->wall(h->env->ctx);
+    int64_t now = flow__session_clock(h->env);
     struct flow__session *s;
 
+    if (now < facts.begun)
+        return;
     facts.ends = flow__session_end(&facts, parts.chain, now, life);
-    if (now < facts.begun || facts.ends <= now)
+    if (facts.ends <= now)
         return;
     s = flow__session_new(flow__sessions_env(h->config->sessions), &facts,
                           &parts);

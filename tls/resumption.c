@@ -276,7 +276,7 @@ flow__resumption_serve(struct flow__handshake *hs,
                        struct flow__ticket_use **ret_use)
 {
     struct flow_tls_tickets *tickets = hs->config->tickets;
-    int64_t now = hs->env->wall(hs->env->ctx);
+    int64_t now = flow__session_clock(hs->env);
     struct resumption_scope scope;
     uint32_t seconds;
     unsigned count;
@@ -408,7 +408,7 @@ void
 flow__resumption_offer(struct flow__handshake *hs)
 {
     struct flow_tls_sessions *sessions = hs->config->sessions;
-    int64_t now = hs->env->wall(hs->env->ctx);
+    int64_t now = flow__session_clock(hs->env);
     struct flow__session *s;
 
     /* Without a clock the age of a session is not known. */
@@ -530,7 +530,7 @@ void
 flow__resumption_keep(struct flow__handshake *hs)
 {
     const bool happened = flow__resumption_happened(hs);
-    int64_t now = hs->env->wall(hs->env->ctx);
+    int64_t now = flow__session_clock(hs->env);
     struct flow__session_facts facts;
     struct flow__session_parts parts = {
         { (const uint8_t *)hs->pattern, strlen(hs->pattern) },

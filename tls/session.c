@@ -21,6 +21,8 @@
 
 /* Longer than any chain that is accepted, and any ticket. */
 #define SESSION_PART_MAX (1u << 20)
+/* The end of 9999, the last year of a certificate. */
+#define SESSION_CLOCK_MAX INT64_C(253402300799)
 
 /* See tls/session.h. */
 struct flow__session *
@@ -68,6 +70,15 @@ flow__session_free(struct flow__session *s)
     size = s->size;
     flow_wipe(s, size);
     flow_env_free(env, s, size);
+}
+
+/* See tls/session.h. */
+int64_t
+flow__session_clock(const struct flow_env *env)
+{
+    int64_t now = env->wall(env->ctx);
+
+    return now >= 0 && now <= SESSION_CLOCK_MAX ? now : -1;
 }
 
 /* See tls/session.h. */

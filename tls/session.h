@@ -51,6 +51,10 @@ flow__session_new(const struct flow_env *env,
 /* Wipes; NULL does nothing. */
 void flow__session_free(struct flow__session *s);
 
+/* The time in seconds since 1970, or -1: not known, before 1970 or after 9999,
+ * and no age can be told by it. */
+int64_t flow__session_clock(const struct flow_env *env);
+
 /* When the first certificate of an accepted path ends. */
 int64_t flow__session_path_end(const struct flow_tls_verdict *verdict);
 

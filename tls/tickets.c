@@ -11,8 +11,9 @@
  * The keys of tickets.
  *
  * Invariants: key[0] seals, and all of them open.  Keys of our own end by the
- * monotonic clock; those that were given stay until others are given.  A key
- * that ends is wiped before the next one is handed out.  No nonce depends on
+ * monotonic clock, each at its time, so a later one may end first; those that
+ * were given stay until others are given.  A key that has ended is wiped before
+ * the next one is handed out.  No nonce depends on
  * what is kept here (tls/mbedtls/sealing.c), so a forked child may seal with
  * the same keys.
  *
@@ -157,15 +158,17 @@ tickets_has_ended(uint64_t until, uint64_t now)
     return until != FLOW_NEVER && now >= until;
 }
 
-/* Wipe the keys that have ended; the oldest are the last. */
+/* Wipe the keys that have ended. */
 static void
 tickets_retire(struct flow_tls_tickets *t, uint64_t now)
 {
-    while (t->keys > 0 &&
-           tickets_has_ended(t->key[t->keys - 1].opens_until, now)) {
-        t->keys--;
-        flow_wipe(&t->key[t->keys], sizeof(t->key[0]));
-    }
+    size_t kept = 0;
+
+    for (size_t i = 0; i < t->keys; i++)
+        if (!tickets_has_ended(t->key[i].opens_until, now))
+            t->key[kept++] = t->key[i];
+    flow_wipe(&t->key[kept], (t->keys - kept) * sizeof(t->key[0]));
+    t->keys = kept;
 }
 
 /* Make a key that seals from now on. */

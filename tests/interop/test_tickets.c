@@ -25,6 +25,7 @@ struct visit {
     bool by_selector;     /* the server has two entries */
     bool has_no_tickets;  /* the server has none */
     bool is_plain;        /* TLS 1.2 without the extended master secret */
+    bool ends_time;       /* the clock says a time beyond all certificates */
 };
 
 static struct flow_tls_tickets *tickets;
@@ -132,8 +133,15 @@ visit(int version, const struct visit *v)
                                              (unsigned)strlen(v->alpn)),
                          0);
     SSL_set_tlsext_host_name(l.peer.ssl, v->name);
-    if (v->session != NULL)
-        assert_int_equal(SSL_set_session(l.peer.ssl, v->session), 1);
+    /* OpenSSL uses a session of TLS 1.3 once, and this is another. */
+    if (v->session != NULL) {
+        SSL_SESSION *copy = SSL_SESSION_dup(v->session);
+
+        assert_int_equal(SSL_set_session(l.peer.ssl, copy), 1);
+        SSL_SESSION_free(copy);
+    }
+    if (v->ends_time)
+        test_env.wall_offset = INT64_MAX - TEST_ENV->wall(TEST_ENV->ctx) - 600;
     if (link_handshake(&l) != FLOW_OK || !ossl_open(&l.peer))
         fail_msg("no handshake; OpenSSL got alert %d", l.peer.alert_in);
     (void)ossl_read(&l.peer, buf, sizeof(buf));
@@ -219,7 +227,6 @@ static void
 a_ticket_can_be_presented_again(void **state)
 {
     struct visit v = { .name = "server.example" };
-    SSL_SESSION *first;
     size_t i;
     int n;
 
@@ -227,14 +234,12 @@ a_ticket_can_be_presented_again(void **state)
     for (i = 0; i < 2; i++) {
         begin();
         visit(versions[i], &v);
-        first = keep();
+        v.session = keep();
         for (n = 0; n < 3; n++) {
-            v.session = SSL_SESSION_dup(first);
             visit(versions[i], &v);
             assert_true(was_resumed);
-            SSL_SESSION_free(v.session);
         }
-        SSL_SESSION_free(first);
+        SSL_SESSION_free(v.session);
         v.session = NULL;
         finish();
     }
@@ -534,6 +539,24 @@ expired_tickets_are_ignored(void **state)
     test_env.wall_offset = 0;
 }
 
+/* No sum is made of such a time. */
+static void
+at_the_end_of_time_there_are_no_tickets(void **state)
+{
+    const struct visit v = { .name = "server.example", .ends_time = true };
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < 2; i++) {
+        begin();
+        visit(versions[i], &v);
+        assert_true(obtained_count == 0 ||
+                    !SSL_SESSION_has_ticket(obtained[0]));
+        test_env.wall_offset = 0;
+        finish();
+    }
+}
+
 /* A ticket that a resumed connection gives ends with the session. */
 static void
 sessions_end_after_seven_days(void **state)
@@ -580,6 +603,33 @@ random_keys_are_rotated_with_overlap(void **state)
     visit(0x0304, &v);
     assert_true(was_resumed);
     test_env.now += lifetime;
+    visit(0x0304, &v);
+    assert_false(was_resumed);
+    SSL_SESSION_free(v.session);
+    finish();
+}
+
+/* A key that was made after the lifetime was shortened ends before the one that
+ * is older. */
+static void
+keys_end_each_at_its_time(void **state)
+{
+    const uint64_t second = UINT64_C(1000000000);
+    struct visit v = { .name = "server.example" };
+
+    (void)state;
+    begin();
+    assert_status(flow_tls_tickets_set_limits(tickets, 10000, 1), FLOW_OK);
+    test_env_stop_clock();
+    visit(0x0304, &v);
+    assert_status(flow_tls_tickets_set_limits(tickets, 100, 1), FLOW_OK);
+    test_env.now += 10001 * second;
+    visit(0x0304, &v);
+    v.session = keep();
+    test_env.now += 199 * second;
+    visit(0x0304, &v);
+    assert_true(was_resumed);
+    test_env.now += 2 * second;
     visit(0x0304, &v);
     assert_false(was_resumed);
     SSL_SESSION_free(v.session);
@@ -660,8 +710,10 @@ main(void)
         TEST(given_keys_are_rotated_with_overlap),
         TEST(given_keys_are_shared),
         TEST(expired_tickets_are_ignored),
+        TEST(at_the_end_of_time_there_are_no_tickets),
         TEST(sessions_end_after_seven_days),
         TEST(random_keys_are_rotated_with_overlap),
+        TEST(keys_end_each_at_its_time),
         TEST(without_keys_there_are_no_tickets),
         TEST(limits_are_checked),
     };
