@@ -287,7 +287,9 @@ flow_tls_sessions_export(struct flow_tls_sessions *s, const void *key,
  * @brief Add exported sessions to a store, as its oldest.
  *
  * The certificates of such a session are verified again before it is used, as
- * the configuration says then.
+ * the configuration says then.  Bytes that are imported twice, also by two
+ * processes, give each session twice, so a TLS 1.3 ticket is offered twice and
+ * an observer can tell that the connections are of one client.
  *
  * @param[in,out] s        The store.
  * @param[in]     key      As given to flow_tls_sessions_export().
