@@ -7,6 +7,7 @@
 
 work=$1
 shift
+from=$PWD
 cd "$(dirname "$0")/../.." || exit 1
 mkdir -p "$work" || exit 1
 dir=$work/making
@@ -89,7 +90,10 @@ configure build-small --cross-file examples/unikernel/small.cross
 image vchan
 size vchan
 rm "$work/image"
-exec python3 tests/xen/rig.py site --work "$work/rig" \
+# The options of the build name its programs from where it runs.
+top=$PWD
+cd "$from" || exit 1
+exec python3 "$top/tests/xen/rig.py" site --work "$work/rig" \
     --program "$(command -v curl)" \
     --image "$work/unikernel-hello" --image "$work/unikernel-faults" \
     --image "$work/unikernel-site" --image "$work/unikernel-vchan" \
