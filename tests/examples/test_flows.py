@@ -320,8 +320,8 @@ class Proxy(Flows):
         server nor the client is kept until the idle timeout."""
         server = self.listen()
         server.settimeout(LIMIT)
-        for who in "client", "server":
-            with self.subTest(who):
+        for side in "client", "server":
+            with self.subTest(side):
                 proxy = self.proxy("tls+tcp", "tls+tcp://127.0.0.1:%d"
                                    % server.getsockname()[1], "--log")
                 got = []
@@ -339,13 +339,13 @@ class Proxy(Flows):
                 near.sendall(b"hello")
                 self.assertEqual(near.recv(5), b"hello")
                 thread.join()
-                gone, kept = (near, got[0]) if who == "client" else (
+                gone, kept = (near, got[0]) if side == "client" else (
                     got[0], near)
-                if who == "server":
+                if side == "server":
                     gone.sendall(b"half")
                 socket.socket(fileno=gone.detach()).close()
                 kept.settimeout(LIMIT)
-                if who == "server":
+                if side == "server":
                     self.assertEqual(kept.recv(4), b"half")
                 with self.assertRaises((ssl.SSLError, ConnectionResetError)):
                     kept.recv(1)

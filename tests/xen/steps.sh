@@ -354,7 +354,7 @@ image_serves() {
     site_image_ends && [ $code -eq 0 ]
 }
 
-# The image behind a proxy in this domain, which sees only TLS, and curl.
+# A proxy in this domain, which decrypts nothing, between curl and the image.
 image_proxy() {
     site_image "$1" 256 0 || return 1
     flow-proxy --listen tcp://127.0.0.1:8443 --to "vchan://$id/site" \
