@@ -22,6 +22,9 @@ import unittest
 PROGRAMS = pathlib.Path(os.environ["FLOW_PROGRAMS"])
 HELPERS = pathlib.Path(os.environ["FLOW_HELPERS"])
 
+# nohup(1) has it ignored, which the programs would inherit.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
 # Time limit of every operation; one that hangs is a failure.
 LIMIT = 30 * float(os.environ.get("FLOW_PATIENCE", "1"))
 

@@ -311,11 +311,9 @@ class Reload(Certificates):
 
     def start_server(self, name, *command, how="--require-client-cert",
                      answer=BODY):
-        # The tests may run with SIGHUP ignored.
         server = self.start(
             program(name), *command, "--certs", str(self.certs), how,
-            str(self.ca), "--passphrase-file", str(self.secret), "--log",
-            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL))
+            str(self.ca), "--passphrase-file", str(self.secret), "--log")
         server.port = int(server.line(b"listening on ").rpartition(":")[2])
         server.answer = answer
         return server

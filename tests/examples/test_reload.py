@@ -90,9 +90,6 @@ class Reload(support.Case):
             command = ["--listen", "tls+tcp://127.0.0.1:0", "--to",
                        "tcp://" + plain.line(b"listening on ").replace(
                            "tcp://", "")]
-        # The tests may run with SIGHUP ignored.
-        options.setdefault("preexec_fn", lambda: signal.signal(
-            signal.SIGHUP, signal.SIG_DFL))
         server = self.start(program(kind), *command, *places, *more, **options)
         server.port = int(server.line(b"listening on ").rpartition(":")[2])
         server.kind = kind
@@ -446,8 +443,7 @@ class Load(Reload):
         proxy = self.start(
             program(PROXY), "--listen", "tls+tcp://127.0.0.1:0", "--to",
             "tls+tcp://127.0.0.1:%d" % site.port, "--ca", self.pki.ca,
-            "--server-name", "a.test", "--certs", str(self.certs),
-            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL))
+            "--server-name", "a.test", "--certs", str(self.certs))
         proxy.port = int(proxy.line(b"listening on ").rpartition(":")[2])
         self.check_load(proxy)
         self.end(site)

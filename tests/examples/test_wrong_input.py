@@ -380,11 +380,7 @@ class WrongInput(support.Case):
         for command, number, *words in WARNINGS:
             with self.subTest(" ".join(command)):
                 name, *rest = self.path_words(command)
-                # The tests may run with SIGHUP ignored, for example under nohup(1).
-                server = self.start(
-                    program(name), *rest,
-                    preexec_fn=lambda: signal.signal(
-                        signal.SIGHUP, signal.SIG_DFL))
+                server = self.start(program(name), *rest)
                 server.line(b"listening on ")
                 if number:
                     self.assertEqual(server.errors, b"")
