@@ -8,7 +8,8 @@
 
 /*
  * Each side reads into its buffer, writes the buffer out, and passes the end on
- * after the last byte.
+ * after the last byte.  A source that fails ends like one that closes: what it
+ * sent before is flushed first, and then its error becomes that of the side.
  *
  * Invariants: a side reads only while its buffer is empty (len == 0), so bytes
  * are never moved within it.  unflushed is set while the destination may hold
@@ -72,16 +73,16 @@ relay_is_over(const struct flow_relay_side *s)
     return s->status != FLOW_OK;
 }
 
-/* FLOW_OK: something was read, or the end. */
+/* FLOW_OK: something was read, or the source has ended. */
 static enum flow_status
 relay_fill(struct flow_relay *r, struct flow_relay_side *s)
 {
     enum flow_status st = flow_read(s->from, s->buf, r->buf_size, &s->len);
 
     s->off = 0;
-    if (st != FLOW_EOF)
+    if (st == FLOW_OK || st == FLOW_AGAIN)
         return st;
-    s->eof = true;
+    s->source = st;
     return FLOW_OK;
 }
 
@@ -103,17 +104,21 @@ relay_empty(struct flow_relay_side *s)
 }
 
 /* An end becomes a half close if the other side has one; otherwise it cannot be
- * passed on, and the other direction continues. */
+ * passed on, and the other direction continues.  An error is never passed on as
+ * an end, and it is the one to report even if the flush fails as well. */
 static enum flow_status
 relay_pass_end(struct flow_relay_side *s)
 {
+    bool failed = s->source < FLOW_OK;
     enum flow_status st;
 
-    if ((flow_caps(s->to) & FLOW_CAP_HALF_CLOSE_WRITE) != 0)
+    if (!failed && (flow_caps(s->to) & FLOW_CAP_HALF_CLOSE_WRITE) != 0)
         st = flow_shutdown(s->to, FLOW_WRITE);
     else
         st = flow_flush(s->to);
-    return st == FLOW_OK ? FLOW_EOF : st;
+    if (st == FLOW_OK)
+        s->unflushed = false;
+    return st == FLOW_OK || (failed && st < FLOW_OK) ? s->source : st;
 }
 
 static enum flow_status
@@ -121,7 +126,7 @@ relay_move(struct flow_relay *r, struct flow_relay_side *s)
 {
     if (s->len > 0)
         return relay_empty(s);
-    if (s->eof)
+    if (s->source != FLOW_OK)
         return relay_pass_end(s);
     return relay_fill(r, s);
 }
@@ -132,7 +137,7 @@ relay_settle_output(struct flow_relay_side *s)
 {
     enum flow_status st = FLOW_AGAIN;
 
-    if (s->unflushed && s->len == 0 && !s->eof) {
+    if (s->unflushed && s->len == 0 && s->source == FLOW_OK) {
         st = flow_flush(s->to);
         s->unflushed = st == FLOW_AGAIN;
     }
@@ -211,7 +216,7 @@ relay_side_interest(const struct flow_relay_side *s, uint32_t *from,
         return;
     if (s->len > 0)
         *to |= FLOW_READY_WRITE;
-    else if (s->eof)
+    else if (s->source != FLOW_OK)
         *to |= FLOW_READY_FLUSH;
     else
         *from |= FLOW_READY_READ;
@@ -239,7 +244,7 @@ relay_obeyed(const struct flow_relay_side *out_of,
 {
     uint32_t interest = 0;
 
-    if (!relay_is_over(out_of) && !out_of->eof)
+    if (!relay_is_over(out_of) && out_of->source == FLOW_OK)
         interest |= FLOW__OBEY_READ;
     if (!relay_is_over(into))
         interest |= FLOW__OBEY_WRITE;

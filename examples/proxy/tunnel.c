@@ -187,37 +187,24 @@ tunnel_reach_server(struct tunnel *t)
 static bool
 tunnel_is_cut(const struct flow_relay_side *side)
 {
-    struct flow_error err;
-
-    if (side->status >= FLOW_OK)
-        return false;
-    flow_get_error(side->from, FLOW_READ, &err);
-    return err.status < FLOW_OK;
+    return side->status < FLOW_OK && side->source < FLOW_OK;
 }
 
-/* Move what can be moved.  If one side was cut, the other gets the bytes that
- * came before, and the tunnel ends.  FLOW_READY_FLUSH of a flow in *ret_flush:
- * it has to take them first. */
+/* Move what can be moved.  If one side was cut, the tunnel ends as soon as the
+ * other has the bytes that came before. */
 static enum flow_status
-tunnel_relay(struct tunnel *t, uint32_t ret_flush[2])
+tunnel_relay(struct tunnel *t)
 {
     enum flow_status st = flow_relay_step(&t->relay);
 
-    for (unsigned i = 0; i < 2 && st == FLOW_AGAIN; i++) {
-        const struct flow_relay_side *side = &t->relay.side[i];
-
-        if (!tunnel_is_cut(side))
-            continue;
-        if (side->unflushed && flow_flush(side->to) == FLOW_AGAIN)
-            ret_flush[1 - i] = FLOW_READY_FLUSH;
-        else
-            st = side->status;
-    }
+    for (unsigned i = 0; i < 2 && st == FLOW_AGAIN; i++)
+        if (tunnel_is_cut(&t->relay.side[i]))
+            st = t->relay.side[i].status;
     return st;
 }
 
 static enum flow_status
-tunnel_step(struct tunnel *t, uint32_t ret_flush[2])
+tunnel_step(struct tunnel *t)
 {
     enum flow_status st;
 
@@ -242,15 +229,14 @@ tunnel_step(struct tunnel *t, uint32_t ret_flush[2])
             return st;
         flow_set_deadline(t->server, FLOW_READ | FLOW_WRITE, FLOW_NEVER);
     }
-    return tunnel_relay(t, ret_flush);
+    return tunnel_relay(t);
 }
 
 static void
 tunnel_run(struct tunnel *t)
 {
     struct proxy *p = t->proxy;
-    uint32_t flush[2] = { 0, 0 };
-    enum flow_status st = tunnel_step(t, flush);
+    enum flow_status st = tunnel_step(t);
     uint32_t client_interest, server_interest;
     uint64_t latest;
 
@@ -263,8 +249,8 @@ tunnel_run(struct tunnel *t)
     if (t->server == NULL || t->starttls != NULL)
         return;
     latest = flow_relay_interest(&t->relay, &client_interest, &server_interest);
-    flow_poller_set(p->poller, t->client, client_interest | flush[0]);
-    flow_poller_set(p->poller, t->server, server_interest | flush[1]);
+    flow_poller_set(p->poller, t->client, client_interest);
+    flow_poller_set(p->poller, t->server, server_interest);
     /* The relay's own deadline is set on one of the two flows, so that the
      * poller reports it. */
     flow_set_deadline(t->client, FLOW_READ, latest);

@@ -270,9 +270,11 @@ struct flow_relay_side {
     uint64_t bytes;          /**< Written so far. */
     uint64_t operations;     /**< Writes so far. */
     uint64_t last;           /**< Monotonic ns of the last progress. */
+    enum flow_status source; /**< FLOW_OK while from can be read; then FLOW_EOF
+                                  or its error, which becomes status once to
+                                  has taken what came before. */
     enum flow_status status; /**< FLOW_OK runs, FLOW_EOF passed on, or why it
                                   ended. */
-    bool eof;                /**< from has ended; the end is being passed. */
     bool unflushed;          /**< to may hold back what was written. */
 };
 
@@ -281,7 +283,9 @@ struct flow_relay_side {
  *
  * If one side ends and the other has a half close, the end is passed on as one,
  * and the other direction goes on.  Without a half close the other direction
- * runs to its own end or the idle deadline.
+ * runs to its own end or the idle deadline.  If reading fails, what was read
+ * before is written and flushed first, no end is passed on, and the other
+ * direction goes on.
  *
  * Made by flow_relay_init() in the caller's memory; the caller closes the
  * flows.

@@ -362,6 +362,65 @@ run_sleeps_while_bytes_of_a_failed_source_are_unwritten(void **state)
     flow_close(&to->base);
 }
 
+/* A destination that holds bytes back gets them out before the error of the
+ * source ends the direction, also if it cannot flush them at once. */
+static void
+bytes_before_an_error_are_flushed(void **state)
+{
+    struct mock *from = mock_new(&fake.env, MOCK_CAPS);
+    struct mock *to = mock_new(&fake.env, MOCK_CAPS);
+    uint32_t a, b;
+
+    (void)state;
+    from->write_st = FLOW_AGAIN;
+    to->read_st = FLOW_AGAIN;
+    to->flush_st = FLOW_AGAIN;
+    assert_int_equal(flow_relay_init(&relay, &from->base, &to->base, 0, 0),
+                     FLOW_OK);
+    assert_int_equal(flow_relay_step(&relay), FLOW_AGAIN);
+    assert_true(relay.side[0].bytes > 0);
+    from->read_st = FLOW_E_RESET;
+    to->flushes = 0;
+    assert_int_equal(flow_relay_step(&relay), FLOW_AGAIN);
+    assert_int_equal(to->flushes, 1);
+    assert_int_equal(relay.side[0].status, FLOW_OK);
+    assert_int_equal(relay.side[0].source, FLOW_E_RESET);
+    flow_relay_interest(&relay, &a, &b);
+    assert_int_equal(a, 0);
+    assert_int_equal(b, FLOW_READY_FLUSH | FLOW_READY_READ);
+    to->flush_st = FLOW_OK;
+    assert_int_equal(flow_relay_step(&relay), FLOW_AGAIN);
+    assert_int_equal(to->flushes, 2);
+    assert_int_equal(relay.side[0].status, FLOW_E_RESET);
+    assert_int_equal(to->shutdowns, 0);
+    flow_relay_fini(&relay);
+    flow_close(&from->base);
+    flow_close(&to->base);
+}
+
+/* The destination fails to flush after the source has failed: the source's
+ * error came first. */
+static void
+error_of_the_source_is_told_before_that_of_the_flush(void **state)
+{
+    struct mock *from = mock_new(&fake.env, MOCK_CAPS);
+    struct mock *to = mock_new(&fake.env, MOCK_CAPS);
+
+    (void)state;
+    from->write_st = FLOW_AGAIN;
+    to->read_st = FLOW_AGAIN;
+    assert_int_equal(flow_relay_init(&relay, &from->base, &to->base, 0, 0),
+                     FLOW_OK);
+    assert_int_equal(flow_relay_step(&relay), FLOW_AGAIN);
+    from->read_st = FLOW_E_RESET;
+    to->flush_st = FLOW_E_CLOSED;
+    assert_int_equal(flow_relay_step(&relay), FLOW_AGAIN);
+    assert_int_equal(relay.side[0].status, FLOW_E_RESET);
+    flow_relay_fini(&relay);
+    flow_close(&from->base);
+    flow_close(&to->base);
+}
+
 static void *
 run_relay(void *arg)
 {
@@ -422,6 +481,8 @@ main(void)
         TEST(run_forgets_deadlines_of_ended_directions),
         TEST(busy_run_obeys_every_deadline),
         TEST(run_sleeps_while_bytes_of_a_failed_source_are_unwritten),
+        TEST(bytes_before_an_error_are_flushed),
+        TEST(error_of_the_source_is_told_before_that_of_the_flush),
         TEST(relay_runs_in_a_thread),
     };
 
