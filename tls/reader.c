@@ -574,6 +574,7 @@ bool
 flow__reader_wait(struct flow__reader *r, struct flow *lower, size_t want,
                   struct flow_wait_set *set)
 {
+    bool was_again = false;
     size_t whole;
 
     while (!reader_settle(r, lower, want, &whole)) {
@@ -586,11 +587,14 @@ flow__reader_wait(struct flow__reader *r, struct flow *lower, size_t want,
         if (want == 1 && reader_lends_large(r, lower))
             return true;
         res = reader_fill_cipher(r, lower, whole);
-        /* The lower flow said ready and is not: report that instead of asking
-         * again. */
-        if (res.status == FLOW_AGAIN)
+        /* If the lower flow is ready and answers AGAIN, as the fault filter
+         * does, it is asked once more: the bytes may be a record without data,
+         * after which nothing is ready.  One that answers so twice without a
+         * byte in between is reported as ready. */
+        if (res.status == FLOW_AGAIN && was_again)
             return true;
-        if (res.status != FLOW_OK)
+        was_again = res.status == FLOW_AGAIN;
+        if (res.status < 0)
             r->held = res;
     }
     return true;

@@ -245,22 +245,11 @@ stack_tls_server(uint32_t version)
 }
 
 #ifdef TEST_PAIR
-/* How many tickets a connection of TLS 1.3 gives.  With
- * FLOW_TEST_SESSIONS=quiet one that is resumed gives none: a transport that
- * answers AGAIN at random lets a record without data be readable until all of
- * it was read. */
+/* How many tickets a connection of TLS 1.3 gives. */
 static void
 tls_limit_tickets(unsigned count)
 {
     must_ok(flow_tls_tickets_set_limits(tls_tickets(), 7200, count), "limits");
-}
-
-static bool
-tls_is_quiet(void)
-{
-    const char *how = getenv("FLOW_TEST_SESSIONS");
-
-    return how != NULL && strcmp(how, "quiet") == 0;
 }
 
 /* Give the store a session: a full handshake, and the byte with which its
@@ -301,8 +290,6 @@ tls_both(struct ends *e, uint32_t version)
         flow_tls_sessions_clear(tls_store());
         tls_limit_tickets(1);
         tls_prime(version);
-        if (version == FLOW_TLS_1_3 && tls_is_quiet())
-            tls_limit_tickets(0);
     }
 #endif
     must_ok(flow_tls_wrap_client(stack_tls_client(version), e->a,

@@ -376,6 +376,20 @@ after_a_copied_record_the_next_is_leased(void **state)
     unmake();
 }
 
+/* A lower flow that is ready and has nothing may have bytes the next time. */
+static void
+a_lower_flow_that_misleads_is_asked_twice(void **state)
+{
+    struct flow_wait_set set;
+
+    (void)state;
+    make(0x1301);
+    flow_wait_set_init(&set);
+    assert_true(flow__reader_wait(&r, &low->base, 1, &set));
+    assert_int_equal(low->reads, 2);
+    unmake();
+}
+
 int
 main(void)
 {
@@ -389,6 +403,7 @@ main(void)
         cmocka_unit_test(a_partial_record_holds_what_it_needs),
         cmocka_unit_test(a_record_that_wraps_is_leased),
         cmocka_unit_test(after_a_copied_record_the_next_is_leased),
+        cmocka_unit_test(a_lower_flow_that_misleads_is_asked_twice),
     };
 
     return cmocka_run_group_tests(tests, start_psa, NULL);
