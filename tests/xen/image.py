@@ -136,6 +136,8 @@ class Cpio:
     def close(self):
         for name in ("proc", "sys", "dev", "run", "tmp", "var/log/xen/console"):
             self.directory(name)
+        # The last one, by which init knows that the kernel unpacked all.
+        self.add("complete", b"")
         self.entry("TRAILER!!!", 0)
         self.file.close()
 

@@ -94,7 +94,7 @@ rm "$work/image"
 top=$PWD
 cd "$from" || exit 1
 exec python3 "$top/tests/xen/rig.py" site --work "$work/rig" \
-    --program "$(command -v curl)" \
+    --dom0-program "$(command -v curl)" \
     --image "$work/unikernel-hello" --image "$work/unikernel-faults" \
     --image "$work/unikernel-site" --image "$work/unikernel-vchan" \
     --site "$work/ca.pem" --site "$work/sums" "$@"
