@@ -122,7 +122,7 @@ def boot(work, mode, limit):
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-            print("rig: QEMU did not end within %d s" % limit)
+            print("rig: QEMU was ended after %d s" % limit)
     return log.read_bytes().decode(errors="replace").replace("\r", "")
 
 
@@ -142,7 +142,9 @@ def judge(text, steps):
               % (" ".join(steps), " ".join(n for n, _ in verdicts) or "none"))
         good = False
     if not re.search(r"^RIG done$", text, re.M):
-        print("rig: dom0 did not reach its end")
+        started = re.findall(r"^(?:\(XEN\) )?RIG starts (\S+)", text, re.M)
+        print("rig: dom0 did not reach its end; the last step that started: %s"
+              % (started[-1] if started else "none"))
         good = False
     # A guest that a step ends by a fault may say so.
     host = re.sub(r"^  guest: .*$", "", text, flags=re.M)

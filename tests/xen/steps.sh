@@ -9,6 +9,40 @@ limit=${limit:-90}
 # The store's tree of this domain.
 own=/local/domain/0/data
 
+# Xen's tools wait for the store and for daemons.
+xl() {
+    timeout "$limit" /bin/xl "$@"
+}
+
+# look_at_clock: sets $now, in seconds, without another process.
+look_at_clock() {
+    read -r now _ </proc/uptime
+    now=${now%%.*}
+}
+
+# start_watch, and stop_watch: sets $took, the seconds since then.
+start_watch() {
+    look_at_clock
+    since=$now
+}
+
+stop_watch() {
+    look_at_clock
+    took=$((now - since))
+}
+
+# await SECONDS COMMAND...: until it succeeds; 1 if it does not within that time.
+await() {
+    look_at_clock
+    latest=$((now + $1))
+    shift
+    until "$@"; do
+        look_at_clock
+        [ "$now" -lt "$latest" ] || return 1
+        usleep 200000
+    done
+}
+
 # pair SERVER CLIENT [OPTION...]: both ends in dom0.
 pair() {
     server=$1
@@ -46,10 +80,8 @@ held() {
     pid=$!
     xen_peer "$1" dial 0 "$2" hold same-domain >/tmp/client 2>&1 &
     victim=$!
-    for _ in $(seq 300); do
-        grep -q holds /tmp/server && grep -q holds /tmp/client && break
-        usleep 100000
-    done
+    await "$limit" grep -q holds /tmp/server &&
+        await "$limit" grep -q holds /tmp/client
     kill -9 $victim
     wait $pid || return 1
     cat /tmp/server
@@ -73,7 +105,14 @@ store_is_clean() {
         grep -q 'egg = "kept"' /tmp/out
 }
 
-# guest NAME TYPE COMMAND: a domain that runs it, commas for blanks.
+# create NAME: the domain of /tmp/NAME.cfg.
+create() {
+    xl create -q "/tmp/$1.cfg" </dev/null >/tmp/xl 2>&1 && return 0
+    cat /tmp/xl
+    return 1
+}
+
+# guest NAME TYPE COMMAND: a domain that runs it, commas for blanks.  Sets $id.
 guest() {
     cat >"/tmp/$1.cfg" <<CONFIG
 name = "$1"
@@ -86,10 +125,7 @@ vcpus = 1
 on_poweroff = "destroy"
 on_crash = "destroy"
 CONFIG
-    xl create -q "/tmp/$1.cfg" </dev/null >/tmp/xl 2>&1 || {
-        cat /tmp/xl
-        return 1
-    }
+    create "$1" || return 1
     id=$(xl domid "$1")
 }
 
@@ -98,13 +134,15 @@ guest_log() {
     tr -d '\r' <"/var/log/xen/console/guest-$1.log" 2>/dev/null
 }
 
+guest_said() {
+    guest_log "$1" | grep -q "$2"
+}
+
 # guest_says NAME PATTERN: waits for it.  A TLS client's patience begins with
 # its start, and a guest takes longer than that to boot.
 guest_says() {
-    for _ in $(seq $((limit * 5))); do
-        guest_log "$1" | grep -q "$2" && return 0
-        usleep 200000
-    done
+    await "$limit" guest_said "$1" "$2" && return 0
+    echo "  guest: $1 did not say '$2' within $limit s"
     return 1
 }
 
@@ -154,18 +192,15 @@ destroyed() {
     timeout "$limit" xen_peer flow serve "$id" "$own/g$count" hold $2 \
         >/tmp/server 2>&1 &
     pid=$!
-    for _ in $(seq 600); do
-        grep -q holds /tmp/server && break
-        usleep 100000
-    done
+    await "$limit" grep -q holds /tmp/server
     [ "$2" != blind ] || show || return 1
     # By the clock it is asked after 1, 3, 7 and 15 seconds.
     [ "$2" != watch ] || sleep 8
     xl destroy "g$count"
-    since=$(cut -d. -f1 /proc/uptime)
+    start_watch
     wait $pid
     code=$?
-    took=$(($(cut -d. -f1 /proc/uptime) - since))
+    stop_watch
     sed 's/^/  flow: /' /tmp/server
     echo "  noticed $took s after the destruction"
     [ $code -eq 0 ] && [ $took -le "$1" ]
@@ -194,10 +229,7 @@ programs_site() {
     flow-proxy --listen tcp://127.0.0.1:8443 --to "vchan://$id/site" \
         --connect-timeout "$limit" --log >/tmp/proxy 2>&1 &
     pid=$!
-    for _ in $(seq 100); do
-        grep -q listening /tmp/proxy && break
-        usleep 100000
-    done
+    await "$limit" grep -q listening /tmp/proxy
     timeout "$limit" flow-fetch https://peer.example:8443/ --ca /cert.pem \
         --connect 127.0.0.1:8443 --timeout "$limit" -o /tmp/page >/tmp/out 2>&1
     code=$?
@@ -247,76 +279,67 @@ older() {
 
 count=0
 
-# unikernel KERNEL WORD PATTERN: boots an image of examples/unikernel, and waits
-# for the line with which it ends, and for the end of its domain.
-unikernel() {
+# image KERNEL MEGABYTES WORD: boots an image of examples/unikernel.  Sets $domain.
+image() {
     boots=$((boots + 1))
     domain=$1-$boots
     cat >"/tmp/$domain.cfg" <<CONFIG
 name = "$domain"
 type = "pvh"
 kernel = "/guest/$1"
-cmdline = "$2"
-memory = 32
-vcpus = 1
-on_poweroff = "destroy"
-on_crash = "destroy"
-CONFIG
-    xl create -q "/tmp/$domain.cfg" </dev/null >/tmp/xl 2>&1 || {
-        cat /tmp/xl
-        return 1
-    }
-    guest_says "$domain" '^core: the app ended\|^panic: '
-    guest_log "$domain" | sed 's/^/  guest: /'
-    for _ in $(seq 100); do
-        xl domid "$domain" >/tmp/xl 2>&1 || break
-        usleep 100000
-    done
-    guest_log "$domain" | grep -q "$3" && ! xl domid "$domain" >/tmp/xl 2>&1
-}
-
-# site_image KERNEL MEGABYTES CLIENT: boots an image of the site, which offers vchans
-# to a domain.  Sets $domain and $id.
-site_image() {
-    boots=$((boots + 1))
-    domain=$1-$boots
-    cat >"/tmp/$domain.cfg" <<CONFIG
-name = "$domain"
-type = "pvh"
-kernel = "/guest/$1"
-cmdline = "vchan=$3/site"
+cmdline = "$3"
 memory = $2
 vcpus = 1
 on_poweroff = "destroy"
 on_crash = "destroy"
 CONFIG
-    xl create -q "/tmp/$domain.cfg" </dev/null >/tmp/xl 2>&1 || {
-        cat /tmp/xl
-        return 1
-    }
+    create "$domain"
+}
+
+no_domain() {
+    ! xl domid "$1" >/tmp/xl 2>&1
+}
+
+# image_ends PATTERN: waits until the app has ended, by this line, and its domain too.
+image_ends() {
+    guest_says "$domain" '^core: the app ended\|^panic: '
+    guest_log "$domain" | sed 's/^/  guest: /'
+    guest_said "$domain" "$1" && await "$limit" no_domain "$domain"
+}
+
+# unikernel KERNEL WORD PATTERN: boots an image of examples/unikernel, and waits
+# for the line with which it ends, and for the end of its domain.
+unikernel() {
+    image "$1" 32 "$2" || return 1
+    image_ends "$3"
+}
+
+# site_image KERNEL MEGABYTES CLIENT: boots an image of the site, which offers vchans
+# to a domain.  Sets $domain and $id.
+site_image() {
+    image "$1" "$2" "vchan=$3/site" || return 1
     id=$(xl domid "$domain")
     guest_says "$domain" '^listening on \|^core: the app ended\|^panic: '
-    guest_log "$domain" | grep -q '^listening on '
+    guest_said "$domain" '^listening on '
 }
 
 # site_image_ends: orders the image to end; whether it does, with success.
 site_image_ends() {
     xl shutdown "$domain"
-    guest_says "$domain" '^core: the app ended\|^panic: '
-    guest_log "$domain" | sed 's/^/  guest: /'
-    guest_log "$domain" | grep -q '^core: the app ended with code 0'
+    image_ends '^core: the app ended with code 0'
 }
 
 # site_arrived NAME FILE: whether the sum in a file is that of what is served.
 site_arrived() {
     size=$(sed -n "s/^$1 \([0-9]*\) .*/\1/p" /site/sums)
-    echo "  flow: $1, $size bytes in $(($(cut -d. -f1 /proc/uptime) - since)) s"
+    stop_watch
+    echo "  flow: $1, $size bytes in $took s"
     grep -q "^$1 $size $(cut -d' ' -f1 "$2")\$" /site/sums
 }
 
 # site_curl NAME PORT: by HTTPS, from the program that listens there.
 site_curl() {
-    since=$(cut -d. -f1 /proc/uptime)
+    start_watch
     # The one of the ciphers that this machine emulates quickly.
     curl --silent --show-error --fail --noproxy '*' --cacert /site/ca.pem \
         --tls13-ciphers TLS_CHACHA20_POLY1305_SHA256 --max-time $((limit * 4)) \
@@ -338,7 +361,7 @@ site_cat() {
 
 # site_fetch NAME: the body, with its hash compared.
 site_fetch() {
-    since=$(cut -d. -f1 /proc/uptime)
+    start_watch
     size=$(sed -n "s/^$1 \([0-9]*\) .*/\1/p" /site/sums)
     site_request "$1" | site_cat "$1" 2>/tmp/err | tail -c "$size" |
         sha256sum >/tmp/sum
@@ -360,10 +383,7 @@ image_proxy() {
     flow-proxy --listen tcp://127.0.0.1:8443 --to "vchan://$id/site" \
         --connect-timeout "$limit" --log >/tmp/proxy 2>&1 &
     pid=$!
-    for _ in $(seq 100); do
-        grep -q listening /tmp/proxy && break
-        usleep 100000
-    done
+    await "$limit" grep -q listening /tmp/proxy
     site_curl www.flow.test 8443 && site_curl disk.flow.test 8443
     code=$?
     kill $pid
@@ -375,12 +395,9 @@ image_proxy() {
 # connections.
 image_scan() {
     site_image "$1" 256 0 || return 1
-    xen_scan "$id" site 8444 3 >/tmp/scan 2>&1 &
+    timeout $((limit * 2)) xen_scan "$id" site 8444 3 >/tmp/scan 2>&1 &
     pid=$!
-    for _ in $(seq 100); do
-        grep -q listens /tmp/scan && break
-        usleep 100000
-    done
+    await "$limit" grep -q listens /tmp/scan
     for served in www.flow.test block.flow.test www.flow.test; do
         site_curl "$served" 8444 || kill $pid
     done
@@ -388,6 +405,10 @@ image_scan() {
     code=$?
     sed 's/^/  flow: /' /tmp/scan
     site_image_ends && [ $code -eq 0 ]
+}
+
+is_large() {
+    [ "$(wc -c <"$1")" -gt 1000000 ]
 }
 
 # image_destroyed KERNEL: in the middle of a transfer; the client here learns it.
@@ -398,39 +419,51 @@ image_destroyed() {
     site_request disk.flow.test >&4
     site_cat disk.flow.test <&4 >/tmp/out 2>/tmp/err &
     pid=$!
-    for _ in $(seq 300); do
-        [ "$(wc -c </tmp/out)" -gt 1000000 ] && break
-        usleep 100000
-    done
+    await "$limit" is_large /tmp/out
     xl destroy "$domain"
-    since=$(cut -d. -f1 /proc/uptime)
+    start_watch
     wait $pid
     code=$?
-    took=$(($(cut -d. -f1 /proc/uptime) - since))
+    stop_watch
     exec 4>&-
     sed 's/^/  flow: /' /tmp/err
     echo "  noticed $took s after the destruction"
-    [ $code -ne 0 ] && [ $took -le 11 ] && [ "$(wc -c </tmp/out)" -gt 1000000 ]
+    [ $code -ne 0 ] && [ $took -le 11 ] && is_large /tmp/out
 }
 
 # client_destroyed KERNEL: the image learns that its client's domain is gone, and
-# goes on.  Numbers of domains count up.
+# goes on.  The client reads the number of the image from its own part of the store,
+# since the image is made after it.
 client_destroyed() {
-    guest "g$count" pv "site_client,$((${id:-0} + 2))" || return 1
+    guest "g$count" pv site_client || return 1
     client=$id
     site_image "$1" 256 "$client" || return 1
-    [ "$id" -eq $((client + 1)) ] || return 1
-    guest_says "g$count" 'GUEST reads' || return 1
+    xenstore-write "/local/domain/$client/data/image" "$id" || return 1
+    guest_says "g$count" 'GUEST reads\|GUEST exit'
+    guest_said "g$count" 'GUEST reads' || return 1
     xl destroy "g$count"
-    since=$(cut -d. -f1 /proc/uptime)
-    guest_says "$domain" 'disk.flow.test\|https: \|https .*: '
-    took=$(($(cut -d. -f1 /proc/uptime) - since))
+    start_watch
+    guest_says "$domain" ' https'
+    stop_watch
     echo "  noticed $took s after the destruction"
     site_image_ends && [ $took -le 11 ]
 }
 
+# explain: what the guests of a step that failed wrote, and ends them.
+explain() {
+    for guest in "g$count" ${domain:+"$domain"}; do
+        [ -f "/var/log/xen/console/guest-$guest.log" ] || continue
+        echo "  guest: the end of the console of $guest:"
+        guest_log "$guest" | tail -n 30 | sed 's/^/  guest: /'
+    done
+    xl list | sed 1,2d | while read -r guest _; do
+        xl destroy "$guest" </dev/null
+    done
+}
+
 step() {
     count=$((count + 1))
+    domain=
     case $1 in
     ours-ours) pair flow flow ;;
     ours-lib) pair flow libxenvchan ;;
