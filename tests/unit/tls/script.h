@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "tls/engine.h"
+#include "tls/order_kinds.h"
 
 /*
  * An engine that reads its events from a list: the part of a TLS library that
@@ -15,7 +16,7 @@
  * with the right key.
  */
 
-#define SCRIPT_CALLS  8
+#define SCRIPT_CALLS  9
 #define SCRIPT_EVENTS 16
 
 struct script_event {
@@ -58,9 +59,30 @@ bool script_seal_failed(void);
 /* No record was sealed yet, and none fails. */
 void script_forget_seals(void);
 
+/* A handshake. */
+struct script_shape {
+    uint16_t version;
+    bool retries;  /* TLS 1.3: the server asks for another group */
+    bool asks;     /* the server asks for a certificate */
+    bool presents; /* and the client has one */
+    bool resumes;
+    bool promises; /* TLS 1.2: the server gives a ticket */
+};
+
 /* The list of a whole handshake for both ends; resets the count of sealed
  * records. */
+void script_write_shape(const struct script_shape *shape);
+/* One with a certificate of the server. */
 void script_write(uint16_t version);
+
+/* The session id of every ClientHello. */
+#define SCRIPT_SESSION_ID_LEN 32
+extern const uint8_t script_session_id[SCRIPT_SESSION_ID_LEN];
+
+/* A message of any kind but change_cipher_spec, well formed, at the level at
+ * which this handshake has it.  retried: after a HelloRetryRequest. */
+void script_make(enum flow__kind kind, const struct script_shape *shape,
+                 bool retried, struct script_event *ret);
 
 /* Remove the n-th event of a call, or insert one before it. */
 void script_cut(struct script_call *call, unsigned n);
