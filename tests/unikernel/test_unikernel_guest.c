@@ -9,7 +9,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -24,6 +23,7 @@
 #include "backends/vchan/hyp_unikernel.h"
 #include "backends/vchan/proto.h"
 #include "backends/vchan/vchan.h"
+#include "tests/unikernel/heap.h"
 #include "tests/unikernel/xen_world.h"
 
 #include <xen/io/console.h>
@@ -45,22 +45,6 @@ machine_now(void *ctx)
 {
     (void)ctx;
     return m.now;
-}
-
-static void *
-machine_alloc(void *ctx, size_t size, size_t align)
-{
-    (void)ctx;
-    return aligned_alloc(align, (size + align - 1) / align * align);
-}
-
-static void
-machine_free(void *ctx, void *ptr, size_t size, size_t align)
-{
-    (void)ctx;
-    (void)size;
-    (void)align;
-    free(ptr);
 }
 
 static void
@@ -85,8 +69,8 @@ machine_idle(void *ctx, uint64_t deadline, const uint32_t *woken)
 
 static const struct flow_machine machine = {
     .now = machine_now,
-    .alloc = machine_alloc,
-    .free = machine_free,
+    .alloc = heap_alloc,
+    .free = heap_free,
     .idle = machine_idle,
 };
 

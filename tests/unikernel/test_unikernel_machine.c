@@ -8,7 +8,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -20,6 +19,7 @@
 #include <flow/util.h>
 
 #include "lib/plat.h"
+#include "tests/unikernel/heap.h"
 
 #define MSEC UINT64_C(1000000)
 
@@ -67,7 +67,7 @@ machine_alloc(void *ctx, size_t size, size_t align)
     assert_true(size > 0);
     m.allocated++;
     m.align = align;
-    return aligned_alloc(align, (size + align - 1) / align * align);
+    return heap_alloc(ctx, size, align);
 }
 
 static void
@@ -76,7 +76,7 @@ machine_free(void *ctx, void *ptr, size_t size, size_t align)
     assert_ptr_equal(ctx, &m);
     assert_true(size > 0 && align >= _Alignof(max_align_t));
     m.allocated--;
-    free(ptr);
+    heap_free(ctx, ptr, size, align);
 }
 
 static uintptr_t

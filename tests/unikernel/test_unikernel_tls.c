@@ -7,7 +7,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,6 +20,8 @@
 #include <flow/tls.h>
 #include <flow/tls_mix.h>
 
+#include "tests/unikernel/heap.h"
+
 /* RFC 8446 4.1.2 after 5 + 4 bytes of headers and the version. */
 #define RANDOM_AT  11u
 #define RANDOM_LEN 32u
@@ -32,22 +33,6 @@ machine_now(void *ctx)
 {
     (void)ctx;
     return 1000;
-}
-
-static void *
-machine_alloc(void *ctx, size_t size, size_t align)
-{
-    (void)ctx;
-    return aligned_alloc(align, (size + align - 1) / align * align);
-}
-
-static void
-machine_free(void *ctx, void *ptr, size_t size, size_t align)
-{
-    (void)ctx;
-    (void)size;
-    (void)align;
-    free(ptr);
 }
 
 static void
@@ -63,8 +48,8 @@ static const struct flow_machine machine = {
     .now = machine_now,
     .random = flow_entropy_random,
     .random_error = flow_entropy_error,
-    .alloc = machine_alloc,
-    .free = machine_free,
+    .alloc = heap_alloc,
+    .free = heap_free,
     .idle = machine_idle,
 };
 
