@@ -17,6 +17,9 @@
  * run many times too slow: so each reading also asks whether the timer has run
  * down, and a measurement during which it did is repeated.
  *
+ * Between the ends of the measurement the machine is started further, so that
+ * it takes little time of its own.
+ *
  * The clock of the machine (an MC146818) tells the date once, at the start.
  */
 
@@ -44,6 +47,7 @@ struct clock_reading {
     bool is_over; /* the interval timer has run down since it was set */
 };
 
+static struct clock_reading clock_first;
 static uint64_t clock_began;
 static uint64_t clock_scale; /* ns in a tick, times 2^32 */
 static int64_t clock_date;   /* at clock_began */
@@ -78,15 +82,21 @@ clock_read(void)
     return best;
 }
 
-/* Reads at both ends of a measurement.  False: the interval timer has run down,
- * so that its ticks cannot be told. */
-static bool
-clock_read_ends(struct clock_reading *first, struct clock_reading *last)
+/* Reads at the beginning of a measurement. */
+static struct clock_reading
+clock_read_first(void)
 {
     cpu_out8(CLOCK_PIT_MODE, 0x30); /* channel 0 runs down once */
     cpu_out8(CLOCK_PIT_DATA, 0xff);
     cpu_out8(CLOCK_PIT_DATA, 0xff);
-    *first = clock_read();
+    return clock_read();
+}
+
+/* Reads at its end.  False: the interval timer has run down, so that its ticks
+ * cannot be told. */
+static bool
+clock_read_last(const struct clock_reading *first, struct clock_reading *last)
+{
     do {
         *last = clock_read_once();
         if (last->stamp - first->stamp > CLOCK_PATIENCE)
@@ -106,17 +116,18 @@ clock_is_precise(const struct clock_reading *first,
 }
 
 static void
-clock_measure(void)
+clock_measure(struct clock_reading first)
 {
-    struct clock_reading first, last;
+    struct clock_reading last;
     uint64_t ticks;
     unsigned i;
     bool ok;
 
-    for (i = 0; i < CLOCK_TRIES; i++) {
-        ok = clock_read_ends(&first, &last);
-        if (ok && clock_is_precise(&first, &last))
+    for (i = 0;; i++) {
+        ok = clock_read_last(&first, &last);
+        if ((ok && clock_is_precise(&first, &last)) || i + 1 == CLOCK_TRIES)
             break;
+        first = clock_read_first();
     }
     if (!ok)
         report_panic("the interval timer cannot be read: it is missing, or "
@@ -187,9 +198,15 @@ clock_rtc_date(void)
 }
 
 void
+clock_begin(void)
+{
+    clock_first = clock_read_first();
+}
+
+void
 clock_start(void)
 {
-    clock_measure();
+    clock_measure(clock_first);
     clock_date = clock_rtc_date();
 }
 

@@ -73,9 +73,10 @@ static void
 pc_start(const char *command)
 {
     interrupt_start();
-    clock_start();
+    clock_begin();
     uart_start();
     pc_find_devices(command);
+    clock_start();
 }
 
 static void __attribute__((noreturn)) pc_exit(int code)

@@ -20,12 +20,15 @@ void uart_start(void);
 void uart_put(const char *text, size_t len);
 bool uart_get(char *ret_byte);
 
-/* Measures the counters, which takes 4 ms. */
+/* Begins to measure the counters, which takes 4 ms. */
+void clock_begin(void);
+/* Waits for the end of that; a measurement that a busy host spoiled is made
+ * again. */
 void clock_start(void);
 uint64_t clock_now(void);
 int64_t clock_wall(void);
 
-/* Before clock_start(), which measures the timer. */
+/* Before clock_begin(), which measures the timer. */
 void interrupt_start(void);
 /* The counter of the timer, which runs down. */
 uint32_t interrupt_timer_count(void);
