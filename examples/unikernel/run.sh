@@ -103,17 +103,34 @@ size_of() {
     echo $((($(wc -c <"$1") - $(cat "$dir"/contents/*/* | wc -c)) / 1024))
 }
 
+# configure DIRECTORY CROSS-FILES OPTION...: Meson reads a cross file only when it
+# configures a new directory, so after a change the directory is made anew.
+configure() {
+    place=$1
+    crosses=$2
+    shift 2
+    # shellcheck disable=SC2086 # a list of files
+    sum=$({ cat $crosses; echo "$@"; } | cksum)
+    wipe=
+    if [ -f "$place/build.ninja" ]; then
+        [ "$(cat "$place/configured" 2>/dev/null)" != "$sum" ] || return 0
+        wipe=--wipe
+    fi
+    for file in $crosses; do
+        set -- "$@" --cross-file "$file"
+    done
+    setup_step "configuring $place" meson setup $wipe "$place" "$@" || exit 1
+    echo "$sum" >"$place/configured"
+}
+
 # The library is built without an operating system.
 build_image() {
     build=${FLOW_BUILD:-$PWD/build-unikernel}
     jobs=${FLOW_JOBS:-$(nproc 2>/dev/null || echo 2)}
-    if [ ! -f "$build/build.ninja" ]; then
-        setup_step "configuring $build" meson setup "$build" \
-            --cross-file examples/unikernel/musl.cross -Dtests=disabled \
-            -Ddocs=disabled -Dmbedtls=bundled -Dlibcrypto=disabled \
-            -Dipsec_mb=disabled -Dlwip=enabled -Dvchan=enabled \
-            "-Dunikernel=$build/contents" || exit 1
-    fi
+    configure "$build" examples/unikernel/musl.cross -Dtests=disabled \
+        -Ddocs=disabled -Dmbedtls=bundled -Dlibcrypto=disabled \
+        -Dipsec_mb=disabled -Dlwip=enabled -Dvchan=enabled \
+        "-Dunikernel=$build/contents"
     ln -sfn "$dir/contents" "$build/contents" || exit 1
     setup_step "building in $build" ninja -j "$jobs" -C "$build" \
         examples/unikernel/unikernel-site examples/unikernel/unikernel-faults ||
@@ -124,14 +141,11 @@ build_image() {
 
 build_vchan_image() {
     small=$build-small
-    if [ ! -f "$small/build.ninja" ]; then
-        setup_step "configuring $small" meson setup "$small" \
-            --cross-file examples/unikernel/musl.cross \
-            --cross-file examples/unikernel/small.cross -Dtests=disabled \
-            -Ddocs=disabled -Dmbedtls=bundled -Dlibcrypto=disabled \
-            -Dipsec_mb=disabled -Dvchan=enabled \
-            "-Dunikernel=$small/contents" || exit 1
-    fi
+    configure "$small" \
+        'examples/unikernel/musl.cross examples/unikernel/small.cross' \
+        -Dtests=disabled -Ddocs=disabled -Dmbedtls=bundled \
+        -Dlibcrypto=disabled -Dipsec_mb=disabled -Dvchan=enabled \
+        "-Dunikernel=$small/contents"
     ln -sfn "$dir/contents" "$small/contents" || exit 1
     setup_step "building in $small" ninja -j "$jobs" -C "$small" \
         examples/unikernel/unikernel-vchan || exit 1
