@@ -94,6 +94,9 @@ flow_tls_config_new_client(const struct flow_env *env,
                            struct flow_tls_config **ret_config,
                            struct flow_error *ret_err)
 {
+    if (!flow__engine_can_connect())
+        return flow__config_refuse(ret_err, FLOW_E_NOTSUP,
+                                   "this build of the library has no clients");
     return config_new(env, false, ret_config, ret_err);
 }
 

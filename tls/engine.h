@@ -32,6 +32,12 @@
  * or FLOW_E_ENTROPY until a source of entropy is healthy. */
 enum flow_status flow__engine_init(struct flow_error *err);
 
+/* Whether the engine of this build has the client's side of a handshake. */
+bool flow__engine_can_connect(void);
+/* Whether it can resume sessions.  If not, no server is given tickets, and no
+ * client a store of sessions. */
+bool flow__engine_can_resume(void);
+
 /* A certificate chain and its private key. */
 struct flow__keypair;
 

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "tls/engine.h"
+
 /*
  * The tables, and how to compare them with the RFCs.
  *
@@ -383,27 +385,48 @@ static const struct flow__order_row order_server_rows[] = {
         rows, sizeof(rows) / sizeof(rows[0])                                   \
     }
 
-static const struct {
+struct order_table {
     const struct flow__order_row *rows;
     size_t count;
-} order_tables[] = {
-    ORDER_TABLE(order_client_rows),   ORDER_TABLE(order_client13_rows),
-    ORDER_TABLE(order_client12_rows), ORDER_TABLE(order_server_rows),
-    ORDER_TABLE(order_server13_rows), ORDER_TABLE(order_server12_rows),
+};
+
+#define ORDER_TABLES 3
+
+static const struct order_table order_client_tables[ORDER_TABLES] = {
+    ORDER_TABLE(order_client_rows),
+    ORDER_TABLE(order_client13_rows),
+    ORDER_TABLE(order_client12_rows),
+};
+
+static const struct order_table order_server_tables[ORDER_TABLES] = {
+    ORDER_TABLE(order_server_rows),
+    ORDER_TABLE(order_server13_rows),
+    ORDER_TABLE(order_server12_rows),
 };
 
 /* See tls/order.h. */
 const struct flow__order_row *
 flow__order_row(size_t index)
 {
-    const size_t tables = sizeof(order_tables) / sizeof(order_tables[0]);
+    for (size_t i = 0; i < 2 * (size_t)ORDER_TABLES; i++) {
+        const struct order_table *table =
+            i < ORDER_TABLES ? &order_client_tables[i]
+                             : &order_server_tables[i - ORDER_TABLES];
 
-    for (size_t i = 0; i < tables; i++) {
-        if (index < order_tables[i].count)
-            return &order_tables[i].rows[index];
-        index -= order_tables[i].count;
+        if (index < table->count)
+            return &table->rows[index];
+        index -= table->count;
     }
     return NULL;
+}
+
+/* The states of a client come first. */
+static const struct order_table *
+order_tables_of(enum flow__order_state state)
+{
+    return state < FLOW__STATE_S_CH && flow__engine_can_connect()
+               ? order_client_tables
+               : order_server_tables;
 }
 
 /* See tls/order.h. */
@@ -521,11 +544,12 @@ order_row_of(const struct flow__order *order, bool ours, enum flow__kind kind)
 {
     const unsigned barred =
         order->ticket ? FLOW__ROW_NO_TICKET : FLOW__ROW_IF_TICKET;
+    const struct order_table *tables = order_tables_of(order->state);
     const struct flow__order_row *row;
 
-    for (size_t i = 0; i < sizeof(order_tables) / sizeof(order_tables[0]); i++)
-        for (size_t k = 0; k < order_tables[i].count; k++) {
-            row = &order_tables[i].rows[k];
+    for (size_t i = 0; i < ORDER_TABLES; i++)
+        for (size_t k = 0; k < tables[i].count; k++) {
+            row = &tables[i].rows[k];
             if (row->from == order->state && row->ours == ours &&
                 row->kind == kind && (row->flags & barred) == 0)
                 return row;

@@ -283,7 +283,7 @@ flow__resumption_serve(struct flow__handshake *hs,
 
     *ret_use = NULL;
     /* Without a clock the age of a ticket is not known. */
-    if (tickets == NULL || now < 0)
+    if (!flow__engine_can_resume() || tickets == NULL || now < 0)
         return FLOW_OK;
     flow__tickets_limits(tickets, &seconds, &count);
     /* The engine takes no ticket of TLS 1.2 where it can give none.  RFC 7627

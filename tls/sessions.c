@@ -470,6 +470,9 @@ flow_tls_config_set_sessions(struct flow_tls_config *c,
     if (c->server)
         return flow__config_refuse(ret_err, FLOW_E_NOTSUP,
                                    "sessions are kept by a client");
+    if (!flow__engine_can_resume())
+        return flow__config_refuse(ret_err, FLOW_E_NOTSUP,
+                                   "this build of the library has no sessions");
     if (s != NULL && (tickets == 0 || tickets > FLOW_TLS_TICKETS_MAX))
         return flow__config_refuse(ret_err, FLOW_E_INVAL,
                                    "a connection keeps 1 to 8 tickets");

@@ -250,6 +250,9 @@ flow_tls_config_set_tickets(struct flow_tls_config *c,
     if (!c->server)
         return flow__config_refuse(ret_err, FLOW_E_NOTSUP,
                                    "tickets are given by a server");
+    if (!flow__engine_can_resume())
+        return flow__config_refuse(ret_err, FLOW_E_NOTSUP,
+                                   "this build of the library has no sessions");
     flow_tls_tickets_unref(c->tickets);
     c->tickets = t != NULL ? flow_tls_tickets_ref(t) : NULL;
     c->ticket_epoch = epoch;

@@ -91,6 +91,7 @@ typedef size_t flow_tls_passphrase_fn(void *user, char *buf, size_t cap);
  * @retval FLOW_E_NOMEM    No memory.
  * @retval FLOW_E_ENTROPY  No source of entropy is healthy; the error says why.
  *                         A later call succeeds when one is.
+ * @retval FLOW_E_NOTSUP   The library's mbedTLS was built without clients.
  * @par Since
  * 0.1
  */

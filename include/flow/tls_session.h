@@ -157,7 +157,8 @@ flow_tls_tickets_set_keys(struct flow_tls_tickets *t, const void *keys,
  *                         given another number.
  * @param[out]    ret_err  Why it failed; may be NULL.
  * @retval FLOW_OK        Set.
- * @retval FLOW_E_NOTSUP  @p c is a client's.
+ * @retval FLOW_E_NOTSUP  @p c is a client's, or the library's mbedTLS was built
+ *                        without sessions.
  * @retval FLOW_E_BUSY    Frozen.
  * @par Since
  * 0.1
@@ -337,7 +338,8 @@ flow_tls_sessions_import(struct flow_tls_sessions *s, const void *key,
  * @param[out]    ret_err  Why it failed; may be NULL.
  * @retval FLOW_OK        Set.
  * @retval FLOW_E_INVAL   Out of range.
- * @retval FLOW_E_NOTSUP  @p c is a server's.
+ * @retval FLOW_E_NOTSUP  @p c is a server's, or the library's mbedTLS was built
+ *                        without sessions.
  * @retval FLOW_E_BUSY    Frozen.
  * @par Since
  * 0.1

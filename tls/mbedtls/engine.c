@@ -59,7 +59,7 @@ engine_copy_lists(struct flow__engine_conf *conf,
         conf->alpn[i] = terms->alpn[i];
 }
 
-#if defined(MBEDTLS_SSL_SESSION_TICKETS)
+#if defined(MBEDTLS_SSL_CLI_C) && defined(MBEDTLS_SSL_SESSION_TICKETS)
 /* Client: whether it offers and takes sessions. */
 static void
 engine_set_sessions(mbedtls_ssl_config *ssl, bool takes)
@@ -80,8 +80,6 @@ static void
 engine_set_policy(mbedtls_ssl_config *ssl, const struct flow__engine_conf *conf,
                   uint16_t min_version, uint16_t max_version)
 {
-    const struct flow_tls_config *c = conf->config;
-
     mbedtls_ssl_conf_min_tls_version(ssl,
                                      (mbedtls_ssl_protocol_version)min_version);
     mbedtls_ssl_conf_max_tls_version(ssl,
@@ -96,9 +94,9 @@ engine_set_policy(mbedtls_ssl_config *ssl, const struct flow__engine_conf *conf,
 #endif
     mbedtls_ssl_conf_tls13_key_exchange_modes(
         ssl, MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_EPHEMERAL);
-#if defined(MBEDTLS_SSL_SESSION_TICKETS)
-    if (!c->server)
-        engine_set_sessions(ssl, c->sessions != NULL);
+#if defined(MBEDTLS_SSL_CLI_C) && defined(MBEDTLS_SSL_SESSION_TICKETS)
+    if (!conf->config->server)
+        engine_set_sessions(ssl, conf->config->sessions != NULL);
 #endif
     /* tls/peer.c verifies the peer, and has done so when the engine gets its
      * certificates.  A server that verifies none does not ask for one. */
@@ -494,7 +492,8 @@ engine_wants_cookie(const uint8_t *msg, size_t len)
     struct flow__server_hello hello;
     struct flow__fault fault;
 
-    return msg[0] == FLOW__HANDSHAKE_SERVER_HELLO &&
+    return flow__engine_can_connect() &&
+           msg[0] == FLOW__HANDSHAKE_SERVER_HELLO &&
            flow__hello_parse_server(msg, len, &hello, &fault) == FLOW_OK &&
            hello.retry && hello.cookie.len > 0;
 }
@@ -580,13 +579,6 @@ flow__engine_footprint(void)
 #if defined(MBEDTLS_SSL_KEYING_MATERIAL_EXPORT)
 
 /* See tls/engine.h. */
-bool
-flow__engine_can_export(void)
-{
-    return true;
-}
-
-/* See tls/engine.h. */
 enum flow_status
 flow__engine_export(struct flow__engine *e, const struct flow__exporter *wanted,
                     uint8_t *buf)
@@ -606,13 +598,6 @@ flow__engine_export(struct flow__engine *e, const struct flow__exporter *wanted,
 }
 
 #else
-
-/* See tls/engine.h. */
-bool
-flow__engine_can_export(void)
-{
-    return false;
-}
 
 /* See tls/engine.h. */
 enum flow_status

@@ -18,6 +18,8 @@
 
 /* mbedTLS 3.6. */
 
+#if defined(MBEDTLS_VERSION_FEATURES)
+
 /* See tls/mbedtls/compat.h. */
 bool
 flow__mbed_has(enum flow__mbed_feature feature)
@@ -31,6 +33,30 @@ flow__mbed_has(enum flow__mbed_feature feature)
     /* 0 for what is compiled in. */
     return mbedtls_version_check_feature(names[feature]) == 0;
 }
+
+#else
+
+/* See tls/mbedtls/compat.h.  Only our small build cannot be asked, and its
+ * headers are those it was built with. */
+bool
+flow__mbed_has(enum flow__mbed_feature feature)
+{
+    static const bool has[FLOW__MBED_FEATURES] = {
+#ifdef MBEDTLS_THREADING_C
+        [FLOW__MBED_LOCKS] = true,
+#endif
+#ifdef MBEDTLS_PSA_KEY_STORE_DYNAMIC
+        [FLOW__MBED_SLOTS] = true,
+#endif
+#ifdef MBEDTLS_PSA_ASSUME_EXCLUSIVE_BUFFERS
+        [FLOW__MBED_IN_PLACE] = true,
+#endif
+    };
+
+    return has[feature];
+}
+
+#endif
 
 /*
  * Locks, when the build is ours (its threading_alt.h defines the type): a
@@ -130,8 +156,12 @@ flow__mbed_conf_random(mbedtls_ssl_config *ssl)
 void
 flow__mbed_conf_tickets(mbedtls_ssl_config *ssl)
 {
+#if defined(MBEDTLS_SSL_CLI_C) && defined(MBEDTLS_SSL_SESSION_TICKETS)
     mbedtls_ssl_conf_tls13_enable_signal_new_session_tickets(
         ssl, MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED);
+#else
+    (void)ssl;
+#endif
 }
 
 /* See tls/mbedtls/compat.h. */

@@ -14,6 +14,8 @@
  * Locks: as in engine.c.
  */
 
+#if defined(MBEDTLS_SSL_CLI_C) && defined(MBEDTLS_SSL_SESSION_TICKETS)
+
 /* A ticket takes few calls; more are an endless loop. */
 #define RESUMING_CALLS_MAX 16
 
@@ -129,3 +131,40 @@ flow__engine_ticket(struct flow__engine *e, const uint8_t *msg, size_t len,
     (void)flow__messages_drop(&e->messages);
     return st;
 }
+
+#else
+
+/* See tls/engine.h. */
+enum flow_status
+flow__engine_offer(struct flow__engine *e, struct flow__span state)
+{
+    (void)e;
+    (void)state;
+    return FLOW_E_INVAL;
+}
+
+/* See tls/engine.h. */
+enum flow_status
+flow__engine_session(struct flow__engine *e, uint8_t **ret_state,
+                     size_t *ret_len)
+{
+    (void)e;
+    (void)ret_state;
+    (void)ret_len;
+    return FLOW_E_SYS;
+}
+
+/* See tls/engine.h. */
+enum flow_status
+flow__engine_ticket(struct flow__engine *e, const uint8_t *msg, size_t len,
+                    uint8_t **ret_state, size_t *ret_len)
+{
+    (void)e;
+    (void)msg;
+    (void)len;
+    (void)ret_state;
+    (void)ret_len;
+    return FLOW_AGAIN;
+}
+
+#endif

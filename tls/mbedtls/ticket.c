@@ -42,6 +42,8 @@ mbedtls_ms_time(void)
 
 #endif
 
+#if defined(MBEDTLS_SSL_SESSION_TICKETS)
+
 /* begun, end, and the length of the client's chain. */
 #define TICKET_HEAD 18u
 /* What a session of mbedTLS may have.  In TLS 1.2 it includes the client's
@@ -286,3 +288,30 @@ flow__ticket_conf(mbedtls_ssl_config *ssl, struct flow__ticket_use *use)
         ssl, MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_EPHEMERAL |
                  MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_PSK_EPHEMERAL);
 }
+
+#else
+
+/* See tls/tickets.h. */
+bool
+flow__engine_read_ticket(const struct flow__ticket_use *use,
+                         struct flow__span ticket, uint8_t *buf,
+                         struct flow__span *ret_chain,
+                         uint8_t ret_salt[FLOW__SEAL_SALT])
+{
+    (void)use;
+    (void)ticket;
+    (void)buf;
+    (void)ret_chain;
+    (void)ret_salt;
+    return false;
+}
+
+/* See tls/mbedtls/ticket.h. */
+void
+flow__ticket_conf(mbedtls_ssl_config *ssl, struct flow__ticket_use *use)
+{
+    (void)ssl;
+    (void)use;
+}
+
+#endif

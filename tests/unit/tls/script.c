@@ -6,6 +6,9 @@
 #include "tests/unit/unit.h"
 #include "tls/config.h"
 
+bool script_can_connect = true;
+bool script_can_resume = true;
+
 /* Its two parts after its own header: what is signed, and the algorithm. */
 #define SCRIPT_BODY     (script_certificate + 3)
 #define SCRIPT_BODY_LEN 132
@@ -400,6 +403,18 @@ flow__engine_next(struct flow__engine *e, struct flow__engine_event *ret_event)
     ret_event->suite = flow__suite_find(e->script->suite);
     ret_event->client_random = script_random;
     return event->is_secret ? make_keys(e, ret_event) : FLOW_OK;
+}
+
+bool
+flow__engine_can_connect(void)
+{
+    return script_can_connect;
+}
+
+bool
+flow__engine_can_resume(void)
+{
+    return script_can_resume;
 }
 
 bool

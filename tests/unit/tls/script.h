@@ -48,6 +48,10 @@ struct script {
 extern struct script script_client;
 extern struct script script_server;
 
+/* What the engine can do; true at first. */
+extern bool script_can_connect;
+extern bool script_can_resume;
+
 /* What the server sends. */
 extern const uint8_t script_certificate[142];
 

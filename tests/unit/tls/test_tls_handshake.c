@@ -3,6 +3,7 @@
 
 #include <flow/pair.h>
 #include <flow/tls.h>
+#include <flow/tls_session.h>
 
 #include "test.h"
 #include "tests/unit/tls/script.h"
@@ -552,6 +553,57 @@ every_allocation_fails_once(void **state)
     }
 }
 
+static void
+an_engine_without_clients_makes_no_client(void **state)
+{
+    struct flow_tls_config *config = NULL;
+    struct flow_error err;
+
+    (void)state;
+    script_can_connect = false;
+    assert_int_equal(flow_tls_config_new_client(TEST_ENV, &config, &err),
+                     FLOW_E_NOTSUP);
+    assert_null(config);
+    assert_string_equal(err.text, "this build of the library has no clients");
+    assert_int_equal(flow_tls_config_new_server(TEST_ENV, &config, &err),
+                     FLOW_OK);
+    flow_tls_config_unref(config);
+    script_can_connect = true;
+}
+
+static void
+an_engine_without_sessions_takes_no_tickets(void **state)
+{
+    struct flow_tls_config *client, *server;
+    struct flow_tls_sessions *sessions;
+    struct flow_tls_tickets *tickets;
+    struct flow_error err;
+
+    (void)state;
+    assert_int_equal(flow_tls_config_new_client(TEST_ENV, &client, NULL),
+                     FLOW_OK);
+    assert_int_equal(flow_tls_config_new_server(TEST_ENV, &server, NULL),
+                     FLOW_OK);
+    assert_int_equal(flow_tls_sessions_new(TEST_ENV, &sessions, NULL), FLOW_OK);
+    assert_int_equal(flow_tls_tickets_new(TEST_ENV, &tickets, NULL), FLOW_OK);
+    script_can_resume = false;
+    assert_int_equal(flow_tls_config_set_tickets(server, tickets, 0, &err),
+                     FLOW_E_NOTSUP);
+    assert_string_equal(err.text, "this build of the library has no sessions");
+    assert_int_equal(flow_tls_config_set_sessions(client, sessions, 1, &err),
+                     FLOW_E_NOTSUP);
+    assert_string_equal(err.text, "this build of the library has no sessions");
+    script_can_resume = true;
+    assert_int_equal(flow_tls_config_set_tickets(server, tickets, 0, &err),
+                     FLOW_OK);
+    assert_int_equal(flow_tls_config_set_sessions(client, sessions, 1, &err),
+                     FLOW_OK);
+    flow_tls_tickets_unref(tickets);
+    flow_tls_sessions_unref(sessions);
+    flow_tls_config_unref(client);
+    flow_tls_config_unref(server);
+}
+
 int
 main(void)
 {
@@ -567,6 +619,8 @@ main(void)
         TEST(flight_is_sent_whole_or_not_at_all),
         TEST(sequence_numbers_of_a_failed_flight_stay_used),
         TEST(every_allocation_fails_once),
+        TEST(an_engine_without_clients_makes_no_client),
+        TEST(an_engine_without_sessions_takes_no_tickets),
     };
 
     return TEST_RUN(tests);
