@@ -23,8 +23,7 @@
 void
 flow__queue_init(struct flow__queue *queue, const struct flow_env *env)
 {
-    memset(queue, 0, sizeof(*queue));
-    queue->env = env;
+    *queue = (struct flow__queue){ .env = env };
 }
 
 void
