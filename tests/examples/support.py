@@ -254,14 +254,21 @@ class Case(unittest.TestCase):
         self.addCleanup(started.close)
         return started
 
-    def connect(self, port, host="127.0.0.1"):
-        plain = socket.create_connection((host, port), timeout=LIMIT)
+    def connect(self, port, receive_buffer=None):
+        """receive_buffer bytes, set before the window is agreed."""
+        plain = socket.socket()
         self.addCleanup(plain.close)
+        if receive_buffer:
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF,
+                             receive_buffer)
+        plain.settimeout(LIMIT)
+        plain.connect(("127.0.0.1", port))
         return plain
 
-    def connect_tls(self, port, name, version=None, context=None):
+    def connect_tls(self, port, name, version=None, context=None, **more):
         context = context or self.pki.client(version)
-        tls = context.wrap_socket(self.connect(port), server_hostname=name,
+        tls = context.wrap_socket(self.connect(port, **more),
+                                  server_hostname=name,
                                   suppress_ragged_eofs=False)
         self.addCleanup(tls.close)
         return tls

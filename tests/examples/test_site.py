@@ -437,8 +437,10 @@ class Endings(Site):
         context = self.pki.client()
         queued = array.array("i", [0])
         for _ in range(50):
+            # With the default size, what fits depends on how it was divided.
             tls = self.connect_tls(site.port, "paper.flow.test",
-                                   context=context)
+                                   context=context,
+                                   receive_buffer=2 * len(PAPER))
             tls.sendall(b"POST / HTTP/1.1\r\n" + b"x" * 65536)
             # Late: the request has arrived, and the server has sent its last byte.
             limit = Limit()
