@@ -34,6 +34,8 @@ enum flow_status flow__engine_init(struct flow_error *err);
 
 /* Whether the engine of this build has the client's side of a handshake. */
 bool flow__engine_can_connect(void);
+/* Whether it has TLS 1.2.  If not, it refuses configurations that allow it. */
+bool flow__engine_has_tls12(void);
 /* Whether it can resume sessions.  If not, no server is given tickets, and no
  * client a store of sessions. */
 bool flow__engine_can_resume(void);

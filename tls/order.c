@@ -19,26 +19,29 @@
 
 /* Short columns for the tables; undefined after them. */
 #define STATE(s) FLOW__STATE_##s
-#define ROW(from, is_ours, kind, to, flags, alert, text, check)                \
+#define ROW(from, is_ours, kind, to, flags, fault, check)                      \
     {                                                                          \
-        STATE(from), is_ours, FLOW__KIND_##kind, STATE(to), flags,             \
-            { FLOW__ALERT_##alert, text }, check                               \
+        STATE(from), is_ours, FLOW__KIND_##kind, STATE(to), flags, fault,      \
+            check                                                              \
     }
 #define PEER(from, kind, to, flags, check)                                     \
-    ROW(from, false, kind, to, flags, NONE, NULL, check)
-#define OURS(from, kind, to, flags)                                            \
-    ROW(from, true, kind, to, flags, NONE, NULL, NULL)
+    ROW(from, false, kind, to, flags, NULL, check)
+#define OURS(from, kind, to, flags) ROW(from, true, kind, to, flags, NULL, NULL)
 /* Refused with the alert that the RFC names instead of unexpected_message. */
-#define DENY(from, kind, alert, text)                                          \
-    ROW(from, false, kind, from, REFUSED, alert, text, NULL)
+#define DENY(from, kind, fault)                                                \
+    ROW(from, false, kind, from, 0, &order_##fault, NULL)
 /* RFC 5246 7.4.1.1: ignored by a client that is negotiating. */
 #define HELLO_REQUEST_IN(from)                                                 \
     PEER(from, HELLO_REQUEST, from, IGNORED, flow__check_empty)
 
-#define ORDER_NO_CERT     "the server sent no certificate"
-#define ORDER_OLD_VERSION "the server chose TLS 1.2 after a HelloRetryRequest"
+static const struct flow__fault order_no_cert = {
+    FLOW__ALERT_DECODE_ERROR, "the server sent no certificate"
+};
+static const struct flow__fault order_old_version = {
+    FLOW__ALERT_ILLEGAL_PARAMETER,
+    "the server chose TLS 1.2 after a HelloRetryRequest"
+};
 
-#define REFUSED    FLOW__ROW_REFUSED
 #define IGNORED    FLOW__ROW_IGNORED
 #define CCS_BEFORE FLOW__ROW_CCS_BEFORE
 #define CCS_AFTER  FLOW__ROW_CCS_AFTER
@@ -51,7 +54,7 @@
 /* clang-format off */
 
 #define F(s, version, rx, tx, turn, ccs, skip)                                 \
-    [STATE(s)] = { #s, VERSION_##version, FLOW__LEVEL_##rx, FLOW__LEVEL_##tx,  \
+    [STATE(s)] = { VERSION_##version, FLOW__LEVEL_##rx, FLOW__LEVEL_##tx,      \
                    FLOW__TURN_##turn, ccs, FLOW__SKIP_##skip }
 #define VERSION_0   0
 #define VERSION_1_2 FLOW_TLS_1_2
@@ -170,14 +173,10 @@ static const struct flow__order_row order_client_rows[] = {
          flow__check_server_hello),
     PEER(C_SH2, SERVER_HELLO13_PSK,          C13_EE_PSK, LAST,
          flow__check_server_hello),
-    DENY(C_SH2, SERVER_HELLO12,                ILLEGAL_PARAMETER,
-         ORDER_OLD_VERSION),
-    DENY(C_SH2, SERVER_HELLO12_TICKET,         ILLEGAL_PARAMETER,
-         ORDER_OLD_VERSION),
-    DENY(C_SH2, SERVER_HELLO12_RESUMED,        ILLEGAL_PARAMETER,
-         ORDER_OLD_VERSION),
-    DENY(C_SH2, SERVER_HELLO12_RESUMED_TICKET, ILLEGAL_PARAMETER,
-         ORDER_OLD_VERSION),
+    DENY(C_SH2, SERVER_HELLO12,                old_version),
+    DENY(C_SH2, SERVER_HELLO12_TICKET,         old_version),
+    DENY(C_SH2, SERVER_HELLO12_RESUMED,        old_version),
+    DENY(C_SH2, SERVER_HELLO12_RESUMED_TICKET, old_version),
 };
 
 /* RFC 8446 A.1 */
@@ -191,12 +190,10 @@ static const struct flow__order_row order_client13_rows[] = {
     PEER(C13_CERT_CR, CERTIFICATE,          C13_CV,        0,
          flow__check_certificate13),
     /* RFC 8446 4.4.2.4 */
-    DENY(C13_CERT_CR, CERTIFICATE_EMPTY,    DECODE_ERROR,
-         ORDER_NO_CERT),
+    DENY(C13_CERT_CR, CERTIFICATE_EMPTY,    no_cert),
     PEER(C13_CERT_R,  CERTIFICATE,          C13_CV_R,      0,
          flow__check_certificate13),
-    DENY(C13_CERT_R,  CERTIFICATE_EMPTY,    DECODE_ERROR,
-         ORDER_NO_CERT),
+    DENY(C13_CERT_R,  CERTIFICATE_EMPTY,    no_cert),
     PEER(C13_CV,      CERTIFICATE_VERIFY,   C13_FIN,       0,
          flow__check_certificate_verify13),
     PEER(C13_CV_R,    CERTIFICATE_VERIFY,   C13_FIN_R,     0,
@@ -251,8 +248,7 @@ static const struct flow__order_row order_client12_rows[] = {
     HELLO_REQUEST_IN(C12_CERT),
     PEER(C12_CERT,    CERTIFICATE,         C12_SKE,       0,
          flow__check_certificate12),
-    DENY(C12_CERT,    CERTIFICATE_EMPTY,   DECODE_ERROR,
-         ORDER_NO_CERT),
+    DENY(C12_CERT,    CERTIFICATE_EMPTY,   no_cert),
     HELLO_REQUEST_IN(C12_SKE),
     PEER(C12_SKE,     SERVER_KEY_EXCHANGE, C12_CR_SHD,    0,
          flow__check_server_key_exchange),
@@ -364,7 +360,6 @@ static const struct flow__order_row order_server_rows[] = {
 #undef OURS
 #undef DENY
 #undef HELLO_REQUEST_IN
-#undef REFUSED
 #undef IGNORED
 #undef CCS_BEFORE
 #undef CCS_AFTER
@@ -390,43 +385,50 @@ struct order_table {
     size_t count;
 };
 
-#define ORDER_TABLES 3
-
-static const struct order_table order_client_tables[ORDER_TABLES] = {
-    ORDER_TABLE(order_client_rows),
-    ORDER_TABLE(order_client13_rows),
-    ORDER_TABLE(order_client12_rows),
-};
-
-static const struct order_table order_server_tables[ORDER_TABLES] = {
-    ORDER_TABLE(order_server_rows),
-    ORDER_TABLE(order_server13_rows),
-    ORDER_TABLE(order_server12_rows),
-};
+/* Constants of their own, so that a build whose engine lacks a role or a
+ * version does without its tables. */
+static const struct order_table order_client = ORDER_TABLE(order_client_rows);
+static const struct order_table order_client13 =
+    ORDER_TABLE(order_client13_rows);
+static const struct order_table order_client12 =
+    ORDER_TABLE(order_client12_rows);
+static const struct order_table order_server = ORDER_TABLE(order_server_rows);
+static const struct order_table order_server13 =
+    ORDER_TABLE(order_server13_rows);
+static const struct order_table order_server12 =
+    ORDER_TABLE(order_server12_rows);
 
 /* See tls/order.h. */
 const struct flow__order_row *
 flow__order_row(size_t index)
 {
-    for (size_t i = 0; i < 2 * (size_t)ORDER_TABLES; i++) {
-        const struct order_table *table =
-            i < ORDER_TABLES ? &order_client_tables[i]
-                             : &order_server_tables[i - ORDER_TABLES];
+    static const struct order_table *const tables[] = {
+        &order_client, &order_client13, &order_client12,
+        &order_server, &order_server13, &order_server12,
+    };
 
-        if (index < table->count)
-            return &table->rows[index];
-        index -= table->count;
+    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+        if (index < tables[i]->count)
+            return &tables[i]->rows[index];
+        index -= tables[i]->count;
     }
     return NULL;
 }
 
-/* The states of a client come first. */
+/* The table with the rows of a state.  The states of a client come first. */
 static const struct order_table *
-order_tables_of(enum flow__order_state state)
+order_table_of(enum flow__order_state state)
 {
-    return state < FLOW__STATE_S_CH && flow__engine_can_connect()
-               ? order_client_tables
-               : order_server_tables;
+    const uint16_t version = order_states[state].version;
+    const bool is_12 = version == FLOW_TLS_1_2 && flow__engine_has_tls12();
+
+    if (state < FLOW__STATE_S_CH && flow__engine_can_connect())
+        return version == FLOW_TLS_1_3 ? &order_client13
+               : is_12                 ? &order_client12
+                                       : &order_client;
+    return version == FLOW_TLS_1_3 ? &order_server13
+           : is_12                 ? &order_server12
+                                   : &order_server;
 }
 
 /* See tls/order.h. */
@@ -544,16 +546,15 @@ order_row_of(const struct flow__order *order, bool ours, enum flow__kind kind)
 {
     const unsigned barred =
         order->ticket ? FLOW__ROW_NO_TICKET : FLOW__ROW_IF_TICKET;
-    const struct order_table *tables = order_tables_of(order->state);
-    const struct flow__order_row *row;
+    const struct order_table *table = order_table_of(order->state);
 
-    for (size_t i = 0; i < ORDER_TABLES; i++)
-        for (size_t k = 0; k < tables[i].count; k++) {
-            row = &tables[i].rows[k];
-            if (row->from == order->state && row->ours == ours &&
-                row->kind == kind && (row->flags & barred) == 0)
-                return row;
-        }
+    for (size_t i = 0; i < table->count; i++) {
+        const struct flow__order_row *row = &table->rows[i];
+
+        if (row->from == order->state && row->ours == ours &&
+            row->kind == kind && (row->flags & barred) == 0)
+            return row;
+    }
     return NULL;
 }
 
@@ -578,8 +579,9 @@ flow__order_find(const struct flow__order *order, bool ours,
     if (!ours && level != facts->rx)
         return flow__fault_proto(ret_fault, FLOW__ALERT_UNEXPECTED_MESSAGE,
                                  "unexpected message: wrong protection");
-    if ((row->flags & FLOW__ROW_REFUSED) != 0)
-        return flow__fault_proto(ret_fault, row->fault.alert, row->fault.text);
+    if (row->refused != NULL)
+        return flow__fault_proto(ret_fault, row->refused->alert,
+                                 row->refused->text);
     *ret_row = row;
     return FLOW_OK;
 }
@@ -588,7 +590,7 @@ flow__order_find(const struct flow__order *order, bool ours,
 void
 flow__order_take(struct flow__order *order, const struct flow__order_row *row)
 {
-    order->state = row->to;
+    order->state = (enum flow__order_state)row->to;
     if ((row->flags & FLOW__ROW_TICKET) != 0)
         order->ticket = true;
 }

@@ -129,20 +129,18 @@ enum flow__skip {
 
 /* What a state determines, whichever message comes next. */
 struct flow__order_facts {
-    const char *name;    /* as in the tables, for tests and logs */
-    uint16_t version;    /* 0x0303, 0x0304, or 0: not agreed */
-    enum flow__level rx; /* of the peer's next message */
-    enum flow__level tx; /* of our next one, and of an alert of ours */
-    enum flow__turn turn;
+    uint16_t version; /* 0x0303, 0x0304, or 0: not agreed */
+    uint8_t rx;       /* enum flow__level, of the peer's next message */
+    uint8_t tx;       /* the same, of our next one, and of an alert of ours */
+    uint8_t turn;     /* enum flow__turn */
     /* TLS 1.3: a change_cipher_spec record whose one byte is 1 is dropped (RFC
      * 8446 5); the caller limits how many.  If false, such a record is a
      * message of kind FLOW__KIND_CHANGE_CIPHER_SPEC at the plain level. */
     bool drops_ccs;
-    enum flow__skip skip;
+    uint8_t skip; /* enum flow__skip */
 };
 
 /* Flags of a row.  The caller carries out those about what is sent. */
-#define FLOW__ROW_REFUSED 0x01u /* refused, with the alert in fault */
 /* Not given to the engine: skipped, counted and limited (HelloRequest). */
 #define FLOW__ROW_IGNORED 0x02u
 /* A TLS 1.3 change_cipher_spec is sent before or after this message of ours, if
@@ -161,13 +159,13 @@ struct flow__order_facts {
 #define FLOW__ROW_NO_TICKET 0x100u
 
 struct flow__order_row {
-    enum flow__order_state from;
-    bool ours; /* sent by us, not by the peer */
-    enum flow__kind kind;
-    enum flow__order_state to;
-    unsigned flags;           /* FLOW__ROW_ */
-    struct flow__fault fault; /* if REFUSED */
-    flow__check_fn *check;    /* of a message of the peer; NULL: none */
+    uint8_t from;                      /* enum flow__order_state */
+    bool ours;                         /* sent by us, not by the peer */
+    uint8_t kind;                      /* enum flow__kind */
+    uint8_t to;                        /* enum flow__order_state */
+    uint16_t flags;                    /* FLOW__ROW_ */
+    const struct flow__fault *refused; /* with this alert; NULL: accepted */
+    flow__check_fn *check; /* of a message of the peer; NULL: none */
 };
 
 /* The state of one handshake. */

@@ -172,7 +172,7 @@ send_message(struct history *h, struct flow__order *at, bool ours,
         check_refusal(&before, at, ours, st, &fault);
         return;
     }
-    FUZZ_CHECK((row->flags & FLOW__ROW_REFUSED) == 0);
+    FUZZ_CHECK(row->refused == NULL);
     flow__order_take(at, row);
     check_step(&before, at, row, level);
     note(h, row);

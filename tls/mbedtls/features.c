@@ -19,6 +19,17 @@ flow__engine_can_connect(void)
 
 /* See tls/engine.h. */
 bool
+flow__engine_has_tls12(void)
+{
+#if defined(MBEDTLS_SSL_PROTO_TLS1_2)
+    return true;
+#else
+    return false;
+#endif
+}
+
+/* See tls/engine.h. */
+bool
 flow__engine_can_resume(void)
 {
 #if defined(MBEDTLS_SSL_SESSION_TICKETS)

@@ -4,6 +4,7 @@
 #include <flow/status.h>
 
 #include "tests/unit/tls/bytes.h"
+#include "tests/unit/tls/order_names.h"
 
 #define TABLE_STATES (2 * FLOW__STATE_COUNT)
 #define MEANT_MAX    64
@@ -21,39 +22,6 @@ struct search {
     size_t begin;
     size_t end;
 };
-
-const char *
-order_kind_name(enum flow__kind kind)
-{
-    static const char *const names[FLOW__KIND_COUNT] = {
-        "HelloRequest",
-        "ClientHello",
-        "ServerHello 1.2",
-        "ServerHello 1.2 (ticket)",
-        "ServerHello 1.2 (resumed)",
-        "ServerHello 1.2 (resumed, ticket)",
-        "ServerHello 1.3",
-        "ServerHello 1.3 (psk)",
-        "HelloRetryRequest",
-        "NewSessionTicket",
-        "EndOfEarlyData",
-        "EncryptedExtensions",
-        "Certificate",
-        "Certificate (empty)",
-        "ServerKeyExchange",
-        "CertificateRequest",
-        "ServerHelloDone",
-        "CertificateVerify",
-        "ClientKeyExchange",
-        "Finished",
-        "CertificateStatus",
-        "KeyUpdate",
-        "unknown",
-        "change_cipher_spec",
-    };
-
-    return names[kind];
-}
 
 struct order_verdict
 order_of_table(const struct flow__order *at, bool ours, enum flow__kind kind,
@@ -123,7 +91,7 @@ differ(struct search *s, const struct pair *p, bool ours, enum flow__kind kind,
     s->walk->differences++;
     if (!s->walk->is_silent)
         print_message("%s%s (model state %u), %s %s: table %s, model %s\n",
-                      flow__order_facts(p->at.state)->name,
+                      order_state_name(p->at.state),
                       p->at.ticket ? " with a ticket due" : "", p->model,
                       ours ? "our" : "the peer's", order_kind_name(kind), table,
                       model);

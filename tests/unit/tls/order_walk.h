@@ -37,8 +37,6 @@ struct order_walk {
 
 void order_walk(struct order_walk *walk, bool server);
 
-const char *order_kind_name(enum flow__kind kind);
-
 /* The answer of the table, in the form of a model's answer. */
 struct order_verdict order_of_table(const struct flow__order *at, bool ours,
                                     enum flow__kind kind,

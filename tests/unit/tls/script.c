@@ -7,6 +7,7 @@
 #include "tls/config.h"
 
 bool script_can_connect = true;
+bool script_has_tls12 = true;
 bool script_can_resume = true;
 
 /* Its two parts after its own header: what is signed, and the algorithm. */
@@ -409,6 +410,12 @@ bool
 flow__engine_can_connect(void)
 {
     return script_can_connect;
+}
+
+bool
+flow__engine_has_tls12(void)
+{
+    return script_has_tls12;
 }
 
 bool

@@ -50,6 +50,7 @@ extern struct script script_server;
 
 /* What the engine can do; true at first. */
 extern bool script_can_connect;
+extern bool script_has_tls12;
 extern bool script_can_resume;
 
 /* What the server sends. */

@@ -8,6 +8,7 @@
 #include "test.h"
 #include "tests/unit/tls/script.h"
 #include "tls/flight.h"
+#include "tls/order.h"
 
 /*
  * The handshake with an engine that follows a script, both ends in one thread:
@@ -572,6 +573,26 @@ an_engine_without_clients_makes_no_client(void **state)
 }
 
 static void
+an_engine_without_tls12_takes_no_message_of_it(void **state)
+{
+    const struct flow__order at = { FLOW__STATE_S12_CKE, false };
+    const struct flow__order_row *row;
+    struct flow__fault fault;
+
+    (void)state;
+    assert_int_equal(flow__order_find(&at, false,
+                                      FLOW__KIND_CLIENT_KEY_EXCHANGE,
+                                      FLOW__LEVEL_PLAIN, &row, &fault),
+                     FLOW_OK);
+    script_has_tls12 = false;
+    assert_int_equal(flow__order_find(&at, false,
+                                      FLOW__KIND_CLIENT_KEY_EXCHANGE,
+                                      FLOW__LEVEL_PLAIN, &row, &fault),
+                     FLOW_E_PROTO);
+    script_has_tls12 = true;
+}
+
+static void
 an_engine_without_sessions_takes_no_tickets(void **state)
 {
     struct flow_tls_config *client, *server;
@@ -620,6 +641,7 @@ main(void)
         TEST(sequence_numbers_of_a_failed_flight_stay_used),
         TEST(every_allocation_fails_once),
         TEST(an_engine_without_clients_makes_no_client),
+        TEST(an_engine_without_tls12_takes_no_message_of_it),
         TEST(an_engine_without_sessions_takes_no_tickets),
     };
 

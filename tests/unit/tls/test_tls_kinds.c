@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "tests/unit/tls/bytes.h"
+#include "tests/unit/tls/order_names.h"
 #include "tests/unit/tls/order_walk.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
