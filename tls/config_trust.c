@@ -140,7 +140,7 @@ flow__config_complete_trust(struct flow_tls_config *c, struct flow_error *err)
 {
     enum flow_status st;
 
-    if (c->server || c->verifier != NULL)
+    if (!flow__engine_can_connect() || c->server || c->verifier != NULL)
         return FLOW_OK;
     st = flow_tls_verifier_new(c->env, &c->verifier, err);
     if (st == FLOW_OK && !c->skip_verify)

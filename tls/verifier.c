@@ -31,9 +31,19 @@
 /* A large revocation list; a system's trust store is about 220 KB today. */
 #define VERIFIER_FILE_BYTES_MAX (16u << 20)
 
+struct flow_tls_verifier;
+
+typedef enum flow_status
+verifier_decide_fn(struct flow_tls_verifier *v,
+                   const struct flow__path_question *question,
+                   struct flow_tls_verdict *ret_verdict);
+
 /* Room in the lists of the policy, in items. */
 struct flow_tls_verifier {
     const struct flow_env *env;
+    /* verifier_decide().  Handshakes call it by this pointer, so that a static
+     * program that makes no verifier does without the search for paths. */
+    verifier_decide_fn *decide;
     uint32_t refs;
     uint8_t frozen;
     uint32_t serial;
@@ -101,6 +111,24 @@ verifier_refuse_frozen(struct flow_error *err)
     return verifier_refuse(err, FLOW_E_BUSY, "the verifier is in use");
 }
 
+static enum flow_status
+verifier_decide(struct flow_tls_verifier *v,
+                const struct flow__path_question *question,
+                struct flow_tls_verdict *ret)
+{
+    struct flow_tls_verdict verdict;
+    enum flow_status st =
+        flow__path_verify(v->env, &v->policy, question, &verdict);
+
+    if (st == FLOW_OK && v->fn != NULL && v->fn(v->user, &verdict) != FLOW_OK) {
+        flow__verdict_set(&verdict, 1u << FLOW_TLS_CHECK_CALLBACK);
+        st = FLOW_E_AUTH;
+    }
+    if (st != FLOW_E_NOMEM)
+        *ret = verdict;
+    return st;
+}
+
 /* See <flow/tls_verify.h>. */
 enum flow_status
 flow_tls_verifier_new(const struct flow_env *env,
@@ -119,6 +147,7 @@ flow_tls_verifier_new(const struct flow_env *env,
         return verifier_refuse(ret_err, FLOW_E_NOMEM, "no memory");
     v->env = env;
     v->refs = 1;
+    v->decide = verifier_decide;
     v->serial = flow__add(&verifier_serials, 1) + 1;
     v->policy.crypto = &verifier_crypto;
     v->policy.rsa_min = VERIFIER_RSA_MIN;
@@ -507,24 +536,6 @@ flow_tls_verifier_set_callback(struct flow_tls_verifier *v,
     return FLOW_OK;
 }
 
-static enum flow_status
-verifier_decide(struct flow_tls_verifier *v,
-                const struct flow__path_question *question,
-                struct flow_tls_verdict *ret)
-{
-    struct flow_tls_verdict verdict;
-    enum flow_status st =
-        flow__path_verify(v->env, &v->policy, question, &verdict);
-
-    if (st == FLOW_OK && v->fn != NULL && v->fn(v->user, &verdict) != FLOW_OK) {
-        flow__verdict_set(&verdict, 1u << FLOW_TLS_CHECK_CALLBACK);
-        st = FLOW_E_AUTH;
-    }
-    if (st != FLOW_E_NOMEM)
-        *ret = verdict;
-    return st;
-}
-
 static void
 verifier_set_time(const struct flow_tls_verifier *v,
                   struct flow__path_question *question, int64_t time)
@@ -548,7 +559,7 @@ flow__verifier_run(struct flow_tls_verifier *v, const struct flow__span *certs,
     };
 
     verifier_set_time(v, &question, FLOW_TLS_TIME_NOW);
-    return verifier_decide(v, &question, ret_verdict);
+    return v->decide(v, &question, ret_verdict);
 }
 
 /* Divide a chain; false: one is not well formed, or not for the engine, which
