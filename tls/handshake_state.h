@@ -115,7 +115,7 @@ struct flow__handshake {
     uint8_t session_key[FLOW__PIN_LEN];
     struct flow__session *session; /* that was offered; NULL: none */
     uint32_t ticket_life;          /* TLS 1.2, of its ticket; 0: not told */
-    bool has_ticket;               /* TLS 1.2: a ticket came */
+    bool has_ticket;               /* TLS 1.2: a ticket that can be kept */
     struct flow__harvest *harvest; /* TLS 1.3: after the handshake */
     char sni[FLOW__NAME_MAX + 1];
     char pattern[FLOW__NAME_MAX + 4]; /* client: the name that matched */
@@ -219,7 +219,7 @@ void flow__resumption_note_client(struct flow__handshake *hs,
 void flow__resumption_offer(struct flow__handshake *hs);
 /* Client: a NewSessionTicket of TLS 1.2 was received. */
 void flow__resumption_note_ticket(struct flow__handshake *hs,
-                                  const uint8_t *msg);
+                                  const uint8_t *msg, size_t len);
 /* Whether the handshake, which is over, resumed a session. */
 bool flow__resumption_happened(const struct flow__handshake *hs);
 /* The handshake is over: if it resumed a session, what the first one

@@ -93,9 +93,11 @@ flow__harvest_take(struct flow__harvest *h, const uint8_t *msg, size_t len)
 {
     uint8_t *state;
     size_t state_len;
-    enum flow_status st =
-        flow__engine_ticket(h->engine, msg, len, &state, &state_len);
+    enum flow_status st;
 
+    if (len > FLOW__SESSION_MESSAGE_MAX)
+        return true;
+    st = flow__engine_ticket(h->engine, msg, len, &state, &state_len);
     if (st == FLOW_OK) {
         const struct flow__span span = { state, state_len };
 

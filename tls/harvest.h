@@ -26,7 +26,8 @@ size_t flow__harvest_footprint(const struct flow__harvest *h);
 void flow__harvest_free(struct flow__harvest *h);
 
 /* A NewSessionTicket whose lengths were checked has come.  Whatever is wrong
- * with it, the connection goes on.  false: no more are wanted. */
+ * with it, the connection goes on; one that is too long is ignored.  false: no
+ * more are wanted. */
 bool flow__harvest_take(struct flow__harvest *h, const uint8_t *msg,
                         size_t len);
 

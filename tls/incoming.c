@@ -67,7 +67,7 @@ incoming_note_message(struct flow__handshake *hs, enum flow__kind kind,
     if (kind == FLOW__KIND_SERVER_KEY_EXCHANGE)
         flow__agreement_key_exchange(hs, msg, len);
     if (kind == FLOW__KIND_NEW_SESSION_TICKET)
-        flow__resumption_note_ticket(hs, msg);
+        flow__resumption_note_ticket(hs, msg, len);
     return FLOW_OK;
 }
 

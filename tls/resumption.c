@@ -427,11 +427,13 @@ flow__resumption_offer(struct flow__handshake *hs)
 
 /* See tls/handshake_state.h.  RFC 5077 3.3: a ticket may be empty. */
 void
-flow__resumption_note_ticket(struct flow__handshake *hs, const uint8_t *msg)
+flow__resumption_note_ticket(struct flow__handshake *hs, const uint8_t *msg,
+                             size_t len)
 {
     hs->ticket_life = (uint32_t)msg[4] << 24 | (uint32_t)msg[5] << 16 |
                       (uint32_t)msg[6] << 8 | msg[7];
-    hs->has_ticket = msg[8] != 0 || msg[9] != 0;
+    hs->has_ticket =
+        (msg[8] != 0 || msg[9] != 0) && len <= FLOW__SESSION_MESSAGE_MAX;
 }
 
 /* --- how a handshake ended --- */

@@ -10,6 +10,14 @@
 
 /* A session of a client, and what its full handshake established. */
 
+/*
+ * The longest NewSessionTicket of which a session is made.  The next
+ * ClientHello must have room for the ticket: the engine writes at most 16,384
+ * bytes, of which protocols (ALPN) can take 4,096.  Tickets of our servers have
+ * less than 10,000.
+ */
+#define FLOW__SESSION_MESSAGE_MAX 10240u
+
 struct flow__session_facts {
     /* The digest of everything that must be equal to resume it. */
     uint8_t key[FLOW__PIN_LEN];

@@ -21,6 +21,7 @@ struct visit {
     const char *alpn; /* of the client; NULL: none */
     unsigned tickets; /* to keep; 0: 1 */
     int served;       /* tickets that the server gives; -1: none */
+    size_t extra;     /* bytes by which these are longer */
     bool skips_verify;
     bool skips_name;
     bool has_other_trust; /* the client trusts another authority */
@@ -34,6 +35,31 @@ static struct flow_tls_info info;
 static size_t chain_len;
 static enum flow_status status;
 static struct flow_error failure;
+static size_t extra; /* of the present visit */
+
+/* OpenSSL seals these bytes into its ticket. */
+static int
+lengthen_ticket(SSL *ssl, void *arg)
+{
+    static const unsigned char bytes[16384];
+
+    (void)arg;
+    return SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), bytes, extra);
+}
+
+static SSL_TICKET_RETURN
+accept_ticket(SSL *ssl, SSL_SESSION *session, const unsigned char *name,
+              size_t len, SSL_TICKET_STATUS ticket, void *arg)
+{
+    (void)ssl;
+    (void)session;
+    (void)name;
+    (void)len;
+    (void)arg;
+    return ticket == SSL_TICKET_SUCCESS || ticket == SSL_TICKET_SUCCESS_RENEW
+               ? SSL_TICKET_RETURN_USE_RENEW
+               : SSL_TICKET_RETURN_IGNORE_RENEW;
+}
 
 static void
 set_up(struct link *l, int version, const struct visit *v)
@@ -46,6 +72,10 @@ set_up(struct link *l, int version, const struct visit *v)
     SSL_CTX_set_num_tickets(l->peer.ctx, v->served < 0    ? 0
                                          : v->served == 0 ? 2
                                                           : (size_t)v->served);
+    extra = v->extra;
+    if (extra > 0)
+        SSL_CTX_set_session_ticket_cb(l->peer.ctx, lengthen_ticket,
+                                      accept_ticket, NULL);
     if (v->alpn != NULL)
         assert_status(flow_tls_config_set_alpn(l->config, &v->alpn, 1),
                       FLOW_OK);
@@ -274,6 +304,35 @@ tickets_are_counted(void **state)
     visit(0x0304, &v);
     assert_int_equal(flow_tls_sessions_count(store), 0);
     finish();
+}
+
+/* A ticket for which the next ClientHello may have no room is not kept. */
+static void
+long_tickets_are_not_kept(void **state)
+{
+    static const struct {
+        size_t extra;
+        bool is_kept;
+    } lengths[] = {
+        { 1000, true },   { 9000, true },   { 11000, false },
+        { 14000, false }, { 15000, false }, { 15500, false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++)
+        for (size_t k = 0; k < sizeof(lengths) / sizeof(lengths[0]); k++) {
+            const struct visit v = { .extra = lengths[k].extra };
+
+            begin();
+            visit(versions[i], &v);
+            assert_status(status, FLOW_OK);
+            assert_int_equal(flow_tls_sessions_count(store),
+                             lengths[k].is_kept);
+            visit(versions[i], &v);
+            assert_status(status, FLOW_OK);
+            assert_int_equal(info.resumed, lengths[k].is_kept);
+            finish();
+        }
 }
 
 static void
@@ -514,6 +573,7 @@ main(void)
         TEST(another_verifier_verifies_again),
         TEST(servers_may_refuse),
         TEST(tickets_are_counted),
+        TEST(long_tickets_are_not_kept),
         TEST(tickets_after_a_key_update_are_kept),
         TEST(sessions_expire),
         TEST(limits_drop_the_oldest),
