@@ -3,6 +3,8 @@
 
 #include <flow/backend.h>
 
+#include "lib/bits.h"
+
 /*
  * Seals several records at once, into one place that was there before the first
  * of them.
@@ -14,10 +16,6 @@
  *
  * Locks: the TLS flow's tx_lock, as in writer.c.
  */
-
-/* Bytes in the queue that one batch takes: more of them would save few calls of
- * the lower flow, and a peer that does not read makes us keep them. */
-#define BATCH_QUEUED ((size_t)4 * FLOW__RECORD_MAX)
 
 /* A batch while the lower flow lends memory. */
 struct batch_loan {
@@ -117,9 +115,7 @@ flow__batch_to_queue(struct flow__batch *b, struct flow__queue *out)
 
     if (records > b->most)
         records = b->most;
-    need = records * first;
-    if (need > BATCH_QUEUED)
-        need = BATCH_QUEUED > first ? BATCH_QUEUED : first;
+    need = flow__min(records * first, b->room > first ? b->room : first);
     if (!flow__queue_reserve(out, need))
         return FLOW_E_NOMEM;
     st = batch_seal(b, flow__queue_tail(out), need, &len);

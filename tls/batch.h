@@ -18,6 +18,7 @@ struct flow__batch {
     size_t len;       /* bytes from there on, at least one */
     size_t limit;     /* plaintext bytes per record */
     unsigned most;    /* records that may be sealed, at least one */
+    size_t room;      /* bytes of them in a queue, if one record fits */
     unsigned records; /* that were sealed; 0 at first */
     size_t done;      /* bytes of them; 0 at first */
 };
@@ -32,9 +33,9 @@ bool flow__batch_to_lower(struct flow__batch *b, struct flow *lower,
                           enum flow_status *ret_sealed,
                           enum flow_status *ret_taken);
 
-/* Seal records after those in a queue, four large ones or as many bytes of
- * small ones.  FLOW_OK: at least one was sealed.  Otherwise none was:
- * FLOW_E_NOMEM, or as flow__record_seal(). */
+/* Seal records after those in a queue, as many as room has bytes for.  FLOW_OK:
+ * at least one was sealed.  Otherwise none was: FLOW_E_NOMEM, or as
+ * flow__record_seal(). */
 enum flow_status flow__batch_to_queue(struct flow__batch *b,
                                       struct flow__queue *out);
 

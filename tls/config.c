@@ -83,6 +83,7 @@ config_new(const struct flow_env *env, bool server,
     c->handshake_time = CONFIG_HANDSHAKE_TIME;
     c->handshake_bytes = CONFIG_HANDSHAKE_BYTES;
     c->ca_list_max = CONFIG_CA_LIST;
+    c->gathers = FLOW__WRITER_GATHERS;
     flow_lock_init(&c->lock);
     *ret_config = c;
     return FLOW_OK;
@@ -447,6 +448,18 @@ flow_tls_config_set_first_records(struct flow_tls_config *c, size_t size,
     c->first_count = size != 0 ? (uint8_t)count : 0;
     c->first_idle =
         size != 0 ? (uint16_t)((idle + CONFIG_SECOND - 1) / CONFIG_SECOND) : 0;
+    return FLOW_OK;
+}
+
+/* See <flow/tls_config.h>. */
+enum flow_status
+flow_tls_config_set_write_records(struct flow_tls_config *c, unsigned records)
+{
+    if (flow__config_is_frozen(c))
+        return FLOW_E_BUSY;
+    if (records > FLOW__WRITER_RECORDS)
+        return FLOW_E_INVAL;
+    c->gathers = records != 0 ? (uint8_t)records : FLOW__WRITER_GATHERS;
     return FLOW_OK;
 }
 

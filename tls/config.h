@@ -77,6 +77,7 @@ struct flow_tls_config {
     uint64_t handshake_time;
     size_t handshake_bytes;
     uint64_t key_limit;
+    uint8_t gathers;     /* as in struct flow__writer */
     uint8_t first_units; /* as in struct flow__writer */
     uint8_t first_count;
     uint16_t first_idle; /* s; 0: only at the start */

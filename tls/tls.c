@@ -52,6 +52,7 @@ tls_take_over(struct flow__tls *t)
                        tls13);
     flow__writer_start(&t->writer, &over.tx, &over.tx_secret, tls13);
     t->writer.keys.block = tls13 ? t->config->block : 0;
+    t->writer.gathers = t->config->gathers;
     t->writer.first_units = t->config->first_units;
     t->writer.first_left = t->config->first_count;
     t->reader.harvest = over.harvest;

@@ -49,6 +49,7 @@ flow__writer_init(struct flow__writer *w, const struct flow_env *env,
     w->limit = (uint16_t)limit;
     w->peer_limit = (uint16_t)limit;
     w->key_limit = key_limit;
+    w->gathers = FLOW__WRITER_GATHERS;
     flow__queue_init(&w->out, env);
     flow__queue_init(&w->open, env);
     w->out.is_public = true;
@@ -449,7 +450,12 @@ writer_write_some(struct flow__writer *w, struct flow *lower,
                   size_t *ret_len)
 {
     struct flow__batch b = {
-        .keys = &w->keys, .vec = vec, .off = off, .len = len, .limit = w->limit
+        .keys = &w->keys,
+        .vec = vec,
+        .off = off,
+        .len = len,
+        .limit = w->limit,
+        .room = w->gathers * (size_t)FLOW__RECORD_MAX,
     };
     const size_t first = (size_t)w->first_units * FLOW__WRITER_UNIT;
     struct flow__writer_result r;

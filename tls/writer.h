@@ -49,6 +49,9 @@ struct flow__writer {
     bool spent;        /* the key's last record was an alert; TLS 1.2 */
     bool dead;         /* a fatal alert was sent or received */
     bool alert_queued; /* dead, and our alert is not sent yet */
+    /* The lower flow gets as many bytes in one write as this many large records
+     * have. */
+    uint8_t gathers;
     /* For the reading side (atomic): a KeyUpdate that requests one was sealed.
      */
     uint8_t has_asked;
@@ -61,6 +64,10 @@ struct flow__writer {
 };
 
 #define FLOW__WRITER_UNIT 64
+
+/* More large records in one write save few calls of the lower flow, and a peer
+ * that does not read makes us keep them. */
+#define FLOW__WRITER_GATHERS 4
 
 void flow__writer_init(struct flow__writer *w, const struct flow_env *env,
                        size_t limit, uint64_t key_limit);

@@ -539,6 +539,28 @@ flow_tls_config_set_first_records(struct flow_tls_config *c, size_t size,
                                   unsigned count, uint64_t idle);
 
 /**
+ * @brief Gather more or fewer records for one write of the flow below.
+ *
+ * A write of much data seals several records and gives them to the flow below
+ * at once, which over TCP is one system call.  More of them cost less processor
+ * time if the data goes on, and a connection whose peer does not read keeps
+ * them: about 17 KB for each full record, until the flow below accepts them.
+ * Over a flow that lends its own memory, records are sealed there as that has
+ * room.
+ *
+ * @param[in,out] c        The configuration.
+ * @param[in]     records  Full records, or as many bytes of smaller
+ * ones, 1..16; 0, the default, for 4.
+ * @retval FLOW_OK       Set.
+ * @retval FLOW_E_INVAL  Out of range.
+ * @retval FLOW_E_BUSY   Frozen.
+ * @par Since
+ * 0.1
+ */
+FLOW_API FLOW_MUST_USE enum flow_status
+flow_tls_config_set_write_records(struct flow_tls_config *c, unsigned records);
+
+/**
  * @brief Pad records, so that their lengths tell less about the data.
  *
  * A record of application data is padded with zero bytes: content, content type

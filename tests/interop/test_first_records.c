@@ -211,6 +211,47 @@ settings_are_checked(void **state)
     link_close(&l);
 }
 
+/* What a peer that does not read makes us keep. */
+static size_t
+kept_with(unsigned records)
+{
+    static const uint8_t text[16 * 16384];
+    struct link l;
+    size_t held, len = sizeof(held), n;
+
+    version = 0x0304;
+    test_env_stop_clock();
+    link_init(&l, true, version);
+    link_key(&l, "p256.pem", "p256.key");
+    assert_status(flow_tls_config_set_write_records(l.config, records),
+                  FLOW_OK);
+    link_open(&l);
+    while (flow_write(l.ours, text, sizeof(text), &n) == FLOW_OK)
+        continue;
+    assert_status(flow_query(l.ours, FLOW_QUERY_FOOTPRINT, &held, &len),
+                  FLOW_OK);
+    link_close(&l);
+    return held;
+}
+
+static void
+a_blocked_connection_keeps_what_one_write_gathers(void **state)
+{
+    struct flow_tls_config *c;
+
+    (void)state;
+    const size_t one = kept_with(1), usual = kept_with(0), most = kept_with(16);
+
+    print_message("  %zu, %zu and %zu bytes\n", one, usual, most);
+    assert_in_range(usual - one, 3 * 16384, 4 * 17000);
+    assert_in_range(most - usual, 12 * 16384, 13 * 17000);
+    assert_status(flow_tls_config_new_client(TEST_ENV, &c, NULL), FLOW_OK);
+    assert_status(flow_tls_config_set_write_records(c, 17), FLOW_E_INVAL);
+    assert_status(flow_tls_config_freeze(c, NULL), FLOW_OK);
+    assert_status(flow_tls_config_set_write_records(c, 16), FLOW_E_BUSY);
+    flow_tls_config_unref(c);
+}
+
 int
 main(void)
 {
@@ -222,6 +263,7 @@ main(void)
         TEST(a_lower_record_limit_is_kept),
         TEST(keys_are_updated_among_small_records),
         TEST(settings_are_checked),
+        TEST(a_blocked_connection_keeps_what_one_write_gathers),
     };
 
     return TEST_RUN(tests);

@@ -393,6 +393,31 @@ several_records_take_one_write(void **state)
     assert_int_equal(low->writes, 1);
 }
 
+/* As many bytes go below at once as the setting has records. */
+static void
+writes_are_as_large_as_is_set(void **state)
+{
+    static const uint8_t text[15 * FLOW__RECORD_PLAIN_MAX];
+    static const struct {
+        unsigned gathers, writes;
+    } cases[] = {
+        { 1, 15 }, { 2, 8 }, { 4, 4 }, { 8, 2 }, { 15, 1 }, { 16, 1 }
+    };
+    const struct flow_cvec vec = { text, sizeof(text) };
+    unsigned writes;
+    size_t n;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        w.gathers = (uint8_t)cases[i].gathers;
+        writes = low->writes;
+        assert_int_equal(
+            flow__writer_write(&w, &low->base, &vec, 1, 0, &n).status, FLOW_OK);
+        assert_int_equal(n, sizeof(text));
+        assert_int_equal(low->writes - writes, cases[i].writes);
+    }
+}
+
 /* Without memory for the records no number is spent, however many there are. */
 static void
 a_failed_allocation_spends_no_number(void **state)
@@ -447,7 +472,12 @@ records_that_were_taken_whole_are_kept(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
         struct flow__batch b = {
-            .keys = &w.keys, .vec = &vec, .len = 250, .limit = 100, .most = 9
+            .keys = &w.keys,
+            .vec = &vec,
+            .len = 250,
+            .limit = 100,
+            .most = 9,
+            .room = 1000,
         };
 
         assert_int_equal(flow__batch_to_queue(&b, &w.out), FLOW_OK);
@@ -479,6 +509,7 @@ main(void)
         TEST(last_record_of_a_key_is_an_alert),
         TEST(key_at_its_limit_allows_an_orderly_end),
         TEST(several_records_take_one_write),
+        TEST(writes_are_as_large_as_is_set),
         TEST(a_failed_allocation_spends_no_number),
         TEST(a_batch_ends_with_its_key),
         TEST(records_that_were_taken_whole_are_kept),
