@@ -416,7 +416,9 @@ cli_set_up_client(const struct cli_client *client,
         return CLI_FAILED;
     }
     if (flow_tls_config_set_handshake_limits(config, client->handshake_time,
-                                             0) != FLOW_OK)
+                                             0) != FLOW_OK ||
+        flow_tls_config_set_write_records(config, client->write_records) !=
+            FLOW_OK)
         return CLI_FAILED;
     if (client->insecure_skip_verify &&
         flow_tls_config_insecure_skip_verify(config, true) != FLOW_OK)

@@ -110,6 +110,7 @@ struct cli_client {
     enum flow_tls_version only; /* one version, or 0 */
     bool insecure_skip_verify;
     uint64_t handshake_time; /* ns; 0: only the limit of the whole opening */
+    unsigned write_records;  /* sent at once; 0: as many as usual */
     struct flow_tls_sessions *sessions; /* a store, or NULL */
 };
 

@@ -193,6 +193,7 @@ proxy_prepare_dial(struct proxy *p)
     int code;
 
     p->dial.timeout = p->connect_timeout;
+    p->client.write_records = TUNNEL_RECORDS;
     if (cli_is_tls(p->to))
         code = cli_client_config(&p->client, &p->dial.tls);
     else
@@ -217,7 +218,9 @@ proxy_complete(void *user, struct flow_tls_config *config)
     const struct proxy *p = user;
 
     return flow_tls_config_set_handshake_limits(config, p->connect_timeout,
-                                                0) == FLOW_OK
+                                                0) == FLOW_OK &&
+                   flow_tls_config_set_write_records(config, TUNNEL_RECORDS) ==
+                       FLOW_OK
                ? CLI_OK
                : CLI_FAILED;
 }

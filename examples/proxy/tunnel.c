@@ -8,11 +8,6 @@
 #include <flow/tls.h>
 #include <flow/util.h>
 
-/* Bytes of each direction of a connection: twice as many as TLS seals and sends
- * at once.  With half of it a large transfer takes a tenth more CPU, with one
- * record at a time half as much again. */
-#define TUNNEL_BUFFER 131072
-
 /* A client and, once its handshake is done, its connection to the server. */
 struct tunnel {
     struct tunnel *next, **link;
