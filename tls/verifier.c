@@ -562,6 +562,22 @@ flow__verifier_run(struct flow_tls_verifier *v, const struct flow__span *certs,
     return v->decide(v, &question, ret_verdict);
 }
 
+/* Whether the engine can read a certificate.  It need not be able to read one
+ * with a key or a signature of a kind that is not supported: no path that is
+ * accepted has it. */
+static enum flow_status
+verifier_check_certificate(struct flow__span der)
+{
+    enum flow_status st = flow__engine_check_certificate(der);
+    struct flow__cert cert;
+
+    if (st == FLOW_E_INVAL && flow__cert_read(der, &cert) &&
+        (cert.key == FLOW__KEY_OTHER ||
+         cert.signature.kind == FLOW__SIGN_UNKNOWN))
+        return FLOW_OK;
+    return st;
+}
+
 /* Divide a chain; false: one is not well formed, or not for the engine, which
  * *ret_st says unless it is FLOW_E_NOMEM.  One more than are allowed suffices
  * to refuse them. */
@@ -576,7 +592,7 @@ verifier_divide(struct flow__span chain, struct flow__span *certs,
         if (!flow__der_take_whole(&chain, FLOW__DER_SEQUENCE, cert))
             *ret_st = FLOW_E_INVAL;
         else
-            *ret_st = flow__engine_check_certificate(*cert);
+            *ret_st = verifier_check_certificate(*cert);
         if (*ret_st != FLOW_OK)
             return false;
         ++*ret_count;

@@ -29,6 +29,8 @@ enum kind_differs {
     OPENSSL_COMPARES_TEXT,
     /* OpenSSL does not exclude an IPv4 address that is mapped to IPv6. */
     OPENSSL_KNOWS_NO_MAPPED,
+    /* OpenSSL supports Ed25519 and other curves. */
+    OPENSSL_KNOWS_MORE_KEYS,
     /* OpenSSL supports constraints of URIs. */
     OPENSSL_KNOWS_URIS,
     /* For OpenSSL a certificate ends with its last second, and not after it as

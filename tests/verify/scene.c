@@ -24,10 +24,13 @@ make_key(enum scene_key which)
     if (which == SCENE_KEY_RSA || which == SCENE_KEY_RSA_SHORT)
         key = EVP_PKEY_Q_keygen(NULL, NULL, "RSA",
                                 (size_t)(which == SCENE_KEY_RSA ? 2048 : 1024));
+    else if (which == SCENE_KEY_ED25519)
+        key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
     else
         key = EVP_PKEY_Q_keygen(NULL, NULL, "EC",
                                 which == SCENE_KEY_P384   ? "P-384"
                                 : which == SCENE_KEY_P521 ? "P-521"
+                                : which == SCENE_KEY_K256 ? "secp256k1"
                                                           : "P-256");
     assert_non_null(key);
     return key;
@@ -167,11 +170,13 @@ static void
 sign(X509 *cert, const struct scene_cert *what)
 {
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    /* Ed25519 has a hash of its own. */
+    const EVP_MD *hash =
+        what->signer == SCENE_KEY_ED25519 ? NULL : hash_for(what->hash);
     EVP_PKEY_CTX *key;
 
-    assert_int_equal(EVP_DigestSignInit(ctx, &key, hash_for(what->hash), NULL,
-                                        scene_key(what->signer)),
-                     1);
+    assert_int_equal(
+        EVP_DigestSignInit(ctx, &key, hash, NULL, scene_key(what->signer)), 1);
     if (what->hash == SCENE_PSS) {
         assert_int_equal(
             EVP_PKEY_CTX_set_rsa_padding(key, RSA_PKCS1_PSS_PADDING), 1);

@@ -33,6 +33,8 @@ enum scene_key {
     SCENE_KEY_P521,
     SCENE_KEY_RSA,       /* 2048 bits */
     SCENE_KEY_RSA_SHORT, /* 1024 bits */
+    SCENE_KEY_ED25519,   /* of a kind that libflow does not support */
+    SCENE_KEY_K256,      /* secp256k1, which it does not support either */
     SCENE_KEYS
 };
 

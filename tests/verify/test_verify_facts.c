@@ -31,7 +31,7 @@ facts_are_those_of_the_certificate(void **state)
     } keys[] = {
         { SCENE_KEY_5, "P-256", 256 },        { SCENE_KEY_P384, "P-384", 384 },
         { SCENE_KEY_P521, "P-521", 521 },     { SCENE_KEY_RSA, "RSA", 2048 },
-        { SCENE_KEY_RSA_SHORT, "RSA", 1024 },
+        { SCENE_KEY_RSA_SHORT, "RSA", 1024 }, { SCENE_KEY_ED25519, "other", 0 },
     };
 
     (void)state;

@@ -68,6 +68,16 @@ static const struct flow__mbed_meaning map[] = {
 static const char error_not_understood[] =
     "the peer's certificate is not understood";
 
+/* The bundled one refuses the peer's own certificate only, and a peer that is
+ * verified was refused by then. */
+static const char error_hint_not_understood[] =
+#ifdef FLOW_MBEDTLS_PEER
+    "its key or its signature may be of a kind that is not supported";
+#else
+    "mbedTLS as a system has it refuses critical name constraints: use the "
+    "bundled one";
+#endif
+
 static const char *
 error_refusal_text_of(enum flow__alert alert)
 {
@@ -137,8 +147,7 @@ error_refusal_say(struct flow_error *err, const struct flow__mbed_refusal *r,
     (void)flow_error_set(err, status, "tls", FLOW_DOMAIN_ENGINE, r->code, text);
     err->alert_sent = (int16_t)alert;
     if (text == error_not_understood)
-        err->hint = "mbedTLS as a system has it refuses critical name "
-                    "constraints: use the bundled one";
+        err->hint = error_hint_not_understood;
     return status;
 }
 

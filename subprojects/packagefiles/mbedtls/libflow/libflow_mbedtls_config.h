@@ -22,6 +22,9 @@
 #include "memory.h"
 #define FLOW_MBEDTLS_ARENA
 
+/* Certificates of a handshake are parsed by peer.h. */
+#define FLOW_MBEDTLS_PEER
+
 /*
  * Threads: locks of our own port, given at run time (threading_alt.h).  Key
  * slots are as many as there is memory for, not 32 for the whole process.

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 #include "common.h"
 
+#include <mbedtls/oid.h>
+#include <mbedtls/pk.h>
+
 #include "peer.h"
 
 static int
@@ -22,6 +25,19 @@ int
 flow__mbed_parse_peer(mbedtls_x509_crt *chain, const unsigned char *buf,
                       size_t len)
 {
-    return mbedtls_x509_crt_parse_der_with_ext_cb(chain, buf, len, 1,
-                                                  peer_pass_extension, NULL);
+    const int ignored =
+        MBEDTLS_ERR_X509_UNKNOWN_SIG_ALG + MBEDTLS_ERR_OID_NOT_FOUND;
+    const int is_first = chain->raw.p == NULL;
+    int rc = mbedtls_x509_crt_parse_der_with_ext_cb(chain, buf, len, 1,
+                                                    peer_pass_extension, NULL);
+
+    /* mbedTLS leaves out a certificate whose signature it does not know.  Left
+     * out as the first one, it would have another take its place; and as the
+     * last one of a TLS 1.3 peer it makes the handshake fail. */
+    if (is_first)
+        return rc == ignored ? MBEDTLS_ERR_X509_UNKNOWN_SIG_ALG : rc;
+    if (rc == ignored || rc == MBEDTLS_ERR_PK_UNKNOWN_PK_ALG ||
+        rc == MBEDTLS_ERR_PK_UNKNOWN_NAMED_CURVE)
+        return 0;
+    return rc;
 }
