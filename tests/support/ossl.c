@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: ISC */
+#include <stdio.h>
 #include <string.h>
 
 #include <openssl/err.h>
+#include <openssl/pem.h>
 
 #include <flow/flow.h>
 
@@ -201,4 +203,48 @@ ossl_write(struct ossl *o, const void *buf, size_t len)
     n = SSL_write(o->ssl, buf, (int)len);
     to_wire(o);
     return n == (int)len;
+}
+
+static X509 *
+load_certificate(const char *file)
+{
+    FILE *f = fopen(pki(file), "r");
+    X509 *cert;
+
+    assert_non_null(f);
+    cert = PEM_read_X509(f, NULL, NULL, NULL);
+    assert_non_null(cert);
+    fclose(f);
+    return cert;
+}
+
+unsigned char *
+ossl_revoke(const char *file, int *ret_len)
+{
+    X509_CRL *crl = X509_CRL_new();
+    X509_REVOKED *entry = X509_REVOKED_new();
+    X509 *ca = load_certificate("ca.pem"), *cert = load_certificate(file);
+    ASN1_TIME *now = ASN1_TIME_new();
+    unsigned char *der = NULL;
+    FILE *f = fopen(pki("ca.key"), "r");
+    EVP_PKEY *key = PEM_read_PrivateKey(f, NULL, NULL, NULL);
+
+    fclose(f);
+    X509_CRL_set_version(crl, 1);
+    X509_CRL_set_issuer_name(crl, X509_get_subject_name(ca));
+    X509_gmtime_adj(now, -3600);
+    X509_CRL_set1_lastUpdate(crl, now);
+    X509_REVOKED_set_revocationDate(entry, now);
+    X509_gmtime_adj(now, 3600);
+    X509_CRL_set1_nextUpdate(crl, now);
+    X509_REVOKED_set_serialNumber(entry, X509_get_serialNumber(cert));
+    X509_CRL_add0_revoked(crl, entry);
+    assert_true(X509_CRL_sign(crl, key, EVP_sha256()) > 0);
+    *ret_len = i2d_X509_CRL(crl, &der);
+    ASN1_TIME_free(now);
+    X509_CRL_free(crl);
+    X509_free(ca);
+    X509_free(cert);
+    EVP_PKEY_free(key);
+    return der;
 }

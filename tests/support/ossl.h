@@ -60,4 +60,8 @@ int ossl_read(struct ossl *o, void *buf, size_t len);
 /* Write everything or nothing. */
 bool ossl_write(struct ossl *o, const void *buf, size_t len);
 
+/* A list in DER that revokes one certificate of the test CA; the caller frees
+ * it with OPENSSL_free(). */
+unsigned char *ossl_revoke(const char *file, int *ret_len);
+
 #endif

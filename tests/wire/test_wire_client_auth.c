@@ -116,44 +116,12 @@ present(enum shown what)
 
 /* --- what our server asks for --- */
 
-/* A list in DER that revokes one certificate of the test authority. */
-static unsigned char *
-revoke(const char *file, int *ret_len)
-{
-    X509_CRL *crl = X509_CRL_new();
-    X509_REVOKED *entry = X509_REVOKED_new();
-    X509 *ca = load("ca.pem"), *cert = load(file);
-    ASN1_TIME *now = ASN1_TIME_new();
-    unsigned char *der = NULL;
-    FILE *f = fopen(pki("ca.key"), "r");
-    EVP_PKEY *key = PEM_read_PrivateKey(f, NULL, NULL, NULL);
-
-    fclose(f);
-    X509_CRL_set_version(crl, 1);
-    X509_CRL_set_issuer_name(crl, X509_get_subject_name(ca));
-    X509_gmtime_adj(now, -3600);
-    X509_CRL_set1_lastUpdate(crl, now);
-    X509_REVOKED_set_revocationDate(entry, now);
-    X509_gmtime_adj(now, 3600);
-    X509_CRL_set1_nextUpdate(crl, now);
-    X509_REVOKED_set_serialNumber(entry, X509_get_serialNumber(cert));
-    X509_CRL_add0_revoked(crl, entry);
-    assert_true(X509_CRL_sign(crl, key, EVP_sha256()) > 0);
-    *ret_len = i2d_X509_CRL(crl, &der);
-    ASN1_TIME_free(now);
-    X509_CRL_free(crl);
-    X509_free(ca);
-    X509_free(cert);
-    EVP_PKEY_free(key);
-    return der;
-}
-
 static struct flow_tls_verifier *
 make_verifier(void)
 {
     struct flow_tls_verifier *v;
     int len;
-    unsigned char *crl = revoke("rsa.pem", &len);
+    unsigned char *crl = ossl_revoke("rsa.pem", &len);
 
     assert_status(flow_tls_verifier_new(TEST_ENV, &v, NULL), FLOW_OK);
     assert_status(flow_tls_verifier_add_trust_file(v, pki("ca.pem"), NULL),
