@@ -271,7 +271,7 @@ check_lengths(uint16_t id, size_t step)
 static void
 every_length_in_tls13(void **state)
 {
-    /* Set for valgrind, which takes a hundred times as long for each of them. */
+    /* Set for valgrind, which is a hundred times as slow. */
     const char *step = getenv("FLOW_TEST_LENGTH_STEP");
 
     (void)state;
