@@ -12,6 +12,8 @@
 #define HEADER         5u /* of the record */
 #define SESSION_TICKET 35
 #define PRE_SHARED_KEY 41
+#define KEY_SHARE      51
+#define P384           24
 
 /* --- binders --- */
 
@@ -48,12 +50,14 @@ expand(const uint8_t *secret, const char *label, const uint8_t *context,
     hmac(secret, info, len, out);
 }
 
-/* The binder of a ticket for a ClientHello that ends before the binders. */
+/* The binder of a ticket; the ClientHello has it after its binders' length. */
 static void
-bind_ticket(const struct psk_identity *id, const uint8_t *hello, size_t len,
+bind_ticket(const struct psk_identity *id, const struct psk_hello *h,
             uint8_t out[PSK_HASH])
 {
     static const uint8_t zeros[PSK_HASH];
+    static uint8_t text[sizeof(h->before) + sizeof(h->bytes)];
+    const size_t len = h->binders - HEADER;
     uint8_t early[PSK_HASH], empty[PSK_HASH], key[PSK_HASH];
     uint8_t transcript[PSK_HASH];
 
@@ -61,7 +65,9 @@ bind_ticket(const struct psk_identity *id, const uint8_t *hello, size_t len,
     hash(zeros, 0, empty);
     expand(early, "res binder", empty, PSK_HASH, key);
     expand(key, "finished", zeros, 0, key);
-    hash(hello, len, transcript);
+    memcpy(text, h->before, h->before_len);
+    memcpy(text + h->before_len, h->bytes + HEADER, len);
+    hash(text, h->before_len + len, transcript);
     hmac(key, transcript, PSK_HASH, out);
 }
 
@@ -189,6 +195,7 @@ void
 psk_begin(struct psk_hello *h, int version)
 {
     read_hello(h, NULL, version);
+    h->before_len = 0;
     if (find(h, SESSION_TICKET) != 0)
         psk_remove(h, SESSION_TICKET);
 }
@@ -201,6 +208,44 @@ psk_extend(struct psk_hello *h, uint16_t type, const void *data, size_t len)
     put16(h, len);
     put(h, data, len);
     set_lengths(h);
+}
+
+/* A new key share of P-384. */
+static void
+put_share(struct psk_hello *h)
+{
+    EVP_PKEY *key = EVP_EC_gen("P-384");
+    unsigned char *point;
+    const size_t len = EVP_PKEY_get1_encoded_public_key(key, &point);
+    uint8_t body[6 + 97] = { 0, 4 + 97, 0, P384, 0, 97 };
+
+    assert_int_equal(len, 97);
+    memcpy(body + 6, point, len);
+    OPENSSL_free(point);
+    EVP_PKEY_free(key);
+    psk_extend(h, KEY_SHARE, body, sizeof(body));
+}
+
+/* RFC 8446 4.4.1: a hash stands for the first ClientHello. */
+void
+psk_begin_again(struct psk_hello *h, const struct psk_hello *first,
+                const uint8_t *retry)
+{
+    static const uint8_t message_hash[] = { 254, 0, 0, PSK_HASH };
+    const size_t retry_len = get16(retry + 3);
+
+    *h = *first;
+    if (find(h, PRE_SHARED_KEY) != 0)
+        psk_remove(h, PRE_SHARED_KEY);
+    psk_remove(h, KEY_SHARE);
+    put_share(h);
+    memcpy(h->before, message_hash, sizeof(message_hash));
+    hash(first->bytes + HEADER, first->len - HEADER,
+         h->before + sizeof(message_hash));
+    h->before_len = sizeof(message_hash) + PSK_HASH + retry_len;
+    assert_true(h->before_len <= sizeof(h->before));
+    memcpy(h->before + sizeof(message_hash) + PSK_HASH, retry + HEADER,
+           retry_len);
 }
 
 /* --- pre_shared_key --- */
@@ -232,8 +277,7 @@ psk_present_bound(struct psk_hello *h, const struct psk_identity *const *ids,
         uint8_t *binder = h->bytes + h->binders + 2 + i * sizeof(no_binder);
 
         binder[0] = PSK_HASH;
-        bind_ticket(ids[i < count ? i : count - 1], h->bytes + HEADER,
-                    h->binders - HEADER, binder + 1);
+        bind_ticket(ids[i < count ? i : count - 1], h, binder + 1);
     }
 }
 

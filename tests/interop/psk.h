@@ -34,9 +34,11 @@ struct psk_identity {
 struct psk_hello {
     uint8_t bytes[PSK_HELLO];
     size_t len;
-    size_t extensions; /* offset of the length of these */
-    size_t psk;        /* offset of pre_shared_key, if it was added */
-    size_t binders;    /* offset of the length of these */
+    size_t extensions;   /* offset of the length of these */
+    size_t psk;          /* offset of pre_shared_key, if it was added */
+    size_t binders;      /* offset of the length of these */
+    uint8_t before[512]; /* what precedes it in the transcript */
+    size_t before_len;
 };
 
 struct psk_identity psk_identity_of(SSL_SESSION *session);
@@ -44,6 +46,10 @@ struct psk_identity psk_identity_of(SSL_SESSION *session);
 /* OpenSSL's ClientHello of a version, without session_ticket or
  * pre_shared_key. */
 void psk_begin(struct psk_hello *h, int version);
+/* The second one after the record of a HelloRetryRequest for P-384, without
+ * pre_shared_key, which the first one may have. */
+void psk_begin_again(struct psk_hello *h, const struct psk_hello *first,
+                     const uint8_t *retry);
 /* Offset of an extension's type, which must be there. */
 size_t psk_find(const struct psk_hello *h, uint16_t type);
 void psk_remove(struct psk_hello *h, uint16_t type);

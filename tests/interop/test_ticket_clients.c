@@ -269,6 +269,79 @@ a_ticket_of_an_accepted_client_is_taken(void **state)
     finish();
 }
 
+/* Send a ClientHello; the server's answer, which begins with a ServerHello. */
+static void
+exchange(struct flow *tls, struct flow *raw, const struct psk_hello *h,
+         uint8_t *buf, size_t cap, size_t *ret_len)
+{
+    size_t n;
+
+    assert_status(flow_write(raw, h->bytes, h->len, &n), FLOW_OK);
+    assert_int_equal(n, h->len);
+    assert_status(flow_open(tls), FLOW_AGAIN);
+    assert_status(flow_read(raw, buf, cap, ret_len), FLOW_OK);
+}
+
+/* Which ticket a server takes that asks for another key share and gets another
+ * ticket with it; NONE also if no ticket is presented there (NULL). */
+static int
+taken_after_retry(struct flow_tls_config *server,
+                  const struct psk_identity *first,
+                  const struct psk_identity *second)
+{
+    static struct psk_hello h[2];
+    static uint8_t buf[32768];
+    struct flow *tls, *raw;
+    size_t n;
+
+    assert_status(flow_pair_new(TEST_ENV, 1 << 16, NULL, &tls, &raw), FLOW_OK);
+    assert_status(flow_tls_wrap_server(server, tls, 0, &tls, NULL), FLOW_OK);
+    psk_begin(&h[0], 0x0304);
+    if (first != NULL)
+        psk_present(&h[0], &first, 1);
+    exchange(tls, raw, &h[0], buf, sizeof(buf), &n);
+    assert_int_equal(psk_selected(buf, n), NONE);
+    psk_begin_again(&h[1], &h[0], buf);
+    if (second != NULL)
+        psk_present(&h[1], &second, 1);
+    exchange(tls, raw, &h[1], buf, sizeof(buf), &n);
+    flow_close(tls);
+    flow_close(raw);
+    return psk_selected(buf, n);
+}
+
+/* The client that was accepted with the first ClientHello does not vouch for
+ * another. */
+static void
+a_retry_brings_no_other_client(void **state)
+{
+    static const uint16_t group[] = { FLOW_TLS_GROUP_P384 };
+    struct flow_tls_config *before, *now;
+    struct psk_identity refused, accepted;
+    SSL_SESSION *a, *b;
+
+    (void)state;
+    begin();
+    before = make_server(0x0304, FLOW_TLS_CLIENT_AUTH_REQUIRED, NULL);
+    now =
+        make_server(0x0304, FLOW_TLS_CLIENT_AUTH_REQUIRED, reject_short_chains);
+    assert_status(flow_tls_config_set_groups(now, group, 1), FLOW_OK);
+    a = session_of(before, "p384.pem", "p384.key");
+    b = session_of(before, "chain.pem", "chained.key");
+    refused = psk_identity_of(a);
+    accepted = psk_identity_of(b);
+    assert_int_equal(taken_after_retry(now, &accepted, &accepted), 0);
+    assert_int_equal(taken_after_retry(now, &accepted, &refused), NONE);
+    assert_int_equal(taken_after_retry(now, &accepted, NULL), NONE);
+    assert_int_equal(taken_after_retry(now, &refused, &accepted), NONE);
+    assert_int_equal(taken_after_retry(now, NULL, &accepted), NONE);
+    SSL_SESSION_free(a);
+    SSL_SESSION_free(b);
+    flow_tls_config_unref(before);
+    flow_tls_config_unref(now);
+    finish();
+}
+
 /* --- long chains --- */
 
 /* A certificate that no path needs, which makes a chain longer. */
@@ -346,6 +419,7 @@ main(void)
         TEST(the_first_good_ticket_is_taken),
         TEST(a_fifth_ticket_with_a_chain_is_not_read),
         TEST(a_ticket_of_an_accepted_client_is_taken),
+        TEST(a_retry_brings_no_other_client),
         TEST(a_long_chain_makes_no_ticket),
     };
 
