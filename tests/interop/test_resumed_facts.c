@@ -5,6 +5,7 @@
 
 #include <flow/pair.h>
 #include <flow/tls.h>
+#include <flow/tls_export.h>
 #include <flow/tls_session.h>
 #include <flow/tls_verify.h>
 
@@ -42,10 +43,12 @@ struct said {
     char subject[FLOW_ERROR_DETAIL];
     uint8_t chain[8192];
     struct flow_tls_facts facts;
+    uint8_t binding[FLOW_TLS_BINDING_LEN];
 };
 
 static struct said said[2]; /* of the client and the server */
 static struct flow_error failure[2];
+static bool has_bindings; /* the engine of this build has an exporter */
 
 static void
 begin(void)
@@ -89,6 +92,7 @@ set_common(struct flow_tls_config *c, const struct visit *v)
     assert_status(flow_tls_config_set_versions(c, v->version, v->version),
                   FLOW_OK);
     assert_status(flow_tls_config_set_alpn(c, protocols, 1), FLOW_OK);
+    has_bindings = flow_tls_config_add_channel_binding(c) == FLOW_OK;
 }
 
 static struct flow_tls_config *
@@ -147,6 +151,8 @@ note(struct flow *f, struct said *s)
     copy_text(s->entry, sizeof(s->entry), s->info.entry);
     assert_true(s->info.peer_chain_len <= sizeof(s->chain));
     memcpy(s->chain, s->info.peer_chain, s->info.peer_chain_len);
+    if (has_bindings)
+        assert_status(flow_tls_get_channel_binding(f, s->binding), FLOW_OK);
 }
 
 /* A connection, and what both sides say of it; the worse status. */
@@ -172,6 +178,8 @@ connect_once(const struct visit *v)
         note(e.a, &said[0]);
         note(e.b, &said[1]);
         assert_int_equal(said[0].info.resumed, said[1].info.resumed);
+        assert_memory_equal(said[0].binding, said[1].binding,
+                            FLOW_TLS_BINDING_LEN);
     }
     flow_get_error(e.a, FLOW_READ, &failure[0]);
     flow_get_error(e.b, FLOW_READ, &failure[1]);
@@ -240,6 +248,10 @@ a_resumed_connection_says_what_the_full_one_said(void **state)
                 says_the_same(&full[side], &said[side]);
                 names_its_group(&full[side], &said[side]);
             }
+            /* RFC 9266: each connection has its own. */
+            if (has_bindings)
+                assert_memory_not_equal(said[0].binding, full[0].binding,
+                                        FLOW_TLS_BINDING_LEN);
         }
         finish();
     }

@@ -15,6 +15,8 @@
  * resumed, what is not, and what a resumed connection says of its peer.
  */
 
+#define DAY 86400
+
 struct visit {
     const char *name; /* NULL: server.example */
     const char *peer; /* of flow_tls_set_session_peer(); NULL: none */
@@ -22,6 +24,7 @@ struct visit {
     unsigned tickets; /* to keep; 0: 1 */
     int served;       /* tickets that the server gives; -1: none */
     size_t extra;     /* bytes by which these are longer */
+    long lifetime;    /* of the tickets, in seconds; 0: OpenSSL's default */
     bool skips_verify;
     bool skips_name;
     bool has_other_trust; /* the client trusts another authority */
@@ -72,6 +75,8 @@ set_up(struct link *l, int version, const struct visit *v)
     SSL_CTX_set_num_tickets(l->peer.ctx, v->served < 0    ? 0
                                          : v->served == 0 ? 2
                                                           : (size_t)v->served);
+    if (v->lifetime != 0)
+        SSL_CTX_set_timeout(l->peer.ctx, v->lifetime);
     extra = v->extra;
     if (extra > 0)
         SSL_CTX_set_session_ticket_cb(l->peer.ctx, lengthen_ticket,
@@ -370,6 +375,42 @@ sessions_expire(void **state)
     }
 }
 
+/* RFC 8446 4.6.1: whatever the server says, and however often the session is
+ * resumed, each time with a new ticket. */
+static void
+sessions_end_after_seven_days(void **state)
+{
+    const struct visit v = { .lifetime = 7 * DAY };
+    const struct visit longer = { .lifetime = 30 * DAY };
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        begin();
+        visit(versions[i], &v);
+        for (int day = 1; day < 7; day++) {
+            test_env.wall_offset = day * DAY;
+            visit(versions[i], &v);
+            assert_true(info.resumed);
+            assert_int_equal(flow_tls_sessions_count(store), 1);
+        }
+        test_env.wall_offset = 7 * DAY + 1;
+        visit(versions[i], &v);
+        assert_false(info.resumed);
+        test_env.wall_offset = 0;
+        finish();
+    }
+    begin();
+    visit(0x0303, &longer);
+    test_env.wall_offset = 6 * DAY;
+    visit(0x0303, &longer);
+    assert_true(info.resumed);
+    test_env.wall_offset = 7 * DAY + 1;
+    visit(0x0303, &longer);
+    assert_false(info.resumed);
+    test_env.wall_offset = 0;
+    finish();
+}
+
 static void
 limits_drop_the_oldest(void **state)
 {
@@ -576,6 +617,7 @@ main(void)
         TEST(long_tickets_are_not_kept),
         TEST(tickets_after_a_key_update_are_kept),
         TEST(sessions_expire),
+        TEST(sessions_end_after_seven_days),
         TEST(limits_drop_the_oldest),
         TEST(exported_sessions_are_resumed),
         TEST(an_empty_store_is_exported),
