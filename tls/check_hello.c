@@ -189,6 +189,25 @@ check_hello_extensions12(const struct flow__client_hello *offer,
     return FLOW_OK;
 }
 
+/* RFC 5246 7.4.1.3: a server that repeats the session id resumes the session,
+ * with its suite. */
+static enum flow_status
+check_hello_session(const struct flow__check_facts *facts,
+                    const struct flow__server_hello *sh,
+                    struct flow__fault *fault)
+{
+    if (sh->session_id.len == 0 ||
+        !check_hello_same(sh->session_id, facts->offer->session_id))
+        return FLOW_OK;
+    if (facts->session_suite == 0)
+        return check_hello_illegal(
+            fault, "the server resumes a session that was not offered");
+    if (facts->session_suite != sh->suite)
+        return check_hello_illegal(
+            fault, "the server resumes a session with another cipher suite");
+    return FLOW_OK;
+}
+
 static enum flow_status
 check_hello_12(const struct flow__check_facts *facts,
                const struct flow__server_hello *sh, struct flow__fault *fault)
@@ -201,10 +220,9 @@ check_hello_12(const struct flow__check_facts *facts,
     if (check_hello_is_downgrade(facts->offer, sh->random))
         return check_hello_illegal(
             fault, "downgrade: the server supports TLS 1.3 and agreed on 1.2");
-    if (sh->session_id.len > 0 && !facts->resumes &&
-        check_hello_same(sh->session_id, facts->offer->session_id))
-        return check_hello_illegal(
-            fault, "the server resumes a session that was not offered");
+    st = check_hello_session(facts, sh, fault);
+    if (st != FLOW_OK)
+        return st;
     /* RFC 7627 5.2: without it two sessions can share a master secret. */
     if (!sh->extended_master_secret)
         return flow__fault_proto(fault, FLOW__ALERT_HANDSHAKE_FAILURE,

@@ -22,8 +22,8 @@
 struct flow__check_facts {
     /* Our ClientHello: the one sent last.  Client only, else NULL. */
     const struct flow__client_hello *offer;
-    /* Whether it offers to resume a session of TLS 1.2. */
-    bool resumes;
+    /* The suite of the session of TLS 1.2 that it offers to resume; 0: none. */
+    uint16_t session_suite;
     /* What the server may negotiate.  Server only, else NULL. */
     const struct flow_tls_sni_terms *terms;
     /* Server: it accepts TLS 1.2 without the extended master secret. */

@@ -253,10 +253,12 @@ enum flow_status flow__engine_feed(struct flow__engine *engine,
 enum flow_status flow__engine_next(struct flow__engine *engine,
                                    struct flow__engine_event *ret_event);
 
-/* Client, before flow__engine_start(): offer to resume a session.  FLOW_OK;
- * FLOW_E_INVAL if it is not understood, FLOW_E_NOMEM: it is not offered. */
+/* Client, before flow__engine_start(): offer to resume a session, which has
+ * this suite.  FLOW_OK; FLOW_E_INVAL if it is not understood, FLOW_E_NOMEM: it
+ * is not offered. */
 enum flow_status flow__engine_offer(struct flow__engine *engine,
-                                    struct flow__span state);
+                                    struct flow__span state,
+                                    uint16_t *ret_suite);
 
 /* Client, after FLOW_OK, TLS 1.2: the session.  FLOW_OK: *ret_state is the
  * caller's, of the configuration's environment.  FLOW_E_NOMEM or FLOW_E_SYS. */

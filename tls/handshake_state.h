@@ -114,6 +114,7 @@ struct flow__handshake {
     bool has_session_key;
     uint8_t session_key[FLOW__PIN_LEN];
     struct flow__session *session; /* that was offered; NULL: none */
+    uint16_t session_suite;        /* its own */
     uint32_t ticket_life;          /* TLS 1.2, of its ticket; 0: not told */
     bool has_ticket;               /* TLS 1.2: a ticket that can be kept */
     struct flow__harvest *harvest; /* TLS 1.3: after the handshake */

@@ -71,6 +71,15 @@ incoming_note_message(struct flow__handshake *hs, enum flow__kind kind,
     return FLOW_OK;
 }
 
+/* See tls/checks.h. */
+static uint16_t
+incoming_session_suite(const struct flow__handshake *hs)
+{
+    return hs->session != NULL && hs->session->facts.version == FLOW_TLS_1_2
+               ? hs->session_suite
+               : 0u;
+}
+
 static enum flow_status
 incoming_check_message(struct flow__handshake *hs,
                        const struct flow__order_row *row, const uint8_t *msg,
@@ -79,8 +88,7 @@ incoming_check_message(struct flow__handshake *hs,
     const struct flow_tls_sni_terms terms = flow__agreement_terms(hs);
     const struct flow__check_facts facts = {
         .offer = hs->server ? NULL : &hs->offer,
-        .resumes =
-            hs->session != NULL && hs->session->facts.version == FLOW_TLS_1_2,
+        .session_suite = incoming_session_suite(hs),
         .terms = hs->server ? &terms : NULL,
         .skip_extended = hs->config->skip_extended,
         .name = hs->sni,

@@ -419,7 +419,7 @@ flow__resumption_offer(struct flow__handshake *hs)
         return;
     s = flow__sessions_take(sessions, hs->session_key, now);
     if (s != NULL && resumption_is_trusted(hs, s) &&
-        flow__engine_offer(hs->engine, s->state) == FLOW_OK)
+        flow__engine_offer(hs->engine, s->state, &hs->session_suite) == FLOW_OK)
         hs->session = s;
     else
         flow__session_free(s);

@@ -72,13 +72,14 @@ offer_all(const uint8_t *data, size_t len)
     struct flow__span head;
     struct flow__session *s;
     struct flow__engine *e;
+    uint16_t suite;
 
     if (!flow__span_take(&from, 4, &head))
         return;
     while (flow__session_read(flow_env_default(), &from, &s) == FLOW_OK) {
         FUZZ_CHECK(flow__engine_new(get_config()->engine, NULL, 0,
                                     "server.example", NULL, &e) == FLOW_OK);
-        (void)!flow__engine_offer(e, s->state);
+        (void)!flow__engine_offer(e, s->state, &suite);
         flow__engine_free(e);
         flow__session_free(s);
     }

@@ -242,6 +242,81 @@ a_session_is_not_resumed_without_the_extended_master_secret(void **state)
     finish();
 }
 
+/* The offset of the suite in a ServerHello. */
+static size_t
+suite_at(const struct evil_record *r)
+{
+    return 4 + 2 + 32 + 1 + (size_t)r->content[4 + 2 + 32];
+}
+
+/* Another suite that the client offers. */
+static void
+change_suite(struct evil *e, struct evil_record *r)
+{
+    (void)e;
+    if (r->type == 22 && r->content[0] == 2)
+        r->content[suite_at(r) + 1] = 0x2c;
+}
+
+/* Another session id than the one that the client sent with its ticket. */
+static void
+change_session_id(struct evil *e, struct evil_record *r)
+{
+    (void)e;
+    if (r->type == 22 && r->content[0] == 2)
+        r->content[4 + 2 + 32 + 1] ^= 1;
+}
+
+static void
+add_server_extension(struct evil_record *r, const uint8_t *bytes, size_t len)
+{
+    uint8_t *list = r->content + suite_at(r) + 3;
+
+    memmove(list + 2 + len, list + 2, r->len - (size_t)(list + 2 - r->content));
+    memcpy(list + 2, bytes, len);
+    r->len += len;
+    list[1] = (uint8_t)(list[1] + len);
+    r->content[3] = (uint8_t)(r->content[3] + len);
+}
+
+/* Promise a ticket that does not come. */
+static void
+promise_ticket(struct evil *e, struct evil_record *r)
+{
+    static const uint8_t promise[] = { 0, 35, 0, 0 };
+
+    (void)e;
+    if (r->type == 22 && r->content[0] == 2)
+        add_server_extension(r, promise, sizeof(promise));
+}
+
+/* RFC 5246 7.4.1.3: a session is resumed with its suite and its id. */
+static void
+a_session_is_resumed_as_it_was(void **state)
+{
+    static const struct {
+        void (*edit)(struct evil *e, struct evil_record *r);
+        int alert;
+    } edits[] = {
+        { change_suite, 47 },
+        { change_session_id, 10 },
+        { promise_ticket, 10 },
+    };
+
+    (void)state;
+    begin();
+    evil_wrong = 0;
+    for (size_t i = 0; i < sizeof(edits) / sizeof(edits[0]); i++) {
+        prime(false, 0x0303);
+        resume(false, 0x0303, edits[i].edit);
+        evil_run(&evil);
+        evil_refused(&evil, FLOW_E_PROTO, edits[i].alert, EVIL_PLAIN);
+        evil_free(&evil);
+    }
+    assert_int_equal(evil_wrong, 0);
+    finish();
+}
+
 /* What both sides export is equal. */
 static void
 exports_agree(void)
@@ -327,6 +402,7 @@ main(void)
         TEST(no_change_is_accepted_by_a_tls12_server),
         TEST(no_change_is_accepted_by_a_tls13_server),
         TEST(a_session_is_not_resumed_without_the_extended_master_secret),
+        TEST(a_session_is_resumed_as_it_was),
         TEST(a_useless_ticket_changes_nothing),
     };
 

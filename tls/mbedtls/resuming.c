@@ -21,21 +21,25 @@
 
 /* See tls/engine.h. */
 enum flow_status
-flow__engine_offer(struct flow__engine *e, struct flow__span state)
+flow__engine_offer(struct flow__engine *e, struct flow__span state,
+                   uint16_t *ret_suite)
 {
     mbedtls_ssl_session session;
     struct flow__mbed_step step;
-    int rc;
+    int suite, rc;
 
     mbedtls_ssl_session_init(&session);
     flow__mbed_begin_step(&step, &e->arena);
     rc = mbedtls_ssl_session_load(&session, state.base, state.len);
     if (rc == 0)
         rc = mbedtls_ssl_set_session(&e->ssl, &session);
+    suite = mbedtls_ssl_session_get_ciphersuite_id(&session);
     mbedtls_ssl_session_free(&session);
     rc = flow__mbed_end_step(&step, rc);
-    if (rc == 0)
+    if (rc == 0) {
+        *ret_suite = (uint16_t)suite;
         return FLOW_OK;
+    }
     return flow__mbed_no_memory(rc) ? FLOW_E_NOMEM : FLOW_E_INVAL;
 }
 
@@ -136,10 +140,12 @@ flow__engine_ticket(struct flow__engine *e, const uint8_t *msg, size_t len,
 
 /* See tls/engine.h. */
 enum flow_status
-flow__engine_offer(struct flow__engine *e, struct flow__span state)
+flow__engine_offer(struct flow__engine *e, struct flow__span state,
+                   uint16_t *ret_suite)
 {
     (void)e;
     (void)state;
+    (void)ret_suite;
     return FLOW_E_INVAL;
 }
 

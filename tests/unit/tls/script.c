@@ -215,11 +215,13 @@ flow__engine_free(struct flow__engine *e)
 static const uint8_t script_session[] = { 's' };
 
 enum flow_status
-flow__engine_offer(struct flow__engine *e, struct flow__span state)
+flow__engine_offer(struct flow__engine *e, struct flow__span state,
+                   uint16_t *ret_suite)
 {
     assert_ptr_equal(e->script, &script_client);
     assert_int_equal(state.len, sizeof(script_session));
     assert_memory_equal(state.base, script_session, sizeof(script_session));
+    *ret_suite = e->script->suite;
     return FLOW_OK;
 }
 

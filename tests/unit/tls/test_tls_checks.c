@@ -108,8 +108,8 @@ set_fact(struct example *e, const char *word)
         e->facts.alpn =
             (struct flow__span){ e->alpn,
                                  from_hex(word + 5, e->alpn, sizeof(e->alpn)) };
-    else if (strcmp(word, "resumes") == 0)
-        e->facts.resumes = true;
+    else if (strncmp(word, "resumes=", 8) == 0)
+        e->facts.session_suite = number;
     else if (strcmp(word, "server") == 0)
         e->facts.offer = NULL;
     else
