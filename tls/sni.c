@@ -142,7 +142,7 @@ sni_check_versions(const struct flow_tls_sni_entry *entry)
     if ((min != 0 && min != FLOW_TLS_1_2 && min != FLOW_TLS_1_3) ||
         (max != 0 && max != FLOW_TLS_1_2 && max != FLOW_TLS_1_3) ||
         (max != 0 && min > max))
-        return "is not a valid range of versions";
+        return "an entry has a range of versions that is not valid";
     return NULL;
 }
 
@@ -160,17 +160,19 @@ static const char *
 sni_check_alpn(const struct flow_tls_sni_entry *entry)
 {
     if (entry->alpn_count > SNI_ALPN_MAX)
-        return "has more than 16 application protocols";
+        return "an entry has more than 16 application protocols";
     if (entry->require_alpn != NULL && entry->alpn_count > 0)
-        return "requires a protocol, which is then the only one: remove the "
-               "list";
+        return "an entry requires a protocol, which is then the only one: "
+               "remove the list";
     if (entry->require_alpn != NULL && !sni_is_protocol(entry->require_alpn))
-        return "requires a protocol whose name is not 1 to 255 bytes long";
+        return "an entry requires a protocol whose name is not 1 to 255 bytes "
+               "long";
     for (size_t i = 0; i < entry->alpn_count; i++) {
         if (!sni_is_protocol(entry->alpn[i]))
-            return "has a protocol whose name is not 1 to 255 bytes long";
+            return "an entry has a protocol whose name is not 1 to 255 bytes "
+                   "long";
         if (strcmp(entry->alpn[i], SNI_ACME) == 0)
-            return "has " SNI_ACME ", which an entry can only require";
+            return "an entry has " SNI_ACME ", which it can only require";
     }
     return NULL;
 }
@@ -179,10 +181,11 @@ static const char *
 sni_check_client_auth(const struct flow_tls_sni_entry *entry)
 {
     if ((unsigned)entry->client_auth > FLOW_TLS_CLIENT_AUTH_REQUIRED)
-        return "has a client_auth that is not a valid one";
+        return "an entry has a client_auth that is not valid";
     if (entry->client_auth == FLOW_TLS_CLIENT_AUTH_NONE &&
         entry->client_verifier != NULL)
-        return "has a verifier of client certificates, and asks for none";
+        return "an entry has a verifier of client certificates, and asks for "
+               "none";
     return NULL;
 }
 
@@ -192,10 +195,10 @@ sni_check_id(const struct flow_tls_sni *s,
 {
     if (entry->id == NULL || entry->id[0] == '\0' ||
         strlen(entry->id) > FLOW__SNI_ID_MAX)
-        return "has an id that is not 1 to 63 bytes long";
+        return "an entry has an id that is not 1 to 63 bytes long";
     for (size_t i = 0; i < s->entry_count; i++)
         if (strcmp(s->entry[i].id, entry->id) == 0)
-            return "has the id of another entry";
+            return "an entry has the id of another entry";
     return NULL;
 }
 
@@ -205,8 +208,19 @@ sni_check_default(const struct flow_tls_sni *s,
 {
     return (entry->flags & FLOW_TLS_SNI_IS_DEFAULT) != 0 &&
                    s->default_entry != FLOW__SNI_ALL
-               ? "is a second default entry"
+               ? "there is a default entry already"
                : NULL;
+}
+
+static const char *
+sni_check_flags(const struct flow_tls_sni_entry *entry)
+{
+    const uint32_t known = FLOW_TLS_SNI_ALLOW_TRAILING |
+                           FLOW_TLS_SNI_ALLOW_TLD |
+                           FLOW_TLS_SNI_ALLOW_NAME_MISMATCH |
+                           FLOW_TLS_SNI_ALLOW_EXPIRED | FLOW_TLS_SNI_IS_DEFAULT;
+
+    return (entry->flags & ~known) != 0 ? "an entry has unknown flags" : NULL;
 }
 
 /* Report every problem of an entry but those of its patterns. */
@@ -214,11 +228,11 @@ static enum flow_status
 sni_check_entry(const struct flow_tls_sni *s,
                 const struct flow_tls_sni_entry *entry, struct flow_error *err)
 {
-    const char *const why[] = { sni_check_id(s, entry),
-                                sni_check_default(s, entry),
-                                sni_check_versions(entry),
-                                sni_check_client_auth(entry),
-                                sni_check_alpn(entry) };
+    const char *const why[] = {
+        sni_check_id(s, entry),       sni_check_default(s, entry),
+        sni_check_flags(entry),       sni_check_versions(entry),
+        sni_check_client_auth(entry), sni_check_alpn(entry)
+    };
     enum flow_status st = FLOW_OK;
 
     for (size_t i = 0; i < sizeof(why) / sizeof(why[0]); i++)

@@ -78,6 +78,7 @@ struct flow__sni_entry {
     struct flow__sni_identity *identity;
     size_t identity_count;
     size_t identity_cap;
+    bool has_refused; /* a certificate, which was reported then */
 };
 
 struct flow_tls_sni {

@@ -101,6 +101,33 @@ check_is_ambiguous(const struct flow_tls_sni *s,
     return false;
 }
 
+/* "NAME: entry A and entry B". */
+static enum flow_status
+check_note_duplicate(const struct flow_tls_sni *s,
+                     const struct flow__sni_pattern *a,
+                     const struct flow__sni_pattern *b, struct flow_error *err)
+{
+    const bool is_one = a->entry == b->entry;
+    const char *const part[] = { a->shown, ": entry ", s->entry[a->entry].id,
+                                 is_one ? "" : " and entry ",
+                                 is_one ? "" : s->entry[b->entry].id };
+    char detail[FLOW_ERROR_DETAIL];
+    size_t at = 0;
+
+    for (size_t i = 0; i < sizeof(part) / sizeof(part[0]); i++) {
+        size_t len = strlen(part[i]);
+
+        if (len > sizeof(detail) - 1 - at)
+            len = sizeof(detail) - 1 - at;
+        memcpy(detail + at, part[i], len);
+        at += len;
+    }
+    detail[at] = '\0';
+    return flow__sni_problem(
+        s, err, FLOW_E_INVAL,
+        "a name has two certificates with the same kind of key", NULL, detail);
+}
+
 static enum flow_status
 check_duplicates(const struct flow_tls_sni *s, struct flow_error *err)
 {
@@ -118,12 +145,9 @@ check_duplicates(const struct flow_tls_sni *s, struct flow_error *err)
             if (flow__sni_pattern_order(b, a->class, a->text, a->len) != 0)
                 break;
             is_ambiguous = check_is_ambiguous(s, a, b);
+            if (is_ambiguous)
+                st = check_note_duplicate(s, a, b, err);
         }
-        if (is_ambiguous)
-            st = flow__sni_problem(
-                s, err, FLOW_E_INVAL,
-                "a name has two certificates with the same kind of key",
-                s->entry[a->entry].id, a->shown);
     }
     return st;
 }
@@ -166,6 +190,21 @@ check_has_pattern(const struct flow_tls_sni *s, size_t entry)
     return false;
 }
 
+/* If it was given some and all were refused, that is not reported again. */
+static enum flow_status
+check_note_empty(const struct flow_tls_sni *s, const struct flow__sni_entry *e,
+                 struct flow_error *err)
+{
+    static const char text[] = "an entry has no certificate";
+
+    if (!e->has_refused)
+        return flow__sni_problem(s, err, FLOW_E_INVAL, text, e->id, NULL);
+    if (err != NULL && err->status == FLOW_OK)
+        (void)flow_error_set(err, FLOW_E_INVAL, "tls config", FLOW_DOMAIN_NONE,
+                             0, text);
+    return FLOW_E_INVAL;
+}
+
 /* Each entry has a certificate, and can be chosen. */
 static enum flow_status
 check_entries(const struct flow_tls_sni *s, struct flow_error *err)
@@ -176,8 +215,7 @@ check_entries(const struct flow_tls_sni *s, struct flow_error *err)
         const char *id = s->entry[i].id;
 
         if (s->entry[i].identity_count == 0)
-            st = flow__sni_problem(s, err, FLOW_E_INVAL,
-                                   "an entry has no certificate", id, NULL);
+            st = check_note_empty(s, &s->entry[i], err);
         else if (i != s->default_entry && s->lookup == NULL &&
                  !s->policy.compat && !check_has_pattern(s, i))
             st = flow__sni_problem(s, err, FLOW_E_INVAL,

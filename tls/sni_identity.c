@@ -255,6 +255,8 @@ identity_add_input(struct flow_tls_sni *s, size_t entry,
     st = flow__engine_init(err);
     if (st == FLOW_OK)
         st = flow__keypair_new(s->env, in, &pair, err);
+    if (st == FLOW_E_INVAL || st == FLOW_E_AUTH)
+        s->entry[entry].has_refused = true;
     if (st != FLOW_OK)
         return st;
     st = identity_read_pair(s->env, pair, &identity);
@@ -287,6 +289,18 @@ flow_tls_sni_add_keypair(struct flow_tls_sni *s, size_t entry,
     return st == FLOW_OK ? identity_add_input(s, entry, &in, ret_err) : st;
 }
 
+/* Report a file that cannot be read. */
+static enum flow_status
+identity_note_unread(const struct flow_tls_sni *s,
+                     const struct flow_error *problem, struct flow_error *err)
+{
+    if (s->report != NULL)
+        s->report(s->report_user, problem);
+    if (err != NULL)
+        *err = *problem;
+    return problem->status;
+}
+
 /* See <flow/tls_sni.h>. */
 enum flow_status
 flow_tls_sni_add_keypair_file(struct flow_tls_sni *s, size_t entry,
@@ -295,13 +309,17 @@ flow_tls_sni_add_keypair_file(struct flow_tls_sni *s, size_t entry,
                               struct flow_error *ret_err)
 {
     struct flow__config_pair_files files;
+    struct flow_error problem;
     enum flow_status st = identity_check_place(s, entry, ret_err);
 
-    if (st == FLOW_OK)
-        st = flow__config_read_pair(s->env, chain_path, key_path, passphrase,
-                                    user, &files, ret_err);
     if (st != FLOW_OK)
         return st;
+    st = flow__config_read_pair(s->env, chain_path, key_path, passphrase, user,
+                                &files, &problem);
+    if (st != FLOW_OK) {
+        s->entry[entry].has_refused = true;
+        return identity_note_unread(s, &problem, ret_err);
+    }
     st = identity_add_input(s, entry, &files.input, ret_err);
     flow__config_free_pair(s->env, &files);
     return st;

@@ -125,7 +125,7 @@ flow__sni_pattern_parse(const struct flow_env *env, const char *text,
     if (len == 5 && memcmp(text, "@cert", 5) == 0)
         return pattern_parse_word(env, FLOW__SNI_CLASS_CERT, "@cert",
                                   ret_pattern);
-    *ret_why = "is not a valid pattern for host names";
+    *ret_why = "not a valid pattern for host names";
     if (len == 0 || !pattern_take_text(text, len, ret_pattern, &name))
         return FLOW_E_INVAL;
     *ret_why = pattern_refuse_reason(ret_pattern, &name, flags);

@@ -394,7 +394,8 @@ certs_add_entry(struct flow_tls_sni *sni, const struct certs *c, size_t index,
 {
     static const char *const cert[] = { "@cert" };
     const char *path = c->item[index].chain;
-    char id[64];
+    /* Two of them, and a name, fit into the detail of an error. */
+    char id[29];
     struct flow_tls_sni_entry entry = {
         .id = id,
         .patterns = cert,
@@ -454,6 +455,19 @@ certs_is_stopped(const struct certs *c)
     return c->stop != NULL && atomic_load(c->stop);
 }
 
+/* An incomplete selector, which will not be used, is frozen for what it reports
+ * of the others: it may lack the default, but not every entry. */
+static bool
+certs_may_freeze_incomplete(struct flow_tls_sni *sni)
+{
+    struct flow_tls_sni_policy policy;
+
+    if (flow_tls_sni_entry_id(sni, 0) == NULL)
+        return false;
+    flow_tls_sni_preset(FLOW_TLS_SNI_HAPROXY_STRICT, &policy);
+    return flow_tls_sni_set_policy(sni, &policy) == FLOW_OK;
+}
+
 static void
 certs_fill(struct certs *c, struct flow_tls_sni *sni)
 {
@@ -479,12 +493,13 @@ certs_fill(struct certs *c, struct flow_tls_sni *sni)
     free(order);
     report.item = NULL;
     before = c->problems;
-    /* Of an incomplete selector it would tell what is known already. */
-    if (before > 0 || certs_is_stopped(c))
+    if (certs_is_stopped(c) ||
+        (before > 0 && !certs_may_freeze_incomplete(sni)))
         return;
     /* Nothing is reported once it is frozen. */
     st = flow_tls_sni_freeze(sni, &err);
-    certs_note(&report, st, before, &err);
+    if (before == 0)
+        certs_note(&report, st, before, &err);
 }
 
 /* Without it, what is said of encrypted keys would mislead. */

@@ -328,8 +328,10 @@ FLOW_API void flow_tls_sni_unref(struct flow_tls_sni *s);
 /**
  * @brief Have every problem reported, not only the first.
  *
- * Called during flow_tls_sni_add_keypair(), flow_tls_sni_add_keypair_file() and
- * flow_tls_sni_freeze(), which still fail with the first problem.
+ * Called during flow_tls_sni_add_entry(), flow_tls_sni_add_keypair(),
+ * flow_tls_sni_add_keypair_file() and flow_tls_sni_freeze(), which still fail
+ * with the first problem.  No problem is reported twice: freezing fails for an
+ * entry whose certificates were all refused, without a report.
  *
  * @param[in,out] s       The selector.
  * @param[in]     report  Called for each problem; NULL: none.
@@ -376,8 +378,9 @@ flow_tls_sni_set_policy(struct flow_tls_sni *s,
  * @param[out]    ret_index  Its index, from 0 up.
  * @param[out]    ret_err    Why it failed; may be NULL.
  * @retval FLOW_OK       Added.
- * @retval FLOW_E_INVAL  A pattern, a protocol name, a version or the id is not
- *                       valid, the id is in use, or there is a default already.
+ * @retval FLOW_E_INVAL  A pattern, a protocol name, a version, a flag or the id
+ *                       is not valid, the id is in use, or there is a default
+ *                       already.
  * @retval FLOW_E_NOMEM  No memory.
  * @retval FLOW_E_BUSY   Frozen.
  * @par Since

@@ -502,6 +502,18 @@ every_problem_of_a_pair_is_reported(void **state)
                         "key is Ed25519, which is not supported");
     assert_string_equal(problems.text[1],
                         "key is Ed25519, which is not supported");
+    problems.count = 0;
+    assert_status(flow_tls_sni_add_keypair_file(selector, index, "none",
+                                                pki("p256.key"), NULL, NULL,
+                                                NULL),
+                  FLOW_E_SYS);
+    assert_int_equal(problems.count, 1);
+    assert_problem("no such file");
+    /* That the entry has no certificate now is no other problem. */
+    problems.count = 0;
+    assert_status(flow_tls_sni_freeze(selector, &err), FLOW_E_INVAL);
+    assert_string_equal(err.text, "an entry has no certificate");
+    assert_int_equal(problems.count, 0);
     flow_tls_sni_unref(selector);
     release();
 }

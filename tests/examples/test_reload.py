@@ -306,7 +306,12 @@ class Refused(Reload):
         (path / "folder.key").mkdir()
         self.store("large", "b1")
         (path / "large.pem").write_bytes(b"\n" * ((1 << 20) + 1))
+        # Which is wrong even if the others were mended.
+        self.store("twin", "b1")
+        self.store("twin2", "b1")
         wanted = [
+            ("a name has two certificates with the same kind of key", "twin.pem",
+             "twin2.pem", "b.test"),
             ("half.pem: its key", "half.key is missing"),
             ("mixed.pem with", "private key does not belong to the certificate"),
             ("junk.pem: it is not a certificate chain in PEM",),

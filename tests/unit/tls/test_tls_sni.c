@@ -355,7 +355,7 @@ every_problem_is_reported(void **state)
     assert_problem(&p, "no certificate (entry d)");
     assert_problem(&p, "needs a default entry");
     assert_problem(&p, "not for this name (entry c: *.c.test)");
-    assert_problem(&p, "same kind of key (entry a: a.test)");
+    assert_problem(&p, "same kind of key (a.test: entry a and entry b)");
     assert_string_equal(err.text, "an entry has no certificate");
     /* It can be mended. */
     p.count = 0;
@@ -412,6 +412,13 @@ entries_are_checked(void **state)
     entry.id = "x";
     entry.alpn_count = 0;
     entry.max_version = 0;
+    entry.flags = 0x20;
+    assert_int_equal(flow_tls_sni_add_entry(s, &entry, &index, NULL),
+                     FLOW_E_INVAL);
+    assert_int_equal(p.count, 1);
+    assert_problem(&p, "unknown flags (entry x)");
+    p.count = 0;
+    entry.flags = 0;
     assert_int_equal(flow_tls_sni_add_entry(s, &entry, &index, NULL),
                      FLOW_E_INVAL);
     assert_int_equal(p.count, 3);
