@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: ISC */
-#include <string.h>
-
 #include "tls/config.h"
 
 /*
@@ -12,34 +10,6 @@
  * those added afterwards are alone too.  A verifier that was given is not
  * changed here.
  */
-
-/* "NAME, certificate 3": which of many it was. */
-static void
-trust_set_detail(struct flow_error *err, const char *name, size_t number)
-{
-    static const char what[] = "certificate ";
-    char text[FLOW_ERROR_DETAIL];
-    char digits[24];
-    size_t len = 0, n = sizeof(digits);
-
-    digits[--n] = '\0';
-    do {
-        digits[--n] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    if (name != NULL) {
-        len = strlen(name);
-        if (len > sizeof(text) - sizeof(what) - sizeof(digits) - 2)
-            len = sizeof(text) - sizeof(what) - sizeof(digits) - 2;
-        memcpy(text, name, len);
-        text[len++] = ',';
-        text[len++] = ' ';
-    }
-    memcpy(text + len, what, sizeof(what) - 1);
-    len += sizeof(what) - 1;
-    memcpy(text + len, digits + n, sizeof(digits) - n);
-    flow_error_set_detail(err, text);
-}
 
 static enum flow_status
 trust_may_set(const struct flow_tls_config *c, struct flow_error *err)
@@ -81,7 +51,7 @@ trust_add(struct flow_tls_config *c, const char *name, const void *data,
         return st;
     }
     if (bad > 0)
-        trust_set_detail(err, name, bad);
+        flow__verifier_set_detail(err, name, bad);
     else if (name != NULL)
         flow_error_set_detail(err, name);
     if (c->verifier == NULL)

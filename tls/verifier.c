@@ -230,6 +230,18 @@ verifier_copy(struct flow_tls_verifier *v, struct flow__span der)
     return copy;
 }
 
+/* Whether a certificate is well formed, with a key or a signature of a kind
+ * that is not supported. */
+static bool
+verifier_is_unsupported(struct flow__span der)
+{
+    struct flow__cert cert;
+
+    return flow__cert_read(der, &cert) &&
+           (cert.key == FLOW__KEY_OTHER ||
+            cert.signature.kind == FLOW__SIGN_UNKNOWN);
+}
+
 typedef enum flow_status verifier_add_fn(struct flow_tls_verifier *v,
                                          struct flow__span der);
 
@@ -246,6 +258,8 @@ verifier_add_anchor(struct flow_tls_verifier *v, struct flow__span der)
         return FLOW_E_NOMEM;
     p->anchors = anchors;
     st = flow__engine_check_certificate(der);
+    if (st == FLOW_E_INVAL && verifier_is_unsupported(der))
+        return FLOW_E_NOTSUP;
     if (st != FLOW_OK)
         return st;
     copy = verifier_copy(v, der);
@@ -285,8 +299,9 @@ verifier_add_list(struct flow_tls_verifier *v, struct flow__span der)
     return FLOW_OK;
 }
 
-/* Add each block of PEM, or DER.  An item for which add() answers FLOW_E_INVAL
- * is left out if not strict.  *ret_bad: the number of the item that failed. */
+/* Add each block of PEM, or DER.  An item for which add() fails with something
+ * other than FLOW_E_NOMEM is left out if not strict.  *ret_bad: the number of
+ * the item that failed. */
 static enum flow_status
 verifier_add_each(struct flow_tls_verifier *v, struct flow__span data,
                   const char *label, verifier_add_fn *add, bool strict,
@@ -338,11 +353,44 @@ flow__verifier_add_trust(struct flow_tls_verifier *v, struct flow__span data,
     if (st == FLOW_OK)
         return st;
     verifier_cut(v, before, v->policy.crl_count);
+    if (st == FLOW_E_NOTSUP)
+        return verifier_refuse(err, FLOW_E_INVAL,
+                               "a certificate has a key or a signature of a "
+                               "kind that is not supported");
     return verifier_refuse(err, st,
                            st == FLOW_E_NOMEM ? "no memory"
                            : *ret_bad > 1
                                ? "one of the certificates is not understood"
                                : "no certificate is understood");
+}
+
+/* See tls/verifier.h. */
+void
+flow__verifier_set_detail(struct flow_error *err, const char *name,
+                          size_t number)
+{
+    static const char what[] = "certificate ";
+    char text[FLOW_ERROR_DETAIL];
+    char digits[24];
+    size_t len = 0, n = sizeof(digits);
+
+    digits[--n] = '\0';
+    do {
+        digits[--n] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    if (name != NULL) {
+        len = strlen(name);
+        if (len > sizeof(text) - sizeof(what) - sizeof(digits) - 2)
+            len = sizeof(text) - sizeof(what) - sizeof(digits) - 2;
+        memcpy(text, name, len);
+        text[len++] = ',';
+        text[len++] = ' ';
+    }
+    memcpy(text + len, what, sizeof(what) - 1);
+    len += sizeof(what) - 1;
+    memcpy(text + len, digits + n, sizeof(digits) - n);
+    flow_error_set_detail(err, text);
 }
 
 /* See <flow/tls_verify.h>. */
@@ -352,8 +400,12 @@ flow_tls_verifier_add_trust(struct flow_tls_verifier *v, const void *data,
 {
     const struct flow__span bytes = { data, len };
     size_t bad, count;
+    enum flow_status st =
+        flow__verifier_add_trust(v, bytes, true, &bad, &count, ret_err);
 
-    return flow__verifier_add_trust(v, bytes, true, &bad, &count, ret_err);
+    if (bad > 0 && ret_err != NULL)
+        flow__verifier_set_detail(ret_err, NULL, bad);
+    return st;
 }
 
 static enum flow_status
@@ -384,31 +436,24 @@ verifier_free_file(const struct flow_tls_verifier *v, struct flow__span file)
     flow_env_free(v->env, (void *)(uintptr_t)file.base, file.len + 1);
 }
 
-static enum flow_status
-verifier_add_file(struct flow_tls_verifier *v, const char *path,
-                  enum flow_status (*add)(struct flow_tls_verifier *,
-                                          const void *, size_t,
-                                          struct flow_error *),
-                  struct flow_error *ret_err)
-{
-    struct flow__span file;
-    enum flow_status st = verifier_read_file(v, path, &file, ret_err);
-
-    if (st != FLOW_OK)
-        return st;
-    st = add(v, file.base, file.len, ret_err);
-    if (st != FLOW_OK)
-        flow_error_set_detail(ret_err, path);
-    verifier_free_file(v, file);
-    return st;
-}
-
 /* See <flow/tls_verify.h>. */
 enum flow_status
 flow_tls_verifier_add_trust_file(struct flow_tls_verifier *v, const char *path,
                                  struct flow_error *ret_err)
 {
-    return verifier_add_file(v, path, flow_tls_verifier_add_trust, ret_err);
+    struct flow__span file;
+    size_t bad, count;
+    enum flow_status st = verifier_read_file(v, path, &file, ret_err);
+
+    if (st != FLOW_OK)
+        return st;
+    st = flow__verifier_add_trust(v, file, true, &bad, &count, ret_err);
+    if (st != FLOW_OK && bad > 0)
+        flow__verifier_set_detail(ret_err, path, bad);
+    else if (st != FLOW_OK)
+        flow_error_set_detail(ret_err, path);
+    verifier_free_file(v, file);
+    return st;
 }
 
 /* See <flow/tls_verify.h>.  The first of the stores that can be read. */
@@ -476,7 +521,16 @@ enum flow_status
 flow_tls_verifier_add_crl_file(struct flow_tls_verifier *v, const char *path,
                                struct flow_error *ret_err)
 {
-    return verifier_add_file(v, path, flow_tls_verifier_add_crl, ret_err);
+    struct flow__span file;
+    enum flow_status st = verifier_read_file(v, path, &file, ret_err);
+
+    if (st != FLOW_OK)
+        return st;
+    st = flow_tls_verifier_add_crl(v, file.base, file.len, ret_err);
+    if (st != FLOW_OK)
+        flow_error_set_detail(ret_err, path);
+    verifier_free_file(v, file);
+    return st;
 }
 
 /* See <flow/tls_verify.h>. */
@@ -569,13 +623,8 @@ static enum flow_status
 verifier_check_certificate(struct flow__span der)
 {
     enum flow_status st = flow__engine_check_certificate(der);
-    struct flow__cert cert;
 
-    if (st == FLOW_E_INVAL && flow__cert_read(der, &cert) &&
-        (cert.key == FLOW__KEY_OTHER ||
-         cert.signature.kind == FLOW__SIGN_UNKNOWN))
-        return FLOW_OK;
-    return st;
+    return st == FLOW_E_INVAL && verifier_is_unsupported(der) ? FLOW_OK : st;
 }
 
 /* Divide a chain; false: one is not well formed, or not for the engine, which

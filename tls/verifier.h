@@ -14,6 +14,11 @@ enum flow_status flow__verifier_add_trust(struct flow_tls_verifier *v,
                                           size_t *ret_bad, size_t *ret_count,
                                           struct flow_error *err);
 
+/* Set the detail "NAME, certificate 3": which of many it was.  name may be
+ * NULL. */
+void flow__verifier_set_detail(struct flow_error *err, const char *name,
+                               size_t number);
+
 /* Verify certificates and ask the callback: as flow_tls_verify().  name is the
  * name in normal form, or NULL; the time is that of the environment. */
 enum flow_status flow__verifier_run(struct flow_tls_verifier *v,

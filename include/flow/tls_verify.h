@@ -205,7 +205,8 @@ FLOW_API void flow_tls_verifier_unref(struct flow_tls_verifier *v);
  * @param[in]     len      Bytes.
  * @param[out]    ret_err  Why it failed; may be NULL.
  * @retval FLOW_OK       Every certificate was added.
- * @retval FLOW_E_INVAL  One was not understood; none was added.
+ * @retval FLOW_E_INVAL  One was not understood, or its key or signature is of a
+ *                       kind that is not supported; none was added.
  * @retval FLOW_E_NOMEM  No memory; none was added.
  * @retval FLOW_E_BUSY   Frozen.
  * @par Since

@@ -190,6 +190,14 @@ ROWS = (
      "the server name is not a host name", "xn--"),
     # Chains to verify.
     (["flow-verify"], 2, "FILE is missing", "--help"),
+    ([*VERIFY, "--ca", "{both.pem}", "{www.pem}"], 1, "cannot load --ca",
+     "a key or a signature of a kind that is not supported",
+     "both.pem, certificate 2"),
+    ([*CAT, TO_TLS, "--ca", "{both.pem}"], 1, "cannot load --ca",
+     "a key or a signature of a kind that is not supported",
+     "both.pem, certificate 2"),
+    ([*VERIFY, "--at", "2026-02-30", "{www.pem}"], 2,
+     "--at: '2026-02-30' is not a time", "--help"),
     ([*VERIFY, "{ca.pem}", "{www.pem}"], 2, "more than one FILE", "--help"),
     ([*VERIFY, "--nonsense"], 2, "--nonsense", "--help"),
     ([*VERIFY, "--ca", "{none}", "{www.pem}"], 1, "cannot load --ca",
@@ -231,8 +239,16 @@ ROWS = (
      "write tls+tcp://127.0.0.1:1"),
     ([*CAT, TO_TLS, "--show=xml"], 2, "--show", "expected text or json",
      "'xml'"),
-    ([*FETCH, "http://127.0.0.1:1/", "--show"], 2, "--show",
-     "is not encrypted"),
+    ([*FETCH, "http://127.0.0.1:1/", "--show"], 2, "is not encrypted",
+     "write https://"),
+    ([*FETCH, "http://127.0.0.1:1/", "--session-file", "{sessions}"], 2,
+     "is not encrypted", "write https://"),
+    ([*FETCH, "http://127.0.0.1:1/", "--client-cert", "{client.pem}",
+      "--client-key", "{client.key}"], 2, "is not encrypted",
+     "write https://"),
+    ([*FETCH, "https://127.0.0.1:1/", "--ca", "{ca.pem}", "--session-file",
+      "{link}"], 1, "cannot read --session-file", "link",
+     "it is a symbolic link"),
     # URLs, and what a site serves.
     ([*FETCH, "example.org"], 2, "'example.org' is not a valid URL",
      "https://"),
@@ -315,6 +331,14 @@ class WrongInput(support.Case):
         for name, line in ("www", "x"), ("wrong", "y"), ("blank", ""):
             pathlib.Path(cls.pki.path(name + ".pass")).write_text(line + "\n")
         pathlib.Path(cls.pki.path("empty")).mkdir()
+        pathlib.Path(cls.pki.path("link")).symlink_to("sessions")
+        cls.pki.openssl("req", "-x509", "-newkey", "ed25519", "-nodes",
+                        "-subj", "/CN=Other kind", "-keyout",
+                        cls.pki.path("kind.key"), "-out",
+                        cls.pki.path("kind.pem"))
+        pathlib.Path(cls.pki.path("both.pem")).write_bytes(b"".join(
+            pathlib.Path(cls.pki.path(name)).read_bytes()
+            for name in ("ca.pem", "kind.pem")))
         trusted = pathlib.Path(cls.pki.path("trusted"))
         trusted.mkdir()
         (trusted / "ca.pem").write_bytes(
