@@ -70,9 +70,16 @@ cli_usage(const char *format, ...)
 void
 cli_flow_error(const char *what, const struct flow_error *err)
 {
+    struct flow_error told = *err;
     char text[512];
 
-    flow_error_format(err, text, sizeof(text));
+    /* The library names a function of its own. */
+    if (strcmp(flow_alert_name(err->alert_received), "certificate_required") ==
+        0)
+        told.hint = "the server requires a client certificate, and none was "
+                    "given that it asked for; give one with --client-cert FILE "
+                    "and --client-key FILE";
+    flow_error_format(&told, text, sizeof(text));
     cli_complain("%s: %s", what, text);
 }
 

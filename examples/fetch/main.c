@@ -555,6 +555,13 @@ fetch_keep_sessions(struct fetch *f)
            session_file_write(f->options->session_file, f->sessions);
 }
 
+static bool
+fetch_wants_tls(const struct options *o)
+{
+    return cli_client_given(&o->client) || keylog_is_chosen() ||
+           o->session_file != NULL || o->show != SHOW_NOTHING;
+}
+
 static int
 fetch(const struct options *o, const char *text)
 {
@@ -572,8 +579,10 @@ fetch(const struct options *o, const char *text)
     why = http_parse_url(text, &f->url);
     if (why != NULL) {
         code = cli_usage("'%s' is not a valid URL: %s", text, why);
-    } else if (!f->url.tls && o->show != SHOW_NOTHING) {
-        code = cli_usage("--show: '%s' is not encrypted", text);
+    } else if (!f->url.tls && fetch_wants_tls(o)) {
+        code = cli_usage("'%s' is not encrypted, but there are options for "
+                         "TLS; write https://",
+                         text);
     } else if (fetch_open_flow(f, text) && fetch_send_request(f) &&
                fetch_read_head(f) && fetch_check_status(f, text) &&
                fetch_body(f)) {

@@ -108,6 +108,12 @@ session_file_read(const char *path, struct flow_tls_sessions *s)
     uint8_t *data = NULL;
     bool ok = false;
 
+    if (fd < 0 && errno == ELOOP) {
+        cli_complain("cannot read --session-file %s: it is a symbolic link; "
+                     "name the file itself",
+                     path);
+        return false;
+    }
     if (fd < 0)
         return errno == ENOENT || session_file_complain(path, "read");
     if (fstat(fd, &info) != 0) {

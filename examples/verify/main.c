@@ -121,27 +121,30 @@ verify_take_pin(struct options *o, const char *text)
     return false;
 }
 
+/* By a format of strptime(), which accepts every day up to the 31st. */
+static bool
+verify_read_time(const char *text, const char *format, int64_t *ret)
+{
+    struct tm tm = { 0 }, normal;
+    const char *end = strptime(text, format, &tm);
+
+    if (end == NULL || *end != '\0')
+        return false;
+    normal = tm;
+    *ret = (int64_t)timegm(&normal);
+    return normal.tm_mday == tm.tm_mday && normal.tm_mon == tm.tm_mon;
+}
+
 static bool
 verify_take_time(struct options *o, const char *text)
 {
-    struct tm tm = { 0 };
-    const char *end = strptime(text, "%Y-%m-%dT%H:%M:%SZ", &tm);
-    unsigned long seconds;
-
-    if (end == NULL || *end != '\0') {
-        memset(&tm, 0, sizeof(tm));
-        end = strptime(text, "%Y-%m-%d", &tm);
-    }
-    if (end != NULL && *end == '\0') {
-        o->input.time = (int64_t)timegm(&tm);
+    if (verify_read_time(text, "%Y-%m-%dT%H:%M:%SZ", &o->input.time) ||
+        verify_read_time(text, "%Y-%m-%d", &o->input.time))
         return true;
-    }
     if (text[0] != '\0' && strspn(text, "0123456789") == strlen(text) &&
         strlen(text) < 13) {
-        errno = 0;
-        seconds = strtoul(text, NULL, 10);
-        o->input.time = (int64_t)seconds;
-        return errno == 0;
+        o->input.time = (int64_t)strtoull(text, NULL, 10);
+        return true;
     }
     (void)cli_usage("--at: '%s' is not a time", text);
     return false;

@@ -93,7 +93,8 @@ class OurServer(Certificates):
         for version, none, hint in (
                 ("1.2", "handshake_failure", ""),
                 ("1.3", "certificate_required",
-                 "requires a client certificate")):
+                 "requires a client certificate, and none was given that it "
+                 "asked for; give one with --client-cert FILE")):
             # A client presents what an authority of the server issued, or, to
             # a server that names none, the first that it has.
             refused = ((none, hint) if version in AUTHORITIES_IN else
@@ -284,6 +285,7 @@ class OurClient(Certificates):
         code, out, err = run(program("flow-cat"), to, *trust, stdin=b"text")
         self.assertEqual((code, out), (1, b""), err)
         self.assertIn(b"certificate_required", err)
+        self.assertIn(b"--client-cert FILE", err)
         self.end(echo)
 
 

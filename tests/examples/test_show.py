@@ -159,7 +159,7 @@ class Show(WithCertificates):
     def test_wrong_usage(self):
         for command, words in (
                 ((program("flow-fetch"), "http://a.test/", "--show"),
-                 b"--show: 'http://a.test/' is not encrypted"),
+                 b"'http://a.test/' is not encrypted"),
                 ((program("flow-cat"), "tcp://127.0.0.1:1", "--show"),
                  b"is not encrypted"),
                 ((program("flow-fetch"), "https://a.test/", "--show=xml"),
