@@ -509,7 +509,7 @@ every_problem_of_a_pair_is_reported(void **state)
                   FLOW_E_SYS);
     assert_int_equal(problems.count, 1);
     assert_problem("no such file");
-    /* That the entry has no certificate now is no other problem. */
+    /* The entry has no certificate now, which follows from the above. */
     problems.count = 0;
     assert_status(flow_tls_sni_freeze(selector, &err), FLOW_E_INVAL);
     assert_string_equal(err.text, "an entry has no certificate");

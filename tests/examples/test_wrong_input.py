@@ -366,6 +366,35 @@ class WrongInput(support.Case):
                     if "unix://" + path not in told:
                         self.assertEqual(told.count(path), 1, told)
 
+    def test_kinds_of_keys(self):
+        """A kind that cannot be used is named."""
+        for kind, wanted in (
+                (["ED25519"], "key is Ed25519, which is not supported"),
+                (["ED448"], "key is Ed448, which is not supported"),
+                (["RSA-PSS", "rsa_keygen_bits:2048"],
+                 "key is RSASSA-PSS, which is not supported"),
+                (["EC", "ec_paramgen_curve:secp256k1"], "key is on secp256k1"),
+                (["EC", "ec_paramgen_curve:P-224"], "key is on P-224"),
+                (["EC", "ec_paramgen_curve:brainpoolP256r1"],
+                 "key is on brainpoolP256r1"),
+                (["EC", "ec_paramgen_curve:sect283k1"],
+                 "key is on a curve other than P-256, P-384 and P-521")):
+            with self.subTest(kind=kind):
+                key, chain = self.pki.path("k.key"), self.pki.path("k.pem")
+                self.pki.openssl("genpkey", "-algorithm", kind[0],
+                                 *(word for option in kind[1:]
+                                   for word in ("-pkeyopt", option)),
+                                 "-out", key)
+                self.pki.openssl("req", "-x509", "-new", "-key", key, "-subj",
+                                 "/CN=k", "-out", chain)
+                code, _, err = run(program("flow-echo"), "--listen", TLS,
+                                   "--cert", chain, "--key", key)
+                self.assertEqual(code, 1)
+                # A system's mbedTLS may know the curve.
+                self.assertRegex(err.decode(), wanted +
+                                 ("|neither RSA nor ECDSA P-256"
+                                  if kind[0] == "EC" else ""))
+
     def test_environment(self):
         for variables, command, wanted, *words in ENVIRONMENT:
             with self.subTest(variables=variables, command=command):

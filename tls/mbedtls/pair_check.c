@@ -220,6 +220,28 @@ static const struct {
     { "\x2a\x86\x48\xce\x38\x04\x01", "key is DSA, which is not supported" },
 };
 
+/* ecPublicKey, and curves by object identifier (RFC 5480, RFC 5639). */
+#define PAIR_EC "\x2a\x86\x48\xce\x3d\x02\x01"
+
+static const struct {
+    size_t len;
+    const char *oid;
+    const char *text; /* NULL: the curve is supported */
+} pair_curves[] = {
+    { 8, "\x2a\x86\x48\xce\x3d\x03\x01\x07", NULL },
+    { 5, "\x2b\x81\x04\x00\x22", NULL },
+    { 5, "\x2b\x81\x04\x00\x23", NULL },
+    { 5, "\x2b\x81\x04\x00\x0a",
+      "key is on secp256k1, which is not supported" },
+    { 5, "\x2b\x81\x04\x00\x21", "key is on P-224, which is not supported" },
+    { 9, "\x2b\x24\x03\x03\x02\x08\x01\x01\x07",
+      "key is on brainpoolP256r1, which is not supported" },
+    { 9, "\x2b\x24\x03\x03\x02\x08\x01\x01\x0b",
+      "key is on brainpoolP384r1, which is not supported" },
+    { 9, "\x2b\x24\x03\x03\x02\x08\x01\x01\x0d",
+      "key is on brainpoolP512r1, which is not supported" },
+};
+
 static bool
 pair_enter(unsigned char **p, const unsigned char **end, int tag)
 {
@@ -242,6 +264,22 @@ pair_skip(unsigned char **p, const unsigned char *end)
     return true;
 }
 
+/* The text of the curve at p. */
+static const char *
+pair_refused_curve(unsigned char *p, const unsigned char *end)
+{
+    size_t len;
+
+    if (mbedtls_asn1_get_tag(&p, end, &len, MBEDTLS_ASN1_OID) == 0)
+        for (size_t i = 0; i < sizeof(pair_curves) / sizeof(pair_curves[0]);
+             i++)
+            if (len == pair_curves[i].len &&
+                memcmp(p, pair_curves[i].oid, len) == 0)
+                return pair_curves[i].text;
+    return "key is on a curve other than P-256, P-384 and P-521, which is not "
+           "supported";
+}
+
 /* The text of the AlgorithmIdentifier at p. */
 static const char *
 pair_refused_algorithm(unsigned char *p, const unsigned char *end)
@@ -251,6 +289,8 @@ pair_refused_algorithm(unsigned char *p, const unsigned char *end)
     if (!pair_enter(&p, &end, PAIR_SEQUENCE) ||
         mbedtls_asn1_get_tag(&p, end, &len, MBEDTLS_ASN1_OID) != 0)
         return NULL;
+    if (len == strlen(PAIR_EC) && memcmp(p, PAIR_EC, len) == 0)
+        return pair_refused_curve(p + len, end);
     for (size_t i = 0;
          i < sizeof(pair_refused_kinds) / sizeof(pair_refused_kinds[0]); i++)
         if (len == strlen(pair_refused_kinds[i].oid) &&
