@@ -270,12 +270,12 @@ pair_refused_curve(unsigned char *p, const unsigned char *end)
 {
     size_t len;
 
-    if (mbedtls_asn1_get_tag(&p, end, &len, MBEDTLS_ASN1_OID) == 0)
-        for (size_t i = 0; i < sizeof(pair_curves) / sizeof(pair_curves[0]);
-             i++)
-            if (len == pair_curves[i].len &&
-                memcmp(p, pair_curves[i].oid, len) == 0)
-                return pair_curves[i].text;
+    if (mbedtls_asn1_get_tag(&p, end, &len, MBEDTLS_ASN1_OID) != 0)
+        return NULL;
+    for (size_t i = 0; i < sizeof(pair_curves) / sizeof(pair_curves[0]); i++)
+        if (len == pair_curves[i].len &&
+            memcmp(p, pair_curves[i].oid, len) == 0)
+            return pair_curves[i].text;
     return "key is on a curve other than P-256, P-384 and P-521, which is not "
            "supported";
 }
