@@ -189,6 +189,41 @@ kinds_of_keys_and_suites(void **state)
     guard_case(NULL);
 }
 
+/* The server trusts the issuer of the client's certificate, and the client
+ * sends that one's issuers too.  mbedTLS as a system has it verifies them
+ * again, and takes eight intermediates. */
+static void
+certificates_above_the_trusted_one(void **state)
+{
+    static const enum flow_tls_version versions[] = { FLOW_TLS_1_2,
+                                                      FLOW_TLS_1_3 };
+
+    (void)state;
+    if (TEST_ENGINE_REFUSES)
+        skip();
+    for (size_t i = 0; i < 2; i++) {
+        struct ends e;
+
+        begin();
+        own(server, "p256.pem", "p256.key");
+        assert_status(
+            flow_tls_config_add_trust_file(server, pki("deep9.pem"), NULL),
+            FLOW_OK);
+        assert_status(flow_tls_config_set_client_auth(
+                          server, FLOW_TLS_CLIENT_AUTH_REQUIRED),
+                      FLOW_OK);
+        own(client, "deepchain.pem", "deep.key");
+        assert_status(
+            flow_tls_config_set_versions(client, versions[i], versions[i]),
+            FLOW_OK);
+        wrap(&e, "server.example");
+        step_open(&e);
+        is_client(e.b, "pair 1", 0, "CN=deep");
+        ends_close(&e);
+        end();
+    }
+}
+
 static enum flow_status
 refused_by(struct ends *e)
 {
@@ -290,6 +325,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         TEST(two_connections_of_one_configuration),
         TEST(kinds_of_keys_and_suites),
+        TEST(certificates_above_the_trusted_one),
         TEST(a_callback_sees_the_chain_and_may_reject_it),
         TEST(a_server_never_skips_it),
         TEST(a_silent_client_times_out),

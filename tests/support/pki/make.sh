@@ -72,16 +72,20 @@ leaf() {
 root ca 'Test Root'
 root other 'Other Root'
 
-# An intermediate of the first root.
+# intermediate NAME ISSUER CONSTRAINTS SUBJECT: with the key NAME.key.
+intermediate() {
+    {
+        echo "basicConstraints=critical,$3"
+        echo 'keyUsage=critical,keyCertSign,cRLSign'
+    } >"$1.ext"
+    openssl req -new -key "$1.key" -subj "/CN=$4" -out "$1.csr"
+    openssl ca -batch -config openssl.cnf -notext -in "$1.csr" -cert "$2.pem" \
+        -keyfile "$2.key" -extfile "$1.ext" -startdate 20200101000000Z \
+        -enddate 20491231235959Z -out "$1.pem" 2>/dev/null
+}
+
 key intermediate p256
-openssl req -new -key intermediate.key -subj '/CN=Test Intermediate' -out intermediate.csr
-cat >intermediate.ext <<'EXT'
-basicConstraints=critical,CA:TRUE,pathlen:0
-keyUsage=critical,keyCertSign,cRLSign
-EXT
-openssl ca -batch -config openssl.cnf -notext -in intermediate.csr -cert ca.pem \
-    -keyfile ca.key -extfile intermediate.ext -startdate 20200101000000Z \
-    -enddate 20491231235959Z -out intermediate.pem 2>/dev/null
+intermediate intermediate ca CA:TRUE,pathlen:0 'Test Intermediate'
 
 names=DNS:server.example,DNS:localhost,IP:127.0.0.1,IP:::1
 leaf p256 p256 ca "$names"
@@ -100,6 +104,19 @@ leaf chained p256 intermediate "$names"
 
 cat chained.pem intermediate.pem >chain.pem
 cat chained.pem ca.pem intermediate.pem >misordered.pem
+
+# Nine intermediates, of one key.
+above=ca
+certs=
+for depth in 1 2 3 4 5 6 7 8 9; do
+    cp intermediate.key "deep$depth.key"
+    intermediate "deep$depth" "$above" CA:TRUE "Test Intermediate $depth"
+    above=deep$depth
+    certs="$above.pem $certs"
+done
+leaf deep p256 "$above" "$names"
+# shellcheck disable=SC2086 # a list of files
+cat deep.pem $certs >deepchain.pem
 openssl ec -in p256.key -aes256 -passout pass:opensesame -out encrypted.key 2>/dev/null
 openssl x509 -in p256.pem -outform DER -out p256.der
 openssl pkey -in p256.key -outform DER -out p256.key.der

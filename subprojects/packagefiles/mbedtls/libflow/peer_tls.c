@@ -3,6 +3,28 @@
 
 #include "peer.h"
 
-/* The Certificate message of TLS 1.2, and sessions. */
-#define mbedtls_x509_crt_parse_der flow__mbed_parse_peer
+/* A chain that mbedTLS would verify once more: libflow has verified it. */
+static int
+peer_pass_chain(mbedtls_x509_crt *crt, mbedtls_x509_crt *ca,
+                mbedtls_x509_crl *crl, const mbedtls_x509_crt_profile *profile,
+                const char *name, uint32_t *ret_flags,
+                int (*fn)(void *, mbedtls_x509_crt *, int, uint32_t *),
+                void *user, void *restart)
+{
+    (void)crt;
+    (void)ca;
+    (void)crl;
+    (void)profile;
+    (void)name;
+    (void)fn;
+    (void)user;
+    (void)restart;
+    *ret_flags = 0;
+    return 0;
+}
+
+/* The certificates of a peer, in the Certificate message of TLS 1.2 and in
+ * sessions, and the verification of both versions. */
+#define mbedtls_x509_crt_parse_der          flow__mbed_parse_peer
+#define mbedtls_x509_crt_verify_restartable peer_pass_chain
 #include "ssl_tls.c"
