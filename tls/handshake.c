@@ -216,7 +216,9 @@ handshake_begin(struct flow__handshake *hs, struct flow_error *err)
 {
     hs->phase = FLOW__PHASE_RUNNING;
     handshake_limit_time(hs, hs->time_limit);
-    return hs->server ? FLOW_OK : handshake_begin_client(hs, err);
+    return hs->server || !flow__engine_can_connect()
+               ? FLOW_OK
+               : handshake_begin_client(hs, err);
 }
 
 /* Queue what tells the peer that it is refused, if anything: the alert, or the

@@ -62,6 +62,9 @@ incoming_note_message(struct flow__handshake *hs, enum flow__kind kind,
 {
     if (kind == FLOW__KIND_CLIENT_HELLO)
         return flow__agreement_client_hello(hs, msg, len, err);
+    /* Servers send the others. */
+    if (!flow__engine_can_connect())
+        return FLOW_OK;
     if (msg[0] == FLOW__HANDSHAKE_SERVER_HELLO)
         return flow__agreement_server_hello(hs, msg, len, err);
     if (kind == FLOW__KIND_SERVER_KEY_EXCHANGE)
@@ -183,7 +186,8 @@ incoming_take_message(struct flow__handshake *hs, enum flow__level level,
     st = incoming_note_message(hs, kind, msg, len, err);
     if (st == FLOW_OK && msg[0] == FLOW__HANDSHAKE_CERTIFICATE)
         st = flow__peer_verify(hs, msg, len, err);
-    if (st == FLOW_OK && kind == FLOW__KIND_CERTIFICATE_REQUEST)
+    if (st == FLOW_OK && kind == FLOW__KIND_CERTIFICATE_REQUEST &&
+        flow__engine_can_connect())
         st = flow__peer_answer_request(hs, msg, len, err);
     if (st == FLOW_OK)
         st = incoming_feed(hs, level, msg, len, row, err);

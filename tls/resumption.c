@@ -540,7 +540,8 @@ flow__resumption_keep(struct flow__handshake *hs)
         { NULL, 0 },
     };
 
-    if (!hs->has_session_key || now < 0 || !hs->extended)
+    if (!flow__engine_can_resume() || !hs->has_session_key || now < 0 ||
+        !hs->extended)
         return;
     resumption_fill_facts(hs, now, &facts);
     if (hs->version == FLOW_TLS_1_3) {
