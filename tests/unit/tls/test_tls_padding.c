@@ -169,7 +169,12 @@ padded_records_that_were_taken_whole_are_kept(void **state)
     flow__queue_init(&out, flow_env_default());
     for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
         struct flow__batch b = {
-            .keys = &k, .vec = &vec, .len = 250, .limit = 100, .most = 9
+            .keys = &k,
+            .vec = &vec,
+            .len = 250,
+            .limit = 100,
+            .most = 9,
+            .room = 1000,
         };
 
         assert_int_equal(flow__batch_to_queue(&b, &out), FLOW_OK);
