@@ -71,7 +71,7 @@ make_situation(struct situation *s, const uint8_t *choice, bool needs_suite,
     s->facts.terms = &s->terms;
     s->facts.name = (choice[0] & 16) != 0 ? "a.example" : "";
     s->facts.offer = is_server ? NULL : &s->offer;
-    s->facts.resumes = (choice[0] & 4) != 0;
+    s->facts.session_suite = (choice[0] & 4) != 0 ? 0xc02b : 0;
     s->facts.group = groups[choice[1] % (sizeof(groups) / sizeof(groups[0]))];
     s->facts.peer_key = (enum flow__key_type)(choice[1] / 8u % 5u);
     while (flow__suite_at(suites) != NULL)
