@@ -206,6 +206,10 @@ flow__agreement_server_hello(struct flow__handshake *hs, const uint8_t *msg,
     if (hello.group != 0)
         hs->group = hello.group;
     hs->resumed = hello.psk;
+    /* The engine may have opened a ticket and then refused its age.  The
+     * session of the full handshake begins now. */
+    if (hello.version == FLOW_TLS_1_3 && !hello.psk)
+        hs->tickets.begun = hs->tickets.now;
     /* RFC 6066 4: 2^9 and up. */
     if (hello.max_fragment_length >= 1 && hello.max_fragment_length <= 4)
         hs->record_limit = (size_t)256 << hello.max_fragment_length;

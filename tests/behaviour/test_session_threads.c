@@ -296,12 +296,14 @@ sessions_are_of_one_epoch(void **state)
     for (size_t i = 0; i < THREADS; i++)
         assert_int_equal(pthread_create(&w[i].thread, NULL, work, &w[i]), 0);
     for (unsigned long n = 1; n <= reloads; n++) {
+        guard_case("a reload");
         wait_for_connections();
         put_in_force(n);
         rotate_keys(n);
         export_and_import(n);
     }
     wait_for_connections();
+    guard_case(NULL);
     atomic_store(&done, true);
     for (size_t i = 0; i < THREADS; i++) {
         assert_int_equal(pthread_join(w[i].thread, NULL), 0);

@@ -21,6 +21,7 @@
  */
 
 #define NONE     (-1)
+#define WEEK     604800
 #define CHAIN_OK 4096u /* bytes of a client's chain that a ticket holds */
 
 static struct flow_tls_tickets *tickets;
@@ -342,6 +343,96 @@ a_retry_brings_no_other_client(void **state)
     finish();
 }
 
+/* --- tickets that open and are not used --- */
+
+/* A client without a certificate that presents a session, by whose age it is
+ * so many seconds older; what our server says. */
+static struct flow_tls_info
+present_aged(struct flow_tls_config *server, SSL_SESSION *session, long seconds)
+{
+    SSL_SESSION *copy = SSL_SESSION_dup(session);
+    struct flow_tls_info info;
+    struct link l;
+    uint8_t buf[4];
+
+    SSL_SESSION_free(obtained);
+    obtained = NULL;
+    SSL_SESSION_set_time(copy, SSL_SESSION_get_time(copy) - seconds);
+    prepare(&l, server, 0x0304);
+    link_start(&l);
+    assert_int_equal(SSL_set_session(l.peer.ssl, copy), 1);
+    SSL_SESSION_free(copy);
+    assert_status(link_handshake(&l), FLOW_OK);
+    (void)ossl_read(&l.peer, buf, sizeof(buf));
+    assert_status(flow_tls_get_info(l.ours, &info), FLOW_OK);
+    info.peer_chain = NULL;
+    link_close(&l);
+    assert_non_null(obtained);
+    return info;
+}
+
+/* An attacker who saw the ticket of another client can present it with a wrong
+ * age, and then needs no binder.  Neither the full handshake nor its ticket
+ * makes him that client. */
+static void
+a_ticket_with_a_wrong_age_lends_no_client(void **state)
+{
+    struct flow_tls_config *server;
+    struct flow_tls_info info;
+    SSL_SESSION *s;
+
+    (void)state;
+    begin();
+    server = make_server(0x0304, FLOW_TLS_CLIENT_AUTH_OPTIONAL, NULL);
+    s = session_of(server, "p384.pem", "p384.key");
+    info = present_aged(server, s, 0);
+    assert_true(info.resumed);
+    assert_int_equal(info.verify_flags, 0);
+    info = present_aged(server, s, 100);
+    assert_false(info.resumed);
+    assert_int_equal(info.verify_flags, FLOW_VERIFY_MISSING);
+    assert_int_equal(info.peer_chain_len, 0);
+    SSL_SESSION_free(s);
+    s = obtained;
+    obtained = NULL;
+    info = present_aged(server, s, 0);
+    assert_true(info.resumed);
+    assert_int_equal(info.verify_flags, FLOW_VERIFY_MISSING);
+    assert_int_equal(info.peer_chain_len, 0);
+    SSL_SESSION_free(s);
+    flow_tls_config_unref(server);
+    finish();
+}
+
+/* The session of the full handshake lasts its own seven days. */
+static void
+a_ticket_with_a_wrong_age_shortens_no_session(void **state)
+{
+    struct flow_tls_config *server;
+    struct flow_tls_info info;
+    SSL_SESSION *s;
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        begin();
+        assert_status(flow_tls_tickets_set_limits(tickets, WEEK, 1), FLOW_OK);
+        server = make_server(0x0304, policies[i], NULL);
+        s = session_of(server, "p384.pem", "p384.key");
+        test_env.wall_offset = WEEK - 600;
+        info = present_aged(server, s, 0);
+        assert_true(info.resumed);
+        assert_in_range(SSL_SESSION_get_ticket_lifetime_hint(obtained), 500,
+                        600);
+        info = present_aged(server, s, 100);
+        assert_false(info.resumed);
+        assert_int_equal(SSL_SESSION_get_ticket_lifetime_hint(obtained), WEEK);
+        test_env.wall_offset = 0;
+        SSL_SESSION_free(s);
+        flow_tls_config_unref(server);
+        finish();
+    }
+}
+
 /* --- long chains --- */
 
 /* A certificate that no path needs, which makes a chain longer. */
@@ -420,6 +511,8 @@ main(void)
         TEST(a_fifth_ticket_with_a_chain_is_not_read),
         TEST(a_ticket_of_an_accepted_client_is_taken),
         TEST(a_retry_brings_no_other_client),
+        TEST(a_ticket_with_a_wrong_age_lends_no_client),
+        TEST(a_ticket_with_a_wrong_age_shortens_no_session),
         TEST(a_long_chain_makes_no_ticket),
     };
 
