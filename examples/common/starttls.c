@@ -17,6 +17,9 @@ enum {
     REFUSED   /* the same */
 };
 
+/* The first byte of a client that speaks TLS: the type of its record. */
+#define TLS_HANDSHAKE 0x16
+
 #define PG_REQUEST_LEN 8
 static const char pg_request[PG_REQUEST_LEN] = { 0,    0,          0,    8,
                                                  0x04, (char)0xd2, 0x16, 0x2f };
@@ -296,10 +299,22 @@ starttls_take_pg_request(struct starttls *s)
     return true;
 }
 
+/* Whether a client begins TLS at once, as with a port that is for TLS alone. */
+static bool
+starttls_is_tls(const struct starttls *s)
+{
+    return s->role == STARTTLS_SERVES && s->lines == 0 && s->in_len > 0 &&
+           s->in[0] == TLS_HANDSHAKE;
+}
+
 /* Whether in had something to go on with. */
 static bool
 starttls_take(struct starttls *s)
 {
+    if (starttls_is_tls(s)) {
+        starttls_refuse(s, "the client begins TLS without asking for it first");
+        return true;
+    }
     if (s->protocol != STARTTLS_POSTGRES)
         return starttls_take_line(s);
     return s->role == STARTTLS_CALLS ? starttls_take_pg_answer(s)

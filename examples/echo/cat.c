@@ -270,7 +270,7 @@ static int
 cat_ask_for_tls(const struct options *o, struct flow *f, const char *target)
 {
     struct starttls s;
-    char what[400];
+    char asking[400], what[440];
     enum flow_status st;
 
     starttls_init(&s, o->starttls, STARTTLS_CALLS);
@@ -283,11 +283,12 @@ cat_ask_for_tls(const struct options *o, struct flow *f, const char *target)
         else if (st == FLOW_OK)
             return CLI_OK;
     } while (st == FLOW_OK);
+    snprintf(asking, sizeof(asking), "%s: STARTTLS", target);
     if (st == FLOW_E_PROTO && s.problem != NULL) {
-        cli_complain("%s: STARTTLS: %s", target, s.problem);
+        cli_complain("%s: %s", asking, s.problem);
         return CLI_FAILED;
     }
-    cli_within(what, sizeof(what), target, st, o->timeout, "--timeout");
+    cli_within(what, sizeof(what), asking, st, o->timeout, "--timeout");
     return cat_flow_failed(f, FLOW_READ, what, st);
 }
 

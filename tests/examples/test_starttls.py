@@ -155,6 +155,13 @@ class StartTls(support.Case):
                 self.assertIn(b"STARTTLS: ", err)
                 self.assertIn(words, err)
 
+    def test_client_says_what_a_silent_server_was_asked(self):
+        silent = self.listen()
+        code, _, err = self.cat("smtp", silent.getsockname()[1],
+                                "--timeout", "0.2")
+        self.assertEqual(code, 1)
+        self.assertIn(b"STARTTLS within 0.2 s (--timeout)", err)
+
     def test_client_reports_an_early_end(self):
         for protocol in SCRIPTS:
             port, _ = self.fake([SCRIPTS[protocol][0]],
@@ -315,6 +322,16 @@ class StartTls(support.Case):
                 server.wait_for(lambda p: b"STARTTLS: " in p.errors)
                 with self.assertRaises(TimeoutError):
                     backend.accept()
+
+    def test_server_names_a_client_that_begins_with_tls(self):
+        for protocol in SCRIPTS:
+            with self.subTest(protocol):
+                server, front = self.proxy(protocol, free_port())
+                client = self.connect(front)
+                with self.assertRaises((ssl.SSLError, OSError)):
+                    self.context().wrap_socket(client, server_hostname=NAME)
+                server.wait_for(lambda p: b"begins TLS without asking"
+                                in p.errors)
 
     def test_server_limits_the_time(self):
         server, front = self.proxy("smtp", free_port(), "--connect-timeout",
