@@ -310,6 +310,7 @@ client_alert_is_in_plaintext(void **state)
 
     (void)state;
     begin(false, TLS13);
+    mbedtls_ssl_conf_authmode(&engine.conf, MBEDTLS_SSL_VERIFY_REQUIRED);
     ossl_use_key(&peer, "untrusted.pem", "untrusted.key");
     start();
     assert_true(engine_handshake(&engine, &peer) < 0);
@@ -319,6 +320,23 @@ client_alert_is_in_plaintext(void **state)
     assert_int_equal(r[6], 48);
     end();
 }
+
+#if defined(FLOW_MBEDTLS_PEER)
+/* Without libflow, which asks for an optional one, nothing is accepted. */
+static void
+a_required_verification_never_succeeds(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        begin(false, i == 0 ? TLS12 : TLS13);
+        mbedtls_ssl_conf_authmode(&engine.conf, MBEDTLS_SSL_VERIFY_REQUIRED);
+        start();
+        assert_int_equal(engine_handshake(&engine, &peer),
+                         MBEDTLS_ERR_X509_CERT_VERIFY_FAILED);
+        end();
+    }
+}
+#endif
 
 static void
 some_malformed_records_get_no_alert(void **state)
@@ -702,6 +720,9 @@ main(void)
         TEST(message_after_a_finished_in_its_record_is_accepted),
         TEST(server_alert_is_sealed_with_the_handshake_key),
         TEST(client_alert_is_in_plaintext),
+#if defined(FLOW_MBEDTLS_PEER)
+        TEST(a_required_verification_never_succeeds),
+#endif
         TEST(some_malformed_records_get_no_alert),
         TEST(short_first_fragment_is_refused),
         TEST(extended_master_secret_is_not_enforced),
