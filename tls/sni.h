@@ -107,6 +107,9 @@ struct flow_tls_sni {
  */
 
 bool flow__sni_is_frozen(const struct flow_tls_sni *s);
+/* Join count parts to one text, and cut what does not fit. */
+void flow__sni_join(char ret[FLOW_ERROR_DETAIL], const char *const *part,
+                    size_t count);
 /* Report a problem of an entry, store it in err unless err has one, and return
  * status.  id and what, which make its detail, may be NULL. */
 enum flow_status flow__sni_problem(const struct flow_tls_sni *s,

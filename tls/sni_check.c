@@ -112,17 +112,8 @@ check_note_duplicate(const struct flow_tls_sni *s,
                                  is_one ? "" : " and entry ",
                                  is_one ? "" : s->entry[b->entry].id };
     char detail[FLOW_ERROR_DETAIL];
-    size_t at = 0;
 
-    for (size_t i = 0; i < sizeof(part) / sizeof(part[0]); i++) {
-        size_t len = strlen(part[i]);
-
-        if (len > sizeof(detail) - 1 - at)
-            len = sizeof(detail) - 1 - at;
-        memcpy(detail + at, part[i], len);
-        at += len;
-    }
-    detail[at] = '\0';
+    flow__sni_join(detail, part, sizeof(part) / sizeof(part[0]));
     return flow__sni_problem(
         s, err, FLOW_E_INVAL,
         "a name has two certificates with the same kind of key", NULL, detail);

@@ -15,6 +15,24 @@ flow__sni_is_frozen(const struct flow_tls_sni *s)
     return flow__load_acquire(&s->frozen) != 0;
 }
 
+/* See tls/sni.h. */
+void
+flow__sni_join(char ret[FLOW_ERROR_DETAIL], const char *const *part,
+               size_t count)
+{
+    size_t at = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        size_t len = strlen(part[i]);
+
+        if (len > FLOW_ERROR_DETAIL - 1 - at)
+            len = FLOW_ERROR_DETAIL - 1 - at;
+        memcpy(ret + at, part[i], len);
+        at += len;
+    }
+    ret[at] = '\0';
+}
+
 /* "entry ID: WHAT", or what there is of it. */
 static void
 store_set_detail(struct flow_error *err, const char *id, const char *what)
@@ -24,18 +42,9 @@ store_set_detail(struct flow_error *err, const char *id, const char *what)
                                  id != NULL && what != NULL ? ": " : "",
                                  what != NULL ? what : "" };
     char detail[FLOW_ERROR_DETAIL];
-    size_t at = 0;
 
-    for (size_t i = 0; i < sizeof(part) / sizeof(part[0]); i++) {
-        size_t len = strlen(part[i]);
-
-        if (len > sizeof(detail) - 1 - at)
-            len = sizeof(detail) - 1 - at;
-        memcpy(detail + at, part[i], len);
-        at += len;
-    }
-    detail[at] = '\0';
-    if (at > 0)
+    flow__sni_join(detail, part, sizeof(part) / sizeof(part[0]));
+    if (detail[0] != '\0')
         flow_error_set_detail(err, detail);
 }
 

@@ -205,8 +205,8 @@ ossl_write(struct ossl *o, const void *buf, size_t len)
     return n == (int)len;
 }
 
-static X509 *
-load_certificate(const char *file)
+X509 *
+ossl_load_certificate(const char *file)
 {
     FILE *f = fopen(pki(file), "r");
     X509 *cert;
@@ -223,7 +223,8 @@ ossl_revoke(const char *file, int *ret_len)
 {
     X509_CRL *crl = X509_CRL_new();
     X509_REVOKED *entry = X509_REVOKED_new();
-    X509 *ca = load_certificate("ca.pem"), *cert = load_certificate(file);
+    X509 *ca = ossl_load_certificate("ca.pem"),
+         *cert = ossl_load_certificate(file);
     ASN1_TIME *now = ASN1_TIME_new();
     unsigned char *der = NULL;
     FILE *f = fopen(pki("ca.key"), "r");

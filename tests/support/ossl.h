@@ -60,6 +60,8 @@ int ossl_read(struct ossl *o, void *buf, size_t len);
 /* Write everything or nothing. */
 bool ossl_write(struct ossl *o, const void *buf, size_t len);
 
+/* The first certificate of a file of the test CA; the caller frees it. */
+X509 *ossl_load_certificate(const char *file);
 /* A list in DER that revokes one certificate of the test CA; the caller frees
  * it with OPENSSL_free(). */
 unsigned char *ossl_revoke(const char *file, int *ret_len);

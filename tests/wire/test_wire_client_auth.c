@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
@@ -11,6 +10,7 @@
 
 #include "lie.h"
 #include "mint.h"
+#include "ossl.h"
 #include "pki.h"
 #include "test.h"
 
@@ -24,19 +24,6 @@
 #define CERTIFICATE_REQUEST 13
 
 static struct evil evil;
-
-static X509 *
-load(const char *file)
-{
-    FILE *f = fopen(pki(file), "r");
-    X509 *cert;
-
-    assert_non_null(f);
-    cert = PEM_read_X509(f, NULL, NULL, NULL);
-    assert_non_null(cert);
-    fclose(f);
-    return cert;
-}
 
 /* --- what a client may present --- */
 
@@ -266,7 +253,7 @@ names_sent(int version, size_t limit, bool twice)
     names = SSL_get0_peer_CA_list(evil.peer.ssl);
     count = names == NULL ? 0 : sk_X509_NAME_num(names);
     if (count > 0) {
-        X509 *ca = load("ca.pem");
+        X509 *ca = ossl_load_certificate("ca.pem");
 
         assert_int_equal(X509_NAME_cmp(sk_X509_NAME_value(names, 0),
                                        X509_get_subject_name(ca)),
